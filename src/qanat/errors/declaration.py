@@ -1,0 +1,101 @@
+"""The author must change a file of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from qanat.errors.root import QanatError
+
+
+class DeclarationError(QanatError):
+    """A declaration is wrong."""
+
+    code: ClassVar[str] = "Q1000"
+    exit_code: ClassVar[int] = 2
+
+
+class SpecNotFoundError(DeclarationError):
+    """No `qanat.yml` or `spark-pipeline.yml` here or in any folder above."""
+
+    code = "Q1001"
+
+
+class SpecError(DeclarationError):
+    """The spec has a key or value that does not exist or does not fit."""
+
+    code = "Q1002"
+
+
+class SqlSyntaxError(DeclarationError):
+    """A `.sql` file does not parse."""
+
+    code = "Q1003"
+
+
+class PythonFileError(DeclarationError):
+    """A `.py` file of the project cannot be imported, or a decorator is misused."""
+
+    code = "Q1004"
+
+
+class DuplicateNameError(DeclarationError):
+    """Two datasets, flows or expectations have one name."""
+
+    code = "Q1005"
+
+
+class DatasetNotFoundError(DeclarationError):
+    """A query or rule reads a dataset that nobody declares."""
+
+    code = "Q1006"
+
+
+class ColumnNotFoundError(DeclarationError):
+    """A query or rule uses a column that its inputs do not have."""
+
+    code = "Q1007"
+
+
+class FunctionNotFoundError(DeclarationError):
+    """A query calls a function that the engine does not have."""
+
+    code = "Q1008"
+
+
+class QueryError(DeclarationError):
+    """The engine refuses a query for another reason (types, arguments, ambiguity)."""
+
+    code = "Q1009"
+
+
+class TypeNameError(DeclarationError):
+    """A declared column type does not exist or cannot be stored."""
+
+    code = "Q1010"
+
+
+class OptionError(DeclarationError):
+    """An option of `read_files`, a table property or a decorator argument is wrong."""
+
+    code = "Q1011"
+
+
+class UnsupportedError(DeclarationError):
+    """A construct that exists elsewhere and Qanat does not carry; the hint is a way out."""
+
+    code = "Q1012"
+
+
+class ProblemsError(DeclarationError):
+    """Several problems at once; `problems` has them all."""
+
+    code = "Q1099"
+
+    def __init__(self, problems: Sequence[QanatError]) -> None:
+        count = len(problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the project")
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(p) for p in self.problems)

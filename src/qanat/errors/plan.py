@@ -1,0 +1,32 @@
+"""The declarations are fine one by one but make no pipeline together."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from qanat.errors.root import QanatError
+
+
+class PlanError(QanatError):
+    """The pipeline cannot be planned."""
+
+    code: ClassVar[str] = "Q3000"
+    exit_code: ClassVar[int] = 2
+
+
+class CycleError(PlanError):
+    """Datasets read each other in a circle."""
+
+    code = "Q3001"
+
+
+class FlowError(PlanError):
+    """A flow does not fit its target or its inputs (no STREAM, a missing target, …)."""
+
+    code = "Q3002"
+
+
+class SelectionError(PlanError):
+    """`--select`, `--refresh` or `--full-refresh` names something that is not there."""
+
+    code = "Q3003"

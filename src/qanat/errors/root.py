@@ -1,0 +1,94 @@
+"""The root of all errors, and the search for the nearest right name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from qanat.model.location import Location
+
+
+class QanatError(Exception):
+    """Something went wrong that somebody can act on.
+
+    Args:
+        message: what happened, one sentence without a full stop.
+        location: where in the author's files.
+        wanted: what would have been right.
+        got: what was found instead.
+        nearest: the closest right name.
+        hint: the way out, one sentence.
+
+    Attributes:
+        code: stable per class, for documentation and scripts.
+        exit_code: 2 when the author must change a file or the command line, else 1.
+        retryable: whether the same step may succeed if tried again unchanged.
+
+    >>> print(QanatError("no dataset 'slver'", location=Location("gold.sql", 3, 8),
+    ...                  nearest="silver"))
+    gold.sql:3:8: no dataset 'slver' (did you mean 'silver'?)
+    """
+
+    code: ClassVar[str] = "Q0000"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        location: Location | None = None,
+        wanted: str | None = None,
+        got: str | None = None,
+        nearest: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.location = location
+        self.wanted = wanted
+        self.got = got
+        self.nearest = nearest
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.location}: {self.message}" if self.location else self.message
+        if self.nearest is not None:
+            text += f" (did you mean {self.nearest!r}?)"
+        if self.wanted is not None:
+            text += f"\n  wanted: {self.wanted}"
+        if self.got is not None:
+            text += f"\n  got: {self.got}"
+        if self.hint is not None:
+            text += f"\n  hint: {self.hint}"
+        return text
+
+    def facts(self) -> dict[str, Any]:
+        """The same as a stable JSON object (`--output json`)."""
+        where = self.location
+        return {
+            "code": self.code,
+            "error": type(self).__name__,
+            "message": self.message,
+            "file": where.file if where else None,
+            "line": where.line if where else None,
+            "column": where.column if where else None,
+            "wanted": self.wanted,
+            "got": self.got,
+            "nearest": self.nearest,
+            "hint": self.hint,
+        }
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, compared without case; None if nothing is close.
+
+    By Ratcliff and Obershelp's similarity (`difflib`), at least 0.6.
+
+    >>> nearest("flihgts", ["flights", "planes"])
+    'flights'
+    """
+    by_folded = {k.casefold(): k for k in known}
+    match = get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[match[0]] if match else None

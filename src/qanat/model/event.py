@@ -1,0 +1,100 @@
+"""What an update tells while it runs; observers turn these into progress, logs and alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from qanat.model.work import Counts, RuleCount
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStarted:
+    update: str
+    environment: str
+    datasets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEnded:
+    """`status` is `succeeded` or `failed`; `seconds` is wall time."""
+
+    update: str
+    status: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStarted:
+    dataset: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetProgress:
+    """How far the current epoch is: `fraction` from 0 to 1, None when unknown."""
+
+    dataset: str
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCommitted:
+    dataset: str
+    flow: str
+    epoch: int
+    version: int | None
+    counts: Counts
+    rules: tuple[RuleCount, ...]
+    files_read: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEnded:
+    """`status` is `updated`, `unchanged`, `failed` or `skipped`; `reason` says why."""
+
+    dataset: str
+    status: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """An epoch that a crash had left open: `how` is `settled`, `redone` or `abandoned`."""
+
+    dataset: str
+    flow: str
+    epoch: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    dataset: str
+    attempt: int
+    error: str
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something an operator should know that stopped nothing."""
+
+    dataset: str | None
+    message: str
+
+
+Event: TypeAlias = (
+    UpdateStarted
+    | UpdateEnded
+    | DatasetStarted
+    | DatasetProgress
+    | EpochCommitted
+    | DatasetEnded
+    | Recovered
+    | Retried
+    | Warned
+)

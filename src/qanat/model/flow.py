@@ -1,0 +1,30 @@
+"""Flows: queries that feed datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qanat.model.location import Location
+from qanat.model.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A query that feeds one dataset.
+
+    Args:
+        name: unique in the project; a dataset's own query is a flow of the dataset's name.
+        target: name of the dataset it feeds.
+        once: run a single time and never again (`INSERT INTO ONCE`), for backfills.
+    """
+
+    name: str
+    target: str
+    query: Query
+    location: Location
+    once: bool = False
+
+    @property
+    def application(self) -> str:
+        """The Delta transaction application of this flow's commits."""
+        return f"qanat:{self.name}"

@@ -1,0 +1,196 @@
+"""Columns and their types, in the type system of Delta Lake and Spark.
+
+Every engine maps its own types to these and back; storage writes them as they are. The JSON
+form is the schema serialization format of the Delta protocol
+(https://github.com/delta-io/delta/blob/master/PROTOCOL.md#schema-serialization-format).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+PRIMITIVES = frozenset(
+    {
+        "string",
+        "long",
+        "integer",
+        "short",
+        "byte",
+        "float",
+        "double",
+        "boolean",
+        "binary",
+        "date",
+        "timestamp",
+        "timestamp_ntz",
+    }
+)
+
+_SQL_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A type without parts, by its Delta name (`long`, `string`, `timestamp`, …)."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return _SQL_NAMES.get(self.name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Decimal:
+    """An exact number of `precision` digits, `scale` of them after the point."""
+
+    precision: int
+    scale: int
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A list of values of one type."""
+
+    element: DataType
+    contains_null: bool = True
+
+    def __str__(self) -> str:
+        return f"array<{self.element}>"
+
+
+@dataclass(frozen=True, slots=True)
+class MapType:
+    """Keys of one type to values of another."""
+
+    key: DataType
+    value: DataType
+    value_contains_null: bool = True
+
+    def __str__(self) -> str:
+        return f"map<{self.key},{self.value}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """Named fields, in order."""
+
+    fields: tuple[Field, ...]
+
+    def __str__(self) -> str:
+        return "struct<" + ",".join(f"{f.name}:{f.type}" for f in self.fields) + ">"
+
+
+DataType: TypeAlias = Primitive | Decimal | Array | MapType | Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column (or one field of a struct).
+
+    >>> str(Field("id", Primitive("long"), nullable=False))
+    'id bigint NOT NULL'
+    """
+
+    name: str
+    type: DataType
+    nullable: bool = True
+    comment: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.type}" + ("" if self.nullable else " NOT NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The columns of a table, in order."""
+
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.fields)
+
+    def get(self, name: str) -> Field | None:
+        """The column of that name, compared without case as SQL does; None if absent."""
+        folded = name.casefold()
+        return next((f for f in self.fields if f.name.casefold() == folded), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The Delta form: ``{"type": "struct", "fields": [...]}``."""
+        return {"type": "struct", "fields": [_field_to_json(f) for f in self.fields]}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Schema:
+        """Read what `to_json` (or any Delta writer) wrote."""
+        return Schema(tuple(_field_from_json(f) for f in value["fields"]))
+
+
+def _field_to_json(field: Field) -> dict[str, Any]:
+    metadata = {"comment": field.comment} if field.comment else {}
+    return {
+        "name": field.name,
+        "type": type_to_json(field.type),
+        "nullable": field.nullable,
+        "metadata": metadata,
+    }
+
+
+def _field_from_json(value: Mapping[str, Any]) -> Field:
+    comment = (value.get("metadata") or {}).get("comment")
+    return Field(value["name"], type_from_json(value["type"]), value["nullable"], comment)
+
+
+def type_to_json(type_: DataType) -> str | dict[str, Any]:
+    """The Delta form of one type: a name, or an object for a nested type."""
+    match type_:
+        case Primitive(name):
+            return name
+        case Decimal(precision, scale):
+            return f"decimal({precision},{scale})"
+        case Array(element, contains_null):
+            return {
+                "type": "array",
+                "elementType": type_to_json(element),
+                "containsNull": contains_null,
+            }
+        case MapType(key, value, contains_null):
+            return {
+                "type": "map",
+                "keyType": type_to_json(key),
+                "valueType": type_to_json(value),
+                "valueContainsNull": contains_null,
+            }
+        case Struct(fields):
+            return {"type": "struct", "fields": [_field_to_json(f) for f in fields]}
+
+
+def type_from_json(value: str | Mapping[str, Any]) -> DataType:
+    """Read the Delta form of one type.
+
+    Raises:
+        ValueError: the name is not a type of the Delta protocol that Qanat knows.
+    """
+    if isinstance(value, str):
+        if value.startswith("decimal"):
+            precision, _, scale = value.partition("(")[2].rstrip(")").partition(",")
+            return Decimal(int(precision or 10), int(scale or 0))
+        if value not in PRIMITIVES:
+            raise ValueError(f"unknown Delta type {value!r}")
+        return Primitive(value)
+    match value["type"]:
+        case "array":
+            return Array(type_from_json(value["elementType"]), value["containsNull"])
+        case "map":
+            return MapType(
+                type_from_json(value["keyType"]),
+                type_from_json(value["valueType"]),
+                value["valueContainsNull"],
+            )
+        case "struct":
+            return Struct(tuple(_field_from_json(f) for f in value["fields"]))
+    raise ValueError(f"unknown Delta type {value['type']!r}")

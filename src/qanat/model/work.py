@@ -1,0 +1,188 @@
+"""One epoch as an engine sees it (`Work`), and what the engine made of it (`Staged`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qanat.model.batch import Batch, Inputs
+from qanat.model.expectation import Expectation
+from qanat.model.query import Query
+from qanat.model.schema import Field, MapType, Primitive, Schema, Struct
+
+MALFORMED = "_malformed"
+"""The rule name under which rows that could not even be parsed are quarantined."""
+
+RESCUED = "_rescued_data"
+"""The column that holds unexpected data as JSON under the `rescue` drift policy."""
+
+_STRING = Primitive("string")
+
+QUARANTINE_FIELDS: tuple[Field, ...] = (
+    Field("_quarantine_id", _STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
+    Field("_quarantine_rules", MapType(_STRING, _STRING), comment="failed rule → its text"),
+    Field("_quarantine_flow", _STRING),
+    Field("_quarantine_update", _STRING),
+    Field("_quarantine_epoch", Primitive("long")),
+    Field(
+        "_quarantine_source",
+        Struct(
+            (
+                Field("file", _STRING),
+                Field("row", Primitive("long"), comment="1-based line or row in the file"),
+            )
+        ),
+    ),
+    Field("_quarantine_raw", _STRING, comment="the text of a row that could not be parsed"),
+    Field("_quarantine_at", Primitive("timestamp")),
+)
+"""What a quarantine table has after the dataset's own columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how to stage one table's rows.
+
+    Args:
+        folder: absolute folder to put files in; partition folders go below it.
+        prefix: start of every file's name, unique to this attempt of this epoch.
+        format: `parquet` for tables; sinks also `csv` and `json`.
+        schema: the table's columns so far (empty: it does not exist yet).
+        declared: columns the author declared (empty: take the query's).
+        partition_by: columns that become folders.
+        existing: what the table holds, for UNIQUE; None if nothing (or to be overwritten).
+        options: of the sink.
+    """
+
+    folder: Path
+    prefix: str
+    format: str = "parquet"
+    schema: Schema = Schema()
+    declared: Schema = Schema()
+    partition_by: tuple[str, ...] = ()
+    existing: Batch | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewWork:
+    """A temporary view that the flow reads, in the order to define them."""
+
+    name: str
+    query: Query
+    expectations: tuple[Expectation, ...]
+    quarantine: Output
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
+
+    Args:
+        flow: name of the flow; `epoch` its number; `update` the identifier of the update.
+        dataset: name of the target.
+        inputs: by `Read.name`, for the query and all views.
+        references: by dataset name (case-folded), for REFERENCES rules.
+        at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
+        scratch: folder for spills and temporary files; removed afterwards.
+    """
+
+    flow: str
+    epoch: int
+    update: str
+    dataset: str
+    query: Query
+    inputs: Inputs
+    output: Output
+    quarantine: Output
+    scratch: Path
+    at_ns: int
+    views: tuple[ViewWork, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    references: Mapping[str, Batch] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One staged file.
+
+    Args:
+        path: relative to the table's folder, `/` between parts, as Delta's `add.path`
+            before URL-encoding.
+        size: bytes.
+        rows: number of rows.
+        partition_values: by column, as text; None for NULL.
+        stats: Delta's per-file statistics as JSON text (numRecords, minValues, …).
+    """
+
+    path: str
+    size: int
+    rows: int
+    partition_values: Mapping[str, str | None]
+    stats: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """The staged files of one table, with the columns the table has once they are published."""
+
+    schema: Schema
+    files: tuple[DataFile, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(f.rows for f in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of one epoch. `out` is what the query gave; malformed rows never reached it."""
+
+    out: int = 0
+    written: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+    malformed: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """The invariant of the write path: nothing lost, nothing doubled."""
+        return self.out == self.written + self.dropped + self.quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How many rows violated one expectation in one epoch."""
+
+    dataset: str
+    rule: str
+    action: str
+    violations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What an engine made of one `Work`; nothing of it is visible to readers yet.
+
+    Args:
+        table: the good rows.
+        quarantines: by dataset name (the target's, and those of temporary views); only
+            those that have rows.
+        counts: of the target; `view_counts` of the views that have expectations.
+        source_schemas: by `Read.name`, the columns found in files, for `FilesBatch.known`.
+        read: rows read from streaming inputs where the engine knows it, else None.
+    """
+
+    table: StagedTable
+    counts: Counts
+    rules: tuple[RuleCount, ...]
+    quarantines: Mapping[str, StagedTable] = field(default_factory=dict)
+    view_counts: Mapping[str, Counts] = field(default_factory=dict)
+    source_schemas: Mapping[str, Schema] = field(default_factory=dict)
+    read: int | None = None
+
+    @property
+    def failed(self) -> tuple[RuleCount, ...]:
+        """The violated expectations whose action is `fail`."""
+        return tuple(r for r in self.rules if r.action == "fail" and r.violations)

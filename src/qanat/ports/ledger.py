@@ -1,0 +1,125 @@
+"""What remembers: updates, epochs, positions, definitions and the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from qanat.model.position import FileRef, Range
+from qanat.model.record import Definition, Epoch, Lease, UpdateRecord, UpdateStatus
+from qanat.model.schema import Schema
+
+
+class Ledger(Protocol):
+    """One project and environment's memory. Every method that writes is durable on return.
+
+    Safe to call from several threads; readers in other processes are never blocked.
+    """
+
+    # -- the lease -------------------------------------------------------------------------
+
+    def acquire(self, holder: str, seconds: float) -> Lease:
+        """Take the lease for `seconds`.
+
+        A lease whose holder is a dead process of this machine is taken over at once.
+
+        Raises:
+            UpdateRunningError: somebody else holds it (says who, where, since when).
+        """
+        ...
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong the lease.
+
+        Raises:
+            LeaseLostError: it expired and somebody else has taken it.
+        """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; silently nothing if it was lost."""
+        ...
+
+    # -- updates and epochs ----------------------------------------------------------------
+
+    def begin_update(self, update: UpdateRecord) -> None: ...
+
+    def end_update(self, id: str, status: UpdateStatus, error: str | None = None) -> None: ...
+
+    def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
+        """Record an epoch before it is computed; returns it with its `id`.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+            EpochConflictError: the flow already has an open epoch, or another number is due.
+        """
+        ...
+
+    def settle(self, epoch: Epoch, lease: Lease) -> None:
+        """Mark an intended epoch committed, with its version, counts, rules and schemas.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
+    def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
+        """Mark an intended epoch failed: nothing of it was published, its range is unread."""
+        ...
+
+    def open_epochs(self) -> Sequence[Epoch]:
+        """The intended epochs, oldest first, with their full ranges."""
+        ...
+
+    def last_epoch(self, flow: str) -> Epoch | None:
+        """The newest committed epoch of a flow."""
+        ...
+
+    def position(self, flow: str, generation: int, source: str) -> Range | None:
+        """The newest committed table range of a flow's source (by `source_key`)."""
+        ...
+
+    def seen(self, flow: str, generation: int, paths: Iterable[str]) -> Mapping[str, FileRef]:
+        """Of these paths, those that committed epochs have read, as they were then."""
+        ...
+
+    def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
+        """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
+        ...
+
+    # -- definitions and generations -------------------------------------------------------
+
+    def definitions(self) -> Mapping[str, Definition]:
+        """All datasets as last run, by case-folded name."""
+        ...
+
+    def define(self, definition: Definition) -> None: ...
+
+    def generation(self, dataset: str) -> int:
+        """The current generation: 0 until the first full refresh."""
+        ...
+
+    def refresh(self, dataset: str, lease: Lease) -> int:
+        """Begin the next generation: every flow of the dataset reads from the start, and the
+        first commit replaces the table. Returns the new generation."""
+        ...
+
+    def generation_started(self, dataset: str, generation: int) -> bool:
+        """Whether an epoch of that generation has been committed."""
+        ...
+
+    # -- looking back ----------------------------------------------------------------------
+
+    def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
+        """Newest first."""
+        ...
+
+    def epochs(
+        self, update: str | None = None, dataset: str | None = None, limit: int = 100
+    ) -> Sequence[Epoch]:
+        """Newest first; file ranges come without their files (use `epoch_files`)."""
+        ...
+
+    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]: ...
+
+    def close(self) -> None: ...

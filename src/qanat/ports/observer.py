@@ -1,0 +1,13 @@
+"""What listens to an update."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from qanat.model.event import Event
+
+
+class Observer(Protocol):
+    """Gets every event, possibly from several threads, and must return quickly."""
+
+    def on(self, event: Event) -> None: ...

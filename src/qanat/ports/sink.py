@@ -1,0 +1,27 @@
+"""What puts data outside the project's own tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from qanat.model.dataset import SinkTarget
+from qanat.model.work import Output, StagedTable
+
+
+class Sink(Protocol):
+    """A place that takes each epoch of a flow exactly once."""
+
+    def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
+        """Where the engine shall stage the rows."""
+        ...
+
+    def publish(
+        self, target: SinkTarget, flow: str, epoch: int, staged: StagedTable, root: Path
+    ) -> None:
+        """Make the epoch visible, whole; doing it twice is the same as once."""
+        ...
+
+    def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
+        """Whether the epoch has been published."""
+        ...

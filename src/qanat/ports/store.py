@@ -1,0 +1,116 @@
+"""Where tables live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from qanat.model.batch import Batch
+from qanat.model.schema import Schema
+from qanat.model.work import DataFile
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A table at one version.
+
+    Args:
+        rows: number of rows where the log knows it, else None.
+        bytes: size of the live files.
+    """
+
+    version: int
+    schema: Schema
+    partition_by: tuple[str, ...]
+    batch: Batch
+    rows: int | None
+    bytes: int
+    files: int
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What a table gained between two versions; `rows` and `bytes` as the log knows them."""
+
+    batch: Batch
+    rows: int | None
+    bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One atomic change of one table.
+
+    Args:
+        folder: absolute folder of the table.
+        replaces: the new files take the place of all old ones; else they are added.
+        application, number: Delta transaction identifier. The commit happens only if the
+            table's version for that application is exactly `number - 1` (none counts as 0).
+        properties: table properties to have set.
+        info: extra facts for the log entry (the update, the flow).
+    """
+
+    folder: Path
+    schema: Schema
+    files: tuple[DataFile, ...]
+    replaces: bool
+    application: str
+    number: int
+    partition_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    info: Mapping[str, str] = field(default_factory=dict)
+
+
+class TableStore(Protocol):
+    """Tables with atomic, durable, idempotent commits. Folders are absolute."""
+
+    def version(self, folder: str) -> int | None:
+        """The newest version, None if there is no table. Cheap: reads no data."""
+        ...
+
+    def snapshot(self, folder: str, version: int | None = None) -> Snapshot:
+        """The table at a version (default: newest).
+
+        Raises:
+            TableNotFoundError: there is no table.
+            TableTooNewError: it needs a protocol feature this store does not have.
+        """
+        ...
+
+    def added(self, folder: str, after: int, upto: int) -> Added:
+        """The rows that the table gained after one version, up to and with another.
+
+        `after` -1: everything that it holds at `upto`.
+
+        Raises:
+            NotAppendOnlyError: a version in between removed or rewrote rows.
+        """
+        ...
+
+    def transaction(self, folder: str, application: str) -> int:
+        """The last committed number of an application; 0 if none or no table."""
+        ...
+
+    def publish(self, commit: Commit) -> int:
+        """Make staged files part of the table, durably; returns the new version.
+
+        Idempotent: when the table already carries (application, number), nothing happens
+        and the current version is returned.
+
+        Raises:
+            CommitConflictError: the application is at another number than `number - 1`.
+        """
+        ...
+
+    def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
+        """Delete files that no version in the log mentions (a crashed writer's); how many.
+
+        Files whose name starts with one of `keep_prefixes` stay.
+        """
+        ...
