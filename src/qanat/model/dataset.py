@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from qanat.model.expectation import Expectation
 from qanat.model.location import Location
-from qanat.model.schema import Schema
+from qanat.model.schema import NO_COLUMNS, Schema
 
 
 class DatasetKind(StrEnum):
@@ -49,7 +49,7 @@ class Dataset:
     name: str
     kind: DatasetKind
     location: Location
-    schema: Schema = Schema()
+    schema: Schema = NO_COLUMNS
     expectations: tuple[Expectation, ...] = ()
     partition_by: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()

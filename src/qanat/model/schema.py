@@ -130,6 +130,10 @@ class Schema:
         return Schema(tuple(_field_from_json(f) for f in value["fields"]))
 
 
+NO_COLUMNS = Schema()
+"""Nothing declared, or nothing known yet."""
+
+
 def _field_to_json(field: Field) -> dict[str, Any]:
     metadata = {"comment": field.comment} if field.comment else {}
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
 from qanat.model.query import Query
-from qanat.model.schema import Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import NO_COLUMNS, Field, MapType, Primitive, Schema, Struct
 
 MALFORMED = "_malformed"
 """The rule name under which rows that could not even be parsed are quarantined."""
@@ -58,8 +58,8 @@ class Output:
     folder: Path
     prefix: str
     format: str = "parquet"
-    schema: Schema = Schema()
-    declared: Schema = Schema()
+    schema: Schema = NO_COLUMNS
+    declared: Schema = NO_COLUMNS
     partition_by: tuple[str, ...] = ()
     existing: Batch | None = None
     options: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,149 @@
+"""What the public functions of this layer return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qanat.errors import QanatError
+from qanat.model.record import Epoch, UpdateRecord
+from qanat.model.schema import Schema
+from qanat.model.work import Counts, RuleCount
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which datasets an update takes, by name or glob.
+
+    Args:
+        select: only these (empty: all). `+name` adds everything upstream, `name+` downstream.
+        refresh: these even when unchanged.
+        full_refresh: these from the start, replacing what is there.
+        full_refresh_all: all of them.
+    """
+
+    select: tuple[str, ...] = ()
+    refresh: tuple[str, ...] = ()
+    full_refresh: tuple[str, ...] = ()
+    full_refresh_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetResult:
+    """What an update did with one dataset.
+
+    Args:
+        status: `updated`, `unchanged`, `failed` or `skipped` (something upstream failed).
+        reason: why, one sentence.
+        read: rows read where known; `files` read.
+        seconds: wall time.
+    """
+
+    dataset: str
+    kind: str
+    status: str
+    reason: str
+    counts: Counts
+    rules: tuple[RuleCount, ...]
+    files: int
+    seconds: float
+    version: int | None = None
+    read: int | None = None
+    error: QanatError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """What an update did. `id` is empty when nothing had to be written."""
+
+    id: str
+    status: str
+    seconds: float
+    datasets: tuple[DatasetResult, ...]
+
+    @property
+    def failed(self) -> tuple[DatasetResult, ...]:
+        return tuple(d for d in self.datasets if d.status == "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """All that is wrong with a project, found without running it."""
+
+    problems: tuple[QanatError, ...]
+    datasets: tuple[tuple[str, str], ...]
+    """Name and kind of each, in the order an update would take them."""
+    flows: int
+    expectations: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The first rows of a table, and what is known of it."""
+
+    dataset: str
+    kind: str
+    folder: str
+    version: int
+    schema: Schema
+    rows: Sequence[tuple[Any, ...]]
+    total: int | None
+    bytes: int
+    files: int
+    partition_by: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One update and its epochs, oldest epoch first."""
+
+    update: UpdateRecord
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineSummary:
+    """How many rows of a dataset wait in quarantine, by rule (a row may break several)."""
+
+    dataset: str
+    rows: int
+    rules: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay did with the quarantine of one dataset."""
+
+    dataset: str
+    examined: int
+    replayed: int
+    remaining: int
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineageNode:
+    """A dataset, source or column with what it comes from.
+
+    Args:
+        name: `table` or `table.column`, or a path for files.
+        kind: `streaming table`, …, `files`, `delta table`, `column`.
+        upstream: what it is computed from.
+        expression: of a column, in SQL, where it is more than a copy.
+    """
+
+    name: str
+    kind: str
+    upstream: tuple[LineageNode, ...] = ()
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The answer of `qanat lineage`: trees, and the same as edges (from, to)."""
+
+    roots: tuple[LineageNode, ...]
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    edges: tuple[tuple[str, str], ...] = ()
