@@ -28,6 +28,7 @@ from qanat.errors.contract import (
 )
 from qanat.errors.declaration import (
     ColumnNotFoundError,
+    CommandLineError,
     DatasetNotFoundError,
     DeclarationError,
     DuplicateNameError,
@@ -58,6 +59,7 @@ from qanat.errors.run import (
 __all__ = [
     "AdapterError",
     "ColumnNotFoundError",
+    "CommandLineError",
     "CommitConflictError",
     "ContractError",
     "CycleError",

@@ -87,6 +87,12 @@ class UnsupportedError(DeclarationError):
     code = "Q1012"
 
 
+class CommandLineError(DeclarationError):
+    """A command, option or argument of `qanat` does not exist or does not fit."""
+
+    code = "Q1013"
+
+
 class ProblemsError(DeclarationError):
     """Several problems at once; `problems` has them all."""
 

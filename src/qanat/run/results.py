@@ -147,3 +147,38 @@ class Lineage:
     roots: tuple[LineageNode, ...]
     nodes: Mapping[str, str] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCheck:
+    """One expectation against a stored table, as `qanat test` finds it.
+
+    Args:
+        text: the rule in SQL.
+        rows: rows the table holds.
+        violations: rows of it that violate the rule.
+    """
+
+    dataset: str
+    rule: str
+    text: str
+    action: str
+    rows: int
+    violations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `qanat doctor` looked at.
+
+    Args:
+        level: `ok`, `warning` or `error`.
+        what: what was looked at, a few words.
+        detail: what was found, one sentence.
+        hint: the way out, empty if nothing is wrong.
+    """
+
+    level: str
+    what: str
+    detail: str
+    hint: str = ""
