@@ -1,0 +1,69 @@
+"""The document of `qanat plan` and `qanat run --dry-run`."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from qanat.cli.documents import VERSION
+from qanat.model.plan import DatasetPlan, UpdatePlan
+
+
+class WaitingDocument(TypedDict):
+    """Unread input of one source: whole files, or rows of a table (null where unknown)."""
+
+    source: str
+    files: int
+    bytes: int
+    rows: int | None
+
+
+class DatasetPlanDocument(TypedDict):
+    """One dataset of a plan.
+
+    `change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,
+    `recompute`, `full refresh`, `skip` or `none`. `difference` is a unified diff of the
+    canonical query and rules, `consequence` what a change means for rows already written;
+    both are empty where nothing changed.
+    """
+
+    dataset: str
+    kind: str
+    change: str
+    step: str
+    reason: str
+    waiting: list[WaitingDocument]
+    difference: str
+    consequence: str
+
+
+class PlanDocument(TypedDict):
+    """The datasets in the order an update would take them."""
+
+    version: int
+    environment: str
+    datasets: list[DatasetPlanDocument]
+
+
+def plan_document(plan: UpdatePlan) -> PlanDocument:
+    """The document of a plan."""
+    return {
+        "version": VERSION,
+        "environment": plan.environment,
+        "datasets": [_dataset(d) for d in plan.datasets],
+    }
+
+
+def _dataset(plan: DatasetPlan) -> DatasetPlanDocument:
+    return {
+        "dataset": plan.dataset,
+        "kind": plan.kind,
+        "change": plan.change.value,
+        "step": plan.step.value,
+        "reason": plan.reason,
+        "waiting": [
+            {"source": w.source, "files": w.files, "bytes": w.bytes, "rows": w.rows}
+            for w in plan.waiting
+        ],
+        "difference": plan.difference,
+        "consequence": plan.consequence,
+    }

@@ -1,0 +1,73 @@
+"""The author's line that an error is about, with a caret below the place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from itertools import chain
+from pathlib import Path
+
+from qanat.cli import screen
+from qanat.model.location import Location
+from qanat.observe.terminal.characters import cells, printable
+
+SPECS = ("qanat.yml", "spark-pipeline.yml")
+LONGEST = 120
+"""Characters of a source line that are shown; generated files may have lines of megabytes."""
+
+
+def excerpt(location: Location, start: Path) -> list[str]:
+    """The lines to show below an error; none when the place or the file is not known.
+
+    Args:
+        location: its file is relative to the project's root, or absolute.
+        start: the root, or a folder below it.
+    """
+    if location.line is None:
+        return []
+    text = _line(location.file, location.line, start)
+    if text is None:
+        return []
+    column = location.column or 0
+    skipped = max(0, column - LONGEST // 2) if len(text) > LONGEST else 0
+    shown = printable(text[skipped : skipped + LONGEST].expandtabs(1))
+    number = str(location.line)
+    gutter = _blue(" " * len(number) + " |")
+    lines = [gutter, _blue(f"{number} |") + f" {shown}".rstrip()]
+    if 0 < column <= len(text) + 1:
+        before = printable(text[skipped : column - 1].expandtabs(1))
+        word = re.match(r"\w+", text[column - 1 : skipped + LONGEST])
+        marks = "^" * (cells(word.group()) if word else 1)
+        caret = screen.paint(marks, stream=sys.stderr, fg="red", bold=True)
+        lines.append(f"{gutter} {' ' * cells(before)}{caret}")
+    return lines
+
+
+def _blue(text: str) -> str:
+    return screen.paint(text, stream=sys.stderr, fg="blue")
+
+
+def _line(file: str, number: int, start: Path) -> str | None:
+    path = _find(Path(file), start)
+    if path is None:
+        return None
+    try:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            for at, line in enumerate(lines, 1):
+                if at == number:
+                    return line.rstrip("\r\n")
+    except OSError:
+        return None
+    return None
+
+
+def _find(file: Path, start: Path) -> Path | None:
+    if file.is_absolute():
+        return file if file.is_file() else None
+    here = start.absolute()
+    folders = (here, *here.parents)
+    roots = [f for f in folders if any((f / spec).is_file() for spec in SPECS)][:1]
+    for folder in chain(roots, [here]):
+        if (folder / file).is_file():
+            return folder / file
+    return None

@@ -1,0 +1,100 @@
+"""Errors in words: on standard error for people, on standard output as JSON for scripts."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from qanat.cli import documents, screen
+from qanat.cli.excerpt import excerpt
+from qanat.errors import ProblemsError, QanatError
+from qanat.observe.terminal.characters import printable, printable_lines
+
+
+def report(error: QanatError, arguments: Sequence[str]) -> int:
+    """Show an error the way the command line asked for; returns the exit code.
+
+    Args:
+        arguments: the whole command line. It is searched rather than the parsed options, for
+            the error may be that they do not parse.
+    """
+    if _json_wanted(arguments):
+        screen.write(documents.dumps(documents.failure(error)))
+    else:
+        screen.note(describe_all(problems_of(error), _start(arguments)))
+    if "--debug" in arguments:
+        screen.note("".join(traceback.format_exception(error)).rstrip())
+    return error.exit_code
+
+
+def problems_of(error: QanatError) -> tuple[QanatError, ...]:
+    """The errors that one error stands for: itself, unless it is a collection."""
+    return error.problems if isinstance(error, ProblemsError) else (error,)
+
+
+def describe_all(errors: Sequence[QanatError], start: Path) -> str:
+    """Several errors, with their number below when there is more than one."""
+    text = "\n\n".join(describe(e, start) for e in errors)
+    return f"{text}\n\nFound {len(errors)} problems." if len(errors) > 1 else text
+
+
+def describe(error: QanatError, start: Path) -> str:
+    """One error: what, where with the source line, wanted, got, nearest, hint.
+
+    Args:
+        start: folder of the project or below it, to find the file of the error's location.
+    """
+    head = screen.paint(f"error[{error.code}]", stream=sys.stderr, fg="red", bold=True)
+    first, *rest = printable_lines(error.message)
+    lines = [f"{head}: " + screen.paint(first, stream=sys.stderr, bold=True)]
+    lines += [f"  {line}" for line in rest]
+    if error.location is not None:
+        lines.append(screen.paint(" --> ", stream=sys.stderr, fg="blue") + str(error.location))
+        lines += excerpt(error.location, start)
+    if error.nearest is not None:
+        lines.append(f"  = did you mean {printable(error.nearest)!r}?")
+    for label, value in (("wanted", error.wanted), ("got", error.got), ("hint", error.hint)):
+        if value is not None:
+            first, *rest = printable_lines(value)
+            lines.append(f"  = {label}: {first}")
+            lines += [f"    {' ' * len(label)}  {line}" for line in rest]
+    return "\n".join(lines)
+
+
+def report_defect(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The last resort (`sys.excepthook`): an error that Qanat did not foresee is its defect."""
+    if issubclass(kind, KeyboardInterrupt):
+        raise SystemExit(130)
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="qanat-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"qanat {' '.join(sys.argv[1:])}\n")
+        log.writelines(traceback.format_exception(kind, error, trace))
+    what = printable(f"{kind.__name__}: {error}")
+    screen.note(
+        f"error: this is a defect of Qanat, not of your project: {what}\n"
+        f"  = the traceback is in {log.name}\n"
+        "  = hint: run again with --debug to see it here, and please report it"
+    )
+
+
+def _json_wanted(arguments: Sequence[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(p == ("--output", "json") or p[0] == "--output=json" for p in pairs)
+
+
+def _start(arguments: Sequence[str]) -> Path:
+    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if here in ("-C", "--project"):
+            return Path(following)
+        if here.startswith("--project="):
+            return Path(here.partition("=")[2])
+        if here.startswith("-C"):
+            return Path(here[2:])
+    return Path()

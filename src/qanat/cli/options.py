@@ -1,0 +1,151 @@
+"""The options that commands share, and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qanat.errors import CommandLineError
+
+EVERYTHING = "*"
+"""What a bare `--full-refresh` means."""
+
+Function = Callable[..., Any]
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which project and environment a command is about.
+
+    Args:
+        start: folder in which the search for the spec begins, upwards.
+        environment: name of the environment, or None for the project's default.
+    """
+
+    start: Path
+    environment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Structured logs on standard error; none unless a format or level was asked for."""
+
+    format: str | None
+    level: str | None
+
+    @property
+    def wanted(self) -> bool:
+        return self.format is not None or self.level is not None
+
+
+def place(command: Function) -> Function:
+    """Add `--project` and `--env`; the command gets `place`, a `Place`."""
+
+    @click.option(
+        "-C",
+        "--project",
+        "start",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=".",
+        metavar="DIR",
+        help="Folder of the project, or one below it.  [default: here]",
+    )
+    @click.option("-e", "--env", "environment", metavar="NAME", help="Environment of the spec.")
+    @wraps(command)
+    def with_place(*args: Any, start: Path, environment: str | None, **rest: Any) -> Any:
+        return command(*args, place=Place(start, environment), **rest)
+
+    return with_place
+
+
+def output(command: Function) -> Function:
+    """Add `--output` and `--debug`; the command gets `json`, whether to print a document."""
+
+    @click.option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="Text for people or one JSON document for programs.  [default: text]",
+    )
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(command)
+    def with_output(*args: Any, output: str, debug: bool, **rest: Any) -> Any:
+        return command(*args, json=output == "json", **rest)
+
+    return with_output
+
+
+def selection(command: Function) -> Function:
+    """Add `--select`; the command gets `select`, a tuple of names or globs."""
+    return click.option(
+        "-s",
+        "--select",
+        multiple=True,
+        metavar="NAME",
+        help="Only this dataset or glob; +NAME with all upstream, NAME+ with all downstream."
+        " Repeatable.",
+    )(command)
+
+
+def refreshes(command: Function) -> Function:
+    """Add `--refresh` and `--full-refresh`; the command gets both as tuples of names."""
+    command = click.option(
+        "--full-refresh",
+        is_flag=False,
+        flag_value=EVERYTHING,
+        multiple=True,
+        metavar="[TABLE]",
+        help="Empty this table and process everything again; without TABLE: all tables."
+        " Repeatable.",
+    )(command)
+    return click.option(
+        "--refresh",
+        multiple=True,
+        metavar="TABLE",
+        help="Bring this table up to date even if nothing changed. Repeatable.",
+    )(command)
+
+
+def logs(command: Function) -> Function:
+    """Add `--log-format` and `--log-level`; the command gets `logs`, a `Logs`."""
+
+    @click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        help="Write structured logs to standard error instead of progress.",
+    )
+    @click.option("--log-level", type=click.Choice(LEVELS), help="  [default: info]")
+    @wraps(command)
+    def with_logs(*args: Any, log_format: str | None, log_level: str | None, **rest: Any) -> Any:
+        return command(*args, logs=Logs(log_format, log_level), **rest)
+
+    return with_logs
+
+
+def positive(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    """A click callback: refuse numbers below 1.
+
+    Raises:
+        CommandLineError: the number is below 1.
+    """
+    if value < 1:
+        raise CommandLineError(f"--{parameter.name} must be 1 or more", got=str(value))
+    return value
+
+
+limit = click.option(
+    "-n",
+    "--limit",
+    type=int,
+    default=20,
+    callback=positive,
+    metavar="N",
+    help="How many to show.  [default: 20]",
+)

@@ -1,0 +1,97 @@
+"""`qanat run`: bring the datasets up to date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import click
+
+from qanat.cli import documents, failure, screen
+from qanat.cli.documents.update import update_document
+from qanat.cli.options import Logs, Place, logs, output, place, refreshes, selection
+from qanat.cli.plan import selection_of, show_plan
+from qanat.cli.summary import summary
+from qanat.errors import UnsupportedError
+from qanat.ports.observer import Observer
+from qanat.run.preview import plan
+from qanat.run.results import UpdateResult
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+
+def _later(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        raise UnsupportedError(
+            "`qanat run --continuous` comes in a later release",
+            hint="run `qanat run` from a scheduler; each run takes what is new and stops",
+        )
+
+
+@click.command("run", short_help="Bring the datasets up to date.")
+@selection
+@refreshes
+@click.option("--dry-run", is_flag=True, help="Only show the plan, as `qanat plan` does.")
+@click.option(
+    "--continuous", is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_later
+)
+@place
+@logs
+@output
+def command(
+    select: tuple[str, ...],
+    refresh: tuple[str, ...],
+    full_refresh: tuple[str, ...],
+    dry_run: bool,
+    place: Place,
+    logs: Logs,
+    json: bool,
+) -> int:
+    """Bring the datasets up to date: read what is new, check it, publish it.
+
+    Exit code 0: everything is up to date. 1: data or a run failed; the datasets that do not
+    depend on the failed ones are up to date. 2: a file of the project has to be changed.
+    """
+    chosen = selection_of(select, refresh, full_refresh)
+    with Workspace.open(place.start, place.environment) as workspace:
+        if dry_run:
+            show_plan(plan(workspace, chosen), json)
+            return 0
+        with watching(logs, json) as observers:
+            result = update(workspace, chosen, observers)
+    if json:
+        screen.write(documents.dumps(update_document(result)))
+    else:
+        screen.write(summary(result, place))
+        errors = [d.error for d in result.failed if d.error is not None]
+        if errors:
+            screen.note("\n" + failure.describe_all(errors, place.start))
+    return exit_code(result)
+
+
+def exit_code(result: UpdateResult) -> int:
+    """0 if nothing failed; 2 if a failure is one that a file of the project causes; else 1."""
+    codes = [d.error.exit_code if d.error else 1 for d in result.failed]
+    return max(codes, default=0 if result.status != "failed" else 1)
+
+
+@contextmanager
+def watching(logs: Logs, json: bool) -> Iterator[tuple[Observer, ...]]:
+    """The observers that suit the command line and the terminal, while the block runs.
+
+    Progress goes to standard error, so that results can be redirected.
+    """
+    # Only what is used is imported: rich and logging cost more than an unchanged update.
+    if logs.wanted:
+        to_stream = import_module("qanat.observe.logs").to_stream
+        yield (to_stream(sys.stderr, logs.format or "text", logs.level or "info"),)
+    elif json:
+        yield ()
+    elif screen.interactive(sys.stderr):
+        progress = import_module("qanat.observe.terminal.progress").ProgressObserver
+        with progress(sys.stderr, colour=screen.coloured(sys.stderr)) as observer:
+            yield (observer,)
+    else:
+        yield (import_module("qanat.observe.terminal.lines").LinesObserver(sys.stderr),)

@@ -1,0 +1,73 @@
+"""Where text goes: colours only where they are wanted, and a reader who left is no error."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from typing import Any, TextIO
+
+import click
+
+
+def prepare() -> None:
+    """Make both streams write any text, whatever the encoding of the terminal is."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write(text: str) -> None:
+    """Print a result to standard output, with a newline."""
+    _put(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """Print something about the result (an error, a remark) to standard error."""
+    _put(sys.stderr, text)
+
+
+def _put(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        _forget(stream)
+
+
+def _forget(stream: TextIO) -> None:
+    # `qanat show big | head`: the reader has what it wanted. The exit code must still tell
+    # how the command went, so nothing may be raised now or when the interpreter flushes.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def finish() -> None:
+    """Flush what is left; call last."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _forget(stream)
+
+
+def interactive(stream: TextIO) -> bool:
+    """Whether a person watches a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether to colour what goes to a stream; honours `NO_COLOR` (https://no-color.org)."""
+    return interactive(stream) and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, *, stream: TextIO | None = None, **style: Any) -> str:
+    """Text in a style of `click.style` where the stream (standard output) shows colours."""
+    return click.style(text, **style) if coloured(stream or sys.stdout) else text
+
+
+def width() -> int | None:
+    """Columns of the terminal, or None when standard output is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

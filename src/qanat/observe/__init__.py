@@ -1,0 +1,1 @@
+"""Observers of an update: progress for people (`terminal`), logs for machines (`logs`)."""

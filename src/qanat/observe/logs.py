@@ -1,0 +1,115 @@
+"""An update as structured logs: one record per event, through Python's `logging`.
+
+As JSON each record is one object on one line: `ts` (ISO 8601, UTC), `level`, `event` (such as
+`epoch_committed`) and the event's own fields. As text it is the same in `key=value` form.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from qanat.model.event import (
+    DatasetEnded,
+    DatasetProgress,
+    Event,
+    Recovered,
+    Retried,
+    UpdateEnded,
+    Warned,
+)
+
+LOGGER = "qanat"
+
+
+class LogsObserver:
+    """Sends every event to the logger `qanat`, where a program may attach its own handlers."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(LOGGER)
+
+    def on(self, event: Event) -> None:
+        """Take an event."""
+        level = level_of(event)
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, name_of(event), extra={"fields": asdict(event)})
+
+
+def level_of(event: Event) -> int:
+    """How serious an event is, as a level of `logging`."""
+    match event:
+        case DatasetEnded(status="failed") | UpdateEnded(status="failed"):
+            return logging.ERROR
+        case DatasetEnded(status="skipped") | Recovered() | Retried() | Warned():
+            return logging.WARNING
+        case DatasetProgress():
+            return logging.DEBUG
+    return logging.INFO
+
+
+def name_of(event: Event) -> str:
+    """The event's name in a log.
+
+    >>> name_of(DatasetProgress("silver", "computing"))
+    'dataset_progress'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record, in ASCII: safe for every terminal and collector."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(_facts(record), default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """`time LEVEL event key=value …`; values with spaces or controls are quoted as JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = _facts(record)
+        head = f"{facts.pop('ts')} {facts.pop('level').upper():7} {facts.pop('event')}"
+        return " ".join([head, *(f"{k}={_value(v)}" for k, v in facts.items())])
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    facts: dict[str, Any] = {
+        "ts": moment.replace("+00:00", "Z"),
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+    }
+    facts.update(getattr(record, "fields", {}))
+    if record.exc_info:
+        facts["traceback"] = logging.Formatter().formatException(record.exc_info)
+    return facts
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./:+-]+", value, re.ASCII)
+    return value if plain else text
+
+
+def to_stream(stream: TextIO, format: str, level: str) -> LogsObserver:
+    """An observer whose records go to a stream.
+
+    Args:
+        format: `text` or `json`.
+        level: `debug`, `info`, `warning` or `error`.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    logger = logging.getLogger(LOGGER)
+    for old in [
+        h for h in logger.handlers if isinstance(h.formatter, JsonFormatter | TextFormatter)
+    ]:
+        logger.removeHandler(old)
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    return LogsObserver()

@@ -1,0 +1,136 @@
+"""An update as a table that changes while a person watches."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from qanat.model.event import Event, Recovered, Retried, Warned
+from qanat.observe.terminal.amounts import duration
+from qanat.observe.terminal.characters import printable
+from qanat.observe.terminal.tally import Tallies, Tally
+
+SIGNS = {
+    "updated": ("✓", "green"),
+    "unchanged": ("=", "dim"),
+    "failed": ("✗", "bold red"),
+    "skipped": ("-", "yellow"),
+    "waiting": ("·", "dim"),
+}
+
+
+class ProgressObserver:
+    """Shows a live table; use it as a context manager around the update.
+
+    The table goes when the update ends, so that the summary takes its place; warnings, retries
+    and recoveries stay above it.
+
+    Args:
+        stream: the terminal.
+        colour: False for a terminal whose user asked for no colours.
+    """
+
+    def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
+        self._tallies = Tallies()
+        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> ProgressObserver:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def on(self, event: Event) -> None:
+        """Take an event."""
+        self._tallies.add(event)
+        remark = _remark(event)
+        if remark is not None:
+            self._console.print(Text(printable(remark), style="yellow"))
+
+    def _render(self) -> RenderableType:
+        tallies = self._tallies.snapshot()
+        shown = visible(tallies, max(3, self._console.height - 5))
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("")
+        table.add_column("Dataset", no_wrap=True)
+        table.add_column("Kind", style="dim", no_wrap=True)
+        for header in ("Rows", "Written", "Quarantined", "Dropped", "Time"):
+            table.add_column(header, justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True, overflow="ellipsis")
+        for tally in shown:
+            table.add_row(*self._row(tally))
+        done = sum(t.ended for t in tallies)
+        table.caption = Text(f"{done} of {len(tallies)} datasets", style="dim")
+        table.caption_justify = "left"
+        return table
+
+    def _row(self, tally: Tally) -> list[RenderableType]:
+        running = tally.status == "running"
+        sign, style = SIGNS.get(tally.status, ("?", ""))
+        seconds = time.monotonic() - tally.began if running else tally.seconds
+        message = tally.message
+        if running and tally.fraction is not None:
+            message = f"{tally.fraction:4.0%} {message}"
+        numbers = (tally.out, tally.written, tally.quarantined, tally.dropped)
+        timed = running or tally.status in ("updated", "failed")
+        return [
+            self._spinner if running else Text(sign, style=style),
+            Text(printable(tally.dataset)),
+            tally.kind,
+            *(f"{n:,}" if n else "" for n in numbers),
+            duration(seconds) if timed else "",
+            Text(printable(message), style="dim"),
+        ]
+
+
+def visible(tallies: list[Tally], height: int) -> list[Tally]:
+    """The datasets to show when there are more than lines: what runs, what failed, then the
+    most recently ended and the next to start; in their order.
+
+    >>> [t.dataset for t in visible([Tally("a", status="updated"), Tally("b", status="running"),
+    ...                              Tally("c")], 2)]
+    ['a', 'b']
+    """
+    urgency = {"running": 0, "failed": 1}
+    ended = max((i for i, t in enumerate(tallies) if t.ended), default=0)
+    ranked = sorted(
+        range(len(tallies)),
+        key=lambda i: (urgency.get(tallies[i].status, 2), abs(i - ended)),
+    )
+    return [tallies[i] for i in sorted(ranked[:height])]
+
+
+def _remark(event: Event) -> str | None:
+    match event:
+        case Recovered():
+            return f"{event.dataset}: recovered epoch {event.epoch} of {event.flow}: {event.how}"
+        case Retried():
+            wait = duration(event.wait_seconds)
+            return (
+                f"{event.dataset}: attempt {event.attempt} failed, again in {wait}: {event.error}"
+            )
+        case Warned():
+            return (f"{event.dataset}: " if event.dataset else "") + f"warning: {event.message}"
+    return None
