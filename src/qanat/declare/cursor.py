@@ -1,0 +1,193 @@
+"""A walk along the tokens of one statement, by words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlglot import Token, TokenType
+
+from qanat.declare.sqltext import SqlText
+from qanat.errors import QanatError, SqlSyntaxError, nearest
+from qanat.model.location import Location
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word or sign. `token` is the index of the token that it is (part) of."""
+
+    text: str
+    start: int
+    end: int
+    token: int
+    type: TokenType
+
+    @property
+    def upper(self) -> str:
+        """For comparison with keywords; a quoted name is no keyword."""
+        return "" if self.quoted else self.text.upper()
+
+    @property
+    def quoted(self) -> bool:
+        return self.type in (TokenType.IDENTIFIER, TokenType.STRING)
+
+
+class Cursor:
+    """The words of a statement and how far it has been read.
+
+    sqlglot makes one token of `CLUSTER BY` and two of `PARTITIONED` and whatever follows it by
+    mistake; words are the same for every dialect.
+    """
+
+    def __init__(self, source: SqlText, tokens: list[Token]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.words = [w for i, t in enumerate(tokens) for w in _words(source.text, i, t)]
+        self.index = 0
+
+    @property
+    def word(self) -> Word | None:
+        """The next word, None at the end."""
+        return self.words[self.index] if self.index < len(self.words) else None
+
+    @property
+    def here(self) -> Location:
+        """The place of the next word, or of the end."""
+        word = self.word
+        return self.source.at(word.start if word else len(self.source.text.rstrip()))
+
+    def sees(self, phrase: str) -> bool:
+        """Whether the next words are these."""
+        wanted = phrase.split()
+        return [w.upper for w in self.words[self.index : self.index + len(wanted)]] == wanted
+
+    def take(self, phrase: str) -> bool:
+        """Go past these words if they are next."""
+        found = self.sees(phrase)
+        if found:
+            self.index += len(phrase.split())
+        return found
+
+    def expect(self, *phrases: str) -> str:
+        """Go past one of these phrases and return it.
+
+        Raises:
+            SqlSyntaxError: something else is next.
+        """
+        for phrase in phrases:
+            if self.take(phrase):
+                return phrase
+        raise self.unexpected(*phrases)
+
+    def unexpected(self, *wanted: str, nearby: Iterable[str] | None = None) -> QanatError:
+        """The error that the next word is not what it should be.
+
+        A phrase whose beginning is right is blamed at its first wrong word.
+        """
+        best = max(wanted, key=self._matching)
+        ahead = self._matching(best)
+        rest = [p.split()[ahead] for p in wanted if self._matching(p) == ahead]
+        start, self.index = self.index, self.index + ahead
+        word, location = self.word, self.here
+        self.index = start
+        return SqlSyntaxError(
+            f"unexpected {word.text!r}" if word else "the statement ends too early",
+            location=location,
+            wanted=" or ".join(wanted),
+            nearest=nearest(word.text, nearby or rest) if word and not word.quoted else None,
+        )
+
+    def _matching(self, phrase: str) -> int:
+        parts = phrase.split()
+        return next((n for n in range(len(parts) - 1, 0, -1) if self.sees(" ".join(parts[:n]))), 0)
+
+    def name(self, what: str) -> Word:
+        """Go past one plain or quoted name.
+
+        Raises:
+            SqlSyntaxError: something else is next.
+        """
+        word = self.word
+        good = word is not None and (
+            word.type is TokenType.IDENTIFIER
+            or (word.type is not TokenType.STRING and _NAME.fullmatch(word.text))
+        )
+        if word is None or not good:
+            raise self.unexpected(what)
+        self.index += 1
+        return word
+
+    def dotted(self, what: str) -> tuple[str, ...]:
+        """Go past a name of one or more parts."""
+        parts = [self.name(what).text]
+        while self.take("."):
+            parts.append(self.name(what).text)
+        return tuple(parts)
+
+    def string(self, what: str) -> str:
+        """Go past a string literal and return its value."""
+        word = self.word
+        if word is None or word.type is not TokenType.STRING:
+            raise self.unexpected(what)
+        self.index += 1
+        return word.text
+
+    def names(self, what: str) -> tuple[str, ...]:
+        """Go past `(name, …)`."""
+        self.expect("(")
+        found = [self.name(what).text]
+        while self.take(","):
+            found.append(self.name(what).text)
+        self.expect(")")
+        return tuple(found)
+
+    def inside(self) -> tuple[int, int]:
+        """Go past `( … )`; the offsets of what is between them.
+
+        Raises:
+            SqlSyntaxError: no `(` is next, or it is never closed.
+        """
+        opened = self.word
+        self.expect("(")
+        depth = 1
+        while self.word is not None:
+            word = self.word
+            depth += {"(": 1, ")": -1}.get(word.upper, 0)
+            self.index += 1
+            if depth == 0:
+                assert opened is not None  # noqa: S101 - expect() has seen it
+                return opened.end + 1, word.start
+        raise SqlSyntaxError(
+            "'(' is not closed", location=self.source.at(opened.start if opened else 0)
+        )
+
+    def skip_to(self, *ends: str, angles: bool = False) -> int:
+        """Go on to the first of these words outside brackets; the offset where it starts.
+
+        Args:
+            angles: whether `<` and `>` are brackets, as in types.
+        """
+        depth = 0
+        opening, closing = ("([<", ")]>") if angles else ("([", ")]")
+        while self.word is not None:
+            word = self.word
+            if depth == 0 and word.upper in ends:
+                return word.start
+            if word.upper:
+                depth += (word.upper in opening) - (word.upper in closing)
+            self.index += 1
+        return len(self.source.text.rstrip())
+
+
+def _words(text: str, index: int, token: Token) -> list[Word]:
+    written = text[token.start : token.end + 1]
+    if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
+        return [Word(token.text, token.start, token.end, index, token.token_type)]
+    kind, start = token.token_type, token.start
+    return [
+        Word(found.group(), start + found.start(), start + found.end() - 1, index, kind)
+        for found in re.finditer(r"\S+", written)
+    ]

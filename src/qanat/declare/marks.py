@@ -1,0 +1,136 @@
+"""YAML read with the place of every key and value, so that errors can point at them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import yaml
+
+from qanat.errors import QanatError, SpecError
+from qanat.model.location import Location
+
+Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] | None"
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One YAML value: `at` is its own place, `key_at` the place of the key it stands behind."""
+
+    value: Content
+    at: Location
+    key_at: Location
+
+    @property
+    def plain(self) -> Any:
+        """The value without places, as nested dicts and lists."""
+        if isinstance(self.value, dict):
+            return {key: entry.plain for key, entry in self.value.items()}
+        if isinstance(self.value, list):
+            return [entry.plain for entry in self.value]
+        return self.value
+
+
+def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatError]) -> Entry:
+    """Parse one YAML document and expand `${VAR}` and `${VAR:-default}` in its strings.
+
+    Args:
+        file: how messages name it.
+        problems: gains duplicate keys, keys that are no text, and missing variables.
+
+    Raises:
+        SpecError: the text is no YAML.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        tab = "found character '\\t'" in (error.problem or "")
+        raise SpecError(
+            f"not YAML: {error.problem}",
+            location=at,
+            hint="indent with spaces; YAML does not allow tabs" if tab else None,
+        ) from error
+    except yaml.YAMLError as error:
+        raise SpecError(
+            f"not YAML: {' '.join(str(error).split())}", location=Location(file)
+        ) from (error)
+    start = Location(file, 1, 1)
+    if node is None:
+        return Entry(None, start, start)
+
+    def place(node: yaml.Node) -> Location:
+        return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def mapping(node: yaml.MappingNode) -> dict[str, Entry]:
+        seen: dict[str, Location] = {}
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                problems.append(
+                    SpecError(
+                        f"key {name!r} is given twice",
+                        location=place(key),
+                        hint=f"the first is at {seen[name]}; keep one of them",
+                    )
+                )
+            seen.setdefault(name, place(key))
+        loader.flatten_mapping(node)  # `<<: *anchor`, after the check: merging may repeat keys
+        entries: dict[str, Entry] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(SpecError("a key must be text", location=place(key)))
+                continue
+            entries[key.value] = build(value, place(key))
+        return entries
+
+    def build(node: yaml.Node, key_at: Location) -> Entry:
+        at = place(node)
+        if isinstance(node, yaml.MappingNode):
+            return Entry(mapping(node), at, key_at)
+        if isinstance(node, yaml.SequenceNode):
+            return Entry([build(item, place(item)) for item in node.value], at, key_at)
+        value = loader.construct_object(node)
+        if isinstance(value, str):
+            value = expand(value, environ, at, problems.append)
+        elif value is not None and not isinstance(value, bool | int | float):
+            value = node.value  # dates and the like are text to us
+        return Entry(value, at, key_at)
+
+    return build(node, start)
+
+
+def expand(
+    value: str,
+    environ: Mapping[str, str],
+    at: Location,
+    report: Callable[[QanatError], None],
+) -> str:
+    """Put environment variables in place of `${VAR}`; a default stands behind `:-`.
+
+    >>> expand("s-${STAGE:-dev}", {}, Location("qanat.yml"), print)
+    's-dev'
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name in environ:
+            return environ[name]
+        if default is not None:
+            return default
+        report(
+            SpecError(
+                f"environment variable {name} is not set",
+                location=at,
+                hint=f"set it, or give a default: ${{{name}:-…}}",
+            )
+        )
+        return match.group()
+
+    return _VARIABLE.sub(replace, value)

@@ -1,0 +1,147 @@
+"""What stands between a dataset's columns and its query, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qanat.declare.cursor import Cursor
+from qanat.errors import OptionError, SqlSyntaxError, UnsupportedError, nearest
+from qanat.model.dataset import DatasetKind, Drift
+from qanat.model.location import Location
+
+_CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
+_REFUSED = {
+    "LOCATION": "tables live below the spec's storage",
+    "PATH": "tables live below the spec's storage",
+    "OPTIONS": "give options to read_files(…)",
+    "SCHEDULE": "let cron, or an orchestrator, start `qanat run`",
+    "TRIGGER": "let cron, or an orchestrator, start `qanat run`",
+    "REFRESH": "let cron, or an orchestrator, start `qanat run`",
+    "DEFAULT": "text is compared byte by byte",
+    "COLLATE": "text is compared byte by byte",
+}
+
+DRIFT = "qanat.schema_drift"
+_OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
+
+
+@dataclass(slots=True)
+class Properties:
+    """The clauses that were given."""
+
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
+    """Read clauses up to AS or the end of the statement.
+
+    Raises:
+        SqlSyntaxError: a clause is unknown, or given twice.
+        UnsupportedError: a clause that Qanat does not carry.
+    """
+    found = Properties()
+    seen: set[str] = set()
+    while cursor.word is not None and not cursor.sees("AS"):
+        at = cursor.here
+        word = cursor.word
+        if word.upper in _REFUSED:
+            raise UnsupportedError(f"{word.upper}", location=at, hint=_REFUSED[word.upper])
+        if cursor.sees("WITH ROW FILTER") or cursor.sees("ROW FILTER"):
+            raise UnsupportedError("ROW FILTER", location=at, hint="filter in the query")
+        clause = cursor.expect(*_CLAUSES, "AS")
+        if clause in seen:
+            raise SqlSyntaxError(f"{clause} is given twice", location=at)
+        seen.add(clause)
+        _clause(cursor, clause, at, found)
+        if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
+            raise UnsupportedError(
+                f"{clause} on a temporary view", location=at, hint="a temporary view is not stored"
+            )
+    return found
+
+
+def _clause(cursor: Cursor, clause: str, at: Location, found: Properties) -> None:
+    if clause == "USING":
+        where = cursor.here
+        check_table_format(cursor.name("DELTA").text, where)
+    elif clause == "PARTITIONED BY":
+        found.partition_by = cursor.names("a column")
+    elif clause == "CLUSTER BY":
+        if cursor.sees("AUTO"):
+            raise UnsupportedError("CLUSTER BY AUTO", location=at, hint="name the columns")
+        found.cluster_by = () if cursor.take("NONE") else cursor.names("a column")
+    elif clause == "COMMENT":
+        found.comment = cursor.string("the comment in quotes")
+    else:
+        found.properties = _table_properties(cursor)
+
+
+def _table_properties(cursor: Cursor) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    cursor.expect("(")
+    while True:
+        at = cursor.here
+        key = _key(cursor)
+        if not cursor.take("="):
+            cursor.expect("=", ",", ")")
+        word = cursor.word
+        if word is None or word.text in ("(", ")", ","):
+            raise cursor.unexpected("a value")
+        cursor.index += 1
+        if key in found:
+            raise OptionError(f"table property {key!r} is given twice", location=at)
+        check_property(key, word.text, at)
+        found[key] = word.text
+        if not cursor.take(","):
+            break
+    cursor.expect(")", ",")
+    return tuple(found.items())
+
+
+def _key(cursor: Cursor) -> str:
+    word = cursor.word
+    if word is not None and word.quoted:
+        cursor.index += 1
+        return word.text
+    return ".".join(cursor.dotted("'key' = 'value'"))
+
+
+def check_property(key: str, value: str, location: Location) -> None:
+    """Properties that begin with `qanat.` are ours and checked; others are only kept.
+
+    Raises:
+        OptionError: one of ours does not exist or has another value.
+    """
+    if not key.startswith("qanat."):
+        return
+    if key not in _OURS:
+        raise OptionError(
+            f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
+        )
+    values = _OURS[key]
+    if values is not None and value not in values:
+        raise OptionError(
+            f"table property {key!r} does not fit",
+            location=location,
+            wanted=" or ".join(values),
+            got=repr(value),
+            nearest=nearest(value, values),
+        )
+
+
+def check_table_format(name: str, location: Location) -> None:
+    """Tables are Delta tables.
+
+    Raises:
+        UnsupportedError: another format was asked for.
+    """
+    if name.casefold() != "delta":
+        raise UnsupportedError(
+            f"tables in format {name.upper()}",
+            location=location,
+            hint="leave it out: tables are Delta tables; create_sink() writes other formats",
+        )

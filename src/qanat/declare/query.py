@@ -1,0 +1,270 @@
+"""Queries: what they read, and their executable form.
+
+The executable text is the author's own, with only the names of inputs exchanged: sqlglot finds
+them but never writes the query, so that no construct that it knows less well than the engine is
+changed on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import Dialect, Token, TokenType, exp
+from sqlglot.errors import ParseError
+
+from qanat.declare.calls import (
+    PREFIXES,
+    READERS,
+    REFUSED,
+    TABLES,
+    function_name,
+    read_call,
+    spark_json,
+)
+from qanat.declare.names import strip_prefix
+from qanat.declare.options import check_format
+from qanat.declare.sqltext import SqlText
+from qanat.declare.stream import Stream, find_streams
+from qanat.declare.syntax import syntax_error
+from qanat.errors import SqlSyntaxError, UnsupportedError
+from qanat.model.project import Project
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source, SqlQuery
+
+_QUOTES = {"duckdb": '"', "spark": "`"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """One input in the text: from `start` up to `end` (exclusive) stands `source`."""
+
+    start: int
+    end: int
+    source: Source
+    streaming: bool
+    alias: str | None
+    """To be added in SQL form; None where the author gave one or none is needed."""
+    qualifier: tuple[str, ...] = ()
+
+
+def parse_query(source: SqlText, tokens: list[Token], owner: str, project: Project) -> SqlQuery:
+    """Find the inputs of a query and make it executable.
+
+    Args:
+        source: what `tokens` are offsets into.
+        tokens: of the query alone, not empty.
+        owner: name of the flow or view, for the names of its inputs.
+
+    Raises:
+        DeclarationError: the query does not parse, is no query, or reads something that cannot
+            be read.
+    """
+    start, end = tokens[0].start, tokens[-1].end + 1
+    location = source.at(start)
+    kept, streams = find_streams(tokens, project.dialect)
+    tree = _parse(source, kept, project.dialect)
+    if not isinstance(tree, exp.Query | exp.Values | exp.Pivot):
+        raise SqlSyntaxError(
+            f"not a query: {tokens[0].text.upper()}",
+            location=location,
+            wanted="SELECT, WITH, FROM, VALUES or PIVOT",
+        )
+    finder = _Finder(source, kept, streams, project)
+    inputs = sorted(finder.inputs(tree), key=lambda i: i.start)
+    unused = [s for s in streams.values() if not any(i.start == s.start for i in inputs)]
+    if unused:
+        raise SqlSyntaxError(
+            "STREAM does not stand before something that can be read as a stream",
+            location=source.at(unused[0].start),
+            wanted="STREAM table or STREAM read_files(…)",
+        )
+    quote = _QUOTES[project.dialect]
+    reads: list[Read] = []
+    edits: list[tuple[int, int, str]] = []
+    for number, found in enumerate(inputs, 1):
+        name = f"__{owner}_{number}"
+        text = quote + name.replace(quote, quote * 2) + quote
+        text += f" AS {found.alias}" if found.alias else ""
+        edits.append((found.start, found.end, text))
+        reads.append(Read(name, found.source, found.streaming, source.at(found.start)))
+    edits += finder.unqualified(tree, {i.qualifier for i in inputs if len(i.qualifier) > 1})
+    sql, last = [], start
+    for begin, stop, text in sorted(edits):
+        sql += [source.text[last:begin], text]
+        last = stop
+    sql.append(source.text[last:end])
+    written = source.text[start:end]
+    return SqlQuery(written, "".join(sql), project.dialect, tuple(reads), location)
+
+
+def _parse(source: SqlText, tokens: list[Token], dialect: str) -> exp.Expression:
+    if not tokens:
+        raise SqlSyntaxError("the query is empty", location=source.at(0))
+    try:
+        trees = Dialect.get_or_raise(dialect).parser().parse(list(tokens), source.text)
+    except ParseError as error:
+        raise syntax_error(error, source, tokens) from error
+    tree = trees[0] if trees else None
+    if not isinstance(tree, exp.Expression):
+        raise SqlSyntaxError("the query is empty", location=source.at(tokens[0].start))
+    return tree
+
+
+class _Finder:
+    """Finds what a parsed query reads."""
+
+    def __init__(
+        self, source: SqlText, tokens: list[Token], streams: dict[int, Stream], project: Project
+    ) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.streams = streams
+        self.project = project
+        self.index = {token.start: i for i, token in enumerate(tokens)}
+
+    def inputs(self, tree: exp.Expression) -> list[_Input]:
+        """Every table position that is no common table expression and no plain function."""
+        found = []
+        for table in tree.find_all(exp.Table):
+            start = _start(table)
+            if start is None:
+                continue
+            if isinstance(table.this, exp.Func):
+                item = self._call(table, table.this, start)
+            elif _is_cte(table):
+                item = None
+            else:
+                item = self._name(table, start)
+            if item is not None:
+                found.append(item)
+        return found
+
+    def _spread(self, start: int, end: int) -> tuple[int, int, bool]:
+        """An input's extent with the STREAM and parentheses around it."""
+        stream = self.streams.get(start)
+        if stream is None:
+            return start, end, False
+        return stream.start, max(end, stream.end), True
+
+    def _call(self, table: exp.Table, call: exp.Func, start: int) -> _Input | None:
+        name = function_name(call)
+        token = self.tokens[self.index[start]]
+        name = name if name in READERS else token.text.lower()
+        if name not in READERS and name not in TABLES and name not in REFUSED:
+            return None
+        arguments = (
+            [call.this, *call.expressions]
+            if not isinstance(call, exp.Anonymous)
+            else (call.expressions)
+        )
+        source = read_call(
+            name,
+            [a for a in arguments if isinstance(a, exp.Expression)],
+            self.project.dialect,
+            self.source.at(start),
+            lambda node: self.source.at(self._argument(node, start)),
+        )
+        begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
+        alias = None
+        if name == "read_table" and not table.alias:
+            dataset = source.dataset if isinstance(source, DatasetRead) else source.path
+            alias = self._quoted(dataset.rpartition(".")[2])
+        return _Input(begin, end, source, streaming, alias)
+
+    def _argument(self, node: exp.Expression, start: int) -> int:
+        """The offset of an argument; sqlglot does not keep that of the name before `=>`."""
+        if isinstance(node, exp.Kwarg | exp.PropertyEQ | exp.EQ):
+            for token in self.tokens[self.index[start] :]:
+                if token.text == node.this.name:
+                    return token.start
+        starts = [int(n.meta["start"]) for n in node.walk() if "start" in n.meta]
+        return min(starts, default=start)
+
+    def _closing(self, index: int) -> int:
+        """The offset behind the `)` that closes the `(` at this token."""
+        depth = 0
+        for token in self.tokens[index:]:
+            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+            if depth == 0:
+                return token.end + 1
+        return self.tokens[-1].end + 1
+
+    def _name(self, table: exp.Table, start: int) -> _Input:
+        parts = table.parts
+        last = parts[-1]
+        end = int(last.meta["end"]) + 1
+        written = self.source.text[int(last.meta["start"]) : end]
+        names = tuple(p.name for p in parts)
+        source, alias = self._source(names, written, start)
+        before = self.tokens[self.index[start] - 1] if self.index[start] else None
+        if table.alias or (before is not None and before.token_type is TokenType.TABLE):
+            alias = None
+        begin, end, streaming = self._spread(start, end)
+        qualifier = tuple(n.casefold() for n in names)
+        return _Input(begin, end, source, streaming, alias, qualifier)
+
+    def _source(
+        self, names: tuple[str, ...], written: str, start: int
+    ) -> tuple[Source, str | None]:
+        token = self.tokens[self.index[start]]
+        if len(names) == 1 and token.token_type is TokenType.STRING:
+            stem = names[0].replace("\\", "/").rpartition("/")[2].partition(".")[0]
+            return FilesRead(names[0], None), self._quoted(stem) if stem.isidentifier() else None
+        dialect, location = self.project.dialect, self.source.at(start)
+        prefix = names[0].casefold()
+        if dialect == "spark" and len(names) == 2 and prefix in PREFIXES and written[0] == "`":
+            if prefix == "delta":
+                return DeltaRead(names[1]), None
+            if prefix in ("text", "binaryfile", "avro"):
+                raise UnsupportedError(
+                    f"cannot read {prefix} files",
+                    location=location,
+                    hint="read_files reads csv, json, ndjson, parquet and orc",
+                )
+            format_ = check_format(prefix, location)
+            return FilesRead(names[1], spark_json(format_, {}, dialect)), None
+        return DatasetRead(strip_prefix(names, self.project)), written
+
+    def _quoted(self, name: str) -> str:
+        quote = _QUOTES[self.project.dialect]
+        return quote + name.replace(quote, quote * 2) + quote
+
+    def unqualified(
+        self, tree: exp.Expression, qualifiers: set[tuple[str, ...]]
+    ) -> list[tuple[int, int, str]]:
+        """Edits that shorten `schema.table.column`: the input is now called `table` only."""
+        edits = []
+        for column in tree.find_all(exp.Column):
+            parts = column.parts
+            names = tuple(p.name.casefold() for p in parts[:-1])
+            if len(names) < 2 or names not in qualifiers:
+                continue
+            begin, end = parts[0].meta.get("start"), parts[-2].meta.get("start")
+            if begin is not None and end is not None:
+                edits.append((int(begin), int(end), ""))
+        return edits
+
+
+def _start(table: exp.Table) -> int | None:
+    """The offset of a table's first name; None for tables that the author did not write."""
+    start = table.parts[0].meta.get("start") if table.parts else None
+    return int(start) if start is not None else None
+
+
+def _is_cte(table: exp.Table) -> bool:
+    """Whether a name is that of a common table expression that can be seen from there."""
+    if len(table.parts) > 1:
+        return False
+    name = table.name.casefold()
+    child: exp.Expression = table
+    while child.parent is not None:
+        parent = child.parent
+        clause = parent if isinstance(parent, exp.With) else parent.args.get("with_")
+        if isinstance(clause, exp.With):
+            ctes = clause.expressions
+            if parent is clause and not clause.recursive:
+                ctes = ctes[: ctes.index(child)]  # only those before, not itself
+            if any(c.alias.casefold() == name for c in ctes):
+                return True
+        # A query's own WITH was looked at on the way up through it.
+        child = parent.parent if parent is clause and parent.parent else parent
+    return False

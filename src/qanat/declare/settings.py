@@ -1,0 +1,81 @@
+"""What a spec may say, and the values it may have."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from qanat.model.dataset import Drift
+
+DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?", re.IGNORECASE)
+_UNITS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_size(value: Any) -> Any:
+    """Bytes of `2GB` (powers of 1000) or `512MiB` (powers of 1024); a number is bytes.
+
+    >>> parse_size("512MiB"), parse_size("1.5 GB")
+    (536870912, 1500000000)
+    """
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("a size such as 2GB or 512MiB")
+    number, unit = float(match[1]), (match[2] or "b").lower()
+    return int(number * (1024 if "i" in unit else 1000) ** _UNITS[unit[0]])
+
+
+def _text(value: Any) -> Any:
+    """YAML reads `start: 2013` as a number; configuration is text as in SDP."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _globs(value: Any) -> Any:
+    """SDP's `glob: {include: …}` and a plain glob mean the same."""
+    found = []
+    for item in [value] if isinstance(value, str) else value or ():
+        include = item
+        if isinstance(item, dict) and set(item) == {"glob"}:
+            include = item["glob"]
+            if isinstance(include, dict) and set(include) == {"include"}:
+                include = include["include"]
+        if not isinstance(include, str) or not include:
+            raise ValueError("a glob such as transformations/**, or glob: {include: …}")
+        found.append(include)
+    return tuple(found)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Name = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """The keys of a spec with one environment applied."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    storage: Name = "storage"
+    catalog: Name | None = None
+    schema_: Annotated[Name | None, Field(alias="schema")] = None
+    configuration: dict[str, Text] = {}
+    libraries: Annotated[tuple[str, ...], BeforeValidator(_globs)] = DEFAULT_LIBRARIES
+    dialect: Literal["duckdb", "spark"] = "duckdb"
+    engine: Name = "duckdb"
+    table_format: Name = "delta"
+    ledger: Name | None = None
+    memory_limit: Annotated[int | None, BeforeValidator(parse_size), Field(ge=1)] = None
+    threads: Annotated[int | None, Field(ge=1)] = None
+    retries: Annotated[int, Field(ge=0)] = 3
+    schema_drift: Drift = Drift.EVOLVE
+
+
+KEYS: tuple[str, ...] = tuple(f.alias or n for n, f in Settings.model_fields.items())
+"""What an author may write, apart from `database` (SDP's other name of `schema`)."""

@@ -1,0 +1,313 @@
+"""The spec, with its environment applied, as a `Project`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from pydantic import ValidationError
+
+from qanat.declare.find import SDP_SPECS
+from qanat.declare.marks import Entry, read
+from qanat.declare.settings import KEYS, Settings
+from qanat.errors import ProblemsError, QanatError, SpecError, nearest
+from qanat.model.location import Location
+from qanat.model.project import Project
+
+DEV = "dev"
+"""The environment when none is named; the only one that uses the base settings as they are."""
+
+_OVERRIDE = "QANAT__"
+_ALIASES = {"database": "schema"}
+_TOP = (*KEYS, *_ALIASES, "environments")
+_IN_ENVIRONMENT = tuple(k for k in (*KEYS, *_ALIASES) if k != "name")
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_RESERVED = ("tables", "_qanat")
+
+
+def load_project(
+    spec: Path, environment: str | None = None, environ: Mapping[str, str] | None = None
+) -> Project:
+    """Read a spec and apply one environment.
+
+    From weak to strong: defaults, the spec's own keys, `environments.<environment>`,
+    `QANAT__KEY` and `QANAT__CONFIGURATION__name` variables. An environment other than `dev`
+    that names no storage gets a folder of its name below the spec's storage, so that two
+    environments never share tables.
+
+    Args:
+        environment: default `dev`, which need not be declared.
+        environ: environment variables, default `os.environ`.
+
+    Raises:
+        ProblemsError: everything that is wrong with the spec, at once.
+    """
+    environ = os.environ if environ is None else environ
+    spec = spec.absolute()
+    problems: list[QanatError] = []
+    try:
+        text = spec.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ProblemsError(
+            [SpecError(f"cannot read the spec: {reason}", location=Location(spec.name))]
+        ) from error
+    try:
+        top = _mapping(read(text, spec.name, environ, problems), spec.name)
+    except SpecError as error:
+        raise ProblemsError([error]) from error
+    _check_keys(top, _TOP, "key", problems)
+    environments = _environments(top, problems)
+    name = environment or DEV
+    if name not in environments and name != DEV:
+        known = [*dict.fromkeys((DEV, *environments))]
+        problems.append(
+            SpecError(
+                f"no environment {name!r}",
+                location=Location(spec.name),
+                wanted=" or ".join(known),
+                nearest=nearest(name, known),
+            )
+        )
+    base = {k: v for k, v in _rename(top, problems).items() if k in KEYS}
+    _check_storages(spec.parent, base, environments, problems)
+    own = {k: v for k, v in environments.get(name, {}).items() if k in KEYS}
+    merged = _merge(base, own)
+    overrides = _overrides(environ, merged, problems)
+    merged = _merge(merged, overrides)
+    settings = _validate(merged, spec, problems)
+    if settings is None or problems:
+        raise ProblemsError(problems)
+    storage = _folder(spec.parent, settings.storage)
+    if name != DEV and "storage" not in own and "storage" not in overrides:
+        storage /= name
+    return Project(
+        name=settings.name,
+        root=spec.parent,
+        spec=spec,
+        storage=storage,
+        libraries=settings.libraries,
+        dialect=settings.dialect,
+        environment=name,
+        catalog=settings.catalog,
+        schema=settings.schema_,
+        configuration=settings.configuration,
+        ledger=settings.ledger,
+        engine=settings.engine,
+        table_format=settings.table_format,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        retries=settings.retries,
+        schema_drift=settings.schema_drift,
+    )
+
+
+Entries = dict[str, Entry]
+
+
+def _mapping(top: Entry, file: str) -> Entries:
+    if top.value is None:
+        raise SpecError(
+            "the spec is empty", location=Location(file), wanted="at least `name: my_project`"
+        )
+    if not isinstance(top.value, dict):
+        raise SpecError(
+            "the spec is not a mapping", location=top.at, wanted="lines of `key: value`"
+        )
+    return top.value
+
+
+def _check_keys(
+    entries: Entries, known: tuple[str, ...], what: str, problems: list[QanatError]
+) -> None:
+    for key, entry in entries.items():
+        if key not in known:
+            near = nearest(key, known)
+            problems.append(
+                SpecError(
+                    f"unknown {what} {key!r}",
+                    location=entry.key_at,
+                    nearest=near,
+                    wanted=None if near else ", ".join(sorted(known)),
+                )
+            )
+
+
+def _environments(top: Entries, problems: list[QanatError]) -> dict[str, Entries]:
+    entry = top.get("environments")
+    if entry is None or entry.value is None:
+        return {}
+    if not isinstance(entry.value, dict):
+        problems.append(
+            SpecError(
+                "environments is not a mapping",
+                location=entry.at,
+                wanted="environments: {prod: {storage: …}}",
+            )
+        )
+        return {}
+    found: dict[str, Entries] = {}
+    for name, settings in entry.value.items():
+        if not re.fullmatch(r"[^\W_][\w-]*", name) or name in _RESERVED:
+            problems.append(
+                SpecError(
+                    f"environment name {name!r} cannot be used",
+                    location=settings.key_at,
+                    wanted="letters, digits, _ and -, beginning with a letter or digit",
+                )
+            )
+        if settings.value is None:
+            found[name] = {}
+        elif isinstance(settings.value, dict):
+            what = f"key of environment {name!r}:"
+            _check_keys(settings.value, _IN_ENVIRONMENT, what, problems)
+            found[name] = _rename(settings.value, problems)
+        else:
+            problems.append(
+                SpecError(
+                    f"environment {name!r} is not a mapping",
+                    location=settings.at,
+                    wanted="settings such as storage: …",
+                )
+            )
+    return found
+
+
+def _rename(entries: Entries, problems: list[QanatError]) -> Entries:
+    for alias, key in _ALIASES.items():
+        if alias in entries and key in entries:
+            problems.append(
+                SpecError(
+                    f"{alias!r} and {key!r} are two names of one setting",
+                    location=entries[alias].key_at,
+                    hint="keep one of them",
+                )
+            )
+    return {_ALIASES.get(k, k): v for k, v in entries.items()}
+
+
+def _merge(weak: Entries, strong: Entries) -> Entries:
+    """Strong values replace weak ones; `configuration` is merged key by key."""
+    merged = {**weak, **strong}
+    mine, theirs = weak.get("configuration"), strong.get("configuration")
+    if mine and theirs and isinstance(mine.value, dict) and isinstance(theirs.value, dict):
+        both = {**mine.value, **theirs.value}
+        merged["configuration"] = Entry(both, theirs.at, theirs.key_at)
+    return merged
+
+
+def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[QanatError]) -> Entries:
+    found: Entries = {}
+    configuration: Entries = {}
+    for variable in sorted(environ):
+        if not variable.startswith(_OVERRIDE):
+            continue
+        at = Location(f"environment variable {variable}")
+        key, _, rest = variable.removeprefix(_OVERRIDE).partition("__")
+        entry = Entry(environ[variable], at, at)
+        key = _ALIASES.get(key.lower(), key.lower())
+        if key == "configuration" and rest:
+            # Some shells and systems only know upper case: an existing name wins over case.
+            present = merged.get("configuration")
+            names = present.value if present and isinstance(present.value, dict) else {}
+            same = next((n for n in names if n.casefold() == rest.casefold()), rest)
+            configuration[same] = entry
+        elif key in KEYS and key != "configuration" and not rest:
+            found[key] = entry
+        else:
+            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS]
+            problems.append(
+                SpecError(
+                    f"{variable} overrides no setting",
+                    location=at,
+                    nearest=nearest(variable, known),
+                )
+            )
+    if configuration:
+        at = next(iter(configuration.values())).at
+        found["configuration"] = Entry(configuration, at, at)
+    return found
+
+
+def _folder(root: Path, storage: str) -> Path:
+    if storage.lower().startswith("file:"):
+        storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
+    return Path(os.path.normpath(root / Path(storage).expanduser()))
+
+
+def _check_storages(
+    root: Path, base: Entries, environments: dict[str, Entries], problems: list[QanatError]
+) -> None:
+    """Two environments in one folder would overwrite each other's tables."""
+    default = base.get("storage")
+    start = _folder(root, str(default.value if default else "storage"))
+    dev = environments.get(DEV, {}).get("storage")
+    used = {_folder(root, str(dev.value)) if dev else start: DEV}
+    for name, settings in environments.items():
+        own = settings.get("storage")
+        if name == DEV:
+            continue
+        folder = _folder(root, str(own.value)) if own else start / name
+        other = used.setdefault(folder, name)
+        if other != name:
+            problems.append(
+                SpecError(
+                    f"environments {other!r} and {name!r} have one storage",
+                    location=own.at if own else None,
+                    got=str(own.value) if own else str(folder),
+                    hint=f"leave it out to get a folder {name!r} below the spec's storage",
+                )
+            )
+
+
+def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
+    storage = merged.get("storage")
+    if storage and isinstance(storage.value, str):
+        scheme = _URL.match(storage.value)
+        if scheme and scheme[1].lower() != "file":
+            problems.append(
+                SpecError(
+                    f"storage on {scheme[1]}:// is not possible yet",
+                    location=storage.at,
+                    wanted="a folder of this machine",
+                    got=storage.value,
+                    hint="keep tables in a folder; read_files can read object stores",
+                )
+            )
+    plain = {k: e.plain for k, e in merged.items() if e.value is not None}
+    if spec.name in SDP_SPECS:
+        plain.setdefault("dialect", "spark")
+    try:
+        return Settings.model_validate(plain)
+    except ValidationError as error:
+        for fault in error.errors():
+            problems.append(_fault(fault["type"], fault["loc"], fault["msg"], merged, spec))
+        return None
+
+
+def _fault(
+    kind: str, path: tuple[int | str, ...], text: str, merged: Entries, spec: Path
+) -> SpecError:
+    """One of pydantic's errors in our words, at the place in the file."""
+    key = str(path[0])
+    entry = merged.get(key)
+    if entry is None:
+        return SpecError(f"{key!r} is missing", location=Location(spec.name), wanted=f"{key}: …")
+    for part in path[1:]:
+        if isinstance(entry.value, dict) and part in entry.value:
+            entry = entry.value[str(part)]
+        elif isinstance(entry.value, list) and isinstance(part, int):
+            entry = entry.value[part]
+    wanted = re.sub(r"^(Value error, |Input should be )", "", text)
+    got = entry.plain
+    choices = re.findall(r"'([^']+)'", wanted) if kind in ("literal_error", "enum") else []
+    return SpecError(
+        f"{'.'.join(str(p) for p in path)} does not fit",
+        location=entry.at,
+        wanted=" or ".join(choices) if choices else wanted,
+        got=repr(got),
+        nearest=nearest(got, choices) if isinstance(got, str) else None,
+    )

@@ -1,0 +1,126 @@
+"""A piece of SQL as the author wrote it, with the way back from any offset to the file."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlglot import Dialect, Token
+from sqlglot.errors import TokenError
+
+from qanat.errors import OptionError, QanatError, SqlSyntaxError, nearest
+from qanat.model.location import Location
+
+_REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
+_UNCLOSED = re.compile(r"Missing (.+?) from (\d+):(\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlText:
+    """SQL text and where it stands.
+
+    Args:
+        text: what is parsed, with `${key}` already replaced.
+        file: for locations.
+        whole: the text of the file, to count lines in.
+        pieces: (offset in `text`, offset in `whole`, whether it is a replaced `${key}`).
+        fixed: the place of everything in it, when it stands in no file (SQL from Python).
+    """
+
+    text: str
+    file: str
+    whole: str
+    pieces: tuple[tuple[int, int, bool], ...] = ((0, 0, False),)
+    fixed: Location | None = None
+
+    @staticmethod
+    def of_file(text: str, file: str) -> SqlText:
+        """All of a file."""
+        return SqlText(text, file, text)
+
+    @staticmethod
+    def of_function(text: str, location: Location) -> SqlText:
+        """What a Python function returned: its `def` is the best place that there is."""
+        return SqlText(text, location.file, text, fixed=location)
+
+    def at(self, offset: int) -> Location:
+        """The place of a character of `text` in the file."""
+        if self.fixed is not None:
+            return self.fixed
+        index = bisect_right(self.pieces, offset, key=lambda piece: piece[0]) - 1
+        start, origin, replaced = self.pieces[max(index, 0)]
+        origin = origin if replaced else origin + offset - start
+        line_start = self.whole.rfind("\n", 0, origin) + 1
+        return Location(self.file, self.whole.count("\n", 0, origin) + 1, origin - line_start + 1)
+
+    def slice(self, start: int, end: int) -> SqlText:
+        """A part of a text in which nothing was replaced yet."""
+        return SqlText(
+            self.text[start:end], self.file, self.whole, ((0, start, False),), self.fixed
+        )
+
+    def expand(self, configuration: Mapping[str, str]) -> SqlText:
+        """Put configuration values in place of `${key}`; unknown keys stay as they are."""
+        parts: list[str] = []
+        pieces: list[tuple[int, int, bool]] = []
+        length, last, origin = 0, 0, self.pieces[0][1]
+        for match in _REFERENCE.finditer(self.text):
+            value = configuration.get(match[1])
+            if value is None:
+                continue
+            before = self.text[last : match.start()]
+            pieces += [
+                (length, origin + last, False),
+                (length + len(before), origin + match.start(), True),
+            ]
+            parts += [before, value]
+            length += len(before) + len(value)
+            last = match.end()
+        pieces.append((length, origin + last, False))
+        text = "".join([*parts, self.text[last:]])
+        return SqlText(text, self.file, self.whole, tuple(pieces), self.fixed)
+
+    def tokens(self, dialect: str) -> list[Token]:
+        """The tokens of the text, comments left out.
+
+        Raises:
+            SqlSyntaxError: a quote or comment is not closed, or a character has no meaning.
+        """
+        try:
+            return Dialect.get_or_raise(dialect).tokenize(self.text)
+        except TokenError as error:
+            raise self._unclosed(error) from error
+
+    def _unclosed(self, error: TokenError) -> QanatError:
+        cause: BaseException | None = error
+        while cause is not None:
+            match = _UNCLOSED.search(str(cause))
+            if match:
+                line = int(match[2])
+                lines = self.text.split("\n")
+                start = sum(len(text) + 1 for text in lines[: line - 1])
+                # sqlglot counts the columns of a token to its end; the quote is what we want.
+                found = self.text.find(match[1][0], start)
+                return SqlSyntaxError(
+                    f"{match[1]} is not closed", location=self.at(max(found, start))
+                )
+            cause = cause.__cause__
+        return SqlSyntaxError(
+            "cannot read the SQL", location=self.at(0), got=" ".join(str(error).split())[-60:]
+        )
+
+    def missing_key(
+        self, tokens: list[Token], configuration: Mapping[str, str]
+    ) -> QanatError | None:
+        """The first `${key}` outside comments that the configuration does not have."""
+        for match in _REFERENCE.finditer(self.text):
+            if any(t.start < match.end() and match.start() <= t.end for t in tokens):
+                return OptionError(
+                    f"no configuration {match[1]!r}",
+                    location=self.at(match.start()),
+                    nearest=nearest(match[1], configuration),
+                    hint=f"add it to the spec: configuration: {{{match[1]}: …}}",
+                )
+        return None

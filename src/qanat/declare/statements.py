@@ -1,0 +1,241 @@
+"""The statements of a `.sql` file: CREATE …, CREATE FLOW, SET."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sqlglot import TokenType
+
+from qanat.declare.columns import Columns, parse_columns
+from qanat.declare.cursor import Cursor
+from qanat.declare.names import strip_prefix
+from qanat.declare.properties import parse_properties
+from qanat.declare.query import parse_query
+from qanat.declare.registry import Registry
+from qanat.declare.sqltext import SqlText
+from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.flow import Flow
+from qanat.model.location import Location
+
+_OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
+_STATEMENTS = ("CREATE", "SET")
+
+_HARMLESS = re.compile(r"spark\.sql\.(shuffle\.partitions|adaptive\.[\w.]+)", re.IGNORECASE)
+"""Settings that change how fast Spark computes, never what."""
+
+_LATER = "AUTO CDC comes in a later release; until then keep changes in a streaming table"
+
+
+def declare_sql(text: str, file: str, registry: Registry) -> None:
+    """Declare what a `.sql` file says; whatever is wrong goes to the registry's problems.
+
+    Args:
+        file: how messages name it.
+    """
+    whole = SqlText.of_file(text, file)
+    configuration = dict(registry.project.configuration)
+    with registry.collecting():
+        for start, end in _split(whole, registry.project.dialect):
+            with registry.collecting():
+                _statement(whole.slice(start, end), configuration, registry)
+
+
+def _split(whole: SqlText, dialect: str) -> Iterator[tuple[int, int]]:
+    """From the first to behind the last character of each statement."""
+    start: int | None = None
+    end = 0
+    for token in whole.tokens(dialect):
+        if token.token_type is TokenType.SEMICOLON:
+            if start is not None:
+                yield start, end
+            start = None
+            continue
+        start = token.start if start is None else start
+        end = token.end + 1
+    if start is not None:
+        yield start, end
+
+
+def _statement(raw: SqlText, configuration: dict[str, str], registry: Registry) -> None:
+    source = raw.expand(configuration)
+    dialect = registry.project.dialect
+    tokens = source.tokens(dialect)
+    missing = source.missing_key(tokens, configuration)
+    if missing is not None:
+        raise missing
+    cursor = Cursor(source, tokens)
+    if cursor.take("SET"):
+        _set(cursor, configuration)
+    elif cursor.take("CREATE"):
+        _create(cursor, registry)
+    elif cursor.sees("APPLY CHANGES") or cursor.sees("AUTO CDC"):
+        raise UnsupportedError("AUTO CDC", location=cursor.here, hint=_LATER)
+    else:
+        raise _not_a_declaration(cursor)
+
+
+def _not_a_declaration(cursor: Cursor) -> QanatError:
+    word = cursor.word
+    known = {
+        "SELECT": "put it behind CREATE MATERIALIZED VIEW name AS",
+        "WITH": "put it behind CREATE MATERIALIZED VIEW name AS",
+        "FROM": "put it behind CREATE MATERIALIZED VIEW name AS",
+        "VALUES": "put it behind CREATE MATERIALIZED VIEW name AS",
+        "INSERT": "write CREATE FLOW name AS INSERT INTO table BY NAME SELECT …",
+        "DROP": "remove its declaration instead",
+        "ALTER": "change its declaration instead",
+        "DELETE": "say in the query, or with an expectation, which rows to leave out",
+        "UPDATE": "say in the query what to compute",
+        "MERGE": _LATER,
+        "USE": "name the catalog and schema in the spec",
+    }
+    if word is not None and word.upper in known:
+        return SqlSyntaxError(
+            f"{word.upper} is not a declaration", location=cursor.here, hint=known[word.upper]
+        )
+    return cursor.unexpected(*_STATEMENTS)
+
+
+def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
+    """`SET key = value` gives `${key}` a value in the rest of the file."""
+    at = cursor.here
+    start = cursor.word
+    if start is None:
+        raise cursor.unexpected("SET key = value")
+    end = cursor.skip_to("=")
+    key = cursor.source.text[start.start : end].strip().strip("`")
+    cursor.expect("=")
+    value = cursor.word
+    if value is None:
+        raise cursor.unexpected("a value")
+    if key.casefold().startswith("spark.") and not _HARMLESS.fullmatch(key):
+        raise UnsupportedError(
+            f"SET {key}",
+            location=at,
+            hint="leave it out; put settings of the engine into the spec",
+        )
+    text = value.text if value.quoted else cursor.source.text[value.start :].strip()
+    configuration[key] = text
+
+
+def _create(cursor: Cursor, registry: Registry) -> None:
+    refresh = cursor.take("OR REFRESH") or cursor.take("OR REPLACE")
+    if not refresh and cursor.sees("OR"):
+        raise cursor.unexpected("OR REFRESH", "OR REPLACE")
+    if cursor.sees("PRIVATE"):
+        raise UnsupportedError(
+            "PRIVATE datasets", location=cursor.here, hint="CREATE TEMPORARY VIEW is not stored"
+        )
+    if cursor.take("FLOW"):
+        _flow(cursor, registry)
+        return
+    for words, kind in _KINDS.items():
+        if cursor.take(words):
+            _dataset(cursor, kind, registry)
+            return
+    raise _unknown_object(cursor)
+
+
+_KINDS = {
+    "STREAMING TABLE": DatasetKind.STREAMING_TABLE,
+    "STREAMING LIVE TABLE": DatasetKind.STREAMING_TABLE,
+    "MATERIALIZED VIEW": DatasetKind.MATERIALIZED_VIEW,
+    "LIVE TABLE": DatasetKind.MATERIALIZED_VIEW,
+    "TEMPORARY VIEW": DatasetKind.TEMPORARY_VIEW,
+    "TEMPORARY LIVE VIEW": DatasetKind.TEMPORARY_VIEW,
+    "TEMP VIEW": DatasetKind.TEMPORARY_VIEW,
+    "TEMPORARY STREAMING LIVE VIEW": DatasetKind.TEMPORARY_VIEW,
+}
+
+
+def _unknown_object(cursor: Cursor) -> QanatError:
+    word = cursor.word
+    hints = {
+        "TABLE": "CREATE STREAMING TABLE takes each input row once, "
+        "CREATE MATERIALIZED VIEW has the query's result",
+        "VIEW": "CREATE TEMPORARY VIEW is not stored, CREATE MATERIALIZED VIEW is",
+        "FUNCTION": "write the expression in the query",
+        "MACRO": "write the expression in the query",
+        "SCHEMA": "name the schema in the spec",
+        "DATABASE": "name the schema in the spec",
+        "SINK": "declare sinks in Python: create_sink(name, format, options)",
+    }
+    if word is not None and word.upper in hints:
+        return UnsupportedError(
+            f"CREATE {word.upper}", location=cursor.here, hint=hints[word.upper]
+        )
+    return cursor.unexpected(*_OBJECTS)
+
+
+def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
+    project = registry.project
+    cursor.take("IF NOT EXISTS")
+    location = cursor.here
+    name = strip_prefix(cursor.dotted("the dataset's name"), project)
+    columns = Columns()
+    if cursor.sees("("):
+        columns = parse_columns(cursor, project)
+    registry.problems += columns.problems
+    properties = parse_properties(cursor, kind)
+    dataset = Dataset(
+        name,
+        kind,
+        location,
+        schema=columns.schema,
+        expectations=tuple(columns.expectations),
+        partition_by=properties.partition_by,
+        cluster_by=properties.cluster_by,
+        comment=properties.comment,
+        properties=properties.properties,
+    )
+    # Declared even if its query is wrong: else every reader would be a problem too.
+    registry.add(dataset)
+    if cursor.word is None:
+        if kind is not DatasetKind.STREAMING_TABLE:
+            raise cursor.unexpected("AS SELECT …")
+        return
+    cursor.expect("AS")
+    _query(cursor, registry, name, name, location)
+
+
+def _flow(cursor: Cursor, registry: Registry) -> None:
+    location = cursor.here
+    name = strip_prefix(cursor.dotted("the flow's name"), registry.project)
+    if cursor.take("COMMENT"):
+        cursor.string("the comment in quotes")
+    cursor.expect("AS")
+    if cursor.sees("AUTO CDC") or cursor.sees("APPLY CHANGES"):
+        raise UnsupportedError("AUTO CDC", location=cursor.here, hint=_LATER)
+    cursor.expect("INSERT INTO")
+    once = cursor.take("ONCE")
+    target = strip_prefix(cursor.dotted("the table to insert into"), registry.project)
+    if cursor.sees("REPLACE"):
+        raise UnsupportedError(
+            "INSERT INTO … REPLACE WHERE",
+            location=cursor.here,
+            hint="a materialized view is recomputed from its inputs",
+        )
+    if not cursor.take("BY NAME"):
+        error = cursor.unexpected("BY NAME")
+        error.hint = "columns are matched by name: INSERT INTO table BY NAME SELECT …"
+        raise error
+    _query(cursor, registry, name, target, location, once=once)
+
+
+def _query(
+    cursor: Cursor,
+    registry: Registry,
+    name: str,
+    target: str,
+    location: Location,
+    *,
+    once: bool = False,
+) -> None:
+    word = cursor.word
+    if word is None:
+        raise cursor.unexpected("SELECT …")
+    tokens = cursor.tokens[word.token :]
+    query = parse_query(cursor.source, tokens, name, registry.project)
+    registry.add_flow(Flow(name, target, query, location, once=once))

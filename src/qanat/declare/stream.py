@@ -1,0 +1,93 @@
+"""The keyword STREAM, which only Databricks' SQL knows.
+
+Other dialects take `STREAM t` for a table named STREAM with the alias t. The keyword is
+therefore taken out of the tokens before they are parsed, and remembered by what it stands
+before. A table or column that is really named stream stays one wherever no name follows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import Dialect, Token, TokenType
+
+_OPENS = frozenset({TokenType.FROM, TokenType.JOIN})
+_CLOSES = frozenset(
+    {
+        TokenType.SELECT,
+        TokenType.WHERE,
+        TokenType.GROUP_BY,
+        TokenType.HAVING,
+        TokenType.QUALIFY,
+        TokenType.WINDOW,
+        TokenType.ORDER_BY,
+        TokenType.LIMIT,
+        TokenType.VALUES,
+        TokenType.USING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """From the keyword up to the end (exclusive) of what it surely covers."""
+
+    start: int
+    end: int
+
+
+def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[int, Stream]]:
+    """The tokens without STREAM (and the parentheses of `STREAM(…)`), and each keyword by the
+    offset of the token that it stands before.
+    """
+    names = Dialect.get_or_raise(dialect).parser_class.TABLE_ALIAS_TOKENS
+    dropped: set[int] = set()
+    found: dict[int, Stream] = {}
+    in_from = [False]
+    for i, token in enumerate(tokens):
+        kind = token.token_type
+        if kind is TokenType.L_PAREN:
+            in_from.append(False)
+        elif kind is TokenType.R_PAREN and len(in_from) > 1:
+            in_from.pop()
+        elif kind in _OPENS:
+            in_from[-1] = True
+        elif kind in _CLOSES:
+            in_from[-1] = False
+        if not _is_keyword(tokens, i, in_from[-1]):
+            continue
+        following = tokens[i + 1]
+        if following.token_type is TokenType.L_PAREN:
+            close = _closing(tokens, i + 1)
+            if close is None or close == i + 2:
+                continue
+            dropped |= {i, i + 1, close}
+            found[tokens[i + 2].start] = Stream(token.start, tokens[close].end + 1)
+        elif following.token_type in names or following.token_type in (
+            TokenType.IDENTIFIER,
+            TokenType.STRING,
+        ):
+            dropped.add(i)
+            found[following.start] = Stream(token.start, following.end + 1)
+    return [t for i, t in enumerate(tokens) if i not in dropped], found
+
+
+def _is_keyword(tokens: list[Token], i: int, in_from: bool) -> bool:
+    token = tokens[i]
+    if token.token_type is TokenType.IDENTIFIER or token.text.upper() != "STREAM":
+        return False
+    if token.token_type is TokenType.STRING or not 0 < i < len(tokens) - 1:
+        return False
+    before = tokens[i - 1].token_type
+    if before is TokenType.L_PAREN:
+        return i > 1 and tokens[i - 2].token_type in _OPENS
+    return before in _OPENS or (before is TokenType.COMMA and in_from)
+
+
+def _closing(tokens: list[Token], opening: int) -> int | None:
+    depth = 0
+    for i in range(opening, len(tokens)):
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[i].token_type, 0)
+        if depth == 0:
+            return i
+    return None

@@ -1,0 +1,120 @@
+"""sqlglot's parse errors, at the right place of the author's file and with the nearest keyword."""
+
+from __future__ import annotations
+
+from sqlglot import Token
+from sqlglot.errors import ParseError
+
+from qanat.declare.sqltext import SqlText
+from qanat.errors import SqlSyntaxError, nearest
+
+KEYWORDS = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "HAVING",
+    "ORDER",
+    "LIMIT",
+    "OFFSET",
+    "DISTINCT",
+    "JOIN",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "INNER",
+    "OUTER",
+    "CROSS",
+    "NATURAL",
+    "USING",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "QUALIFY",
+    "WINDOW",
+    "PARTITION",
+    "BETWEEN",
+    "LIKE",
+    "ILIKE",
+    "WITH",
+    "RECURSIVE",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "CAST",
+    "EXISTS",
+    "VALUES",
+    "LATERAL",
+    "PIVOT",
+    "UNPIVOT",
+    "AND",
+    "NOT",
+    "NULL",
+    "INTERVAL",
+    "OVER",
+    "FILTER",
+    "EXCLUDE",
+    "REPLACE",
+    "STREAM",
+    "BY",
+    "ASC",
+    "DESC",
+    "NULLS",
+    "FIRST",
+    "LAST",
+]
+
+_CLOSE = 0.75
+
+
+def syntax_error(error: ParseError, source: SqlText, tokens: list[Token]) -> SqlSyntaxError:
+    """The error in the author's terms.
+
+    sqlglot stumbles one or two tokens after a misspelt keyword (which it takes for an alias),
+    so the tokens before are looked at too.
+    """
+    fault = error.errors[0] if error.errors else {}
+    index = _find(tokens, source.text, fault)
+    for i in range(index, max(index - 3, -1), -1):
+        text = tokens[i].text
+        near = _near(text)
+        if near and source.text[tokens[i].start : tokens[i].end + 1] == text:
+            return SqlSyntaxError(
+                f"unexpected {text!r}", location=source.at(tokens[i].start), nearest=near
+            )
+    token = tokens[index]
+    written = source.text[token.start : token.end + 1]
+    description = str(fault.get("description") or "")
+    if description.startswith("Expecting") and index == len(tokens) - 1:
+        missing = description.removeprefix("Expecting ")
+        return SqlSyntaxError(
+            f"{missing!r} is missing at the end of the query", location=source.at(token.end)
+        )
+    if description.startswith("Required keyword"):
+        return SqlSyntaxError(
+            f"something is missing after {written!r}", location=source.at(token.start)
+        )
+    return SqlSyntaxError(f"unexpected {written!r}", location=source.at(token.start))
+
+
+def _near(text: str) -> str | None:
+    upper = text.upper()
+    if upper in KEYWORDS or len(upper) < 3 or not upper.isalpha():
+        return None
+    near = nearest(upper, KEYWORDS)
+    # A short alias is like many keywords: only near misses of the same length are blamed.
+    return near if near and abs(len(near) - len(upper)) <= 1 and _alike(near, upper) else None
+
+
+def _alike(one: str, other: str) -> bool:
+    return sorted(one) == sorted(other) or sum(c in other for c in one) / len(one) >= _CLOSE
+
+
+def _find(tokens: list[Token], text: str, fault: dict[str, object]) -> int:
+    line, column = fault.get("line"), fault.get("col")
+    for i, token in enumerate(tokens):
+        if (token.line, token.col) == (line, column):
+            return i
+    return len(tokens) - 1
