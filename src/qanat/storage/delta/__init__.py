@@ -1,0 +1,16 @@
+"""Delta Lake tables.
+
+The log is plain JSON, so what an unchanged run asks (`version`, `transaction`) is answered by
+the standard library alone; `table`, which imports deltalake, is loaded only when the state of
+an existing table is needed.
+
+Commits are ours, not delta-rs's (measured with deltalake 1.6.6): delta-rs never fsyncs, so that
+a power loss leaves a torn entry under a valid name; it cannot carry new columns, properties or
+a comment in the same commit as the data; an overwrite that changes the partitioning leaves a
+table that nobody can open; and it commits the same (application, number) twice. Checkpoints
+and everything about reading are delta-rs's.
+"""
+
+from qanat.storage.delta.store import DeltaStore
+
+__all__ = ["DeltaStore"]

@@ -1,0 +1,195 @@
+"""The actions of one commit, in the words of the Delta protocol."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from qanat import __version__
+from qanat.errors import AdapterError, SchemaMismatchError
+from qanat.model.schema import Field
+from qanat.model.work import DataFile
+from qanat.ports.store import Commit
+from qanat.storage.delta.disk import disk_error
+from qanat.storage.delta.features import NEW_TABLE, check_properties
+from qanat.storage.delta.state import TableState
+
+
+def entry(commit: Commit, state: TableState | None) -> bytes:
+    """The log entry that makes a commit, given the table as it is (None: there is none).
+
+    Raises:
+        SchemaMismatchError: an append would take away, retype or reorder what the table has.
+        TableTooNewError: the table needs a feature of its writers that we lack.
+        AdapterError: a staged file is not there, or the table forbids the change.
+    """
+    check_properties(commit.properties)
+    now = time.time_ns() // 1_000_000
+    actions = [_commit_info(commit, state, now)]
+    actions += _head(commit, state, now)
+    if state and commit.replaces:
+        _check_removable(commit, state)
+        actions += ({"remove": _remove(f.path, f.size, now)} for f in state.files)
+    actions += ({"add": _add(commit.folder, f)} for f in commit.files)
+    # Without `lastUpdated` no reader's retention ever lets the number expire.
+    actions.append({"txn": {"appId": commit.application, "version": commit.number}})
+    return _lines(actions)
+
+
+def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[str, Any]]:
+    """The protocol and metadata, as far as the commit changes them."""
+    features = (state.features if state else NEW_TABLE).with_schema(commit.schema)
+    if state is None or features != state.features:
+        yield features.action()
+    if state is None:
+        yield _metadata(commit, str(uuid4()), None, now, commit.properties, commit.comment)
+        return
+    if not commit.replaces:
+        _check_append(commit, state)
+    properties = {**state.properties, **commit.properties}
+    comment = state.comment if commit.comment is None else commit.comment
+    before = (state.schema, state.partition_by, state.properties, state.comment)
+    if before != (commit.schema, commit.partition_by, properties, comment):
+        # The identifier stays: by it Spark's streaming readers know the table again.
+        yield _metadata(commit, state.id, state.name, state.created, properties, comment)
+
+
+def _metadata(
+    commit: Commit,
+    id: str,
+    name: str | None,
+    created: int | None,
+    properties: Mapping[str, str],
+    comment: str | None,
+) -> dict[str, Any]:
+    missing = [c for c in commit.partition_by if c not in commit.schema.names]
+    if missing:
+        raise SchemaMismatchError(
+            f"{commit.folder.name} is partitioned by {missing[0]!r}, which it does not have",
+            wanted=f"one of {', '.join(commit.schema.names)}",
+        )
+    metadata: dict[str, Any] = {
+        "id": id,
+        "name": name,
+        "description": comment,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps(commit.schema.to_json(), ensure_ascii=False),
+        "partitionColumns": list(commit.partition_by),
+        "configuration": dict(properties),
+        "createdTime": created,
+    }
+    return {"metaData": {k: v for k, v in metadata.items() if v is not None}}
+
+
+def _check_append(commit: Commit, state: TableState) -> None:
+    table = commit.folder.name
+    if commit.partition_by != state.partition_by:
+        raise SchemaMismatchError(
+            f"the partitioning of {table} changed",
+            wanted=", ".join(state.partition_by) or "none",
+            got=", ".join(commit.partition_by) or "none",
+            hint=f"rewrite the table: qanat run --full-refresh {table}",
+        )
+    new = {f.name: f for f in commit.schema.fields}
+    for old in state.schema.fields:
+        field = new.pop(old.name, None)
+        if field is None or field.type != old.type:
+            raise _mismatch(table, old, field)
+        if old.nullable and not field.nullable and state.files:
+            raise _mismatch(table, old, field)
+    for added in new.values():
+        if not added.nullable and state.files:
+            raise SchemaMismatchError(
+                f"{table} has rows without a value for the new column {added.name!r}",
+                got=str(added),
+                hint="let the column be NULL, or rewrite the table with --full-refresh",
+            )
+
+
+def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
+    return SchemaMismatchError(
+        f"column {old.name!r} of {table} cannot change while its rows stay",
+        wanted=str(old),
+        got=str(new) if new else "no such column",
+        hint=f"rewrite the table: qanat run --full-refresh {table}",
+    )
+
+
+def _check_removable(commit: Commit, state: TableState) -> None:
+    if state.properties.get("delta.appendOnly", "").lower() == "true" and state.files:
+        raise AdapterError(
+            f"{commit.folder.name} may only be appended to",
+            got="a commit that replaces its rows",
+            hint="its table property delta.appendOnly is true",
+        )
+
+
+def _add(folder: Path, file: DataFile) -> dict[str, Any]:
+    try:
+        found = (folder / file.path).stat()
+    except OSError as error:
+        raise disk_error(error, "publish the staged file", folder / file.path) from error
+    if found.st_size != file.size:
+        raise AdapterError(
+            f"the staged file {folder / file.path} changed before it was published",
+            wanted=f"{file.size} bytes",
+            got=f"{found.st_size} bytes",
+        )
+    return {
+        "path": encoded(file.path),
+        "partitionValues": dict(file.partition_values),
+        "size": file.size,
+        "modificationTime": found.st_mtime_ns // 1_000_000,
+        "dataChange": True,
+        "stats": file.stats,
+    }
+
+
+def encoded(path: str) -> str:
+    """A relative path as the log wants it: a URI (RFC 2396).
+
+    >>> encoded("p=a%20b/ü x.parquet")
+    'p=a%2520b/%C3%BC%20x.parquet'
+    """
+    return quote(path, safe="/=-_.~!*'()")
+
+
+def _remove(path: str, size: int, now: int) -> dict[str, Any]:
+    return {"path": path, "deletionTimestamp": now, "dataChange": True, "size": size}
+
+
+def _commit_info(commit: Commit, state: TableState | None, now: int) -> dict[str, Any]:
+    operation = "WRITE" if state else "CREATE TABLE AS SELECT"
+    return {
+        "commitInfo": {
+            **commit.info,
+            "timestamp": now,
+            "operation": operation,
+            "operationParameters": {
+                "mode": "Overwrite" if commit.replaces else "Append",
+                "partitionBy": json.dumps(commit.partition_by),
+            },
+            "operationMetrics": _metrics(commit.files),
+            "engineInfo": f"Qanat/{__version__}",
+        }
+    }
+
+
+def _metrics(files: Iterable[DataFile]) -> dict[str, str]:
+    """Counts as text, as Spark writes them."""
+    files = tuple(files)
+    return {
+        "numFiles": str(len(files)),
+        "numOutputRows": str(sum(f.rows for f in files)),
+        "numOutputBytes": str(sum(f.size for f in files)),
+    }
+
+
+def _lines(actions: Iterable[Mapping[str, Any]]) -> bytes:
+    texts = (json.dumps(a, ensure_ascii=False, separators=(",", ":")) for a in actions)
+    return ("\n".join(texts) + "\n").encode()

@@ -1,0 +1,78 @@
+"""Files that survive a power loss, and what it means when the disk says no."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from qanat.errors import AdapterError, StorageFullError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def put_if_absent(path: Path, content: bytes) -> bool:
+    """Create a file, whole and durable, unless it exists; whether it was created.
+
+    The content is on disk before the name is: a reader, also one after a power loss, sees
+    the whole file or none. The temporary name is the one that delta-rs uses, which every
+    reader of the log skips.
+    """
+    temporary = path.with_name(f"_commit_{uuid4()}.json.tmp")
+    try:
+        _write(temporary, content)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # exFAT and some network mounts have no hard links: there the name appears before
+            # the content, for a moment.
+            try:
+                _write(path, content)
+            except FileExistsError:
+                return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def disk_error(error: OSError, doing: str, path: Path) -> AdapterError:
+    """The error to raise for a failed system call; `doing` is like 'commit to'."""
+    if error.errno in _FULL:
+        return StorageFullError(
+            f"no space left to {doing} {path}",
+            hint="free space or point the project's storage elsewhere; nothing is half-written",
+        )
+    return AdapterError(f"cannot {doing} {path}", got=error.strerror or str(error))

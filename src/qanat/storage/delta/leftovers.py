@@ -1,0 +1,110 @@
+"""Files that crashed writers left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote
+
+from qanat.errors import TableTooNewError
+from qanat.storage.delta.log import Log
+
+# Spark and delta-rs name data files so. One that no version mentions may belong to a commit that
+# another tool is about to make, so it gets a day; what we stage is under our own lease.
+_FOREIGN = re.compile(r"part-\d+-.*|.*#\d+")
+_FOREIGN_SECONDS = 24 * 3600
+_DATA = re.compile(r".*\.parquet(#\d+)?")
+_LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
+
+
+def sweep(log: Log, keep_prefixes: tuple[str, ...]) -> int:
+    """Delete files that no version mentions and empty folders; how many files.
+
+    When every entry of the log is there, or nothing is left over, deltalake is not needed.
+    """
+    if not log.table.is_dir():
+        return 0
+    found = {
+        str(path.relative_to(log.table)): path
+        for path in _data_files(log.table)
+        if not path.name.startswith(keep_prefixes)
+    }
+    for name in _mentioned(log, found):
+        found.pop(name, None)
+        if not found:
+            break
+    stale = [p for p in (*found.values(), *_log_leftovers(log)) if not _in_flight(p)]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    for folder in {p.parent for p in stale}:
+        _remove_empty(folder, log.table)
+    return len(stale)
+
+
+def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:
+    """Every relative path in the log, newest first; checkpoints only where entries are gone."""
+    if not wanted:
+        return
+    commits = log.commits()
+    for version in reversed(commits):
+        for action in log.actions(version):
+            file = action.get("add") or action.get("remove") or action.get("cdc")
+            if file:
+                yield _relative(log, file["path"])
+    if log.checkpoints() and commits[:1] != [0]:
+        yield from (_relative(log, path) for path in _in_checkpoints(log))
+
+
+def _in_checkpoints(log: Log) -> Iterator[str]:
+    # PyArrow costs more than everything else here, and hardly any log needs it.
+    parquet = import_module("pyarrow.parquet")
+    for file in log.folder.glob("*.checkpoint*"):
+        if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
+            raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
+        actions = parquet.read_table(file, columns=["add.path", "remove.path"])
+        for kind in ("add", "remove"):
+            yield from (row["path"] for row in actions.column(kind).to_pylist() if row)
+
+
+def _relative(log: Log, path: str) -> str:
+    return unquote(path).removeprefix("file://").removeprefix(f"{log.table}/")
+
+
+def _data_files(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # As every Delta tool does: names in `_` or `.` are not data (`_delta_log`, …).
+            if entry.name.startswith(("_", ".")) and not _partition(entry):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _data_files(Path(entry.path))
+            elif _DATA.fullmatch(entry.name):
+                yield Path(entry.path)
+
+
+def _partition(entry: os.DirEntry[str]) -> bool:
+    return "=" in entry.name and entry.is_dir(follow_symlinks=False)
+
+
+def _log_leftovers(log: Log) -> Iterator[Path]:
+    if log.folder.is_dir():
+        yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
+
+
+def _in_flight(path: Path) -> bool:
+    if not _FOREIGN.fullmatch(path.name):
+        return False
+    try:
+        return time.time() - path.stat().st_mtime < _FOREIGN_SECONDS
+    except FileNotFoundError:
+        return True
+
+
+def _remove_empty(folder: Path, table: Path) -> None:
+    while folder != table and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,254 @@
+"""The Delta table store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import (
+    AdapterError,
+    CommitConflictError,
+    FileVanishedError,
+    TableNotFoundError,
+    TableTooNewError,
+    UnsupportedError,
+)
+from qanat.model.batch import ArrowBatch, Batch, TableBatch
+from qanat.ports.store import Added, Commit, Snapshot
+from qanat.storage.delta.changes import added_files
+from qanat.storage.delta.commit import entry
+from qanat.storage.delta.disk import disk_error, put_if_absent, sync_folder
+from qanat.storage.delta.leftovers import sweep
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
+
+_CHECKPOINT_EVERY = 100
+"""Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
+
+
+class DeltaStore:
+    """Delta tables in local folders; tables at URLs can be read.
+
+    Safe to use from several threads and processes at once.
+    """
+
+    def version(self, folder: str) -> int | None:
+        """The newest version, None if there is no table. Cheap: lists one folder."""
+        log = _log(folder)
+        found: int | None = log.version() if log else _table().newest(folder)
+        return found
+
+    def snapshot(self, folder: str, version: int | None = None) -> Snapshot:
+        """The table at a version (default: newest).
+
+        Raises:
+            TableNotFoundError: there is no table, or no such version.
+            TableTooNewError: it needs a protocol feature that we lack (named).
+            TableCorruptError: its log is damaged (names the file).
+        """
+        state = self._state(folder, version)
+        known = [f.rows for f in state.files]
+        return Snapshot(
+            version=state.version,
+            schema=state.schema,
+            partition_by=state.partition_by,
+            batch=_batch(folder, state),
+            rows=None if state.masked else _total(known),
+            bytes=sum(f.size for f in state.files),
+            files=len(state.files),
+            comment=state.comment,
+            properties=state.properties,
+        )
+
+    def added(self, folder: str, after: int, upto: int) -> Added:
+        """The rows that the table gained after one version, up to and with another.
+
+        `after` -1: everything that it holds at `upto`.
+
+        Raises:
+            NotAppendOnlyError: a version in between removed or rewrote rows.
+            TableCorruptError: the log no longer reaches back that far.
+            FileVanishedError: a file of the range has been vacuumed.
+        """
+        if after < 0:
+            snapshot = self.snapshot(folder, upto)
+            return Added(snapshot.batch, snapshot.rows, snapshot.bytes, snapshot.files)
+        log = _log(folder)
+        if log is None:
+            raise UnsupportedError(
+                f"{folder} cannot be read as a stream: only tables in local folders can",
+                hint="read it without STREAM",
+            )
+        files = tuple(added_files(log, after, upto))
+        state = self._state(folder, upto)
+        if state.mapped:
+            raise TableTooNewError(f"cannot read {folder} as a stream: it needs columnMapping")
+        batch = TableBatch(_local(log, files, state), state.schema, state.partition_by)
+        for path in batch.files:
+            if not Path(path).exists():
+                raise FileVanishedError(
+                    f"{folder} lost rows that have not been read yet",
+                    got=f"{path} is gone (vacuumed?)",
+                    hint="start over from what is there: qanat run --full-refresh <the reader>",
+                )
+        size = sum(f.size for f in files)
+        return Added(batch, _total(f.rows for f in files), size, len(files))
+
+    def transaction(self, folder: str, application: str) -> int:
+        """The last committed number of an application; 0 if none or no table."""
+        log = _log(folder)
+        number = log.transaction(application) if log else None
+        if number is None:
+            try:
+                state = self._state(folder, application=application)
+            except TableNotFoundError:
+                return 0
+            number = state.transactions.get(application, 0)
+        return number
+
+    def publish(self, commit: Commit) -> int:
+        """Make staged files part of the table, durably; returns the new version.
+
+        Idempotent: when the table already carries (application, number), nothing happens
+        and the current version is returned. Other writers' commits in between are no
+        conflict: the commit is rebuilt on top of them.
+
+        Raises:
+            CommitConflictError: the application is at another number than `number - 1`.
+            SchemaMismatchError: an append does not fit the table's columns.
+            StorageFullError: there is no space for the log entry.
+        """
+        log = Log(commit.folder)
+        while True:
+            state = self._newest(commit)
+            last = state.transactions.get(commit.application, 0) if state else 0
+            if state and last == commit.number:
+                return state.version
+            if last != commit.number - 1:
+                raise CommitConflictError(
+                    f"{commit.folder.name} is at number {last} of {commit.application!r}",
+                    wanted=str(commit.number - 1),
+                    got=str(last),
+                    hint="another update committed to the table; run again",
+                )
+            version = state.version + 1 if state else 0
+            if self._put(log, version, entry(commit, state)):
+                break
+        interval = commit.properties.get("delta.checkpointInterval", "")
+        if version and version % (int(interval) if interval.isdigit() else _CHECKPOINT_EVERY) == 0:
+            self._checkpoint(commit.folder)
+        return version
+
+    def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
+        """Delete files that no version in the log mentions (a crashed writer's); how many.
+
+        Files whose name starts with one of `keep_prefixes` stay, and for a day also those
+        named as Spark and delta-rs name theirs: their commit may be under way.
+        """
+        try:
+            return sweep(Log(folder), keep_prefixes)
+        except OSError as error:
+            raise disk_error(error, "sweep", folder) from error
+
+    def repair(self, folder: Path) -> bool:
+        """Remove a log entry or checkpoint that a power loss tore; whether there was one.
+
+        Raises:
+            TableCorruptError: the damage is not of that kind; nothing was removed.
+        """
+        try:
+            return Log(folder).repair()
+        except OSError as error:
+            raise disk_error(error, "repair", folder) from error
+
+    def _newest(self, commit: Commit) -> TableState | None:
+        if Log(commit.folder).version() is None:
+            return None
+        state = self._state(str(commit.folder), application=commit.application)
+        state.features.check_writable(str(commit.folder))
+        return state
+
+    def _state(
+        self, folder: str, version: int | None = None, application: str | None = None
+    ) -> TableState:
+        log = _log(folder)
+        if log:
+            newest = log.version()
+            if newest is None:
+                raise TableNotFoundError(f"there is no Delta table at {folder}")
+            if version is not None and version > newest:
+                raise TableNotFoundError(
+                    f"{folder} has no version {version}", got=f"newest version {newest}"
+                )
+        place = str(log.table) if log else folder
+        state: TableState = _table().load(place, version, application)
+        return state
+
+    def _put(self, log: Log, version: int, content: bytes) -> bool:
+        try:
+            new = not log.folder.is_dir()
+            if new:
+                log.folder.mkdir(parents=True, exist_ok=True)
+            # The names of new data files, partition folders and the log are in this folder.
+            sync_folder(log.table)
+            if new:
+                for parent in (log.table.parent, log.table.parent.parent):
+                    sync_folder(parent)
+            return put_if_absent(log.path(version), content)
+        except OSError as error:
+            raise disk_error(error, "commit to", log.table) from error
+
+    def _checkpoint(self, folder: Path) -> None:
+        try:
+            _table().checkpoint(folder)
+        except (AdapterError, OSError):
+            # The commit is made. A checkpoint only saves readers time; the next one will do.
+            return
+
+
+def _table() -> Any:
+    """The module that imports deltalake, which an unchanged run must not pay for."""
+    return import_module("qanat.storage.delta.table")
+
+
+def _log(folder: str) -> Log | None:
+    """The log of a local table; None for a URL."""
+    path = folder.removeprefix("file://")
+    return None if "://" in path else Log(Path(path))
+
+
+def _batch(folder: str, state: TableState) -> Batch:
+    log = _log(folder)
+    if log and state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
+        files = [local_path(log.table, f.path) for f in state.files]
+        if None not in files:
+            return TableBatch(
+                tuple(f for f in files if f is not None), state.schema, state.partition_by
+            )
+    place = str(log.table) if log else folder
+    return ArrowBatch(partial(_table().scan, place, state.version), state.schema)
+
+
+def _local(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
+    paths = [local_path(log.table, f.path) for f in files]
+    for file, path in zip(files, paths, strict=True):
+        if path is None or not hive_style(file.path, state.partition_by):
+            raise TableTooNewError(
+                f"cannot read {log.table} as a stream: its files are not in hive-style folders",
+                got=file.path,
+                hint="read it without STREAM",
+            )
+    return tuple(p for p in paths if p is not None)
+
+
+def _total(rows: Iterable[int | None]) -> int | None:
+    """The sum, None when one is unknown."""
+    total = 0
+    for count in rows:
+        if count is None:
+            return None
+        total += count
+    return total

@@ -1,0 +1,145 @@
+"""Tables as delta-rs sees them: the only module that imports deltalake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import deltalake
+from deltalake.exceptions import DeltaError
+from deltalake.exceptions import TableNotFoundError as NoDeltaTable
+
+from qanat.errors import (
+    AdapterError,
+    SourceUnavailableError,
+    StorageFullError,
+    TableCorruptError,
+    TableNotFoundError,
+    TableTooNewError,
+)
+from qanat.model.schema import Schema
+from qanat.storage.delta.disk import sync_file, sync_folder
+from qanat.storage.delta.features import Features
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import LiveFile, TableState
+
+# delta-rs tells its errors apart only by their text.
+_FEATURE = re.compile(
+    r"Feature '?(\w+)'? is not supported|table features required: \[(.*?)\]"
+    r"|(minimum reader version \d+)|(catalog-managed)|unknown variant `(\w+)`"
+)
+_UNREACHABLE = re.compile(r"timed? ?out|error sending request|connection|dns error", re.IGNORECASE)
+_CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
+
+
+def newest(table: str) -> int | None:
+    """The newest version of a table by folder or URL; None if there is none."""
+    try:
+        with _errors(table):
+            return _open(table, None).version()
+    except TableNotFoundError:
+        return None
+
+
+def load(table: str, version: int | None = None, application: str | None = None) -> TableState:
+    """The state of a table by folder or URL.
+
+    Args:
+        version: None for the newest.
+        application: whose last transaction number the state shall have.
+
+    Raises:
+        TableNotFoundError, TableTooNewError, TableCorruptError, SourceUnavailableError.
+    """
+    with _errors(table):
+        handle = _open(table, version)
+        meta, protocol = handle.metadata(), handle.protocol()
+        actions = handle.get_add_actions(flatten=True)
+        number = handle.transaction_version(application) if application else None
+        reader = frozenset(protocol.reader_features or ())
+        masks = "deletionVectors" in reader and any(b.num_rows for b in handle.deletion_vectors())
+        schema_json = json.loads(handle.schema().to_json())
+    try:
+        schema = Schema.from_json(schema_json)
+    except ValueError as error:
+        raise TableTooNewError(f"cannot read {table}: {error}") from error
+    columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
+    return TableState(
+        version=handle.version(),
+        id=str(meta.id),
+        name=meta.name,
+        created=meta.created_time,
+        schema=schema,
+        partition_by=tuple(meta.partition_columns),
+        comment=meta.description,
+        properties=dict(meta.configuration),
+        features=Features(
+            protocol.min_reader_version,
+            protocol.min_writer_version,
+            reader,
+            frozenset(protocol.writer_features or ()),
+        ),
+        files=tuple(LiveFile(*row) for row in zip(*columns, strict=True)),
+        transactions={} if number is None or application is None else {application: number},
+        masked=masks,
+    )
+
+
+def scan(table: str, version: int) -> Any:
+    """A fresh Arrow C stream of a table's rows, deletion vectors and mapping applied."""
+    with _errors(table):
+        return _open(table, version).scan()
+
+
+def checkpoint(folder: Path) -> None:
+    """Write a checkpoint of the newest version, durably."""
+    with _errors(str(folder)):
+        handle = _open(str(folder), None)
+        handle.create_checkpoint()
+    log = Log(folder)
+    for path in log.folder.glob(f"{handle.version():020}.checkpoint*"):
+        sync_file(path)
+    sync_file(log.folder / "_last_checkpoint")
+    sync_folder(log.folder)
+
+
+def _open(table: str, version: int | None) -> deltalake.DeltaTable:
+    options = None
+    if "://" in table:
+        options = {k: v for k, v in os.environ.items() if k.startswith(_CREDENTIALS)}
+    return deltalake.DeltaTable(table, version=version, storage_options=options)
+
+
+@contextmanager
+def _errors(table: str) -> Iterator[None]:
+    try:
+        yield
+    except NoDeltaTable as error:
+        raise TableNotFoundError(f"there is no Delta table at {table}") from error
+    except (DeltaError, OSError, ValueError) as error:
+        raise _translated(table, str(error).partition("\n")[0]) from error
+
+
+def _translated(table: str, text: str) -> AdapterError:
+    if match := _FEATURE.search(text):
+        feature = next(g for g in match.groups() if g)
+        return TableTooNewError(
+            f"cannot read {table}: it needs {feature}",
+            hint="the table was written by a newer tool; upgrade Qanat and deltalake, or write "
+            "the table without that feature",
+        )
+    if "No space left" in text:
+        return StorageFullError(f"no space left for {table}")
+    if "://" in table:
+        if _UNREACHABLE.search(text):
+            return SourceUnavailableError(f"cannot reach {table}", got=text)
+    elif damage := Log(Path(table)).damage():
+        return damage
+    if "version" in text and ("not found" in text or "does not exist" in text):
+        return TableNotFoundError(f"there is no such version of {table}", got=text)
+    return TableCorruptError(f"cannot read the log of {table}", got=text)
