@@ -1,0 +1,1 @@
+"""How data comes in and goes out: one package for each outside system."""

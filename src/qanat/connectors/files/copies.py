@@ -1,0 +1,140 @@
+"""Copies of files in a form that an engine reads, where the original is none.
+
+An engine reads CSV and JSON through gzip and zstd by itself, and Parquet. Everything else is
+unpacked or converted into scratch space first, in chunks, so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import lzma
+import re
+import shutil
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from qanat.connectors.files.format import Shape
+from qanat.errors import FileUnreadableError, StorageFullError
+from qanat.model.batch import LocalFile
+
+_BY_ENGINE = frozenset({"gzip", "zstd"})
+_TEXT = frozenset({"csv", "tsv", "json", "ndjson"})
+_SUFFIX = {"tsv": "csv", "orc": "parquet"}
+# Engines take paths as patterns; these would mean something else than the one file.
+_PATTERN = re.compile(r"[*?\[\]{}]")
+_PARTITION = re.compile(r"[^=*?\[\]{}]+=[^*?\[\]{}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Files in order, and the compression that the engine must undo in all of them."""
+
+    files: tuple[LocalFile, ...]
+    compression: str | None
+
+
+def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path) -> Readable:
+    """Copy what an engine could not read into `scratch`, two files at a time.
+
+    Raises:
+        FileUnreadableError: a compressed or ORC file is damaged.
+        StorageFullError: the scratch space is full.
+    """
+    packed = {s.compression if s.format in _TEXT else None for s in shapes}
+    common = next(iter(packed)) if len(packed) == 1 else None
+    kept = common if common in _BY_ENGINE else None
+
+    def ready(item: tuple[int, LocalFile, Shape]) -> LocalFile:
+        number, file, shape = item
+        unpack = shape.compression is not None and shape.compression != kept
+        if not unpack and shape.format != "orc":
+            return _linked(file, number, scratch) if _PATTERN.search(file.local) else file
+        try:
+            return _copied(file, shape, unpack, number, scratch)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFullError(
+                    f"no space left in {str(scratch)!r} to unpack {file.path!r}"
+                ) from error
+            raise _damaged(file, shape, error) from error
+        except (EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            raise _damaged(file, shape, error) from error
+
+    items = [(n, f, s) for n, (f, s) in enumerate(zip(files, shapes, strict=True))]
+    with ThreadPoolExecutor(2, "copies") as pool:
+        return Readable(tuple(pool.map(ready, items)), kept)
+
+
+def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
+    """Where a copy of a file goes: a plain name, in the same `column=value` folders.
+
+    >>> str(place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path("scratch")))
+    'scratch/7/month=1/file.csv.gz'
+    """
+    partitions = [
+        p for p in path.split("/")[:-1] if re.fullmatch(r"[^=*?\[\]{}]+=[^*?\[\]{}]+", p)
+    ]
+    folder = scratch.joinpath(str(number), *partitions)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"file.{suffix}"
+
+
+def _linked(file: LocalFile, number: int, scratch: Path) -> LocalFile:
+    link = place_for(file.path, number, _ending(file.local), scratch)
+    link.unlink(missing_ok=True)
+    link.symlink_to(file.local)
+    return replace(file, local=str(link))
+
+
+def _ending(path: str) -> str:
+    return ".".join(re.sub(_PATTERN, "", path.rpartition("/")[2]).split(".")[1:][-2:]) or "data"
+
+
+def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: Path) -> LocalFile:
+    local = Path(file.local)
+    if unpack:
+        plain = place_for(file.path, number, _SUFFIX.get(shape.format, shape.format), scratch)
+        if shape.format == "orc":
+            plain = plain.with_suffix(".orc")
+        with _opened(local, shape.compression) as packed, plain.open("wb") as target:
+            shutil.copyfileobj(packed, target, 2**20)
+        local = plain
+    if shape.format == "orc":
+        target_path = place_for(file.path, number, "orc.parquet", scratch)
+        import_module("qanat.connectors.files.orc").to_parquet(local, target_path)
+        if unpack:
+            local.unlink()
+        local = target_path
+    return replace(file, local=str(local))
+
+
+def _opened(path: Path, compression: str | None) -> AbstractContextManager[IO[bytes] | Any]:
+    match compression:
+        case "gzip":
+            return gzip.open(path, "rb")
+        case "bz2":
+            return bz2.open(path, "rb")
+        case "xz":
+            return lzma.open(path, "rb")
+        case _:  # zstd and lz4 are not in the standard library of all our Pythons
+            stream: AbstractContextManager[Any] = import_module("pyarrow").input_stream(
+                str(path), compression=compression
+            )
+            return stream
+
+
+def _damaged(file: LocalFile, shape: Shape, error: Exception) -> FileUnreadableError:
+    kind = " ".join(p for p in (shape.compression, shape.format) if p)
+    detail = str(error).partition("\n")[0]
+    return FileUnreadableError(
+        f"the file {file.path!r} cannot be read as {kind}: {detail}",
+        hint="it is damaged or incomplete, or is of another format than its name says",
+    )

@@ -1,0 +1,238 @@
+"""Files on this machine.
+
+Thousands of files are listed on every update, so this reads each folder once with `os.scandir`
+and each file's status once, and makes no `Path` for either.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from qanat.connectors.files.glob import Glob, alternatives, has_wildcard
+from qanat.connectors.files.place import described
+from qanat.errors import (
+    FileChangedError,
+    FileUnreadableError,
+    FileVanishedError,
+    SourceNotFoundError,
+    nearest,
+)
+from qanat.model.batch import LocalFile
+from qanat.model.position import FileRef
+
+_CHUNK = 2**20
+
+
+class Folder:
+    """A `Place`: the file system below (or outside of) a project's root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+
+    def find(self, path: str, recursive: bool) -> list[FileRef]:
+        """See `Place.find`."""
+        absolute = self._absolute(path)
+        status = _status(absolute, path)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            globs = [Glob.of(os.path.normpath(absolute), "**" if recursive else "*")]
+        elif status is not None:
+            return [_ref(os.path.normpath(absolute), status)]
+        elif has_wildcard(path):
+            globs = [Glob.parse(one) for one in alternatives(absolute)]
+            if recursive:
+                globs += [Glob.of(g.base, *g.parts, "**") for g in globs if g.parts[-1] != "**"]
+        else:
+            raise self._missing(path, absolute)
+        found: dict[str, FileRef] = {}
+        for glob in globs:
+            base = os.path.normpath(glob.base)
+            if not Path(base).is_dir():
+                raise self._missing(path, base)
+            _walk(base, glob, glob.start(), (os.path.realpath(base),), found)
+        return [found[name] for name in sorted(found)]
+
+    def same(self, before: FileRef, now: FileRef) -> bool:
+        """See `Place.same`: reads the file only when the sizes agree."""
+        return (
+            before.size == now.size and before.digest is not None and before.digest == _digest(now)
+        )
+
+    def fetch(self, files: Sequence[FileRef], scratch: Path) -> list[LocalFile]:
+        """See `Place.fetch`: the files are used where they lie, nothing goes to `scratch`."""
+        for file in files:
+            now = _current(file)
+            if now != (file.size, file.modified_ns):
+                raise FileVanishedError(
+                    f"the file {file.path!r} has changed since it was found",
+                    wanted=described(file),
+                    got=described(FileRef(file.path, *now)),
+                    hint="run again: the update then takes it as it is",
+                )
+            if not os.access(file.path, os.R_OK):
+                raise _forbidden(file.path)
+        return [LocalFile(f.path, f.path, f.size, f.modified_ns) for f in files]
+
+    def verify(self, files: Sequence[FileRef]) -> list[FileRef]:
+        """See `Place.verify`."""
+        with ThreadPoolExecutor(2, "digest") as pool:
+            return list(pool.map(_verified, files))
+
+    def named(self, path: str) -> str:
+        """The path that a file of that written path has in a range."""
+        return os.path.normpath(self._absolute(path))
+
+    def _absolute(self, path: str) -> str:
+        if path.casefold().startswith("file://"):
+            path = unquote(urlsplit(path).path)
+        return f"{self._root}/{path}" if path[:1] not in ("/", "~") else _expanded(path)
+
+    def _missing(self, written: str, absolute: str) -> SourceNotFoundError:
+        """An error that names what comes closest in the deepest folder that does exist."""
+        gone = Path(os.path.normpath(absolute))
+        while not gone.parent.is_dir():
+            gone = gone.parent
+        parent = gone.parent
+        try:
+            names = [p.name for p in parent.iterdir()]
+        except OSError:
+            names = []
+        close = nearest(gone.name, names)
+        return SourceNotFoundError(
+            f"read_files({written!r}): there is no {self._shown(gone)!r}",
+            nearest=self._shown(parent / close) if close else None,
+            hint=f"{self._shown(parent)!r} has {_listed(names)}" if not close else None,
+        )
+
+    def _shown(self, path: Path) -> str:
+        root = Path(self._root)
+        return str(path.relative_to(root)) if root in path.parents else str(path)
+
+
+def _expanded(path: str) -> str:
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+def _walk(
+    folder: str,
+    glob: Glob,
+    at: frozenset[int],
+    entered: tuple[str, ...],
+    found: dict[str, FileRef],
+) -> None:
+    """Collect what `glob` means below a folder; `entered`: real paths of links on the way."""
+    try:
+        with os.scandir(folder) as entries:
+            below = []
+            for entry in entries:
+                if entry.is_dir():
+                    if next_ := glob.descend(at, entry.name):
+                        below.append((entry.path, next_, entry.is_symlink()))
+                elif glob.accepts(at, entry.name):
+                    try:
+                        status = entry.stat()
+                    except FileNotFoundError:
+                        continue  # deleted since, or a link to nothing
+                    if stat.S_ISREG(status.st_mode):
+                        found[entry.path] = _ref(entry.path, status)
+    except PermissionError as error:
+        raise FileUnreadableError(
+            f"the folder {folder!r} may not be listed", hint="give this user the right to read it"
+        ) from error
+    except FileNotFoundError:
+        return  # deleted since
+    for path, next_, linked in below:
+        inside = entered
+        if linked:
+            real = os.path.realpath(path)
+            if real in entered or f"{os.path.realpath(folder)}/".startswith(f"{real}/"):
+                continue  # a link to a folder around it would go on for ever
+            inside = (*entered, real)
+        _walk(path, glob, next_, inside, found)
+
+
+def _ref(path: str, status: os.stat_result) -> FileRef:
+    if not path.isascii():
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise FileUnreadableError(
+                f"the name of the file {os.fsencode(path)!r} is not UTF-8", hint="rename the file"
+            ) from error
+    return FileRef(path, status.st_size, status.st_mtime_ns)
+
+
+def _status(absolute: str, written: str) -> os.stat_result | None:
+    try:
+        return Path(absolute).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise _forbidden(written) from error
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL character
+        raise SourceNotFoundError(f"{written!r} cannot be the name of a file: {error}") from error
+
+
+def _current(file: FileRef) -> tuple[int, int]:
+    try:
+        status = os.stat(file.path)  # noqa: PTH116 - a Path for each of thousands is dear
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileVanishedError(
+            f"the file {file.path!r} is gone",
+            wanted=described(file),
+            hint="put it back, or refresh the table in full to read what is there now",
+        ) from error
+    except PermissionError as error:
+        raise _forbidden(file.path) from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _verified(file: FileRef) -> FileRef:
+    digest = _digest(file)
+    now = _current(file)
+    if now != (file.size, file.modified_ns):
+        raise FileChangedError(
+            f"the file {file.path!r} changed while it was read: it is still being written",
+            wanted=described(file),
+            got=described(FileRef(file.path, *now)),
+            hint="a later update takes it when it is complete; best write it under a name that "
+            "starts with '.' and rename it",
+        )
+    return FileRef(file.path, file.size, file.modified_ns, digest)
+
+
+def _digest(file: FileRef) -> str:
+    hasher = blake2b(digest_size=20)
+    buffer = memoryview(bytearray(min(_CHUNK, max(file.size, 1))))
+    try:
+        with Path(file.path).open("rb", buffering=0) as content:
+            while count := content.readinto(buffer):
+                hasher.update(buffer[:count])
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileVanishedError(
+            f"the file {file.path!r} is gone", wanted=described(file)
+        ) from error
+    except PermissionError as error:
+        raise _forbidden(file.path) from error
+    except OSError as error:
+        raise FileUnreadableError(
+            f"the file {file.path!r} cannot be read: {error.strerror}"
+        ) from error
+    return f"blake2b:{hasher.hexdigest()}"
+
+
+def _forbidden(path: str) -> FileUnreadableError:
+    return FileUnreadableError(
+        f"the file {path!r} may not be read", hint="give this user the right to read it"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [repr(n) for n in sorted(names) if not n.startswith(".")]
+    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+    return ", ".join(shown[:5]) + more if shown else "nothing in it"

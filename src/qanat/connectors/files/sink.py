@@ -1,0 +1,167 @@
+"""Files as a sink: each epoch of a flow becomes visible whole, once.
+
+An epoch is staged in a hidden folder beside its destination, in the same file system. One file
+is published by renaming it; several by renaming the folder that holds them. Either is one atomic
+step, so that no list of what is valid has to be kept or read.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import quote
+
+from qanat.connectors.files.place import is_url
+from qanat.errors import FileVanishedError, OptionError, UnsupportedError, nearest
+from qanat.model.dataset import SinkTarget
+from qanat.model.work import Output, StagedTable
+
+_TEXT_OPTIONS = frozenset({"compression", "date_format", "timestamp_format"})
+_OPTIONS: dict[str, frozenset[str]] = {
+    "parquet": frozenset({"compression"}),
+    "json": _TEXT_OPTIONS,
+    "csv": _TEXT_OPTIONS | {"delimiter", "escape", "header", "null_value", "quote"},
+}
+_ALIASES = {"sep": "delimiter", "delim": "delimiter", "nullstr": "null_value"}
+_LATER = frozenset({"delta", "eventhubs", "iceberg", "kafka", "kinesis", "orc", "postgres"})
+_LONGEST_NAME = 150
+
+
+class FilesSink:
+    """A `Sink` of Parquet, CSV or JSON files in a folder of this machine.
+
+    Args:
+        root: absolute folder that relative paths start from.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
+        """Where the engine shall stage the rows; what a crash had left there is removed.
+
+        Raises:
+            OptionError: an option is missing, does not exist or does not fit.
+            UnsupportedError: the format or the place is one for a later release.
+        """
+        options = _checked(target)
+        staging = _staging(_folder(target, root), flow, epoch)
+        if staging.exists():
+            shutil.rmtree(staging)
+        staging.mkdir(parents=True)
+        return Output(staging, "part", target.format.casefold(), options=options)
+
+    def publish(
+        self, target: SinkTarget, flow: str, epoch: int, staged: StagedTable, root: Path
+    ) -> None:
+        """Make the epoch visible, whole and durably; doing it twice is the same as once.
+
+        Raises:
+            FileVanishedError: somebody removed staged files.
+        """
+        folder = _folder(target, root)
+        staging = _staging(folder, flow, epoch)
+        if self.carries(target, flow, epoch, root) or not staged.files:
+            shutil.rmtree(staging, ignore_errors=True)
+            return
+        for file in staged.files:
+            if not (staging / file.path).is_file():
+                raise FileVanishedError(f"the staged file {str(staging / file.path)!r} is gone")
+        single, several = _published(folder, target, flow, epoch)
+        if len(staged.files) == 1 and "/" not in staged.files[0].path:
+            (staging / staged.files[0].path).rename(single)
+        else:
+            _only(staging, {file.path for file in staged.files})
+            staging.rename(several)
+        _sync(folder)
+        shutil.rmtree(staging, ignore_errors=True)
+
+    def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
+        """Whether the epoch has been published (an epoch without rows publishes nothing)."""
+        return any(p.exists() for p in _published(_folder(target, root), target, flow, epoch))
+
+
+def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
+    """The options for the engine, by canonical name."""
+    known = _OPTIONS.get(target.format.casefold())
+    if known is None:
+        if target.format.casefold() in _LATER:
+            raise UnsupportedError(
+                f"a sink of the format {target.format!r} comes in a later release",
+                wanted=" or ".join(sorted(_OPTIONS)),
+            )
+        raise OptionError(
+            f"there is no sink format {target.format!r}",
+            wanted=" or ".join(sorted(_OPTIONS)),
+            nearest=nearest(target.format, _OPTIONS),
+        )
+    result: dict[str, str] = {}
+    by_key = {name.replace("_", ""): name for name in (*known, "path")} | _ALIASES
+    for name, value in target.options:
+        canonical = by_key.get(name.replace("_", "").casefold())
+        if canonical is None or canonical not in known | {"path"}:
+            raise OptionError(
+                f"a sink of the format {target.format!r} has no option {name!r}",
+                nearest=nearest(name, [*known, "path"]),
+            )
+        if canonical in result:
+            raise OptionError(f"the option {canonical!r} of a sink is given twice")
+        result[canonical] = value
+    if not result.pop("path", None):
+        raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
+    return tuple(result.items())
+
+
+def _folder(target: SinkTarget, root: Path) -> Path:
+    path = next((v for k, v in target.options if k.casefold() == "path"), "")
+    if not path:
+        raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
+    if is_url(path):
+        raise UnsupportedError(
+            f"a sink cannot write to {path!r}: object stores come in a later release",
+            hint="write to a local folder and copy it",
+        )
+    return root / Path(path).expanduser()
+
+
+def _staging(folder: Path, flow: str, epoch: int) -> Path:
+    return folder / ".qanat" / f"{_plain(flow)}-{epoch:010}"
+
+
+def _published(folder: Path, target: SinkTarget, flow: str, epoch: int) -> tuple[Path, Path]:
+    """Where an epoch of one file goes, and where one of several."""
+    name = f"{_plain(flow)}-{epoch:010}"
+    suffix = target.format.casefold()
+    packed = next((v for k, v in target.options if k.casefold() == "compression"), "")
+    if suffix != "parquet":
+        suffix += {"gzip": ".gz", "gz": ".gz", "zstd": ".zst"}.get(packed.casefold(), "")
+    return folder / f"{name}-0.{suffix}", folder / name
+
+
+def _plain(flow: str) -> str:
+    """A flow's name as the start of a file name that every system takes and readers see."""
+    name = quote(flow, safe=" ")
+    if name[:1] in "._~":
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}~{blake2b(flow.encode(), digest_size=8).hexdigest()}"
+    return name
+
+
+def _only(staging: Path, wanted: set[str]) -> None:
+    """Remove what an engine left beside its files, lest it be published with them."""
+    for folder, _, names in os.walk(staging):
+        for name in names:
+            path = Path(folder, name)
+            if path.relative_to(staging).as_posix() not in wanted:
+                path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
