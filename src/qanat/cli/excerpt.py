@@ -11,7 +11,7 @@ from qanat.cli import screen
 from qanat.model.location import Location
 from qanat.observe.terminal.characters import cells, printable
 
-SPECS = ("qanat.yml", "spark-pipeline.yml")
+SPECS = ("qanat.yml", "qanat.yaml", "spark-pipeline.yml", "spark-pipeline.yaml")
 LONGEST = 120
 """Characters of a source line that are shown; generated files may have lines of megabytes."""
 

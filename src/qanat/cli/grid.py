@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qanat.cli import screen
 from qanat.observe.terminal.characters import cells, clip, printable
@@ -15,10 +15,18 @@ WIDEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value with its style on terminals that show colours (a colour name, or `dim`)."""
+    """A value of a table.
+
+    Args:
+        text: any text; control characters are shown, not sent.
+        style: on terminals that show colours: a colour's name, `bold` or `dim`.
+        right: a number, or something that may stand among numbers; a column of nothing else
+            is aligned to the right.
+    """
 
     text: str
     style: str | None = None
+    right: bool = False
 
 
 Value = str | int | None | Cell
@@ -27,45 +35,48 @@ Value = str | int | None | Cell
 def grid(
     headers: Sequence[str], rows: Sequence[Sequence[Value]], *, width: int | None = None
 ) -> list[str]:
-    """The lines of a table. A column whose values are all numbers is aligned to the right.
+    """The lines of a table.
 
     Args:
-        rows: text is made printable; whole numbers get thousands separators; None is a dash.
+        rows: whole numbers get thousands separators; None becomes a dash.
         width: columns of the terminal to fit into, None for no limit. Long values are cut
-            first; columns that do not fit are left out, and a last line says how many.
+            first; columns that do not fit are left out, and a last line names them.
 
     >>> print("\\n".join(grid(["Table", "Rows"], [["bronze", 1200], ["silver", 7]])))
     Table    Rows
     bronze  1,200
     silver      7
     """
-    right = [
-        bool(rows) and all(r[i] is None or isinstance(r[i], int) for r in rows)
-        for i in range(len(headers))
-    ]
-    body = [[_cell(value) for value in row] for row in rows]
-    head = [printable(h) for h in headers]
-    if width is not None:
-        head = [clip(h, WIDEST) for h in head]
-        body = [[Cell(clip(c.text, WIDEST), c.style) for c in row] for row in body]
-    sizes = [
-        max([cells(head[i]), *(cells(row[i].text) for row in body)]) for i in range(len(head))
-    ]
+    widest = None if width is None else min(width, WIDEST)
+    head = [_cut(Cell(h, "bold"), widest) for h in headers]
+    body = [[_cut(_cell(value), widest) for value in row] for row in rows]
+    columns = range(len(head))
+    right = [bool(body) and all(row[i].right for row in body) for i in columns]
+    sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
     shown = _fitting(sizes, width)
-    lines = [_line([Cell(h, "bold") for h in head[:shown]], sizes, right)]
-    lines += [_line(row[:shown], sizes, right) for row in body]
+    lines = [_line(row[:shown], sizes, right) for row in [head, *body]]
     if shown < len(head):
-        hidden = ", ".join(head[shown:])
+        hidden = ", ".join(h.text for h in head[shown:])
         lines.append(clip(f"… and {len(head) - shown} more columns: {hidden}", width or WIDEST))
     return lines
 
 
 def _cell(value: Value) -> Cell:
-    if isinstance(value, Cell):
-        return Cell(printable(value.text), value.style)
-    if value is None:
-        return Cell("–", "dim")
-    return Cell(f"{value:,}" if isinstance(value, int) else printable(value))
+    match value:
+        case Cell():
+            return value
+        case None:
+            return Cell("–", "dim", right=True)
+        case int():
+            return Cell(f"{value:,}", right=True)
+    return Cell(value)
+
+
+def _cut(cell: Cell, widest: int | None) -> Cell:
+    if widest is None:
+        return replace(cell, text=printable(cell.text))
+    # A value may be megabytes long: what cannot be seen need not be made printable.
+    return replace(cell, text=clip(printable(cell.text[: widest + 1]), widest))
 
 
 def _fitting(sizes: Sequence[int], width: int | None) -> int:
@@ -84,13 +95,11 @@ def _line(row: Sequence[Cell], sizes: Sequence[int], right: Sequence[bool]) -> s
     parts = []
     for cell, size, to_right in zip(row, sizes, right, strict=False):
         space = " " * (size - cells(cell.text))
-        text = styled(cell)
-        parts.append(space + text if to_right else text + space)
+        parts.append(space + _styled(cell) if to_right else _styled(cell) + space)
     return GAP.join(parts).rstrip()
 
 
-def styled(cell: Cell) -> str:
-    """The text of a cell in its style."""
+def _styled(cell: Cell) -> str:
     match cell.style:
         case None:
             return cell.text

@@ -10,6 +10,9 @@ import click
 
 from qanat.errors import CommandLineError, QanatError, UnsupportedError, nearest
 
+COMMON = {"-C", "--project", "-e", "--env", "--output", "--debug"}
+"""Options that many commands have, and the program itself has not."""
+
 
 class Group(click.Group):
     """A group that answers an unknown command with the nearest one."""
@@ -20,10 +23,11 @@ class Group(click.Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             known = self.list_commands(ctx)
+            match = nearest(name, known)
             raise CommandLineError(
                 f"no command {name!r} in `{ctx.command_path}`",
-                wanted=", ".join(known),
-                nearest=nearest(name, known),
+                wanted=None if match else ", ".join(known),
+                nearest=match,
             )
         return super().resolve_command(ctx, args)
 
@@ -80,7 +84,8 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
     path = context.command_path if context else "qanat"
     if isinstance(error, click.NoSuchOption):
         hint = f"see `{path} --help`"
-        if isinstance(context and context.command, Group) and error.option_name in arguments:
+        given = {argument.partition("=")[0] for argument in arguments}
+        if path == "qanat" and error.option_name in COMMON & given:
             hint = f"options of a command come after it: {path} COMMAND {error.option_name} …"
         known = [o for p in context.command.get_params(context) for o in p.opts] if context else []
         return CommandLineError(

@@ -72,7 +72,7 @@ def _row(result: DatasetResult) -> list[Value]:
         counts.written,
         counts.quarantined + counts.malformed,
         counts.dropped,
-        Cell(duration(result.seconds)),
+        Cell(duration(result.seconds), right=True),
     ]
 
 

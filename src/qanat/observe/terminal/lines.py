@@ -5,16 +5,10 @@ from __future__ import annotations
 from threading import Lock
 from typing import TextIO
 
-from qanat.model.event import (
-    DatasetEnded,
-    DatasetStarted,
-    Event,
-    Recovered,
-    Retried,
-    Warned,
-)
+from qanat.model.event import DatasetEnded, DatasetStarted, Event
 from qanat.observe.terminal.amounts import count, duration
 from qanat.observe.terminal.characters import printable
+from qanat.observe.terminal.remarks import remark
 from qanat.observe.terminal.tally import Tallies, Tally
 
 
@@ -59,17 +53,7 @@ def _line(event: Event, tally: Tally | None) -> str | None:
             return f"{event.dataset}: updated in {duration(event.seconds)}{_rows(tally)}"
         case DatasetEnded(status="failed" | "skipped"):
             return f"{event.dataset}: {event.status}: {event.reason}"
-        case Recovered():
-            return f"{event.dataset}: recovered epoch {event.epoch} of {event.flow}: {event.how}"
-        case Retried():
-            wait = duration(event.wait_seconds)
-            return (
-                f"{event.dataset}: attempt {event.attempt} failed, again in {wait}: {event.error}"
-            )
-        case Warned():
-            where = f"{event.dataset}: " if event.dataset else ""
-            return f"{where}warning: {event.message}"
-    return None
+    return remark(event)
 
 
 def _rows(tally: Tally | None) -> str:

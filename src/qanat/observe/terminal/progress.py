@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -12,9 +12,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from qanat.model.event import Event, Recovered, Retried, Warned
+from qanat.model.event import Event
 from qanat.observe.terminal.amounts import duration
 from qanat.observe.terminal.characters import printable
+from qanat.observe.terminal.remarks import remark
 from qanat.observe.terminal.tally import Tallies, Tally
 
 SIGNS = {
@@ -50,7 +51,7 @@ class ProgressObserver:
             redirect_stderr=False,
         )
 
-    def __enter__(self) -> ProgressObserver:
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
@@ -65,9 +66,9 @@ class ProgressObserver:
     def on(self, event: Event) -> None:
         """Take an event."""
         self._tallies.add(event)
-        remark = _remark(event)
-        if remark is not None:
-            self._console.print(Text(printable(remark), style="yellow"))
+        line = remark(event)
+        if line is not None:
+            self._console.print(Text(line, style="yellow"))
 
     def _render(self) -> RenderableType:
         tallies = self._tallies.snapshot()
@@ -120,17 +121,3 @@ def visible(tallies: list[Tally], height: int) -> list[Tally]:
         key=lambda i: (urgency.get(tallies[i].status, 2), abs(i - ended)),
     )
     return [tallies[i] for i in sorted(ranked[:height])]
-
-
-def _remark(event: Event) -> str | None:
-    match event:
-        case Recovered():
-            return f"{event.dataset}: recovered epoch {event.epoch} of {event.flow}: {event.how}"
-        case Retried():
-            wait = duration(event.wait_seconds)
-            return (
-                f"{event.dataset}: attempt {event.attempt} failed, again in {wait}: {event.error}"
-            )
-        case Warned():
-            return (f"{event.dataset}: " if event.dataset else "") + f"warning: {event.message}"
-    return None

@@ -1,0 +1,111 @@
+"""Transcripts: what a person types and sees, compared with the files in `golden/`.
+
+A test types commands into a project of its own; when it ends, everything that was typed and
+printed is compared with `golden/<test>.txt`. `pytest tests/cli --update-golden` writes the files
+anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# What differs from run to run, or with the version of an engine, and is of no interest here.
+NORMAL = (
+    (re.compile(r"\b\d+\.\d\d s\b"), "0.00 s"),
+    (re.compile(r"\b\d+(\.\d)? (B|kB|MB)\b"), "1.0 kB"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "2026-01-01 00:00:00 UTC"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), "2026-01-01T00:00:00.000Z"),
+    (re.compile(r'"((?:bytes_)?(?:seconds|bytes|written_bytes))": \d+(\.\d+)?'), r'"\1": 0'),
+    (re.compile(r"\bpid \d+"), "pid 1"),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+
+
+class Transcript:
+    """A terminal in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.text = ""
+
+    def file(self, path: str, content: str, *, shown: bool = True) -> None:
+        """Write a file of the project; it is part of the transcript if `shown`."""
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+        if shown:
+            self.text += f"$ cat {path}\n{content}\n"
+
+    def type(self, line: str, environ: Mapping[str, str] | None = None) -> int:
+        """Run a command line of `qanat` in the folder; returns its exit code."""
+        done = self.start(line, environ)
+        output, _ = done.communicate(timeout=120)
+        return self.put(line, output, done.returncode)
+
+    def start(self, line: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Start a command line and do not wait for it."""
+        program, *arguments = shlex.split(line)
+        assert program == "qanat"
+        return subprocess.Popen(
+            [sys.executable, "-m", "qanat", *arguments],
+            cwd=self.folder,
+            env=environment() | dict(environ or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def put(self, line: str, output: str, code: int) -> int:
+        """Note what a command printed."""
+        ending = f"[exit code {code}]\n" if code else ""
+        self.text += f"$ {line}\n{output}{ending}\n"
+        return code
+
+    def normal(self) -> str:
+        text = self.text.replace(str(self.folder), "/project")
+        for pattern, replacement in NORMAL:
+            text = pattern.sub(replacement, text)
+        return "\n".join(line.rstrip() for line in text.splitlines()).rstrip() + "\n"
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of a person who has set none of ours."""
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("QANAT", "PYTEST")) and k not in ("NO_COLOR", "FORCE_COLOR")
+    }
+    return kept | {"PYTHONUTF8": "1", "TERM": "dumb", "COLUMNS": "99"}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Transcript:
+    """A terminal whose transcript is compared with nothing."""
+    return Transcript(tmp_path)
+
+
+@pytest.fixture
+def transcript(terminal: Transcript, request: pytest.FixtureRequest) -> Iterator[Transcript]:
+    """A terminal whose transcript must be as in `golden/<test>.txt` when the test ends."""
+    yield terminal
+    golden = GOLDEN / f"{request.node.name.removeprefix('test_')}.txt"
+    text = terminal.normal()
+    if request.config.getoption("--update-golden", default=False):
+        GOLDEN.mkdir(exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+    assert golden.is_file(), f"no {golden.name}; make it with --update-golden"
+    assert text == golden.read_text(encoding="utf-8")
