@@ -1,0 +1,1 @@
+"""What computes. One package per engine; they never import each other."""

@@ -1,0 +1,151 @@
+"""One DuckDB instance for an update; a connection of its own for every epoch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.stage import Stage
+from qanat.engines.duckdb.types import from_duckdb, literal
+from qanat.model.batch import Batch
+from qanat.model.schema import Field, Schema
+from qanat.model.work import Staged, Work
+from qanat.ports.engine import Progress
+
+# How often progress is asked for and told, in seconds.
+_TICK = 0.25
+
+
+class DuckDBEngine:
+    """Computes with DuckDB inside this process.
+
+    Args:
+        scratch: folder for spills and temporary files; made when needed.
+        memory_limit: bytes that all epochs together may hold before they spill to `scratch`;
+            None for 60 % of the machine's memory (or of the control group's limit).
+        threads: cores to use; None for all that this process may use.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(
+        self, scratch: Path, memory_limit: int | None = None, threads: int | None = None
+    ) -> None:
+        self._scratch = scratch
+        self._memory_limit = memory_limit
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._lock = threading.Lock()
+        self._instance: DuckDBPyConnection | None = None
+
+    def stage(self, work: Work, progress: Progress) -> Staged:
+        """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
+        with (
+            self._connection() as con,
+            self._space(work),
+            _telling(con, progress),
+            explained(work.query),
+        ):
+            return Stage(con, work).run()
+
+    def describe(self, work: Work) -> Schema:
+        """The columns that the epoch's table would have, without running the query."""
+        with self._connection() as con, self._space(work), explained(work.query):
+            return Stage(con, work).describe().schema
+
+    def fetch(
+        self, batch: Batch, limit: int | None = None, where: str | None = None
+    ) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+        """The first rows of a batch as Python values."""
+        with self._connection() as con, explained(None):
+            bound = Bindings(con, self._scratch).bind("__look", batch)
+            condition = f" WHERE {where}" if where else ""
+            some = "" if limit is None else f" LIMIT {limit}"
+            relation = con.sql(f"SELECT * FROM ({bound.plain}){condition}{some}")
+            schema = Schema(
+                tuple(
+                    Field(n, from_duckdb(t))
+                    for n, t in zip(relation.columns, relation.types, strict=True)
+                )
+            )
+            return schema, relation.fetchall()
+
+    def close(self) -> None:
+        """Free memory and scratch space."""
+        with self._lock:
+            if self._instance is not None:
+                self._instance.close()
+                self._instance = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @contextmanager
+    def _connection(self) -> Iterator[DuckDBPyConnection]:
+        with self._lock:
+            if self._instance is None:
+                self._instance = self._open()
+            con = self._instance.cursor()
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            yield con
+        finally:
+            con.close()
+
+    def _open(self) -> DuckDBPyConnection:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        config: dict[str, str | int | bool | float | list[str]] = {
+            "threads": self._threads,
+            "temp_directory": str(self._scratch / "spill"),
+            # No downloads at run time: what the wheel has must be enough.
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        con = duckdb.connect(":memory:", config=config)
+        limit = self._memory_limit or int(_memory() * 0.6)
+        con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")
+        con.execute("SET enable_progress_bar = true")
+        con.execute("SET enable_progress_bar_print = false")
+        return con
+
+    @contextmanager
+    def _space(self, work: Work) -> Iterator[None]:
+        work.scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(work.scratch, ignore_errors=True)
+
+
+def _memory() -> int:
+    """Bytes this process may use: the machine's, or less inside a control group (v2)."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return min(total, int(text)) if text.isdigit() else total
+
+
+@contextmanager
+def _telling(con: DuckDBPyConnection, progress: Progress) -> Iterator[None]:
+    """Tell the progress of whatever runs on the connection until the block ends."""
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.wait(_TICK):
+            percent = con.query_progress()
+            progress(percent / 100 if percent >= 0 else None)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

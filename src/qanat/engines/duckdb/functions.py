@@ -1,0 +1,80 @@
+"""Run queries that are Python functions over data frames."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.types import literal, quote
+from qanat.errors import MissingExtraError, QueryError
+from qanat.model.query import FunctionQuery
+
+
+def run_function(
+    con: DuckDBPyConnection, query: FunctionQuery, relations: tuple[str, ...], path: Path
+) -> None:
+    """Call the function with its inputs and write what it returns to a Parquet file.
+
+    Args:
+        relations: SELECT text for each parameter, in order.
+        path: file to write.
+
+    Raises:
+        MissingExtraError: the annotation wants a library that is not installed.
+        QueryError: the function raised, or returned something that is no table.
+    """
+    arguments = [
+        _frame(con.sql(relation), kind, query)
+        for relation, kind in zip(relations, query.takes, strict=True)
+    ]
+    result = query.function(*arguments)
+    name = f"__qanat_result_{path.stem}"
+    con.register(name, _arrow(result, query))
+    try:
+        con.execute(f"COPY (FROM {quote(name)}) TO {literal(str(path))} (FORMAT parquet)")
+    finally:
+        con.unregister(name)
+
+
+def _frame(relation: Any, kind: str, query: FunctionQuery) -> Any:
+    match kind:
+        case "polars":
+            _require("polars", query)
+            return relation.pl()
+        case "polars.lazy":
+            _require("polars", query)
+            return relation.pl().lazy()
+        case "pandas":
+            _require("pandas", query)
+            return relation.df()
+    return relation.to_arrow_table()
+
+
+def _require(package: str, query: FunctionQuery) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{query.function.__name__} works with {package}, which is not installed",
+            location=query.location,
+            hint=f"pip install 'qanat[{package}]'",
+        ) from error
+
+
+def _arrow(result: Any, query: FunctionQuery) -> Any:
+    """What DuckDB can read: anything with an Arrow C stream, or rows as dictionaries."""
+    if type(result).__module__.partition(".")[0] == "polars" and hasattr(result, "collect"):
+        result = result.collect()
+    if hasattr(result, "__arrow_c_stream__"):
+        return result
+    if isinstance(result, list) and result and all(isinstance(r, dict) for r in result):
+        return _require("pyarrow", query).Table.from_pylist(result)
+    raise QueryError(
+        f"{query.function.__name__} returned no table",
+        location=query.location,
+        wanted="an Arrow table, a Polars or pandas data frame, or a list of dictionaries",
+        got=type(result).__name__,
+    )

@@ -1,0 +1,136 @@
+"""Bind the inputs of an epoch to names that its query can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.files import bind_files
+from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
+from qanat.model.schema import Schema
+
+METADATA = "_metadata"
+FILE = "__qanat_file"
+ROW = "__qanat_row"
+RID = "__qanat_rid"
+
+# A row identifier packs the index of the file above the row number in it: 2^23 files of 2^40 rows.
+_ROW_BITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A bound input.
+
+    Args:
+        plain: SELECT text of the visible columns alone.
+        full: SELECT text of the visible columns and then the `hidden` ones.
+        hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based) and
+            `__qanat_rid` (unique number of the row, the same each time it is read).
+        schema: the visible columns as found in files; None where nobody needs to remember.
+        malformed: SELECT text of (file, row, raw, error), or None.
+        rows: how many, where that is free to know.
+    """
+
+    plain: str
+    full: str
+    hidden: tuple[str, ...] = ()
+    schema: Schema | None = None
+    malformed: str | None = None
+    rows: int | None = None
+
+
+@dataclass(slots=True)
+class Bindings:
+    """All bound inputs of one epoch, by `Read.name`."""
+
+    con: DuckDBPyConnection
+    scratch: Path
+    bound: dict[str, Bound] = field(default_factory=dict)
+    _keep: list[object] = field(default_factory=list)
+
+    def bind(self, name: str, batch: Batch) -> Bound:
+        """Bind one input and create the view of its name, visible columns only."""
+        match batch:
+            case TableBatch():
+                found = bind_table(self.con, name, batch)
+            case FilesBatch():
+                found = _bind_files(self.con, name, batch, self.scratch)
+            case ArrowBatch():
+                # Registered objects are held weakly by DuckDB's replacement: keep them.
+                stream = batch.open()
+                self._keep.append(stream)
+                raw = f"{name}__arrow"
+                self.con.register(raw, stream)
+                # A stream can be read once; a query may read its input twice.
+                self.con.execute(f"CREATE TEMP TABLE {quote(raw + '_t')} AS FROM {quote(raw)}")
+                self.con.unregister(raw)
+                text = f"SELECT * FROM {quote(raw + '_t')}"
+                found = Bound(text, text)
+            case ViewBatch(view):
+                text = f"SELECT * FROM {quote(view)}"
+                found = Bound(text, text)
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {found.plain}")
+        self.bound[name] = found
+        return found
+
+
+def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
+    """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
+    if not batch.files:
+        typed = ", ".join(
+            f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields
+        )
+        empty = f"SELECT {typed} WHERE false"
+        hidden = (
+            f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID} "
+            "WHERE false"
+        )
+        return Bound(empty, hidden, (FILE, ROW, RID), rows=0)
+    variable = f"files_{name}"
+    # A list variable keeps the text short however many files there are.
+    con.execute(f"SET VARIABLE {quote(variable)} = ?", [list(batch.files)])
+    options = ["union_by_name = true"] if len(batch.files) > 1 else []
+    if batch.partition_by:
+        types = ", ".join(
+            f"{quote(c)}: {to_duckdb(f.type)}"
+            for c in batch.partition_by
+            if (f := batch.schema.get(c)) is not None
+        )
+        options.append(f"hive_partitioning = true, hive_types = {{{types}}}")
+    arguments = ", ".join([f"getvariable({literal(variable)})", *options])
+    table = f"read_parquet({arguments}) AS f"
+    first = con.sql(f"SELECT * FROM {table} LIMIT 0")
+    have = {c.casefold() for c in first.columns}
+    # A column that joined the table later is absent where no file of this batch has it yet.
+    visible = ", ".join(
+        quote(f.name)
+        if f.name.casefold() in have
+        else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
+        for f in batch.schema.fields
+    )
+    positions = (
+        f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, "
+        f"(f.file_index::BIGINT << {_ROW_BITS}) + f.file_row_number AS {RID}"
+    )
+    return Bound(
+        f"SELECT {visible} FROM {table}",
+        f"SELECT {visible}, {positions} FROM {table}",
+        (FILE, ROW, RID),
+    )
+
+
+def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:
+    found = bind_files(con, name, batch, scratch)
+    hidden = ", ".join((METADATA, FILE, ROW))
+    return Bound(
+        plain=f"SELECT * EXCLUDE ({hidden}) FROM ({found.relation})",
+        full=found.relation,
+        hidden=(METADATA, FILE, ROW),
+        schema=found.schema,
+        malformed=found.malformed,
+        rows=found.rows,
+    )

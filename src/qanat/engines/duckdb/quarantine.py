@@ -1,0 +1,80 @@
+"""Rows on their way into quarantine: themselves, the rules they broke, where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.inputs import FILE, RID, ROW
+from qanat.engines.duckdb.split import Split, Splitter
+from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.engines.duckdb.write import write
+from qanat.model.schema import Field, Schema
+from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, Output, StagedTable, Work
+
+_RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
+
+
+def removed_rows(
+    relation: str, schema: Schema, splitter: Splitter, split: Split, positions: bool
+) -> str:
+    """SELECT text of the rows that go to quarantine, with rules, source and raw text."""
+    columns = ", ".join(f"r.{quote(n)}" for n in schema.names)
+    source = f"{{'file': r.{FILE}, 'row': r.{ROW}}}" if positions else "NULL"
+    return (
+        f"SELECT {columns}, {splitter.failed_rules('b')} AS {_RULES}, {source} AS {_SOURCE}, "
+        f"NULL AS {_RAW} FROM ({relation}) AS r JOIN {split.removed} AS b "
+        f"ON r.{RID} = b.{RID} WHERE b.quarantined"
+    )
+
+
+def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
+    """SELECT text of the rows that could not be parsed: no columns, but the raw text."""
+    columns = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
+    union = " UNION ALL ".join(f"SELECT file, row, raw, error FROM ({p})" for p in parts)
+    return (
+        f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {_RULES}, "
+        f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW} FROM ({union})"
+    )
+
+
+def quarantine_table(
+    con: DuckDBPyConnection,
+    rows: str,
+    schema: Schema,
+    work: Work,
+    output: Output,
+    series: str = "",
+) -> StagedTable:
+    """Stage quarantined rows.
+
+    Args:
+        rows: SELECT text of `schema`'s columns and rules, source and raw text.
+        output: of the quarantine table; its `schema` is what the table has so far.
+        series: tells the identifiers of two calls in one epoch apart.
+    """
+    mine = [Field(f.name, f.type, comment=f.comment) for f in schema.fields]
+    mine += QUARANTINE_FIELDS
+    known = {f.name.casefold() for f in output.schema.fields}
+    fields = [*output.schema.fields, *(f for f in mine if f.name.casefold() not in known)]
+    values = {
+        "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, "
+        "row_number() OVER ())",
+        "_quarantine_flow": literal(work.flow),
+        "_quarantine_update": literal(work.update),
+        "_quarantine_epoch": str(work.epoch),
+        "_quarantine_at": f"make_timestamptz({work.at_ns // 1000})",
+    }
+    have = {f.name.casefold() for f in mine}
+    select = ", ".join(
+        f"CAST({_value(field, values, have)} AS {to_duckdb(field.type)}) AS {quote(field.name)}"
+        for field in fields
+    )
+    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(tuple(fields)), output)
+
+
+def _value(field: Field, values: dict[str, str], have: set[str]) -> str:
+    if field.name in values:
+        return values[field.name]
+    return f"q.{quote(field.name)}" if field.name.casefold() in have else "NULL"

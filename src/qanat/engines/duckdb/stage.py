@@ -1,0 +1,282 @@
+"""One epoch, from bound inputs to staged files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from duckdb import DuckDBPyConnection
+from duckdb.sqltypes import DuckDBPyType
+
+from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.fit import Fitted, fit
+from qanat.engines.duckdb.functions import run_function
+from qanat.engines.duckdb.hidden import with_hidden
+from qanat.engines.duckdb.inputs import FILE, RID, Bindings
+from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
+from qanat.engines.duckdb.split import Split, Splitter
+from qanat.engines.duckdb.types import literal, quote
+from qanat.engines.duckdb.write import discard, write
+from qanat.errors import InvariantError
+from qanat.model.batch import Batch
+from qanat.model.expectation import Expectation
+from qanat.model.query import FunctionQuery, Query
+from qanat.model.schema import Schema
+from qanat.model.work import (
+    MALFORMED,
+    Counts,
+    Output,
+    RuleCount,
+    Staged,
+    StagedTable,
+    ViewWork,
+    Work,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The rows of a query, not yet computed.
+
+    Args:
+        select: SELECT text of the visible columns, and of the `hidden` ones.
+        hidden: any of `__qanat_file`, `__qanat_row`, `__qanat_rid`; with the last one the
+            SELECT is re-readable: it gives the same rows each time.
+    """
+
+    select: str
+    names: list[str]
+    types: list[DuckDBPyType]
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Stage:
+    """The staging of one `Work` on one connection."""
+
+    con: DuckDBPyConnection
+    work: Work
+    bindings: Bindings = field(init=False)
+    rules: list[RuleCount] = field(default_factory=list)
+    quarantines: dict[str, StagedTable] = field(default_factory=dict)
+    view_counts: dict[str, Counts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bindings = Bindings(self.con, self.work.scratch)
+
+    def run(self) -> Staged:
+        """Stage everything, or leave nothing staged."""
+        try:
+            staged = self._run()
+        except BaseException:
+            self._discard()
+            raise
+        if staged.failed:
+            self._discard()
+            staged = replace(staged, table=replace(staged.table, files=()), quarantines={})
+        return staged
+
+    def describe(self) -> Fitted:
+        """Compile everything, run nothing."""
+        for view in self.work.views:
+            self._define_view(view.name, self._query(view.name, view.query, positions=False))
+        result = self._query(self.work.flow, self.work.query, positions=False)
+        work = self.work
+        return fit(result.names, result.types, work.output, work.query, work.dataset)
+
+    def _run(self) -> Staged:
+        work = self.work
+        for view in work.views:
+            result = self._query(view.name, view.query, positions=bool(view.expectations))
+            if view.expectations:
+                fitted = self._fit(result, view.quarantine, view.query, view.name)
+                result = self._filter(
+                    view.name, result, fitted, view.expectations, view.quarantine
+                )
+            self._define_view(view.name, result)
+        result = self._query(work.flow, work.query, positions=bool(work.expectations))
+        fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
+        if work.expectations:
+            table, counts = self._split_and_write(result, fitted)
+        else:
+            columns = f"SELECT {fitted.projection} FROM ({result.select})"
+            with explained(work.query, result.names):
+                table = write(self.con, columns, fitted.schema, work.output)
+            counts = Counts(out=table.rows, written=table.rows)
+        counts = replace(counts, malformed=self._quarantine_malformed(fitted.schema))
+        bound = self.bindings.bound
+        return Staged(
+            table=table,
+            counts=counts,
+            rules=tuple(self.rules),
+            quarantines=self.quarantines,
+            view_counts=self.view_counts,
+            source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
+            read=sum(b.rows for b in bound.values() if b.rows is not None),
+        )
+
+    # -- queries ---------------------------------------------------------------------------
+
+    def _query(self, name: str, query: Query, positions: bool) -> Result:
+        """Bind a query's inputs and describe its result."""
+        for read in query.reads:
+            if read.name not in self.bindings.bound:
+                self.bindings.bind(read.name, self.work.inputs[read.name])
+        if isinstance(query, FunctionQuery):
+            return self._function(name, query)
+        with explained(query):
+            sql, needing, carried = with_hidden(query, self.bindings.bound, positions)
+            for read_name in needing:
+                full = self.bindings.bound[read_name].full
+                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(read_name)} AS {full}")
+            relation = self.con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+        skip = len(carried)
+        return Result(sql, relation.columns[skip:], relation.types[skip:], carried)
+
+    def _function(self, name: str, query: FunctionQuery) -> Result:
+        path = self.work.scratch / f"{_file_name(name)}-result.parquet"
+        relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
+        run_function(self.con, query, relations, path)
+        relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
+        select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
+        return Result(select, relation.columns, relation.types, (RID,))
+
+    def _define_view(self, name: str, result: Result) -> None:
+        columns = ", ".join(quote(n) for n in result.names)
+        self.con.execute(
+            f"CREATE TEMP VIEW {quote(name)} AS SELECT {columns} FROM ({result.select})"
+        )
+
+    # -- rules -----------------------------------------------------------------------------
+
+    def _split_and_write(self, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
+        work = self.work
+        result, splitter, split = self._split(
+            work.dataset, work.query, result, fitted, work.expectations, work.output.existing
+        )
+        if split.failed:
+            return StagedTable(fitted.schema, ()), Counts(out=split.total)
+        columns = ", ".join(quote(n) for n in fitted.schema.names)
+        kept = f"SELECT {columns} FROM ({result.select}) AS r{_without(split)}"
+        with explained(work.query, result.names):
+            table = write(self.con, kept, fitted.schema, work.output)
+        self._quarantine(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
+        return table, self._balance(work.dataset, table.rows, split)
+
+    def _filter(self, view: ViewWork, result: Result) -> Result:
+        """A temporary view's rows without those that its rules remove."""
+        name = view.name
+        # A view has no table whose columns its own would have to match.
+        plain = Output(view.quarantine.folder, view.quarantine.prefix)
+        fitted = fit(result.names, result.types, plain, view.query, name)
+        result, splitter, split = self._split(
+            name, view.query, result, fitted, view.expectations, None
+        )
+        self._quarantine(name, result, fitted.schema, splitter, split, view.quarantine)
+        kept = f"SELECT * FROM ({result.select}) AS r{_without(split)}"
+        row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
+        self.view_counts[name] = self._balance(name, row[0] if row else 0, split)
+        return replace(result, select=kept)
+
+    def _split(
+        self,
+        name: str,
+        query: Query,
+        result: Result,
+        fitted: Fitted,
+        expectations: Sequence[Expectation],
+        existing: Batch | None,
+    ) -> tuple[Result, Splitter, Split]:
+        hidden = "".join(f", {h}" for h in result.hidden)
+        select = f"SELECT {fitted.projection}{hidden} FROM ({result.select})"
+        result = replace(result, select=select, names=list(fitted.schema.names))
+        if RID not in result.hidden:
+            with explained(query, result.names):
+                result = self._materialize(name, result)
+        references = {
+            key: self.bindings.bind(f"__ref_{_file_name(name)}_{i}", batch).plain
+            for i, (key, batch) in enumerate(self.work.references.items())
+        }
+        current = None
+        if existing is not None:
+            current = self.bindings.bind(f"__existing_{_file_name(name)}", existing).plain
+        splitter = Splitter(
+            self.con, _file_name(name), name, result.select, expectations, current, references
+        )
+        split = splitter.split()
+        self.rules.extend(split.rules)
+        return result, splitter, split
+
+    def _materialize(self, name: str, result: Result) -> Result:
+        """Compute once what would differ, or cost too much, if computed again per pass."""
+        path = literal(str(self.work.scratch / f"{_file_name(name)}-rows.parquet"))
+        self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
+        select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
+        return replace(result, select=select, hidden=(*result.hidden, RID))
+
+    def _quarantine(
+        self,
+        dataset: str,
+        result: Result,
+        schema: Schema,
+        splitter: Splitter,
+        split: Split,
+        output: Output,
+    ) -> None:
+        if not split.quarantined:
+            return
+        rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
+        staged = quarantine_table(self.con, rows, schema, self.work, output)
+        if staged.rows != split.quarantined:
+            raise _unbalanced(dataset, split.quarantined, staged.rows)
+        self.quarantines[dataset] = staged
+
+    def _quarantine_malformed(self, schema: Schema) -> int:
+        """Rows that could not be parsed: they never reached the query."""
+        parts = [b.malformed for b in self.bindings.bound.values() if b.malformed]
+        if not parts:
+            return 0
+        rows = malformed_rows(parts, schema)
+        output = replace(self.work.quarantine, prefix=f"{self.work.quarantine.prefix}-m")
+        staged = quarantine_table(self.con, rows, schema, self.work, output, series="m")
+        before = self.quarantines.get(self.work.dataset)
+        self.quarantines[self.work.dataset] = (
+            replace(before, files=before.files + staged.files) if before else staged
+        )
+        self.rules.append(RuleCount(self.work.dataset, MALFORMED, "quarantine", staged.rows))
+        return staged.rows
+
+    def _balance(self, dataset: str, written: int, split: Split) -> Counts:
+        counts = Counts(split.total, written, split.dropped, split.quarantined)
+        if not counts.balanced:
+            raise _unbalanced(dataset, counts.out - counts.dropped - counts.quarantined, written)
+        return counts
+
+    def _discard(self) -> None:
+        for output in (
+            self.work.output,
+            self.work.quarantine,
+            *(v.quarantine for v in self.work.views),
+        ):
+            discard(output)
+
+
+def _without(split: Split) -> str:
+    if split.removed is None:
+        return ""
+    return f" WHERE r.{RID} NOT IN (SELECT {RID} FROM {split.removed})"
+
+
+def _file_name(name: str) -> str:
+    """A name that is safe in file and variable names, and still tells names apart."""
+    return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
+
+
+def _unbalanced(dataset: str, wanted: int, got: int) -> InvariantError:
+    return InvariantError(
+        f"rows of {dataset} do not add up",
+        wanted=f"{wanted} rows",
+        got=f"{got} rows",
+        hint="nothing was published; this is a defect of Qanat, or a query that gives other"
+        " rows each time it runs",
+    )

@@ -1,0 +1,186 @@
+"""Write the rows of a SELECT as staged files: Parquet with statistics, synced to disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.types import literal, quote
+from qanat.errors import AdapterError, StorageFullError
+from qanat.model.schema import Decimal, Primitive, Schema
+from qanat.model.work import DataFile, Output, StagedTable
+
+# Delta's own default for how many leading columns get statistics.
+_INDEXED_COLUMNS = 32
+# Longer strings would bloat the log; readers can live without their bounds.
+_LONGEST_BOUND = 64
+_INTEGERS = {"byte", "short", "integer", "long"}
+# Only Parquet has statistics to return.
+_OPTIONS = {
+    "parquet": "RETURN_STATS",
+    "csv": "HEADER true, RETURN_FILES",
+    "json": "RETURN_FILES",
+}
+
+
+def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) -> StagedTable:
+    """Run a SELECT whose columns are `schema` into new files of `output`, durably.
+
+    No file is left behind on an error, nor for an empty result.
+
+    Raises:
+        StorageFullError: the disk is full.
+        AdapterError: the folder cannot be written.
+        duckdb.Error: the query fails.
+    """
+    try:
+        output.folder.mkdir(parents=True, exist_ok=True)
+        found = con.execute(_copy(select, output)).fetchall()
+        if output.format == "parquet":
+            described = [_parquet_file(row, schema, output) for row in found]
+        else:
+            described = [_text_file(output, int(rows), name) for rows, (name,) in found]
+        files = tuple(f for f in described if _kept(output.folder / f.path, f.rows))
+        _sync([output.folder / f.path for f in files], output.folder)
+    except OSError as error:
+        discard(output)
+        raise _storage_error(error, output.folder) from error
+    except BaseException:
+        discard(output)
+        raise
+    return StagedTable(schema, files)
+
+
+def discard(output: Output) -> None:
+    """Remove whatever this attempt staged."""
+    for path in output.folder.rglob(f"{output.prefix}*"):
+        path.unlink(missing_ok=True)
+
+
+def _copy(select: str, output: Output) -> str:
+    if output.partition_by:
+        by = ", ".join(quote(c) for c in output.partition_by)
+        return (
+            f"COPY ({select}) TO {literal(str(output.folder))} (FORMAT parquet, RETURN_STATS, "
+            f"PARTITION_BY ({by}), FILENAME_PATTERN {literal(output.prefix + '-{i}')}, "
+            "OVERWRITE_OR_IGNORE)"
+        )
+    path = output.folder / f"{output.prefix}-0.{output.format}"
+    options = _OPTIONS[output.format]
+    return f"COPY ({select}) TO {literal(str(path))} (FORMAT {output.format}, {options})"
+
+
+def _kept(path: Path, rows: int) -> bool:
+    # A file without rows says nothing that the log does not say.
+    if rows == 0:
+        path.unlink(missing_ok=True)
+    return rows > 0
+
+
+def _text_file(output: Output, rows: int, name: str) -> DataFile:
+    path = Path(name)
+    relative = path.relative_to(output.folder).as_posix()
+    return DataFile(relative, path.stat().st_size, rows, {}, json.dumps({"numRecords": rows}))
+
+
+def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataFile:
+    path, rows, size, _footer, statistics, partitions, *_ = row
+    relative = Path(str(path)).relative_to(output.folder).as_posix()
+    stats = _delta_stats(int(rows), statistics or {}, schema, output.partition_by)
+    return DataFile(
+        relative,
+        int(size),
+        int(rows),
+        dict(partitions or {}),
+        json.dumps(stats, ensure_ascii=False),
+    )
+
+
+def _delta_stats(
+    rows: int,
+    statistics: Mapping[str, Mapping[str, str]],
+    schema: Schema,
+    partition_by: tuple[str, ...],
+) -> dict[str, Any]:
+    """DuckDB's RETURN_STATS in the form of Delta's per-file statistics.
+
+    https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
+    """
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for field in schema.fields[:_INDEXED_COLUMNS]:
+        if field.name in partition_by:
+            continue
+        entry = statistics.get(quote(field.name))
+        if entry is None:
+            continue
+        if "null_count" in entry:
+            nulls[field.name] = int(entry["null_count"])
+        bounds = _bounds(field.type, entry)
+        if bounds:
+            low[field.name], high[field.name] = bounds
+    return {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+def _bounds(type_: object, entry: Mapping[str, str]) -> tuple[Any, Any] | None:
+    if "min" not in entry or "max" not in entry or entry.get("has_nan") == "true":
+        return None
+    if entry.get("min_is_exact") == "false" or entry.get("max_is_exact") == "false":
+        return None
+    low, high = entry["min"], entry["max"]
+    match type_:
+        case Primitive(name) if name in _INTEGERS:
+            return int(low), int(high)
+        case Decimal(_, scale):
+            # Delta writes decimals as JSON numbers; beyond a double's digits they would lie.
+            if len(low.lstrip("-")) > 15 or len(high.lstrip("-")) > 15:
+                return None
+            return (float(low), float(high)) if scale else (int(low), int(high))
+        case Primitive("date"):
+            return low, high
+        case Primitive("string"):
+            if len(low) > _LONGEST_BOUND or len(high) > _LONGEST_BOUND:
+                return None
+            return low, high
+    # Timestamps would have to be cut to milliseconds, floats have -0.0 and NaN: no bounds.
+    return None
+
+
+def _sync(paths: list[Path], folder: Path) -> None:
+    """fsync files, then the folders that name them: after this a power cut keeps them."""
+    for path in paths:
+        sync(path)
+    folders = {folder}
+    for path in paths:
+        parent = path.parent
+        while parent != folder:
+            folders.add(parent)
+            parent = parent.parent
+    for each in sorted(folders, reverse=True):
+        sync(each)
+
+
+def sync(path: Path) -> None:
+    """fsync one file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_error(error: OSError, folder: Path) -> AdapterError:
+    # ENOSPC and EDQUOT; errno's names, not numbers, differ between systems.
+    if error.errno in (28, 122):
+        return StorageFullError(
+            f"no space left in {folder}",
+            got=str(error),
+            hint="free space and run again; nothing was published",
+        )
+    return AdapterError(f"cannot write to {folder}", got=str(error))
