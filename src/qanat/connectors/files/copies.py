@@ -25,7 +25,8 @@ from qanat.connectors.files.format import Shape
 from qanat.errors import FileUnreadableError, StorageFullError
 from qanat.model.batch import LocalFile
 
-_BY_ENGINE = frozenset({"gzip", "zstd"})
+# What an engine undoes, and the suffix by which it knows so without being told.
+_BY_ENGINE = {"gzip": ".gz", "zstd": ".zst"}
 _TEXT = frozenset({"csv", "tsv", "json", "ndjson"})
 _SUFFIX = {"tsv": "csv", "orc": "parquet"}
 # Engines take paths as patterns; these would mean something else than the one file.
@@ -54,7 +55,9 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
 
     def ready(item: tuple[int, LocalFile, Shape]) -> LocalFile:
         number, file, shape = item
-        unpack = shape.compression is not None and shape.compression != kept
+        unpack = shape.compression not in (None, kept)
+        if unpack and kept is None and shape.format in _TEXT:
+            unpack = not file.local.endswith(_BY_ENGINE.get(shape.compression or "", "\0"))
         if not unpack and shape.format != "orc":
             return _linked(file, number, scratch) if _PATTERN.search(file.local) else file
         try:
@@ -77,24 +80,29 @@ def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
     """Where a copy of a file goes: a plain name, in the same `column=value` folders.
 
     >>> str(place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path("scratch")))
-    'scratch/7/month=1/file.csv.gz'
+    'scratch/month=1/7.csv.gz'
     """
     partitions = [
         p for p in path.split("/")[:-1] if re.fullmatch(r"[^=*?\[\]{}]+=[^*?\[\]{}]+", p)
     ]
-    folder = scratch.joinpath(str(number), *partitions)
+    folder = scratch.joinpath(*partitions)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"file.{suffix}"
+    return folder / f"{number}.{suffix}"
 
 
 def _linked(file: LocalFile, number: int, scratch: Path) -> LocalFile:
-    link = place_for(file.path, number, _ending(file.local), scratch)
+    link = place_for(file.path, number, ending(file.local), scratch)
     link.unlink(missing_ok=True)
     link.symlink_to(file.local)
     return replace(file, local=str(link))
 
 
-def _ending(path: str) -> str:
+def ending(path: str) -> str:
+    """The suffixes of a name, at most two.
+
+    >>> ending("in/2026.05.csv.gz")
+    'csv.gz'
+    """
     return ".".join(re.sub(_PATTERN, "", path.rpartition("/")[2]).split(".")[1:][-2:]) or "data"
 
 

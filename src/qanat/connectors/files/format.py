@@ -102,14 +102,13 @@ def shapes(
     Args:
         paths: of the files; may be empty.
         written: the path as the author wrote it, which tells when there are no files.
-        format, compression: as the author said, None (or `auto`) to go by the names.
+        format, compression: as the author said, None to go by the names.
 
     Raises:
         OptionError: the names do not tell the format, or tell more than one.
     """
     said = None if format is None else format_named(format)
-    auto = compression is None or compression == "auto"
-    forced = None if auto else compression_named(compression or "auto")
+    forced = None if compression is None else compression_named(compression)
     found: dict[str, str] = {}
     result = []
     for path in paths or (written,):
@@ -122,7 +121,8 @@ def shapes(
             )
         found.setdefault(one, path)
         # Parquet and ORC compress inside the file: there the option speaks of something else.
-        result.append(Shape(one, packed if auto or one in ("parquet", "orc") else forced))
+        by_suffix = compression is None or one in ("parquet", "orc")
+        result.append(Shape(one, packed if by_suffix else forced))
     if len(found) > 1:
         examples = ", ".join(f"{one} ({path!r})" for one, path in sorted(found.items()))
         raise OptionError(

@@ -69,7 +69,7 @@ class ReadOptions:
         max_files, max_bytes: how much one epoch takes at most (at least one file).
         schema: the declared columns as text.
         dialect: the SQL dialect that `schema` is written in.
-        compression: as the author said, None or `auto` to go by the file name.
+        compression: as the author said, None to go by the file name (`auto`).
         engine: what the engine must obey, by canonical name.
     """
 
@@ -110,7 +110,7 @@ def read_options(read: FilesRead) -> ReadOptions:
         raise OptionError(
             "the option 'schema' is no text", wanted="'id BIGINT, name STRING'", got=repr(schema)
         )
-    compression = given.pop("compression", None)
+    compression = str(given.pop("compression", "auto")).casefold()
     return ReadOptions(
         recursive=_boolean("recursive", given.get("recursive", False)),
         path_glob_filter=given.get("path_glob_filter"),
@@ -121,7 +121,7 @@ def read_options(read: FilesRead) -> ReadOptions:
         allow_overwrites=_boolean("allow_overwrites", given.get("allow_overwrites", False)),
         schema=schema,
         dialect=str(given.get("dialect", "duckdb")).casefold(),
-        compression=None if compression is None else str(compression).casefold(),
+        compression=None if compression == "auto" else compression,
         engine=tuple((k, v) for k, v in given.items() if k in _ENGINE),
     )
 
