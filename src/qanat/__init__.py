@@ -1,3 +1,87 @@
-"""Qanat: declare a data pipeline once, in SQL or Python, and trust what comes out."""
+"""Qanat: declare a data pipeline once, in SQL or Python, and trust what comes out.
+
+`import qanat as dp` and `from qanat import pipelines as dp` give the same decorators. They are
+fetched when first used, so that `import qanat` itself costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qanat.pipelines import (
+        append_flow as append_flow,
+    )
+    from qanat.pipelines import (
+        create_auto_cdc_flow as create_auto_cdc_flow,
+    )
+    from qanat.pipelines import (
+        create_sink as create_sink,
+    )
+    from qanat.pipelines import (
+        create_streaming_table as create_streaming_table,
+    )
+    from qanat.pipelines import (
+        expect as expect,
+    )
+    from qanat.pipelines import (
+        expect_all as expect_all,
+    )
+    from qanat.pipelines import (
+        expect_all_or_drop as expect_all_or_drop,
+    )
+    from qanat.pipelines import (
+        expect_all_or_fail as expect_all_or_fail,
+    )
+    from qanat.pipelines import (
+        expect_all_or_quarantine as expect_all_or_quarantine,
+    )
+    from qanat.pipelines import (
+        expect_or_drop as expect_or_drop,
+    )
+    from qanat.pipelines import (
+        expect_or_fail as expect_or_fail,
+    )
+    from qanat.pipelines import (
+        expect_or_quarantine as expect_or_quarantine,
+    )
+    from qanat.pipelines import (
+        materialized_view as materialized_view,
+    )
+    from qanat.pipelines import (
+        table as table,
+    )
+    from qanat.pipelines import (
+        temporary_view as temporary_view,
+    )
 
 __version__ = "0.1.0"
+
+_DECORATORS = frozenset(
+    {
+        "append_flow",
+        "create_auto_cdc_flow",
+        "create_sink",
+        "create_streaming_table",
+        "expect",
+        "expect_all",
+        "expect_all_or_drop",
+        "expect_all_or_fail",
+        "expect_all_or_quarantine",
+        "expect_or_drop",
+        "expect_or_fail",
+        "expect_or_quarantine",
+        "materialized_view",
+        "table",
+        "temporary_view",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DECORATORS:
+        return getattr(import_module("qanat.pipelines"), name)
+    raise AttributeError(f"module 'qanat' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_DECORATORS})

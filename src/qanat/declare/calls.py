@@ -104,6 +104,8 @@ def read_call(
         return DeltaRead(path, str(named["project"][0])) if named else DatasetRead(path)
     options = dict(check_option(key, value, where) for key, (value, where) in named.items())
     written = options.pop("format", READERS[name])
+    if "schema" in options:
+        options["dialect"] = dialect  # whoever parses the types must know whose they are
     format_ = check_format(written, location) if written else None
     return FilesRead(path, spark_json(format_, options, dialect), tuple(options.items()))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.settings import DEFAULT_LIBRARIES
 from qanat.declare.statements import declare_sql
@@ -33,10 +34,12 @@ def load_pipeline(project: Project) -> Declared:
     registry = Registry(project)
     for path in _files(project, registry.problems):
         shown = path.relative_to(project.root).as_posix()
-        if path.suffix == ".py":
-            continue
         with registry.collecting():
-            declare_sql(_read(path, shown), shown, registry)
+            text = _read(path, shown)
+            if path.suffix == ".py":
+                declare_python(path, text, registry)
+            else:
+                declare_sql(text, shown, registry)
     pipeline = Pipeline(project, registry.datasets, registry.flows)
     return Declared(pipeline, tuple(registry.problems))
 
@@ -69,7 +72,8 @@ def _match(root: Path, pattern: str) -> Iterator[Path]:
     if (root / pattern).is_dir():
         patterns = [f"{pattern}/**/*"]
     for each in patterns:
-        for name in glob.iglob(each, root_dir=root, recursive=True):
+        # Path.glob follows no `..`, which a library shared by two projects needs.
+        for name in glob.iglob(each, root_dir=root, recursive=True):  # noqa: PTH207
             path = Path(root, name)
             parts = Path(name).parts
             hidden = any(p.startswith(".") and p not in (".", "..") for p in parts)

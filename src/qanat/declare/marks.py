@@ -58,9 +58,8 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
             hint="indent with spaces; YAML does not allow tabs" if tab else None,
         ) from error
     except yaml.YAMLError as error:
-        raise SpecError(
-            f"not YAML: {' '.join(str(error).split())}", location=Location(file)
-        ) from (error)
+        reason = " ".join(str(error).split())
+        raise SpecError(f"not YAML: {reason}", location=Location(file)) from error
     start = Location(file, 1, 1)
     if node is None:
         return Entry(None, start, start)

@@ -37,14 +37,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("escape", "the character before a quote inside a quoted field"),
     Option("comment", "lines that begin with this character are left out"),
     Option("encoding", "of the text, such as utf-8 or latin-1", ("charset",)),
-    Option("nullstr", "the text that means NULL", ("null_value", "null", "null_str")),
-    Option("dateformat", "how dates are written, such as %d/%m/%Y"),
-    Option("timestampformat", "how timestamps are written"),
+    Option("null_value", "the text that means NULL", ("nullstr",)),
+    Option("date_format", "how dates are written, such as %d/%m/%Y"),
+    Option("timestamp_format", "how timestamps are written"),
     Option("skip", "lines to leave out at the start of each file", ("skip_rows",), type=int),
     Option("compression", "none, gzip or zstd; by the file name if left out"),
     Option("multi_line", "JSON: values may span lines; CSV: fields may", type=bool),
     Option("schema", "the columns, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'", ("columns",)),
-    Option("schema_hints", "types of some columns; the others are inferred"),
     Option(
         "infer_schema",
         "whether to infer types; false reads every column as text",
@@ -52,9 +51,7 @@ OPTIONS: tuple[Option, ...] = (
         type=bool,
     ),
     Option("all_varchar", "read every column as text", type=bool),
-    Option("union_by_name", "match columns of different files by name", type=bool),
     Option("hive_partitioning", "take columns from folders such as year=2013", type=bool),
-    Option("partition_columns", "which folder columns to take, separated by commas"),
     Option("recursive", "look into sub-folders", ("recursive_file_lookup",), type=bool),
     Option("path_glob_filter", "only files whose name matches", ("file_name_pattern",)),
     Option("modified_after", "only files changed after this time (ISO 8601)"),
@@ -67,9 +64,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_files_per_trigger", "at most so many files in one epoch", type=int),
     Option("max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB"),
 )
-"""All options. Besides these, `storage.<key>` goes to the object store as it is."""
-
-STORAGE = "storage."
+"""All options."""
 
 REFUSED = {
     "ignore_errors": "malformed rows always go to quarantine, with file and line",
@@ -77,6 +72,10 @@ REFUSED = {
     "mode": "malformed rows always go to quarantine, with file and line",
     "bad_records_path": "malformed rows always go to quarantine, with file and line",
     "filename": "select _metadata.file_path",
+    "union_by_name": "leave it out: columns of different files are always matched by name",
+    "schema_hints": "name all columns: schema => '…', or cast in the query",
+    "partition_columns": "hive_partitioning => true takes all of them",
+    "include_existing_files": "files that are already there are always read",
     "schema_evolution_mode": "set the table property 'qanat.schema_drift'",
     "rescued_data_column": "set the table property 'qanat.schema_drift' = 'rescue'",
 }
@@ -100,8 +99,6 @@ def check_option(name: str, value: Any, location: Location) -> tuple[str, Any]:
     >>> check_option("maxFilesPerTrigger", 10, Location("a.sql"))
     ('max_files_per_trigger', 10)
     """
-    if name.casefold().startswith(STORAGE):
-        return STORAGE + name[len(STORAGE) :], str(value)
     folded = _fold(name)
     if folded in _REFUSED:
         raise OptionError(

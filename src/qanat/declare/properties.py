@@ -49,9 +49,13 @@ def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
         at = cursor.here
         word = cursor.word
         if word.upper in _REFUSED:
-            raise UnsupportedError(f"{word.upper}", location=at, hint=_REFUSED[word.upper])
+            raise UnsupportedError(
+                f"{word.upper} is not supported", location=at, hint=_REFUSED[word.upper]
+            )
         if cursor.sees("WITH ROW FILTER") or cursor.sees("ROW FILTER"):
-            raise UnsupportedError("ROW FILTER", location=at, hint="filter in the query")
+            raise UnsupportedError(
+                "ROW FILTER is not supported", location=at, hint="filter in the query"
+            )
         clause = cursor.expect(*_CLAUSES, "AS")
         if clause in seen:
             raise SqlSyntaxError(f"{clause} is given twice", location=at)
@@ -59,7 +63,9 @@ def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
         _clause(cursor, clause, at, found)
         if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
             raise UnsupportedError(
-                f"{clause} on a temporary view", location=at, hint="a temporary view is not stored"
+                f"{clause} on a temporary view is not supported",
+                location=at,
+                hint="a temporary view is not stored",
             )
     return found
 
@@ -72,7 +78,9 @@ def _clause(cursor: Cursor, clause: str, at: Location, found: Properties) -> Non
         found.partition_by = cursor.names("a column")
     elif clause == "CLUSTER BY":
         if cursor.sees("AUTO"):
-            raise UnsupportedError("CLUSTER BY AUTO", location=at, hint="name the columns")
+            raise UnsupportedError(
+                "CLUSTER BY AUTO is not supported", location=at, hint="name the columns"
+            )
         found.cluster_by = () if cursor.take("NONE") else cursor.names("a column")
     elif clause == "COMMENT":
         found.comment = cursor.string("the comment in quotes")
@@ -141,7 +149,7 @@ def check_table_format(name: str, location: Location) -> None:
     """
     if name.casefold() != "delta":
         raise UnsupportedError(
-            f"tables in format {name.upper()}",
+            f"tables in format {name.upper()} are not supported",
             location=location,
             hint="leave it out: tables are Delta tables; create_sink() writes other formats",
         )

@@ -255,7 +255,7 @@ def _is_cte(table: exp.Table) -> bool:
     if len(table.parts) > 1:
         return False
     name = table.name.casefold()
-    child: exp.Expression = table
+    child: exp.Expr = table
     while child.parent is not None:
         parent = child.parent
         clause = parent if isinstance(parent, exp.With) else parent.args.get("with_")

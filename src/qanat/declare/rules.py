@@ -96,7 +96,7 @@ def parse_predicate(
     else:
         return Predicate(text, dialect)
     raise UnsupportedError(
-        f"an expectation with {reason}",
+        f"an expectation with {reason} is not supported",
         location=source.at(inner[0].start),
         wanted="a condition on one row",
         hint=hint,

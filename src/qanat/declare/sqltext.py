@@ -57,9 +57,8 @@ class SqlText:
 
     def slice(self, start: int, end: int) -> SqlText:
         """A part of a text in which nothing was replaced yet."""
-        return SqlText(
-            self.text[start:end], self.file, self.whole, ((0, start, False),), self.fixed
-        )
+        pieces = ((0, start, False),)
+        return SqlText(self.text[start:end], self.file, self.whole, pieces, self.fixed)
 
     def expand(self, configuration: Mapping[str, str]) -> SqlText:
         """Put configuration values in place of `${key}`; unknown keys stay as they are."""

@@ -25,7 +25,7 @@ _STATEMENTS = ("CREATE", "SET")
 _HARMLESS = re.compile(r"spark\.sql\.(shuffle\.partitions|adaptive\.[\w.]+)", re.IGNORECASE)
 """Settings that change how fast Spark computes, never what."""
 
-_LATER = "AUTO CDC comes in a later release; until then keep changes in a streaming table"
+_LATER = "it comes in a later release; until then keep changes in a streaming table"
 
 
 def declare_sql(text: str, file: str, registry: Registry) -> None:
@@ -71,7 +71,7 @@ def _statement(raw: SqlText, configuration: dict[str, str], registry: Registry) 
     elif cursor.take("CREATE"):
         _create(cursor, registry)
     elif cursor.sees("APPLY CHANGES") or cursor.sees("AUTO CDC"):
-        raise UnsupportedError("AUTO CDC", location=cursor.here, hint=_LATER)
+        raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
     else:
         raise _not_a_declaration(cursor)
 
@@ -88,7 +88,7 @@ def _not_a_declaration(cursor: Cursor) -> QanatError:
         "ALTER": "change its declaration instead",
         "DELETE": "say in the query, or with an expectation, which rows to leave out",
         "UPDATE": "say in the query what to compute",
-        "MERGE": _LATER,
+        "MERGE": "AUTO CDC comes in a later release",
         "USE": "name the catalog and schema in the spec",
     }
     if word is not None and word.upper in known:
@@ -112,7 +112,7 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
         raise cursor.unexpected("a value")
     if key.casefold().startswith("spark.") and not _HARMLESS.fullmatch(key):
         raise UnsupportedError(
-            f"SET {key}",
+            f"SET {key} is not supported",
             location=at,
             hint="leave it out; put settings of the engine into the spec",
         )
@@ -126,7 +126,9 @@ def _create(cursor: Cursor, registry: Registry) -> None:
         raise cursor.unexpected("OR REFRESH", "OR REPLACE")
     if cursor.sees("PRIVATE"):
         raise UnsupportedError(
-            "PRIVATE datasets", location=cursor.here, hint="CREATE TEMPORARY VIEW is not stored"
+            "PRIVATE is not supported",
+            location=cursor.here,
+            hint="CREATE TEMPORARY VIEW is not stored",
         )
     if cursor.take("FLOW"):
         _flow(cursor, registry)
@@ -164,7 +166,7 @@ def _unknown_object(cursor: Cursor) -> QanatError:
     }
     if word is not None and word.upper in hints:
         return UnsupportedError(
-            f"CREATE {word.upper}", location=cursor.here, hint=hints[word.upper]
+            f"CREATE {word.upper} is not supported", location=cursor.here, hint=hints[word.upper]
         )
     return cursor.unexpected(*_OBJECTS)
 
@@ -207,13 +209,13 @@ def _flow(cursor: Cursor, registry: Registry) -> None:
         cursor.string("the comment in quotes")
     cursor.expect("AS")
     if cursor.sees("AUTO CDC") or cursor.sees("APPLY CHANGES"):
-        raise UnsupportedError("AUTO CDC", location=cursor.here, hint=_LATER)
+        raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
     cursor.expect("INSERT INTO")
     once = cursor.take("ONCE")
     target = strip_prefix(cursor.dotted("the table to insert into"), registry.project)
     if cursor.sees("REPLACE"):
         raise UnsupportedError(
-            "INSERT INTO … REPLACE WHERE",
+            "INSERT INTO … REPLACE WHERE is not supported",
             location=cursor.here,
             hint="a materialized view is recomputed from its inputs",
         )

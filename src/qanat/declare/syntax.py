@@ -8,63 +8,13 @@ from sqlglot.errors import ParseError
 from qanat.declare.sqltext import SqlText
 from qanat.errors import SqlSyntaxError, nearest
 
-KEYWORDS = [
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "GROUP",
-    "HAVING",
-    "ORDER",
-    "LIMIT",
-    "OFFSET",
-    "DISTINCT",
-    "JOIN",
-    "LEFT",
-    "RIGHT",
-    "FULL",
-    "INNER",
-    "OUTER",
-    "CROSS",
-    "NATURAL",
-    "USING",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "QUALIFY",
-    "WINDOW",
-    "PARTITION",
-    "BETWEEN",
-    "LIKE",
-    "ILIKE",
-    "WITH",
-    "RECURSIVE",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "END",
-    "CAST",
-    "EXISTS",
-    "VALUES",
-    "LATERAL",
-    "PIVOT",
-    "UNPIVOT",
-    "AND",
-    "NOT",
-    "NULL",
-    "INTERVAL",
-    "OVER",
-    "FILTER",
-    "EXCLUDE",
-    "REPLACE",
-    "STREAM",
-    "BY",
-    "ASC",
-    "DESC",
-    "NULLS",
-    "FIRST",
-    "LAST",
-]
+_WORDS = """
+SELECT FROM WHERE GROUP HAVING ORDER LIMIT OFFSET DISTINCT JOIN LEFT RIGHT FULL INNER OUTER CROSS
+NATURAL USING UNION INTERSECT EXCEPT QUALIFY WINDOW PARTITION BETWEEN LIKE ILIKE WITH RECURSIVE
+CASE WHEN THEN ELSE END CAST EXISTS VALUES LATERAL PIVOT UNPIVOT AND NOT NULL INTERVAL OVER FILTER
+EXCLUDE REPLACE STREAM BY ASC DESC NULLS FIRST LAST
+"""
+KEYWORDS = frozenset(_WORDS.split())
 
 _CLOSE = 0.75
 

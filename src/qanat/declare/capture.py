@@ -1,0 +1,95 @@
+"""What the decorators of one Python file have said, before anything is made of it.
+
+The decorators note their arguments here and return the user's function as it was. With no
+capture active (a test that imports the file) they note nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import QanatError
+from qanat.model.dataset import DatasetKind
+from qanat.model.expectation import Action
+from qanat.model.location import Location
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCall:
+    """`@table`, `@materialized_view`, `@temporary_view`, `create_streaming_table`, `create_sink`.
+
+    The arguments are as the user gave them, unchecked.
+    """
+
+    kind: DatasetKind
+    name: Any
+    location: Location
+    function: Function | None = None
+    comment: Any = None
+    table_properties: Any = None
+    partition_cols: Any = None
+    cluster_by: Any = None
+    schema: Any = None
+    spark_conf: Any = None
+    format: Any = None
+    options: Any = None
+    stream: Any = None
+    rules: tuple[RuleCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCall:
+    """`@append_flow`."""
+
+    name: Any
+    target: Any
+    function: Function
+    location: Location
+    spark_conf: Any = None
+    once: Any = False
+    stream: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCall:
+    """`@expect…`: names and texts of rules that have one action."""
+
+    action: Action
+    rules: Any
+    location: Location
+    function: Function | None = None
+
+
+@dataclass(slots=True)
+class Capture:
+    """One file's calls, in order."""
+
+    root: Path
+    calls: list[DatasetCall | FlowCall] = field(default_factory=list)
+    rules: list[RuleCall] = field(default_factory=list)
+    problems: list[QanatError] = field(default_factory=list)
+
+    def place(self, file: str, line: int | None, column: int | None = None) -> Location:
+        """A location, relative to the project where possible."""
+        path = Path(file)
+        if path.is_relative_to(self.root):
+            file = path.relative_to(self.root).as_posix()
+        return Location(file, line, column)
+
+
+active: ContextVar[Capture | None] = ContextVar("qanat_capture", default=None)
+
+
+def caller(capture: Capture, library: str) -> Location:
+    """Where the user called us: the innermost frame outside the module `library`."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a frame without its source
+    while frame.f_back is not None and frame.f_globals.get("__name__") in (__name__, library):
+        frame = frame.f_back
+    return capture.place(frame.f_code.co_filename, frame.f_lineno)

@@ -1,0 +1,63 @@
+"""Which data frame library an annotation means, without importing any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_KINDS = {
+    ("pyarrow", "Table"): "arrow",
+    ("polars", "DataFrame"): "polars",
+    ("polars", "LazyFrame"): "polars.lazy",
+    ("pandas", "DataFrame"): "pandas",
+}
+_RETURNED = {
+    **_KINDS,
+    ("polars", "LazyFrame"): "polars",
+    ("pyarrow", "RecordBatch"): "arrow",
+    ("pyarrow", "RecordBatchReader"): "arrow",
+}
+_USUAL = {"pa": "pyarrow", "pl": "polars", "pd": "pandas"}
+"""What these short names mean where they are only imported for type checkers."""
+
+TAKES = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
+
+
+def taken(annotation: Any, names: dict[str, Any]) -> str | None:
+    """`arrow`, `polars`, `polars.lazy` or `pandas` for a parameter; None for another type.
+
+    Args:
+        names: the function's globals, to resolve an annotation that is text.
+
+    >>> taken("pl.LazyFrame", {})
+    'polars.lazy'
+    """
+    return _KINDS.get(_parts(annotation, names))
+
+
+def returned(annotation: Any, names: dict[str, Any]) -> str | None:
+    """`arrow`, `polars` or `pandas` for a return type; None for another type."""
+    return _RETURNED.get(_parts(annotation, names))
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value is a frame of one of these libraries."""
+    return any(_of_class(c) in _RETURNED for c in type(value).__mro__)
+
+
+def _parts(annotation: Any, names: dict[str, Any]) -> tuple[str, str]:
+    if isinstance(annotation, type):
+        return _of_class(annotation)
+    if not isinstance(annotation, str):
+        return "", ""
+    text = annotation.strip().strip("'\"")
+    head, _, last = text.rpartition(".")
+    if not head:
+        value = names.get(text)
+        return _of_class(value) if isinstance(value, type) else ("", "")
+    module = names.get(head)
+    name = getattr(module, "__name__", None) or _USUAL.get(head, head)
+    return str(name).partition(".")[0], last
+
+
+def _of_class(kind: type) -> tuple[str, str]:
+    return kind.__module__.partition(".")[0], kind.__name__

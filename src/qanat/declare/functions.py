@@ -1,0 +1,266 @@
+"""Makes datasets, flows and queries of what a Python file's decorators have noted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from qanat.declare.arguments import (
+    check_conf,
+    mapping_of_text,
+    names_of,
+    optional_text,
+    sink_target,
+    text_of,
+)
+from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function, RuleCall
+from qanat.declare.columns import Columns, parse_columns
+from qanat.declare.cursor import Cursor
+from qanat.declare.frames import TAKES, is_frame, returned, taken
+from qanat.declare.names import strip_prefix
+from qanat.declare.properties import check_property, check_table_format
+from qanat.declare.pyfile import blamed, isolated, run_file
+from qanat.declare.query import parse_query
+from qanat.declare.registry import Registry
+from qanat.declare.rules import rule_of_text
+from qanat.declare.sqltext import SqlText
+from qanat.errors import PythonFileError, UnsupportedError, nearest
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.expectation import Expectation
+from qanat.model.flow import Flow
+from qanat.model.location import Location
+from qanat.model.query import DatasetRead, FunctionQuery, Query, Read
+
+_IBIS_DIALECTS = {"duckdb": "duckdb", "spark": "pyspark"}
+
+
+def declare_python(path: Path, text: str, registry: Registry) -> None:
+    """Run a `.py` file and declare what it says; problems go to the registry."""
+    capture = Capture(registry.project.root)
+    with isolated(capture.root, path):
+        try:
+            with registry.collecting():
+                run_file(path, text, capture)
+        finally:
+            registry.problems += capture.problems
+        maker = _Maker(path, text, capture, registry)
+        for call in capture.calls:
+            with registry.collecting():
+                maker.declare(call)
+        maker.unattached()
+
+
+class _Maker:
+    """Turns the calls of one file into declarations."""
+
+    def __init__(self, path: Path, text: str, capture: Capture, registry: Registry) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+        self.capture = capture
+        self.registry = registry
+        self.project = registry.project
+
+    def declare(self, call: DatasetCall | FlowCall) -> None:
+        if isinstance(call, FlowCall):
+            self._flow(call)
+        else:
+            self._dataset(call)
+
+    def unattached(self) -> None:
+        """Complain about expectations on functions that declare no dataset."""
+        owners = {
+            id(c.function) for c in self.capture.calls if isinstance(c, DatasetCall) and c.function
+        }
+        for rule in self.capture.rules:
+            if id(rule.function) not in owners:
+                self.registry.problems.append(
+                    PythonFileError(
+                        "an expectation stands on a function that declares no dataset",
+                        location=rule.location,
+                        hint="add @table, @materialized_view or @temporary_view, or give "
+                        "create_streaming_table(expect_all=…)",
+                    )
+                )
+
+    def _dataset(self, call: DatasetCall) -> None:
+        at = self._def(call.function) if call.function else call.location
+        written = text_of("name", call.name, call.location)
+        name = strip_prefix(tuple(written.split(".")), self.project)
+        check_conf(call.spark_conf, call.location)
+        sink = None
+        if call.kind is DatasetKind.SINK:
+            sink = sink_target(call.format, call.options, call.location)
+        elif call.format is not None:
+            check_table_format(text_of("format", call.format, call.location), call.location)
+        properties = mapping_of_text("table_properties", call.table_properties, call.location)
+        for key, value in properties.items():
+            check_property(key, value, call.location)
+        columns = self._columns(call)
+        self.registry.problems += columns.problems
+        dataset = Dataset(
+            name,
+            call.kind,
+            at,
+            schema=columns.schema,
+            expectations=(*columns.expectations, *self._expectations(call)),
+            partition_by=names_of("partition_cols", call.partition_cols, call.location),
+            cluster_by=names_of("cluster_by", call.cluster_by, call.location),
+            comment=optional_text("comment", call.comment, call.location),
+            properties=tuple(properties.items()),
+            sink=sink,
+        )
+        self.registry.add(dataset)
+        if call.function is None:
+            return
+        first = call.kind is DatasetKind.STREAMING_TABLE
+        query = self._query(call.function, name, at, call.stream, call.location, first=first)
+        self.registry.add_flow(Flow(name, name, query, at))
+
+    def _flow(self, call: FlowCall) -> None:
+        at = self._def(call.function)
+        check_conf(call.spark_conf, call.location)
+        name = text_of("name", call.name, call.location)
+        target = text_of("target", call.target, call.location)
+        target = strip_prefix(tuple(target.split(".")), self.project)
+        query = self._query(call.function, name, at, call.stream, call.location, first=True)
+        self.registry.add_flow(Flow(name, target, query, at, once=bool(call.once)))
+
+    def _columns(self, call: DatasetCall) -> Columns:
+        if call.schema is None:
+            return Columns()
+        if not isinstance(call.schema, str):
+            raise PythonFileError(
+                "schema does not fit",
+                location=call.location,
+                wanted="columns as text, such as 'id BIGINT NOT NULL, at TIMESTAMP'",
+                got=type(call.schema).__name__,
+            )
+        source = SqlText.of_function(f"({call.schema})", call.location)
+        cursor = Cursor(source, source.tokens(self.project.dialect))
+        columns = parse_columns(cursor, self.project)
+        if cursor.word is not None:
+            raise cursor.unexpected("the end of the schema")
+        return columns
+
+    def _expectations(self, call: DatasetCall) -> Iterator[Expectation]:
+        # Decorators run from the function upwards; authors read from the top down.
+        mine = [r for r in reversed(self.capture.rules) if r.function is call.function]
+        for rules in (*(mine if call.function else ()), *call.rules):
+            yield from self._rules(rules)
+
+    def _rules(self, call: RuleCall) -> Iterator[Expectation]:
+        rules: dict[str, str] = {}
+        with self.registry.collecting():
+            rules = mapping_of_text("the expectation", call.rules, call.location)
+        for name, text in rules.items():
+            with self.registry.collecting():
+                source = SqlText.of_function(text, call.location)
+                rule = rule_of_text(source.expand(self.project.configuration), self.project)
+                yield Expectation(name, rule, call.action, call.location)
+
+    def _query(
+        self,
+        function: Function,
+        owner: str,
+        at: Location,
+        stream: Any,
+        called: Location,
+        *,
+        first: bool,
+    ) -> Query:
+        signature = inspect.signature(function)
+        names = getattr(function, "__globals__", {})
+        streams = self._streams(list(signature.parameters), stream, called, first)
+        kind = returned(signature.return_annotation, names)
+        if not signature.parameters and kind is None:
+            with blamed(self.capture, self.path):
+                result = function()
+            if not is_frame(result):
+                return self._sql(result, function, owner, at)
+        reads, takes = [], []
+        for parameter in signature.parameters.values():
+            takes.append(self._takes(parameter, function, names, at))
+            source = DatasetRead(parameter.name)
+            reads.append(Read(parameter.name, source, parameter.name in streams, at))
+        source_text = inspect.getsource(function)
+        return FunctionQuery(function, source_text, tuple(reads), tuple(takes), kind or "any", at)
+
+    def _streams(
+        self, parameters: list[str], stream: Any, called: Location, first: bool
+    ) -> tuple[str, ...]:
+        if stream is None:
+            return tuple(parameters[:1]) if first else ()
+        chosen = names_of("stream", (stream,) if isinstance(stream, str) else stream, called)
+        for name in chosen:
+            if name not in parameters:
+                raise PythonFileError(
+                    f"stream names no parameter: {name!r}",
+                    location=called,
+                    nearest=nearest(name, parameters),
+                )
+        return chosen
+
+    def _takes(
+        self, parameter: inspect.Parameter, function: Function, names: dict[str, Any], at: Location
+    ) -> str:
+        kind = taken(parameter.annotation, names)
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        if kind is None or parameter.kind not in named:
+            raise PythonFileError(
+                f"parameter {parameter.name!r} of {function.__name__}() is no data frame",
+                location=at,
+                wanted=f"{parameter.name}: {TAKES}",
+                hint="parameters are named after the datasets that the function reads",
+            )
+        return kind
+
+    def _sql(self, result: Any, function: Function, owner: str, at: Location) -> Query:
+        source = SqlText.of_function(_sql_text(result, function, at, self.project.dialect), at)
+        source = source.expand(self.project.configuration)
+        tokens = source.tokens(self.project.dialect)
+        missing = source.missing_key(tokens, self.project.configuration)
+        if missing is not None:
+            raise missing
+        while tokens and source.text[tokens[-1].start] == ";":
+            tokens.pop()
+        if not tokens:
+            raise PythonFileError(f"{function.__name__}() returned empty SQL", location=at)
+        return parse_query(source, tokens, owner, self.project)
+
+    def _def(self, function: Callable[..., Any]) -> Location:
+        """The place of `def`: the code object only knows the first decorator's line."""
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if code is None:
+            return self.capture.place(str(self.path), None)
+        line = code.co_firstlineno
+        if code.co_filename == str(self.path):
+            for number in range(line, len(self.lines) + 1):
+                text = self.lines[number - 1]
+                if text.lstrip().startswith(("def ", "async def ")):
+                    column = len(text) - len(text.lstrip()) + 1
+                    return self.capture.place(code.co_filename, number, column)
+        return self.capture.place(code.co_filename, line)
+
+
+def _sql_text(result: Any, function: Function, at: Location, dialect: str) -> str:
+    if isinstance(result, str):
+        return result
+    origin = type(result).__module__.partition(".")[0]
+    if origin == "ibis":
+        compiled = import_module("ibis").to_sql(result, dialect=_IBIS_DIALECTS[dialect])
+        return str(compiled)
+    if origin == "pyspark":
+        raise UnsupportedError(
+            f"{function.__name__}() returned a Spark data frame",
+            location=at,
+            hint="return SQL text or an Ibis expression: both run on every engine",
+        )
+    raise PythonFileError(
+        f"{function.__name__}() returned {type(result).__name__}",
+        location=at,
+        wanted="SQL text, an Ibis expression, or an Arrow, Polars or pandas table",
+        hint="is a `return` missing?" if result is None else None,
+    )

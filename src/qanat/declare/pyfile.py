@@ -1,0 +1,93 @@
+"""Runs a Python file of the project, and leaves no trace of it in the interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from qanat.declare.capture import Capture, active
+from qanat.errors import PythonFileError
+from qanat.model.location import Location
+
+
+def run_file(path: Path, text: str, capture: Capture) -> None:
+    """Run a file; its decorators note what they are told in `capture`.
+
+    Raises:
+        PythonFileError: it has a syntax error, or something in it raised.
+    """
+    name = f"_qanat_file_{path.stem}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    linecache.checkcache(str(path))
+    with blamed(capture, path):
+        code = compile(text, str(path), "exec", dont_inherit=True)
+        token = active.set(capture)
+        sys.modules[name] = module  # dataclasses and pickling look their module up
+        try:
+            exec(code, module.__dict__)  # noqa: S102 - running the user's file is the point
+        finally:
+            active.reset(token)
+
+
+@contextlib.contextmanager
+def isolated(root: Path, path: Path) -> Iterator[None]:
+    """The file's folder and the project can be imported from, only inside the block.
+
+    Modules of the project are forgotten afterwards, so that two files (or two projects in one
+    process) never see each other's; those of installed packages stay. What files print goes to
+    standard error: standard output belongs to the command.
+    """
+    before, modules = list(sys.path), set(sys.modules)
+    sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.path[:] = before
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and _is_users(Path(file), root):
+                del sys.modules[name]
+
+
+@contextlib.contextmanager
+def blamed(capture: Capture, path: Path) -> Iterator[None]:
+    """Turn whatever the user's code raises into an error at the user's own line."""
+    try:
+        yield
+    except SyntaxError as error:
+        same = error.filename == str(path)
+        where = capture.place(error.filename or str(path), error.lineno, error.offset or None)
+        raise PythonFileError(
+            f"the file is not Python: {error.msg}" if same else f"{error.msg}", location=where
+        ) from error
+    except ModuleNotFoundError as error:
+        raise PythonFileError(
+            f"no module {error.name!r}",
+            location=_line(error, capture, path),
+            hint="install it into the environment that qanat runs in",
+        ) from error
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        raise PythonFileError(
+            f"{type(error).__name__}: {text}" if text else type(error).__name__,
+            location=_line(error, capture, path),
+        ) from error
+
+
+def _line(error: BaseException, capture: Capture, path: Path) -> Location:
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [f for f in frames if _is_users(Path(f.filename), capture.root)]
+    frame = mine[-1] if mine else None
+    return capture.place(frame.filename, frame.lineno) if frame else capture.place(str(path), None)
+
+
+def _is_users(file: Path, root: Path) -> bool:
+    """Whether a file is the project's own and no package installed below its folder."""
+    return file.is_relative_to(root) and "site-packages" not in file.parts

@@ -1,0 +1,335 @@
+"""The Python interface: the names and parameters of `pyspark.pipelines`, and expectations.
+
+    from qanat import pipelines as dp
+
+    @dp.table(partition_cols=["month"])
+    @dp.expect_or_drop("known_carrier", "carrier IS NOT NULL")
+    def flights() -> str:
+        return "SELECT * FROM STREAM bronze_flights"
+
+    @dp.materialized_view
+    def busiest(flights: pl.DataFrame) -> pl.DataFrame:
+        return flights.group_by("carrier").len()
+
+A function without parameters returns SQL text or an Ibis expression. A function with parameters
+takes the datasets of their names as Arrow, Polars or pandas, by annotation. In a streaming table
+(and in a flow) the first parameter is read as a stream and the others as they are now;
+`stream=("a", "b")` says otherwise, `stream=()` reads none as a stream. A materialized view reads
+all of them as they are now.
+
+Every decorator returns the function itself: it can be imported, called and tested without a
+project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
+from qanat.errors import PythonFileError, UnsupportedError
+from qanat.model.dataset import DatasetKind
+from qanat.model.expectation import Action
+
+F = TypeVar("F", bound=Function)
+
+
+@overload
+def table(query_function: F) -> F: ...
+@overload
+def table(
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    table_properties: Mapping[str, str] | None = None,
+    partition_cols: Sequence[str] | None = None,
+    cluster_by: Sequence[str] | None = None,
+    schema: str | None = None,
+    format: str | None = None,
+    stream: str | Sequence[str] | None = None,
+) -> Callable[[F], F]: ...
+def table(
+    query_function: Any = None,
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    table_properties: Mapping[str, str] | None = None,
+    partition_cols: Sequence[str] | None = None,
+    cluster_by: Sequence[str] | None = None,
+    schema: str | None = None,
+    format: str | None = None,
+    stream: str | Sequence[str] | None = None,
+) -> Any:
+    """Declare a streaming table, and the function as the flow that feeds it.
+
+    Args:
+        name: default: the function's.
+        table_properties: `qanat.schema_drift` and the like; others are kept with the table.
+        partition_cols: columns that become folders.
+        schema: columns as in CREATE TABLE, such as `"id BIGINT NOT NULL, at TIMESTAMP"`.
+        stream: the parameters that are read as streams; default the first one.
+    """
+    return _dataset(
+        DatasetKind.STREAMING_TABLE,
+        query_function,
+        name,
+        comment=comment,
+        spark_conf=spark_conf,
+        table_properties=table_properties,
+        partition_cols=partition_cols,
+        cluster_by=cluster_by,
+        schema=schema,
+        format=format,
+        stream=stream,
+    )
+
+
+@overload
+def materialized_view(query_function: F) -> F: ...
+@overload
+def materialized_view(
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    table_properties: Mapping[str, str] | None = None,
+    partition_cols: Sequence[str] | None = None,
+    cluster_by: Sequence[str] | None = None,
+    schema: str | None = None,
+    format: str | None = None,
+) -> Callable[[F], F]: ...
+def materialized_view(
+    query_function: Any = None,
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    table_properties: Mapping[str, str] | None = None,
+    partition_cols: Sequence[str] | None = None,
+    cluster_by: Sequence[str] | None = None,
+    schema: str | None = None,
+    format: str | None = None,
+) -> Any:
+    """Declare a materialized view; the arguments are those of `table`."""
+    return _dataset(
+        DatasetKind.MATERIALIZED_VIEW,
+        query_function,
+        name,
+        comment=comment,
+        spark_conf=spark_conf,
+        table_properties=table_properties,
+        partition_cols=partition_cols,
+        cluster_by=cluster_by,
+        schema=schema,
+        format=format,
+    )
+
+
+@overload
+def temporary_view(query_function: F) -> F: ...
+@overload
+def temporary_view(
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    stream: str | Sequence[str] | None = None,
+) -> Callable[[F], F]: ...
+def temporary_view(
+    query_function: Any = None,
+    *,
+    name: str | None = None,
+    comment: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    stream: str | Sequence[str] | None = None,
+) -> Any:
+    """Declare a temporary view: computed where it is read, never stored."""
+    return _dataset(
+        DatasetKind.TEMPORARY_VIEW,
+        query_function,
+        name,
+        comment=comment,
+        spark_conf=spark_conf,
+        stream=stream,
+    )
+
+
+def append_flow(
+    *,
+    target: str,
+    name: str | None = None,
+    spark_conf: Mapping[str, str] | None = None,
+    once: bool = False,
+    stream: str | Sequence[str] | None = None,
+) -> Callable[[F], F]:
+    """Declare a flow into a streaming table or sink.
+
+    Args:
+        target: the table or sink.
+        name: default: the function's.
+        once: run it a single time and never again.
+        stream: the parameters that are read as streams; default the first one.
+    """
+
+    def decorate(function: F) -> F:
+        capture = active.get()
+        if capture is not None:
+            where = caller(capture, __name__)
+            if not callable(function):
+                capture.problems.append(_not_a_function("append_flow", where))
+            else:
+                chosen = getattr(function, "__name__", "") if name is None else name
+                call = FlowCall(chosen, target, function, where, spark_conf, once, stream)
+                capture.calls.append(call)
+        return function
+
+    return decorate
+
+
+def create_streaming_table(
+    name: str,
+    *,
+    comment: str | None = None,
+    table_properties: Mapping[str, str] | None = None,
+    partition_cols: Sequence[str] | None = None,
+    cluster_by: Sequence[str] | None = None,
+    schema: str | None = None,
+    format: str | None = None,
+    expect_all: Mapping[str, str] | None = None,
+    expect_all_or_drop: Mapping[str, str] | None = None,
+    expect_all_or_quarantine: Mapping[str, str] | None = None,
+    expect_all_or_fail: Mapping[str, str] | None = None,
+) -> None:
+    """Declare a streaming table that only flows feed."""
+    capture = active.get()
+    if capture is None:
+        return
+    where = caller(capture, __name__)
+    given = {
+        Action.WARN: expect_all,
+        Action.DROP: expect_all_or_drop,
+        Action.QUARANTINE: expect_all_or_quarantine,
+        Action.FAIL: expect_all_or_fail,
+    }
+    rules = tuple(RuleCall(a, r, where) for a, r in given.items() if r is not None)
+    capture.calls.append(
+        DatasetCall(
+            DatasetKind.STREAMING_TABLE,
+            name,
+            where,
+            comment=comment,
+            table_properties=table_properties,
+            partition_cols=partition_cols,
+            cluster_by=cluster_by,
+            schema=schema,
+            format=format,
+            rules=rules,
+        )
+    )
+
+
+def create_sink(name: str, format: str, options: Mapping[str, str] | None = None) -> None:
+    """Declare a sink that append flows write to.
+
+    Args:
+        format: `parquet`, `csv` or `json`.
+        options: `path` is the folder to write to, relative to the project.
+    """
+    capture = active.get()
+    if capture is not None:
+        where = caller(capture, __name__)
+        call = DatasetCall(DatasetKind.SINK, name, where, format=format, options=options)
+        capture.calls.append(call)
+
+
+def create_auto_cdc_flow(*arguments: Any, **named: Any) -> None:
+    """Reserved: AUTO CDC comes in a later release and is refused until then."""
+    capture = active.get()
+    if capture is not None:
+        error = UnsupportedError(
+            "AUTO CDC is not supported yet",
+            location=caller(capture, __name__),
+            hint="it comes in a later release; until then keep changes in a streaming table",
+        )
+        capture.problems.append(error)
+
+
+def expect(name: str, inv: str) -> Callable[[F], F]:
+    """Count the rows that violate a rule, and keep them.
+
+    Args:
+        name: of the rule, unique in the dataset.
+        inv: a condition in SQL, `UNIQUE (a, b)` or `(a) REFERENCES dataset (b)`.
+    """
+    return _rules(Action.WARN, {name: inv})
+
+
+def expect_or_drop(name: str, inv: str) -> Callable[[F], F]:
+    """Leave out the rows that violate a rule."""
+    return _rules(Action.DROP, {name: inv})
+
+
+def expect_or_quarantine(name: str, inv: str) -> Callable[[F], F]:
+    """Move the rows that violate a rule to the dataset's quarantine."""
+    return _rules(Action.QUARANTINE, {name: inv})
+
+
+def expect_or_fail(name: str, inv: str) -> Callable[[F], F]:
+    """Publish nothing and fail the dataset if a row violates a rule."""
+    return _rules(Action.FAIL, {name: inv})
+
+
+def expect_all(expectations: Mapping[str, str]) -> Callable[[F], F]:
+    """`expect` for several rules, by name."""
+    return _rules(Action.WARN, expectations)
+
+
+def expect_all_or_drop(expectations: Mapping[str, str]) -> Callable[[F], F]:
+    """`expect_or_drop` for several rules, by name."""
+    return _rules(Action.DROP, expectations)
+
+
+def expect_all_or_quarantine(expectations: Mapping[str, str]) -> Callable[[F], F]:
+    """`expect_or_quarantine` for several rules, by name."""
+    return _rules(Action.QUARANTINE, expectations)
+
+
+def expect_all_or_fail(expectations: Mapping[str, str]) -> Callable[[F], F]:
+    """`expect_or_fail` for several rules, by name."""
+    return _rules(Action.FAIL, expectations)
+
+
+def _dataset(kind: DatasetKind, query_function: Any, name: str | None, **arguments: Any) -> Any:
+    def decorate(function: F) -> F:
+        capture = active.get()
+        if capture is not None:
+            where = caller(capture, __name__)
+            if not callable(function):
+                capture.problems.append(_not_a_function(kind.name.lower(), where))
+            else:
+                chosen = getattr(function, "__name__", "") if name is None else name
+                capture.calls.append(DatasetCall(kind, chosen, where, function, **arguments))
+        return function
+
+    return decorate if query_function is None else decorate(query_function)
+
+
+def _rules(action: Action, rules: Mapping[str, str]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        capture = active.get()
+        if capture is not None:
+            where = caller(capture, __name__)
+            capture.rules.append(RuleCall(action, rules, where, function))
+        return function
+
+    return decorate
+
+
+def _not_a_function(decorator: str, location: Any) -> PythonFileError:
+    return PythonFileError(
+        f"@{decorator} stands before something that is no function",
+        location=location,
+        wanted=f"@{decorator} or @{decorator}(name=…), then def …",
+    )
