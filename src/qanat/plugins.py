@@ -18,8 +18,8 @@ BUILTIN: dict[str, dict[str, str]] = {
     "engines": {"duckdb": "qanat.engines.duckdb:DuckDBEngine"},
     "storage": {"delta": "qanat.storage.delta:DeltaStore"},
     "ledgers": {
-        "sqlite": "qanat.ledgers.sqlite:SqliteLedger",
-        "postgresql": "qanat.ledgers.postgresql:PostgresLedger",
+        "sqlite": "qanat.ledgers.sql.sqlite:SqliteLedger",
+        "postgresql": "qanat.ledgers.sql.postgresql:PostgresLedger",
     },
     "sources": {"files": "qanat.connectors.files:FilesSource"},
     "sinks": {"files": "qanat.connectors.files:FilesSink"},

@@ -1,0 +1,89 @@
+"""What the ledger needs of a database; everything else is the same SQL for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from qanat.errors import TableTooNewError
+from qanat.ledgers.sql.tables import MIGRATIONS, VERSION, VERSION_TABLE
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Transaction(Protocol):
+    """Statements that take effect together, durably, or not at all. Placeholders are `?`."""
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows of a query."""
+        ...
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement; how many rows it touched."""
+        ...
+
+    def write_all(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since 1970 by the clock that all users of this database share."""
+        ...
+
+
+class Database(Protocol):
+    """A database; safe to use from several threads.
+
+    Attributes:
+        locks_rows: ends a query so that other writers wait for its rows (`FOR UPDATE`); empty
+            where writers wait for one another anyway.
+    """
+
+    locks_rows: str
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """A transaction that sees one state and never waits for writers."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may write."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def migrate(transaction: Transaction, place: str) -> None:
+    """Bring the tables to today's version; `place` is for the message.
+
+    Raises:
+        TableTooNewError: a newer Qanat made them.
+    """
+    transaction.write(VERSION_TABLE)
+    rows = transaction.read("SELECT version FROM qanat_ledger")
+    version = rows[0][0] if rows else 0
+    check_version(version, place)
+    if version == VERSION:
+        return
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            transaction.write(statement)
+    if rows:
+        transaction.write("UPDATE qanat_ledger SET version = ?", (VERSION,))
+    else:
+        transaction.write("INSERT INTO qanat_ledger (version) VALUES (?)", (VERSION,))
+
+
+def check_version(version: int, place: str) -> None:
+    """Refuse a ledger from the future.
+
+    Raises:
+        TableTooNewError: it is one.
+    """
+    if version > VERSION:
+        raise TableTooNewError(
+            f"the ledger {place} was written by a newer Qanat",
+            wanted=f"ledger version {VERSION} or older",
+            got=f"ledger version {version}",
+            hint="upgrade Qanat here, or point this environment at a ledger of its own",
+        )

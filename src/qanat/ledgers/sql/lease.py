@@ -1,0 +1,97 @@
+"""The right to update: one holder at a time, with a token that only grows.
+
+Whoever was stopped for so long that another took over still believes to hold the lease; the
+token, checked in the same transaction as every write, tells.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from qanat.errors import LeaseLostError, UpdateRunningError
+from qanat.ledgers.sql.database import Transaction
+from qanat.ledgers.sql.process import Process, this_process
+from qanat.model.record import Lease
+
+
+def acquire(
+    transaction: Transaction, locks_rows: str, scope: str, holder: str, seconds: float
+) -> Lease:
+    """Take the lease.
+
+    Raises:
+        UpdateRunningError: a living process, or one elsewhere, holds it.
+    """
+    # So that there is a row to lock: two first updates must not both find none.
+    transaction.write(
+        "INSERT INTO qanat_leases VALUES (?, 0, NULL, 0, 0, '', 0, '', 0)"
+        " ON CONFLICT (scope) DO NOTHING",
+        (scope,),
+    )
+    (row,) = transaction.read(
+        "SELECT token, holder, since, expires, host, machine, pid, process_started"
+        f" FROM qanat_leases WHERE scope = ? {locks_rows}",
+        (scope,),
+    )
+    token, current, since, expires, *place = row
+    now = transaction.now()
+    owner = Process(*place)
+    if current is not None and expires > now and not owner.dead:
+        raise UpdateRunningError(
+            f"another update of {scope} is running",
+            got=f"update {current} on {owner.host}, process {owner.pid}, since {_time(since)}",
+            hint="wait for it; if that machine is gone, the lease ends by itself at "
+            f"{_time(expires)}",
+        )
+    me = this_process()
+    transaction.write(
+        "UPDATE qanat_leases SET token = ?, holder = ?, since = ?, expires = ?, host = ?,"
+        " machine = ?, pid = ?, process_started = ? WHERE scope = ?",
+        (token + 1, holder, now, now + seconds, me.host, me.machine, me.pid, me.started, scope),
+    )
+    return Lease(scope, holder, token + 1, now + seconds, me.host, me.pid)
+
+
+def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
+    """Make sure, until the transaction ends, that the lease is still ours.
+
+    Raises:
+        LeaseLostError: somebody else took it.
+    """
+    rows = transaction.read(
+        f"SELECT token, holder, host, pid, since FROM qanat_leases WHERE scope = ? {locks_rows}",
+        (lease.scope,),
+    )
+    if rows and rows[0][:2] == (lease.token, lease.holder):
+        return
+    who = "nobody"
+    if rows and rows[0][1] is not None:
+        _, holder, host, pid, since = rows[0]
+        who = f"update {holder} on {host}, process {pid}, since {_time(since)}"
+    raise LeaseLostError(
+        f"update {lease.holder} no longer holds the lease of {lease.scope}",
+        got=f"now held by {who}",
+        hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+    )
+
+
+def prolong(transaction: Transaction, lease: Lease, seconds: float) -> float:
+    """Move the end of a lease that was checked; returns it (seconds since 1970)."""
+    expires = transaction.now() + seconds
+    transaction.write(
+        "UPDATE qanat_leases SET expires = ? WHERE scope = ?", (expires, lease.scope)
+    )
+    return expires
+
+
+def release(transaction: Transaction, lease: Lease) -> None:
+    """Give the lease back if it is still ours; the row stays, for its token."""
+    transaction.write(
+        "UPDATE qanat_leases SET holder = NULL, expires = 0"
+        " WHERE scope = ? AND token = ? AND holder = ?",
+        (lease.scope, lease.token, lease.holder),
+    )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

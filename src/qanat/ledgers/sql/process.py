@@ -1,0 +1,66 @@
+"""Who holds a lease, and whether that process still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of one machine.
+
+    Args:
+        host: name of the machine, for people.
+        machine: what tells machines, boots and containers apart, since several may have one
+            host name and the same process numbers.
+        started: the process's start in clock ticks since boot, since numbers are reused; 0
+            where the system does not tell.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: int
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process is known to have ended; False when it cannot be told from here."""
+        if self.machine != _machine():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return self.started != 0 and _started(self.pid) not in (0, self.started)
+
+
+def this_process() -> Process:
+    """The process that calls."""
+    pid = os.getpid()
+    return Process(socket.gethostname(), _machine(), pid, _started(pid))
+
+
+@cache
+def _machine() -> str:
+    parts = [socket.gethostname()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        pass  # no Linux: the host name must do
+    return " ".join(parts)
+
+
+def _started(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    # Field 22; the second is the program's name in parentheses and may hold anything.
+    return int(text.rpartition(")")[2].split()[19])

@@ -1,0 +1,140 @@
+"""Records as rows, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from qanat.errors import LedgerError
+from qanat.ledgers.sql.database import Row, Transaction
+from qanat.model.position import (
+    FileRef,
+    FilesRange,
+    Range,
+    range_from_json,
+    range_to_json,
+)
+from qanat.model.record import Epoch, EpochStatus
+from qanat.model.schema import Schema
+from qanat.model.work import Counts, RuleCount
+
+EPOCH_COLUMNS = (
+    "id, flow, dataset, number, update_id, generation, replaces, ranges, fingerprint, status,"
+    " started, ended, version, counts, rules, source_schemas, bytes_written, error"
+)
+
+FILE_COLUMNS = "path, size, modified_ns, digest"
+
+
+def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
+    """An epoch; `files` by source, empty where its file ranges shall come without."""
+    counts, rules, schemas = row[13:16]
+    return Epoch(
+        id=row[0],
+        flow=row[1],
+        dataset=row[2],
+        number=row[3],
+        update=row[4],
+        generation=row[5],
+        replaces=bool(row[6]),
+        ranges=_ranges(json.loads(row[7]), files),
+        fingerprint=row[8],
+        status=EpochStatus(row[9]),
+        started=row[10],
+        ended=row[11],
+        version=row[12],
+        counts=None if counts is None else Counts(**json.loads(counts)),
+        rules=tuple(RuleCount(*rule) for rule in json.loads(rules)),
+        source_schemas={k: schema_from_text(v) for k, v in json.loads(schemas).items()},
+        bytes_written=row[16],
+        error=row[17],
+    )
+
+
+def ranges_to_text(ranges: Mapping[str, Range]) -> str:
+    """All ranges without their files, which have rows of their own."""
+    bare = {k: FilesRange(()) if isinstance(r, FilesRange) else r for k, r in ranges.items()}
+    return json.dumps({k: range_to_json(r) for k, r in bare.items()})
+
+
+def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
+    """A row for each file of each file range."""
+    for source, range_ in ranges.items():
+        if isinstance(range_, FilesRange):
+            for n, file in enumerate(range_.files):
+                yield (scope, epoch, source, n, *_file_values(file))
+
+
+def digest_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
+    """What is known of each file once it has been read, then its place."""
+    for *place, _path, _size, _modified, digest in file_rows(scope, epoch, ranges):
+        if digest is not None:
+            yield (digest, *place)
+
+
+def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tuple[FileRef, ...]]:
+    """The files of an epoch, by source, in order."""
+    found: dict[str, list[FileRef]] = {}
+    for source, *values in transaction.read(
+        f"SELECT source, {FILE_COLUMNS} FROM qanat_epoch_files"
+        " WHERE scope = ? AND epoch_id = ? ORDER BY source, ordinal",
+        (scope, epoch),
+    ):
+        found.setdefault(source, []).append(FileRef(*values))
+    return {source: tuple(files) for source, files in found.items()}
+
+
+def counts_to_text(counts: Counts | None) -> str | None:
+    return None if counts is None else json.dumps(asdict(counts))
+
+
+def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
+    return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
+
+
+def schemas_to_text(schemas: Mapping[str, Schema]) -> str:
+    return json.dumps({name: schema_to_text(schema) for name, schema in schemas.items()})
+
+
+def schema_to_text(schema: Schema) -> str:
+    return json.dumps(schema.to_json())
+
+
+def schema_from_text(text: str) -> Schema:
+    return Schema.from_json(json.loads(text))
+
+
+def range_to_text(range_: Range) -> str:
+    return json.dumps(range_to_json(range_))
+
+
+def range_from_text(text: str) -> Range:
+    """Read what `range_to_text` wrote.
+
+    Raises:
+        LedgerError: a newer Qanat wrote a kind of range that we do not know.
+    """
+    return _range(json.loads(text))
+
+
+def _ranges(
+    values: Mapping[str, Any], files: Mapping[str, tuple[FileRef, ...]]
+) -> dict[str, Range]:
+    ranges = {source: _range(value) for source, value in values.items()}
+    return {
+        source: FilesRange(files[source]) if source in files else range_
+        for source, range_ in ranges.items()
+    }
+
+
+def _range(value: Mapping[str, Any]) -> Range:
+    try:
+        return range_from_json(value)
+    except ValueError as error:
+        raise LedgerError(f"cannot read the ledger: {error}", hint="upgrade Qanat") from error
+
+
+def _file_values(file: FileRef) -> Row:
+    return (file.path, file.size, file.modified_ns, file.digest)

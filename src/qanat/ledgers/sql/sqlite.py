@@ -1,0 +1,182 @@
+"""The ledger in SQLite: one file beside the tables."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import LedgerError, StorageFullError
+from qanat.ledgers.sql.database import Row, check_version, migrate
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.ledgers.sql.tables import VERSION
+
+_BUSY_SECONDS = 30.0
+"""How long to wait for another process's write; each takes milliseconds."""
+
+
+class SqliteLedger(SqlLedger):
+    """A ledger in one SQLite file, created if need be with the folders above it.
+
+    Raises:
+        LedgerError: the file cannot be opened or is no database.
+        TableTooNewError: a newer Qanat wrote it.
+    """
+
+    def __init__(self, path: Path, scope: str) -> None:
+        super().__init__(SqliteDatabase(path), scope)
+
+
+class SqliteDatabase:
+    """One connection per thread: SQLite's write-ahead log lets all of them read at any time."""
+
+    locks_rows = ""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        # Between threads; processes wait inside SQLite, which polls and so is slower.
+        self._write_lock = threading.Lock()
+        with self._errors():
+            self._create()
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteTransaction]:
+        """A transaction that sees one state and never waits for writers."""
+        with self._errors(), self._begun("BEGIN") as transaction:
+            yield transaction
+
+    @contextmanager
+    def writing(self) -> Iterator[SqliteTransaction]:
+        """A transaction that may write; others wait from its start."""
+        with self._write_lock, self._errors(), self._begun("BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def _create(self) -> None:
+        new = not self._path.exists()
+        if new:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._version() is None:
+            with self._begun("BEGIN IMMEDIATE") as transaction:
+                migrate(transaction, str(self._path))
+        if new:
+            for folder in (self._path.parent, self._path.parent.parent):
+                _sync(folder)
+
+    def _version(self) -> int | None:
+        """Today's version if the tables are of it; None if there is something to migrate."""
+        with self._begun("BEGIN") as transaction:
+            if not transaction.read("SELECT 1 FROM sqlite_master WHERE name = 'qanat_ledger'"):
+                return None
+            ((version,),) = transaction.read("SELECT coalesce(max(version), 0) FROM qanat_ledger")
+        check_version(version, str(self._path))
+        return int(version) if version == VERSION else None
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[SqliteTransaction]:
+        connection = self._connection()
+        connection.execute(begin)
+        try:
+            yield SqliteTransaction(connection)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,  # only so that `close` can close them all
+            )
+            self._connections.append(connection)
+            _enter_wal(connection)
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(f"the ledger {self._path} refused a row", got=str(error)) from error
+        except (sqlite3.Error, OSError, UnicodeError) as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> LedgerError | StorageFullError:
+        text = str(error)
+        if "disk is full" in text or "No space left" in text:
+            return StorageFullError(f"no space left for the ledger {self._path}")
+        hint = None
+        if "not a database" in text or "malformed" in text:
+            hint = (
+                "restore the file from a backup; or move it away and run with --full-refresh "
+                "to build the tables anew"
+            )
+        elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
+            hint = "the project's storage must be a folder that this user may write to"
+        elif "locked" in text:
+            hint = "another program holds the file; close it and run again"
+        return LedgerError(f"cannot use the ledger {self._path}", got=text, hint=hint)
+
+
+class SqliteTransaction:
+    """Statements between BEGIN and COMMIT of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement; how many rows it touched."""
+        return self._connection.execute(sql, values).rowcount
+
+    def write_all(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row."""
+        self._connection.executemany(sql, rows)
+
+    def now(self) -> float:
+        """Seconds since 1970 by this machine's clock: SQLite's users share it."""
+        return time.time()
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    # The switch does not wait for other connections as statements do, and two processes may
+    # create one ledger at once.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

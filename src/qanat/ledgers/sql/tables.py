@@ -1,0 +1,104 @@
+"""The tables of a ledger, and how older ones become today's.
+
+All names begin with `qanat_`, so that a ledger may share a PostgreSQL database; every row has a
+`scope`, so that projects and environments may share a ledger.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE qanat_leases (
+            scope TEXT PRIMARY KEY,
+            token BIGINT NOT NULL,
+            holder TEXT,
+            since DOUBLE PRECISION NOT NULL,
+            expires DOUBLE PRECISION NOT NULL,
+            host TEXT NOT NULL,
+            pid BIGINT NOT NULL,
+            machine TEXT NOT NULL,
+            process_started BIGINT NOT NULL
+        )""",
+        """CREATE TABLE qanat_updates (
+            scope TEXT NOT NULL,
+            id TEXT NOT NULL,
+            environment TEXT NOT NULL,
+            command TEXT NOT NULL,
+            started DOUBLE PRECISION NOT NULL,
+            ended DOUBLE PRECISION,
+            status TEXT NOT NULL,
+            error TEXT,
+            PRIMARY KEY (scope, id)
+        )""",
+        "CREATE INDEX qanat_updates_by_time ON qanat_updates (scope, started)",
+        """CREATE TABLE qanat_epochs (
+            scope TEXT NOT NULL,
+            id BIGINT NOT NULL,
+            flow TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            update_id TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            replaces SMALLINT NOT NULL,
+            ranges TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            status TEXT NOT NULL,
+            started DOUBLE PRECISION NOT NULL,
+            ended DOUBLE PRECISION,
+            version BIGINT,
+            counts TEXT,
+            rules TEXT NOT NULL,
+            source_schemas TEXT NOT NULL,
+            bytes_written BIGINT,
+            error TEXT,
+            PRIMARY KEY (scope, id)
+        )""",
+        "CREATE INDEX qanat_epochs_by_flow ON qanat_epochs (scope, flow, status, number)",
+        "CREATE INDEX qanat_epochs_by_dataset ON qanat_epochs (scope, dataset_key, id)",
+        "CREATE INDEX qanat_epochs_by_update ON qanat_epochs (scope, update_id, id)",
+        "CREATE INDEX qanat_epochs_open ON qanat_epochs (scope, id) WHERE status = 'intended'",
+        """CREATE TABLE qanat_epoch_files (
+            scope TEXT NOT NULL,
+            epoch_id BIGINT NOT NULL,
+            source TEXT NOT NULL,
+            ordinal BIGINT NOT NULL,
+            path TEXT NOT NULL,
+            size BIGINT NOT NULL,
+            modified_ns BIGINT NOT NULL,
+            digest TEXT,
+            PRIMARY KEY (scope, epoch_id, source, ordinal)
+        )""",
+        "CREATE INDEX qanat_epoch_files_by_path ON qanat_epoch_files (scope, path)",
+        """CREATE TABLE qanat_sources (
+            scope TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            source TEXT NOT NULL,
+            position TEXT,
+            columns TEXT,
+            PRIMARY KEY (scope, flow, generation, source)
+        )""",
+        """CREATE TABLE qanat_definitions (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            inputs TEXT NOT NULL,
+            text TEXT NOT NULL,
+            PRIMARY KEY (scope, dataset_key)
+        )""",
+        """CREATE TABLE qanat_generations (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            PRIMARY KEY (scope, dataset_key)
+        )""",
+    ),
+)
+"""Statements that lead from one version of the tables to the next; never changed, only added."""
+
+VERSION = len(MIGRATIONS)
+
+VERSION_TABLE = "CREATE TABLE IF NOT EXISTS qanat_ledger (version BIGINT NOT NULL)"
