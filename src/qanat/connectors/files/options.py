@@ -33,7 +33,7 @@ _ENGINE: dict[str, tuple[str, ...]] = {
     "comment": (),
     "compression": (),
     "date_format": (),
-    "delimiter": ("delim", "sep"),
+    "delimiter": ("delim", "sep", "separator"),
     "encoding": ("charset",),
     "escape": ("escape_char",),
     "header": (),

@@ -69,18 +69,23 @@ class FilesSink:
         for file in staged.files:
             if not (staging / file.path).is_file():
                 raise FileVanishedError(f"the staged file {str(staging / file.path)!r} is gone")
-        single, several = _published(folder, target, flow, epoch)
-        if len(staged.files) == 1 and "/" not in staged.files[0].path:
-            (staging / staged.files[0].path).rename(single)
+        published = folder / _name(flow, epoch)
+        if len(staged.files) == 1 and "/" not in (name := staged.files[0].path):
+            suffixes = name.partition(".")[2]
+            (staging / name).rename(f"{published}-0.{suffixes}")
         else:
             _only(staging, {file.path for file in staged.files})
-            staging.rename(several)
+            staging.rename(published)
         _sync(folder)
         shutil.rmtree(staging, ignore_errors=True)
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published (an epoch without rows publishes nothing)."""
-        return any(p.exists() for p in _published(_folder(target, root), target, flow, epoch))
+        folder, name = _folder(target, root), _name(flow, epoch)
+        if not folder.is_dir():
+            return False
+        with os.scandir(folder) as entries:
+            return any(e.name == name or e.name.startswith(f"{name}-0.") for e in entries)
 
 
 def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
@@ -127,17 +132,11 @@ def _folder(target: SinkTarget, root: Path) -> Path:
 
 
 def _staging(folder: Path, flow: str, epoch: int) -> Path:
-    return folder / ".qanat" / f"{_plain(flow)}-{epoch:010}"
+    return folder / ".qanat" / _name(flow, epoch)
 
 
-def _published(folder: Path, target: SinkTarget, flow: str, epoch: int) -> tuple[Path, Path]:
-    """Where an epoch of one file goes, and where one of several."""
-    name = f"{_plain(flow)}-{epoch:010}"
-    suffix = target.format.casefold()
-    packed = next((v for k, v in target.options if k.casefold() == "compression"), "")
-    if suffix != "parquet":
-        suffix += {"gzip": ".gz", "gz": ".gz", "zstd": ".zst"}.get(packed.casefold(), "")
-    return folder / f"{name}-0.{suffix}", folder / name
+def _name(flow: str, epoch: int) -> str:
+    return f"{_plain(flow)}-{epoch:010}"
 
 
 def _plain(flow: str) -> str:

@@ -1,0 +1,1 @@
+"""What tests of pipelines and of adapters need; nothing of Qanat imports it."""
