@@ -377,6 +377,60 @@ def test_what_is_not_there(landing: Landing, scratch: Path, path: str) -> None:
         assert "flights" in (caught.value.nearest or "")
 
 
+def test_a_file_of_many_chunks(landing: Landing, scratch: Path) -> None:
+    content = os.urandom(2**20) * 17
+    landing.put("in/a.parquet", content)
+    assert Flow(landing, "in/*.parquet", scratch).update() == {"a.parquet": content}
+
+
+def test_allow_overwrites_reads_only_what_changed(landing: Landing, scratch: Path) -> None:
+    for name in ("a", "b", "c"):
+        landing.put(f"in/{name}.csv", b"a\n1\n")
+    flow = Flow(landing, "in/*.csv", scratch, allow_overwrites=True)
+    assert len(flow.update()) == 3
+    landing.touch("in/a.csv")
+    landing.put("in/b.csv", b"a\n2\n")
+    assert flow.update() == {"b.csv": b"a\n2\n"}
+
+
+@pytest.mark.services
+def test_a_bucket_that_does_not_exist(
+    s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    for path in ("s3://no-such-bucket/in/*.csv", "s3://no-such-bucket/in", "s3://no-such-bucket"):
+        with pytest.raises(SourceNotFoundError, match="no bucket 's3://no-such-bucket'"):
+            FilesSource(tmp_path).everything(FilesRead(path, None))
+
+
+@pytest.mark.services
+def test_folder_marks_of_a_console_are_no_files(
+    s3: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    s3.create_bucket("marked")
+    for key, content in (("in/", b""), ("in/deep/", b""), ("in/deep/a.csv", b"a\n")):
+        s3.put("marked", key, content)
+    files = FilesSource(tmp_path).everything(FilesRead("s3a://marked/in/**", None)).files
+    assert [f.path for f in files] == ["s3://marked/in/deep/a.csv"]
+
+
+@pytest.mark.services
+def test_credentials_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with object_store() as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        store.create_bucket("closed")
+        store.put("closed", "in/a.csv", b"a\n")
+        store.require_credentials()
+        for path in ("s3://closed/in/*.csv", "s3://closed/in", "s3://closed/in/a.csv"):
+            with pytest.raises(FileUnreadableError, match="does not let us read") as caught:
+                FilesSource(tmp_path).everything(FilesRead(path, None))
+            assert not caught.value.retryable
+
+
 def packed(content: bytes, codec: str) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, codec) as stream:

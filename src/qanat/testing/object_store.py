@@ -54,6 +54,10 @@ class ObjectStore:
         """Delete an object."""
         self._request("DELETE", f"/{quote(bucket)}/{quote(key)}")
 
+    def require_credentials(self) -> None:
+        """From now on refuse everybody whom no IAM user's keys identify (that is, everybody)."""
+        self._request("POST", "/moto-api/reset-auth", b"0")
+
     def _request(self, method: str, path: str, body: bytes = b"") -> None:
         connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=30)
         try:

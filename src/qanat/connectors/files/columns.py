@@ -76,6 +76,8 @@ def columns(text: str, dialect: str) -> Schema:
     except SqlglotError as error:
         detail = str(error).partition("\n")[0]
         raise _no_columns(text, detail) from error
+    if any(value for name, value in table.args.items() if name not in ("this", "kind")):
+        raise _no_columns(text, "there is more than columns in it")
     found = table.this.expressions if isinstance(table.this, exp.Schema) else []
     if not found:
         raise _no_columns(text, "it names no column")

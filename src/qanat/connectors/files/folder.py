@@ -74,7 +74,7 @@ class Folder:
                     got=described(FileRef(file.path, *now)),
                     hint="run again: the update then takes it as it is",
                 )
-            if not os.access(file.path, os.R_OK):
+            if not os.access(file.path, os.R_OK, effective_ids=True):
                 raise _forbidden(file.path)
         return [LocalFile(f.path, f.path, f.size, f.modified_ns) for f in files]
 
@@ -173,6 +173,8 @@ def _status(absolute: str, written: str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
+        if has_wildcard(written):
+            return None  # listing the folder will tell
         raise _forbidden(written) from error
     except (OSError, ValueError) as error:  # a name too long, or with a NUL character
         raise SourceNotFoundError(f"{written!r} cannot be the name of a file: {error}") from error

@@ -1,0 +1,134 @@
+"""Sinks to files: each epoch whole, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qanat.connectors.files import FilesSink
+from qanat.errors import FileVanishedError, OptionError, UnsupportedError
+from qanat.model.dataset import SinkTarget
+from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import DataFile, Output, StagedTable
+
+CSV = SinkTarget("csv", (("path", "out"), ("header", "true")))
+
+
+def stage(output: Output, *names: str) -> StagedTable:
+    for name in names:
+        path = output.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return StagedTable(NO_COLUMNS, tuple(DataFile(n, len(n), 1, {}, "{}") for n in names))
+
+
+def published(root: Path) -> list[str]:
+    files = (p for p in (root / "out").rglob("*") if p.is_file())
+    return sorted(p.relative_to(root / "out").as_posix() for p in files)
+
+
+@pytest.mark.parametrize(
+    ("staged", "visible"),
+    [
+        (["part-0.csv"], ["to_csv-0000000007-0.csv"]),
+        (["part-0.csv.gz"], ["to_csv-0000000007-0.csv.gz"]),
+        (
+            ["part-0.csv", "part-1.csv"],
+            ["to_csv-0000000007/part-0.csv", "to_csv-0000000007/part-1.csv"],
+        ),
+        (["k=1/part-0.csv"], ["to_csv-0000000007/k=1/part-0.csv"]),
+    ],
+)
+def test_an_epoch_becomes_visible_once(
+    tmp_path: Path, staged: list[str], visible: list[str]
+) -> None:
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "to_csv", 7, tmp_path)
+    assert (output.format, output.options) == ("csv", (("header", "true"),))
+    table = stage(output, *staged)
+    (output.folder / "left-over.tmp").touch()
+    assert not sink.carries(CSV, "to_csv", 7, tmp_path)
+    sink.publish(CSV, "to_csv", 7, table, tmp_path)
+    assert sink.carries(CSV, "to_csv", 7, tmp_path)
+    assert published(tmp_path) == visible
+    sink.publish(CSV, "to_csv", 7, table, tmp_path)
+    assert published(tmp_path) == visible
+    for flow, epoch in (("to_csv", 8), ("to_csv", 70), ("to", 7), ("to_csv-0000000007", 0)):
+        assert not sink.carries(CSV, flow, epoch, tmp_path)
+
+
+def test_an_epoch_that_is_redone_starts_afresh(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv", "part-1.csv")
+    table = stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv")
+    sink.publish(CSV, "f", 1, table, tmp_path)
+    assert published(tmp_path) == ["f-0000000001-0.csv"]
+
+
+def test_a_crash_between_publishing_and_settling(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv"), tmp_path)
+    first = (tmp_path / "out/f-0000000001-0.csv").stat().st_ino
+    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv"), tmp_path)
+    assert (tmp_path / "out/f-0000000001-0.csv").stat().st_ino == first
+    assert published(tmp_path) == ["f-0000000001-0.csv"]
+
+
+def test_an_epoch_without_rows(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path)), tmp_path)
+    assert published(tmp_path) == []
+
+
+def test_staged_files_that_somebody_removed(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "f", 1, tmp_path)
+    table = stage(output, "part-0.csv", "part-1.csv")
+    (output.folder / "part-1.csv").unlink()
+    with pytest.raises(FileVanishedError, match="part-1"):
+        sink.publish(CSV, "f", 1, table, tmp_path)
+    assert not sink.carries(CSV, "f", 1, tmp_path)
+
+
+@pytest.mark.parametrize("flow", ["../up", "a/b", "_hidden", ".hidden", "ü flow", "x" * 300, "*"])
+def test_flows_of_any_name(tmp_path: Path, flow: str) -> None:
+    sink = FilesSink(tmp_path)
+    table = stage(sink.output(CSV, flow, 1, tmp_path), "part-0.csv")
+    sink.publish(CSV, flow, 1, table, tmp_path)
+    assert sink.carries(CSV, flow, 1, tmp_path)
+    (name,) = published(tmp_path)
+    assert name[0] not in "._"
+    assert "/" not in name
+
+
+def test_long_names_stay_apart(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    long = "x" * 300
+    sink.publish(CSV, long, 1, stage(sink.output(CSV, long, 1, tmp_path), "p.csv"), tmp_path)
+    assert not sink.carries(CSV, long + "y", 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "nearest"),
+    [
+        (SinkTarget("kafka", (("topic", "t"),)), UnsupportedError, None),
+        (SinkTarget("parkuet", (("path", "out"),)), OptionError, "parquet"),
+        (SinkTarget("csv", ()), OptionError, None),
+        (SinkTarget("csv", (("path", "out"), ("headr", "1"))), OptionError, "header"),
+        (SinkTarget("parquet", (("path", "out"), ("header", "1"))), OptionError, None),
+        (
+            SinkTarget("csv", (("path", "o"), ("sep", ";"), ("delim", ","))),
+            OptionError,
+            None,
+        ),
+        (SinkTarget("csv", (("path", "s3://bucket/out"),)), UnsupportedError, None),
+    ],
+)
+def test_targets_that_are_refused(
+    tmp_path: Path, target: SinkTarget, error: type[OptionError], nearest: str | None
+) -> None:
+    with pytest.raises(error) as caught:
+        FilesSink(tmp_path).output(target, "f", 1, tmp_path)
+    assert caught.value.nearest == nearest
+    assert list(tmp_path.iterdir()) == []
