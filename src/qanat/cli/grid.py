@@ -103,7 +103,9 @@ def _styled(cell: Cell) -> str:
     match cell.style:
         case None:
             return cell.text
-        case "bold" | "dim":
-            return screen.paint(cell.text, **{cell.style: True})
+        case "bold":
+            return screen.paint(cell.text, bold=True)
+        case "dim":
+            return screen.paint(cell.text, dim=True)
         case colour:
             return screen.paint(cell.text, fg=colour)

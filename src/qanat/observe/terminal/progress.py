@@ -79,7 +79,8 @@ class ProgressObserver:
         table.add_column("Kind", style="dim", no_wrap=True)
         for header in ("Rows", "Written", "Quarantined", "Dropped", "Time"):
             table.add_column(header, justify="right", no_wrap=True)
-        table.add_column("", no_wrap=True, overflow="ellipsis")
+        # Where the terminal is narrow this column gives way: only its texts refuse to wrap.
+        table.add_column("")
         for tally in shown:
             table.add_row(*self._row(tally))
         done = sum(t.ended for t in tallies)
@@ -102,7 +103,7 @@ class ProgressObserver:
             tally.kind,
             *(f"{n:,}" if n else "" for n in numbers),
             duration(seconds) if timed else "",
-            Text(printable(message), style="dim"),
+            Text(printable(message), style="dim", no_wrap=True, overflow="ellipsis"),
         ]
 
 
