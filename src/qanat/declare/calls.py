@@ -162,11 +162,14 @@ def _literal(node: exp.Expression, function: str, what: str, location: Location)
         pairs = [(p.this.name, p.expression) for p in node.expressions if p.expression]
         if all(isinstance(e, exp.Literal) for _, e in pairs):
             return ", ".join(f'"{key}" {e.name}' for key, e in pairs)
+    several = isinstance(node, exp.Array)
     raise OptionError(
         f"{function}: {what} must be a literal",
         location=location,
         got=node.sql(),
-        hint="use ${key} for a value from the spec's configuration",
+        hint="use a glob for several files, or several flows into one table"
+        if several
+        else "use ${key} for a value from the spec's configuration",
     )
 
 

@@ -171,7 +171,8 @@ class _Maker:
         *,
         first: bool,
     ) -> Query:
-        signature = inspect.signature(function)
+        with blamed(self.capture, self.path):
+            signature = inspect.signature(function)
         names = getattr(function, "__globals__", {})
         streams = self._streams(list(signature.parameters), stream, called, first)
         kind = returned(signature.return_annotation, names)
@@ -185,8 +186,9 @@ class _Maker:
             takes.append(self._takes(parameter, function, names, at))
             source = DatasetRead(parameter.name)
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
-        source_text = inspect.getsource(function)
-        return FunctionQuery(function, source_text, tuple(reads), tuple(takes), kind or "any", at)
+        with blamed(self.capture, self.path):
+            text = inspect.getsource(function)
+        return FunctionQuery(function, text, tuple(reads), tuple(takes), kind or "any", at)
 
     def _streams(
         self, parameters: list[str], stream: Any, called: Location, first: bool

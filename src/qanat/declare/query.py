@@ -8,6 +8,7 @@ changed on the way.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from sqlglot import Dialect, Token, TokenType, exp
 from sqlglot.errors import ParseError
@@ -262,7 +263,8 @@ def _is_cte(table: exp.Table) -> bool:
         if isinstance(clause, exp.With):
             ctes = clause.expressions
             if parent is clause and not clause.recursive:
-                ctes = ctes[: ctes.index(child)]  # only those before, not itself
+                # Only those before, not itself.
+                ctes = list(takewhile(lambda c: c is not child, ctes))  # noqa: B023 - used at once
             if any(c.alias.casefold() == name for c in ctes):
                 return True
         # A query's own WITH was looked at on the way up through it.

@@ -80,7 +80,7 @@ def load_project(
     merged = _merge(merged, overrides)
     settings = _validate(merged, spec, problems)
     if settings is None or problems:
-        raise ProblemsError(problems)
+        raise ProblemsError(sorted(problems, key=_line))
     storage = _folder(spec.parent, settings.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
         storage /= name
@@ -106,6 +106,11 @@ def load_project(
 
 
 Entries = dict[str, Entry]
+
+
+def _line(problem: QanatError) -> tuple[int, int]:
+    at = problem.location
+    return ((at.line or 0), (at.column or 0)) if at else (0, 0)
 
 
 def _mapping(top: Entry, file: str) -> Entries:
@@ -294,7 +299,7 @@ def _fault(
     """One of pydantic's errors in our words, at the place in the file."""
     key = str(path[0])
     entry = merged.get(key)
-    if entry is None:
+    if entry is None or entry.value is None:
         return SpecError(f"{key!r} is missing", location=Location(spec.name), wanted=f"{key}: …")
     for part in path[1:]:
         if isinstance(entry.value, dict) and part in entry.value:

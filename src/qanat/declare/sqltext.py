@@ -14,7 +14,11 @@ from qanat.errors import OptionError, QanatError, SqlSyntaxError, nearest
 from qanat.model.location import Location
 
 _REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
-_UNCLOSED = re.compile(r"Missing (.+?) from (\d+):(\d+)", re.DOTALL)
+_OPENING = re.compile(r"'|\"|`|--|/\*")
+_CLOSED = re.compile(
+    r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +97,17 @@ class SqlText:
             raise self._unclosed(error) from error
 
     def _unclosed(self, error: TokenError) -> QanatError:
-        cause: BaseException | None = error
-        while cause is not None:
-            match = _UNCLOSED.search(str(cause))
-            if match:
-                line = int(match[2])
-                lines = self.text.split("\n")
-                start = sum(len(text) + 1 for text in lines[: line - 1])
-                # sqlglot counts the columns of a token to its end; the quote is what we want.
-                found = self.text.find(match[1][0], start)
+        """sqlglot says that something is not closed, not where it begins."""
+        offset = 0
+        while (match := _OPENING.search(self.text, offset)) is not None:
+            closed = _CLOSED.match(self.text, match.start())
+            if closed is None:
                 return SqlSyntaxError(
-                    f"{match[1]} is not closed", location=self.at(max(found, start))
+                    "what begins here is never closed",
+                    location=self.at(match.start()),
+                    wanted={"/*": "*/"}.get(match.group(), match.group()),
                 )
-            cause = cause.__cause__
+            offset = closed.end()
         return SqlSyntaxError(
             "cannot read the SQL", location=self.at(0), got=" ".join(str(error).split())[-60:]
         )

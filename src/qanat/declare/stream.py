@@ -23,7 +23,6 @@ _CLOSES = frozenset(
         TokenType.ORDER_BY,
         TokenType.LIMIT,
         TokenType.VALUES,
-        TokenType.USING,
     }
 )
 

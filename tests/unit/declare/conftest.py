@@ -1,0 +1,27 @@
+"""A project in a temporary folder, written file by file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qanat.declare import Declared, load_pipeline, load_project
+
+Load = Callable[..., Declared]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Write files below `transformations/` and load the project; keywords go into the spec."""
+
+    def loaded(files: dict[str, str], spec: str = "", name: str = "qanat.yml") -> Declared:
+        (tmp_path / name).write_text(f"name: test\n{spec}", encoding="utf-8")
+        for path, text in files.items():
+            file = tmp_path / "transformations" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        return load_pipeline(load_project(tmp_path / name, environ={}))
+
+    return loaded

@@ -1,0 +1,340 @@
+"""The spec: what it accepts, and every message about what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qanat.declare import find_spec, load_project
+from qanat.errors import ProblemsError, SpecError, SpecNotFoundError
+from qanat.model.dataset import Drift
+from qanat.model.project import Project
+
+ENVIRONMENTS = """name: x
+configuration: {a: 1, b: 2}
+environments:
+  prod: {storage: p, configuration: {a: 9}, threads: 4}
+  stage:
+"""
+
+
+def load(
+    folder: Path,
+    text: str,
+    environment: str | None = None,
+    environ: dict[str, str] | None = None,
+    name: str = "qanat.yml",
+) -> Project:
+    (folder / name).write_text(text, encoding="utf-8")
+    return load_project(folder / name, environment, environ or {})
+
+
+def test_a_name_is_enough(tmp_path: Path) -> None:
+    project = load(tmp_path, "name: flüge")
+    assert project == Project(
+        name="flüge",
+        root=tmp_path,
+        spec=tmp_path / "qanat.yml",
+        storage=tmp_path / "storage",
+        libraries=("transformations/**/*.sql", "transformations/**/*.py"),
+    )
+
+
+def test_every_setting(tmp_path: Path) -> None:
+    text = """
+name: x
+storage: data
+catalog: c
+database: s
+configuration: {start: 2013, on: true, ratio: 1.5, text: hello}
+libraries:
+  - glob: {include: transformations/**}
+  - extra/*.sql
+dialect: spark
+engine: duckdb
+table_format: delta
+ledger: postgresql://h/db
+memory_limit: 512MiB
+threads: 2
+retries: 0
+schema_drift: freeze
+"""
+    project = load(tmp_path, text)
+    assert project.schema == "s"
+    assert project.configuration == {
+        "start": "2013",
+        "on": "true",
+        "ratio": "1.5",
+        "text": "hello",
+    }
+    assert project.libraries == ("transformations/**", "extra/*.sql")
+    assert (project.memory_limit, project.threads, project.retries) == (512 * 2**20, 2, 0)
+    assert project.schema_drift is Drift.FREEZE
+    assert (project.dialect, project.catalog, project.ledger) == (
+        "spark",
+        "c",
+        "postgresql://h/db",
+    )
+
+
+def test_sdp_specs_are_in_sparks_dialect(tmp_path: Path) -> None:
+    assert load(tmp_path, "name: x", name="spark-pipeline.yml").dialect == "spark"
+    assert (
+        load(tmp_path, "name: x\ndialect: duckdb", name="spark-pipeline.yml").dialect == "duckdb"
+    )
+
+
+@pytest.mark.parametrize(
+    ("storage", "folder"),
+    [
+        ("data", "data"),
+        ("./a/../data", "data"),
+        ("file:data", "data"),
+        ("file:///abs/with%20space", "/abs/with space"),
+        ("/abs", "/abs"),
+    ],
+)
+def test_storage_is_a_folder(tmp_path: Path, storage: str, folder: str) -> None:
+    assert load(tmp_path, f"name: x\nstorage: {storage}").storage == tmp_path / folder
+
+
+@pytest.mark.parametrize(
+    ("environment", "storage", "configuration"),
+    [
+        (None, "storage", {"a": "1", "b": "2"}),
+        ("dev", "storage", {"a": "1", "b": "2"}),
+        ("prod", "p", {"a": "9", "b": "2"}),
+        ("stage", "storage/stage", {"a": "1", "b": "2"}),
+    ],
+)
+def test_environments(
+    tmp_path: Path, environment: str | None, storage: str, configuration: dict[str, str]
+) -> None:
+    project = load(tmp_path, ENVIRONMENTS, environment)
+    assert project.environment == (environment or "dev")
+    assert project.storage == tmp_path / storage
+    assert project.configuration == configuration
+
+
+def test_variables_override(tmp_path: Path) -> None:
+    environ = {
+        "QANAT__MEMORY_LIMIT": "1GB",
+        "QANAT__CONFIGURATION__A": "7",
+        "QANAT__CONFIGURATION__new": "8",
+        "QANAT__STORAGE": "elsewhere",
+        "HOME": "/nowhere",
+    }
+    project = load(tmp_path, ENVIRONMENTS, "prod", environ)
+    assert project.memory_limit == 10**9
+    assert project.configuration == {"a": "7", "b": "2", "new": "8"}
+    assert project.storage == tmp_path / "elsewhere"
+
+
+def test_variables_are_expanded(tmp_path: Path) -> None:
+    project = load(
+        tmp_path,
+        "name: x\nstorage: ${A}/${B:-b}\nthreads: ${N}\nconfiguration: {k: '${C:-}'}",
+        environ={"A": "é", "N": "3"},
+    )
+    assert project.storage == tmp_path / "é" / "b"
+    assert project.threads == 3
+    assert project.configuration == {"k": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "qanat.yml: the spec is empty\n  wanted: at least `name: my_project`"),
+        ("# x\n", "qanat.yml: the spec is empty\n  wanted: at least `name: my_project`"),
+        ("- a", "qanat.yml:1:1: the spec is not a mapping\n  wanted: lines of `key: value`"),
+        ("storage: x", "qanat.yml: 'name' is missing\n  wanted: name: …"),
+        ("name:", "qanat.yml: 'name' is missing\n  wanted: name: …"),
+        (
+            "name: x\nstorge: y",
+            "qanat.yml:2:1: unknown key 'storge' (did you mean 'storage'?)",
+        ),
+        (
+            "name: x\nname: y",
+            (
+                "qanat.yml:2:1: key 'name' is given twice\n"
+                "  hint: the first is at qanat.yml:1:1; keep one of them"
+            ),
+        ),
+        (
+            "name: x\n\tstorage: y",
+            (
+                "qanat.yml:2:1: not YAML: found character '\\t' that cannot start any token\n"
+                "  hint: indent with spaces; YAML does not allow tabs"
+            ),
+        ),
+        ("? [a]\n: b\nname: x", "qanat.yml:1:3: a key must be text"),
+        (
+            "name: x\nstorage: ${A}",
+            (
+                "qanat.yml:2:10: environment variable A is not set\n"
+                "  hint: set it, or give a default: ${A:-…}"
+            ),
+        ),
+        (
+            "name: x\nstorage: s3://b/c",
+            (
+                "qanat.yml:2:10: storage on s3:// is not possible yet\n"
+                "  wanted: a folder of this machine\n  got: s3://b/c\n"
+                "  hint: keep tables in a folder; read_files can read object stores"
+            ),
+        ),
+        (
+            "name: x\ndialect: sprak",
+            (
+                "qanat.yml:2:10: dialect does not fit (did you mean 'spark'?)\n"
+                "  wanted: duckdb or spark\n  got: 'sprak'"
+            ),
+        ),
+        (
+            "name: x\nmemory_limit: 2 cows",
+            (
+                "qanat.yml:2:15: memory_limit does not fit\n"
+                "  wanted: a size such as 2GB or 512MiB\n  got: '2 cows'"
+            ),
+        ),
+        (
+            "name: x\nthreads: 0",
+            "qanat.yml:2:10: threads does not fit\n  wanted: greater than or equal to 1\n  got: 0",
+        ),
+        (
+            "name: x\nlibraries: [{glob: {inclde: a}}]",
+            (
+                "qanat.yml:2:12: libraries does not fit\n"
+                "  wanted: a glob such as transformations/**, or glob: {include: …}\n"
+                "  got: [{'glob': {'inclde': 'a'}}]"
+            ),
+        ),
+        (
+            "name: x\nconfiguration: {a: [1]}",
+            "qanat.yml:2:20: configuration.a does not fit\n  wanted: a valid string\n  got: [1]",
+        ),
+        (
+            "name: x\ndatabase: a\nschema: b",
+            (
+                "qanat.yml:2:1: 'database' and 'schema' are two names of one setting\n"
+                "  hint: keep one of them"
+            ),
+        ),
+        (
+            "name: x\nenvironments: 3",
+            (
+                "qanat.yml:2:15: environments is not a mapping\n"
+                "  wanted: environments: {prod: {storage: …}}"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {a: 3}",
+            (
+                "qanat.yml:2:19: environment 'a' is not a mapping\n"
+                "  wanted: settings such as storage: …"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {a: {storag: s}}",
+            "qanat.yml:2:20: unknown key of environment 'a': 'storag' (did you mean 'storage'?)",
+        ),
+        (
+            "name: x\nenvironments: {tables: {}}",
+            (
+                "qanat.yml:2:16: environment name 'tables' cannot be used\n"
+                "  wanted: letters, digits, _ and -, beginning with a letter or digit"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {a: {storage: s}, b: {storage: ./s}}",
+            (
+                "qanat.yml:2:46: environments 'a' and 'b' have one storage\n  got: ./s\n"
+                "  hint: leave it out to get a folder 'b' below the spec's storage"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {a: {storage: storage}}",
+            (
+                "qanat.yml:2:29: environments 'dev' and 'a' have one storage\n  got: storage\n"
+                "  hint: leave it out to get a folder 'a' below the spec's storage"
+            ),
+        ),
+    ],
+)
+def test_messages(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_all_problems_at_once_in_order(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, "nme: x\nthreads: no\nstorage: ${NOPE}")
+    lines = [p.location.line if p.location else None for p in caught.value.problems]
+    assert lines == [None, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"QANAT__MEMRY_LIMIT": "1GB"},
+            (
+                "environment variable QANAT__MEMRY_LIMIT: QANAT__MEMRY_LIMIT overrides no setting "
+                "(did you mean 'QANAT__MEMORY_LIMIT'?)"
+            ),
+        ),
+        (
+            {"QANAT__THREADS": "x"},
+            (
+                "environment variable QANAT__THREADS: threads does not fit\n"
+                "  wanted: a valid integer, unable to parse string as an integer\n  got: 'x'"
+            ),
+        ),
+    ],
+)
+def test_wrong_overrides(tmp_path: Path, environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, "name: x", environ=environ)
+    assert str(caught.value) == message
+
+
+def test_an_environment_must_be_declared(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, ENVIRONMENTS, "prd")
+    assert str(caught.value) == (
+        "qanat.yml: no environment 'prd' (did you mean 'prod'?)\n  wanted: dev or prod or stage"
+    )
+
+
+def test_the_spec_must_be_there_and_text(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: No such file"):
+        load_project(tmp_path / "qanat.yml", environ={})
+    (tmp_path / "qanat.yml").write_bytes(b"name: \xff")
+    with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: it is not UTF-8"):
+        load_project(tmp_path / "qanat.yml", environ={})
+
+
+def test_the_spec_is_found_from_below(tmp_path: Path) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    (tmp_path / "spark-pipeline.yml").touch()
+    assert find_spec(below) == tmp_path / "spark-pipeline.yml"
+    (tmp_path / "qanat.yaml").touch()
+    assert find_spec(below) == tmp_path / "qanat.yaml"
+    (tmp_path / "a" / "qanat.yml").touch()
+    assert find_spec(below) == tmp_path / "a" / "qanat.yml"
+    (tmp_path / "a" / "qanat.yaml").touch()
+    with pytest.raises(SpecError, match=r"^both qanat.yml and qanat.yaml are in "):
+        find_spec(below)
+
+
+def test_no_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecNotFoundError) as caught:
+        find_spec(tmp_path)
+    assert str(caught.value) == (
+        f"no spec in {tmp_path} or any folder above\n  wanted: qanat.yml or spark-pipeline.yml\n"
+        "  hint: `qanat init` makes a small project that runs"
+    )
