@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+import duckdb
 import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
@@ -332,6 +333,31 @@ def test_compressions_that_engines_read(landing: Landing, scratch: Path) -> None
         batch = flow.fetch(range)
         assert dict(batch.options) == {"compression": compression}
         assert Path(batch.files[0].local).stat().st_size == range.files[0].size
+
+
+def test_packed_and_plain_files_together(landing: Landing, scratch: Path) -> None:
+    landing.put("in/a.csv.gz", gzip.compress(b"a\n1\n"))
+    landing.put("in/b.csv", b"a\n2\n")
+    landing.put("in/c.csv.xz", lzma.compress(b"a\n3\n"))
+    flow = Flow(landing, "in/*", scratch)
+    range = flow.unread()
+    assert range is not None
+    batch = flow.fetch(range)
+    rows = duckdb.sql(
+        "FROM read_csv($files) ORDER BY a", params={"files": [f.local for f in batch.files]}
+    )
+    assert rows.fetchall() == [(1,), (2,), (3,)]
+    assert batch.options == ()
+
+
+def test_a_compression_that_the_name_hides(landing: Landing, scratch: Path) -> None:
+    landing.put("in/a.csv", bz2.compress(b"a\n1\n"))
+    assert Flow(landing, "in/*", scratch, compression="bz2").update() == {"a.csv": b"a\n1\n"}
+    landing.put("in/b.csv.gz", b"a\n2\n")
+    flow = Flow(landing, "in/*.gz", scratch, compression="none")
+    range = flow.unread()
+    assert range is not None
+    assert flow.fetch(range).options == (("compression", "none"),)
 
 
 def test_compressed_parquet_is_unpacked(landing: Landing, scratch: Path) -> None:

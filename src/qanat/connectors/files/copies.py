@@ -28,7 +28,6 @@ from qanat.model.batch import LocalFile
 # What an engine undoes, and the suffix by which it knows so without being told.
 _BY_ENGINE = {"gzip": ".gz", "zstd": ".zst"}
 _TEXT = frozenset({"csv", "tsv", "json", "ndjson"})
-_SUFFIX = {"tsv": "csv", "orc": "parquet"}
 # Engines take paths as patterns; these would mean something else than the one file.
 _PATTERN = re.compile(r"[*?\[\]{}]")
 _PARTITION = re.compile(r"[^=*?\[\]{}]+=[^*?\[\]{}]+")
@@ -49,17 +48,18 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
         FileUnreadableError: a compressed or ORC file is damaged.
         StorageFullError: the scratch space is full.
     """
-    packed = {s.compression if s.format in _TEXT else None for s in shapes}
-    common = next(iter(packed)) if len(packed) == 1 else None
+    found = {s.compression if s.format in _TEXT else None for s in shapes}
+    common = next(iter(found)) if len(found) == 1 else None
     kept = common if common in _BY_ENGINE else None
 
-    def ready(item: tuple[int, LocalFile, Shape]) -> LocalFile:
+    def packed_still(file: LocalFile, shape: Shape) -> bool:
+        if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
+            return not file.local.endswith(_BY_ENGINE[shape.compression])
+        return shape.compression not in (None, kept)
+
+    def copied(item: tuple[int, LocalFile, Shape]) -> LocalFile:
         number, file, shape = item
-        unpack = shape.compression not in (None, kept)
-        if unpack and kept is None and shape.format in _TEXT:
-            unpack = not file.local.endswith(_BY_ENGINE.get(shape.compression or "", "\0"))
-        if not unpack and shape.format != "orc":
-            return _linked(file, number, scratch) if _PATTERN.search(file.local) else file
+        unpack = packed_still(file, shape)
         try:
             return _copied(file, shape, unpack, number, scratch)
         except OSError as error:
@@ -71,9 +71,18 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
         except (EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise _damaged(file, shape, error) from error
 
-    items = [(n, f, s) for n, (f, s) in enumerate(zip(files, shapes, strict=True))]
-    with ThreadPoolExecutor(2, "copies") as pool:
-        return Readable(tuple(pool.map(ready, items)), kept)
+    result = list(files)
+    work = []
+    for number, (file, shape) in enumerate(zip(files, shapes, strict=True)):
+        if shape.format == "orc" or packed_still(file, shape):
+            work.append((number, file, shape))
+        elif _PATTERN.search(file.local):
+            result[number] = _linked(file, number, scratch)
+    if work:
+        with ThreadPoolExecutor(2, "copies") as pool:
+            for (number, *_), file in zip(work, pool.map(copied, work), strict=True):
+                result[number] = file
+    return Readable(tuple(result), kept)
 
 
 def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
@@ -109,19 +118,22 @@ def ending(path: str) -> str:
 def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: Path) -> LocalFile:
     local = Path(file.local)
     if unpack:
-        plain = place_for(file.path, number, _SUFFIX.get(shape.format, shape.format), scratch)
-        if shape.format == "orc":
-            plain = plain.with_suffix(".orc")
+        suffix = "csv" if shape.format == "tsv" else shape.format
+        plain = place_for(file.path, number, suffix, scratch / "unpacked")
         with _opened(local, shape.compression) as packed, plain.open("wb") as target:
             shutil.copyfileobj(packed, target, 2**20)
-        local = plain
+        local = _instead(plain, local, scratch)
     if shape.format == "orc":
-        target_path = place_for(file.path, number, "orc.parquet", scratch)
-        import_module("qanat.connectors.files.orc").to_parquet(local, target_path)
-        if unpack:
-            local.unlink()
-        local = target_path
+        converted = place_for(file.path, number, "parquet", scratch / "converted")
+        import_module("qanat.connectors.files.orc").to_parquet(local, converted)
+        local = _instead(converted, local, scratch)
     return replace(file, local=str(local))
+
+
+def _instead(new: Path, old: Path, scratch: Path) -> Path:
+    if scratch in old.parents:
+        old.unlink()  # a copy of our own, which nobody needs any more
+    return new
 
 
 def _opened(path: Path, compression: str | None) -> AbstractContextManager[IO[bytes] | Any]:

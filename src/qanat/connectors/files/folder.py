@@ -27,6 +27,7 @@ from qanat.model.batch import LocalFile
 from qanat.model.position import FileRef
 
 _CHUNK = 2**20
+_WORTH_THREADS = 64 * 2**20  # for less, handing files to threads costs more than hashing them
 
 
 class Folder:
@@ -80,6 +81,8 @@ class Folder:
 
     def verify(self, files: Sequence[FileRef]) -> list[FileRef]:
         """See `Place.verify`."""
+        if sum(f.size for f in files) < _WORTH_THREADS:
+            return [_verified(f) for f in files]
         with ThreadPoolExecutor(2, "digest") as pool:
             return list(pool.map(_verified, files))
 
