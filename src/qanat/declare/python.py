@@ -33,6 +33,12 @@ from qanat.model.expectation import Action
 
 F = TypeVar("F", bound=Function)
 
+_DECORATORS = {
+    DatasetKind.STREAMING_TABLE: "table",
+    DatasetKind.MATERIALIZED_VIEW: "materialized_view",
+    DatasetKind.TEMPORARY_VIEW: "temporary_view",
+}
+
 
 @overload
 def table(query_function: F) -> F: ...
@@ -307,7 +313,7 @@ def _dataset(kind: DatasetKind, query_function: Any, name: str | None, **argumen
         if capture is not None:
             where = caller(capture, __name__)
             if not callable(function):
-                capture.problems.append(_not_a_function(kind.name.lower(), where))
+                capture.problems.append(_not_a_function(_DECORATORS[kind], where))
             else:
                 chosen = getattr(function, "__name__", "") if name is None else name
                 capture.calls.append(DatasetCall(kind, chosen, where, function, **arguments))
