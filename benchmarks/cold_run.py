@@ -1,0 +1,39 @@
+"""A cold `qanat run` of two trivial views, against `spark-pipelines run` of the same files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import trivial
+from figure import Against, Figure
+from measure import medians, spend
+from place import QANAT, scratch, spark
+
+
+def measure() -> list[Figure]:
+    """Wall time, process start to exit, median of 5, each time in a fresh folder."""
+    pipelines = spark()
+    # It starts `python3` from the PATH and expects its own packages there.
+    path = {"PATH": f"{pipelines.parent}{os.pathsep}{os.environ['PATH']}"}
+    with scratch("cold-run") as folder:
+
+        def ours(_: int) -> Path:
+            return trivial.lay_out(folder / "qanat")
+
+        qanat, other = medians(
+            5,
+            lambda n: spend([*QANAT, "run"], ours(n)),
+            lambda _: spend([pipelines, "run"], trivial.lay_out(folder / "spark"), env=path),
+        )
+    return [
+        Figure(
+            "cold_run: two trivial views",
+            qanat.wall,
+            "spark-pipelines run",
+            other.wall,
+            "s",
+            Against.RATIO,
+            1 / 30,
+        )
+    ]
