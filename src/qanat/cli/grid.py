@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qanat.cli import screen
+from qanat.observe.terminal.amounts import count
 from qanat.observe.terminal.characters import cells, clip, printable
 
 GAP = "  "
@@ -56,8 +57,9 @@ def grid(
     shown = _fitting(sizes, width)
     lines = [_line(row[:shown], sizes, right) for row in [head, *body]]
     if shown < len(head):
+        more = count(len(head) - shown, "more column")
         hidden = ", ".join(h.text for h in head[shown:])
-        lines.append(clip(f"… and {len(head) - shown} more columns: {hidden}", width or WIDEST))
+        lines.append(clip(f"… and {more}: {hidden}", width or WIDEST))
     return lines
 
 

@@ -76,10 +76,10 @@ def _shown(view: TableView, where: str | None) -> str:
 def schema_lines(view: TableView) -> list[str]:
     """The columns of a table, one a line."""
     rows: list[list[Value]] = [
-        [f.name, str(f.type), "" if f.nullable else "NOT NULL", f.comment or ""]
+        [f.name, str(f.type), "yes" if f.nullable else "no", f.comment or ""]
         for f in view.schema.fields
     ]
-    return grid(["Column", "Type", "", ""], rows, width=screen.width())
+    return grid(["Column", "Type", "Nullable", "Comment"], rows, width=screen.width())
 
 
 def row_lines(view: TableView) -> list[str]:
