@@ -54,10 +54,15 @@ class Cursor:
         return self.words[self.index] if self.index < len(self.words) else None
 
     @property
+    def end(self) -> int:
+        """The offset behind the last word."""
+        return self.words[-1].end + 1 if self.words else 0
+
+    @property
     def here(self) -> Location:
         """The place of the next word, or of the end."""
         word = self.word
-        return self.source.at(word.start if word else len(self.source.text.rstrip()))
+        return self.source.at(word.start if word else self.end)
 
     def sees(self, phrase: str) -> bool:
         """Whether the next words are these."""
@@ -179,7 +184,7 @@ class Cursor:
             if word.upper:
                 depth += (word.upper in opening) - (word.upper in closing)
             self.index += 1
-        return len(self.source.text.rstrip())
+        return self.end
 
 
 def _words(text: str, index: int, token: Token) -> list[Word]:

@@ -89,7 +89,19 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
             entries[key.value] = build(value, place(key))
         return entries
 
+    open_: list[yaml.Node] = []
+
     def build(node: yaml.Node, key_at: Location) -> Entry:
+        if any(node is outer for outer in open_):
+            problems.append(SpecError("an alias refers to what it is part of", location=key_at))
+            return Entry("", place(node), key_at)
+        open_.append(node)
+        try:
+            return inner(node, key_at)
+        finally:
+            open_.pop()
+
+    def inner(node: yaml.Node, key_at: Location) -> Entry:
         at = place(node)
         if isinstance(node, yaml.MappingNode):
             return Entry(mapping(node), at, key_at)

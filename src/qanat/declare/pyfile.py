@@ -14,6 +14,9 @@ from qanat.declare.capture import Capture, active
 from qanat.errors import PythonFileError
 from qanat.model.location import Location
 
+_INSTALL = "install it into the environment that qanat runs in"
+_SPARK = "the same decorators are here: from qanat import pipelines as dp"
+
 
 def run_file(path: Path, text: str, capture: Capture) -> None:
     """Run a file; its decorators note what they are told in `capture`.
@@ -52,7 +55,8 @@ def isolated(root: Path, path: Path) -> Iterator[None]:
         sys.path[:] = before
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None)
-            if file and _is_users(Path(file), root):
+            ours = name.partition(".")[0] == "qanat"  # developed below the project's folder
+            if file and not ours and _is_users(Path(file), root):
                 del sys.modules[name]
 
 
@@ -71,7 +75,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         raise PythonFileError(
             f"no module {error.name!r}",
             location=_line(error, capture, path),
-            hint="install it into the environment that qanat runs in",
+            hint=_SPARK if str(error.name).partition(".")[0] == "pyspark" else _INSTALL,
         ) from error
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())

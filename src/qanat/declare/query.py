@@ -104,6 +104,12 @@ def _parse(source: SqlText, tokens: list[Token], dialect: str) -> exp.Expression
         trees = Dialect.get_or_raise(dialect).parser().parse(list(tokens), source.text)
     except ParseError as error:
         raise syntax_error(error, source, tokens) from error
+    except RecursionError as error:
+        raise SqlSyntaxError(
+            "the query is nested too deeply",
+            location=source.at(tokens[0].start),
+            hint="split it: a temporary view can hold a part",
+        ) from error
     tree = trees[0] if trees else None
     if not isinstance(tree, exp.Expression):
         raise SqlSyntaxError("the query is empty", location=source.at(tokens[0].start))

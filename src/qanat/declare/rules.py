@@ -86,6 +86,10 @@ def parse_predicate(
         )
     except ParseError as error:
         raise syntax_error(error, source, inner) from error
+    except RecursionError as error:
+        raise SqlSyntaxError(
+            "the expectation is nested too deeply", location=source.at(inner[0].start)
+        ) from error
     tree = trees[0]
     if tree is None or isinstance(tree, exp.Alias):
         raise SqlSyntaxError(f"{text!r} is not a condition", location=source.at(inner[0].start))

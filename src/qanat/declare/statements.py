@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sqlglot import TokenType
+from sqlglot import Token, TokenType
 
 from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor
@@ -37,34 +37,34 @@ def declare_sql(text: str, file: str, registry: Registry) -> None:
     whole = SqlText.of_file(text, file)
     configuration = dict(registry.project.configuration)
     with registry.collecting():
-        for start, end in _split(whole, registry.project.dialect):
+        for tokens in _split(whole.tokens(registry.project.dialect)):
             with registry.collecting():
-                _statement(whole.slice(start, end), configuration, registry)
+                _statement(whole, tokens, configuration, registry)
 
 
-def _split(whole: SqlText, dialect: str) -> Iterator[tuple[int, int]]:
-    """From the first to behind the last character of each statement."""
-    start: int | None = None
-    end = 0
-    for token in whole.tokens(dialect):
+def _split(tokens: list[Token]) -> Iterator[list[Token]]:
+    """The tokens of each statement."""
+    start = 0
+    for index, token in enumerate(tokens):
         if token.token_type is TokenType.SEMICOLON:
-            if start is not None:
-                yield start, end
-            start = None
-            continue
-        start = token.start if start is None else start
-        end = token.end + 1
-    if start is not None:
-        yield start, end
+            if index > start:
+                yield tokens[start:index]
+            start = index + 1
+    if len(tokens) > start:
+        yield tokens[start:]
 
 
-def _statement(raw: SqlText, configuration: dict[str, str], registry: Registry) -> None:
-    source = raw.expand(configuration)
-    dialect = registry.project.dialect
-    tokens = source.tokens(dialect)
-    missing = source.missing_key(tokens, configuration)
-    if missing is not None:
-        raise missing
+def _statement(
+    whole: SqlText, tokens: list[Token], configuration: dict[str, str], registry: Registry
+) -> None:
+    source = whole
+    start, end = tokens[0].start, tokens[-1].end + 1
+    if "${" in whole.text[start:end]:
+        source = whole.slice(start, end).expand(configuration)
+        tokens = source.tokens(registry.project.dialect)
+        missing = source.missing_key(tokens, configuration)
+        if missing is not None:
+            raise missing
     cursor = Cursor(source, tokens)
     if cursor.take("SET"):
         _set(cursor, configuration)
@@ -116,7 +116,7 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
             location=at,
             hint="leave it out; put settings of the engine into the spec",
         )
-    text = value.text if value.quoted else cursor.source.text[value.start :].strip()
+    text = value.text if value.quoted else cursor.source.text[value.start : cursor.end]
     configuration[key] = text
 
 

@@ -313,6 +313,12 @@ def test_messages(load: Load, code: str, message: str) -> None:
     assert problem.exit_code == 2
 
 
+def test_files_written_for_spark_are_told_what_to_import(load: Load) -> None:
+    declared = load({"a.py": "from pyspark.not_there import pipelines as dp"})
+    (problem,) = declared.problems
+    assert problem.hint == "the same decorators are here: from qanat import pipelines as dp"
+
+
 def test_one_bad_file_hides_no_other(load: Load) -> None:
     good = HEAD + "@dp.materialized_view\ndef {}(): return 'SELECT 1'"
     declared = load(

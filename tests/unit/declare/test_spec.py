@@ -170,6 +170,10 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         ),
         ("? [a]\n: b\nname: x", "qanat.yml:1:3: a key must be text"),
         (
+            "name: x\nconfiguration: &c {a: *c}",
+            "qanat.yml:2:20: an alias refers to what it is part of",
+        ),
+        (
             "name: x\nstorage: ${A}",
             (
                 "qanat.yml:2:10: environment variable A is not set\n"

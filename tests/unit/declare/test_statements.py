@@ -130,7 +130,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("CREAT TABLE x", "1:1: unexpected 'CREAT' (did you mean 'CREATE'?)\n  wanted: CREATE or SET"),
+        ("CREAT TABLE x",
+         "1:1: unexpected 'CREAT' (did you mean 'CREATE'?)\n  wanted: CREATE or SET"),
         ("CREATE STREEMING TABLE x AS SELECT 1",
          ("1:8: unexpected 'STREEMING' (did you mean 'STREAMING'?)\n"
          "  wanted: STREAMING TABLE or MATERIALIZED VIEW or TEMPORARY VIEW or FLOW")),
@@ -143,7 +144,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "  wanted: STREAMING TABLE or MATERIALIZED VIEW or TEMPORARY VIEW or FLOW")),
         ("CREATE MATERIALIZED VIEW 'v' AS SELECT 1",
          "1:26: unexpected 'v'\n  wanted: the dataset's name"),
-        ("CREATE MATERIALIZED VIEW v", "1:27: the statement ends too early\n  wanted: AS SELECT …"),
+        ("CREATE MATERIALIZED VIEW v",
+         "1:27: the statement ends too early\n  wanted: AS SELECT …"),
         (f"{V}AS", "1:30: the statement ends too early\n  wanted: SELECT …"),
         (f"{V}COMENT 'x' AS SELECT 1",
          f"1:28: unexpected 'COMENT' (did you mean 'COMMENT'?)\n{CLAUSES}"),
@@ -194,7 +196,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "  wanted: NOT NULL or COMMENT or , or )")),
         (f"{T}(a INT PRIMARY KEY)", ("1:33: PRIMARY in a column list is not supported\n"
          "  hint: CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update")),
-        ("CREATE FLOW f AS INSERT INTO t SELECT 1", ("1:32: unexpected 'SELECT'\n  wanted: BY NAME\n"
+        ("CREATE FLOW f AS INSERT INTO t SELECT 1",
+         ("1:32: unexpected 'SELECT'\n  wanted: BY NAME\n"
          "  hint: columns are matched by name: INSERT INTO table BY NAME SELECT …")),
         ("CREATE FLOW f AS INSERT INTO t REPLACE WHERE a > 1 SELECT 1",
          ("1:32: INSERT INTO … REPLACE WHERE is not supported\n"
@@ -234,7 +237,8 @@ def test_messages(load: Load, sql: str, message: str) -> None:
 def test_one_problem_hides_no_other(load: Load) -> None:
     declared = load(
         {
-            "a.sql": "CREAT x; CREATE STREAMING TABLE t (a FOO, CONSTRAINT c EXPECT (b >));\r\nDROP y;",
+            "a.sql": "CREAT x; CREATE STREAMING TABLE t (a FOO, CONSTRAINT c EXPECT (b >));"
+            "\r\nDROP y;",
             "b.sql": "CREATE MATERIALIZED VIEW good AS SELECT 1",
             "c.sql": "SELECT 'unclosed",
         }
@@ -309,6 +313,43 @@ def test_which_files_are_read(load: Load) -> None:
         "qanat.yml: libraries: 'nope/*.sql' matches no .sql or .py file\n"
         "  hint: globs start in the folder of qanat.yml"
     )
+
+
+def test_an_sdp_project_in_sql(load: Load) -> None:
+    text = """
+CREATE STREAMING TABLE raw (id BIGINT, ts TIMESTAMP)
+AS SELECT * FROM STREAM(json.`in`);
+CREATE MATERIALIZED VIEW daily PARTITIONED BY (`day`) COMMENT "by day"
+AS SELECT date(ts) AS `day`, count(*) AS n FROM raw GROUP BY date(ts);
+"""
+    spec = "storage: file:///tmp/x\nlibraries: [{glob: {include: transformations/**}}]\n"
+    declared = load({"sub/a.sql": text}, spec, "spark-pipeline.yml")
+    assert declared.problems == ()
+    raw, daily = declared.pipeline.datasets
+    assert [str(f.type) for f in raw.schema.fields] == ["bigint", "timestamp"]
+    assert (daily.partition_by, daily.comment) == (("day",), "by day")
+    queries = [f.query for f in declared.pipeline.flows]
+    assert [q.sql for q in queries if isinstance(q, SqlQuery)] == [
+        "SELECT * FROM `__raw_1`",
+        "SELECT date(ts) AS `day`, count(*) AS n FROM `__daily_1` AS raw GROUP BY date(ts)",
+    ]
+
+
+def test_a_query_nested_too_deeply(load: Load) -> None:
+    deep = "(" * 5000 + "1" + ")" * 5000
+    assert only_problem(load({"a.sql": f"CREATE MATERIALIZED VIEW v AS SELECT {deep}"})) == (
+        "transformations/a.sql:1:31: the query is nested too deeply\n"
+        "  hint: split it: a temporary view can hold a part"
+    )
+
+
+def test_a_thousand_statements_in_a_file(load: Load) -> None:
+    text = "".join(
+        f"CREATE MATERIALIZED VIEW v{n} AS SELECT * FROM v{n - 1};\n" for n in range(1, 1001)
+    )
+    declared = load({"a.sql": text})
+    assert declared.problems == ()
+    assert str(declared.pipeline.datasets[999].location) == "transformations/a.sql:1000:26"
 
 
 def test_a_project_without_files(load: Load) -> None:
