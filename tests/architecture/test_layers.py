@@ -47,7 +47,9 @@ def imports(name: str, path: Path) -> set[str]:
             if node.level:
                 up = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*up, *([base] if base else [])])
-            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            # The version is a constant of the facade, and the only thing taken from it.
+            found |= names | {base} if names != {"qanat.__version__"} else set()
     return {f for f in found if f == "qanat" or f.startswith("qanat.")}
 
 

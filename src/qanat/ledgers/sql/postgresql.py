@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,7 +53,10 @@ class PostgresDatabase:
         self._local = threading.local()
         self._connections: list[psycopg.Connection[Row]] = []
         self._guard = threading.Lock()
-        self._create()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            self._create()
+            undo.pop_all()
 
     @contextmanager
     def reading(self) -> Iterator[PostgresTransaction]:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,11 @@ class SqliteDatabase:
         self._connections: list[sqlite3.Connection] = []
         # Between threads; processes wait inside SQLite, which polls and so is slower.
         self._write_lock = threading.Lock()
-        with self._errors():
-            self._create()
+        with ExitStack() as undo:
+            undo.callback(self.close)
+            with self._errors():
+                self._create()
+            undo.pop_all()
 
     @contextmanager
     def reading(self) -> Iterator[SqliteTransaction]:

@@ -1,0 +1,451 @@
+"""What every ledger promises, in SQLite and on a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+from uuid import uuid4
+
+import pytest
+
+from qanat.errors import (
+    EpochConflictError,
+    LeaseLostError,
+    LedgerError,
+    TableTooNewError,
+    UpdateRunningError,
+)
+from qanat.ledgers import open_ledger
+from qanat.model.position import FileRef, FilesRange, TableRange, TableSnapshot
+from qanat.model.record import (
+    Definition,
+    Epoch,
+    EpochStatus,
+    Lease,
+    UpdateRecord,
+    UpdateStatus,
+)
+from qanat.model.schema import Array, Field, Primitive, Schema
+from qanat.model.work import Counts, RuleCount
+from qanat.ports.ledger import Ledger
+from qanat.testing.postgresql import postgresql
+
+Open = Callable[[], Ledger]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("server") if request.param == "postgresql" else None
+
+
+@pytest.fixture
+def scope() -> str:
+    return f"flights/{uuid4().hex}"
+
+
+@pytest.fixture
+def another(url: str | None, scope: str, tmp_path: Path) -> Iterator[Open]:
+    """Opens one more ledger of the same scope."""
+    opened: list[Ledger] = []
+
+    def open_() -> Ledger:
+        opened.append(open_ledger(url, tmp_path / "_qanat", scope))
+        return opened[-1]
+
+    yield open_
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(another: Open) -> Ledger:
+    return another()
+
+
+@pytest.fixture
+def lease(ledger: Ledger) -> Lease:
+    return ledger.acquire("update-1", 60)
+
+
+FILES = FilesRange(
+    (
+        FileRef("/in/ü 1.csv", 10, 1_700_000_000_123_456_789),
+        FileRef("s3://b/2", 20, 2, "etag"),
+    )
+)
+    (FileRef("/in/ü 1.csv", 10, 1_700_000_000_123_456_789), FileRef("s3://b/2", 20, 2, "etag"))
+)
+TAGS = Array(Primitive("string"))
+COLUMNS = Schema((Field("id", Primitive("long"), False, "the “key”"), Field("tags", TAGS)))
+RANGES = {"files:/in": FILES, "dataset:other": TableRange(-1, 4), "delta:/d": TableSnapshot(7)}
+    (Field("id", Primitive("long"), False, "the “key”"), Field("tags", Array(Primitive("string"))))
+)
+
+
+def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
+    plain = Epoch(
+        flow=flow,
+        dataset="Bronze",
+        number=number,
+        update="update-1",
+        generation=0,
+        replaces=False,
+        ranges={
+            "files:/in": FILES,
+            "dataset:other": TableRange(-1, 4),
+            "delta:/d": TableSnapshot(7),
+        },
+        fingerprint="abc",
+        started=1000.5,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def committed(ledger: Ledger, lease: Lease, wanted: Epoch) -> Epoch:
+    done = replace(ledger.intend(wanted, lease), version=wanted.number - 1)
+    ledger.settle(done, lease)
+    return done
+
+
+# -- the lease ----------------------------------------------------------------------------------
+
+
+def test_one_holder_at_a_time(ledger: Ledger, another: Open, scope: str, lease: Lease) -> None:
+    with pytest.raises(UpdateRunningError) as caught:
+        another().acquire("update-2", 60)
+    assert "update-1" in str(caught.value)
+    assert str(os.getpid()) in str(caught.value)
+    assert scope in str(caught.value)
+
+
+def test_a_released_lease_is_free_and_tokens_grow(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.release(lease)
+    ledger.release(lease)
+    assert another().acquire("update-2", 60).token > lease.token
+
+
+def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
+    ledger: Ledger, another: Open
+) -> None:
+    old = ledger.acquire("update-1", -1)
+    new = another().acquire("update-2", 60)
+    assert new.token > old.token
+    for write in (
+        lambda: ledger.intend(epoch(), old),
+        lambda: ledger.settle(epoch(), old),
+        lambda: ledger.abandon(epoch(), "no", old),
+        lambda: ledger.refresh("bronze", old),
+        lambda: ledger.renew(old, 60),
+    ):
+        with pytest.raises(LeaseLostError, match="update-2"):
+            write()
+    assert ledger.open_epochs() == []
+    ledger.release(old)  # changes nothing
+    with pytest.raises(UpdateRunningError):
+        another().acquire("update-3", 60)
+
+
+def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, another: Open) -> None:
+    lease = ledger.renew(ledger.acquire("update-1", -1), 60)
+    assert lease.expires > time.time()
+    with pytest.raises(UpdateRunningError):
+        another().acquire("update-2", 60)
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(
+    ledger: Ledger, url: str | None, scope: str, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
+        "url, private, scope = sys.argv[1:]\n"
+        "open_ledger(url or None, Path(private), scope).acquire('crashed', 3600)"
+    )
+    arguments = [url or "", str(tmp_path / "_qanat"), scope]
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
+    assert ledger.acquire("update-2", 60).holder == "update-2"
+
+
+def _race(url: str | None, private: Path, scope: str, gate: object, results: object) -> None:
+    gate.wait()  # type: ignore[attr-defined]
+    try:
+        ledger = open_ledger(url, private, scope)
+        ledger.acquire(f"update-{os.getpid()}", 60)
+    except UpdateRunningError:
+        results.put("refused")  # type: ignore[attr-defined]
+    else:
+        results.put("held")  # type: ignore[attr-defined]
+        gate.wait()  # type: ignore[attr-defined] # a dead holder's lease would be free
+
+
+def test_of_processes_that_race_for_a_new_ledger_one_gets_the_lease(
+    url: str | None, scope: str, tmp_path: Path
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    gate, results = spawn.Barrier(3), spawn.Queue()
+    arguments = (url, tmp_path / "_qanat", scope, gate, results)
+    racers = [spawn.Process(target=_race, args=arguments) for _ in range(3)]
+    for racer in racers:
+        racer.start()
+    outcomes = sorted(results.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.kill()
+        racer.join()
+    assert outcomes == ["held", "refused", "refused"]
+
+
+# -- epochs -------------------------------------------------------------------------------------
+
+
+def test_an_intended_epoch_is_open_with_its_full_ranges(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    intended = ledger.intend(epoch(), lease)
+    assert intended.id > 0
+    assert another().open_epochs() == [intended]
+    assert ledger.last_epoch("bronze") is None
+    assert ledger.position("bronze", 0, "dataset:other") is None
+    assert ledger.seen("bronze", 0, ["/in/ü 1.csv"]) == {}
+
+
+def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, lease: Lease) -> None:
+    settled = replace(
+        ledger.intend(epoch(), lease),
+        ended=1001.25,
+        version=3,
+        counts=Counts(10, 7, 1, 2, 1),
+        rules=(RuleCount("Bronze", "known “x”", "drop", 1),),
+        source_schemas={"files:/in": COLUMNS},
+        bytes_written=2**40,
+    )
+    ledger.settle(settled, lease)
+    ledger.settle(settled, lease)
+    expected = replace(settled, status=EpochStatus.COMMITTED)
+    reader = another()
+    assert reader.open_epochs() == []
+    assert reader.last_epoch("bronze") == expected
+    assert reader.position("bronze", 0, "dataset:other") == TableRange(-1, 4)
+    assert reader.position("bronze", 0, "delta:/d") is None
+    assert reader.position("bronze", 1, "dataset:other") is None
+    assert reader.source_schema("bronze", 0, "files:/in") == COLUMNS
+    assert reader.source_schema("bronze", 0, "files:/elsewhere") is None
+    bare = replace(expected, ranges={**expected.ranges, "files:/in": FilesRange(())})
+    assert reader.epochs() == [bare]
+    assert tuple(reader.epoch_files(settled.id)) == FILES.files
+
+
+def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Lease) -> None:
+    intended = ledger.intend(epoch(), lease)
+    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    ledger.settle(
+        replace(intended, version=0, ranges={**intended.ranges, "files:/in": read}), lease
+    )
+    assert ledger.seen("bronze", 0, ["/in/ü 1.csv", "s3://b/2", "/new"]) == {
+        f.path: f for f in read.files
+    }
+
+
+def test_what_was_seen_belongs_to_a_flow_and_generation(ledger: Ledger, lease: Lease) -> None:
+    committed(ledger, lease, epoch())
+    paths = [f.path for f in FILES.files]
+    assert len(ledger.seen("bronze", 0, paths)) == 2
+    assert ledger.seen("bronze", 1, paths) == {}
+    assert ledger.seen("silver", 0, paths) == {}
+    assert ledger.seen("bronze", 0, []) == {}
+
+
+def test_a_file_read_again_is_seen_as_it_was_last(ledger: Ledger, lease: Lease) -> None:
+    first, second = (FileRef("/in/a", size, 1, "x") for size in (1, 2))
+    for n, file in enumerate((first, second), 1):
+        committed(ledger, lease, epoch(n, ranges={"files:/in": FilesRange((file,))}))
+    assert ledger.seen("bronze", 0, ["/in/a"]) == {"/in/a": second}
+
+
+def test_ten_thousand_files_in_one_epoch(ledger: Ledger, lease: Lease) -> None:
+    files = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
+    committed(ledger, lease, epoch(ranges={"files:/in": FilesRange(files)}))
+    new = [f"/in/new-{n}.csv" for n in range(10)]
+    assert len(ledger.seen("bronze", 0, [f.path for f in files] + new)) == 10_000
+    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == files
+
+
+def test_a_flow_has_one_open_epoch(ledger: Ledger, lease: Lease) -> None:
+    ledger.intend(epoch(), lease)
+    with pytest.raises(EpochConflictError, match="open epoch"):
+        ledger.intend(epoch(2), lease)
+    assert ledger.intend(epoch(flow="silver"), lease).number == 1
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_numbers_follow_one_another(ledger: Ledger, lease: Lease, number: int) -> None:
+    committed(ledger, lease, epoch())
+    with pytest.raises(EpochConflictError, match="epoch 2"):
+        ledger.intend(epoch(number), lease)
+
+
+def test_an_abandoned_epoch_leaves_its_range_unread(ledger: Ledger, lease: Lease) -> None:
+    intended = ledger.intend(epoch(), lease)
+    ledger.abandon(intended, "no space", lease)
+    assert ledger.open_epochs() == []
+    assert ledger.seen("bronze", 0, ["s3://b/2"]) == {}
+    assert ledger.epochs()[0].status is EpochStatus.FAILED
+    assert ledger.epochs()[0].error == "no space"
+    with pytest.raises(EpochConflictError, match="failed"):
+        ledger.settle(intended, lease)
+    assert committed(ledger, lease, epoch()).id > intended.id
+
+
+def test_an_epoch_that_nobody_intended_cannot_be_settled(ledger: Ledger, lease: Lease) -> None:
+    with pytest.raises(EpochConflictError, match="does not know"):
+        ledger.settle(epoch(id=99), lease)
+
+
+def test_an_intention_is_whole_or_not_at_all(ledger: Ledger, lease: Lease) -> None:
+    bad = FilesRange((FILES.files[0], FileRef("/in/\udcff.csv", 1, 1)))
+    with pytest.raises(LedgerError):
+        ledger.intend(epoch(ranges={"files:/in": bad}), lease)
+    assert ledger.epochs() == []
+    assert ledger.intend(epoch(), lease).number == 1
+
+
+# -- definitions, generations, updates ----------------------------------------------------------
+
+
+def test_definitions_are_kept_by_folded_name(ledger: Ledger) -> None:
+    first = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' -- 100 % ?")
+    ledger.define(first)
+    ledger.define(replace(first, dataset="BRONZE", fingerprint="f2"))
+    assert ledger.definitions() == {"bronze": replace(first, dataset="BRONZE", fingerprint="f2")}
+
+
+def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> None:
+    assert ledger.generation("bronze") == 0
+    committed(ledger, lease, epoch())
+    assert ledger.generation_started("BRONZE", 0)
+    assert ledger.refresh("bronze", lease) == 1
+    assert ledger.generation("Bronze") == 1
+    assert not ledger.generation_started("bronze", 1)
+    committed(ledger, lease, epoch(2, generation=1))
+    assert ledger.generation_started("bronze", 1)
+
+
+def test_updates_come_newest_first(ledger: Ledger) -> None:
+    for n in (1, 2, 3):
+        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)))
+    ledger.end_update("u2", UpdateStatus.FAILED, "boom")
+    assert [u.id for u in ledger.updates(2)] == ["u3", "u2"]
+    assert ledger.updates()[1].status is UpdateStatus.FAILED
+    assert ledger.updates()[1].error == "boom"
+    assert ledger.updates()[1].ended is not None
+    assert ledger.updates()[0] == UpdateRecord("u3", "dev", "run", 3.0)
+    with pytest.raises(LedgerError, match="refused"):
+        ledger.begin_update(UpdateRecord("u1", "dev", "run", 1.0))
+
+
+def test_epochs_are_found_by_update_and_dataset(ledger: Ledger, lease: Lease) -> None:
+    committed(ledger, lease, epoch(1))
+    committed(ledger, lease, epoch(2, update="update-2"))
+    committed(ledger, lease, epoch(1, flow="silver", dataset="silver", update="update-2"))
+    assert [e.flow for e in ledger.epochs(update="update-2")] == ["silver", "bronze"]
+    assert [e.number for e in ledger.epochs(dataset="BRONZE")] == [2, 1]
+    assert [e.number for e in ledger.epochs(dataset="bronze", limit=1)] == [2]
+    assert ledger.epochs(update="nobody") == []
+
+
+# -- sharing ------------------------------------------------------------------------------------
+
+
+def test_scopes_share_a_ledger_and_nothing_else(
+    ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
+) -> None:
+    committed(ledger, lease, epoch())
+    ledger.define(Definition("bronze", "view", "f", "i", "t"))
+    ledger.begin_update(UpdateRecord("u", "dev", "run", 1.0))
+    neighbour = open_ledger(url, tmp_path / "_qanat", f"flights/{uuid4().hex}")
+    assert not neighbour.epochs()
+    assert not neighbour.updates()
+    assert not neighbour.definitions()
+    assert neighbour.generation("bronze") == 0
+    neighbour.begin_update(UpdateRecord("u", "dev", "run", 1.0))
+    own = neighbour.acquire("update-9", 60)
+    assert neighbour.intend(epoch(), own).number == 1
+    with pytest.raises(LedgerError, match="does not hold"):
+        neighbour.intend(epoch(flow="x"), lease)
+    neighbour.close()
+
+
+def test_threads_write_and_readers_read_meanwhile(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    flows = [f"flow{n}" for n in range(4)]
+    reader, problems, seen = another(), Queue[BaseException](), []
+    done = threading.Event()
+
+    def write(flow: str) -> None:
+        try:
+            for number in range(1, 11):
+                committed(ledger, lease, epoch(number, flow=flow))
+        except BaseException as error:
+            problems.put(error)
+            raise
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(len(reader.epochs(limit=1000)))
+
+    watcher = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(flow,)) for flow in flows]
+    watcher.start()
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    done.set()
+    watcher.join()
+    assert problems.empty()
+    assert seen == sorted(seen)
+    found = reader.epochs(limit=1000)
+    assert len({e.id for e in found}) == 40
+    assert {e.status for e in found} == {EpochStatus.COMMITTED}
+
+
+def test_a_ledger_of_a_newer_qanat_is_refused(
+    url: str | None, tmp_path: Path, ledger: Ledger, scope: str
+) -> None:
+    def set_version(version: int) -> None:
+        with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+            transaction.write("UPDATE qanat_ledger SET version = ?", (version,))
+
+    ((now,),) = _read(ledger, "SELECT version FROM qanat_ledger")
+    set_version(now + 1)
+    try:
+        with pytest.raises(TableTooNewError, match=f"version {now + 1}"):
+            open_ledger(url, tmp_path / "_qanat", scope)
+    finally:
+        set_version(now)
+
+
+def _read(ledger: Ledger, sql: str) -> list[tuple[int, ...]]:
+    with ledger._database.reading() as transaction:  # type: ignore[attr-defined]
+        return transaction.read(sql)  # type: ignore[no-any-return]
+
+
+def test_a_closed_ledger_can_be_opened_again(ledger: Ledger, another: Open, lease: Lease) -> None:
+    committed(ledger, lease, epoch())
+    ledger.close()
+    assert len(another().epochs()) == 1

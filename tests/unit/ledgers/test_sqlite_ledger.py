@@ -1,0 +1,67 @@
+"""What can be wrong with the file, the URL or the driver of a ledger."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qanat.errors import LedgerError, OptionError
+from qanat.ledgers import open_ledger
+from qanat.ledgers.sql.process import Process, this_process
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, just text " * 100, b"SQLite format 3\0" * 9]
+)
+def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ledger.db").write_bytes(content)
+    with pytest.raises(LedgerError, match=r"ledger\.db") as caught:
+        open_ledger(None, tmp_path, "p/dev")
+    assert "backup" in str(caught.value)
+    assert (tmp_path / "ledger.db").read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="may write to"):
+        open_ledger(None, tmp_path / "file" / "_qanat", "p/dev")
+
+
+def test_an_unknown_url_is_refused_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match="postgres"):
+        open_ledger("postgers://host/db", Path("unused"), "p/dev")
+
+
+def test_the_password_is_in_no_message() -> None:
+    with pytest.raises(LedgerError) as caught:
+        open_ledger("postgresql://me:secret@127.0.0.1:1/db", Path("unused"), "p/dev")
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_ledger_in_sqlite_imports_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
+        "open_ledger(None, Path(sys.argv[1]), 'p/dev').close()\n"
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "sqlite3" in loaded
+    assert not {"psycopg", "sqlalchemy", "deltalake", "duckdb", "pyarrow"} & set(loaded)
+
+
+def test_a_reused_process_number_is_no_living_holder() -> None:
+    me = this_process()
+    assert not me.dead
+    assert Process(me.host, me.machine, me.pid, me.started + 1).dead
+    assert not Process(me.host, me.machine, me.pid, 0).dead
+
+
+def test_a_process_of_another_machine_may_live() -> None:
+    me = this_process()
+    assert not Process(me.host, "another boot", 2**22 + 1, 1).dead
+    assert Process(me.host, me.machine, 2**22 + 1, 1).dead
