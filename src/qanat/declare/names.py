@@ -26,7 +26,7 @@ def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
 
 
 def check_name(name: str, location: Location) -> None:
-    """A dataset's name is a folder's name as well.
+    """A dataset's name is a folder's name as well, and a flow's the start of file names.
 
     Raises:
         OptionError: it cannot be one, or belongs to a quarantine table.

@@ -41,6 +41,9 @@ class Registry:
 
     def add_flow(self, flow: Flow) -> None:
         """Note a flow, unless another one has its name."""
+        if flow.name != flow.target:
+            with self.collecting():
+                check_name(flow.name, flow.location)
         other = self._flows.setdefault(flow.name.casefold(), flow)
         # Two datasets of one name are one problem, not two.
         if other is not flow and not (flow.name == flow.target and other.name == other.target):

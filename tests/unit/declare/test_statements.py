@@ -224,6 +224,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
         (f"{V}AS SELECT 'abc", "1:38: what begins here is never closed\n  wanted: '"),
         ('CREATE STREAMING TABLE "a/b"', ("1:24: the name 'a/b' cannot be a folder's name\n"
          "  got: character '/'")),
+        ('CREATE FLOW "a/b" AS INSERT INTO t BY NAME FROM x',
+         "1:13: the name 'a/b' cannot be a folder's name\n  got: character '/'"),
         ("CREATE STREAMING TABLE x__quarantine",
          ("1:24: the name 'x__quarantine' belongs to a quarantine table\n"
          "  hint: choose a name that does not end in __quarantine")),
