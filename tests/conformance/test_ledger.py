@@ -87,13 +87,9 @@ FILES = FilesRange(
         FileRef("s3://b/2", 20, 2, "etag"),
     )
 )
-    (FileRef("/in/ü 1.csv", 10, 1_700_000_000_123_456_789), FileRef("s3://b/2", 20, 2, "etag"))
-)
 TAGS = Array(Primitive("string"))
 COLUMNS = Schema((Field("id", Primitive("long"), False, "the “key”"), Field("tags", TAGS)))
 RANGES = {"files:/in": FILES, "dataset:other": TableRange(-1, 4), "delta:/d": TableSnapshot(7)}
-    (Field("id", Primitive("long"), False, "the “key”"), Field("tags", Array(Primitive("string"))))
-)
 
 
 def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
@@ -104,11 +100,7 @@ def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
         update="update-1",
         generation=0,
         replaces=False,
-        ranges={
-            "files:/in": FILES,
-            "dataset:other": TableRange(-1, 4),
-            "delta:/d": TableSnapshot(7),
-        },
+        ranges=RANGES,
         fingerprint="abc",
         started=1000.5,
     )
