@@ -49,7 +49,6 @@ def test_the_story_of_an_update() -> None:
         observer.on(event)
     assert stream.getvalue().splitlines() == [
         "bronze: recovered epoch 2 of bronze: redone",
-        "bronze: started (streaming table)",
         "bronze: updated in 0.25 s: 3 files read, 12 rows written, 3 quarantined, 1 dropped",
         "silver: attempt 1 failed, trying again in 2.00 s: timed out",
         "silver: failed: no space left",
@@ -62,6 +61,19 @@ def test_reasons_are_made_printable() -> None:
     stream = io.StringIO()
     LinesObserver(stream).on(DatasetEnded("a", "failed", "file \x1b[2J.csv\nis bad", 0.0))
     assert stream.getvalue() == "a: failed: file \\x1b[2J.csv\\nis bad\n"
+
+
+def test_a_long_computation_shows_that_it_lives() -> None:
+    stream, now = io.StringIO(), [0.0]
+    observer = LinesObserver(stream, clock=lambda: now[0])
+    observer.on(DatasetStarted("big", "streaming table"))
+    for second in range(40):
+        now[0] = float(second)
+        observer.on(DatasetProgress("big", "computing", second / 40))
+    assert stream.getvalue().splitlines() == [
+        "big: computing, 38% of this epoch",
+        "big: computing, 75% of this epoch",
+    ]
 
 
 class Gone(io.StringIO):
