@@ -27,6 +27,7 @@ NORMAL = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), "2026-01-01T00:00:00.000Z"),
     (re.compile(r'"((?:bytes_)?(?:seconds|bytes|written_bytes))": \d+(\.\d+)?'), r'"\1": 0'),
     (re.compile(r"\bpid \d+"), "pid 1"),
+    (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{6}\b"), "20260101T000000-000000"),
 )
 
 
@@ -89,7 +90,8 @@ def environment() -> dict[str, str]:
         for k, v in os.environ.items()
         if not k.startswith(("QANAT", "PYTEST")) and k not in ("NO_COLOR", "FORCE_COLOR")
     }
-    return kept | {"PYTHONUTF8": "1", "TERM": "dumb", "COLUMNS": "99"}
+    # One thread: datasets end in one order.
+    return kept | {"PYTHONUTF8": "1", "TERM": "dumb", "COLUMNS": "99", "QANAT__THREADS": "1"}
 
 
 @pytest.fixture

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from qanat.cli import program
 
 COMMANDS = (
     "init",
@@ -59,3 +68,56 @@ def test_init_into_a_file(transcript: Any) -> None:
 def test_version(terminal: Any) -> None:
     assert terminal.type("qanat --version") == 0
     assert "qanat 0." in terminal.text
+
+
+def test_no_encoding_breaks_the_output(terminal: Any) -> None:
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    assert terminal.type("qanat init 数据", ascii_only) == 0
+    assert r"\u6570\u636e" in terminal.text
+
+
+def test_help_needs_no_command(terminal: Any) -> None:
+    """`qanat --help` loads no command and nothing that only commands need."""
+    script = (
+        "import sys\n"
+        "from qanat.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'duckdb', 'deltalake', 'pyarrow', 'pydantic', 'sqlglot', 'rich.console'}\n"
+        "print(sorted(m for m in sys.modules if m in heavy or m.startswith('qanat.run')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_the_program_is_the_commands_own(name: str) -> None:
+    command = import_module(f"qanat.cli.{name}").command
+    assert command.short_help == program.COMMANDS[name]
+    assert tuple(program.COMMANDS) == COMMANDS
+
+
+def test_a_defect_is_no_riddle(tmp_path: Path) -> None:
+    """An error that nobody foresaw: a short message, the traceback in a file, exit code 1."""
+    script = (
+        "import sys\n"
+        "from qanat.cli import failure\n"
+        "sys.excepthook = failure.report_defect\n"
+        "raise ZeroDivisionError('odd \\x1b[2J')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "defect of Qanat" in done.stderr
+    (log,) = tmp_path.glob("qanat-*.log")
+    assert str(log) in done.stderr
+    assert "ZeroDivisionError" in log.read_text()

@@ -1,0 +1,162 @@
+"""A project's life at the command line, from `init` to replay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FEBRUARY = "order_id,customer_id,ordered_on,amount\n9,4,2026-02-02,10.00\n"
+
+
+@pytest.fixture
+def shop(transcript: Any) -> Any:
+    """A terminal in a new project; `init` has a transcript of its own."""
+    assert transcript.type("qanat init .") == 0
+    transcript.text = ""
+    return transcript
+
+
+def test_validate(shop: Any) -> None:
+    assert shop.type("qanat validate") == 0
+    assert shop.type("qanat validate --output json") == 0
+
+
+def test_plan(shop: Any) -> None:
+    assert shop.type("qanat plan") == 0
+    assert not (shop.folder / "storage").exists()
+    assert shop.type("qanat run --dry-run --select silver_orders --output json") == 0
+
+
+def test_run(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat run") == 0
+    shop.file("data/orders/2026-02.csv", FEBRUARY)
+    assert shop.type("qanat plan") == 0
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat show revenue_by_city") == 0
+
+
+def test_run_as_json(shop: Any) -> None:
+    assert shop.type("qanat run --select +silver_orders --output json") == 0
+    assert shop.type("qanat run --select +silver_orders --output json") == 0
+
+
+def test_changed_query(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    gold = shop.folder / "transformations/gold.sql"
+    gold.write_text(gold.read_text().replace("count(*)", "count(DISTINCT o.order_id)"))
+    silver = shop.folder / "transformations/silver.sql"
+    silver.write_text(silver.read_text().replace("amount > 0", "amount >= 0"))
+    assert shop.type("qanat plan") == 0
+    assert shop.type("qanat run --full-refresh silver_orders") == 0
+
+
+def test_show(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat show silver_orders") == 0
+    assert shop.type("qanat show silver_orders --limit 1") == 0
+    assert shop.type("qanat show silver_orders --where 'amount > 200'") == 0
+    assert shop.type("qanat show silver_orders --schema") == 0
+    assert shop.type("qanat show ranking --output json") == 0
+    assert shop.type("qanat show silver_order") == 2
+    assert shop.type("qanat show silver_orders --limit 0") == 2
+
+
+def test_lineage(shop: Any) -> None:
+    assert shop.type("qanat lineage ranking") == 0
+    assert shop.type("qanat lineage revenue_by_city.revenue") == 0
+    assert shop.type("qanat lineage revenue_by_city --format mermaid") == 0
+    assert shop.type("qanat lineage silver_orders --output json") == 0
+    assert shop.type("qanat lineage rankin") == 2
+
+
+def test_history(shop: Any) -> None:
+    assert shop.type("qanat history") == 0
+    assert shop.type("qanat run --select +silver_orders") == 0
+    shop.text = ""
+    assert shop.type("qanat history") == 0
+    assert shop.type("qanat history silver_orders --output json") == 0
+
+
+def test_quarantine(shop: Any) -> None:
+    assert shop.type("qanat quarantine list") == 0
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat quarantine list") == 0
+    assert shop.type("qanat quarantine show silver_orders") == 0
+    assert shop.type("qanat quarantine show silver_orders --rule one_per_order") == 0
+    silver = shop.folder / "transformations/silver.sql"
+    silver.write_text(silver.read_text().replace("amount > 0", "amount > -5"))
+    assert shop.type("qanat quarantine replay silver_orders") == 0
+    assert shop.type("qanat quarantine replay silver_orders") == 0
+    assert shop.type("qanat quarantine replay --output json") == 0
+    assert shop.type("qanat quarantine lst") == 2
+
+
+def test_expectations(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat test") == 0
+    silver = shop.folder / "transformations/silver.sql"
+    silver.write_text(silver.read_text().replace("amount > 0", "amount > 10"))
+    assert shop.type("qanat test") == 1
+    assert shop.type("qanat test --select silver_orders --output json") == 1
+
+
+def test_profile(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat profile silver_orders") == 0
+
+
+def test_environments(shop: Any) -> None:
+    assert shop.type("qanat run --env prod --select customers") == 0
+    assert shop.type("qanat history") == 0
+    assert shop.type("qanat run --env prd") == 2
+
+
+def test_continuous(shop: Any) -> None:
+    assert shop.type("qanat run --continuous") == 2
+
+
+def test_doctor(terminal: Any) -> None:
+    assert terminal.type("qanat doctor") == 0
+    assert terminal.type("qanat init .") == 0
+    terminal.text = ""
+    assert terminal.type("qanat doctor --output json") == 0
+    document = json.loads(terminal.text.partition("\n")[2])
+    assert document["healthy"]
+    assert {f["level"] for f in document["findings"]} <= {"ok", "warning"}
+    terminal.file("qanat.yml", "nme: x\n")
+    assert terminal.type("qanat doctor") == 1
+
+
+def test_logs(terminal: Any) -> None:
+    assert terminal.type("qanat init .") == 0
+    terminal.text = ""
+    assert terminal.type("qanat run --log-format json --output json --select customers") == 0
+    lines = terminal.text.splitlines()[1:]
+    events = [json.loads(line) for line in lines if line.startswith('{"ts"')]
+    names = [e["event"] for e in events]
+    assert names[0] == "update_started"
+    assert names[-1] == "update_ended"
+    assert "epoch_committed" in names
+
+
+def test_a_reader_who_leaves(terminal: Any, tmp_path: Path) -> None:
+    """`qanat show … | head -1`: no traceback, and the exit code is the command's own."""
+    assert terminal.type("qanat init .") == 0
+    assert terminal.type("qanat run") == 0
+    process = terminal.start("qanat show silver_orders --output json")
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+
+
+def test_a_sub_folder_is_in_the_project(terminal: Any) -> None:
+    assert terminal.type("qanat init shop") == 0
+    assert terminal.type("qanat validate -C shop/transformations") == 0
