@@ -40,9 +40,14 @@ class FileUnreadableError(AdapterError):
 
 
 class FileChangedError(AdapterError):
-    """A file that was already read has come back with new content."""
+    """A file that was already read has come back with new content.
+
+    Attributes:
+        path: of the file, when it changed while it was being read.
+    """
 
     code = "Q4005"
+    path: str | None = None
 
 
 class FileVanishedError(AdapterError):

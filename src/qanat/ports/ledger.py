@@ -51,7 +51,16 @@ class Ledger(Protocol):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the flow already has an open epoch, or another number is due.
+            EpochConflictError: the flow already has an open epoch, or one of that number.
+        """
+        ...
+
+    def prepare(self, epoch: Epoch, lease: Lease) -> None:
+        """Record what was staged (counts, rules, schemas, digests) before it is published, so
+        that an epoch whose process dies right after publishing can be settled in full.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
         """
         ...
 

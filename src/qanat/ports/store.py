@@ -51,6 +51,8 @@ class Commit:
         replaces: the new files take the place of all old ones; else they are added.
         application, number: Delta transaction identifier. The commit happens only if the
             table's version for that application is exactly `number - 1` (none counts as 0).
+        gaps: the commit also happens if the table is at any smaller number: for quarantine
+            tables (epochs without quarantined rows leave no commit there) and fresh starts.
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
     """
@@ -65,6 +67,7 @@ class Commit:
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, str] = field(default_factory=dict)
+    gaps: bool = False
 
 
 class TableStore(Protocol):

@@ -258,12 +258,14 @@ class Buckets:
         if now is None:
             raise FileVanishedError(f"the object {file.path!r} is gone", wanted=described(file))
         if (now.size, now.modified_ns) != (file.size, file.modified_ns):
-            raise FileChangedError(
+            error = FileChangedError(
                 f"the object {file.path!r} changed while it was read",
                 wanted=described(file),
                 got=described(now),
                 hint="a later update takes it",
             )
+            error.path = file.path
+            raise error
         return now
 
 

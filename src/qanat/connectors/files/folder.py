@@ -201,13 +201,15 @@ def _verified(file: FileRef) -> FileRef:
     digest = _digest(file)
     now = _current(file)
     if now != (file.size, file.modified_ns):
-        raise FileChangedError(
+        error = FileChangedError(
             f"the file {file.path!r} changed while it was read: it is still being written",
             wanted=described(file),
             got=described(FileRef(file.path, *now)),
             hint="a later update takes it when it is complete; best write it under a name that "
             "starts with '.' and rename it",
         )
+        error.path = file.path
+        raise error
     return FileRef(file.path, file.size, file.modified_ns, digest)
 
 

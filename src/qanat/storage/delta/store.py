@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -127,7 +127,7 @@ class DeltaStore:
             last = state.transactions.get(commit.application, 0) if state else 0
             if state and last == commit.number:
                 return state.version
-            if last != commit.number - 1:
+            if last != commit.number - 1 and not (commit.gaps and last < commit.number):
                 raise CommitConflictError(
                     f"{commit.folder.name} is at number {last} of {commit.application!r}",
                     wanted=str(commit.number - 1),
@@ -137,8 +137,7 @@ class DeltaStore:
             version = state.version + 1 if state else 0
             if self._put(log, version, entry(commit, state)):
                 break
-        interval = commit.properties.get("delta.checkpointInterval", "")
-        if version and version % (int(interval) if interval.isdigit() else _CHECKPOINT_EVERY) == 0:
+        if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit.folder)
         return version
 
@@ -207,6 +206,11 @@ class DeltaStore:
         except (AdapterError, OSError):
             # The commit is made. A checkpoint only saves readers time; the next one will do.
             return
+
+
+def _interval(*properties: Mapping[str, str]) -> int:
+    texts = (p.get("delta.checkpointInterval", "") for p in properties)
+    return next((int(t) for t in texts if t.isdigit() and int(t)), _CHECKPOINT_EVERY)
 
 
 def _table() -> Any:

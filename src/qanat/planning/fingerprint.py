@@ -1,0 +1,151 @@
+"""What a definition amounts to, apart from how it is written."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from sqlglot import exp
+
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.expectation import Predicate
+from qanat.model.pipeline import Pipeline
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Query, Read
+from qanat.planning.tree import tree_of
+
+# By the name in the text, lower case; sqlglot's classes differ between dialects.
+_VOLATILE = frozenset(
+    [
+        "now",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "current_localtime",
+        "current_localtimestamp",
+        "localtime",
+        "localtimestamp",
+        "today",
+        "transaction_timestamp",
+        "get_current_timestamp",
+        "getdate",
+        "sysdate",
+        "curdate",
+        "unix_timestamp",
+        "random",
+        "rand",
+        "randn",
+        "randstr",
+        "setseed",
+        "uuid",
+        "gen_random_uuid",
+        "uuidv4",
+        "uuidv7",
+        "monotonically_increasing_id",
+        "nextval",
+        "currval",
+        "shuffle",
+        "get_current_time",
+        "session_user",
+        "current_user",
+    ]
+)
+_VOLATILE_NODES = (
+    exp.CurrentDate,
+    exp.CurrentDatetime,
+    exp.CurrentTime,
+    exp.CurrentTimestamp,
+    exp.Rand,
+    exp.Randn,
+    exp.Uuid,
+    exp.TableSample,
+)
+
+
+def canonical(query: Query) -> str:
+    """A query's text without what does not matter: layout, comments, case of keywords."""
+    if isinstance(query, FunctionQuery):
+        reads = ", ".join(_source(r) for r in query.reads)
+        return f"-- reads {reads or 'nothing'}\n{query.source}"
+    sources = {r.name: _source(r) for r in query.reads}
+    tree = tree_of(query).copy()
+    for table in tree.find_all(exp.Table):
+        if table.name in sources:
+            table.set("this", exp.to_identifier(sources[table.name], quoted=True))
+    return str(tree.sql(dialect=query.dialect, pretty=True, comments=False))
+
+
+def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
+    """The fingerprint of all that decides a dataset's rows, and the same as readable text."""
+    parts = [f"{dataset.kind} {dataset.name}"]
+    if dataset.schema.fields:
+        parts.append("columns (" + ", ".join(str(f) for f in dataset.schema.fields) + ")")
+    if dataset.partition_by:
+        parts.append("partitioned by " + ", ".join(dataset.partition_by))
+    if dataset.comment:
+        parts.append(f"comment {dataset.comment!r}")
+    parts.extend(f"property {k} = {v}" for k, v in dataset.properties)
+    if dataset.sink is not None:
+        parts.append(f"sink {dataset.sink.format} {dict(dataset.sink.options)}")
+    for name in [dataset.name, *_views(pipeline, dataset)]:
+        each = pipeline.dataset(name)
+        for e in each.expectations:
+            parts.append(f"expect {e.name}: {_rule(e.rule)} on violation {e.action}")
+        for flow in pipeline.flows_into(name):
+            head = f"flow {flow.name}" + (" once" if flow.once else "")
+            if each.kind is DatasetKind.TEMPORARY_VIEW:
+                head = f"temporary view {name}"
+            parts.append(f"{head} as\n{canonical(flow.query)}")
+    text = "\n".join(parts) + "\n"
+    return blake2b(text.encode(), digest_size=16).hexdigest(), text
+
+
+def volatile(query: Query) -> bool:
+    """Whether a query gives other rows tomorrow from the same inputs (time, chance)."""
+    if isinstance(query, FunctionQuery):
+        return False
+    for node in tree_of(query).walk():
+        if isinstance(node, _VOLATILE_NODES):
+            return True
+        if isinstance(node, exp.Func):
+            name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
+            if name.casefold() in _VOLATILE:
+                return True
+    return False
+
+
+def _rule(rule: object) -> str:
+    if isinstance(rule, Predicate):
+        return " ".join(rule.sql.split())
+    return str(rule)
+
+
+def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:
+    """The temporary views that a dataset is computed through, at any distance."""
+    found: dict[str, None] = {}
+    stack = [dataset.name]
+    while stack:
+        for flow in pipeline.flows_into(stack.pop()):
+            for read in flow.query.reads:
+                if isinstance(read.source, DatasetRead):
+                    view = pipeline.get(read.source.dataset)
+                    if (
+                        view is not None
+                        and view.kind is DatasetKind.TEMPORARY_VIEW
+                        and view.name not in found
+                    ):
+                        found[view.name] = None
+                        stack.append(view.name)
+    return list(found)
+
+
+def _source(read: Read) -> str:
+    stream = "STREAM " if read.streaming else ""
+    match read.source:
+        case DatasetRead(dataset):
+            return f"{stream}{dataset.casefold()}"
+        case FilesRead(path, format, options):
+            named = "".join(f", {k} => {v!r}" for k, v in sorted(options))
+            kind = f", format => {format!r}" if format else ""
+            return f"{stream}read_files({path!r}{kind}{named})"
+        case DeltaRead(path, project):
+            other = f", project => {project!r}" if project else ""
+            return f"{stream}delta_scan({path!r}{other})"

@@ -1,0 +1,20 @@
+"""Queries as sqlglot trees, each parsed once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sqlglot import exp, parse_one
+
+from qanat.model.query import SqlQuery
+
+
+def tree_of(query: SqlQuery) -> exp.Expression:
+    """The tree of a query's executable SQL. Shared: do not change it; copy it first."""
+    return _parse(query.sql, query.dialect)
+
+
+@lru_cache(maxsize=4096)
+def _parse(sql: str, dialect: str) -> exp.Expression:
+    tree: exp.Expression = parse_one(sql, dialect=dialect)
+    return tree

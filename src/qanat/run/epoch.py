@@ -1,0 +1,343 @@
+"""One atomic step of one flow: intend, compute, stage, audit, publish, settle.
+
+The order is what makes an epoch happen exactly once. The ledger knows the range before anything
+is computed; readers see nothing before the one Delta commit; the commit carries the epoch's
+number, so that a second one is no commit at all; and only then does the ledger call it done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from qanat.errors import (
+    ExpectationFailedError,
+    FlowError,
+    InvariantError,
+    QanatError,
+)
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.event import DatasetProgress, EpochCommitted, Event, Retried
+from qanat.model.expectation import Unique
+from qanat.model.position import FilesRange, Range
+from qanat.model.record import Epoch, EpochStatus
+from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.work import Output, RuleCount, Staged, StagedTable, ViewWork, Work
+from qanat.ports.store import Commit
+from qanat.run.compiled import CompiledFlow
+from qanat.run.lease import HeldLease
+from qanat.run.reach import Bound, bind, key_of
+from qanat.run.workspace import Workspace
+
+_FIRST_WAIT = 0.5
+"""Seconds before the first retry; doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the epochs of one update share.
+
+    Args:
+        update: identifier of the update.
+        at_ns: when it began, nanoseconds since 1970 (UTC).
+        tell: hands an event to all observers.
+    """
+
+    ws: Workspace
+    lease: HeldLease
+    update: str
+    at_ns: int
+    tell: Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A committed epoch, with rows and files read."""
+
+    epoch: Epoch
+    read: int
+    files: int
+
+
+def intend(
+    step: Step,
+    compiled: CompiledFlow,
+    ranges: Mapping[str, Range],
+    generation: int,
+    replaces: bool,
+    fingerprint: str,
+) -> Epoch:
+    """Write down what the next epoch of a flow will read, durably."""
+    ws = step.ws
+    return ws.ledger.intend(
+        Epoch(
+            flow=compiled.flow.name,
+            dataset=compiled.dataset.name,
+            number=_next_number(ws, compiled),
+            update=step.update,
+            generation=generation,
+            replaces=replaces,
+            ranges=ranges,
+            fingerprint=fingerprint,
+            started=time.time(),
+        ),
+        step.lease.current,
+    )
+
+
+def _next_number(ws: Workspace, compiled: CompiledFlow) -> int:
+    # They differ only where a full refresh starts over after one of them was lost.
+    last = ws.ledger.last_epoch(compiled.flow.name)
+    return max(last.number if last else 0, last_number(ws, compiled)) + 1
+
+
+def last_number(ws: Workspace, compiled: CompiledFlow) -> int:
+    """The number of a flow's newest commit: what its table says, or the ledger for sinks."""
+    if compiled.dataset.kind is DatasetKind.SINK:
+        last = ws.ledger.last_epoch(compiled.flow.name)
+        return last.number if last else 0
+    folder = str(ws.folder(compiled.dataset.name))
+    return ws.store.transaction(folder, compiled.flow.application)
+
+
+def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
+    """Compute an intended epoch and publish it.
+
+    Raises:
+        FileChangedError: a file of the range was still being written; the epoch is given up.
+        ExpectationFailedError: a `fail` expectation is violated; the epoch is given up.
+        QanatError: anything else; given up too, unless publishing had begun.
+    """
+    started = time.monotonic()
+    try:
+        work, bound = _prepare(step, compiled, epoch)
+        staged, bound = _stage(step, compiled, epoch, work, bound)
+        epoch = _audited(step, compiled, epoch, staged)
+    except BaseException as error:
+        step.ws.ledger.abandon(epoch, str(error) or type(error).__name__, step.lease.current)
+        raise
+    version = _publish(step, compiled, epoch, work, staged)
+    epoch = replace(epoch, version=version, ended=time.time(), status=EpochStatus.COMMITTED)
+    step.ws.ledger.settle(epoch, step.lease.current)
+    read = bound.rows + (staged.read or 0)
+    seconds = time.monotonic() - started
+    step.tell(
+        EpochCommitted(
+            dataset=compiled.dataset.name,
+            flow=epoch.flow,
+            epoch=epoch.number,
+            version=version,
+            counts=staged.counts,
+            rules=staged.rules,
+            files_read=bound.files,
+            seconds=seconds,
+        )
+    )
+    return Done(epoch, read, bound.files)
+
+
+# -- compute and stage -----------------------------------------------------------------------
+
+
+def _prepare(step: Step, compiled: CompiledFlow, epoch: Epoch) -> tuple[Work, Bound]:
+    ws = step.ws
+    token = uuid4().hex
+    scratch = ws.scratch / token
+    scratch.mkdir(parents=True, exist_ok=True)
+    bound = bind(ws, compiled, epoch.ranges, epoch.generation, scratch)
+    prefix = f"epoch-{epoch.number}-{token}"
+    work = Work(
+        flow=compiled.flow.name,
+        epoch=epoch.number,
+        update=step.update,
+        dataset=compiled.dataset.name,
+        query=compiled.query,
+        inputs=bound.inputs,
+        output=_output(ws, compiled, epoch, prefix),
+        quarantine=quarantine_output(ws, compiled.dataset, prefix, epoch.replaces),
+        scratch=scratch,
+        at_ns=step.at_ns,
+        views=tuple(
+            ViewWork(
+                view.dataset.name,
+                view.query,
+                view.expectations,
+                quarantine_output(ws, view.dataset, prefix, replaces=False),
+            )
+            for view in compiled.views
+        ),
+        expectations=compiled.expectations,
+        references=bound.references,
+    )
+    return work, bound
+
+
+def _output(ws: Workspace, compiled: CompiledFlow, epoch: Epoch, prefix: str) -> Output:
+    dataset = compiled.dataset
+    if dataset.sink is not None:
+        return ws.sink.output(dataset.sink, compiled.flow.name, epoch.number, ws.project.root)
+    folder = ws.folder(dataset.name)
+    plain = Output(folder, prefix, declared=dataset.schema, partition_by=dataset.partition_by)
+    if epoch.replaces or ws.store.version(str(folder)) is None:
+        return plain
+    snapshot = ws.store.snapshot(str(folder))
+    if snapshot.partition_by != dataset.partition_by:
+        raise FlowError(
+            f"{dataset.name} is declared with other partitions than its table has",
+            location=dataset.location,
+            wanted=", ".join(snapshot.partition_by) or "none",
+            got=", ".join(dataset.partition_by) or "none",
+            hint=f"rebuild it: qanat run --full-refresh {dataset.name}",
+        )
+    unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
+    return replace(plain, schema=snapshot.schema, existing=snapshot.batch if unique else None)
+
+
+def quarantine_output(ws: Workspace, dataset: Dataset, prefix: str, replaces: bool) -> Output:
+    """Where a dataset's quarantined rows are staged."""
+    folder = ws.folder(dataset.quarantine)
+    known = NO_COLUMNS
+    if not replaces and ws.store.version(str(folder)) is not None:
+        known = ws.store.snapshot(str(folder)).schema
+    return Output(folder, prefix, schema=known)
+
+
+def _stage(
+    step: Step, compiled: CompiledFlow, epoch: Epoch, work: Work, bound: Bound
+) -> tuple[Staged, Bound]:
+    """Stage, again if something outside was only busy."""
+    name = compiled.dataset.name
+
+    def progress(fraction: float | None) -> None:
+        step.tell(DatasetProgress(name, "computing", fraction))
+
+    wait = _FIRST_WAIT
+    for attempt in range(1, step.ws.project.retries + 2):
+        try:
+            return step.ws.engine.stage(work, progress), bound
+        except QanatError as error:
+            if not error.retryable or attempt > step.ws.project.retries:
+                raise
+            step.tell(Retried(name, attempt, error.message, wait))
+            time.sleep(wait)
+            wait *= 2
+            work, bound = _prepare(step, compiled, epoch)
+    raise AssertionError("the loop returns or raises")
+
+
+# -- audit -----------------------------------------------------------------------------------
+
+
+def _audited(step: Step, compiled: CompiledFlow, epoch: Epoch, staged: Staged) -> Epoch:
+    """Check what was staged, and write it down before anybody can see it."""
+    if staged.failed:
+        raise _failed(compiled, staged.failed)
+    if not staged.counts.balanced:
+        raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
+    ranges = dict(epoch.ranges)
+    streams = {key_of(r) for r in compiled.reads if r.streaming}
+    for key, range_ in ranges.items():
+        # A view is computed from files as they are: only streams promise each file once.
+        if isinstance(range_, FilesRange) and key in streams and range_.files:
+            ranges[key] = step.ws.files.verify(range_)
+    keys = {r.name: key_of(r) for r in compiled.reads}
+    files = [*staged.table.files, *(f for q in staged.quarantines.values() for f in q.files)]
+    epoch = replace(
+        epoch,
+        ranges=ranges,
+        counts=staged.counts,
+        rules=staged.rules,
+        source_schemas={keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
+        bytes_written=sum(f.size for f in files),
+    )
+    step.ws.ledger.prepare(epoch, step.lease.current)
+    return epoch
+
+
+def _failed(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> ExpectationFailedError:
+    first = failed[0]
+    rules = {e.name: e for e in compiled.expectations}
+    rules |= {e.name: e for v in compiled.views for e in v.expectations}
+    broken = "; ".join(f"{r.rule}: {r.violations:,} rows" for r in failed)
+    return ExpectationFailedError(
+        f"{first.violations:,} rows of {first.dataset} violate {first.rule}",
+        location=rules[first.rule].location,
+        wanted=str(rules[first.rule].rule),
+        got=broken if len(failed) > 1 else None,
+        hint="nothing was published; mend the data or the rule and run again",
+    )
+
+
+# -- publish ---------------------------------------------------------------------------------
+
+
+def _publish(
+    step: Step, compiled: CompiledFlow, epoch: Epoch, work: Work, staged: Staged
+) -> int | None:
+    """Quarantine first: a row that leaves the table is never nowhere."""
+    ws = step.ws
+    for view in work.views:
+        found = staged.quarantines.get(view.name)
+        if found is not None:
+            _publish_quarantine(step, compiled, epoch, view.quarantine, found, replaces=False)
+    mine = staged.quarantines.get(compiled.dataset.name)
+    stale = epoch.replaces and ws.store.version(str(work.quarantine.folder)) is not None
+    if mine is not None or stale:
+        table = mine or StagedTable(_quarantine_schema(ws, work.quarantine), ())
+        _publish_quarantine(step, compiled, epoch, work.quarantine, table, epoch.replaces)
+    dataset = compiled.dataset
+    if dataset.sink is not None:
+        ws.sink.publish(
+            dataset.sink, compiled.flow.name, epoch.number, staged.table, ws.project.root
+        )
+        return None
+    return ws.store.publish(
+        Commit(
+            folder=work.output.folder,
+            schema=staged.table.schema,
+            files=staged.table.files,
+            replaces=epoch.replaces,
+            application=compiled.flow.application,
+            number=epoch.number,
+            partition_by=dataset.partition_by,
+            comment=dataset.comment,
+            properties=dict(dataset.properties),
+            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
+            gaps=_starts_over(ws, epoch),
+        )
+    )
+
+
+def _starts_over(ws: Workspace, epoch: Epoch) -> bool:
+    """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
+    last = ws.ledger.last_epoch(epoch.flow)
+    return epoch.replaces or last is None or last.generation < epoch.generation
+
+
+def _publish_quarantine(
+    step: Step,
+    compiled: CompiledFlow,
+    epoch: Epoch,
+    output: Output,
+    table: StagedTable,
+    replaces: bool,
+) -> None:
+    step.ws.store.publish(
+        Commit(
+            folder=output.folder,
+            schema=table.schema,
+            files=table.files,
+            replaces=replaces,
+            application=compiled.flow.application,
+            number=epoch.number,
+            # Epochs without a quarantined row leave no commit here.
+            gaps=True,
+            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
+        )
+    )
+
+
+def _quarantine_schema(ws: Workspace, output: Output) -> Schema:
+    return output.schema if output.schema.fields else ws.store.snapshot(str(output.folder)).schema

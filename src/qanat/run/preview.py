@@ -1,0 +1,182 @@
+"""What an update would do, and why, without touching anything."""
+
+from __future__ import annotations
+
+from qanat.errors import TableNotFoundError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
+from qanat.model.position import FilesRange, TableRange
+from qanat.model.query import DatasetRead, FilesRead, Read
+from qanat.model.record import Definition
+from qanat.planning.difference import difference
+from qanat.planning.fingerprint import definition, volatile
+from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.reach import Reach, choose, key_of, place
+from qanat.run.refresh import fingerprint_of
+from qanat.run.results import Selection
+from qanat.run.selection import Chosen, choose_datasets
+from qanat.run.workspace import Workspace
+
+_TABLE, _VIEW = DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW
+
+
+def plan(ws: Workspace, selection: Selection | None = None) -> UpdatePlan:
+    """Compare declarations, ledger and sources.
+
+    Raises:
+        ProblemsError: the declarations are wrong.
+        SelectionError: the selection names something that is not there.
+        AdapterError: a source cannot be listed.
+    """
+    ws.require()
+    chosen = choose_datasets(ws, selection or Selection())
+    before = ws.memory.definitions()
+    steps: dict[str, DatasetPlan] = {}
+    for name in chosen.datasets:
+        dataset = ws.pipeline.dataset(name)
+        moved = {n for n, s in steps.items() if s.step not in (Step.SKIP, Step.NONE)}
+        steps[name] = _plan(ws, dataset, chosen, before.get(name.casefold()), moved)
+    everything = not (selection and selection.select)
+    if everything and not chosen.refresh and not chosen.full_refresh:
+        for key, old in before.items():
+            if ws.pipeline.get(key) is None:
+                steps[old.dataset] = _removed(ws, old)
+    return UpdatePlan(ws.project.environment, tuple(steps.values()))
+
+
+def _plan(
+    ws: Workspace, dataset: Dataset, chosen: Chosen, old: Definition | None, moved: set[str]
+) -> DatasetPlan:
+    fingerprint, text = definition(ws.pipeline, dataset)
+    change = Change.NEW
+    if old is not None:
+        change = Change.UNCHANGED if old.fingerprint == fingerprint else Change.CHANGED
+    compiled = [
+        compile_flow(ws.pipeline, f, ws.dialect) for f in ws.pipeline.flows_into(dataset.name)
+    ]
+    full = dataset.name in chosen.full_refresh
+    generation = ws.memory.generation(dataset.name) + (1 if full else 0)
+    waiting: list[Waiting] = []
+    reaches: list[Reach] = []
+    for each in compiled:
+        reach = choose(ws, each, generation)
+        reaches.append(reach)
+        waiting += _waiting(ws, each, reach)
+    upstream = sorted(ws.graph.upstream(dataset.name) & moved)
+    if dataset.kind is _VIEW:
+        step, reason = _view_step(ws, dataset, chosen, change, old, compiled, reaches, upstream)
+    else:
+        step, reason = _stream_step(dataset, full, old, reaches, upstream)
+    return DatasetPlan(
+        dataset=dataset.name,
+        kind=str(dataset.kind),
+        change=change,
+        step=step,
+        reason=reason,
+        waiting=tuple(waiting),
+        difference=difference(old.text, text) if old and change is Change.CHANGED else "",
+        consequence=_consequence(ws, dataset, change, full),
+    )
+
+
+def _view_step(
+    ws: Workspace,
+    dataset: Dataset,
+    chosen: Chosen,
+    change: Change,
+    old: Definition | None,
+    compiled: list[CompiledFlow],
+    reaches: list[Reach],
+    upstream: list[str],
+) -> tuple[Step, str]:
+    if dataset.name in chosen.full_refresh or dataset.name in chosen.refresh:
+        return Step.RECOMPUTE, "asked for"
+    if old is None or ws.store.version(str(ws.folder(dataset.name))) is None:
+        return Step.CREATE, "it has never run"
+    if change is Change.CHANGED:
+        return Step.RECOMPUTE, "its definition changed"
+    if upstream:
+        return Step.RECOMPUTE, f"{_list(upstream)} will change"
+    if old.inputs != fingerprint_of(reaches[0]):
+        return Step.RECOMPUTE, "its inputs changed"
+    if any(volatile(q) for c in compiled for q in (c.flow.query, *(v.query for v in c.views))):
+        return Step.RECOMPUTE, "its query depends on the time or on chance"
+    return Step.SKIP, "inputs and definition are unchanged"
+
+
+def _stream_step(
+    dataset: Dataset, full: bool, old: Definition | None, reaches: list[Reach], upstream: list[str]
+) -> tuple[Step, str]:
+    if full:
+        return Step.REFRESH, "asked for"
+    new = any(r.new for r in reaches)
+    if old is None:
+        return Step.CREATE, "it has never run"
+    if new:
+        return Step.APPEND, "there is unread input"
+    if upstream:
+        return Step.APPEND, f"{_list(upstream)} may bring new rows"
+    return Step.SKIP, "nothing new"
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _waiting(ws: Workspace, compiled: CompiledFlow, reach: Reach) -> list[Waiting]:
+    found = []
+    for read in compiled.reads:
+        range_ = reach.ranges.get(key_of(read))
+        if not read.streaming or range_ is None:
+            continue
+        name = _name(read)
+        match range_:
+            case FilesRange(files):
+                found.append(Waiting(name, len(files), sum(f.size for f in files)))
+            case TableRange(after, upto):
+                try:
+                    added = ws.store.added(place(ws, read.source), after, upto)
+                except TableNotFoundError:
+                    continue
+                found.append(Waiting(name, added.files, added.bytes, added.rows))
+    return found
+
+
+def _name(read: Read) -> str:
+    match read.source:
+        case DatasetRead(dataset):
+            return dataset
+        case FilesRead(path):
+            return path
+    return read.source.path
+
+
+def _consequence(ws: Workspace, dataset: Dataset, change: Change, full: bool) -> str:
+    """What a change means for rows already written."""
+    version = ws.store.version(str(ws.folder(dataset.name)))
+    if dataset.kind is not _TABLE or version is None:
+        return ""
+    if not full and change is not Change.CHANGED:
+        return ""
+    rows = ws.store.snapshot(str(ws.folder(dataset.name))).rows
+    count = "its rows" if rows is None else f"{rows:,} rows"
+    if full:
+        return f"{count} already written are replaced; every source is read from the start"
+    return (
+        f"{count} already written stay as they are; the change applies to new rows only"
+        f" (qanat run --full-refresh {dataset.name} computes all again)"
+    )
+
+
+def _removed(ws: Workspace, old: Definition) -> DatasetPlan:
+    there = ws.store.version(str(ws.folder(old.dataset))) is not None
+    return DatasetPlan(
+        dataset=old.dataset,
+        kind=old.kind,
+        change=Change.REMOVED,
+        step=Step.NONE,
+        reason="it is no longer declared",
+        consequence="its table stays where it is; delete the folder to be rid of it"
+        if there
+        else "",
+    )

@@ -1,0 +1,219 @@
+"""What a flow has not read yet, and exactly that data bound for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qanat.declare import find_spec, load_project
+from qanat.errors import DatasetNotFoundError, TableNotFoundError
+from qanat.model.batch import Batch, TableBatch, ViewBatch
+from qanat.model.dataset import Drift
+from qanat.model.position import (
+    FileRef,
+    FilesRange,
+    Range,
+    TableRange,
+    TableSnapshot,
+    source_key,
+)
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source
+from qanat.model.schema import NO_COLUMNS
+from qanat.run.compiled import CompiledFlow
+from qanat.run.workspace import Workspace, folder_name
+
+_SNAPSHOT = "now|"
+_REFERENCE = "reference|"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The ranges that the next epoch of a flow would take.
+
+    Args:
+        ranges: by key: `source_key` for streams, with a prefix for sources read as they are.
+        new: whether a stream has anything unread.
+    """
+
+    ranges: Mapping[str, Range]
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Inputs bound for the engine, with what is known of their size."""
+
+    inputs: Mapping[str, Batch]
+    references: Mapping[str, Batch]
+    rows: int
+    files: int
+
+
+def key_of(read: Read) -> str:
+    """The key of a read's range in `Epoch.ranges`."""
+    return source_key(read.source) if read.streaming else _SNAPSHOT + source_key(read.source)
+
+
+def drift_of(ws: Workspace, compiled: CompiledFlow) -> Drift:
+    """What a change of a source's columns does to a flow's target."""
+    own = compiled.dataset.property("qanat.schema_drift")
+    return Drift(own) if own else ws.project.schema_drift
+
+
+def choose(
+    ws: Workspace, compiled: CompiledFlow, generation: int, without: frozenset[str] = frozenset()
+) -> Reach:
+    """Find what is unread.
+
+    Args:
+        without: paths of files to leave for a later update (they are still being written).
+
+    Raises:
+        SourceNotFoundError, FileChangedError: see `qanat.ports.source.Source.unread`.
+    """
+    ranges: dict[str, Range] = {}
+    new = False
+    for read in compiled.reads:
+        key = key_of(read)
+        if key in ranges:
+            continue
+        if read.streaming:
+            found = _unread(ws, compiled, read, generation, key, without)
+            if found is None:
+                continue
+            new = True
+        else:
+            found = _everything(ws, read)
+        ranges[key] = found
+    for dataset in compiled.references:
+        ranges[_REFERENCE + dataset.casefold()] = _snapshot(ws, str(ws.folder(dataset)))
+    return Reach(ranges, new)
+
+
+def bind(
+    ws: Workspace,
+    compiled: CompiledFlow,
+    ranges: Mapping[str, Range],
+    generation: int,
+    scratch: Path,
+) -> Bound:
+    """Exactly these ranges, ready for the engine."""
+    inputs: dict[str, Batch] = {name: ViewBatch(view) for name, view in compiled.view_reads}
+    rows = files = 0
+    for read in compiled.reads:
+        key = key_of(read)
+        batch, more_rows, more_files = _batch(
+            ws, compiled, read, key, ranges.get(key), generation, scratch
+        )
+        inputs[read.name] = batch
+        rows += more_rows
+        files += more_files
+    references: dict[str, Batch] = {}
+    for dataset in compiled.references:
+        range_ = ranges.get(_REFERENCE + dataset.casefold())
+        folder = str(ws.folder(dataset))
+        # A rule may refer to the table it is on, before there is one.
+        if isinstance(range_, TableSnapshot) and range_.version >= 0:
+            references[dataset.casefold()] = ws.store.snapshot(folder, range_.version).batch
+    return Bound(inputs, references, rows, files)
+
+
+def place(ws: Workspace, source: Source) -> str:
+    """The folder or URL of a table that is read."""
+    match source:
+        case DatasetRead(dataset):
+            return str(ws.folder(dataset))
+        case DeltaRead(path, None):
+            if "://" in path or Path(path).is_absolute():
+                return path
+            return str(ws.project.root / path)
+        case DeltaRead(path, project):
+            other = load_project(find_spec((ws.project.root / str(project)).resolve()))
+            return str(other.tables / folder_name(path))
+    raise TypeError(f"{source!r} is no table")
+
+
+def _unread(
+    ws: Workspace,
+    compiled: CompiledFlow,
+    read: Read,
+    generation: int,
+    key: str,
+    without: frozenset[str],
+) -> Range | None:
+    flow = compiled.flow.name
+    if isinstance(read.source, FilesRead):
+
+        def seen(paths: Iterable[str]) -> Mapping[str, FileRef]:
+            return ws.memory.seen(flow, generation, paths)
+
+        found = ws.files.unread(read.source, seen)
+        if isinstance(found, FilesRange) and without:
+            found = FilesRange(tuple(f for f in found.files if f.path not in without))
+        return found if isinstance(found, FilesRange) and found.files else None
+    folder = place(ws, read.source)
+    version = ws.store.version(folder)
+    if version is None:
+        _must_exist(read, folder)
+        return None
+    last = ws.memory.position(flow, generation, key)
+    after = last.upto if isinstance(last, TableRange) else -1
+    if version <= after:
+        return None
+    return TableRange(after, version)
+
+
+def _everything(ws: Workspace, read: Read) -> Range:
+    if isinstance(read.source, FilesRead):
+        return ws.files.everything(read.source)
+    folder = place(ws, read.source)
+    found = _snapshot(ws, folder)
+    if found.version < 0:
+        _must_exist(read, folder)
+    return found
+
+
+def _snapshot(ws: Workspace, folder: str) -> TableSnapshot:
+    version = ws.store.version(folder)
+    return TableSnapshot(-1 if version is None else version)
+
+
+def _must_exist(read: Read, folder: str) -> None:
+    """A dataset of this project may not have run yet; any other table must be there."""
+    if isinstance(read.source, DeltaRead):
+        raise TableNotFoundError(f"there is no Delta table in {folder}", location=read.location)
+
+
+def _batch(
+    ws: Workspace,
+    compiled: CompiledFlow,
+    read: Read,
+    key: str,
+    range_: Range | None,
+    generation: int,
+    scratch: Path,
+) -> tuple[Batch, int, int]:
+    if isinstance(read.source, FilesRead):
+        files = range_ if isinstance(range_, FilesRange) else FilesRange(())
+        known = ws.memory.source_schema(compiled.flow.name, generation, key) or NO_COLUMNS
+        batch = ws.files.fetch(read.source, files, known, drift_of(ws, compiled), scratch)
+        return batch, 0, len(files.files)
+    folder = place(ws, read.source)
+    match range_:
+        case TableRange(after, upto):
+            added = ws.store.added(folder, after, upto)
+            return added.batch, added.rows or 0, added.files
+        case TableSnapshot(version) if version >= 0:
+            snapshot = ws.store.snapshot(folder, version)
+            return snapshot.batch, snapshot.rows or 0, snapshot.files
+    if ws.store.version(folder) is not None:
+        # Nothing unread here, but another input of the flow has: no rows, known columns.
+        snapshot = ws.store.snapshot(folder, version)
+        return TableBatch((), snapshot.schema, snapshot.partition_by), 0, 0
+    name = read.source.dataset if isinstance(read.source, DatasetRead) else folder
+    raise DatasetNotFoundError(
+        f"{name} has no table yet: nothing has been written to it",
+        location=read.location,
+        hint=f"run it first: qanat run --select {name}",
+    )

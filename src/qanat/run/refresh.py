@@ -1,0 +1,238 @@
+"""One dataset's part of an update: all of its flows, as many epochs as there is to read."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from qanat.errors import FileChangedError, QanatError, QueryError, RunError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.event import Warned
+from qanat.model.location import Location
+from qanat.model.position import Range, range_to_json
+from qanat.model.query import DatasetRead, FunctionQuery
+from qanat.model.record import Definition
+from qanat.model.work import Counts, RuleCount
+from qanat.planning.fingerprint import definition, volatile
+from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.epoch import Done, Step, carry_out, intend
+from qanat.run.reach import Reach, choose
+from qanat.run.recovery import check_history
+from qanat.run.selection import Chosen
+
+
+@dataclass(slots=True)
+class DatasetRun:
+    """Brings one dataset up to date and adds up what that took."""
+
+    step: Step
+    dataset: Dataset
+    chosen: Chosen
+    begin: Callable[[], None]
+    """Called before the first write."""
+    epochs: list[Done] = field(default_factory=list)
+    reason: str = ""
+
+    def run(self) -> None:
+        """Run every flow of the dataset.
+
+        Raises:
+            QanatError: whatever stopped it; epochs before that are committed.
+        """
+        ws, name = self.step.ws, self.dataset.name
+        flows = [compile_flow(ws.pipeline, f, ws.dialect) for f in ws.pipeline.flows_into(name)]
+        generation = ws.ledger.generation(name)
+        if name in self.chosen.full_refresh:
+            self.begin()
+            generation = ws.ledger.refresh(name, self.step.lease.current)
+        else:
+            for compiled in flows:
+                check_history(self.step, compiled)
+        fingerprint, text = _definition(self.step, self.dataset)
+        inputs: str | None = ""
+        if self.dataset.kind is DatasetKind.MATERIALIZED_VIEW:
+            inputs = self._view(flows[0], generation, fingerprint)
+        else:
+            for compiled in flows:
+                self._stream(compiled, generation, fingerprint)
+        if inputs is not None:
+            self._define(Definition(name, str(self.dataset.kind), fingerprint, inputs, text))
+
+    # -- streaming tables and sinks --------------------------------------------------------
+
+    def _stream(self, compiled: CompiledFlow, generation: int, fingerprint: str) -> None:
+        """Take epochs of one flow until nothing is unread."""
+        ws = self.step.ws
+        if compiled.flow.once:
+            last = ws.ledger.last_epoch(compiled.flow.name)
+            if last is not None and last.generation == generation:
+                self.reason = self.reason or "has run once"
+                return
+        growing: frozenset[str] = frozenset()
+        while True:
+            missing = self._missing(compiled)
+            if missing:
+                self.reason = f"{missing} has no table yet"
+                return
+            reach = choose(ws, compiled, generation, without=growing)
+            starts = not ws.ledger.generation_started(self.dataset.name, generation)
+            # A full refresh replaces the table even if nothing is there to read.
+            replaces = generation > 0 and starts
+            if not reach.new and not replaces and not compiled.flow.once:
+                self.reason = self.reason or "nothing new"
+                return
+            try:
+                self._epoch(compiled, reach, generation, replaces, fingerprint)
+            except FileChangedError as error:
+                if error.path is None or error.path in growing:
+                    raise
+                growing |= {error.path}
+                message = f"{error.path} is still being written; a later update will take it"
+                self.step.tell(Warned(self.dataset.name, message))
+                continue
+            if compiled.flow.once:
+                return
+
+    # -- materialized views ----------------------------------------------------------------
+
+    def _view(self, compiled: CompiledFlow, generation: int, fingerprint: str) -> str | None:
+        """Recompute if the definition or an input changed; the inputs' fingerprint."""
+        ws = self.step.ws
+        missing = self._missing(compiled)
+        if missing:
+            self.reason = f"{missing} has no table yet"
+            return None
+        reach = choose(ws, compiled, generation)
+        inputs = fingerprint_of(reach)
+        before = ws.ledger.definitions().get(self.dataset.name.casefold())
+        why = self._why(compiled, before, fingerprint, inputs)
+        if why is None:
+            self.reason = "inputs and definition are unchanged"
+            return inputs
+        self._epoch(compiled, reach, generation, True, fingerprint)
+        self.reason = why
+        return inputs
+
+    def _why(
+        self, compiled: CompiledFlow, before: Definition | None, fingerprint: str, inputs: str
+    ) -> str | None:
+        """Why a view must be recomputed; None if it need not be."""
+        ws, name = self.step.ws, self.dataset.name
+        if name in self.chosen.full_refresh or name in self.chosen.refresh:
+            return "asked for"
+        if before is None or ws.store.version(str(ws.folder(name))) is None:
+            return "new"
+        if before.fingerprint != fingerprint:
+            return "its definition changed"
+        if before.inputs != inputs:
+            return "its inputs changed"
+        queries = [compiled.flow.query, *(v.query for v in compiled.views)]
+        if any(volatile(q) for q in queries):
+            return "its query depends on the time or on chance"
+        return None
+
+    # -- both ------------------------------------------------------------------------------
+
+    def _epoch(
+        self,
+        compiled: CompiledFlow,
+        reach: Reach,
+        generation: int,
+        replaces: bool,
+        fingerprint: str,
+    ) -> None:
+        self.begin()
+        epoch = intend(self.step, compiled, reach.ranges, generation, replaces, fingerprint)
+        self.epochs.append(carry_out(self.step, compiled, epoch))
+        self.reason = ""
+
+    def _missing(self, compiled: CompiledFlow) -> str | None:
+        """A dataset that is read as it is now and has no table yet (it has had no rows)."""
+        ws = self.step.ws
+        for read in compiled.reads:
+            if isinstance(read.source, DatasetRead) and not read.streaming:
+                name = read.source.dataset
+                if ws.store.version(str(ws.folder(name))) is None:
+                    return name
+        return None
+
+    def _define(self, found: Definition) -> None:
+        before = self.step.ws.ledger.definitions().get(found.dataset.casefold())
+        if before != found:
+            self.begin()
+            self.step.ws.ledger.define(found)
+
+    def explain(self, error: Exception) -> QanatError:
+        """An exception that is not ours: the user's function's, or a defect of Qanat."""
+        flows = self.step.ws.pipeline.flows_into(self.dataset.name)
+        functions = [f.query for f in flows if isinstance(f.query, FunctionQuery)]
+        trace = traceback.extract_tb(error.__traceback__)
+        for query in functions:
+            code = query.function.__code__
+            mine = [f for f in trace if f.filename == code.co_filename]
+            if mine:
+                return _raised(error, query, mine[-1].lineno)
+        found = RunError(
+            f"{type(error).__name__}: {error}",
+            hint="this is a defect of Qanat; please report it with the log",
+        )
+        found.__cause__ = error
+        return found
+
+    # -- sums ------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> Counts:
+        all_ = [d.epoch.counts for d in self.epochs if d.epoch.counts is not None]
+        return Counts(
+            out=sum(c.out for c in all_),
+            written=sum(c.written for c in all_),
+            dropped=sum(c.dropped for c in all_),
+            quarantined=sum(c.quarantined for c in all_),
+            malformed=sum(c.malformed for c in all_),
+        )
+
+    @property
+    def rules(self) -> tuple[RuleCount, ...]:
+        sums: dict[tuple[str, str, str], int] = {}
+        for done in self.epochs:
+            for rule in done.epoch.rules:
+                key = (rule.dataset, rule.rule, rule.action)
+                sums[key] = sums.get(key, 0) + rule.violations
+        return tuple(RuleCount(*key, violations) for key, violations in sums.items())
+
+    @property
+    def files(self) -> int:
+        return sum(d.files for d in self.epochs)
+
+    @property
+    def read(self) -> int:
+        return sum(d.read for d in self.epochs)
+
+    @property
+    def version(self) -> int | None:
+        return self.epochs[-1].epoch.version if self.epochs else None
+
+
+def _definition(step: Step, dataset: Dataset) -> tuple[str, str]:
+    return definition(step.ws.pipeline, dataset)
+
+
+def fingerprint_of(reach: Reach) -> str:
+    """Names the exact versions of all inputs."""
+    ranges: dict[str, Range] = dict(reach.ranges)
+    # Which version a rule's reference had matters as much as what the query reads.
+    text = json.dumps({k: range_to_json(r) for k, r in sorted(ranges.items())})
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _raised(error: Exception, query: FunctionQuery, line: int | None) -> QueryError:
+    found = QueryError(
+        f"{query.function.__name__} raised {type(error).__name__}: {error}",
+        location=Location(query.location.file, line),
+    )
+    found.__cause__ = error
+    return found

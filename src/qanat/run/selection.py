@@ -1,0 +1,66 @@
+"""Which datasets an update takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qanat.errors import SelectionError
+from qanat.model.dataset import DatasetKind
+from qanat.planning.graph import select
+from qanat.run.results import Selection
+from qanat.run.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A selection, resolved.
+
+    Args:
+        datasets: stored datasets and sinks to update, in order.
+        runnable: the same and the temporary views between them.
+        refresh, full_refresh: those to recompute, and those to start over.
+    """
+
+    datasets: tuple[str, ...]
+    runnable: tuple[str, ...]
+    refresh: frozenset[str]
+    full_refresh: frozenset[str]
+
+
+def choose_datasets(ws: Workspace, selection: Selection) -> Chosen:
+    """Resolve names and globs.
+
+    As in Spark Declarative Pipelines, `--refresh` and `--full-refresh` with names restrict the
+    update to those names.
+
+    Raises:
+        SelectionError: a pattern matches nothing, or a sink shall start over.
+    """
+
+    def found(patterns: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(select(ws.graph, ws.pipeline, patterns)) if patterns else frozenset()
+
+    refresh, full = found(selection.refresh), found(selection.full_refresh)
+    for name in sorted(full):
+        dataset = ws.pipeline.dataset(name)
+        if dataset.kind is DatasetKind.SINK:
+            raise SelectionError(
+                f"sink {name} cannot be fully refreshed: what it has sent cannot be taken back",
+                location=dataset.location,
+            )
+    if selection.select:
+        wanted = found(selection.select) | refresh | full
+    elif refresh or full:
+        wanted = refresh | full
+    else:
+        wanted = frozenset(ws.graph.order)
+    if selection.full_refresh_all:
+        full = frozenset(n for n in wanted if ws.pipeline.dataset(n).kind is not DatasetKind.SINK)
+    views = DatasetKind.TEMPORARY_VIEW
+    between = {n for n in ws.graph.order if ws.pipeline.dataset(n).kind is views}
+    return Chosen(
+        datasets=tuple(n for n in ws.graph.order if n in wanted and n not in between),
+        runnable=tuple(n for n in ws.graph.order if n in wanted or n in between),
+        refresh=refresh,
+        full_refresh=full,
+    )

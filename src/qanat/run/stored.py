@@ -1,0 +1,96 @@
+"""Stored tables by the names that people type: datasets and their quarantines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qanat.errors import DatasetNotFoundError, QanatError, TableNotFoundError, nearest
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.planning.graph import resolve
+from qanat.ports.store import Snapshot
+from qanat.run.workspace import Workspace
+
+QUARANTINE = "quarantine"
+"""The kind of a quarantine table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A table as it was at one version.
+
+    Args:
+        name: as declared; `<dataset>__quarantine` for a quarantine.
+        kind: of the dataset, or `quarantine`.
+    """
+
+    name: str
+    kind: str
+    folder: str
+    snapshot: Snapshot
+
+
+def stored(ws: Workspace, name: str, version: int | None = None) -> Stored:
+    """The table of a dataset, or of `<dataset>__quarantine`.
+
+    Raises:
+        DatasetNotFoundError: nobody declares it; names the nearest.
+        TableNotFoundError: it has no table, or none at that version; says why.
+    """
+    dataset = declared(ws, name)
+    quarantined = name.casefold() != dataset.name.casefold()
+    found = dataset.quarantine if quarantined else dataset.name
+    if not dataset.stored and not quarantined:
+        raise _no_table(ws, dataset)
+    folder = str(ws.folder(found))
+    newest = ws.store.version(folder)
+    if newest is None:
+        raise _nothing_yet(dataset, quarantined, ws)
+    if version is not None and not 0 <= version <= newest:
+        raise TableNotFoundError(
+            f"{found} has no version {version}", wanted=f"a version from 0 to {newest}"
+        )
+    kind = QUARANTINE if quarantined else str(dataset.kind)
+    return Stored(found, kind, folder, ws.store.snapshot(folder, version))
+
+
+def declared(ws: Workspace, name: str) -> Dataset:
+    """The dataset that a name, or the name of a quarantine, belongs to.
+
+    Raises:
+        DatasetNotFoundError: nobody declares it; names the nearest.
+    """
+    dataset = resolve(ws.pipeline, name)
+    if dataset is None:
+        names = [d.name for d in ws.pipeline.datasets]
+        close = nearest(name, [*names, *(d.quarantine for d in ws.pipeline.datasets)])
+        few = ", ".join(names) if 0 < len(names) <= 10 else None
+        raise DatasetNotFoundError(f"no dataset {name!r}", wanted=few, nearest=close)
+    return dataset
+
+
+def _no_table(ws: Workspace, dataset: Dataset) -> QanatError:
+    if dataset.kind is DatasetKind.SINK:
+        options = dict(dataset.sink.options) if dataset.sink else {}
+        return TableNotFoundError(
+            f"sink {dataset.name} keeps no table here",
+            location=dataset.location,
+            hint=f"its rows are in {options['path']}"
+            if "path" in options
+            else "see where it writes",
+        )
+    readers = [n for n in ws.graph.readers.get(dataset.name, ()) if ws.pipeline.dataset(n).stored]
+    instead = f", or look at what reads it: qanat show {readers[0]}" if readers else ""
+    return TableNotFoundError(
+        f"temporary view {dataset.name} has no table: it is computed where it is read",
+        location=dataset.location,
+        hint=f"declare it as a MATERIALIZED VIEW{instead}",
+    )
+
+
+def _nothing_yet(dataset: Dataset, quarantined: bool, ws: Workspace) -> QanatError:
+    if quarantined and ws.store.version(str(ws.folder(dataset.name))) is not None:
+        return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
+    return TableNotFoundError(
+        f"{dataset.name} has no table yet: it has never run",
+        hint=f"run it first: qanat run --select {dataset.name}",
+    )

@@ -1,0 +1,185 @@
+"""One update: every selected dataset, each after what it reads, in parallel where it may be."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from qanat.errors import QanatError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.event import DatasetEnded, DatasetStarted, Event, UpdateEnded, UpdateStarted
+from qanat.model.record import UpdateRecord, UpdateStatus
+from qanat.model.work import Counts
+from qanat.ports.observer import Observer
+from qanat.run.epoch import Step
+from qanat.run.lease import HeldLease
+from qanat.run.recovery import recover
+from qanat.run.refresh import DatasetRun
+from qanat.run.results import DatasetResult, Selection, UpdateResult
+from qanat.run.selection import Chosen, choose_datasets
+from qanat.run.workspace import Workspace
+
+
+def update(
+    ws: Workspace, selection: Selection | None = None, observers: Sequence[Observer] = ()
+) -> UpdateResult:
+    """Bring datasets up to date.
+
+    Args:
+        selection: which ones, and how; default: all, only what is new.
+        observers: get every event as it happens.
+
+    Raises:
+        ProblemsError: the declarations are wrong; nothing was run.
+        SelectionError: the selection names something that is not there.
+        UpdateRunningError: another update of the project and environment is running.
+        QanatError: an epoch that a crash left open cannot be brought to an end.
+    """
+    ws.require()
+    chosen = choose_datasets(ws, selection or Selection())
+    started = time.monotonic()
+    id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
+
+    def tell(event: Event) -> None:
+        for observer in observers:
+            observer.on(event)
+
+    with HeldLease(ws.ledger, id) as lease:
+        record = _Record(ws, id)
+        step = Step(ws, lease, record.id, time.time_ns(), tell)
+        tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
+        status = UpdateStatus.FAILED
+        try:
+            open_epochs = ws.ledger.open_epochs()
+            if open_epochs:
+                record.begin()
+                recover(step)
+            results = _walk(step, chosen, record)
+            failed = any(r.status in ("failed", "skipped") for r in results)
+            status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
+        finally:
+            record.end(status)
+            seconds = time.monotonic() - started
+            tell(UpdateEnded(id, str(status), seconds))
+    return UpdateResult(record.id if record.begun else "", str(status), seconds, results)
+
+
+@dataclass(slots=True)
+class _Record:
+    """The update's line in the ledger, written once something is to be written."""
+
+    ws: Workspace
+    id: str
+    begun: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self.begun:
+                self.ws.ledger.begin_update(
+                    UpdateRecord(self.id, self.ws.project.environment, "run", time.time())
+                )
+                self.begun = True
+
+    def end(self, status: UpdateStatus) -> None:
+        if self.begun:
+            self.ws.ledger.end_update(self.id, status)
+
+
+def _walk(step: Step, chosen: Chosen, record: _Record) -> tuple[DatasetResult, ...]:
+    """Run datasets as soon as what they read is done, in as many threads as cores."""
+    ws = step.ws
+    waiting = {n: set(ws.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
+    results: dict[str, DatasetResult] = {}
+    running: dict[Future[DatasetResult], str] = {}
+    workers = ws.project.threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers, thread_name_prefix="qanat") as pool:
+        try:
+            while waiting or running:
+                for name in [n for n, upstream in waiting.items() if not upstream]:
+                    del waiting[name]
+                    running[pool.submit(_run_dataset, step, chosen, name, record)] = name
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name = running.pop(future)
+                    results[name] = future.result()
+                    good = results[name].status not in ("failed", "skipped")
+                    for other in [n for n, upstream in waiting.items() if name in upstream]:
+                        waiting[other].discard(name)
+                        if not good:
+                            _skip(step, chosen, other, name, waiting, results)
+        except BaseException:
+            # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
+            pool.shutdown(wait=False, cancel_futures=True)
+            ws.engine.close()
+            raise
+    order = [n for n in ws.graph.order if n in results]
+    return tuple(results[n] for n in order)
+
+
+def _skip(
+    step: Step,
+    chosen: Chosen,
+    name: str,
+    because: str,
+    waiting: dict[str, set[str]],
+    results: dict[str, DatasetResult],
+) -> None:
+    """Leave out a dataset, and all that read it, because something above it failed."""
+    if name not in waiting:
+        return
+    del waiting[name]
+    dataset = step.ws.pipeline.dataset(name)
+    reason = f"{because} failed" if because not in results else f"{because} was not updated"
+    if because in results and results[because].status == "failed":
+        reason = f"{because} failed"
+    results[name] = _result(dataset, "skipped", reason, 0.0)
+    if name in chosen.datasets:
+        step.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
+    for other in [n for n, upstream in waiting.items() if name in upstream]:
+        _skip(step, chosen, other, name, waiting, results)
+
+
+def _run_dataset(step: Step, chosen: Chosen, name: str, record: _Record) -> DatasetResult:
+    dataset = step.ws.pipeline.dataset(name)
+    if dataset.kind is DatasetKind.TEMPORARY_VIEW:
+        # Nothing to do by itself: it is computed inside whatever reads it.
+        return _result(dataset, "unchanged", "computed where it is read", 0.0)
+    step.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    started = time.monotonic()
+    run = DatasetRun(step, dataset, chosen, record.begin)
+    try:
+        run.run()
+        status = "updated" if run.epochs else "unchanged"
+        error = None
+        reason = run.reason
+    except QanatError as caught:
+        status, reason, error = "failed", caught.message, caught
+    except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
+        error = run.explain(caught)
+        status, reason = "failed", error.message
+    seconds = time.monotonic() - started
+    step.tell(DatasetEnded(dataset.name, status, reason, seconds))
+    return DatasetResult(
+        dataset=dataset.name,
+        kind=str(dataset.kind),
+        status=status,
+        reason=reason,
+        counts=run.counts,
+        rules=run.rules,
+        files=run.files,
+        seconds=seconds,
+        version=run.version,
+        read=run.read,
+        error=error,
+    )
+
+
+def _result(dataset: Dataset, status: str, reason: str, seconds: float) -> DatasetResult:
+    return DatasetResult(dataset.name, str(dataset.kind), status, reason, Counts(), (), 0, seconds)

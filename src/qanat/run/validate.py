@@ -1,0 +1,123 @@
+"""Everything that can be known to be wrong without running."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from qanat.errors import QanatError
+from qanat.model.batch import Batch, TableBatch, ViewBatch
+from qanat.model.dataset import DatasetKind
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read
+from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.work import QUARANTINE_FIELDS, Output, ViewWork, Work
+from qanat.planning.graph import resolve
+from qanat.quality import check_expectations
+from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.reach import drift_of, key_of, place
+from qanat.run.results import Validation
+from qanat.run.workspace import Workspace
+
+
+def validate(ws: Workspace) -> Validation:
+    """Check declarations, queries against the columns of their inputs, and rules.
+
+    Columns of files come from a look at the first of them; columns of tables from the tables,
+    or from the queries that will make them. Nothing is written.
+    """
+    problems = list(ws.problems)
+    known: dict[str, Schema] = {}
+    if not problems:
+        for name in ws.graph.order:
+            problems += _check(ws, name, known)
+    stored = [ws.pipeline.dataset(n) for n in ws.graph.order]
+    return Validation(
+        problems=tuple(problems),
+        datasets=tuple((d.name, str(d.kind)) for d in stored),
+        flows=len(ws.pipeline.flows),
+        expectations=sum(len(d.expectations) for d in ws.pipeline.datasets),
+    )
+
+
+def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatError]:
+    """Check one dataset, all above it being checked; learn its columns on the way."""
+    dataset = ws.pipeline.dataset(name)
+    problems: list[QanatError] = []
+    schema: Schema | None = None
+    for flow in ws.pipeline.flows_into(name):
+        if dataset.kind is DatasetKind.TEMPORARY_VIEW:
+            compiled = replace(compile_flow(ws.pipeline, flow, ws.dialect), dataset=dataset)
+        else:
+            compiled = compile_flow(ws.pipeline, flow, ws.dialect)
+        try:
+            found = _describe(ws, compiled, known)
+        except QanatError as error:
+            problems.append(error)
+            continue
+        if found is not None:
+            schema = _merged(schema, found)
+    if schema is None and dataset.schema.fields:
+        schema = dataset.schema
+    if schema is not None:
+        known[name.casefold()] = schema
+        problems += check_expectations(dataset, schema, known)
+    return problems
+
+
+def _merged(schema: Schema | None, more: Schema) -> Schema:
+    if schema is None:
+        return more
+    new = tuple(f for f in more.fields if schema.get(f.name) is None)
+    return Schema((*schema.fields, *new))
+
+
+def _describe(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Schema | None:
+    """The columns of a flow; None where an input's are not known (its own error tells why)."""
+    inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
+    for read in compiled.reads:
+        batch = _sample(ws, compiled, read, known)
+        if batch is None:
+            return None
+        inputs[read.name] = batch
+    nowhere = Output(ws.scratch / "validate", "none", declared=compiled.dataset.schema)
+    nowhere = replace(nowhere, partition_by=compiled.dataset.partition_by)
+    return ws.engine.describe(
+        Work(
+            flow=compiled.flow.name,
+            epoch=0,
+            update="",
+            dataset=compiled.dataset.name,
+            query=compiled.query,
+            inputs=inputs,
+            output=nowhere,
+            quarantine=nowhere,
+            scratch=ws.scratch / "validate" / compiled.flow.name,
+            at_ns=0,
+            views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
+        )
+    )
+
+
+def _sample(
+    ws: Workspace, compiled: CompiledFlow, read: Read, known: Mapping[str, Schema]
+) -> Batch | None:
+    """Just enough of an input to know its columns."""
+    match read.source:
+        case DatasetRead(dataset):
+            schema = known.get(dataset.casefold())
+            found = resolve(ws.pipeline, dataset)
+            if schema is None and found is not None and found.name.casefold() in known:
+                # x__quarantine has the columns of x and those about the quarantine.
+                schema = known[found.name.casefold()]
+                schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
+            return TableBatch((), schema) if schema is not None else None
+        case FilesRead():
+            everything = ws.files.everything(read.source)
+            generation = ws.memory.generation(compiled.dataset.name)
+            flow = compiled.flow.name
+            before = ws.memory.source_schema(flow, generation, key_of(read)) or NO_COLUMNS
+            policy = drift_of(ws, compiled)
+            return ws.files.sample(read.source, everything, before, policy, ws.scratch)
+        case DeltaRead():
+            snapshot = ws.store.snapshot(place(ws, read.source))
+            return TableBatch((), snapshot.schema, snapshot.partition_by)

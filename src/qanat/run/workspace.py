@@ -1,0 +1,174 @@
+"""An opened project: what it declares, and the adapters that its settings name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+from uuid import uuid4
+
+from qanat.declare import Declared, find_spec, load_pipeline, load_project
+from qanat.errors import LedgerError, ProblemsError, QanatError, StorageFullError
+from qanat.ledgers import open_ledger
+from qanat.model.pipeline import Pipeline
+from qanat.model.project import Project
+from qanat.planning.graph import build_graph
+from qanat.plugins import load
+from qanat.ports.engine import Engine
+from qanat.ports.ledger import Ledger
+from qanat.ports.sink import Sink
+from qanat.ports.source import Source
+from qanat.ports.store import TableStore
+from qanat.run.compiled import problems_of
+
+_SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
+
+
+class Workspace:
+    """A project with one environment's settings. Use it as a context manager.
+
+    Adapters are made when first asked for: an update that finds nothing to do never loads
+    the engine.
+    """
+
+    def __init__(self, project: Project, declared: Declared) -> None:
+        self.project = project
+        self.pipeline: Pipeline = declared.pipeline
+        self.graph, problems = build_graph(declared.pipeline)
+        self._problems = (*declared.problems, *problems)
+        self._temporary: Path | None = None
+
+    @classmethod
+    def open(cls, start: Path, environment: str | None = None) -> Workspace:
+        """Find the spec at or above `start` and load what it declares.
+
+        Raises:
+            SpecNotFoundError: there is none.
+            SpecError, ProblemsError: it is wrong. What the transformation files have wrong
+                is not raised here: `problems` has it.
+        """
+        project = load_project(find_spec(start), environment)
+        return cls(project, load_pipeline(project))
+
+    @cached_property
+    def problems(self) -> tuple[QanatError, ...]:
+        """Everything that is wrong with the declarations, in the order of the files."""
+        return (*self._problems, *problems_of(self.pipeline, self.graph, self.dialect))
+
+    def require(self) -> None:
+        """Raise whatever is wrong with the declarations.
+
+        Raises:
+            QanatError: the one problem, or ProblemsError with all of them.
+        """
+        if len(self.problems) == 1:
+            raise self.problems[0]
+        if self.problems:
+            raise ProblemsError(self.problems)
+
+    # -- adapters --------------------------------------------------------------------------
+
+    @property
+    def dialect(self) -> str:
+        """The dialect of the engine, known without loading it."""
+        return "duckdb" if self.project.engine == "duckdb" else self.engine.dialect
+
+    @cached_property
+    def store(self) -> TableStore:
+        return cast("TableStore", load("storage", self.project.table_format)())
+
+    @cached_property
+    def engine(self) -> Engine:
+        project = self.project
+        made = load("engines", project.engine)(
+            scratch=self.scratch / f"engine-{os.getpid()}-{uuid4().hex[:8]}",
+            memory_limit=project.memory_limit,
+            threads=project.threads,
+        )
+        return cast("Engine", made)
+
+    @cached_property
+    def files(self) -> Source:
+        return cast("Source", load("sources", "files")(self.project.root))
+
+    @cached_property
+    def sink(self) -> Sink:
+        return cast("Sink", load("sinks", "files")(self.project.root))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, made if need be."""
+        project = self.project
+        if project.ledger is None:
+            self._make(project.private)
+        return open_ledger(project.ledger, project.private, self.scope)
+
+    @cached_property
+    def memory(self) -> Ledger:
+        """The ledger to read from: an empty one aside if the project has never run."""
+        project = self.project
+        if project.ledger is not None or (project.private / "ledger.db").exists():
+            return self.ledger
+        self._temporary = Path(tempfile.mkdtemp(prefix="qanat-"))
+        return open_ledger(None, self._temporary, self.scope)
+
+    @property
+    def scope(self) -> str:
+        return f"{self.project.name}/{self.project.environment}"
+
+    @property
+    def scratch(self) -> Path:
+        return self.project.private / "scratch"
+
+    # -- places ----------------------------------------------------------------------------
+
+    def folder(self, dataset: str) -> Path:
+        """The folder of a dataset's table (or of `<dataset>__quarantine`)."""
+        declared = self.pipeline.get(dataset)
+        return self.project.tables / folder_name(declared.name if declared else dataset)
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            kind = StorageFullError if error.errno == 28 else LedgerError
+            raise kind(
+                f"cannot make the folder {folder}", got=str(error), hint="check `storage`"
+            ) from error
+
+    def close(self) -> None:
+        """Close what was opened."""
+        made = vars(self)
+        if "engine" in made:
+            self.engine.close()
+        if "ledger" in made:
+            self.ledger.close()
+        elif "memory" in made:
+            self.memory.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def folder_name(dataset: str) -> str:
+    """A dataset's name as the name of a folder: letters as they are, the rest escaped.
+
+    >>> folder_name("sales/2024: größe")
+    'sales%2F2024%3A größe'
+    """
+    escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
+    return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
