@@ -1,0 +1,152 @@
+"""Text to typed values, without loss.
+
+DuckDB's own casts round silently (`'1.5'` to BIGINT is 2). Here a value fits a type only when
+nothing of it gets lost; what does not fit gives NULL, and the caller sees that the text was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qanat.engines.duckdb.types import literal, to_duckdb
+from qanat.model.schema import DataType, Decimal, Primitive
+
+_INTEGERS = frozenset({"long", "integer", "short", "byte"})
+# `517.0` is the integer 517 (pandas writes it so when a column has gaps).
+_WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
+_JAVA = (
+    ("yyyy", "%Y"),
+    ("yy", "%y"),
+    ("MMMM", "%B"),
+    ("MMM", "%b"),
+    ("MM", "%m"),
+    ("M", "%-m"),
+    ("dd", "%d"),
+    ("d", "%-d"),
+    ("HH", "%H"),
+    ("hh", "%I"),
+    ("mm", "%M"),
+    ("SSSSSS", "%f"),
+    ("SSS", "%g"),
+    ("ss", "%S"),
+    ("a", "%p"),
+    ("XXX", "%z"),
+    ("Z", "%z"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """How dates and timestamps are written in text; None for ISO 8601."""
+
+    date: str | None = None
+    timestamp: str | None = None
+
+
+ISO = Formats()
+
+
+def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
+    """SQL that gives the value of a text expression, NULL when it does not fit the type."""
+    target = to_duckdb(type_)
+    match type_:
+        case Primitive("string"):
+            return text
+        case Primitive("binary"):
+            return f"encode({text})"
+        case Primitive(name) if name in _INTEGERS:
+            cast = f"TRY_CAST({text} AS {target})"
+            # The common case is decided by comparing text; the pattern is for `+1` and `1.0`.
+            return (
+                f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+                f"WHEN regexp_full_match({text}, '{_WHOLE}') THEN {cast} END"
+            )
+        case Primitive("date") if formats.date:
+            return f"CAST(try_strptime({text}, {literal(strptime(formats.date))}) AS DATE)"
+        case Primitive("timestamp" | "timestamp_ntz") if formats.timestamp:
+            parsed = f"try_strptime({text}, {literal(strptime(formats.timestamp))})"
+            return f"CAST({parsed} AS {target})"
+        case Decimal(_, scale):
+            # Digits beyond the scale would be rounded away.
+            lossy = f"regexp_matches({text}, '\\.[0-9]{{{scale}}}[0-9]*[1-9]')"
+            return f"CASE WHEN NOT {lossy} THEN TRY_CAST({text} AS {target}) END"
+        case _:
+            return f"TRY_CAST({text} AS {target})"
+
+
+def strptime(pattern: str) -> str:
+    """A format in strftime's letters; patterns in Java's letters (Spark) are translated.
+
+    >>> strptime("yyyy-MM-dd HH:mm:ss"), strptime("%d.%m.%Y")
+    ('%Y-%m-%d %H:%M:%S', '%d.%m.%Y')
+    """
+    if "%" in pattern:
+        return pattern
+    out, at = "", 0
+    while at < len(pattern):
+        for letters, code in _JAVA:
+            if pattern.startswith(letters, at):
+                out += code
+                at += len(letters)
+                break
+        else:
+            if pattern[at] != "'":
+                out += pattern[at]
+            at += 1
+    return out
+
+
+_CANDIDATES: tuple[tuple[str, str], ...] = (
+    (
+        "long",
+        "regexp_full_match({0}, '\\s*[+-]?[0-9]+\\s*') AND TRY_CAST({0} AS BIGINT) IS NOT NULL",
+    ),
+    ("double", "TRY_CAST({0} AS DOUBLE) IS NOT NULL"),
+    ("boolean", "lower({0}) IN ('true', 'false')"),
+    ("date", "{date} IS NOT NULL"),
+    ("timestamp_ntz", "{timestamp} IS NOT NULL AND NOT {zoned}"),
+    ("timestamp", "{timestamp} IS NOT NULL AND {zoned}"),
+)
+_ZONED = (
+    "regexp_matches({0}, '([Zz]|[0-9][+-][0-9]{{2}}(:?[0-9]{{2}})?)\\s*$') AND contains({0}, ':')"
+)
+
+
+@dataclass(slots=True)
+class Evidence:
+    """How many of a column's values fit each candidate type."""
+
+    values: int = 0
+    fits: tuple[int, ...] = (0,) * len(_CANDIDATES)
+
+    def add(self, values: int, fits: Sequence[int]) -> None:
+        """Count another sample."""
+        self.values += values
+        self.fits = tuple(a + b for a, b in zip(self.fits, fits, strict=True))
+
+    @property
+    def type(self) -> DataType:
+        """The narrowest type that every value fits; a string when there were none."""
+        if self.values:
+            for (name, _), count in zip(_CANDIDATES, self.fits, strict=True):
+                if count == self.values:
+                    return Primitive(name)
+        return Primitive("string")
+
+
+WIDTH = 1 + len(_CANDIDATES)
+"""How many result columns `evidence` gives."""
+
+
+def evidence(text: str, formats: Formats = ISO) -> str:
+    """SQL for the counts that `Evidence.add` takes: values, then one count a candidate."""
+    date = from_text(text, Primitive("date"), formats)
+    timestamp = from_text(text, Primitive("timestamp_ntz"), formats)
+    # A whole number is never a date, whatever the cast thinks of it.
+    zoned = "(" + _ZONED.format(text) + ")"
+    tests = [
+        f"count(*) FILTER (WHERE {t.format(text, date=date, timestamp=timestamp, zoned=zoned)})"
+        for _, t in _CANDIDATES
+    ]
+    return ", ".join([f"count({text})", *tests])

@@ -1,0 +1,273 @@
+"""CSV files: grouped by header, read by DuckDB, and read again carefully where it met trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
+from qanat.engines.duckdb.files.cast import WIDTH, Evidence, Formats, evidence, from_text
+from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, flag, formats
+from qanat.engines.duckdb.files.drift import STRING, Layout, expected, lay_out
+from qanat.engines.duckdb.files.failure import blaming
+from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
+from qanat.engines.duckdb.files.records import LIMIT
+from qanat.engines.duckdb.files.salvage import Salvage
+from qanat.engines.duckdb.files.spool import Spools, Value
+from qanat.engines.duckdb.types import literal, quote
+from qanat.errors import FileUnreadableError
+from qanat.model.batch import FilesBatch
+from qanat.model.schema import DataType
+
+SAMPLE = 20480
+"""Rows that types are inferred from, together."""
+
+_SAMPLED_FILES = 5
+_NAMED_RETRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files with one header, that one `read_csv` reads.
+
+    Args:
+        names: columns in the files' order.
+        skip: lines before the first row.
+        files: (index in the batch, path to read).
+        careful: the paths are normalised copies, with the line as an additional last column.
+    """
+
+    names: tuple[str, ...]
+    skip: int
+    files: tuple[tuple[int, str], ...]
+    careful: bool = False
+
+
+def bind_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
+    """Read CSV files into spools.
+
+    Raises:
+        SchemaDriftError: a new column under `freeze`.
+        FileUnreadableError: a file cannot be opened or decompressed.
+    """
+    options = dict(batch.options)
+    with blaming(batch.files, "csv"):
+        head = sample_text(batch, options)
+        dialect = dialect_of(table.con, options, *head, expected(batch))
+        heads = read_heads(batch, dialect, table.partitions.names)
+        reader = _Reader(table, batch, scratch, dialect, options)
+        return reader.read(heads)
+
+
+class _Reader:
+    def __init__(
+        self, table: FileTable, batch: FilesBatch, scratch: Path, dialect: Dialect,
+        options: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.table, self.batch, self.dialect = table, batch, dialect
+        self.formats: Formats = formats(options)
+        self.infers = flag(options, "infer_schema", True) and not flag(
+            options, "all_varchar", False
+        )
+        self.sample = int(options.get("sample_size", SAMPLE))
+        self.salvage = Salvage(table, scratch, dialect)
+        self.scratch = scratch
+
+    def read(self, heads: Sequence[Head]) -> BoundFiles:
+        odd = [h for h in heads if h.odd]
+        groups = _group(h for h in heads if not h.odd)
+        groups += self._careful((h.index, h.names) for h in odd)
+        found: dict[str, str] = {}
+        for head in heads:
+            for name in head.names:
+                if not any(name.casefold() == n.casefold() for n in self.table.partitions.names):
+                    found.setdefault(name, self.batch.files[head.index].path)
+        found = _unlike(found)
+        for name in self.table.partitions.names:
+            found.setdefault(name, self.batch.files[0].path)
+        layout = lay_out(self.batch, found, lambda new: self._infer(new, groups))
+        spools = Spools(self.table, layout, self.scratch)
+        dirty: dict[int, tuple[str, ...]] = {}
+        for group in groups:
+            dirty |= self._spool(spools, group)
+        for group in self._careful(dirty.items()):
+            self._spool(spools, group)
+        spools.bad += self.salvage.finish()
+        return spools.bind(self.formats)
+
+    def _careful(self, files: Iterable[tuple[int, tuple[str, ...]]]) -> list[Group]:
+        by_names: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        for index, names in files:
+            copy = self.salvage.rewrite(index, len(names))
+            if copy is not None:
+                by_names.setdefault(names, []).append((index, copy))
+        return [Group(names, 0, tuple(files_), True) for names, files_ in by_names.items()]
+
+    def _scan(self, group: Group, more: str) -> str:
+        """FROM text that reads a group as c0, c1, … of text."""
+        columns = [f"'c{i}': 'VARCHAR'" for i in range(len(group.names))]
+        if group.careful:
+            columns.append("'line': 'BIGINT'")
+            options = Dialect(nulls=self.dialect.nulls).options(0)
+            if self.salvage.longest > 1 << 20:
+                options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
+        else:
+            options = self.dialect.options(group.skip)
+        files = self.table.variable("read", [path for _, path in group.files], "VARCHAR")
+        return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
+
+    def _spool(self, spools: Spools, group: Group) -> dict[int, tuple[str, ...]]:
+        """Spool a group; the files that need care, with their columns."""
+        names = group.names
+        rejects = f"qanat_{self.table.name}_rejects"
+        tables = (rejects, f"{rejects}_scan")
+        dirty: dict[int, tuple[str, ...]] = {}
+        while group.files:
+            more = (
+                f", store_rejects = true, rejects_limit = 0, rejects_table = {literal(tables[0])}, "
+                f"rejects_scan = {literal(tables[1])}"
+            )
+            for name in tables:
+                self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+            line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
+            index = self.table.at("index", [i for i, _ in group.files], "INTEGER", "r.file_index")
+            columns = "".join(f"r.c{i}, " for i in range(len(names)))
+            source = (
+                f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
+            )
+            try:
+                path = spools.write(source, *self._values(spools.layout, names))
+            except duckdb.InvalidInputException as error:
+                if group.careful:
+                    raise
+                stuck = _named(group, str(error)) if len(dirty) < _NAMED_RETRIES else group.files
+                dirty |= {i: names for i, _ in stuck}
+                left = tuple(f for f in group.files if f not in stuck)
+                group = Group(names, group.skip, left)
+                continue
+            met = self.table.con.execute(
+                f"SELECT DISTINCT file_id FROM {quote(tables[0])}"
+            ).fetchall()
+            if met and group.careful:
+                raise FileUnreadableError(
+                    f"cannot read {self.batch.files[group.files[met[0][0]][0]].path} as csv",
+                    hint="this is a defect of Qanat: a record it had found good was refused",
+                )
+            rejected = [group.files[file_id][0] for (file_id,) in met]
+            dirty |= dict.fromkeys(rejected, names)
+            if len(rejected) < len(group.files):
+                spools.excluded |= set(rejected)
+                first = dict.fromkeys((i for i, _ in group.files), group.skip + 1)
+                spools.accept(path, first, group.careful)
+            break
+        for name in tables:
+            self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+        return dirty
+
+    def _values(
+        self, layout: Layout, names: Sequence[str]
+    ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
+        places = {name.casefold(): i for i, name in enumerate(names)}
+        folders = {n.casefold() for n in self.table.partitions.names}
+        values: list[Value | None] = []
+        for f in layout.fields:
+            place = None if f.name.casefold() in folders else places.get(f.name.casefold())
+            if place is None:
+                values.append(None)
+            else:
+                text = f"c{place}"
+                values.append(Value(text, from_text(text, f.type, self.formats), f.type != STRING))
+        extras = [
+            (name, f"CAST(to_json(c{i}) AS VARCHAR)")
+            for i, name in enumerate(names)
+            if name.casefold() in layout.extras
+        ]
+        return values, extras, self._raw(len(names))
+
+    def _raw(self, width: int) -> str:
+        """The record written again: not byte by byte as it was, but with the same values."""
+        d = self.dialect
+        if not d.quote:
+            cells = [f"coalesce(c{i}, '')" for i in range(width)]
+        else:
+            quote_, escaped = literal(d.quote), literal((d.escape or d.quote) + d.quote)
+            cells = [
+                f"CASE WHEN contains(c{i}, {literal(d.delimiter)}) OR contains(c{i}, {quote_}) "
+                f"OR contains(c{i}, chr(10)) "
+                f"THEN {quote_} || replace(c{i}, {quote_}, {escaped}) || {quote_} "
+                f"ELSE coalesce(c{i}, '') END"
+                for i in range(width)
+            ]
+        return f"concat_ws({literal(d.delimiter)}, {', '.join(cells)})"
+
+    def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
+        if not self.infers:
+            return {}
+        wanted = {name.casefold(): Evidence() for name in new}
+        chosen: list[tuple[Group, tuple[int, str]]] = []
+        for group in groups:
+            if any(n.casefold() in wanted for n in group.names):
+                chosen += [(group, f) for f in _spread(group.files, self.batch)]
+        share = max(self.sample // max(len(chosen), 1), 100)
+        for group, file in chosen:
+            places = [(i, wanted[n.casefold()]) for i, n in enumerate(group.names)
+                      if n.casefold() in wanted]  # fmt: skip
+            tests = ", ".join(evidence(f"c{i}", self.formats) for i, _ in places)
+            scan = self._scan(Group(group.names, group.skip, (file,), group.careful),
+                              ", ignore_errors = true")  # fmt: skip
+            try:
+                row = self.table.con.execute(
+                    f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
+                ).fetchone()
+            except duckdb.InvalidInputException:
+                continue  # The careful reader will take this file; others tell the types.
+            for k, (_, column) in enumerate(places):
+                part = (row or ())[k * WIDTH : (k + 1) * WIDTH]
+                column.add(part[0], part[1:])
+        for name, values in self.table.partitions.columns:
+            if name.casefold() in wanted:
+                wanted[name.casefold()] = self._folder_evidence(values)
+        return {name: wanted[name.casefold()].type for name in new}
+
+    def _folder_evidence(self, values: Sequence[str | None]) -> Evidence:
+        found = Evidence()
+        row = self.table.con.execute(
+            f"SELECT {evidence('v')} FROM (SELECT unnest(CAST(? AS VARCHAR[])) AS v)",
+            [list(values)],
+        ).fetchone()
+        if row:
+            found.add(row[0], row[1:])
+        return found
+
+
+def _group(heads: Iterable[Head]) -> list[Group]:
+    groups: dict[tuple[tuple[str, ...], int], list[tuple[int, str]]] = {}
+    for head in heads:
+        groups.setdefault((head.names, head.skip), []).append((head.index, head.local))
+    return [Group(names, skip, tuple(files)) for (names, skip), files in groups.items()]
+
+
+def _unlike(found: Mapping[str, str]) -> dict[str, str]:
+    """Without names that differ from an earlier one only by case."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, path in found.items():
+        first.setdefault(name.casefold(), (name, path))
+    return dict(first.values())
+
+
+def _spread(files: Sequence[tuple[int, str]], batch: FilesBatch) -> list[tuple[int, str]]:
+    """The first, the last and some in between; the largest too, since tiny ones tell little."""
+    count = min(len(files), _SAMPLED_FILES)
+    places = {round(k * (len(files) - 1) / max(count - 1, 1)) for k in range(count)}
+    places.add(max(range(len(files)), key=lambda k: batch.files[files[k][0]].size))
+    return [files[k] for k in sorted(places)]
+
+
+def _named(group: Group, message: str) -> tuple[tuple[int, str], ...]:
+    """The files that a message names; all of the group if it names none."""
+    named = tuple(f for f in group.files if f"file = {f[1]}\n" in message)
+    return named or group.files

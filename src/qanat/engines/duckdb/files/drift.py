@@ -1,0 +1,93 @@
+"""Which columns a batch gives, when its files have other columns than those known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from qanat.engines.duckdb.files.bound import check_names, nullable
+from qanat.errors import SchemaDriftError, nearest
+from qanat.model.batch import FilesBatch
+from qanat.model.dataset import Drift
+from qanat.model.schema import DataType, Field, Primitive, Schema
+from qanat.model.work import RESCUED
+
+STRING = Primitive("string")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns that a batch gives.
+
+    Args:
+        fields: the visible columns that files (or folders) fill, in order.
+        extras: columns of files that have no place among them and are rescued, case-folded.
+        rescue: whether `_rescued_data` follows the fields.
+    """
+
+    fields: tuple[Field, ...]
+    extras: frozenset[str] = frozenset()
+    rescue: bool = False
+
+    @property
+    def schema(self) -> Schema:
+        last = (Field(RESCUED, STRING),) if self.rescue else ()
+        return nullable((*self.fields, *last))
+
+
+def expected(batch: FilesBatch) -> Schema:
+    """What is known of the columns before a file is opened: earlier epochs' order, with the
+    declared types; `_rescued_data` is ours, not the files'."""
+    order = list(batch.known.fields)
+    order += [f for f in batch.declared.fields if batch.known.get(f.name) is None]
+    fields = [batch.declared.get(f.name) or f for f in order]
+    if batch.drift is Drift.RESCUE:
+        fields = [f for f in fields if f.name.casefold() != RESCUED]
+    return Schema(tuple(fields))
+
+
+def lay_out(
+    batch: FilesBatch,
+    found: Mapping[str, str],
+    infer: Callable[[Sequence[str]], Mapping[str, DataType]],
+) -> Layout:
+    """Decide the columns by the batch's drift policy.
+
+    Args:
+        found: columns of the files in order of appearance, each with a file that has it.
+        infer: the types of new columns, by name.
+
+    Raises:
+        SchemaDriftError: a new column under `freeze`.
+        OptionError: a column has a name that is Qanat's own.
+    """
+    base = expected(batch)
+    rescue = batch.drift is Drift.RESCUE
+    names = {f.name.casefold() for f in base.fields}
+    new = [name for name in found if name.casefold() not in names]
+    extras: set[str] = set()
+    if rescue:
+        extras = {n.casefold() for n in new if base.fields or n.casefold() == RESCUED}
+        new = [n for n in new if n.casefold() not in extras]
+    check_names([f.name for f in base.fields] + new, batch.path)
+    if new and base.fields and batch.drift is Drift.FREEZE:
+        raise frozen(batch, new, found[new[0]], base)
+    types = infer(new) if new else {}
+    fields = (*base.fields, *(Field(n, types.get(n, STRING)) for n in new))
+    return Layout(fields, frozenset(extras), rescue)
+
+
+def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> SchemaDriftError:
+    """The error for columns that `freeze` does not let in."""
+    several = len(new) > 1
+    missing = [f.name for f in base.fields]
+    return SchemaDriftError(
+        f"{path} has {'columns' if several else 'a column'} that {batch.path} did not have: "
+        + ", ".join(repr(n) for n in new),
+        wanted=", ".join(str(f) for f in base.fields),
+        got=", ".join(new),
+        nearest=nearest(new[0], missing),
+        hint="declare "
+        + ("them" if several else "it")
+        + " in schema, or let new columns in: TBLPROPERTIES ('qanat.schema_drift' = 'evolve')",
+    )

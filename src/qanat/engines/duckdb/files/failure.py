@@ -1,0 +1,90 @@
+"""What DuckDB says about a file, as an error that names the file and the way out."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from qanat.errors import FileUnreadableError, FileVanishedError, QanatError, StorageFullError
+from qanat.model.batch import LocalFile
+
+_FULL = (
+    "no space left on device",
+    "disk full",
+    "disk quota exceeded",
+    "failed to offload",
+    "max_temp_directory_size",
+)
+# What a file can do to DuckDB; other classes (Binder, Parser, …) are defects of ours and pass.
+_ABOUT_FILES = (
+    duckdb.IOException,
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.SerializationException,
+    duckdb.OutOfRangeException,
+    duckdb.NotImplementedException,
+)
+
+
+def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> QanatError | None:
+    """The Qanat error for what went wrong while `files` were read; None if they are innocent.
+
+    Args:
+        error: what DuckDB or the operating system raised.
+        files: the candidates; the one that the message names is blamed.
+        format_: what the files should have been, for the message.
+    """
+    text = str(error).strip()
+    lowered = text.lower()
+    if any(mark in lowered for mark in _FULL) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    ):
+        return StorageFullError(
+            "no space left for scratch files",
+            got=_first_line(text),
+            hint="free some space or point the temporary directory at a larger disk",
+        )
+    if not isinstance(error, (*_ABOUT_FILES, OSError, EOFError)):
+        return None
+    missing = next((f for f in files if not Path(f.local).exists()), None)
+    if missing is not None:
+        return FileVanishedError(
+            f"{missing.path} is gone",
+            wanted="the file as it was when it was found",
+            hint="put it back, or run again without it",
+        )
+    named = [f for f in files if f.local in text]
+    # A path may be the beginning of another one: the longest that occurs is the one meant.
+    blamed = max(named, key=lambda f: len(f.local), default=files[0] if len(files) == 1 else None)
+    who = blamed.path if blamed else f"one of {len(files)} files ({files[0].path}, …)"
+    return FileUnreadableError(
+        f"cannot read {who} as {format_}",
+        wanted=f"a readable {format_} file",
+        got=_first_line(text),
+    )
+
+
+@contextmanager
+def blaming(files: Sequence[LocalFile], format_: str) -> Iterator[None]:
+    """Turn errors inside into Qanat errors that name the file.
+
+    Raises:
+        FileVanishedError: a file is not there any more.
+        FileUnreadableError: a file is not what its format says.
+        StorageFullError: scratch space is full.
+    """
+    try:
+        yield
+    except (duckdb.Error, OSError, EOFError) as error:
+        found = translate(error, files, format_)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.splitlines()), "no details")

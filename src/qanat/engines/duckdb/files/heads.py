@@ -1,0 +1,106 @@
+"""The first records of CSV files: who has which columns, told from a few kilobytes each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qanat.engines.duckdb.files.dialect import Dialect, name_columns
+from qanat.engines.duckdb.files.drift import expected
+from qanat.engines.duckdb.files.records import RecordReader, lines, open_bytes, readable, text_of
+from qanat.model.batch import FilesBatch, LocalFile
+
+_PREFIX = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of one file.
+
+    Args:
+        index: of the file in its batch.
+        names: of its columns, unique without regard to case.
+        skip: physical lines before the first row.
+        odd: DuckDB would misread it (mixed line ends, a header that is not on the first line).
+    """
+
+    index: int
+    local: str
+    names: tuple[str, ...]
+    skip: int
+    odd: bool
+
+
+def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Path and beginning of the first file that has something in it; None if none has."""
+    encoding = str(options.get("encoding", "utf-8")).lower()
+    skip = int(options.get("skip", 0))
+    for file in batch.files:
+        if file.size == 0:
+            continue
+        with open_bytes(file.local, _compression(options)) as source:
+            try:
+                text = text_of(lines(source, encoding))
+            except LookupError:
+                return file.local, ""  # The encoding is refused later, with a better message.
+        text = "".join(text.splitlines(keepends=True)[skip:])
+        if text.strip():
+            return file.local, text
+    return None, ""
+
+
+def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -> list[Head]:
+    """The heads of all files that have at least one record (or a header).
+
+    Raises:
+        OSError: a file cannot be opened or decompressed.
+    """
+    known = [
+        f.name
+        for f in expected(batch).fields
+        if f.name.casefold() not in {p.casefold() for p in partitions}
+    ]
+    cache: dict[tuple[bytes, ...], tuple[str, ...]] = {}
+    heads = []
+    for index, file in enumerate(batch.files):
+        head = _read(index, file, dialect, known, cache)
+        if head is not None:
+            heads.append(head)
+    return heads
+
+
+def _read(
+    index: int, file: LocalFile, dialect: Dialect, known: Sequence[str],
+    cache: dict[tuple[bytes, ...], tuple[str, ...]],
+) -> Head | None:  # fmt: skip
+    plain = dialect.encoding == "utf-8"
+    with open_bytes(file.local, dialect.compression) as source:
+        prefix = bytes(source.read(_PREFIX))
+    if not prefix:
+        return None
+    feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
+    # A CR at the very end may belong to a CR LF that the prefix cuts.
+    alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
+    odd = plain and (0 < both < feeds or (alone > 0 and feeds > 0))
+    with open_bytes(file.local, dialect.compression) as source:
+        record = next(RecordReader(dialect, None).read(lines(source, dialect.encoding)), None)
+    if record is None:
+        return None
+    cells = record.fields if record.fields is not None else tuple(
+        record.raw.split(dialect.delimiter.encode())
+    )  # fmt: skip
+    if not dialect.header:
+        names = tuple(known[: len(cells)])
+        names = name_columns([*names, *(f"column{i}" for i in range(len(names), len(cells)))])
+        odd = odd or record.line != dialect.skip + 1
+        return Head(index, file.local, names, dialect.skip, odd)
+    odd = odd or record.line != dialect.skip + 1 or b"\n" in record.raw or record.fields is None
+    if cells not in cache:
+        cache[cells] = name_columns([readable(c) for c in cells])
+    return Head(index, file.local, cache[cells], dialect.skip + 1, odd)
+
+
+def _compression(options: Mapping[str, Any]) -> str | None:
+    value = options.get("compression")
+    return None if value in (None, "auto", "auto_detect") else str(value)

@@ -1,0 +1,257 @@
+"""A CSV reader that loses nothing: every byte ends up in a record or in a malformed one.
+
+DuckDB's reader is many times faster, but after a lone quote it may skip lines without a trace,
+and it gives up on files with mixed line ends. Files in which it met any trouble are read here:
+record by record, in bounded memory, each with the line on which it begins. After a quote that
+is never closed only the line with the quote is malformed; reading goes on with the next line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import pyarrow as pa
+
+from qanat.engines.duckdb.files.dialect import Dialect
+
+LIMIT = 16 * 1024 * 1024
+"""Longest record in bytes; a longer one is malformed."""
+
+RAW_LIMIT = 1024 * 1024
+"""How much of a malformed record is kept, in bytes."""
+
+_BOM = b"\xef\xbb\xbf"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a file.
+
+    Args:
+        line: 1-based line on which it begins.
+        fields: the values as UTF-8; None when it is malformed.
+        raw: its bytes, without the line end (malformed: at most `RAW_LIMIT`).
+        error: what is wrong with it; empty when nothing is.
+    """
+
+    line: int
+    fields: tuple[bytes, ...] | None
+    raw: bytes
+    error: str = ""
+
+
+def open_bytes(local: str, compression: str | None) -> IO[bytes]:
+    """Open a file for reading, decompressed (by option, else by its name's ending).
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    kind = compression or {".gz": "gzip", ".zst": "zstd"}.get(Path(local).suffix.lower())
+    match kind:
+        case "gzip":
+            return cast("IO[bytes]", gzip.open(local, "rb"))
+        case "zstd":
+            return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(local, "rb"), "zstd"))
+    return Path(local).open("rb")
+
+
+def lines(source: IO[bytes], encoding: str = "utf-8") -> Iterator[bytes]:
+    """The lines of a file as UTF-8 (or bytes that are not), without ends or byte order mark.
+
+    A line ends with LF or CR LF; with CR in a file whose first MiB has no LF. Lines longer than
+    `LIMIT` come in pieces of that size plus the rest, and are malformed to every reader here.
+    """
+    chunks = _chunks(source, encoding)
+    first = next(chunks, b"").removeprefix(_BOM)
+    end = b"\r" if b"\n" not in first and b"\r" in first else b"\n"
+    rest: list[bytes] = []
+    held = 0
+    chunk: bytes | None = first
+    while chunk is not None:
+        *whole, tail = chunk.split(end)
+        for piece in whole:
+            if rest:
+                piece = b"".join((*rest, piece))
+                rest, held = [], 0
+            yield piece.removesuffix(b"\r")
+        rest.append(tail)
+        held += len(tail)
+        if held > LIMIT:
+            # Longer than any record may be: let go of it, it is going to be malformed anyway.
+            yield b"".join(rest)
+            rest, held = [], 0
+        chunk = next(chunks, None)
+    last = b"".join(rest)
+    if last:
+        yield last.removesuffix(b"\r")
+
+
+def _chunks(source: IO[bytes], encoding: str) -> Iterator[bytes]:
+    if encoding == "utf-8":
+        while chunk := source.read(_CHUNK):
+            yield bytes(chunk)
+        return
+    decoder = codecs.getincrementaldecoder(encoding)(errors="backslashreplace")
+    while chunk := source.read(_CHUNK):
+        yield decoder.decode(bytes(chunk)).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+class RecordReader:
+    """Splits lines into records of a dialect.
+
+    Args:
+        width: how many fields a good record has; None to take what comes.
+    """
+
+    def __init__(self, dialect: Dialect, width: int | None) -> None:
+        self._delimiter = dialect.delimiter.encode()
+        self._quote = dialect.quote.encode()
+        self._escape = dialect.escape.encode()
+        self._comment = dialect.comment.encode()
+        self._skip = dialect.skip
+        self._width = width
+        self._body = self._inside() if self._quote else None
+
+    def _inside(self) -> re.Pattern[bytes]:
+        quote, escape = re.escape(self._quote), re.escape(self._escape)
+        if self._escape in (b"", self._quote):
+            return re.compile(rb"(?:[^" + quote + rb"]++|" + quote * 2 + rb")*+", re.S)
+        return re.compile(rb"(?:[^" + quote + escape + rb"]++|" + escape + rb".)*+", re.S)
+
+    def read(self, source: Iterator[bytes]) -> Iterator[Record]:
+        """The records; blank lines are left out, except where a record has one field."""
+        ahead: deque[bytes] = deque()
+        number = 0
+        while True:
+            if ahead:
+                text = ahead.popleft()
+            else:
+                following = next(source, None)
+                if following is None:
+                    return
+                text = following
+            number += 1
+            if number <= self._skip or (not text and self._width != 1):
+                continue
+            if self._comment and text.startswith(self._comment):
+                continue
+            fields, used, error = self._parse(text, ahead, source)
+            if used and fields is not None:
+                # The record took lines that were looked at ahead.
+                taken = [ahead.popleft() for _ in range(used)]
+                raw = b"\n".join((text, *taken))
+            else:
+                used, raw = 0, text
+            yield self._judge(number, fields, raw, error)
+            number += used
+
+    def _parse(
+        self, text: bytes, ahead: deque[bytes], source: Iterator[bytes]
+    ) -> tuple[tuple[bytes, ...] | None, int, str]:
+        """Fields (None if malformed), how many lines of `ahead` they took, and the error."""
+        if self._body is None or self._quote not in text:
+            return tuple(text.split(self._delimiter)), 0, ""
+        fields: list[bytes] = []
+        used, at = 0, 0
+        while True:
+            if not text.startswith(self._quote, at):
+                end = text.find(self._delimiter, at)
+                fields.append(text[at:] if end < 0 else text[at:end])
+                if end < 0:
+                    return tuple(fields), used, ""
+                at = end + len(self._delimiter)
+                continue
+            start = scan = at + 1
+            while True:
+                found = self._body.match(text, scan)
+                scan = found.end() if found else scan
+                if text.startswith(self._quote, scan):
+                    break
+                # The quote is still open: the value goes on, up to a line that has a quote.
+                pieces, size = [text], len(text)
+                while size <= LIMIT and self._look(ahead, used, source):
+                    pieces.append(ahead[used])
+                    size += len(pieces[-1]) + 1
+                    used += 1
+                    if self._quote in pieces[-1]:
+                        break
+                else:
+                    return None, 0, "a quote is opened and never closed"
+                text = b"\n".join(pieces)
+            fields.append(self._plain(text[start:scan]))
+            at = scan + 1
+            if at == len(text):
+                return tuple(fields), used, ""
+            if not text.startswith(self._delimiter, at):
+                return None, 0, "text follows a closing quote"
+            at += len(self._delimiter)
+
+    def _look(self, ahead: deque[bytes], used: int, source: Iterator[bytes]) -> bool:
+        if used < len(ahead):
+            return True
+        following = next(source, None)
+        if following is None:
+            return False
+        ahead.append(following)
+        return True
+
+    def _plain(self, body: bytes) -> bytes:
+        if self._escape in (b"", self._quote):
+            return body.replace(self._quote * 2, self._quote)
+        return re.sub(re.escape(self._escape) + rb"(.)", rb"\1", body, flags=re.S)
+
+    def _judge(
+        self, line: int, fields: tuple[bytes, ...] | None, raw: bytes, error: str
+    ) -> Record:
+        if len(raw) > LIMIT:
+            fields, error = None, f"longer than {LIMIT} bytes"
+        elif fields is not None and self._width is not None and len(fields) != self._width:
+            error = f"expected {self._width} columns, found {len(fields)}"
+            fields = None
+        if fields is not None and not raw.isascii():
+            try:
+                raw.decode()
+            except UnicodeDecodeError as problem:
+                fields, error = None, f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
+        return Record(line, fields, raw if fields is not None else shorten(raw), error)
+
+
+def shorten(raw: bytes) -> bytes:
+    """At most `RAW_LIMIT` bytes, with a note when there were more."""
+    if len(raw) <= RAW_LIMIT:
+        return raw
+    return raw[:RAW_LIMIT] + b" [truncated, %d bytes in all]" % len(raw)
+
+
+def readable(raw: bytes) -> str:
+    r"""Bytes as text that any reader takes: what is not UTF-8 is written as `\xff`.
+
+    >>> readable(b"caf\xe9")
+    'caf\\xe9'
+    """
+    return raw.decode(errors="backslashreplace")
+
+
+def quoted(field: str) -> str:
+    """A field of the normalised copy (`,` and `"`); an empty one stays bare, it is no value."""
+    return '"' + field.replace('"', '""') + '"' if field else ""
+
+
+def text_of(lines_: Iterator[bytes], most: int = 65536) -> str:
+    """The first lines as one text, for whoever wants to look at the beginning of a file."""
+    out = io.StringIO()
+    for line in lines_:
+        out.write(readable(line) + "\n")
+        if out.tell() > most:
+            break
+    return out.getvalue()

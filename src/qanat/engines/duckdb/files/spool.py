@@ -1,0 +1,235 @@
+"""Text formats are read once, into Parquet: typed, with each row's file and line.
+
+A spool has the columns v0, v1, … (the layout's fields, whatever they are called), `error` and
+`raw` (not NULL in rows whose values did not fit), `rescued`, `file` (index in the batch) and
+`line` (NULL where the row's place in the spool tells).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, nothing
+from qanat.engines.duckdb.files.cast import Formats, from_text
+from qanat.engines.duckdb.files.drift import Layout
+from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.errors import InvariantError, SchemaDriftError
+from qanat.model.schema import Field
+from qanat.model.work import RESCUED
+
+OPTIONS = "FORMAT parquet, COMPRESSION snappy"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """How one visible column comes out of a file.
+
+    Args:
+        text: SQL for the original as text, for messages and rescue; NULL where there is none.
+        typed: SQL for the value in the column's type, NULL where the original does not fit.
+        checked: whether `typed` may be NULL where `text` is not.
+    """
+
+    text: str
+    typed: str
+    checked: bool
+
+
+@dataclass(slots=True)
+class Spools:
+    """Everything that was spooled of one batch.
+
+    Args:
+        bases: by file: what to add to a row's place in its spool to get its line.
+        excluded: files whose rows in a spool do not count: they were read again, carefully.
+        bad: Parquet files of rows that could not even be split into columns
+            (file, row, raw, error).
+    """
+
+    table: FileTable
+    layout: Layout
+    scratch: Path
+    paths: list[str] = field(default_factory=list)
+    bases: dict[int, int] = field(default_factory=dict)
+    excluded: set[int] = field(default_factory=set)
+    bad: list[str] = field(default_factory=list)
+    rows: int = 0
+    misfits: int = 0
+    explicit: bool = False
+
+    def path(self, suffix: str) -> Path:
+        """A file of this batch's own in the scratch folder."""
+        return self.scratch / f"{self.table.name}_{suffix}"
+
+    def write(self, source: str, values: Sequence[Value | None], extras: Sequence[tuple[str, str]],
+              raw: str, prefix: str = "") -> str:  # fmt: skip
+        """Spool a SELECT.
+
+        Args:
+            source: SELECT text with the columns that `values` use, `file` and `line`.
+            values: by field of the layout; None where the files have no such column.
+            extras: unexpected columns: name and SQL text of the value as JSON.
+            raw: SQL for the whole row as text, for the malformed.
+
+        Returns:
+            The path of the spool. It counts only once `accept`ed.
+        """
+        typed, misfits = [], []
+        for i, (f, value) in enumerate(zip(self.layout.fields, values, strict=True)):
+            if value is None:
+                typed.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
+                continue
+            typed.append(f"{value.typed} AS v{i}")
+            if value.checked:
+                misfits.append((f, value.text, f"({value.text} IS NOT NULL AND v{i} IS NULL)"))
+        columns = "".join(f"v{i}, " for i in range(len(values)))
+        some = " OR ".join(test for _, _, test in misfits) or "false"
+        if self.layout.rescue:
+            error, rescued = "CAST(NULL AS VARCHAR)", self._rescued(misfits, extras)
+        else:
+            texts = ", ".join(
+                f"CASE WHEN {test} THEN {literal(f'column {f.name!r}: ')} || to_json(left({text}, "
+                f"200)) || {literal(f' is not a {f.type}')} END"
+                for f, text, test in misfits
+            )
+            error = f"CASE WHEN {some} THEN concat_ws('; ', {texts}) END" if misfits else "NULL"
+            error, rescued = f"CAST({error} AS VARCHAR)", "CAST(NULL AS VARCHAR)"
+        target = str(self.path(f"{len(self.paths)}_{prefix}.parquet"))
+        inner = ", ".join(["*", *typed])
+        keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
+        self.table.con.execute(
+            f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
+            f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {error} AS error, "
+            f"{rescued} AS rescued FROM (SELECT {inner} FROM ({source}))))) "
+            f"TO {literal(target)} ({OPTIONS})"
+        )
+        return target
+
+    def _rescued(
+        self, misfits: Sequence[tuple[Field, str, str]], extras: Sequence[tuple[str, str]]
+    ) -> str:
+        parts = [
+            f"CASE WHEN {test} THEN {literal(_key(f.name))} || to_json({text}) END"
+            for f, text, test in misfits
+        ]
+        parts += [f"{literal(_key(n))} || {json}" for n, json in extras]
+        if not parts:
+            return "CAST(NULL AS VARCHAR)"
+        body = f"nullif(concat_ws(',', {', '.join(parts)}), '')"
+        path = f"to_json({self.table.path('file')})"
+        return f"'{{' || {body} || ',\"_file_path\":' || {path} || '}}'"
+
+    def accept(self, path: str, first_lines: dict[int, int], explicit: bool) -> None:
+        """Let a spool's rows count.
+
+        Args:
+            first_lines: by file, the line of its first row.
+            explicit: the spool has line numbers of its own.
+        """
+        self.paths.append(path)
+        self.explicit |= explicit
+        found = self.table.con.execute(
+            "SELECT file, min(file_row_number), max(file_row_number), count(*), count(error) "
+            f"FROM read_parquet({literal(path)}) GROUP BY file"
+        ).fetchall()
+        for file, first, last, count, errors in found:
+            if not explicit:
+                if last - first + 1 != count:
+                    raise InvariantError(
+                        f"the rows of {self.table.files[file].path} were spooled out of order",
+                        hint="DuckDB's preserve_insertion_order must be on",
+                    )
+                if file in self.excluded:
+                    continue
+                self.bases[file] = first_lines[file] - first
+            self.rows += count - errors
+            self.misfits += errors
+
+    def bind(self, formats: Formats) -> BoundFiles:
+        """What the spools give."""
+        table, layout = self.table, self.layout
+        types = [to_duckdb(f.type) for f in layout.schema.fields]
+        if not self.paths:
+            return BoundFiles(
+                nothing(table, layout.schema, types), layout.schema, self.malformed(), 0
+            )
+        partitions = {n.casefold(): v for n, v in table.partitions.columns}
+        columns = ""
+        for i, f in enumerate(layout.fields):
+            values = partitions.get(f.name.casefold())
+            sql = f"s.v{i}" if values is None else partition(table, f, values, "s.file", formats)
+            columns += f"{sql} AS {quote(f.name)}, "
+        if layout.rescue:
+            columns += f"s.rescued AS {quote(RESCUED)}, "
+        where = self._where("error IS NULL") if self.misfits else self._where("")
+        relation = f"SELECT {columns}{table.hidden('s.file', self._line())}{self._from()}{where}"
+        return BoundFiles(relation, layout.schema, self.malformed(), self.rows)
+
+    def _line(self) -> str:
+        bases = [self.bases.get(i, 0) for i in range(len(self.table.files))]
+        place = "s.file_row_number + " + self.table.at("base", bases, "BIGINT", "s.file")
+        return f"coalesce(s.line, {place})" if self.explicit else place
+
+    def _from(self) -> str:
+        return f" FROM read_parquet([{', '.join(literal(p) for p in self.paths)}]) AS s"
+
+    def _where(self, condition: str) -> str:
+        tests = [condition] if condition else []
+        if self.excluded:
+            flags = [i in self.excluded for i in range(len(self.table.files))]
+            out = self.table.at("excluded", flags, "BOOLEAN", "s.file")
+            # What was read again has lines of its own and stays.
+            tests.append(f"(s.line IS NOT NULL OR NOT {out})")
+        return f" WHERE {' AND '.join(tests)}" if tests else ""
+
+    def malformed(self) -> str | None:
+        """SELECT text of all rows that could not be parsed, or None."""
+        parts = []
+        path = self.table.path("file")
+        if self.bad:
+            files = ", ".join(literal(p) for p in self.bad)
+            parts.append(
+                f"SELECT {path} AS file, row, raw, error FROM read_parquet([{files}]) AS b"
+            )
+        if self.misfits:
+            parts.append(
+                f"SELECT {self.table.path('s.file')} AS file, {self._line()} AS row, s.raw, "
+                f"s.error{self._from()}{self._where('s.error IS NOT NULL')}"
+            )
+        return " UNION ALL ".join(parts) or None
+
+
+def partition(
+    table: FileTable, field_: Field, values: Sequence[str | None], index: str, formats: Formats
+) -> str:
+    """SQL for the value of a partition column.
+
+    Raises:
+        SchemaDriftError: a folder's name is no value of the column's type.
+    """
+    position = table.partitions.names.index(
+        next(n for n in table.partitions.names if n.casefold() == field_.name.casefold())
+    )
+    variable = table.variable(f"part{position}", values, "VARCHAR")
+    bad = table.con.execute(
+        f"SELECT v FROM (SELECT unnest({variable}) AS v) WHERE v IS NOT NULL "
+        f"AND {from_text('v', field_.type, formats)} IS NULL LIMIT 1"
+    ).fetchone()
+    if bad is not None:
+        file = table.files[list(values).index(bad[0])]
+        raise SchemaDriftError(
+            f"{file.path} lies in a folder whose {field_.name!r} does not fit the column",
+            wanted=str(field_.type),
+            got=str(bad[0]),
+            hint="declare the column as string in schema",
+        )
+    return from_text(f"{variable}[CAST({index} AS BIGINT) + 1]", field_.type, formats)
+
+
+def _key(name: str) -> str:
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if ord(c) < 32 else "\\" + c if c in '"\\' else c for c in name
+    )
+    return f'"{escaped}":'
