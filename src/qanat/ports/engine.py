@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from qanat.model.batch import Batch
+from qanat.model.expectation import Expectation
 from qanat.model.schema import Schema
-from qanat.model.work import Staged, Work
+from qanat.model.work import RuleCount, Staged, Work
 
 Progress = Callable[[float | None], None]
 """Called now and then with the fraction done (0 to 1), or None when unknown."""
@@ -41,7 +42,40 @@ class Engine(Protocol):
     def fetch(
         self, batch: Batch, limit: int | None = None, where: str | None = None
     ) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
-        """The first rows of a batch as Python values, for people to look at."""
+        """The first rows of a batch as Python values, for people to look at.
+
+        Args:
+            where: a condition in the engine's dialect; errors are placed at `--where`.
+
+        Raises:
+            DeclarationError: `where` does not compile.
+        """
+        ...
+
+    def profile(self, batch: Batch) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+        """One row for each column of a batch, as numbers describe it.
+
+        The columns: column, type, rows, nulls (percent), distinct (approximate), min, max,
+        mean, std, top (the most frequent value, approximate).
+        """
+        ...
+
+    def check(
+        self,
+        batch: Batch,
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[str, Batch],
+    ) -> tuple[int, tuple[RuleCount, ...]]:
+        """How many rows a batch has, and how many of them violate each expectation.
+
+        Args:
+            expectations: predicates in the engine's dialect.
+            references: by dataset name (case-folded), for REFERENCES rules.
+
+        Raises:
+            DeclarationError: a rule does not compile.
+        """
         ...
 
     def close(self) -> None:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.model.batch import Batch
+from qanat.model.expectation import Expectation
+from qanat.model.location import Location
+from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
-from qanat.model.work import Staged, Work
+from qanat.model.work import RuleCount, Staged, Work
 from qanat.ports.engine import Progress
 
 # How often progress is asked for and told, in seconds.
@@ -66,18 +71,38 @@ class DuckDBEngine:
         self, batch: Batch, limit: int | None = None, where: str | None = None
     ) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
         """The first rows of a batch as Python values."""
+        with self._connection() as con:
+            relation = self._relation(con, batch)
+            if where is not None:
+                asked = SqlQuery(where, where, "duckdb", (), Location("--where", 1, 1))
+                columns = relation.columns
+                with explained(asked, columns):
+                    # On a line of its own: it may end in a comment.
+                    relation = relation.filter(f"(\n{where}\n)")
+                    if limit is not None:
+                        relation = relation.limit(limit)
+                    return _schema(relation), relation.fetchall()
+            with explained(None):
+                if limit is not None:
+                    relation = relation.limit(limit)
+                return _schema(relation), relation.fetchall()
+
+    def profile(self, batch: Batch) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+        """One row for each column: type, missing and distinct values, range, mean, top value."""
         with self._connection() as con, explained(None):
-            bound = Bindings(con, self._scratch).bind("__look", batch)
-            condition = f" WHERE {where}" if where else ""
-            some = "" if limit is None else f" LIMIT {limit}"
-            relation = con.sql(f"SELECT * FROM ({bound.plain}){condition}{some}")
-            schema = Schema(
-                tuple(
-                    Field(n, from_duckdb(t))
-                    for n, t in zip(relation.columns, relation.types, strict=True)
-                )
-            )
-            return schema, relation.fetchall()
+            relation = self._relation(con, batch)
+            return profile(con, relation.sql_query(), _schema(relation))
+
+    def check(
+        self,
+        batch: Batch,
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[str, Batch],
+    ) -> tuple[int, tuple[RuleCount, ...]]:
+        """How many rows a batch has, and how many of them violate each expectation."""
+        with self._connection() as con, explained(None):
+            return audit(con, self._scratch, batch, dataset, expectations, references)
 
     def close(self) -> None:
         """Free memory and scratch space."""
@@ -115,6 +140,11 @@ class DuckDBEngine:
         con.execute("SET enable_progress_bar_print = false")
         return con
 
+    def _relation(self, con: DuckDBPyConnection, batch: Batch) -> DuckDBPyRelation:
+        with explained(None):
+            bound = Bindings(con, self._scratch).bind("__look", batch)
+            return con.sql(bound.plain)
+
     @contextmanager
     def _space(self, work: Work) -> Iterator[None]:
         work.scratch.mkdir(parents=True, exist_ok=True)
@@ -122,6 +152,11 @@ class DuckDBEngine:
             yield
         finally:
             shutil.rmtree(work.scratch, ignore_errors=True)
+
+
+def _schema(relation: DuckDBPyRelation) -> Schema:
+    pairs = zip(relation.columns, relation.types, strict=True)
+    return Schema(tuple(Field(name, from_duckdb(type_)) for name, type_ in pairs))
 
 
 def _memory() -> int:

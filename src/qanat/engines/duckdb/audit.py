@@ -1,0 +1,43 @@
+"""Expectations against a table as it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.inputs import RID, Bindings
+from qanat.engines.duckdb.split import Splitter
+from qanat.model.batch import Batch
+from qanat.model.expectation import Expectation
+from qanat.model.work import RuleCount
+
+_TABLE = "__qanat_audited"
+
+
+def audit(
+    con: DuckDBPyConnection,
+    scratch: Path,
+    batch: Batch,
+    dataset: str,
+    expectations: Sequence[Expectation],
+    references: Mapping[str, Batch],
+) -> tuple[int, tuple[RuleCount, ...]]:
+    """How many rows a table has, and how many of them violate each expectation."""
+    bindings = Bindings(con, scratch)
+    bound = bindings.bind(_TABLE, batch)
+    relation = bound.full
+    if RID not in bound.hidden:
+        con.execute(
+            f"CREATE TEMP TABLE {_TABLE}_rows AS SELECT *, row_number() OVER () AS {RID} "
+            f"FROM ({bound.plain})"
+        )
+        relation = f"SELECT * FROM {_TABLE}_rows"
+    known = {
+        name: bindings.bind(f"{_TABLE}_{i}", each).plain
+        for i, (name, each) in enumerate(references.items())
+    }
+    splitter = Splitter(con, "audit", dataset, relation, expectations, None, known)
+    split = splitter.split()
+    return split.total, split.rules

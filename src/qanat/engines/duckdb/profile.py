@@ -1,0 +1,83 @@
+"""The columns of a table described by numbers, in one pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.types import literal, quote
+from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
+
+_TEXT, _WHOLE, _REAL = Primitive("string"), Primitive("long"), Primitive("double")
+
+PROFILE = Schema(
+    (
+        Field("column", _TEXT),
+        Field("type", _TEXT),
+        Field("rows", _WHOLE),
+        Field("nulls", _REAL, comment="percent of the rows"),
+        Field("distinct", _WHOLE, comment="values, approximately"),
+        Field("min", _TEXT),
+        Field("max", _TEXT),
+        Field("mean", _REAL),
+        Field("std", _REAL, comment="standard deviation of the sample"),
+        Field("top", _TEXT, comment="the most frequent value, approximately"),
+    )
+)
+"""What `profile` gives: one row for each column of the table."""
+
+_NUMBERS = frozenset({"long", "integer", "short", "byte", "float", "double"})
+
+# Aggregates of one query: DuckDB plans hundreds at once, thousands no longer in good time.
+_COLUMNS_AT_ONCE = 100
+
+# Squares of larger numbers do not fit into a DOUBLE, and DuckDB refuses to compute with them.
+# NaN is greater than any number there, so that this leaves out NaN and infinities as well.
+_LARGEST = "1e150"
+
+
+def profile(
+    con: DuckDBPyConnection, relation: str, schema: Schema
+) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+    """Describe each column of a relation.
+
+    Args:
+        relation: SELECT text of `schema`'s columns.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(schema.fields), _COLUMNS_AT_ONCE):
+        fields = schema.fields[start : start + _COLUMNS_AT_ONCE]
+        structs = ", ".join(_described(f) for f in fields)
+        row = con.execute(f"SELECT {structs} FROM ({relation})").fetchone() or ()
+        rows += [tuple(each.values()) for each in row]
+    return PROFILE, rows
+
+
+def _described(field: Field) -> str:
+    column = quote(field.name)
+    # DuckDB has no frequencies of nested values; their text stands for them.
+    nested = isinstance(field.type, Array | MapType | Struct)
+    value = f"CAST({column} AS VARCHAR)" if nested else column
+    ordered = not nested
+    number = f"CAST({column} AS DOUBLE)"
+    finite = f"CASE WHEN abs({number}) < {_LARGEST} THEN {number} END"
+    numeric = isinstance(field.type, Decimal) or (
+        isinstance(field.type, Primitive) and field.type.name in _NUMBERS
+    )
+    parts = {
+        "column": literal(field.name),
+        "type": literal(str(field.type)),
+        "rows": "count(*)",
+        "nulls": f"CASE WHEN count(*) > 0 THEN 100.0 * (count(*) - count({column}))"
+        " / count(*) END",
+        "distinct": f"approx_count_distinct({value})",
+        "min": f"CAST(min({column}) AS VARCHAR)" if ordered else "NULL",
+        "max": f"CAST(max({column}) AS VARCHAR)" if ordered else "NULL",
+        "mean": f"avg({finite})" if numeric else "NULL",
+        "std": f"stddev_samp({finite})" if numeric else "NULL",
+        # A bounded sketch: exact counts of a column without repetitions would be as large as it.
+        "top": f"CAST(approx_top_k({value}, 1)[1] AS VARCHAR)",
+    }
+    return "{" + ", ".join(f"'{name}': {sql}" for name, sql in parts.items()) + "}"

@@ -1,0 +1,73 @@
+"""Check expectations on the rows that tables hold; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from qanat.dialect import predicate
+from qanat.errors import SelectionError
+from qanat.model.dataset import Dataset
+from qanat.model.expectation import Expectation, Predicate, References
+from qanat.run.results import RuleCheck, Selection
+from qanat.run.selection import choose_datasets
+from qanat.run.stored import stored
+from qanat.run.workspace import Workspace
+
+
+def check(ws: Workspace, selection: Selection | None = None) -> tuple[RuleCheck, ...]:
+    """Every expectation of the stored datasets against their tables as they are.
+
+    Rows that were written before a rule was added or changed have never met it. A table that
+    has not run yet has no rows: it is left out, unless it was asked for by its name.
+
+    Raises:
+        ProblemsError: the declarations are wrong.
+        SelectionError: a pattern matches nothing.
+        TableNotFoundError: a rule refers to a table that has never run.
+        ColumnNotFoundError: a rule uses a column that the table does not have.
+    """
+    ws.require()
+    asked = selection or Selection()
+    found: list[RuleCheck] = []
+    for name in choose_datasets(ws, asked).datasets:
+        dataset = ws.pipeline.dataset(name)
+        if not dataset.stored or not dataset.expectations:
+            continue
+        if ws.store.version(str(ws.folder(name))) is None:
+            if name.casefold() in (p.casefold() for p in asked.select):
+                raise SelectionError(
+                    f"{name} has no rows to check: it has never run",
+                    hint=f"run it first: qanat run --select {name}",
+                )
+            continue
+        found += _checked(ws, dataset)
+    return tuple(found)
+
+
+def _checked(ws: Workspace, dataset: Dataset) -> Iterator[RuleCheck]:
+    rules = [_compiled(ws, e) for e in dataset.expectations]
+    references = {
+        r.rule.dataset.casefold(): stored(ws, r.rule.dataset).snapshot.batch
+        for r in rules
+        if isinstance(r.rule, References)
+    }
+    batch = stored(ws, dataset.name).snapshot.batch
+    rows, counts = ws.engine.check(batch, dataset.name, rules, references)
+    for expectation, count in zip(dataset.expectations, counts, strict=True):
+        yield RuleCheck(
+            dataset=dataset.name,
+            rule=expectation.name,
+            text=str(expectation.rule),
+            action=str(expectation.action),
+            rows=rows,
+            violations=count.violations,
+        )
+
+
+def _compiled(ws: Workspace, expectation: Expectation) -> Expectation:
+    rule = expectation.rule
+    if not isinstance(rule, Predicate):
+        return expectation
+    sql = predicate(rule, ws.dialect, expectation.location)
+    return replace(expectation, rule=Predicate(sql, ws.dialect))

@@ -1,0 +1,38 @@
+"""Describe the columns of a table by numbers; nothing is written."""
+
+from __future__ import annotations
+
+from qanat.run.results import TableView
+from qanat.run.stored import stored
+from qanat.run.workspace import Workspace
+
+
+def profile(ws: Workspace, dataset: str) -> TableView:
+    """One row for each column of a table: type, missing and distinct values, range, mean.
+
+    Reads the whole table. `distinct` and `top` are approximate, `nulls` is in percent; `mean`
+    and `std` leave out NaN, infinities and numbers beyond 1e150.
+
+    Args:
+        dataset: a streaming table, a materialized view, or `<dataset>__quarantine`.
+
+    Raises:
+        DatasetNotFoundError: nobody declares it.
+        TableNotFoundError: it has no table (yet).
+    """
+    found = stored(ws, dataset)
+    schema, rows = ws.engine.profile(found.snapshot.batch)
+    snapshot = found.snapshot
+    return TableView(
+        dataset=found.name,
+        kind=found.kind,
+        folder=found.folder,
+        version=snapshot.version,
+        schema=schema,
+        rows=rows,
+        total=snapshot.rows,
+        bytes=snapshot.bytes,
+        files=snapshot.files,
+        partition_by=snapshot.partition_by,
+        comment=snapshot.comment,
+    )
