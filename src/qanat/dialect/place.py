@@ -1,0 +1,73 @@
+"""Back from the executable SQL to where the author wrote it."""
+
+from __future__ import annotations
+
+import re
+
+from qanat.model.location import Location
+from qanat.model.query import SqlQuery
+
+
+def place(query: SqlQuery, offset: int | None, word: str | None) -> Location:
+    """Where in the author's file something of the executable SQL stands.
+
+    Args:
+        offset: in `query.sql`, or None when not known.
+        word: what stands there; it is looked for in `query.text` where the offset does not help.
+    """
+    found = None
+    if offset is not None:
+        found = _aligned(query, offset)
+        if found is not None and word and not _stands(query.text, found, word):
+            found = None
+    if found is None and word:
+        match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query.text, re.IGNORECASE)
+        found = match.start() if match else None
+    return _location(query, found)
+
+
+def _aligned(query: SqlQuery, offset: int) -> int | None:
+    """The offset in `text`: both are equal from the end of an input to the start of the next."""
+    mine, theirs = len(query.sql), len(query.text)
+    for read in query.reads:
+        starts = [query.sql.find(f"{q}{read.name}{q}") for q in ("`", '"')]
+        start = max(starts)
+        if start >= offset and start < mine:
+            written = _offset(query, read.location)
+            if written is None:
+                return None
+            mine, theirs = start, written
+            break
+    found = theirs - (mine - offset)
+    return found if 0 <= found < len(query.text) else None
+
+
+def _stands(text: str, offset: int, word: str) -> bool:
+    return text[offset : offset + len(word)].casefold() == word.casefold()
+
+
+def _offset(query: SqlQuery, where: Location) -> int | None:
+    """The offset in `text` of a place in the author's file."""
+    first = query.location
+    if None in (first.line, first.column, where.line, where.column) or first.file != where.file:
+        return None
+    assert first.line and first.column and where.line and where.column
+    lines = query.text.split("\n")
+    down = where.line - first.line
+    if not 0 <= down < len(lines):
+        return None
+    across = where.column - (first.column if down == 0 else 1)
+    return sum(len(line) + 1 for line in lines[:down]) + across
+
+
+def _location(query: SqlQuery, offset: int | None) -> Location:
+    where = query.location
+    if offset is None or where.line is None:
+        return where
+    before = query.text[:offset]
+    column = offset - (before.rfind("\n") + 1) + 1
+    if "\n" not in before:
+        if where.column is None:
+            return where
+        column += where.column - 1
+    return Location(where.file, where.line + before.count("\n"), column)
