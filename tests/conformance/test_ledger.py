@@ -140,6 +140,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
     assert new.token > old.token
     for write in (
         lambda: ledger.intend(epoch(), old),
+        lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.abandon(epoch(), "no", old),
         lambda: ledger.refresh("bronze", old),
@@ -283,11 +284,34 @@ def test_a_flow_has_one_open_epoch(ledger: Ledger, lease: Lease) -> None:
     assert ledger.intend(epoch(flow="silver"), lease).number == 1
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
-def test_numbers_follow_one_another(ledger: Ledger, lease: Lease, number: int) -> None:
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_numbers_only_grow(ledger: Ledger, lease: Lease, number: int) -> None:
     committed(ledger, lease, epoch())
-    with pytest.raises(EpochConflictError, match="epoch 2"):
+    committed(ledger, lease, epoch(2))
+    with pytest.raises(EpochConflictError, match="epoch 3"):
         ledger.intend(epoch(number), lease)
+    assert committed(ledger, lease, epoch(5)).number == 5
+
+
+def test_a_prepared_epoch_is_open_with_what_was_staged(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    prepared = replace(
+        ledger.intend(epoch(), lease),
+        ranges={**RANGES, "files:/in": read},
+        counts=Counts(3, 3),
+        rules=(RuleCount("Bronze", "r", "warn", 2),),
+        source_schemas={"files:/in": COLUMNS},
+        bytes_written=7,
+    )
+    ledger.prepare(prepared, lease)
+    assert another().open_epochs() == [prepared]
+    assert ledger.source_schema("bronze", 0, "files:/in") is None
+    ledger.settle(replace(prepared, version=0), lease)
+    assert ledger.source_schema("bronze", 0, "files:/in") == COLUMNS
+    with pytest.raises(EpochConflictError, match="does not know"):
+        ledger.prepare(epoch(id=99), lease)
 
 
 def test_an_abandoned_epoch_leaves_its_range_unread(ledger: Ledger, lease: Lease) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from qanat.errors import EpochConflictError, LedgerError
@@ -268,6 +269,7 @@ class SqlLedger(Memory):
         """Close every connection."""
         self._database.close()
 
+    @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
         """A transaction in which nobody can take the lease from us."""
         if lease.scope != self.scope:

@@ -65,7 +65,8 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
     for file in log.folder.glob("*.checkpoint*"):
         if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
             raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
-        actions = parquet.read_table(file, columns=["add.path", "remove.path"])
+        with parquet.ParquetFile(file) as reader:
+            actions = reader.read(columns=["add.path", "remove.path"])
         for kind in ("add", "remove"):
             yield from (row["path"] for row in actions.column(kind).to_pylist() if row)
 

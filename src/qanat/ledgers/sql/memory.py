@@ -1,0 +1,158 @@
+"""What a ledger tells anybody who asks, also while an update writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.rows import (
+    EPOCH_COLUMNS,
+    epoch_from_row,
+    files_of,
+    range_from_text,
+    schema_from_text,
+)
+from qanat.model.position import FileRef, Range
+from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
+from qanat.model.schema import Schema
+
+_PATHS_A_QUERY = 500
+"""SQLite up to 3.31 takes 999 values in one statement."""
+
+
+class Memory:
+    """The reading half of a ledger: no method writes, none waits for a writer.
+
+    Args:
+        database: where the rows are.
+        scope: `<project>/<environment>`: whose rows.
+    """
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._database = database
+        self.scope = scope
+
+    def open_epochs(self) -> Sequence[Epoch]:
+        """The intended epochs, oldest first, with their full ranges."""
+        return self._epochs("status = 'intended' ORDER BY id", (), whole=True)
+
+    def last_epoch(self, flow: str) -> Epoch | None:
+        """The newest committed epoch of a flow, with its full ranges."""
+        found = self._epochs(
+            "flow = ? AND status = 'committed' ORDER BY number DESC LIMIT 1", (flow,), whole=True
+        )
+        return found[0] if found else None
+
+    def epochs(
+        self, update: str | None = None, dataset: str | None = None, limit: int = 100
+    ) -> Sequence[Epoch]:
+        """Newest first; file ranges come without their files (use `epoch_files`)."""
+        conditions, values = ["1 = 1"], []
+        if update is not None:
+            conditions.append("update_id = ?")
+            values.append(update)
+        if dataset is not None:
+            conditions.append("dataset_key = ?")
+            values.append(dataset.casefold())
+        where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
+        return self._epochs(where, (*values, limit), whole=False)
+
+    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
+        """The files of an epoch, of all its sources."""
+        with self._database.reading() as transaction:
+            found = files_of(transaction, self.scope, epoch_id)
+        return [file for files in found.values() for file in files]
+
+    def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
+        """Newest first."""
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT id, environment, command, started, ended, status, error"
+                " FROM qanat_updates WHERE scope = ? ORDER BY started DESC, id DESC LIMIT ?",
+                (self.scope, limit),
+            )
+        return [
+            UpdateRecord(id, environment, command, started, ended, UpdateStatus(status), error)
+            for id, environment, command, started, ended, status, error in rows
+        ]
+
+    def position(self, flow: str, generation: int, source: str) -> Range | None:
+        """The newest committed table range of a flow's source (by `source_key`)."""
+        text = self._remembered(flow, generation, source, "position")
+        return None if text is None else range_from_text(text)
+
+    def seen(self, flow: str, generation: int, paths: Iterable[str]) -> Mapping[str, FileRef]:
+        """Of these paths, those that committed epochs have read, as they were then (last)."""
+        asked = tuple(paths)
+        found: dict[str, FileRef] = {}
+        with self._database.reading() as transaction:
+            for start in range(0, len(asked), _PATHS_A_QUERY):
+                some = asked[start : start + _PATHS_A_QUERY]
+                rows = transaction.read(
+                    "SELECT f.path, f.size, f.modified_ns, f.digest"
+                    " FROM qanat_epoch_files f"
+                    " JOIN qanat_epochs e ON e.scope = f.scope AND e.id = f.epoch_id"
+                    " WHERE f.scope = ? AND e.flow = ? AND e.generation = ?"
+                    f" AND e.status = 'committed' AND f.path IN ({', '.join('?' * len(some))})"
+                    " ORDER BY f.epoch_id",
+                    (self.scope, flow, generation, *some),
+                )
+                found |= {row[0]: FileRef(*row) for row in rows}
+        return found
+
+    def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
+        """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
+        text = self._remembered(flow, generation, source, "columns")
+        return None if text is None else schema_from_text(text)
+
+    def definitions(self) -> Mapping[str, Definition]:
+        """All datasets as last run, by case-folded name."""
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT dataset_key, dataset, kind, fingerprint, inputs, text"
+                " FROM qanat_definitions WHERE scope = ? ORDER BY dataset_key",
+                (self.scope,),
+            )
+        return {key: Definition(*values) for key, *values in rows}
+
+    def generation(self, dataset: str) -> int:
+        """The current generation: 0 until the first full refresh."""
+        with self._database.reading() as transaction:
+            return current_generation(transaction, self.scope, dataset)
+
+    def generation_started(self, dataset: str, generation: int) -> bool:
+        """Whether an epoch of that generation has been committed."""
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT 1 FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
+                " AND generation = ? AND status = 'committed' LIMIT 1",
+                (self.scope, dataset.casefold(), generation),
+            )
+        return bool(rows)
+
+    def _epochs(self, where: str, values: Sequence[object], whole: bool) -> list[Epoch]:
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                f"SELECT {EPOCH_COLUMNS} FROM qanat_epochs WHERE scope = ? AND {where}",
+                (self.scope, *values),
+            )
+            files = [files_of(transaction, self.scope, r[0]) if whole else {} for r in rows]
+        return [epoch_from_row(row, found) for row, found in zip(rows, files, strict=True)]
+
+    def _remembered(self, flow: str, generation: int, source: str, column: str) -> str | None:
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                f"SELECT {column} FROM qanat_sources"
+                " WHERE scope = ? AND flow = ? AND generation = ? AND source = ?",
+                (self.scope, flow, generation, source),
+            )
+        return rows[0][0] if rows else None
+
+
+def current_generation(transaction: Transaction, scope: str, dataset: str) -> int:
+    """The generation of a dataset: 0 until the first full refresh."""
+    rows = transaction.read(
+        "SELECT generation FROM qanat_generations WHERE scope = ? AND dataset_key = ?",
+        (scope, dataset.casefold()),
+    )
+    return int(rows[0][0]) if rows else 0

@@ -1,0 +1,463 @@
+"""What every table store promises; DuckDB and delta-rs read what it wrote."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import deltalake
+import duckdb
+import pytest
+
+from qanat.errors import (
+    AdapterError,
+    CommitConflictError,
+    NotAppendOnlyError,
+    OptionError,
+    SchemaMismatchError,
+    TableNotFoundError,
+    TableTooNewError,
+)
+from qanat.model.batch import TableBatch
+from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.work import DataFile
+from qanat.plugins import load
+from qanat.ports.store import Commit, TableStore
+
+LONG, STRING = Primitive("long"), Primitive("string")
+ID = Schema((Field("id", LONG),))
+AWKWARD = ("a b", "ü", "50%", "x=y", "a/b", None, ":", "+", "#", "?", "~", "%41", "a'b", '"')
+
+
+@pytest.fixture(params=["delta"])
+def store(request: pytest.FixtureRequest) -> TableStore:
+    found: TableStore = load("storage", request.param)()
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A table's folder, with everything in its name that a URL would want escaped."""
+    path = tmp_path / "tables of ü 50%" / "t"
+    path.mkdir(parents=True)
+    return path
+
+
+def staged(folder: Path, name: str, query: str, *partition_by: str) -> tuple[DataFile, ...]:
+    """Write a query's rows as an engine does."""
+    options = "FORMAT parquet, RETURN_STATS"
+    target = folder / f"{name}.parquet"
+    if partition_by:
+        target = folder
+        columns = ", ".join(partition_by)
+        options += f", PARTITION_BY ({columns}), OVERWRITE_OR_IGNORE, FILENAME_PATTERN '{name}'"
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"COPY ({query}) TO '{target}' ({options})").fetchall()
+    files = []
+    for path, count, size, _, _, keys, *_ in rows:
+        values = {k: None if v in (None, "NULL") else v for k, v in (keys or {}).items()}
+        relative = os.path.relpath(path, folder)
+        stats = json.dumps({"numRecords": count})
+        files.append(DataFile(relative, size, count, values, stats))
+    return tuple(files)
+
+
+def append(folder: Path, number: int, rows: range | None = None, **changes: Any) -> Commit:
+    """A commit of rows with these identifiers (default: as many as its number)."""
+    if "files" not in changes:
+        ids = range(number) if rows is None else rows
+        query = f"SELECT range::BIGINT AS id FROM range({ids.start}, {ids.stop})"
+        changes["files"] = staged(folder, f"q{number}-{uuid4().hex}", query)
+    plain = Commit(folder, ID, (), replaces=False, application="qanat:t", number=number)
+    return replace(plain, **changes)
+
+
+def rows(batch: object) -> list[tuple[Any, ...]]:
+    """A batch's rows in order, as an engine reads it."""
+    assert isinstance(batch, TableBatch)
+    if not batch.files:
+        return []
+    columns = ", ".join(f'"{name}"' for name in batch.schema.names)
+    options = "union_by_name = true, hive_partitioning = false"
+    if batch.partition_by:
+        types = dict.fromkeys(batch.partition_by, "VARCHAR")
+        options = f"union_by_name = true, hive_partitioning = true, hive_types = {types}"
+    query = f"SELECT {columns} FROM read_parquet($files, {options}) ORDER BY ALL"
+    with duckdb.connect() as connection:
+        return connection.execute(query, {"files": list(batch.files)}).fetchall()
+
+
+def by_delta(folder: Path) -> int:
+    return sum(b.num_rows for b in deltalake.DeltaTable(str(folder)).scan())
+
+
+# -- commits ------------------------------------------------------------------------------------
+
+
+def test_there_is_no_table_before_the_first_commit(store: TableStore, folder: Path) -> None:
+    assert store.version(str(folder)) is None
+    assert store.version(str(folder / "nowhere")) is None
+    assert store.transaction(str(folder), "qanat:t") == 0
+    assert store.sweep(folder / "nowhere") == 0
+    with pytest.raises(TableNotFoundError, match="no Delta table"):
+        store.snapshot(str(folder))
+
+
+def test_the_first_commit_is_version_0_and_carries_everything(
+    store: TableStore, folder: Path
+) -> None:
+    commit = append(
+        folder,
+        1,
+        range(5),
+        comment="One row per “id”",
+        properties={
+            "qanat.schema_drift": "evolve",
+            "delta.logRetentionDuration": "interval 1 day",
+        },
+        info={"qanat.update": "u1"},
+    )
+    assert store.publish(commit) == 0
+    assert store.version(str(folder)) == 0
+    assert store.transaction(str(folder), "qanat:t") == 1
+    assert store.transaction(str(folder), "qanat:other") == 0
+    snapshot = store.snapshot(str(folder))
+    assert (snapshot.version, snapshot.schema, snapshot.partition_by) == (0, ID, ())
+    assert (snapshot.rows, snapshot.files) == (5, 1)
+    assert snapshot.bytes == commit.files[0].size
+    assert snapshot.comment == "One row per “id”"
+    assert snapshot.properties == commit.properties
+    assert rows(snapshot.batch) == [(n,) for n in range(5)]
+    (entry,) = deltalake.DeltaTable(str(folder)).history()
+    assert entry["qanat.update"] == "u1"
+
+
+def test_a_commit_without_files_makes_an_empty_table(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, files=()))
+    assert store.snapshot(str(folder)).rows == 0
+    assert rows(store.snapshot(str(folder)).batch) == []
+
+
+def test_the_same_commit_twice_is_once(store: TableStore, folder: Path) -> None:
+    commit = append(folder, 1, range(3))
+    assert [store.publish(commit) for _ in range(3)] == [0, 0, 0]
+    second = append(folder, 2, range(3, 5))
+    assert [store.publish(second) for _ in range(2)] == [1, 1]
+    assert store.snapshot(str(folder)).rows == 5
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 9])
+def test_a_number_out_of_turn_is_refused(store: TableStore, folder: Path, number: int) -> None:
+    for n in (1, 2):
+        store.publish(append(folder, n))
+    with pytest.raises(CommitConflictError, match="qanat:t"):
+        store.publish(append(folder, number))
+    assert store.version(str(folder)) == 1
+
+
+def test_applications_count_for_themselves(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1))
+    store.publish(append(folder, 1, application="qanat:backfill"))
+    store.publish(append(folder, 2))
+    assert store.transaction(str(folder), "qanat:t") == 2
+    assert store.transaction(str(folder), "qanat:backfill") == 1
+
+
+def test_numbers_outlive_checkpoints(store: TableStore, folder: Path) -> None:
+    interval = {"delta.checkpointInterval": "3"}
+    store.publish(append(folder, 1, application="qanat:once", properties=interval))
+    for number in range(1, 8):
+        store.publish(append(folder, number, range(1), properties=interval))
+    assert list((folder / "_delta_log").glob("*.checkpoint.parquet"))
+    assert store.transaction(str(folder), "qanat:once") == 1
+    assert store.transaction(str(folder), "qanat:t") == 7
+    assert store.transaction(str(folder), "qanat:nobody") == 0
+    assert store.snapshot(str(folder)).rows == 8
+    assert store.added(str(folder), 2, 6).rows == 4
+    assert store.sweep(folder) == 0
+
+
+def test_replacing_leaves_only_the_new_rows_and_old_versions_stay_readable(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(folder, 1, range(5)))
+    store.publish(append(folder, 2, range(7, 9), replaces=True))
+    assert rows(store.snapshot(str(folder)).batch) == [(7,), (8,)]
+    assert rows(store.snapshot(str(folder), 0).batch) == [(n,) for n in range(5)]
+    assert by_delta(folder) == 2
+    with pytest.raises(TableNotFoundError, match="version 2"):
+        store.snapshot(str(folder), 2)
+
+
+def test_a_staged_file_that_is_gone_or_changed_is_not_published(
+    store: TableStore, folder: Path
+) -> None:
+    commit = append(folder, 1)
+    path = folder / commit.files[0].path
+    path.write_bytes(path.read_bytes() + b"!")
+    with pytest.raises(AdapterError, match="changed"):
+        store.publish(commit)
+    path.unlink()
+    with pytest.raises(AdapterError, match=path.name):
+        store.publish(commit)
+    assert store.version(str(folder)) is None
+
+
+# -- columns, partitions, properties ------------------------------------------------------------
+
+
+def test_columns_of_every_type(store: TableStore, folder: Path) -> None:
+    point = Struct((Field("x", Decimal(10, 2)), Field("at", Primitive("timestamp_ntz"))))
+    plain = ("string", "long", "integer", "short", "byte", "float", "double", "boolean")
+    names = (*plain, "binary", "date", "timestamp", "timestamp_ntz")
+    schema = Schema(
+        (
+            *(Field(f"c_{name}", Primitive(name), comment=f"a “{name}”") for name in names),
+            Field("points", Array(point)),
+            Field("map", MapType(STRING, LONG)),
+        )
+    )
+    store.publish(append(folder, 1, schema=schema, files=()))
+    assert store.snapshot(str(folder)).schema == schema
+    store.publish(append(folder, 2, schema=schema, files=()))
+    assert store.snapshot(str(folder)).version == 1
+
+
+def test_local_timestamps_read_back_everywhere(store: TableStore, folder: Path) -> None:
+    query = "SELECT TIMESTAMP '2013-01-01 05:17:00' AS at"
+    schema = Schema((Field("at", Primitive("timestamp_ntz")),))
+    store.publish(append(folder, 1, schema=schema, files=staged(folder, "q", query)))
+    assert str(rows(store.snapshot(str(folder)).batch)[0][0]) == "2013-01-01 05:17:00"
+    stream = deltalake.DeltaTable(str(folder)).scan()
+    assert str(duckdb.from_arrow(stream).fetchall()[0][0]) == "2013-01-01 05:17:00"
+
+
+def test_an_append_may_bring_columns_in_its_one_commit(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, range(2)))
+    wider = Schema((*ID.fields, Field("at", Primitive("timestamp_ntz"))))
+    query = "SELECT 9::BIGINT AS id, TIMESTAMP '2020-01-01' AS at"
+    assert store.publish(append(folder, 2, schema=wider, files=staged(folder, "w", query))) == 1
+    assert store.snapshot(str(folder)).schema == wider
+    assert [r[0] for r in rows(store.snapshot(str(folder)).batch)] == [0, 1, 9]
+    assert store.snapshot(str(folder), 0).schema == ID
+    assert by_delta(folder) == 3
+
+
+@pytest.mark.parametrize(
+    "field",
+    [Field("id", STRING), Field("other", LONG), Field("id", LONG, nullable=False)],
+    ids=["retyped", "gone", "tightened"],
+)
+def test_an_append_may_not_change_what_is_there(
+    store: TableStore, folder: Path, field: Field
+) -> None:
+    store.publish(append(folder, 1))
+    with pytest.raises(SchemaMismatchError, match="full-refresh"):
+        store.publish(append(folder, 2, schema=Schema((field,))))
+    assert store.version(str(folder)) == 0
+
+
+def test_partition_values_of_every_kind(store: TableStore, folder: Path) -> None:
+    schema = Schema((Field("id", LONG), Field("p", STRING)))
+    texts = ", ".join("NULL" if v is None else "'" + v.replace("'", "''") + "'" for v in AWKWARD)
+    query = f"SELECT range::BIGINT AS id, [{texts}][range + 1] AS p FROM range({len(AWKWARD)})"
+    files = staged(folder, "q", query, "p")
+    store.publish(append(folder, 1, schema=schema, files=files, partition_by=("p",)))
+    expected = sorted(enumerate(AWKWARD))
+    snapshot = store.snapshot(str(folder))
+    assert snapshot.partition_by == ("p",)
+    assert rows(snapshot.batch) == expected
+    stream = deltalake.DeltaTable(str(folder)).scan()
+    assert sorted(duckdb.from_arrow(stream).select("id, p").fetchall()) == expected
+    store.publish(append(folder, 2, schema=schema, files=(), partition_by=("p",), replaces=True))
+    assert store.snapshot(str(folder)).files == 0
+    assert by_delta(folder) == 0
+    assert store.sweep(folder) == 0
+
+
+def test_partitioning_changes_only_with_all_rows(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1))
+    schema = Schema((Field("id", LONG), Field("p", STRING)))
+    files = staged(folder, "p", "SELECT 1::BIGINT AS id, 'x' AS p", "p")
+    commit = append(folder, 2, schema=schema, files=files, partition_by=("p",))
+    with pytest.raises(SchemaMismatchError, match="partitioning"):
+        store.publish(commit)
+    store.publish(replace(commit, replaces=True))
+    assert rows(store.snapshot(str(folder)).batch) == [(1, "x")]
+    with pytest.raises(SchemaMismatchError, match="'q'"):
+        store.publish(append(folder, 3, replaces=True, partition_by=("q",)))
+
+
+def test_comment_and_properties_change_only_when_they_differ(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(folder, 1, comment="one", properties={"a": "1", "b": "1"}))
+    identity = deltalake.DeltaTable(str(folder)).metadata().id
+    store.publish(append(folder, 2, properties={"b": "2"}))
+    store.publish(append(folder, 3, comment="two", properties={"b": "2"}, replaces=True))
+    snapshot = store.snapshot(str(folder))
+    assert (snapshot.comment, snapshot.properties) == ("two", {"a": "1", "b": "2"})
+    assert deltalake.DeltaTable(str(folder)).metadata().id == identity
+    store.publish(append(folder, 4, comment="two", properties={"b": "2"}))
+    log = (folder / "_delta_log" / f"{3:020}.json").read_text()
+    assert "metaData" not in log
+
+
+def test_a_property_that_promises_too_much_is_refused(store: TableStore, folder: Path) -> None:
+    with pytest.raises(OptionError, match=r"delta\.enableChangeDataFeed"):
+        store.publish(append(folder, 1, properties={"delta.enableChangeDataFeed": "true"}))
+    assert store.version(str(folder)) is None
+
+
+def test_a_table_that_may_only_grow_is_not_replaced(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, properties={"delta.appendOnly": "true"}))
+    store.publish(append(folder, 2))
+    with pytest.raises(AdapterError, match="appended"):
+        store.publish(append(folder, 3, replaces=True))
+
+
+# -- reading as a stream ------------------------------------------------------------------------
+
+
+def test_what_was_added_between_versions(store: TableStore, folder: Path) -> None:
+    for number in (1, 2, 3):
+        store.publish(append(folder, number, range(number * 10, number * 10 + number)))
+    added = store.added(str(folder), 0, 2)
+    assert (added.rows, added.files) == (5, 2)
+    assert rows(added.batch) == [(20,), (21,), (30,), (31,), (32,)]
+    assert store.added(str(folder), -1, 1).rows == 3
+    assert store.added(str(folder), 2, 2).files == 0
+
+
+def test_removed_rows_stop_a_stream(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, range(4)))
+    store.publish(append(folder, 2, range(4, 6), replaces=True))
+    store.publish(append(folder, 3, range(6, 8)))
+    with pytest.raises(NotAppendOnlyError, match="version 1"):
+        store.added(str(folder), 0, 2)
+    assert store.added(str(folder), 1, 2).rows == 2
+    deltalake.DeltaTable(str(folder)).delete("id = 6")
+    with pytest.raises(NotAppendOnlyError, match="DELETE"):
+        store.added(str(folder), 2, 3)
+
+
+def test_compaction_is_no_change_and_writing_goes_on(store: TableStore, folder: Path) -> None:
+    for number in (1, 2):
+        store.publish(append(folder, number, range(number * 10, number * 10 + 2)))
+    deltalake.DeltaTable(str(folder)).optimize.compact()
+    store.publish(append(folder, 3, range(30, 32)))
+    assert rows(store.added(str(folder), 0, 3).batch) == [(20,), (21,), (30,), (31,)]
+    assert store.sweep(folder) == 0
+    assert store.snapshot(str(folder)).rows == 6
+    assert rows(store.added(str(folder), 0, 1).batch) == [(20,), (21,)]
+
+
+# -- leftovers ----------------------------------------------------------------------------------
+
+
+def test_sweeping_takes_what_no_version_mentions(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1))
+    store.publish(append(folder, 2, replaces=True))
+    store.publish(append(folder, 3))
+    log = folder / "_delta_log"
+    crashed = [folder / "q9.parquet", folder / "p=x" / "q9.parquet", log / "_commit_a.json.tmp"]
+    foreign = [folder / "part-00001-abc.parquet", folder / "q.parquet#1", log / f"{9:020}.json#1"]
+    for path in (*crashed, *foreign, folder / "keep-1.parquet", folder / "notes.txt"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert store.sweep(folder, ("keep-",)) == 3
+    assert not any(p.exists() for p in crashed)
+    assert not (folder / "p=x").exists()
+    assert all(p.exists() for p in foreign), "their commit may be under way"
+    for path in foreign:
+        os.utime(path, (1, 1))
+    assert store.sweep(folder, ("keep-",)) == 3
+    assert store.sweep(folder, ("keep-",)) == 0
+    assert (folder / "keep-1.parquet").exists()
+    assert (folder / "notes.txt").exists()
+    assert rows(store.snapshot(str(folder), 0).batch) == [(0,)]
+
+
+def test_what_the_first_commit_never_published_is_swept(store: TableStore, folder: Path) -> None:
+    append(folder, 1)
+    assert store.sweep(folder) == 1
+
+
+# -- others at the same time --------------------------------------------------------------------
+
+
+def _publish(commits: list[Commit], gate: Any, results: Any) -> None:
+    store: TableStore = load("storage", "delta")()
+    gate.wait()
+    for commit in commits:
+        try:
+            results.put(store.publish(commit))
+        except CommitConflictError:
+            results.put("conflict")
+
+
+def _together(*work: list[Commit]) -> list[Any]:
+    spawn = multiprocessing.get_context("spawn")
+    gate, results = spawn.Barrier(len(work)), spawn.Queue()
+    processes = [spawn.Process(target=_publish, args=(w, gate, results)) for w in work]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for commits in work for _ in commits]
+    for process in processes:
+        process.join()
+    return found
+
+
+def test_of_writers_of_one_epoch_one_wins(store: TableStore, folder: Path) -> None:
+    files = [staged(folder, f"w{n}", "SELECT 1::BIGINT AS id") for n in range(3)]
+    commit = append(folder, 1)
+    assert _together(*[[replace(commit, files=f)] for f in files]) == [0, 0, 0]
+    assert store.snapshot(str(folder)).rows == 1
+
+
+def test_writers_of_several_flows_all_get_in(store: TableStore, folder: Path) -> None:
+    work = []
+    for writer in range(3):
+        name = f"qanat:flow{writer}"
+        files = [staged(folder, f"w{writer}-{n}", "SELECT 1::BIGINT AS id") for n in range(5)]
+        plain = append(folder, 1, application=name)
+        work.append([replace(plain, files=f, number=n) for n, f in enumerate(files, 1)])
+    assert sorted(_together(*work)) == list(range(15))
+    assert store.snapshot(str(folder)).rows == 15
+    assert by_delta(folder) == 15
+
+
+# -- tables of others ---------------------------------------------------------------------------
+
+
+def _set_protocol(folder: Path, *features: str) -> None:
+    deltalake.DeltaTable.create(str(folder), deltalake.Schema.from_json(json.dumps(ID.to_json())))
+    log = folder / "_delta_log" / f"{0:020}.json"
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if "protocol" in line:
+            line["protocol"] = {
+                "minReaderVersion": 3,
+                "minWriterVersion": 7,
+                "readerFeatures": list(features),
+                "writerFeatures": list(features),
+            }
+    log.write_text("\n".join(json.dumps(line) for line in lines))
+
+
+def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> None:
+    _set_protocol(folder, "levitation")
+    with pytest.raises(TableTooNewError, match="levitation"):
+        store.snapshot(str(folder))
+
+
+def test_an_unknown_writer_feature_is_named(store: TableStore, folder: Path) -> None:
+    _set_protocol(folder, "deletionVectors")
+    assert store.snapshot(str(folder)).files == 0
+    with pytest.raises(TableTooNewError, match="deletionVectors"):
+        store.publish(append(folder, 1))

@@ -1,0 +1,298 @@
+"""A damaged log, what a power loss leaves, and tables that only delta-rs can read."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import duckdb
+import pytest
+
+from qanat.errors import (
+    AdapterError,
+    FileVanishedError,
+    StorageFullError,
+    TableCorruptError,
+    TableTooNewError,
+)
+from qanat.model.batch import ArrowBatch, TableBatch
+from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.work import DataFile
+from qanat.ports.store import Commit
+from qanat.storage.delta import DeltaStore
+from qanat.storage.delta.disk import disk_error, put_if_absent
+
+ID = Schema((Field("id", Primitive("long")),))
+TORN = [b"", b"\n", b"\0" * 200, b'{"commitInfo":{}}\n{"add":{"path":"q']
+Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+@pytest.fixture
+def store() -> DeltaStore:
+    return DeltaStore()
+
+
+@pytest.fixture
+def table(store: DeltaStore, tmp_path: Path) -> Path:
+    """Three versions of two rows each."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        name = f"q{number}.parquet"
+        duckdb.execute(f"COPY (SELECT range AS id FROM range(2)) TO '{folder / name}'")
+        stats = json.dumps({"numRecords": 2})
+        file = DataFile(name, (folder / name).stat().st_size, 2, {}, stats)
+        store.publish(Commit(folder, ID, (file,), False, "qanat:t", number))
+    return folder
+
+
+def entry(table: Path, version: int) -> Path:
+    return table / "_delta_log" / f"{version:020}.json"
+
+
+def write_entry(table: Path, version: int, *actions: dict[str, Any]) -> None:
+    entry(table, version).parent.mkdir(parents=True, exist_ok=True)
+    entry(table, version).write_text("\n".join(json.dumps(a) for a in actions) + "\n")
+
+
+# -- power loss ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_a_torn_newest_entry_is_removed(store: DeltaStore, table: Path, content: bytes) -> None:
+    entry(table, 3).write_bytes(content)
+    assert store.repair(table)
+    assert store.version(str(table)) == 2
+    assert store.snapshot(str(table)).rows == 6
+    assert not store.repair(table)
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_a_torn_first_entry_is_no_table(store: DeltaStore, tmp_path: Path, content: bytes) -> None:
+    entry(tmp_path, 0).parent.mkdir()
+    entry(tmp_path, 0).write_bytes(content)
+    assert store.repair(tmp_path)
+    assert store.version(str(tmp_path)) is None
+
+
+def test_a_torn_checkpoint_is_removed(store: DeltaStore, table: Path) -> None:
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
+    with pytest.raises(TableCorruptError, match=checkpoint.name):
+        store.snapshot(str(table))
+    assert store.repair(table)
+    assert store.snapshot(str(table)).rows == 6
+
+
+def test_a_torn_checkpoint_whose_entries_are_gone_stays(store: DeltaStore, table: Path) -> None:
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.write_bytes(b"")
+    entry(table, 0).unlink()
+    with pytest.raises(TableCorruptError, match=checkpoint.name):
+        store.repair(table)
+    assert checkpoint.exists()
+
+
+def test_nothing_is_repaired_where_nothing_is(store: DeltaStore, tmp_path: Path) -> None:
+    assert not store.repair(tmp_path)
+    assert not store.repair(tmp_path / "nowhere")
+
+
+# -- damage -------------------------------------------------------------------------------------
+
+
+def test_a_truncated_entry_is_named(store: DeltaStore, table: Path) -> None:
+    entry(table, 1).write_bytes(entry(table, 1).read_bytes()[:-20])
+    with pytest.raises(TableCorruptError, match=entry(table, 1).name):
+        store.snapshot(str(table))
+    with pytest.raises(TableCorruptError, match=entry(table, 1).name):
+        store.added(str(table), 0, 2)
+    assert not store.repair(table)
+
+
+def test_a_gap_in_the_log_is_named(store: DeltaStore, table: Path) -> None:
+    entry(table, 1).unlink()
+    with pytest.raises(TableCorruptError, match=entry(table, 1).name):
+        store.snapshot(str(table))
+    with pytest.raises(TableCorruptError, match="full refresh"):
+        store.added(str(table), 0, 2)
+
+
+def test_a_vacuumed_file_that_was_not_read_yet_is_named(store: DeltaStore, table: Path) -> None:
+    (table / "q2.parquet").unlink()
+    with pytest.raises(FileVanishedError, match=r"q2\.parquet"):
+        store.added(str(table), 0, 2)
+
+
+def test_sweeping_trusts_checkpoints_where_entries_are_gone(
+    store: DeltaStore, table: Path
+) -> None:
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    entry(table, 0).unlink()
+    (table / "q9.parquet").touch()
+    assert store.sweep(table) == 1
+    assert store.snapshot(str(table)).rows == 6
+    assert (table / "q1.parquet").exists()
+
+
+# -- tables of others ---------------------------------------------------------------------------
+
+
+def foreign(folder: Path, protocol: dict[str, Any], **add: Any) -> Path:
+    """A table with `id` 0 to 9 whose protocol and file action are given."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "x.parquet"
+    mapped = {"delta.columnMapping.id": 1, "delta.columnMapping.physicalName": "col-1"}
+    maps = protocol["minReaderVersion"] == 2
+    column = "col-1" if maps else "id"
+    duckdb.execute(
+        f"COPY (SELECT range AS \"{column}\" FROM range(10)) TO '{path}'"
+        f" (FORMAT parquet, FIELD_IDS {{'{column}': 1}})"
+    )
+    schema = ID.to_json()
+    schema["fields"][0]["metadata"] = mapped if maps else {}
+    metadata = {
+        "id": "1",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps(schema),
+        "partitionColumns": [],
+        "configuration": {"delta.columnMapping.mode": "name"} if maps else {},
+        "createdTime": 1,
+    }
+    file = {
+        "path": path.name,
+        "partitionValues": {},
+        "size": path.stat().st_size,
+        "modificationTime": 1,
+        "dataChange": True,
+        "stats": json.dumps({"numRecords": 10}),
+        **add,
+    }
+    write_entry(folder, 0, {"protocol": protocol}, {"metaData": metadata}, {"add": file})
+    return folder
+
+
+def features(*names: str) -> dict[str, Any]:
+    return {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": list(names),
+        "writerFeatures": list(names),
+    }
+
+
+def deletion_vector(*rows: int) -> dict[str, Any]:
+    """Rows as an inline deletion vector: a portable 64-bit Roaring bitmap in Z85."""
+    bitmap = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16)
+    bitmap += b"".join(struct.pack("<H", row) for row in rows)
+    data = struct.pack("<IQI", 1681511377, 1, 0) + bitmap
+    data += b"\0" * (-len(data) % 4)
+    text = ""
+    for (word,) in struct.iter_unpack(">I", data):
+        text += "".join(Z85[word // 85**n % 85] for n in range(4, -1, -1))
+    size = len(data)
+    vector = {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": size}
+    return {**vector, "cardinality": len(rows)}
+
+
+def total(batch: object) -> list[tuple[Any, ...]]:
+    assert isinstance(batch, ArrowBatch)
+    stream = duckdb.from_arrow(batch.open())
+    return stream.aggregate("count(*), sum(id)").fetchall()
+
+
+def test_deletion_vectors_are_honoured(store: DeltaStore, tmp_path: Path) -> None:
+    vector = deletion_vector(1, 3)
+    table = foreign(tmp_path, features("deletionVectors"), deletionVector=vector)
+    snapshot = store.snapshot(str(table))
+    assert snapshot.rows is None
+    assert total(snapshot.batch) == [(8, 41)]
+    assert total(snapshot.batch) == [(8, 41)], "each `open` starts afresh"
+
+
+def test_mapped_columns_have_their_names(store: DeltaStore, tmp_path: Path) -> None:
+    table = foreign(tmp_path, {"minReaderVersion": 2, "minWriterVersion": 5})
+    assert total(store.snapshot(str(table)).batch) == [(10, 45)]
+    write_entry(table, 1, {"commitInfo": {}})
+    with pytest.raises(TableTooNewError, match="columnMapping"):
+        store.added(str(table), 0, 1)
+
+
+@pytest.mark.parametrize(
+    "names", [("v2Checkpoint", "vacuumProtocolCheck", "timestampNtz"), ("deletionVectors",)]
+)
+def test_features_that_change_no_file_are_plain(
+    store: DeltaStore, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    table = foreign(tmp_path, features(*names))
+    assert isinstance(store.snapshot(str(table)).batch, TableBatch)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "named"),
+    [
+        (features("levitation"), "levitation"),
+        (features("catalogManaged"), "catalog-managed"),
+        ({"minReaderVersion": 4, "minWriterVersion": 8}, "reader version 4"),
+    ],
+)
+def test_what_a_table_needs_is_named(
+    store: DeltaStore, tmp_path: Path, protocol: dict[str, Any], named: str
+) -> None:
+    table = foreign(tmp_path, protocol)
+    with pytest.raises(TableTooNewError, match=named):
+        store.snapshot(str(table))
+
+
+def test_files_at_absolute_paths(store: DeltaStore, tmp_path: Path) -> None:
+    table = foreign(tmp_path / "t", {"minReaderVersion": 1, "minWriterVersion": 2})
+    elsewhere = (tmp_path / "a b.parquet").as_uri()
+    (table / "x.parquet").rename(tmp_path / "a b.parquet")
+    text = entry(table, 0).read_text().replace('"path": "x.parquet"', f'"path": "{elsewhere}"')
+    entry(table, 0).write_text(text)
+    batch = store.snapshot(str(table)).batch
+    assert isinstance(batch, TableBatch)
+    assert batch.files == (str(tmp_path / "a b.parquet"),)
+
+
+# -- the disk -----------------------------------------------------------------------------------
+
+
+def test_a_name_is_given_once(tmp_path: Path) -> None:
+    target = tmp_path / "entry"
+    assert put_if_absent(target, b"first")
+    assert not put_if_absent(target, b"second")
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path) -> None:
+    full = disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "commit to", tmp_path)
+    broken = disk_error(OSError(errno.EIO, os.strerror(errno.EIO)), "commit to", tmp_path)
+    assert isinstance(full, StorageFullError)
+    assert not isinstance(broken, StorageFullError)
+    assert isinstance(broken, AdapterError)
+    assert str(tmp_path) in str(full)
+
+
+def test_what_an_unchanged_run_asks_needs_no_library(table: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from qanat.storage.delta import DeltaStore\n"
+        "s, t = DeltaStore(), sys.argv[1]\n"
+        "print(s.version(t), s.transaction(t, 'qanat:t'), s.sweep(Path(t)), s.repair(Path(t)))\n"
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    )
+    command = [sys.executable, "-c", program, str(table)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    answers, loaded = out.splitlines()
+    assert answers == "2 3 0 False"
+    assert not {"deltalake", "pyarrow", "duckdb", "arro3"} & set(loaded.split())
