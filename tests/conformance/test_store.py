@@ -22,12 +22,14 @@ from qanat.errors import (
     SchemaMismatchError,
     TableNotFoundError,
     TableTooNewError,
+    UnsupportedError,
 )
-from qanat.model.batch import TableBatch
+from qanat.model.batch import ArrowBatch, TableBatch
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.work import DataFile
 from qanat.plugins import load
 from qanat.ports.store import Commit, TableStore
+from qanat.testing.object_store import object_store
 
 LONG, STRING = Primitive("long"), Primitive("string")
 ID = Schema((Field("id", LONG),))
@@ -158,6 +160,17 @@ def test_a_number_out_of_turn_is_refused(store: TableStore, folder: Path, number
     with pytest.raises(CommitConflictError, match="qanat:t"):
         store.publish(append(folder, number))
     assert store.version(str(folder)) == 1
+
+
+def test_gaps_are_let_through_on_request_but_never_going_back(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(folder, 3, gaps=True))
+    store.publish(append(folder, 7, gaps=True))
+    assert store.publish(append(folder, 7, gaps=True)) == 1
+    assert store.transaction(str(folder), "qanat:t") == 7
+    with pytest.raises(CommitConflictError, match="number 7"):
+        store.publish(append(folder, 6, gaps=True))
 
 
 def test_applications_count_for_themselves(store: TableStore, folder: Path) -> None:
@@ -454,6 +467,25 @@ def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> 
     _set_protocol(folder, "levitation")
     with pytest.raises(TableTooNewError, match="levitation"):
         store.snapshot(str(folder))
+
+
+def test_a_table_in_an_object_store(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with object_store() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        server.create_bucket("lake")
+        url = "s3://lake/a table"
+        assert store.version(url) is None
+        with pytest.raises(TableNotFoundError, match="lake"):
+            store.snapshot(url)
+        deltalake.write_deltalake(url, duckdb.sql("SELECT 7::BIGINT AS id").to_arrow_table())
+        assert store.version(url) == 0
+        snapshot = store.snapshot(url)
+        assert (snapshot.schema, snapshot.rows) == (ID, 1)
+        assert isinstance(snapshot.batch, ArrowBatch)
+        assert duckdb.from_arrow(snapshot.batch.open()).fetchall() == [(7,)]
+        with pytest.raises(UnsupportedError, match="stream"):
+            store.added(url, 0, 0)
 
 
 def test_an_unknown_writer_feature_is_named(store: TableStore, folder: Path) -> None:
