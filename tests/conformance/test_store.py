@@ -469,6 +469,7 @@ def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> 
         store.snapshot(str(folder))
 
 
+@pytest.mark.services
 def test_a_table_in_an_object_store(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with object_store() as server:
         for name, value in server.environment.items():
