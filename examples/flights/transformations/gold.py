@@ -25,12 +25,12 @@ def airport_ranking(silver_flights: pa.Table) -> pa.Table:
 def delay_by_age() -> str:
     return """
         SELECT
-          (2013 - p.built) // 5 * 5 AS years_from,
+          (2013 - p.built) // 5 * 5 AS age_from,
           count(*) AS flights,
           round(avg(f.departure_delay), 1) AS mean_delay
         FROM silver_flights AS f
         JOIN planes AS p ON p.tail_number = f.tail_number
         WHERE p.built IS NOT NULL
-        GROUP BY years_from
-        ORDER BY years_from
+        GROUP BY age_from
+        ORDER BY age_from
     """
