@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from qanat.model.batch import Batch
+from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
 from qanat.model.schema import Schema
 from qanat.model.work import RuleCount, Staged, Work
@@ -76,6 +76,10 @@ class Engine(Protocol):
         Raises:
             DeclarationError: a rule does not compile.
         """
+        ...
+
+    def query(self, sql: str, inputs: Inputs) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+        """The rows of a query of Qanat's own over batches, by the names it calls them."""
         ...
 
     def close(self) -> None:

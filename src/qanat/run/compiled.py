@@ -72,14 +72,14 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
                 continue
             own = next(pipeline.flows_into(view.name)).query
             gather(own)
-            views[view.name] = CompiledView(view, _query(own, dialect), _rules(view, dialect))
+            views[view.name] = CompiledView(view, _query(own, dialect), rules_of(view, dialect))
 
     gather(flow.query)
     return CompiledFlow(
         flow,
         dataset,
         _query(flow.query, dialect),
-        _rules(dataset, dialect),
+        rules_of(dataset, dialect),
         tuple(views.values()),
         tuple(reads),
         tuple(view_reads),
@@ -111,7 +111,8 @@ def _query(query: Query, dialect: str) -> Query:
     return to_engine(query, dialect) if isinstance(query, SqlQuery) else query
 
 
-def _rules(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
+def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
+    """A dataset's expectations with their predicates in the engine's dialect."""
     return tuple(
         replace(e, rule=Predicate(predicate(e.rule, dialect, e.location), dialect))
         if isinstance(e.rule, Predicate)

@@ -10,6 +10,7 @@ from qanat.model.event import Recovered, Warned
 from qanat.model.record import Epoch, EpochStatus
 from qanat.run.compiled import CompiledFlow, compile_flow
 from qanat.run.epoch import Step, carry_out, last_number
+from qanat.run.replay import finish, is_replay
 
 
 def recover(step: Step) -> None:
@@ -24,6 +25,10 @@ def recover(step: Step) -> None:
     """
     ws = step.ws
     for epoch in ws.ledger.open_epochs():
+        if is_replay(epoch.flow):
+            finish(step, epoch)
+            step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, "redone"))
+            continue
         flow = next((f for f in ws.pipeline.flows if f.name == epoch.flow), None)
         if flow is None:
             _forget(step, epoch)

@@ -82,7 +82,7 @@ class DatasetRun:
             # A full refresh replaces the table even if nothing is there to read.
             replaces = generation > 0 and starts
             if not reach.new and not replaces and not compiled.flow.once:
-                self.reason = self.reason or "nothing new"
+                self.reason = "" if self.epochs else "nothing new"
                 return
             try:
                 self._epoch(compiled, reach, generation, replaces, fingerprint)

@@ -19,7 +19,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
-from qanat.model.batch import Batch
+from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
@@ -103,6 +103,15 @@ class DuckDBEngine:
         """How many rows a batch has, and how many of them violate each expectation."""
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
+
+    def query(self, sql: str, inputs: Inputs) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+        """The rows of a query of Qanat's own over batches."""
+        with self._connection() as con, explained(None):
+            bindings = Bindings(con, self._scratch)
+            for name, batch in inputs.items():
+                bindings.bind(name, batch)
+            relation = con.sql(sql)
+            return _schema(relation), relation.fetchall()
 
     def close(self) -> None:
         """Free memory and scratch space."""

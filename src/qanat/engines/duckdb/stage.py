@@ -89,10 +89,7 @@ class Stage:
         for view in work.views:
             result = self._query(view.name, view.query, positions=bool(view.expectations))
             if view.expectations:
-                fitted = self._fit(result, view.quarantine, view.query, view.name)
-                result = self._filter(
-                    view.name, result, fitted, view.expectations, view.quarantine
-                )
+                result = self._filter(view, result)
             self._define_view(view.name, result)
         result = self._query(work.flow, work.query, positions=bool(work.expectations))
         fitted = fit(result.names, result.types, work.output, work.query, work.dataset)

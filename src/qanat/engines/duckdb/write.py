@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import AdapterError, StorageFullError
-from qanat.model.schema import Decimal, Primitive, Schema
+from qanat.model.schema import Decimal, Primitive, Schema, Struct
 from qanat.model.work import DataFile, Output, StagedTable
 
 # Delta's own default for how many leading columns get statistics.
@@ -115,7 +115,8 @@ def _delta_stats(
     high: dict[str, Any] = {}
     nulls: dict[str, int] = {}
     for field in schema.fields[:_INDEXED_COLUMNS]:
-        if field.name in partition_by:
+        # Delta counts the nulls of a struct's fields, not of the struct; readers reject others.
+        if field.name in partition_by or isinstance(field.type, Struct):
             continue
         entry = statistics.get(quote(field.name))
         if entry is None:
