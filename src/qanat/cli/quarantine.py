@@ -45,7 +45,8 @@ def list_(place: Place, json: bool) -> int:
         return 0
     lines: list[list[Value]] = []
     for s in summaries:
-        for at, (rule, number) in enumerate(s.rules.items()):
+        rules: list[tuple[str, int | None]] = list(s.rules.items()) or [("", None)]
+        for at, (rule, number) in enumerate(rules):
             first = at == 0
             total = s.rows if first else Cell("", right=True)
             lines.append([s.dataset if first else "", total, rule, number])

@@ -37,8 +37,8 @@ def summary(result: UpdateResult, place: Place) -> str:
     listed = list(result.datasets)
     if len(listed) > MOST:
         listed = [d for d in listed if d.status != "unchanged"]
-    headers = ["Dataset", "Kind", "Status"]
-    headers += ["Files", "Read", "Written", "Quarantined", "Dropped", "Time"]
+    headers = ["Dataset", "Status", "Files", "Read", "Written", "Quarantined", "Dropped"]
+    headers += ["Time", "Kind"]  # what a narrow terminal can do without comes last
     lines = grid(headers, [_row(d) for d in listed], width=width)
     if len(listed) < len(result.datasets):
         lines.append(f"… and {len(result.datasets) - len(listed):,} unchanged")
@@ -61,11 +61,10 @@ def summary(result: UpdateResult, place: Place) -> str:
 def _row(result: DatasetResult) -> list[Value]:
     status = Cell(result.status, _COLOURS.get(result.status))
     if result.status != "updated":
-        return [result.dataset, result.kind, status, None, None, None, None, None, None]
+        return [result.dataset, status, None, None, None, None, None, None, result.kind]
     counts = result.counts
     return [
         result.dataset,
-        result.kind,
         status,
         result.files or None,
         result.read,
@@ -73,6 +72,7 @@ def _row(result: DatasetResult) -> list[Value]:
         counts.quarantined + counts.malformed,
         counts.dropped,
         Cell(duration(result.seconds), right=True),
+        result.kind,
     ]
 
 

@@ -46,9 +46,9 @@ def test_everything_that_happened_is_there() -> None:
         "u", "succeeded", 1.0, (dataset("silver", "updated", counts, rules=rules), view)
     )
     assert summary(result, Place(Path("my shop"), "prod")).splitlines() == [
-        "Dataset  Kind               Status   Files   Read  Written  Quarantined  Dropped    Time",
-        "silver   streaming table    updated      1  1,000      990            6        6  0.50 s",
-        "gold     materialized view  updated      1      3        3            0        0  0.50 s",
+        "Dataset  Status   Files   Read  Written  Quarantined  Dropped    Time  Kind",
+        "silver   updated      1  1,000      990            6        6  0.50 s  streaming table",
+        "gold     updated      1      3        3            0        0  0.50 s  materialized view",
         "",
         "Expectation      Violations  Rows were",
         "silver.positive           4  quarantined",
