@@ -1,0 +1,5 @@
+"""What can be known about expectations without any rows."""
+
+from qanat.quality.columns import check_expectations
+
+__all__ = ["check_expectations"]
