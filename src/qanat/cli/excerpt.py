@@ -7,7 +7,7 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from qanat.cli import screen
+from qanat.cli.screen import paint
 from qanat.model.location import Location
 from qanat.observe.terminal.characters import cells, printable
 
@@ -38,13 +38,13 @@ def excerpt(location: Location, start: Path) -> list[str]:
         before = printable(text[skipped : column - 1].expandtabs(1))
         word = re.match(r"\w+", text[column - 1 : skipped + LONGEST])
         marks = "^" * (cells(word.group()) if word else 1)
-        caret = screen.paint(marks, stream=sys.stderr, fg="red", bold=True)
+        caret = paint(marks, stream=sys.stderr, fg="red", bold=True)
         lines.append(f"{gutter} {' ' * cells(before)}{caret}")
     return lines
 
 
 def _blue(text: str) -> str:
-    return screen.paint(text, stream=sys.stderr, fg="blue")
+    return paint(text, stream=sys.stderr, fg="blue")
 
 
 def _line(file: str, number: int, start: Path) -> str | None:

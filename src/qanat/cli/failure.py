@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from qanat.cli import documents, screen
+from qanat.cli.documents import dumps, failure
 from qanat.cli.excerpt import excerpt
+from qanat.cli.screen import note, paint, write
 from qanat.errors import ProblemsError, QanatError
 from qanat.observe.terminal.characters import printable, printable_lines
 
@@ -23,11 +24,11 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
             the error may be that they do not parse.
     """
     if _json_wanted(arguments):
-        screen.write(documents.dumps(documents.failure(error)))
+        write(dumps(failure(error)))
     else:
-        screen.note(describe_all(problems_of(error), _start(arguments)))
+        note(describe_all(problems_of(error), _start(arguments)))
     if "--debug" in arguments:
-        screen.note("".join(traceback.format_exception(error)).rstrip())
+        note("".join(traceback.format_exception(error)).rstrip())
     return error.exit_code
 
 
@@ -48,12 +49,12 @@ def describe(error: QanatError, start: Path) -> str:
     Args:
         start: folder of the project or below it, to find the file of the error's location.
     """
-    head = screen.paint(f"error[{error.code}]", stream=sys.stderr, fg="red", bold=True)
+    head = paint(f"error[{error.code}]", stream=sys.stderr, fg="red", bold=True)
     first, *rest = printable_lines(error.message)
-    lines = [f"{head}: " + screen.paint(first, stream=sys.stderr, bold=True)]
+    lines = [f"{head}: " + paint(first, stream=sys.stderr, bold=True)]
     lines += [f"  {line}" for line in rest]
     if error.location is not None:
-        lines.append(screen.paint(" --> ", stream=sys.stderr, fg="blue") + str(error.location))
+        lines.append(paint(" --> ", stream=sys.stderr, fg="blue") + str(error.location))
         lines += excerpt(error.location, start)
     if error.nearest is not None:
         lines.append(f"  = did you mean {printable(error.nearest)!r}?")
@@ -77,7 +78,7 @@ def report_defect(
         log.write(f"qanat {' '.join(sys.argv[1:])}\n")
         log.writelines(traceback.format_exception(kind, error, trace))
     what = printable(f"{kind.__name__}: {error}")
-    screen.note(
+    note(
         f"error: this is a defect of Qanat, not of your project: {what}\n"
         f"  = the traceback is in {log.name}\n"
         "  = hint: run again with --debug to see it here, and please report it"

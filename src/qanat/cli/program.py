@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import click
 
 from qanat import __version__
-from qanat.cli import failure, screen
+from qanat.cli.failure import report, report_defect
 from qanat.cli.group import LazyGroup, usage_error
+from qanat.cli.screen import finish, note, prepare
 from qanat.errors import QanatError
 
 COMMANDS = {
@@ -63,19 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: always.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    screen.prepare()
+    prepare()
     if "--debug" not in given:
-        sys.excepthook = failure.report_defect
+        sys.excepthook = report_defect
     try:
         code = program.main(given, prog_name="qanat", standalone_mode=False)
     except click.UsageError as error:
-        code = failure.report(usage_error(error, given), given)
+        code = report(usage_error(error, given), given)
     except QanatError as error:
-        code = failure.report(error, given)
+        code = report(error, given)
     except (click.Abort, KeyboardInterrupt):
-        screen.note(
-            "\nInterrupted. Nothing is half-written; `qanat run` continues where this stopped."
-        )
+        note("\nInterrupted. Nothing is half-written; `qanat run` continues where this stopped.")
         code = 130
-    screen.finish()
+    finish()
     sys.exit(code if isinstance(code, int) else 0)
