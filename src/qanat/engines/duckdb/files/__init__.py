@@ -13,13 +13,14 @@ import duckdb
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
 from qanat.engines.duckdb.files.csv import bind_csv
 from qanat.engines.duckdb.files.dialect import flag
+from qanat.engines.duckdb.files.parquet import bind_parquet
 from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
 from qanat.model.batch import FilesBatch
 
 __all__ = ["BoundFiles", "bind_files"]
 
-_FORMATS = {"csv": bind_csv}
+_FORMATS = {"csv": bind_csv, "parquet": bind_parquet}
 
 
 def bind_files(

@@ -143,7 +143,6 @@ def evidence(text: str, formats: Formats = ISO) -> str:
     """SQL for the counts that `Evidence.add` takes: values, then one count a candidate."""
     date = from_text(text, Primitive("date"), formats)
     timestamp = from_text(text, Primitive("timestamp_ntz"), formats)
-    # A whole number is never a date, whatever the cast thinks of it.
     zoned = "(" + _ZONED.format(text) + ")"
     tests = [
         f"count(*) FILTER (WHERE {t.format(text, date=date, timestamp=timestamp, zoned=zoned)})"

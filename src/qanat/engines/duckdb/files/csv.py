@@ -12,12 +12,14 @@ import duckdb
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
 from qanat.engines.duckdb.files.cast import WIDTH, Evidence, Formats, evidence, from_text
 from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, flag, formats
-from qanat.engines.duckdb.files.drift import STRING, Layout, expected, lay_out
+from qanat.engines.duckdb.files.drift import STRING, Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
+from qanat.engines.duckdb.files.folders import folder_types, is_folder
 from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
+from qanat.engines.duckdb.files.misfit import Value
 from qanat.engines.duckdb.files.records import LIMIT
 from qanat.engines.duckdb.files.salvage import Salvage
-from qanat.engines.duckdb.files.spool import Spools, Value
+from qanat.engines.duckdb.files.spool import Spools
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
 from qanat.model.batch import FilesBatch
@@ -84,9 +86,9 @@ class _Reader:
         found: dict[str, str] = {}
         for head in heads:
             for name in head.names:
-                if not any(name.casefold() == n.casefold() for n in self.table.partitions.names):
+                if not is_folder(self.table, name):
                     found.setdefault(name, self.batch.files[head.index].path)
-        found = _unlike(found)
+        found = unlike(found)
         for name in self.table.partitions.names:
             found.setdefault(name, self.batch.files[0].path)
         layout = lay_out(self.batch, found, lambda new: self._infer(new, groups))
@@ -128,8 +130,8 @@ class _Reader:
         dirty: dict[int, tuple[str, ...]] = {}
         while group.files:
             more = (
-                f", store_rejects = true, rejects_limit = 0, rejects_table = {literal(tables[0])}, "
-                f"rejects_scan = {literal(tables[1])}"
+                ", store_rejects = true, rejects_limit = 0, "
+                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
             )
             for name in tables:
                 self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
@@ -172,15 +174,16 @@ class _Reader:
         self, layout: Layout, names: Sequence[str]
     ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
         places = {name.casefold(): i for i, name in enumerate(names)}
-        folders = {n.casefold() for n in self.table.partitions.names}
         values: list[Value | None] = []
         for f in layout.fields:
-            place = None if f.name.casefold() in folders else places.get(f.name.casefold())
+            place = None if is_folder(self.table, f.name) else places.get(f.name.casefold())
             if place is None:
                 values.append(None)
             else:
                 text = f"c{place}"
-                values.append(Value(text, from_text(text, f.type, self.formats), f.type != STRING))
+                typed = from_text(text, f.type, self.formats)
+                json = f"CAST(to_json({text}) AS VARCHAR)"
+                values.append(Value(text, json, typed, f.type != STRING))
         extras = [
             (name, f"CAST(to_json(c{i}) AS VARCHAR)")
             for i, name in enumerate(names)
@@ -220,28 +223,16 @@ class _Reader:
             scan = self._scan(Group(group.names, group.skip, (file,), group.careful),
                               ", ignore_errors = true")  # fmt: skip
             try:
-                row = self.table.con.execute(
+                [row] = self.table.con.execute(
                     f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
-                ).fetchone()
+                ).fetchall()
             except duckdb.InvalidInputException:
                 continue  # The careful reader will take this file; others tell the types.
             for k, (_, column) in enumerate(places):
-                part = (row or ())[k * WIDTH : (k + 1) * WIDTH]
+                part = row[k * WIDTH : (k + 1) * WIDTH]
                 column.add(part[0], part[1:])
-        for name, values in self.table.partitions.columns:
-            if name.casefold() in wanted:
-                wanted[name.casefold()] = self._folder_evidence(values)
-        return {name: wanted[name.casefold()].type for name in new}
-
-    def _folder_evidence(self, values: Sequence[str | None]) -> Evidence:
-        found = Evidence()
-        row = self.table.con.execute(
-            f"SELECT {evidence('v')} FROM (SELECT unnest(CAST(? AS VARCHAR[])) AS v)",
-            [list(values)],
-        ).fetchone()
-        if row:
-            found.add(row[0], row[1:])
-        return found
+        types = {name: wanted[name.casefold()].type for name in new}
+        return types | folder_types(self.table, new)
 
 
 def _group(heads: Iterable[Head]) -> list[Group]:
@@ -249,14 +240,6 @@ def _group(heads: Iterable[Head]) -> list[Group]:
     for head in heads:
         groups.setdefault((head.names, head.skip), []).append((head.index, head.local))
     return [Group(names, skip, tuple(files)) for (names, skip), files in groups.items()]
-
-
-def _unlike(found: Mapping[str, str]) -> dict[str, str]:
-    """Without names that differ from an earlier one only by case."""
-    first: dict[str, tuple[str, str]] = {}
-    for name, path in found.items():
-        first.setdefault(name.casefold(), (name, path))
-    return dict(first.values())
 
 
 def _spread(files: Sequence[tuple[int, str]], batch: FilesBatch) -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,13 +165,11 @@ def _sniff(
     if base.comment:
         text += f", comment = {literal(base.comment)}"
     try:
-        row = con.execute(
+        [row] = con.execute(
             f"SELECT Delimiter, Quote, Escape, HasHeader FROM sniff_csv(?, {text})", [local]
-        ).fetchone()
+        ).fetchall()
     except duckdb.InvalidInputException:
         # Too odd for the sniffer: the standard dialect, and the odd lines become malformed.
-        return {}
-    if row is None:
         return {}
     delimiter, quote, escape = ("" if v == "(empty)" else v for v in row[:3])
     # Without a quote in the sample the sniffer says "none"; later lines may well have some.
@@ -184,11 +182,11 @@ def _sniff(
 
 def _names(dialect: Dialect, head: str, wanted: Schema) -> bool:
     """Whether the first line names columns that are known."""
-    first = next(read_fields(dialect, head), [])
+    first: list[str] = next(read_fields(dialect, head), [])
     return any(wanted.get(name.strip()) is not None for name in first)
 
 
-def read_fields(dialect: Dialect, head: str) -> Any:
+def read_fields(dialect: Dialect, head: str) -> Iterator[list[str]]:
     """Records of a piece of text, by Python's own reader; blank lines are left out."""
     reader = csv.reader(
         io.StringIO(head.replace("\0", ""), newline=""),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qanat.engines.duckdb.files.bound import check_names, nullable
+from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import SchemaDriftError, nearest
 from qanat.model.batch import FilesBatch
 from qanat.model.dataset import Drift
@@ -50,12 +51,15 @@ def lay_out(
     batch: FilesBatch,
     found: Mapping[str, str],
     infer: Callable[[Sequence[str]], Mapping[str, DataType]],
+    found_types: Mapping[str, DataType] | None = None,
 ) -> Layout:
     """Decide the columns by the batch's drift policy.
 
     Args:
         found: columns of the files in order of appearance, each with a file that has it.
         infer: the types of new columns, by name.
+        found_types: of typed files, by case-folded name: under `evolve` structs that nobody
+            declared gain the fields that are new.
 
     Raises:
         SchemaDriftError: a new column under `freeze`.
@@ -73,8 +77,18 @@ def lay_out(
     if new and base.fields and batch.drift is Drift.FREEZE:
         raise frozen(batch, new, found[new[0]], base)
     types = infer(new) if new else {}
-    fields = (*base.fields, *(Field(n, types.get(n, STRING)) for n in new))
+    old = base.fields
+    if found_types and batch.drift is Drift.EVOLVE:
+        old = tuple(_grown(f, batch, found_types) for f in old)
+    fields = (*old, *(Field(n, types.get(n, STRING)) for n in new))
     return Layout(fields, frozenset(extras), rescue)
+
+
+def _grown(field: Field, batch: FilesBatch, found_types: Mapping[str, DataType]) -> Field:
+    found = found_types.get(field.name.casefold())
+    if found is None or batch.declared.get(field.name) is not None:
+        return field
+    return Field(field.name, extend(field.type, found), field.nullable, field.comment)
 
 
 def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> SchemaDriftError:
@@ -91,3 +105,11 @@ def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> Sc
         + ("them" if several else "it")
         + " in schema, or let new columns in: TBLPROPERTIES ('qanat.schema_drift' = 'evolve')",
     )
+
+
+def unlike(found: Mapping[str, str]) -> dict[str, str]:
+    """Without names that differ from an earlier one only by case."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, path in found.items():
+        first.setdefault(name.casefold(), (name, path))
+    return dict(first.values())

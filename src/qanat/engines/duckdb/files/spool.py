@@ -12,29 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, nothing
-from qanat.engines.duckdb.files.cast import Formats, from_text
+from qanat.engines.duckdb.files.cast import Formats
 from qanat.engines.duckdb.files.drift import Layout
+from qanat.engines.duckdb.files.folders import folder_value, is_folder
+from qanat.engines.duckdb.files.misfit import Check, Value, error, rescued
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
-from qanat.errors import InvariantError, SchemaDriftError
-from qanat.model.schema import Field
+from qanat.errors import InvariantError
 from qanat.model.work import RESCUED
 
 OPTIONS = "FORMAT parquet, COMPRESSION snappy"
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """How one visible column comes out of a file.
-
-    Args:
-        text: SQL for the original as text, for messages and rescue; NULL where there is none.
-        typed: SQL for the value in the column's type, NULL where the original does not fit.
-        checked: whether `typed` may be NULL where `text` is not.
-    """
-
-    text: str
-    typed: str
-    checked: bool
 
 
 @dataclass(slots=True)
@@ -76,50 +62,29 @@ class Spools:
         Returns:
             The path of the spool. It counts only once `accept`ed.
         """
-        typed, misfits = [], []
+        typed: list[str] = []
+        checks: list[Check] = []
         for i, (f, value) in enumerate(zip(self.layout.fields, values, strict=True)):
             if value is None:
                 typed.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
                 continue
             typed.append(f"{value.typed} AS v{i}")
             if value.checked:
-                misfits.append((f, value.text, f"({value.text} IS NOT NULL AND v{i} IS NULL)"))
+                checks.append(Check(f, value, f"v{i}"))
         columns = "".join(f"v{i}, " for i in range(len(values)))
-        some = " OR ".join(test for _, _, test in misfits) or "false"
+        wrong, saved = error(checks), "CAST(NULL AS VARCHAR)"
         if self.layout.rescue:
-            error, rescued = "CAST(NULL AS VARCHAR)", self._rescued(misfits, extras)
-        else:
-            texts = ", ".join(
-                f"CASE WHEN {test} THEN {literal(f'column {f.name!r}: ')} || to_json(left({text}, "
-                f"200)) || {literal(f' is not a {f.type}')} END"
-                for f, text, test in misfits
-            )
-            error = f"CASE WHEN {some} THEN concat_ws('; ', {texts}) END" if misfits else "NULL"
-            error, rescued = f"CAST({error} AS VARCHAR)", "CAST(NULL AS VARCHAR)"
+            wrong, saved = saved, rescued(checks, extras, self.table.path("file"))
         target = str(self.path(f"{len(self.paths)}_{prefix}.parquet"))
         inner = ", ".join(["*", *typed])
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
         self.table.con.execute(
             f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
-            f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {error} AS error, "
-            f"{rescued} AS rescued FROM (SELECT {inner} FROM ({source}))))) "
+            f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {wrong} AS error, "
+            f"{saved} AS rescued FROM (SELECT {inner} FROM ({source}))))) "
             f"TO {literal(target)} ({OPTIONS})"
         )
         return target
-
-    def _rescued(
-        self, misfits: Sequence[tuple[Field, str, str]], extras: Sequence[tuple[str, str]]
-    ) -> str:
-        parts = [
-            f"CASE WHEN {test} THEN {literal(_key(f.name))} || to_json({text}) END"
-            for f, text, test in misfits
-        ]
-        parts += [f"{literal(_key(n))} || {json}" for n, json in extras]
-        if not parts:
-            return "CAST(NULL AS VARCHAR)"
-        body = f"nullif(concat_ws(',', {', '.join(parts)}), '')"
-        path = f"to_json({self.table.path('file')})"
-        return f"'{{' || {body} || ',\"_file_path\":' || {path} || '}}'"
 
     def accept(self, path: str, first_lines: dict[int, int], explicit: bool) -> None:
         """Let a spool's rows count.
@@ -155,11 +120,10 @@ class Spools:
             return BoundFiles(
                 nothing(table, layout.schema, types), layout.schema, self.malformed(), 0
             )
-        partitions = {n.casefold(): v for n, v in table.partitions.columns}
         columns = ""
         for i, f in enumerate(layout.fields):
-            values = partitions.get(f.name.casefold())
-            sql = f"s.v{i}" if values is None else partition(table, f, values, "s.file", formats)
+            folder = is_folder(table, f.name)
+            sql = folder_value(table, f, "s.file", formats) if folder else f"s.v{i}"
             columns += f"{sql} AS {quote(f.name)}, "
         if layout.rescue:
             columns += f"s.rescued AS {quote(RESCUED)}, "
@@ -199,37 +163,3 @@ class Spools:
                 f"s.error{self._from()}{self._where('s.error IS NOT NULL')}"
             )
         return " UNION ALL ".join(parts) or None
-
-
-def partition(
-    table: FileTable, field_: Field, values: Sequence[str | None], index: str, formats: Formats
-) -> str:
-    """SQL for the value of a partition column.
-
-    Raises:
-        SchemaDriftError: a folder's name is no value of the column's type.
-    """
-    position = table.partitions.names.index(
-        next(n for n in table.partitions.names if n.casefold() == field_.name.casefold())
-    )
-    variable = table.variable(f"part{position}", values, "VARCHAR")
-    bad = table.con.execute(
-        f"SELECT v FROM (SELECT unnest({variable}) AS v) WHERE v IS NOT NULL "
-        f"AND {from_text('v', field_.type, formats)} IS NULL LIMIT 1"
-    ).fetchone()
-    if bad is not None:
-        file = table.files[list(values).index(bad[0])]
-        raise SchemaDriftError(
-            f"{file.path} lies in a folder whose {field_.name!r} does not fit the column",
-            wanted=str(field_.type),
-            got=str(bad[0]),
-            hint="declare the column as string in schema",
-        )
-    return from_text(f"{variable}[CAST({index} AS BIGINT) + 1]", field_.type, formats)
-
-
-def _key(name: str) -> str:
-    escaped = "".join(
-        f"\\u{ord(c):04x}" if ord(c) < 32 else "\\" + c if c in '"\\' else c for c in name
-    )
-    return f'"{escaped}":'

@@ -1,0 +1,89 @@
+"""Values that do not fit their column: told in an error text, or rescued as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qanat.engines.duckdb.types import literal
+from qanat.model.schema import Field
+
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """How one visible column comes out of a file.
+
+    Args:
+        original: SQL for the value as it is in the file; NULL where there is none.
+        json: SQL for the original as JSON text.
+        typed: SQL for the value in the column's type, NULL where the original does not fit.
+        checked: whether `typed` may be NULL where `original` is not.
+    """
+
+    original: str
+    json: str
+    typed: str
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One column whose values may not fit: `result` is SQL for the typed value."""
+
+    field: Field
+    value: Value
+    result: str
+
+    @property
+    def failed(self) -> str:
+        """SQL: the value does not fit."""
+        return f"({self.value.original} IS NOT NULL AND {self.result} IS NULL)"
+
+
+def failed(checks: Sequence[Check]) -> str:
+    """SQL: some value of the row does not fit."""
+    return " OR ".join(c.failed for c in checks) or "false"
+
+
+def error(checks: Sequence[Check]) -> str:
+    """SQL for what does not fit in a row, NULL when everything does."""
+    if not checks:
+        return "CAST(NULL AS VARCHAR)"
+    texts = ", ".join(
+        f"CASE WHEN {c.failed} THEN {literal(f'column {c.field.name!r}: ')} || "
+        f"left({c.value.json}, {_SHOWN}) || {literal(f' does not fit {c.field.type}')} END"
+        for c in checks
+    )
+    return f"CASE WHEN {failed(checks)} THEN concat_ws('; ', {texts}) END"
+
+
+def rescued(checks: Sequence[Check], extras: Sequence[tuple[str, str]], path: str) -> str:
+    """SQL for `_rescued_data`: a JSON object, or NULL when there is nothing to rescue.
+
+    Args:
+        extras: unexpected columns: name and SQL for the value as JSON text, NULL for none.
+        path: SQL for the path of the file.
+    """
+    parts = [
+        f"CASE WHEN {c.failed} THEN {literal(key(c.field.name))} || {c.value.json} END"
+        for c in checks
+    ]
+    parts += [f"{literal(key(name))} || {json}" for name, json in extras]
+    if not parts:
+        return "CAST(NULL AS VARCHAR)"
+    body = f"nullif(concat_ws(',', {', '.join(parts)}), '')"
+    return f"'{{' || {body} || ',\"_file_path\":' || to_json({path}) || '}}'"
+
+
+def key(name: str) -> str:
+    """A name as the key of a JSON object, with the colon.
+
+    >>> key('a"b')
+    '"a\\\\"b":'
+    """
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if ord(c) < 32 else "\\" + c if c in '"\\' else c for c in name
+    )
+    return f'"{escaped}":'

@@ -1,0 +1,223 @@
+"""Parquet files, read in place: nothing is copied, positions come from DuckDB's own columns.
+
+Files are grouped by their schema and each group is read as it is; conversions are ours and lose
+nothing (`union_by_name` would turn a long into a double as soon as one file has doubles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, nothing
+from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
+from qanat.engines.duckdb.files.failure import blaming
+from qanat.engines.duckdb.files.folders import folder_types, folder_value, is_folder
+from qanat.engines.duckdb.files.misfit import Check, Value, error, failed, rescued
+from qanat.engines.duckdb.files.widen import STRING, common, convert
+from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
+from qanat.errors import OptionError
+from qanat.model.batch import FilesBatch
+from qanat.model.schema import DataType
+from qanat.model.work import RESCUED
+
+# DuckDB's virtual columns; a real column of that name hides them.
+_VIRTUAL = ("file_index", "file_row_number")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a group: its DuckDB type, and the model's (string where Delta has none)."""
+
+    name: str
+    source: str
+    type: DataType
+
+    @property
+    def value(self) -> tuple[str, str, DataType]:
+        """SQL, DuckDB type and model type; what Delta cannot store becomes text."""
+        text = f"t.{quote(self.name)}"
+        if self.type == STRING and self.source != "VARCHAR":
+            return f"CAST({text} AS VARCHAR)", "VARCHAR", STRING
+        return text, self.source, self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files with one schema, by index in the batch; `scan` is FROM text that reads them."""
+
+    indexes: tuple[int, ...]
+    columns: tuple[Column, ...]
+    scan: str
+    rows: int
+
+
+def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
+    """Bind Parquet files where they lie; `scratch` is not needed.
+
+    Raises:
+        SchemaDriftError: a new column under `freeze`.
+        FileUnreadableError: a file is damaged, or no Parquet.
+        OptionError: a file has a column that hides the position of its rows.
+    """
+    with blaming(batch.files, "parquet"):
+        groups = _groups(table)
+        found: dict[str, str] = {}
+        types: dict[str, DataType] = {}
+        for group in groups:
+            for c in group.columns:
+                if is_folder(table, c.name):
+                    continue
+                found.setdefault(c.name, batch.files[group.indexes[0]].path)
+                folded = c.name.casefold()
+                types[folded] = common(types[folded], c.type) if folded in types else c.type
+        for name in table.partitions.names:
+            found.setdefault(name, batch.files[0].path)
+        found = unlike(found)
+        layout = lay_out(
+            batch,
+            found,
+            lambda new: (
+                {n: types.get(n.casefold(), STRING) for n in new} | folder_types(table, new)
+            ),
+            {} if expected(batch).fields == () else types,
+        )
+        return _bind(table, layout, groups)
+
+
+def _groups(table: FileTable) -> list[Group]:
+    locals_ = [f.local for f in table.files]
+    if not locals_:
+        return []
+    files = table.variable("all", locals_, "VARCHAR")
+    found = table.con.execute(
+        "SELECT file_name, md5(string_agg(concat_ws(chr(1), name, duckdb_type, num_children), "
+        f"chr(2) ORDER BY column_id)) FROM parquet_schema({files}) GROUP BY file_name"
+    ).fetchall()
+    counts = dict(
+        table.con.execute(
+            f"SELECT file_name, num_rows FROM parquet_file_metadata({files})"
+        ).fetchall()
+    )
+    signature = dict(found)
+    by_signature: dict[str, list[int]] = {}
+    for index, local in enumerate(locals_):
+        by_signature.setdefault(signature[local], []).append(index)
+    groups = []
+    for number, indexes in enumerate(by_signature.values()):
+        scan = _scan(table, number, [locals_[i] for i in indexes])
+        groups.append(
+            Group(
+                tuple(indexes),
+                _columns(table, locals_[indexes[0]], table.files[indexes[0]].path),
+                scan,
+                sum(counts[locals_[i]] for i in indexes),
+            )
+        )
+    return groups
+
+
+def _scan(table: FileTable, number: int, paths: Sequence[str]) -> str:
+    if len(paths) == 1:
+        return f"read_parquet([{literal(paths[0])}], hive_partitioning = false) AS t"
+    files = table.variable(f"group{number}", paths, "VARCHAR")
+    return f"read_parquet({files}, hive_partitioning = false) AS t"
+
+
+def _columns(table: FileTable, local: str, path: str) -> tuple[Column, ...]:
+    relation = table.con.sql(
+        f"SELECT * FROM read_parquet([{literal(local)}], hive_partitioning = false)"
+    )
+    columns = []
+    for name, type_ in zip(relation.columns, relation.types, strict=True):
+        if name.casefold() in _VIRTUAL:
+            raise OptionError(
+                f"{path} has a column {name!r}, a name that DuckDB keeps for itself",
+                hint="rename the column where the files are written",
+            )
+        try:
+            model = from_duckdb(type_)
+        except ValueError:
+            model = STRING
+        columns.append(Column(name, str(type_), model))
+    return tuple(columns)
+
+
+def _bind(table: FileTable, layout: Layout, groups: Sequence[Group]) -> BoundFiles:
+    schema = layout.schema
+    if not groups:
+        types = [to_duckdb(f.type) for f in schema.fields]
+        return BoundFiles(nothing(table, schema, types), schema, None, 0)
+    relations, malformed, rows = [], [], 0
+    for number, group in enumerate(groups):
+        inner, checks = _inner(table, layout, group, number)
+        columns = "".join(
+            f"v{i} AS {quote(f.name)}, " if not is_folder(table, f.name)
+            else f"{folder_value(table, f, 'file')} AS {quote(f.name)}, "
+            for i, f in enumerate(layout.fields)
+        )  # fmt: skip
+        if layout.rescue:
+            columns += f"rescued AS {quote(RESCUED)}, "
+        hidden = table.hidden("file", "line")
+        relation = f"SELECT {columns}{hidden} FROM ({inner})"
+        misfits = 0
+        if checks and not layout.rescue:
+            bad = failed(checks)
+            counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
+            misfits = counted[0][0]
+            if misfits:
+                relation += f" WHERE NOT ({bad})"
+                malformed.append(
+                    f"SELECT {table.path('file')} AS file, line AS row, raw, "
+                    f"{error(checks)} AS error FROM ({inner}) WHERE {bad}"
+                )
+        relations.append(relation)
+        rows += group.rows - misfits
+    return BoundFiles(
+        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
+    )
+
+
+def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple[str, list[Check]]:
+    """SELECT text with v0, v1, … and what is needed to tell or rescue misfits."""
+    by_name = {c.name.casefold(): c for c in reversed(group.columns)}
+    parts: list[str] = []
+    checks: list[Check] = []
+    for i, f in enumerate(layout.fields):
+        column = by_name.get(f.name.casefold())
+        if is_folder(table, f.name):
+            continue
+        if column is None:
+            parts.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
+            continue
+        typed, checked = convert(*column.value, f.type)
+        parts.append(f"{typed} AS v{i}")
+        if checked:
+            original = f"t.{quote(column.name)}"
+            parts += [f"{original} AS o{i}"]
+            value = Value(f"o{i}", f"CAST(to_json(o{i}) AS VARCHAR)", typed, True)
+            checks.append(Check(f, value, f"v{i}"))
+    if len(group.indexes) == 1:
+        index = f"CAST({group.indexes[0]} AS BIGINT)"
+    elif group.indexes == tuple(range(len(table.files))):
+        index = "t.file_index"
+    else:
+        index = table.at(f"index{number}", group.indexes, "BIGINT", "t.file_index")
+    parts += [f"{index} AS file", "t.file_row_number + 1 AS line"]
+    if checks and not layout.rescue:
+        cells = ", ".join(f"{literal(c.name)}: t.{quote(c.name)}" for c in group.columns)
+        parts.append(f"CAST(to_json({{{cells}}}) AS VARCHAR) AS raw")
+    inner = f"SELECT {', '.join(parts)}"
+    extras = [
+        (c.name, f"x{k}") for k, c in enumerate(group.columns)
+        if c.name.casefold() in layout.extras
+    ]  # fmt: skip
+    for k, c in enumerate(group.columns):
+        if c.name.casefold() in layout.extras:
+            inner += f", CAST(to_json(t.{quote(c.name)}) AS VARCHAR) AS x{k}"
+    inner += f" FROM {group.scan}"
+    if layout.rescue:
+        saved = rescued(checks, extras, table.path("file"))
+        inner = f"SELECT *, {saved} AS rescued FROM ({inner})"
+    return inner, checks

@@ -1,0 +1,117 @@
+"""Typed values to other types, without loss; and the type that holds two."""
+
+from __future__ import annotations
+
+from qanat.engines.duckdb.files.cast import from_text
+from qanat.engines.duckdb.types import to_duckdb
+from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
+
+STRING = Primitive("string")
+_WHOLE = {"byte": 3, "short": 5, "integer": 10, "long": 19}
+
+
+def holds(wide: DataType, narrow: DataType) -> bool:
+    """Whether every value of `narrow` is a value of `wide`.
+
+    >>> holds(Primitive("double"), Primitive("integer"))
+    True
+    >>> holds(Primitive("double"), Primitive("long"))
+    False
+    """
+    match wide, narrow:
+        case _ if wide == narrow:
+            return True
+        case Primitive("string"), Primitive(name):
+            return name != "binary"
+        case Primitive("string"), _:
+            return True
+        case Primitive(a), Primitive(b) if a in _WHOLE and b in _WHOLE:
+            return _WHOLE[a] >= _WHOLE[b]
+        case Primitive("double"), Primitive(name):
+            return name in ("float", "byte", "short", "integer")
+        case Primitive("float"), Primitive(name):
+            return name in ("byte", "short")
+        case Primitive("timestamp" | "timestamp_ntz"), Primitive("date"):
+            return True
+        case Decimal(precision, scale), Primitive(name):
+            return name in _WHOLE and precision - scale >= _WHOLE[name]
+        case Decimal(p, s), Decimal(q, t):
+            return s >= t and p - s >= q - t
+        case Array(a_element), Array(b_element):
+            return holds(a_element, b_element)
+        case MapType(a_key, a_value), MapType(b_key, b_value):
+            return a_key == b_key and holds(a_value, b_value)
+        case Struct(a_fields), Struct(b_fields):
+            mine = {f.name.casefold(): f.type for f in a_fields}
+            return all(
+                f.name.casefold() in mine and holds(mine[f.name.casefold()], f.type)
+                for f in b_fields
+            )
+    return False
+
+
+def common(a: DataType, b: DataType) -> DataType:
+    """The narrowest type for the values of both: the text of anything if nothing else.
+
+    Whole numbers and doubles meet in double, though it does not hold every long: the few that
+    it cannot hold are caught where values are converted.
+    """
+    if holds(a, b) and not (a == STRING != b):
+        return a
+    if holds(b, a) and not (b == STRING != a):
+        return b
+    match a, b:
+        case Primitive(x), Primitive(y) if {x, y} <= {*_WHOLE, "float", "double"}:
+            return Primitive("double")
+        case Decimal(p, s), Decimal(q, t):
+            scale, whole = max(s, t), max(p - s, q - t)
+            if scale + whole <= 38:
+                return Decimal(scale + whole, scale)
+        case Array(x_), Array(y_):
+            return Array(common(x_, y_))
+        case Struct(), Struct():
+            return extend(a, b, widen=True)
+    return STRING
+
+
+def extend(a: DataType, b: DataType, *, widen: bool = False) -> DataType:
+    """`a` with the struct fields that only `b` has, however deep.
+
+    Args:
+        widen: give fields that both have their common type; else they stay as in `a`.
+    """
+    match a, b:
+        case Struct(mine), Struct(theirs):
+            by_name = {f.name.casefold(): f for f in theirs}
+            fields = []
+            for f in mine:
+                other = by_name.pop(f.name.casefold(), None)
+                if other is None:
+                    fields.append(f)
+                else:
+                    joined = common(f.type, other.type) if widen else extend(f.type, other.type)
+                    fields.append(Field(f.name, joined, comment=f.comment))
+            return Struct((*fields, *by_name.values()))
+        case Array(x), Array(y):
+            return Array(common(x, y) if widen else extend(x, y))
+    return a
+
+
+def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[str, bool]:
+    """SQL for a value in another type, and whether it may be NULL because it does not fit.
+
+    Args:
+        source: the DuckDB type of `value`; `have` is the model's type for it.
+    """
+    target = to_duckdb(want)
+    if source == target:
+        return value, False
+    exact = have == want and source not in ("TIMESTAMP_NS", "HUGEINT", "UHUGEINT")
+    if exact or (have != want and holds(want, have) and source == to_duckdb(have)):
+        return f"CAST({value} AS {target})", False
+    if source == "VARCHAR":
+        return from_text(value, want), True
+    if want == Primitive("binary"):
+        return f"TRY_CAST({value} AS {target})", True
+    there = f"TRY_CAST({value} AS {target})"
+    return f"CASE WHEN TRY_CAST({there} AS {source}) = {value} THEN {there} END", True
