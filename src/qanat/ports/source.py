@@ -43,6 +43,12 @@ class Source(Protocol):
         """
         ...
 
+    def sample(
+        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
+    ) -> Batch | None:
+        """Enough of a range to tell its columns, cheaply; None if there is nothing there."""
+        ...
+
     def verify(self, range: Range) -> Range:
         """Confirm after reading that nothing changed meanwhile; returns it with digests.
 

@@ -111,6 +111,13 @@ class TableStore(Protocol):
         """
         ...
 
+    def repair(self, folder: Path) -> bool:
+        """Take back what a power loss left half-written in the log; whether there was anything.
+
+        Only what no update has been told is done can be half-written.
+        """
+        ...
+
     def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 

@@ -28,7 +28,7 @@ from qanat.model.work import Output, RuleCount, Staged, StagedTable, ViewWork, W
 from qanat.ports.store import Commit
 from qanat.run.compiled import CompiledFlow
 from qanat.run.lease import HeldLease
-from qanat.run.reach import Bound, bind, key_of
+from qanat.run.reach import Bound, absolute, bind, key_of, portable
 from qanat.run.workspace import Workspace
 
 _FIRST_WAIT = 0.5
@@ -241,7 +241,8 @@ def _audited(step: Step, compiled: CompiledFlow, epoch: Epoch, staged: Staged) -
     for key, range_ in ranges.items():
         # A view is computed from files as they are: only streams promise each file once.
         if isinstance(range_, FilesRange) and key in streams and range_.files:
-            ranges[key] = step.ws.files.verify(range_)
+            verified = step.ws.files.verify(absolute(step.ws, range_))
+            ranges[key] = portable(step.ws, verified)
     keys = {r.name: key_of(r) for r in compiled.reads}
     files = [*staged.table.files, *(f for q in staged.quarantines.values() for f in q.files)]
     epoch = replace(

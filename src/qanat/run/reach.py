@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qanat.declare import find_spec, load_project
@@ -119,6 +119,28 @@ def bind(
     return Bound(inputs, references, rows, files)
 
 
+def portable(ws: Workspace, range_: Range) -> Range:
+    """A range as the ledger keeps it: a project that moves, moves with what it has read."""
+    if not isinstance(range_, FilesRange):
+        return range_
+    return FilesRange(tuple(replace(f, path=_portable(ws, f.path)) for f in range_.files))
+
+
+def absolute(ws: Workspace, range_: FilesRange) -> FilesRange:
+    """The same range as a source takes it."""
+    root = f"{ws.project.root}/"
+    return FilesRange(
+        tuple(
+            f if "://" in f.path or f.path.startswith("/") else replace(f, path=root + f.path)
+            for f in range_.files
+        )
+    )
+
+
+def _portable(ws: Workspace, path: str) -> str:
+    return path.removeprefix(f"{ws.project.root}/")
+
+
 def place(ws: Workspace, source: Source) -> str:
     """The folder or URL of a table that is read."""
     match source:
@@ -146,12 +168,16 @@ def _unread(
     if isinstance(read.source, FilesRead):
 
         def seen(paths: Iterable[str]) -> Mapping[str, FileRef]:
-            return ws.memory.seen(flow, generation, paths)
+            kept = {_portable(ws, p): p for p in paths}
+            known = ws.memory.seen(flow, generation, kept)
+            return {kept[k]: replace(f, path=kept[k]) for k, f in known.items()}
 
         found = ws.files.unread(read.source, seen)
         if isinstance(found, FilesRange) and without:
             found = FilesRange(tuple(f for f in found.files if f.path not in without))
-        return found if isinstance(found, FilesRange) and found.files else None
+        if not isinstance(found, FilesRange) or not found.files:
+            return None
+        return portable(ws, found)
     folder = place(ws, read.source)
     version = ws.store.version(folder)
     if version is None:
@@ -166,7 +192,7 @@ def _unread(
 
 def _everything(ws: Workspace, read: Read) -> Range:
     if isinstance(read.source, FilesRead):
-        return ws.files.everything(read.source)
+        return portable(ws, ws.files.everything(read.source))
     folder = place(ws, read.source)
     found = _snapshot(ws, folder)
     if found.version < 0:
@@ -195,7 +221,7 @@ def _batch(
     scratch: Path,
 ) -> tuple[Batch, int, int]:
     if isinstance(read.source, FilesRead):
-        files = range_ if isinstance(range_, FilesRange) else FilesRange(())
+        files = absolute(ws, range_) if isinstance(range_, FilesRange) else FilesRange(())
         known = ws.memory.source_schema(compiled.flow.name, generation, key) or NO_COLUMNS
         batch = ws.files.fetch(read.source, files, known, drift_of(ws, compiled), scratch)
         return batch, 0, len(files.files)

@@ -24,6 +24,10 @@ def recover(step: Step) -> None:
         QanatError: an epoch cannot be redone (its error says why).
     """
     ws = step.ws
+    tables = [ws.folder(n) for d in ws.pipeline.datasets for n in (d.name, d.quarantine)]
+    tables = [t for t in tables if t.is_dir()]
+    for folder in tables:
+        ws.store.repair(folder)
     for epoch in ws.ledger.open_epochs():
         if is_replay(epoch.flow):
             finish(step, epoch)
@@ -46,8 +50,7 @@ def recover(step: Step) -> None:
             carry_out(step, compiled, epoch)
             how = "redone"
         step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
-    for name in (n for d in ws.pipeline.datasets for n in (d.name, d.quarantine)):
-        folder = ws.folder(name)
+    for folder in tables:
         if folder.is_dir():
             ws.store.sweep(folder)
 
