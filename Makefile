@@ -1,15 +1,74 @@
-# Everything a fresh machine needs is made here: Python >= 3.11, make and git are enough.
-PYTHON ?= python3
+# Two commands do all the set-up: `make demo` and `make test`.
+# A fresh machine needs Python 3.11 or newer, make and git; everything else goes into .venv/.
+
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EXAMPLE := examples/flights
 
-.PHONY: demo test test-services lint bench docs clean
+# The first Python that is new enough; `make PYTHON=/path/to/python3.12 demo` says otherwise.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	"$$p" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-$(STAMP): pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing Qanat and its development tools into $(VENV) (once, about a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all]" --group dev 2>/dev/null \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[all]" --group dev
+.PHONY: help demo test test-services lint format bench docs clean
+
+help:
+	@echo "make demo           watch real, dirty data become tested tables"
+	@echo "make test           all tests that need no service (3 minutes on 2 cores)"
+	@echo "make test-services  tests against PostgreSQL and an S3 server, which they bring along"
+	@echo "make lint           ruff and mypy"
+	@echo "make format         let ruff repair what it can"
+	@echo "make docs           write the reference anew from the code"
+	@echo "make bench          measure the promised figures, each beside its baseline"
+	@echo "make clean          remove what these made"
+
+# The stamps make a second call cheap; a change of pyproject.toml installs again.
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Qanat needs Python 3.11 or newer, and found none."; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@# Older ones know no dependency groups.
+	@$(PIP) install --upgrade "pip>=25.1"
 	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml $(EXAMPLE)/requirements.txt
+	@echo "Installing Qanat into $(VENV) (once, about half a minute)"
+	@$(PIP) install --editable . --requirement $(EXAMPLE)/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "Installing Qanat and what its developers use into $(VENV) (once, about a minute)"
+	@$(PIP) install --editable ".[all]" --group dev
+	@touch $@
+
+demo: $(VENV)/.demo
+	@cd $(EXAMPLE) && ../../$(BIN)/python prepare.py && ../../$(BIN)/qanat run
+	@cat $(EXAMPLE)/next_steps.txt
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n 2 -m "not services"
+
+test-services: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m services
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	@$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.dev
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf examples/*/storage $(EXAMPLE)/data
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
