@@ -42,7 +42,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Inputs bound for the engine, with what is known of their size."""
+    """Inputs bound for the engine; rows of tables and number of files that they have."""
 
     inputs: Mapping[str, Batch]
     references: Mapping[str, Batch]
@@ -229,10 +229,10 @@ def _batch(
     match range_:
         case TableRange(after, upto):
             added = ws.store.added(folder, after, upto)
-            return added.batch, added.rows or 0, added.files
+            return added.batch, added.rows or 0, 0
         case TableSnapshot(version) if version >= 0:
             snapshot = ws.store.snapshot(folder, version)
-            return snapshot.batch, snapshot.rows or 0, snapshot.files
+            return snapshot.batch, snapshot.rows or 0, 0
     if ws.store.version(folder) is not None:
         # Nothing unread here, but another input of the flow has: no rows, known columns.
         snapshot = ws.store.snapshot(folder, version)

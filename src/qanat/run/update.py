@@ -119,8 +119,7 @@ def _walk(step: Step, chosen: Chosen, record: _Record) -> tuple[DatasetResult, .
             pool.shutdown(wait=False, cancel_futures=True)
             ws.engine.close()
             raise
-    order = [n for n in ws.graph.order if n in results]
-    return tuple(results[n] for n in order)
+    return tuple(results[n] for n in ws.graph.order if n in results and n in chosen.datasets)
 
 
 def _skip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,7 @@ from qanat.connectors.files.format import compression_named, format_named, shape
 from qanat.connectors.files.glob import name_regex
 from qanat.connectors.files.options import ReadOptions, read_options
 from qanat.connectors.files.place import Place, described, is_url
+from qanat.connectors.files.sample import heads, spread
 from qanat.errors import FileChangedError, MissingExtraError, SourceNotFoundError
 from qanat.model.batch import FilesBatch
 from qanat.model.dataset import Drift
@@ -108,6 +110,26 @@ class FilesSource:
             drift=drift,
             path=read.path,
         )
+
+    def sample(
+        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
+    ) -> FilesBatch | None:
+        """The heads of some files, to tell columns; None if no file has content.
+
+        Raises:
+            FileUnreadableError, OptionError: as for `fetch`.
+        """
+        options = _checked(read)
+        files = spread(_files(range))
+        if not files:
+            return None
+        paths = [f.path for f in files]
+        format, each = shapes(paths, read.path, read.format, options.compression)
+        cut = heads(files, format, each, scratch / f"heads-{uuid4().hex}")
+        if not cut:
+            return None
+        named = replace(read, format=format)
+        return self.fetch(named, FilesRange(tuple(cut)), known, drift, scratch)
 
     def verify(self, range: Range) -> FilesRange:
         """Confirm that no file changed while it was read; returns the range with digests.
