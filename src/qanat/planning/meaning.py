@@ -136,13 +136,13 @@ def _flows(select: exp.Select, flowing: set[str]) -> bool:
     return any(_reaches(source, flowing) for source in _sources(select))
 
 
-def _sources(select: exp.Select) -> list[exp.Expression]:
+def _sources(select: exp.Select) -> list[exp.Expr]:
     clause = select.args.get("from_")
     joins = select.args.get("joins") or []
     return [*([clause.this] if clause else []), *(j.this for j in joins)]
 
 
-def _reaches(source: exp.Expression, flowing: set[str]) -> bool:
+def _reaches(source: exp.Expr, flowing: set[str]) -> bool:
     if isinstance(source, exp.Table):
         if source.name in flowing:
             return True
@@ -153,24 +153,24 @@ def _reaches(source: exp.Expression, flowing: set[str]) -> bool:
     if isinstance(source, exp.SetOperation):
         return _reaches(source.left, flowing) or _reaches(source.right, flowing)
     inner = source.this if isinstance(source, exp.Subquery | exp.CTE | exp.Lateral) else None
-    return isinstance(inner, exp.Expression) and _reaches(inner, flowing)
+    return isinstance(inner, exp.Expr) and _reaches(inner, flowing)
 
 
-def _cte(table: exp.Table) -> exp.Expression | None:
+def _cte(table: exp.Table) -> exp.Expr | None:
     """The query that a table name stands for, if a WITH around it defines it."""
-    scope: exp.Expression | None = table
+    scope: exp.Expr | None = table
     while scope is not None:
         clause = scope.args.get("with_")
         for cte in clause.expressions if clause else []:
             if cte.alias.casefold() == table.name.casefold() and not _inside(table, cte):
-                inner: exp.Expression = cte.this
+                inner: exp.Expr = cte.this
                 return inner
         scope = scope.parent
     return None
 
 
-def _inside(node: exp.Expression, ancestor: exp.Expression) -> bool:
-    parent: exp.Expression | None = node
+def _inside(node: exp.Expr, ancestor: exp.Expr) -> bool:
+    parent: exp.Expr | None = node
     while parent is not None:
         if parent is ancestor:
             return True
@@ -178,7 +178,7 @@ def _inside(node: exp.Expression, ancestor: exp.Expression) -> bool:
     return False
 
 
-def _state_of(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expression] | None:
+def _state_of(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expr] | None:
     for key, name in (
         ("group", "GROUP BY"),
         ("distinct", "DISTINCT"),
@@ -205,12 +205,12 @@ def _state_of(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expressio
     return _joined(select, flowing)
 
 
-def _in_list(node: exp.Expression) -> bool:
+def _in_list(node: exp.Expr) -> bool:
     """An aggregate-like function inside a lambda works on one row's list."""
     return node.find_ancestor(exp.Lambda) is not None
 
 
-def _joined(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expression] | None:
+def _joined(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expr] | None:
     sources = _sources(select)
     moving = [_reaches(s, flowing) for s in sources]
     if sum(moving) > 1:
@@ -222,7 +222,7 @@ def _joined(select: exp.Select, flowing: set[str]) -> tuple[str, exp.Expression]
     return None
 
 
-def _place(query: SqlQuery, node: exp.Expression) -> Location:
+def _place(query: SqlQuery, node: exp.Expr) -> Location:
     """Where a node stands in the author's text, as well as the tree remembers."""
     del node  # Positions in the tree are those of the executable SQL, not of the file.
     return query.location

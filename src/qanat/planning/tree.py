@@ -9,12 +9,12 @@ from sqlglot import exp, parse_one
 from qanat.model.query import SqlQuery
 
 
-def tree_of(query: SqlQuery) -> exp.Expression:
+def tree_of(query: SqlQuery) -> exp.Expr:
     """The tree of a query's executable SQL. Shared: do not change it; copy it first."""
     return _parse(query.sql, query.dialect)
 
 
 @lru_cache(maxsize=4096)
-def _parse(sql: str, dialect: str) -> exp.Expression:
-    tree: exp.Expression = parse_one(sql, dialect=dialect)
+def _parse(sql: str, dialect: str) -> exp.Expr:
+    tree: exp.Expr = parse_one(sql, dialect=dialect)
     return tree

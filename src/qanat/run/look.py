@@ -8,8 +8,9 @@ from qanat.dialect import predicate
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location
 from qanat.model.record import Epoch, UpdateRecord
+from qanat.planning.lineage import dataset_of
 from qanat.run.results import HistoryEntry, TableView
-from qanat.run.stored import declared, stored
+from qanat.run.stored import stored
 from qanat.run.workspace import Workspace
 
 _ALL = 1_000_000
@@ -74,7 +75,9 @@ def history(
     if dataset is None:
         return tuple(_entry(ws, u, None) for u in ws.memory.updates(limit))
     # A dataset that is no longer declared still has its history.
-    known = dataset if ws.memory.epochs(dataset=dataset, limit=1) else declared(ws, dataset).name
+    known = dataset
+    if not ws.memory.epochs(dataset=dataset, limit=1):
+        known = dataset_of(ws.pipeline, dataset).name
     return tuple(_entry(ws, u, known) for u in _updates_of(ws, known, limit))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from qanat.errors import QanatError
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
+from qanat.planning.lineage import Lineage as Lineage
+from qanat.planning.lineage import LineageNode as LineageNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,32 +123,6 @@ class ReplayResult:
     replayed: int
     remaining: int
     version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LineageNode:
-    """A dataset, source or column with what it comes from.
-
-    Args:
-        name: `table` or `table.column`, or a path for files.
-        kind: `streaming table`, …, `files`, `delta table`, `column`.
-        upstream: what it is computed from.
-        expression: of a column, in SQL, where it is more than a copy.
-    """
-
-    name: str
-    kind: str
-    upstream: tuple[LineageNode, ...] = ()
-    expression: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """The answer of `qanat lineage`: trees, and the same as edges (from, to)."""
-
-    roots: tuple[LineageNode, ...]
-    nodes: Mapping[str, str] = field(default_factory=dict)
-    edges: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

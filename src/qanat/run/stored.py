@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qanat.errors import DatasetNotFoundError, QanatError, TableNotFoundError, nearest
+from qanat.errors import QanatError, TableNotFoundError
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.planning.graph import resolve
+from qanat.planning.lineage import QUARANTINE, dataset_of
 from qanat.ports.store import Snapshot
 from qanat.run.workspace import Workspace
-
-QUARANTINE = "quarantine"
-"""The kind of a quarantine table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ def stored(ws: Workspace, name: str, version: int | None = None) -> Stored:
         DatasetNotFoundError: nobody declares it; names the nearest.
         TableNotFoundError: it has no table, or none at that version; says why.
     """
-    dataset = declared(ws, name)
+    dataset = dataset_of(ws.pipeline, name)
     quarantined = name.casefold() != dataset.name.casefold()
     found = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
@@ -51,21 +48,6 @@ def stored(ws: Workspace, name: str, version: int | None = None) -> Stored:
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
     return Stored(found, kind, folder, ws.store.snapshot(folder, version))
-
-
-def declared(ws: Workspace, name: str) -> Dataset:
-    """The dataset that a name, or the name of a quarantine, belongs to.
-
-    Raises:
-        DatasetNotFoundError: nobody declares it; names the nearest.
-    """
-    dataset = resolve(ws.pipeline, name)
-    if dataset is None:
-        names = [d.name for d in ws.pipeline.datasets]
-        close = nearest(name, [*names, *(d.quarantine for d in ws.pipeline.datasets)])
-        few = ", ".join(names) if 0 < len(names) <= 10 else None
-        raise DatasetNotFoundError(f"no dataset {name!r}", wanted=few, nearest=close)
-    return dataset
 
 
 def _no_table(ws: Workspace, dataset: Dataset) -> QanatError:

@@ -70,8 +70,7 @@ def _described(field: Field) -> str:
         "column": literal(field.name),
         "type": literal(str(field.type)),
         "rows": "count(*)",
-        "nulls": f"CASE WHEN count(*) > 0 THEN 100.0 * (count(*) - count({column}))"
-        " / count(*) END",
+        "nulls": f"round(100.0 * (count(*) - count({column})) / nullif(count(*), 0), 2)",
         "distinct": f"approx_count_distinct({value})",
         "min": f"CAST(min({column}) AS VARCHAR)" if ordered else "NULL",
         "max": f"CAST(max({column}) AS VARCHAR)" if ordered else "NULL",

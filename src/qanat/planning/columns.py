@@ -1,0 +1,240 @@
+"""What columns are made from, through all datasets down to files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+
+from qanat.errors import ColumnNotFoundError, nearest
+from qanat.model.dataset import Dataset
+from qanat.model.flow import Flow
+from qanat.model.pipeline import Pipeline
+from qanat.model.query import DatasetRead, FilesRead, FunctionQuery, Read, SqlQuery
+from qanat.model.schema import Schema
+from qanat.model.work import QUARANTINE_FIELDS
+from qanat.planning.graph import Graph, resolve
+from qanat.planning.lineage import (
+    FUNCTION,
+    Lineage,
+    LineageNode,
+    as_graph,
+    dataset_of,
+    source_node,
+)
+from qanat.planning.projection import Made, Origin, Projection
+
+_Key = tuple[str, str]
+"""A dataset and, case-folded, one of its columns."""
+
+_FEW = 20
+"""Columns that a message can name."""
+
+
+def split_target(pipeline: Pipeline, target: str) -> tuple[Dataset, str | None]:
+    """The dataset and the column that `table` or `table.column` means.
+
+    Raises:
+        DatasetNotFoundError: nobody declares the dataset; names the nearest.
+    """
+    table, dot, column = target.rpartition(".")
+    # Names of datasets may have dots in them.
+    if dot and resolve(pipeline, target) is None:
+        return dataset_of(pipeline, table), column
+    return dataset_of(pipeline, target), None
+
+
+def column_lineage(
+    pipeline: Pipeline,
+    graph: Graph,
+    schemas: Mapping[str, Schema],
+    dataset: Dataset,
+    column: str,
+) -> Lineage:
+    """What a column is made from.
+
+    Args:
+        schemas: columns of datasets by name, as far as they are known.
+
+    Raises:
+        ColumnNotFoundError: the dataset is known to have no such column; names the nearest.
+    """
+    tracer = _Tracer(pipeline, graph, {n.casefold(): s for n, s in schemas.items()})
+    tracer.learn({dataset.name, *graph.upstream(dataset.name)})
+    known = tracer.columns.get(dataset.name)
+    if known is not None and column.casefold() not in {c.casefold() for c in known}:
+        raise ColumnNotFoundError(
+            f"{dataset.name} has no column {column!r}",
+            wanted=", ".join(known) if len(known) <= _FEW else None,
+            nearest=nearest(column, known),
+        )
+    return as_graph((tracer.node(dataset, column),))
+
+
+@dataclass(slots=True)
+class _Tracer:
+    """Follows columns from query to query.
+
+    Attributes:
+        columns: of datasets, where they are known.
+        projections: of flows, by name.
+    """
+
+    pipeline: Pipeline
+    graph: Graph
+    schemas: Mapping[str, Schema]
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    projections: dict[str, Projection] = field(default_factory=dict)
+
+    def learn(self, datasets: set[str]) -> None:
+        """Find out the columns of datasets, each after all that it reads."""
+        for name in self.graph.order:
+            if name not in datasets:
+                continue
+            dataset = self.pipeline.dataset(name)
+            schema = self.schemas.get(name.casefold(), dataset.schema)
+            if schema.fields:
+                self.columns[name] = schema.names
+            found: dict[str, str] | None = {}
+            for flow in self.pipeline.flows_into(name):
+                names = self._project(flow, self.columns.get(name, ()))
+                if found is None or names is None:
+                    found = None
+                else:
+                    found |= {n.casefold(): n for n in names if n.casefold() not in found}
+            if found and name not in self.columns:
+                self.columns[name] = tuple(found.values())
+
+    def node(self, dataset: Dataset, column: str) -> LineageNode:
+        """The tree of one column; gathers everything it needs first, without recursion."""
+        place = {name: i for i, name in enumerate(self.graph.order)}
+        start = (dataset.name, column.casefold())
+        spelled = {start: column}
+        made: dict[_Key, list[tuple[Flow, Made]]] = {}
+        stack = [start]
+        while stack:
+            key = stack.pop()
+            if key in made:
+                continue
+            made[key] = list(self._made(*key))
+            for _, each in made[key]:
+                for origin in each.origins:
+                    above = self._key(origin)
+                    if above is not None:
+                        spelled.setdefault(above, str(origin.column))
+                        stack.append(above)
+        nodes: dict[_Key, LineageNode] = {}
+        for key in sorted(made, key=lambda k: place[k[0]]):
+            upstream: dict[str, LineageNode] = {}
+            for flow, each in made[key]:
+                parents = [self._origin(o, key, spelled, nodes) for o in each.origins]
+                found = {n.name: n for n in parents if n is not None}
+                if isinstance(flow.query, FunctionQuery):
+                    name = f"{flow.name}()"
+                    found = {name: LineageNode(name, FUNCTION, tuple(found.values()))}
+                upstream |= found
+            expressions = dict.fromkeys(m.expression for _, m in made[key] if m.expression)
+            nodes[key] = LineageNode(
+                self._name(key, spelled),
+                "column",
+                tuple(upstream.values()),
+                "; ".join(expressions),
+            )
+        return nodes[start]
+
+    # -- one query ---------------------------------------------------------------------------
+
+    def _project(self, flow: Flow, wanted: tuple[str, ...]) -> tuple[str, ...] | None:
+        query = flow.query
+        if not isinstance(query, SqlQuery):
+            return None
+        known = {r.name: c for r in query.reads if (c := self._columns_of(r)) is not None}
+        projection = Projection(query, known, wanted)
+        self.projections[flow.name] = projection
+        return projection.names
+
+    def _columns_of(self, read: Read) -> tuple[str, ...] | None:
+        source = read.source
+        if isinstance(source, FilesRead):
+            return _declared(source)
+        if not isinstance(source, DatasetRead):
+            return None
+        found = resolve(self.pipeline, source.dataset)
+        columns = self.columns.get(found.name) if found else None
+        if columns is None or found is None or _same(source.dataset, found.name):
+            return columns
+        return (*columns, *(f.name for f in QUARANTINE_FIELDS))
+
+    def _made(self, name: str, column: str) -> Iterator[tuple[Flow, Made]]:
+        """How each flow into a dataset makes a column, where it does."""
+        for flow in self.pipeline.flows_into(name):
+            if isinstance(flow.query, FunctionQuery):
+                yield flow, Made("", tuple(self._all(flow.query)))
+                continue
+            projection = self.projections.get(flow.name)
+            found = projection.made(column) if projection else None
+            if found is not None:
+                yield flow, found
+
+    def _all(self, query: FunctionQuery) -> Iterator[Origin]:
+        """A Python function may use every column of its inputs for any of its own."""
+        for read in query.reads:
+            columns = self._columns_of(read)
+            for column in columns if columns is not None else (None,):
+                yield Origin(read, column)
+
+    # -- nodes -------------------------------------------------------------------------------
+
+    def _key(self, origin: Origin) -> _Key | None:
+        source = origin.read.source
+        if not isinstance(source, DatasetRead) or origin.column is None:
+            return None
+        found = resolve(self.pipeline, source.dataset)
+        return (found.name, origin.column.casefold()) if found is not None else None
+
+    def _origin(
+        self,
+        origin: Origin,
+        reader: _Key,
+        spelled: Mapping[_Key, str],
+        nodes: Mapping[_Key, LineageNode],
+    ) -> LineageNode | None:
+        source = origin.read.source
+        if not isinstance(source, DatasetRead):
+            outside = source_node(source)
+            if origin.column is None:
+                return LineageNode(f"{outside.name}.?", "unknown")
+            return LineageNode(f"{outside.name}.{origin.column}", f"{outside.kind} column")
+        key = self._key(origin)
+        if key is None:
+            return LineageNode(f"{source.dataset}.?", "unknown")
+        if key == reader:
+            # A dataset that takes back what it had put into quarantine.
+            return None
+        # A circle ends where it closes.
+        return nodes.get(key) or LineageNode(self._name(key, spelled), "column")
+
+    def _name(self, key: _Key, spelled: Mapping[_Key, str]) -> str:
+        name, column = key
+        known = {c.casefold(): c for c in self.columns.get(name, ())}
+        return f"{name}.{known.get(column, spelled[key])}"
+
+
+def _declared(source: FilesRead) -> tuple[str, ...] | None:
+    """The columns of `read_files(…, schema => '…')`."""
+    text = source.option("schema")
+    if not isinstance(text, str):
+        return None
+    for dialect in ("duckdb", "spark"):
+        try:
+            tree = parse_one(f"CREATE TABLE t ({text})", dialect=dialect)
+        except SqlglotError:
+            continue
+        return tuple(c.name for c in tree.find_all(exp.ColumnDef) if c.parent is tree.this)
+    return None
+
+
+def _same(name: str, other: str) -> bool:
+    return name.casefold() == other.casefold()

@@ -1,0 +1,204 @@
+"""Which columns of its inputs each column of one query is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.lineage import Node
+from sqlglot.lineage import lineage as trace
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, build_scope
+
+from qanat.model.query import FilesRead, Read, SqlQuery
+from qanat.planning.tree import tree_of
+
+METADATA = "_metadata"
+"""What `read_files` offers beside the columns of the files."""
+
+# What sqlglot raises for queries that it reads but cannot resolve.
+_CONFUSED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A column of an input; `column` is None where it cannot be told which."""
+
+    read: Read
+    column: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a query makes one column.
+
+    Args:
+        expression: its SQL where it is more than a copy, else empty.
+    """
+
+    expression: str
+    origins: tuple[Origin, ...]
+
+
+class Projection:
+    """The columns of a query's result.
+
+    Args:
+        known: the columns of the inputs, by `Read.name`; those that are not known are absent.
+        wanted: the columns that the target has, as far as they are known: what an input with
+            unknown columns has to have, for it to be so.
+    """
+
+    def __init__(
+        self, query: SqlQuery, known: Mapping[str, tuple[str, ...]], wanted: tuple[str, ...]
+    ) -> None:
+        self._query = query
+        self._relations = {f"qanat_{i}": r for i, r in enumerate(query.reads)}
+        self._unknown = tuple(r for r in query.reads if r.name not in known)
+        self._schema: dict[str, object] = {}
+        self._scope: Scope | None = None
+        tree = self._renamed()
+        self._starred = bool(tree.find(exp.Star)) and bool(self._unknown)
+        columns = self._columns(tree, known, wanted)
+        self._schema = {n: dict.fromkeys(c, "unknown") for n, c in columns.items() if c}
+        try:
+            self._scope = build_scope(self._qualified(tree))
+        except _CONFUSED:
+            return
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The columns of the result; None where an input's columns would have to be known."""
+        selects = self._selects()
+        if self._starred or not selects or any(isinstance(s, exp.Star) for s in selects):
+            return None
+        return tuple(s.alias_or_name for s in selects)
+
+    def made(self, column: str) -> Made | None:
+        """How a column is made; None if the query does not give it.
+
+        Where that cannot be told, it may come from any input.
+        """
+        names = {s.alias_or_name.casefold(): s.alias_or_name for s in self._selects()}
+        name = names.get(column.casefold())
+        if name is None:
+            return self._unnamed(column)
+        try:
+            node = trace(
+                exp.column(name, quoted=True),
+                self._scope.expression if self._scope else "",
+                self._schema,
+                dialect=self._query.dialect,
+                scope=self._scope,
+                copy=False,
+                trim_selects=False,
+            )
+        except _CONFUSED:
+            return self._anything()
+        origins = tuple(dict.fromkeys(self._origins(node)))
+        expressions = dict.fromkeys(e for e in self._expressions(node) if e)
+        return Made("; ".join(expressions), origins)
+
+    # -- the query, made ready ---------------------------------------------------------------
+
+    def _renamed(self) -> exp.Expr:
+        """The tree with plain names for its inputs: any text may be the name of a read."""
+        tree = tree_of(self._query).copy()
+        plain = {r.name: name for name, r in self._relations.items()}
+        for table in tree.find_all(exp.Table):
+            if table.name in plain and not table.db:
+                if not table.alias:
+                    table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
+                table.set("this", exp.to_identifier(plain[table.name]))
+        return tree
+
+    def _columns(
+        self, tree: exp.Expr, known: Mapping[str, tuple[str, ...]], wanted: tuple[str, ...]
+    ) -> dict[str, list[str]]:
+        found = {n: list(known[r.name]) for n, r in self._relations.items() if r.name in known}
+        unknown = [n for n, r in self._relations.items() if r in self._unknown]
+        if len(unknown) == 1:
+            # Whatever else the query uses, and the target has, only this input can have.
+            made = {s.alias.casefold() for s in tree.find_all(exp.Alias)}
+            taken = {c.casefold() for each in found.values() for c in each} | made
+            used = [c.name for c in tree.find_all(exp.Column) if not isinstance(c.this, exp.Star)]
+            guess = {c.casefold(): c for c in (*used, *wanted) if c.casefold() not in taken}
+            found[unknown[0]] = list(guess.values())
+        mentioned = {i.name.casefold() for i in tree.find_all(exp.Identifier)}
+        for name, read in self._relations.items():
+            if isinstance(read.source, FilesRead) and METADATA in mentioned and name in found:
+                found[name] = [c for c in found[name] if c.casefold() != METADATA] + [METADATA]
+        return found
+
+    def _qualified(self, tree: exp.Expr) -> exp.Expr:
+        qualified = qualify(
+            tree,
+            dialect=self._query.dialect,
+            schema=self._schema,
+            validate_qualify_columns=False,
+            identify=False,
+        )
+        for union in qualified.find_all(exp.SetOperation):
+            if union.args.get("by_name"):
+                _align(union)
+        return qualified
+
+    def _selects(self) -> list[exp.Expr]:
+        expression = self._scope.expression if self._scope else None
+        return list(expression.selects) if isinstance(expression, exp.Query) else []
+
+    def _dynamic(self) -> bool:
+        return any(s.find(exp.Columns) for s in self._selects())
+
+    # -- answers -----------------------------------------------------------------------------
+
+    def _unnamed(self, column: str) -> Made | None:
+        """A column that no item of the query has the name of."""
+        if self._starred and len(self._unknown) == 1:
+            # The star over the one input whose columns nobody knows must stand for it.
+            return Made("", (Origin(self._unknown[0], column),))
+        # COLUMNS(…) and PIVOT may give it, too.
+        return None if self.names is not None and not self._dynamic() else self._anything()
+
+    def _anything(self) -> Made:
+        return Made("", tuple(Origin(r, None) for r in self._query.reads))
+
+    def _origins(self, node: Node) -> Iterator[Origin]:
+        for leaf in node.walk():
+            if isinstance(leaf.expression, exp.Placeholder):
+                yield from self._anything().origins
+            elif isinstance(leaf.expression, exp.Table):
+                read = self._relations.get(leaf.expression.name)
+                if read is not None:
+                    star = leaf.name == "*"
+                    yield Origin(read, None if star else parse_one(leaf.name).name)
+
+    def _expressions(self, node: Node) -> Iterator[str]:
+        """The SQL of each branch; through copies of a subquery's column down to what it is."""
+        if isinstance(node.source, exp.SetOperation):
+            for branch in node.downstream:
+                yield from self._expressions(branch)
+            return
+        inner = node.expression.unalias() if isinstance(node.expression, exp.Alias) else None
+        if isinstance(inner, exp.Column):
+            for below in node.downstream:
+                yield from self._expressions(below)
+        elif inner is not None:
+            yield inner.sql(dialect=self._query.dialect, comments=False)
+
+
+def _align(union: exp.SetOperation) -> None:
+    """Give both sides of a UNION BY NAME the same columns in the same order."""
+    left, right = union.left, union.right
+    if not isinstance(left, exp.Select) or not isinstance(right, exp.Select):
+        return
+    mine = {s.alias_or_name: s for s in left.selects}
+    theirs = {s.alias_or_name: s for s in right.selects}
+    names = list(dict.fromkeys([*mine, *theirs]))
+    for side, columns in ((left, mine), (right, theirs)):
+        side.set(
+            "expressions",
+            [columns.get(n) or exp.alias_(exp.null(), n, quoted=True) for n in names],
+        )
