@@ -13,6 +13,7 @@ import duckdb
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
 from qanat.engines.duckdb.files.csv import bind_csv
 from qanat.engines.duckdb.files.dialect import flag
+from qanat.engines.duckdb.files.json import bind_json
 from qanat.engines.duckdb.files.parquet import bind_parquet
 from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
@@ -20,7 +21,12 @@ from qanat.model.batch import FilesBatch
 
 __all__ = ["BoundFiles", "bind_files"]
 
-_FORMATS = {"csv": bind_csv, "parquet": bind_parquet}
+_FORMATS = {
+    "csv": bind_csv,
+    "json": bind_json,
+    "ndjson": bind_json,
+    "parquet": bind_parquet,
+}
 
 
 def bind_files(

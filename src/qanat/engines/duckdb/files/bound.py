@@ -17,6 +17,9 @@ from qanat.model.schema import Field, Schema
 METADATA = "_metadata"
 FILE = "__qanat_file"
 ROW = "__qanat_row"
+RID = "__qanat_rid"
+# A row identifier packs the index of the file above the row in it: 2^23 files of 2^40 rows.
+ROW_BITS = 40
 RESERVED = "__qanat_"
 
 
@@ -26,7 +29,8 @@ class BoundFiles:
 
     Args:
         relation: SELECT text: the visible columns, then `_metadata`, `__qanat_file`,
-            `__qanat_row`. It may be evaluated many times, on the connection it was bound on.
+            `__qanat_row` and `__qanat_rid` (unique, the same each time). It may be evaluated
+            many times, on the connection it was bound on.
         schema: the visible columns.
         malformed: SELECT text giving (file, row, raw, error); None if there are none.
         rows: rows in `relation`, where known cheaply.
@@ -85,7 +89,8 @@ class FileTable:
             f"struct_pack(file_path := {path}, file_name := {name}, file_size := {size}, "
             "file_modification_time := "
             f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}, "
-            f"{path} AS {FILE}, CAST({row} AS BIGINT) AS {ROW}"
+            f"{path} AS {FILE}, CAST({row} AS BIGINT) AS {ROW}, "
+            f"(CAST({index} AS BIGINT) << {ROW_BITS}) + CAST({row} AS BIGINT) AS {RID}"
         )
 
 

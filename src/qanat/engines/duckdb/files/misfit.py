@@ -38,8 +38,11 @@ class Check:
 
     @property
     def failed(self) -> str:
-        """SQL: the value does not fit."""
-        return f"({self.value.original} IS NOT NULL AND {self.result} IS NULL)"
+        """SQL: the value does not fit. The original is looked at only where it matters."""
+        return (
+            f"(CASE WHEN {self.result} IS NULL THEN {self.value.original} IS NOT NULL "
+            "ELSE false END)"
+        )
 
 
 def failed(checks: Sequence[Check]) -> str:

@@ -1,0 +1,241 @@
+"""JSON and NDJSON files: each object a row, each key a column, whatever row it appears in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
+from qanat.engines.duckdb.files.cast import Formats
+from qanat.engines.duckdb.files.dialect import flag, formats
+from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
+from qanat.engines.duckdb.files.failure import blaming
+from qanat.engines.duckdb.files.folders import folder_types, is_folder
+from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.misfit import Value
+from qanat.engines.duckdb.files.records import lines, open_bytes
+from qanat.engines.duckdb.files.spool import OPTIONS, Spools
+from qanat.engines.duckdb.files.structure import (
+    STRING,
+    converted,
+    dump,
+    pointer,
+    transform_spec,
+    type_of,
+)
+from qanat.engines.duckdb.types import literal, quote
+from qanat.model.batch import FilesBatch
+from qanat.model.schema import DataType, Decimal, Primitive
+
+_NAMELESS = "_"
+_BIG = ("UBIGINT", "BIGINT", "DOUBLE")
+
+
+def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
+    """Read JSON files (lines, arrays or documents) into a spool.
+
+    Raises:
+        SchemaDriftError: a new key under `freeze`.
+        FileUnreadableError: a file cannot be opened or decompressed.
+    """
+    options = dict(batch.options)
+    compression = options.get("compression")
+    if compression in (None, "auto", "auto_detect"):
+        compression = None
+    with blaming(batch.files, batch.format):
+        texts = Texts(table, scratch, compression)
+        multi = flag(options, "multi_line", False)
+        shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
+        for index, file in enumerate(batch.files):
+            shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
+            if shape:
+                shapes[shape].append(index)
+        if shapes["lines"]:
+            texts.add_lines(shapes["lines"])
+        bad = texts.add_documents(shapes["array"], "array")
+        bad += texts.add_documents(shapes["unstructured"], "unstructured")
+        return _Objects(table, batch, scratch, texts).bind(bad)
+
+
+def _shape(local: str, compression: str | None, multi: bool) -> str:
+    """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
+    with open_bytes(local, compression) as source:
+        seen = [line for line, _ in zip(lines(source), range(1000), strict=False) if line.strip()]
+    if not seen:
+        return ""
+    if seen[0].lstrip().startswith(b"["):
+        return "array"
+    if multi:
+        return "unstructured"
+    first = seen[0].decode(errors="replace")
+    try:
+        json.JSONDecoder().raw_decode(first.strip())
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(first.strip()) or first.strip() == "{"
+        pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
+        return "unstructured" if cut and pretty else "lines"
+    except RecursionError:
+        return "lines"
+    return "lines"
+
+
+class _Objects:
+    """Turns texts into typed rows."""
+
+    def __init__(self, table: FileTable, batch: FilesBatch, scratch: Path, texts: Texts) -> None:
+        self.table, self.batch, self.scratch, self.texts = table, batch, scratch, texts
+        options = dict(batch.options)
+        self.formats: Formats = formats(options)
+        self.infers = flag(options, "infer_schema", True) and not flag(
+            options, "all_varchar", False
+        )
+        self.source = " UNION ALL ".join(texts.paths)
+
+    def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:
+        structure, long, spoiled = self._look()
+        # One column for all spellings of a key; the first one seen names it.
+        keys: dict[str, list[str]] = {}
+        for key in structure:
+            keys.setdefault((key or _NAMELESS).casefold(), []).append(key)
+        names = {folded: spelled[0] or _NAMELESS for folded, spelled in keys.items()}
+        where = self.batch.files[0].path if self.batch.files else self.batch.path
+        found = {n: where for f, n in names.items() if not is_folder(self.table, n)}
+        found |= dict.fromkeys(self.table.partitions.names, where)
+        types = {
+            f: type_of(structure[spelled[0]]) if len(spelled) == 1 else STRING
+            for f, spelled in keys.items()
+        }
+        if long:
+            types |= self._refine(keys, structure)
+        layout = lay_out(
+            self.batch,
+            unlike(found),
+            lambda new: (
+                {n: types.get(n.casefold(), STRING) if self.infers else STRING for n in new}
+                | folder_types(self.table, new)
+            ),
+            types if expected(self.batch).fields and self.infers else None,
+        )
+        spools = Spools(self.table, layout, self.scratch)
+        for index, error in malformed_files:
+            spools.bad.append(self._malformed_file(index, error))
+        if self.source:
+            if spoiled:
+                spools.bad.append(self._malformed_texts())
+            self._spool(spools, layout, keys, structure, long)
+        spools.bad += self.texts.salvage.finish()
+        return spools.bind(self.formats)
+
+    def _look(self) -> tuple[dict[str, Any], bool, int]:
+        """All keys with what was seen; whether there are long numbers; how many texts are bad."""
+        if not self.source:
+            return {}, False, 0
+        [row] = self.table.con.execute(
+            "SELECT json_group_structure(CASE WHEN good THEN CAST(text AS JSON) END), "
+            "coalesce(bool_or(regexp_matches(text, '[0-9]{19}')), false), "
+            f"count(*) FILTER (WHERE NOT good) FROM ({self._judged()})"
+        ).fetchall()
+        structure = json.loads(row[0]) if row[0] else {}
+        return (structure if isinstance(structure, dict) else {}), row[1], row[2]
+
+    def _judged(self) -> str:
+        """The texts with `good`: an object in which no key is given twice."""
+        return (
+            "SELECT text, file, line, CASE WHEN NOT json_valid(text) THEN false "
+            "WHEN json_type(text) <> 'OBJECT' THEN false "
+            "ELSE len(list_distinct(list_transform(json_keys(text), lambda k: lower(k)))) "
+            f"= len(json_keys(text)) END AS good FROM ({self.source}) WHERE trim(text) <> ''"
+        )
+
+    def _refine(
+        self, keys: dict[str, list[str]], structure: dict[str, Any]
+    ) -> dict[str, DataType]:
+        """Exact types for whole numbers beyond 64 bits."""
+        chosen = [(f, k[0]) for f, k in keys.items() if structure[k[0]] in _BIG and len(k) == 1]
+        if not chosen:
+            return {}
+        tests = []
+        for _, key in chosen:
+            text = f"(text ->> {pointer(key)})"
+            whole = f"regexp_full_match({text}, '-?[0-9]+')"
+            tests += [f"count({text})"] + [
+                f"count(*) FILTER (WHERE {whole} AND TRY_CAST({text} AS {t}) IS NOT NULL)"
+                for t in ("BIGINT", "DECIMAL(20,0)", "DECIMAL(38,0)")
+            ]
+        [row] = self.table.con.execute(
+            f"SELECT {', '.join(tests)} FROM ({self._judged()}) WHERE good"
+        ).fetchall()
+        types: dict[str, DataType] = {}
+        candidates: tuple[DataType, ...] = (Primitive("long"), Decimal(20, 0), Decimal(38, 0))
+        for k, (folded, _) in enumerate(chosen):
+            count, *fit = row[4 * k : 4 * k + 4]
+            best = next((t for t, n in zip(candidates, fit, strict=True) if n == count), None)
+            if best is not None:
+                types[folded] = best
+        return types
+
+    def _spool(
+        self, spools: Spools, layout: Layout, keys: dict[str, list[str]],
+        structure: dict[str, Any], long: bool,
+    ) -> None:  # fmt: skip
+        values: list[Value | None] = []
+        spec: dict[str, Any] = {}
+        for f in layout.fields:
+            spelled = keys.get(f.name.casefold())
+            if spelled is None or is_folder(self.table, f.name):
+                values.append(None)
+                continue
+            if len(spelled) == 1:
+                key = spelled[0]
+                spec[key] = transform_spec(f.type)
+                value = f"(text -> {pointer(key)})"
+                original = f"(text ->> {pointer(key)})"
+                direct = f"j.{quote(key)}" if key else original
+                if not key:
+                    del spec[key]
+            else:
+                value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
+                original = f"({value} ->> '$')"
+                wrapped = dump({"v": transform_spec(f.type)})
+                direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
+            typed = converted(
+                value, direct, [structure[k] for k in spelled], f.type, self.formats, long
+            )
+            shown = f"CAST({value} AS VARCHAR)"
+            values.append(Value(original, shown, typed, f.type != STRING))
+        extras = [
+            (k, f"nullif(CAST((text -> {pointer(k)}) AS VARCHAR), 'null')")
+            for folded, spelled in keys.items()
+            if folded in layout.extras
+            for k in spelled
+        ]
+        parsed = f"json_transform(text, {dump(spec)})" if spec else "NULL"
+        path = spools.write(
+            f"SELECT text, file, line, {parsed} AS j FROM ({self._judged()}) WHERE good",
+            values,
+            extras,
+            "text",
+        )
+        spools.accept(path, {}, explicit=True)
+
+    def _malformed_texts(self) -> str:
+        target = str(self.scratch / f"{self.table.name}_bad_texts.parquet")
+        self.table.con.execute(
+            "COPY (SELECT file, line AS row, text AS raw, CASE WHEN NOT json_valid(text) "
+            "THEN 'not valid JSON' WHEN json_type(text) <> 'OBJECT' "
+            "THEN 'not an object but ' || lower(json_type(text)) "
+            "ELSE 'a key is given twice (names are compared without case)' END AS error "
+            f"FROM ({self._judged()}) WHERE NOT good) TO {literal(target)} ({OPTIONS})"
+        )
+        return target
+
+    def _malformed_file(self, index: int, error: str) -> str:
+        target = str(self.scratch / f"{self.table.name}_bad_file{index}.parquet")
+        self.table.con.execute(
+            "COPY (SELECT CAST(? AS INTEGER) AS file, CAST(1 AS BIGINT) AS row, "
+            f"? AS raw, ? AS error) TO {literal(target)} ({OPTIONS})",
+            [index, self.texts.raw(index), error.removeprefix("Invalid Input Error: ")],
+        )
+        return target
