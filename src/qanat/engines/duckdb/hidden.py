@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from sqlglot import exp, parse_one
 
-from qanat.engines.duckdb.inputs import FILE, METADATA, RID, ROW, Bound
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.inputs import Bound
 from qanat.model.query import SqlQuery
 from qanat.planning.rowwise import row_source
 

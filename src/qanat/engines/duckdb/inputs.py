@@ -8,17 +8,10 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import bind_files
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.model.schema import Schema
-
-METADATA = "_metadata"
-FILE = "__qanat_file"
-ROW = "__qanat_row"
-RID = "__qanat_rid"
-
-# A row identifier packs the index of the file above the row number in it: 2^23 files of 2^40 rows.
-_ROW_BITS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +107,7 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     )
     positions = (
         f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, "
-        f"(f.file_index::BIGINT << {_ROW_BITS}) + f.file_row_number AS {RID}"
+        f"(f.file_index::BIGINT << {ROW_BITS}) + f.file_row_number AS {RID}"
     )
     return Bound(
         f"SELECT {visible} FROM {table}",
@@ -125,11 +118,11 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
 
 def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:
     found = bind_files(con, name, batch, scratch)
-    hidden = ", ".join((METADATA, FILE, ROW))
+    hidden = ", ".join((METADATA, FILE, ROW, RID))
     return Bound(
         plain=f"SELECT * EXCLUDE ({hidden}) FROM ({found.relation})",
         full=found.relation,
-        hidden=(METADATA, FILE, ROW),
+        hidden=(METADATA, FILE, ROW, RID),
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,

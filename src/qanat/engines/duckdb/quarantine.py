@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.inputs import FILE, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.engines.duckdb.write import write

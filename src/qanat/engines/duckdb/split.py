@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
-from qanat.engines.duckdb.inputs import RID
+from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.types import quote
 from qanat.errors import DatasetNotFoundError
 from qanat.model.expectation import Action, Expectation, Predicate, References, Unique

@@ -9,10 +9,11 @@ from duckdb import DuckDBPyConnection
 from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.files.bound import FILE, RID
 from qanat.engines.duckdb.fit import Fitted, fit
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.hidden import with_hidden
-from qanat.engines.duckdb.inputs import FILE, RID, Bindings
+from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import literal, quote

@@ -68,7 +68,9 @@ def load(table: str, version: int | None = None, application: str | None = None)
         schema = Schema.from_json(schema_json)
     except ValueError as error:
         raise TableTooNewError(f"cannot read {table}: {error}") from error
-    columns = [actions.column(c).to_pylist() for c in ("path", "size_bytes", "num_records")]
+    names = ("modification_time", "path", "size_bytes", "num_records")
+    # Oldest first, as they were added: a stream that starts here reads rows in their order.
+    rows = sorted(zip(*(actions.column(c).to_pylist() for c in names), strict=True))
     return TableState(
         version=handle.version(),
         id=str(meta.id),
@@ -84,7 +86,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
             reader,
             frozenset(protocol.writer_features or ()),
         ),
-        files=tuple(LiveFile(*row) for row in zip(*columns, strict=True)),
+        files=tuple(LiveFile(*row[1:]) for row in rows),
         transactions={} if number is None or application is None else {application: number},
         masked=masks,
     )
