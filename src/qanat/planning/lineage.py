@@ -93,10 +93,11 @@ def dataset_of(pipeline: Pipeline, name: str) -> Dataset:
     found = resolve(pipeline, name)
     if found is None:
         names = [d.name for d in pipeline.datasets]
-        close = nearest(name, [*names, *(d.quarantine for d in pipeline.datasets)])
-        few = ", ".join(names) if 0 < len(names) <= 10 else None
+        known = [*names, *(d.quarantine for d in pipeline.datasets)]
         raise DatasetNotFoundError(
-            f"no dataset {name!r}", wanted=few, nearest=nearest(name, names)
+            f"no dataset {name!r}",
+            wanted=", ".join(names) if 0 < len(names) <= 10 else None,
+            nearest=nearest(name, known),
         )
     return found
 

@@ -40,6 +40,10 @@ class Ledger(Protocol):
         """Give the lease back; silently nothing if it was lost."""
         ...
 
+    def held(self) -> Lease | None:
+        """The lease that a living process holds now, for people to look at."""
+        ...
+
     # -- updates and epochs ----------------------------------------------------------------
 
     def begin_update(self, update: UpdateRecord) -> None: ...

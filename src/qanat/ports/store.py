@@ -124,3 +124,7 @@ class TableStore(Protocol):
         Files whose name starts with one of `keep_prefixes` stay.
         """
         ...
+
+    def orphans(self, folder: Path) -> int:
+        """How many files `sweep` would delete now; deletes nothing."""
+        ...

@@ -52,6 +52,22 @@ def acquire(
     return Lease(scope, holder, token + 1, now + seconds, me.host, me.pid)
 
 
+def held(transaction: Transaction, scope: str) -> Lease | None:
+    """The lease if somebody who may be alive holds it."""
+    rows = transaction.read(
+        "SELECT token, holder, expires, host, machine, pid, process_started"
+        " FROM qanat_leases WHERE scope = ?",
+        (scope,),
+    )
+    if not rows:
+        return None
+    token, holder, expires, *place = rows[0]
+    owner = Process(*place)
+    if holder is None or expires <= transaction.now() or owner.dead:
+        return None
+    return Lease(scope, holder, token, expires, owner.host, owner.pid)
+
+
 def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
     """Make sure, until the transaction ends, that the lease is still ours.
 

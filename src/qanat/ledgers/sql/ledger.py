@@ -62,6 +62,11 @@ class SqlLedger(Memory):
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
+    def held(self) -> Lease | None:
+        """The lease that a living process holds now, for people to look at."""
+        with self._database.reading() as transaction:
+            return leases.held(transaction, self.scope)
+
     def begin_update(self, update: UpdateRecord) -> None:
         """Record that an update runs.
 

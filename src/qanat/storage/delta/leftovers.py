@@ -26,8 +26,18 @@ def sweep(log: Log, keep_prefixes: tuple[str, ...]) -> int:
 
     When every entry of the log is there, or nothing is left over, deltalake is not needed.
     """
+    stale = orphans(log, keep_prefixes)
+    for path in stale:
+        path.unlink(missing_ok=True)
+    for folder in {p.parent for p in stale}:
+        _remove_empty(folder, log.table)
+    return len(stale)
+
+
+def orphans(log: Log, keep_prefixes: tuple[str, ...] = ()) -> list[Path]:
+    """The files that no version mentions and that no other tool may be about to commit."""
     if not log.table.is_dir():
-        return 0
+        return []
     found = {
         str(path.relative_to(log.table)): path
         for path in _data_files(log.table)
@@ -37,12 +47,7 @@ def sweep(log: Log, keep_prefixes: tuple[str, ...]) -> int:
         found.pop(name, None)
         if not found:
             break
-    stale = [p for p in (*found.values(), *_log_leftovers(log)) if not _in_flight(p)]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    for folder in {p.parent for p in stale}:
-        _remove_empty(folder, log.table)
-    return len(stale)
+    return [p for p in (*found.values(), *_log_leftovers(log)) if not _in_flight(p)]
 
 
 def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:

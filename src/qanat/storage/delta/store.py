@@ -21,7 +21,7 @@ from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry
 from qanat.storage.delta.disk import disk_error, put_if_absent, sync_folder
-from qanat.storage.delta.leftovers import sweep
+from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
 
@@ -151,6 +151,13 @@ class DeltaStore:
             return sweep(Log(folder), keep_prefixes)
         except OSError as error:
             raise disk_error(error, "sweep", folder) from error
+
+    def orphans(self, folder: Path) -> int:
+        """How many files `sweep` would delete now."""
+        try:
+            return len(orphans(Log(folder)))
+        except OSError as error:
+            raise disk_error(error, "look for leftovers in", folder) from error
 
     def repair(self, folder: Path) -> bool:
         """Remove a log entry or checkpoint that a power loss tore; whether there was one.

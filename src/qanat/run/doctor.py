@@ -1,0 +1,177 @@
+"""Look at the installation and at everything that a project has on disk; nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from qanat.errors import QanatError
+from qanat.model.batch import TableBatch
+from qanat.model.dataset import Dataset
+from qanat.ports.ledger import Ledger
+from qanat.run.installation import installation
+from qanat.run.results import Finding
+from qanat.run.workspace import Workspace
+
+_SCARCE, _FULL = 2**30, 100 * 2**20
+"""Free bytes below which to warn, and below which nothing can be expected to work."""
+
+
+def examine(ws: Workspace | None, start: Path) -> tuple[Finding, ...]:
+    """What is here, and what is wrong with it.
+
+    Args:
+        ws: the project, or None where there is none at or above `start`.
+    """
+    found = list(installation())
+    if ws is None:
+        detail = f"none at {start} or above"
+        return (*found, Finding("ok", "project", detail, "`qanat init` makes a small one"))
+    found += _project(ws)
+    found += _storage(ws)
+    ledger = None
+    try:
+        ledger = ws.memory
+        found.append(_ledger(ws, ledger))
+    except QanatError as error:
+        found.append(_broken("ledger", error))
+    if ledger is not None:
+        found += _updates(ledger)
+    found += _tables(ws, ledger)
+    return tuple(found)
+
+
+def _project(ws: Workspace) -> Iterator[Finding]:
+    project = ws.project
+    yield Finding("ok", "project", f"{project.name} ({project.environment}), {project.spec}")
+    try:
+        problems = ws.problems
+    except QanatError as error:
+        yield _broken("declarations", error)
+        return
+    if problems:
+        detail = problems[0].message
+        if len(problems) > 1:
+            detail += f", and {len(problems) - 1} more problems"
+        yield Finding("error", "declarations", detail, "qanat validate shows them all")
+    else:
+        detail = f"{len(ws.pipeline.datasets)} datasets, {len(ws.pipeline.flows)} flows"
+        yield Finding("ok", "declarations", detail)
+
+
+def _storage(ws: Workspace) -> Iterator[Finding]:
+    storage = ws.project.storage
+    there = next(p for p in (storage, *storage.parents) if p.exists())
+    if not there.is_dir():
+        hint = "set `storage` in the spec to a folder"
+        yield Finding("error", "storage", f"{there} is not a folder", hint)
+        return
+    if not os.access(there, os.W_OK | os.X_OK):
+        hint = "give this user the right to write there, or set `storage` in the spec"
+        yield Finding("error", "storage", f"{there} may not be written to", hint)
+        return
+    free = shutil.disk_usage(there).free
+    detail = f"{storage}, {free / 2**30:,.1f} GiB free"
+    level = "error" if free < _FULL else "warning" if free < _SCARCE else "ok"
+    hint = "" if level == "ok" else "free space, or set `storage` to another disk"
+    yield Finding(level, "storage", detail, hint)
+
+
+def _ledger(ws: Workspace, ledger: Ledger) -> Finding:
+    newest = ledger.updates(1)
+    place = "PostgreSQL" if ws.project.ledger else str(ws.project.private / "ledger.db")
+    if not newest:
+        return Finding("ok", "ledger", f"{place}, no update so far")
+    return Finding("ok", "ledger", f"{place}, last update {newest[0].id} {newest[0].status}")
+
+
+def _updates(ledger: Ledger) -> Iterator[Finding]:
+    lease = ledger.held()
+    if lease is not None:
+        detail = f"held by {lease.holder}"
+        yield Finding("ok", "lease", detail)
+        return
+    yield Finding("ok", "lease", "free")
+    epochs = ledger.open_epochs()
+    if epochs:
+        flows = ", ".join(sorted({e.flow for e in epochs}))
+        yield Finding(
+            "warning",
+            "open epochs",
+            f"an update ended in the middle of {flows}",
+            "the next update settles or redoes them: qanat run",
+        )
+
+
+def _tables(ws: Workspace, ledger: Ledger | None) -> Iterator[Finding]:
+    """One finding for each table that has something wrong; one for all others."""
+    good = 0
+    for dataset in ws.pipeline.datasets:
+        names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
+        for name in names:
+            there = ws.folder(name).is_dir()
+            wrong = list(_table(ws, name)) if there else []
+            # Also where the folder is gone: the ledger may remember that it was there.
+            if name == dataset.name and ledger is not None:
+                wrong += _history(ws, dataset, ledger)
+            yield from wrong
+            good += there and not wrong
+    if good:
+        detail = f"{good} readable, at the epochs that the ledger knows"
+        yield Finding("ok", "tables", detail)
+
+
+def _table(ws: Workspace, name: str) -> Iterator[Finding]:
+    folder = ws.folder(name)
+    try:
+        if ws.store.version(str(folder)) is not None:
+            batch = ws.store.snapshot(str(folder)).batch
+            files = batch.files if isinstance(batch, TableBatch) else ()
+            missing = [f for f in files if not Path(f).exists()]
+            if missing:
+                yield Finding(
+                    "error",
+                    f"table {name}",
+                    f"{len(missing)} of its files are gone, the first is {missing[0]}",
+                    f"restore them, or rebuild it: qanat run --full-refresh {name}",
+                )
+        orphans = ws.store.orphans(folder)
+        if orphans and (ws.memory.held() is None):
+            yield Finding(
+                "warning",
+                f"table {name}",
+                f"{orphans} file{'s' if orphans > 1 else ''} that no version knows",
+                "the next update that recovers removes them",
+            )
+    except QanatError as error:
+        yield _broken(f"table {name}", error)
+
+
+def _history(ws: Workspace, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
+    """Whether table and ledger tell the same story (see `qanat.run.recovery`)."""
+    folder = str(ws.folder(dataset.name))
+    try:
+        open_ = {e.flow for e in ledger.open_epochs()}
+        for flow in ws.pipeline.flows_into(dataset.name):
+            last = ledger.last_epoch(flow.name)
+            known = last.number if last else 0
+            there = ws.store.transaction(folder, flow.application)
+            # An open epoch may have been published without the ledger knowing it yet.
+            if there == known or (flow.name in open_ and there == known + 1):
+                continue
+            yield Finding(
+                "error",
+                f"table {dataset.name}",
+                f"has {there} epochs of flow {flow.name}, the ledger knows {known}",
+                "one of them was lost or restored from a copy: restore both from the same time,"
+                f" or rebuild the table: qanat run --full-refresh {dataset.name}",
+            )
+    except QanatError as error:
+        yield _broken(f"table {dataset.name}", error)
+
+
+def _broken(what: str, error: QanatError) -> Finding:
+    detail = error.message if error.got is None else f"{error.message} ({error.got})"
+    return Finding("error", what, detail, error.hint or "")

@@ -1,0 +1,72 @@
+"""Is everything installed that Qanat needs?"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from qanat.run.results import Finding
+
+_REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)(?:\[[^]]*\])?\s*(?:>=\s*(?P<least>[\w.]+))?[^;]*"
+    r"(?:;\s*extra\s*==\s*['\"](?P<extra>[^'\"]+)['\"])?"
+)
+_PYTHON = (3, 11)
+
+
+def installation() -> Iterator[Finding]:
+    """Python, the packages that Qanat needs, and those that its extras add."""
+    yield _python()
+    try:
+        needed = requires("qanat") or []
+        yield Finding("ok", "qanat", f"version {version('qanat')}")
+    except PackageNotFoundError:
+        yield Finding(
+            "warning",
+            "qanat",
+            "runs from its source without being installed: what it needs is not known",
+            "pip install qanat",
+        )
+        return
+    for text in needed:
+        match = _REQUIREMENT.match(text)
+        if match is not None:
+            yield _package(match["name"], match["least"], match["extra"])
+
+
+def _python() -> Finding:
+    found = platform.python_version()
+    if numbers(found) >= _PYTHON:
+        return Finding("ok", "python", f"version {found}")
+    least = ".".join(map(str, _PYTHON))
+    return Finding(
+        "error", "python", f"version {found} is too old", f"use Python {least} or newer"
+    )
+
+
+def _package(name: str, least: str | None, extra: str | None) -> Finding:
+    install = f"pip install --upgrade 'qanat[{extra}]'" if extra else f"pip install -U {name}"
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        if extra:
+            detail = f"not installed; {install.replace(' --upgrade', '')} adds it"
+            return Finding("ok", f"{name} (optional)", detail)
+        return Finding("error", name, "not installed", install)
+    what = f"{name} (optional)" if extra else name
+    if least is not None and numbers(found) < numbers(least):
+        level = "warning" if extra else "error"
+        return Finding(level, what, f"version {found} is older than {least}", install)
+    return Finding("ok", what, f"version {found}")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version's leading numbers, for comparing.
+
+    >>> numbers("1.10.0rc1") > numbers("1.9")
+    True
+    """
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(n) for n in release[0].split(".")) if release else ()
