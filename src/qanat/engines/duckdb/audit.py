@@ -7,7 +7,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.inputs import RID, Bindings
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
 from qanat.model.batch import Batch
 from qanat.model.expectation import Expectation
