@@ -17,13 +17,14 @@ from qanat.model.expectation import Action, Expectation, Predicate
 from qanat.model.project import Project
 from qanat.model.schema import Field, Primitive, Schema
 
-_ACTIONS = {
+ACTIONS = {
     "DROP ROW": Action.DROP,
     "QUARANTINE ROW": Action.QUARANTINE,
     "FAIL UPDATE": Action.FAIL,
 }
+"""What stands behind ON VIOLATION."""
 
-_REFUSED = {
+REFUSED = {
     "MASK": "leave the column out, or hash it in the query",
     "GENERATED": "compute the column in the query",
     "DEFAULT": "use coalesce(column, default) in the query",
@@ -33,6 +34,7 @@ _REFUSED = {
     "UNIQUE": "CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update",
     "CHECK": "CONSTRAINT name EXPECT (condition) ON VIOLATION FAIL UPDATE",
 }
+"""Constraints that exist elsewhere, and the way out."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ def _constraint(cursor: Cursor, project: Project, found: Columns) -> None:
         cursor.skip_to("ON", ",", ")")
     action = Action.WARN
     if cursor.take("ON VIOLATION"):
-        action = _ACTIONS[cursor.expect(*_ACTIONS)]
+        action = ACTIONS[cursor.expect(*ACTIONS)]
     elif cursor.sees("ON") or not (cursor.sees(",") or cursor.sees(")")):
         raise cursor.unexpected("ON VIOLATION", ",", ")")
     if rule is not None:
@@ -99,7 +101,7 @@ def _column(cursor: Cursor, project: Project, found: Columns) -> None:
     type_at, start = cursor.here, cursor.word
     if start is None or cursor.sees(",") or cursor.sees(")"):
         raise SqlSyntaxError(f"column {word.text!r} has no type", location=location)
-    end = cursor.skip_to("NOT", "NULL", "COMMENT", *_REFUSED, "CONSTRAINT", ",", ")", angles=True)
+    end = cursor.skip_to("NOT", "NULL", "COMMENT", *REFUSED, "CONSTRAINT", ",", ")", angles=True)
     text = cursor.source.text[start.start : end]
     kind = None
     try:
@@ -129,11 +131,11 @@ def _column(cursor: Cursor, project: Project, found: Columns) -> None:
 
 def _refuse(cursor: Cursor) -> None:
     word = cursor.word
-    if word is not None and word.upper in _REFUSED:
+    if word is not None and word.upper in REFUSED:
         raise UnsupportedError(
             f"{word.upper} in a column list is not supported",
             location=cursor.here,
-            hint=_REFUSED[word.upper],
+            hint=REFUSED[word.upper],
         )
 
 

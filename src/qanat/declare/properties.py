@@ -11,7 +11,7 @@ from qanat.model.dataset import DatasetKind, Drift
 from qanat.model.location import Location
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
-_REFUSED = {
+REFUSED = {
     "LOCATION": "tables live below the spec's storage",
     "PATH": "tables live below the spec's storage",
     "OPTIONS": "give options to read_files(…)",
@@ -21,6 +21,7 @@ _REFUSED = {
     "DEFAULT": "text is compared byte by byte",
     "COLLATE": "text is compared byte by byte",
 }
+"""Clauses that exist elsewhere, and the way out."""
 
 DRIFT = "qanat.schema_drift"
 _OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
@@ -48,9 +49,9 @@ def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
     while cursor.word is not None and not cursor.sees("AS"):
         at = cursor.here
         word = cursor.word
-        if word.upper in _REFUSED:
+        if word.upper in REFUSED:
             raise UnsupportedError(
-                f"{word.upper} is not supported", location=at, hint=_REFUSED[word.upper]
+                f"{word.upper} is not supported", location=at, hint=REFUSED[word.upper]
             )
         if cursor.sees("WITH ROW FILTER") or cursor.sees("ROW FILTER"):
             raise UnsupportedError(

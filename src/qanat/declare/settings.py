@@ -61,20 +61,46 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
-    storage: Name = "storage"
-    catalog: Name | None = None
-    schema_: Annotated[Name | None, Field(alias="schema")] = None
-    configuration: dict[str, Text] = {}
-    libraries: Annotated[tuple[str, ...], BeforeValidator(_globs)] = DEFAULT_LIBRARIES
-    dialect: Literal["duckdb", "spark"] = "duckdb"
-    engine: Name = "duckdb"
-    table_format: Name = "delta"
-    ledger: Name | None = None
-    memory_limit: Annotated[int | None, BeforeValidator(parse_size), Field(ge=1)] = None
-    threads: Annotated[int | None, Field(ge=1)] = None
-    retries: Annotated[int, Field(ge=0)] = 3
-    schema_drift: Drift = Drift.EVOLVE
+    name: Annotated[Name, Field(description="of the project")]
+    storage: Annotated[Name, Field(description="folder for tables and the ledger")] = "storage"
+    catalog: Annotated[
+        Name | None, Field(description="may stand before names in queries; otherwise unused")
+    ] = None
+    schema_: Annotated[
+        Name | None,
+        Field(alias="schema", description="may stand before names in queries; also `database`"),
+    ] = None
+    configuration: Annotated[
+        dict[str, Text], Field(description="values for `${name}` in SQL, as in SDP")
+    ] = {}
+    libraries: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_globs),
+        Field(description="globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
+    ] = DEFAULT_LIBRARIES
+    dialect: Annotated[
+        Literal["duckdb", "spark"],
+        Field(description="of all SQL; in a `spark-pipeline.yml` the default is `spark`"),
+    ] = "duckdb"
+    engine: Annotated[Name, Field(description="what computes")] = "duckdb"
+    table_format: Annotated[Name, Field(description="what tables are stored as")] = "delta"
+    ledger: Annotated[
+        Name | None, Field(description="`postgresql://…`; without it SQLite in the storage")
+    ] = None
+    memory_limit: Annotated[
+        int | None,
+        BeforeValidator(parse_size),
+        Field(ge=1, description="such as `4GB`, then spill to disk; default: 60 % of the memory"),
+    ] = None
+    threads: Annotated[
+        int | None, Field(ge=1, description="default: every core the process may use")
+    ] = None
+    retries: Annotated[
+        int, Field(ge=0, description="of what can be retried, such as a store that times out")
+    ] = 3
+    schema_drift: Annotated[
+        Drift, Field(description="of datasets without the property `qanat.schema_drift`")
+    ] = Drift.EVOLVE
 
 
 KEYS: tuple[str, ...] = tuple(f.alias or n for n, f in Settings.model_fields.items())

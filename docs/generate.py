@@ -1,0 +1,495 @@
+"""Write the reference from the code: `make docs`.
+
+    python docs/generate.py            into docs/reference
+    python docs/generate.py FOLDER     into another folder, to compare
+
+What a page says of the code it asks the code; what only a person knows (the grammar of
+statements, what a setting is good for) stands here or beside the code as a description.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qanat import errors, pipelines
+from qanat.cli import documents
+from qanat.cli.program import LATER, program
+from qanat.declare import calls, columns, options, properties, settings
+from qanat.declare import types as column_types
+from qanat.engines.duckdb.files.bound import METADATA
+from qanat.errors import QanatError
+from qanat.model.dataset import Drift
+from qanat.model.expectation import Action, References, Unique
+from qanat.model.schema import Field
+from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py; change the code, then: make docs -->"
+
+Lines = Iterator[str]
+
+
+def main() -> None:
+    """Write every page."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else REFERENCE
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        text = "\n".join([NOTE, "", *page()]).rstrip() + "\n"
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+# -- pieces of Markdown --------------------------------------------------------------------
+
+
+def table(headers: list[str], rows: list[list[str]]) -> Lines:
+    """A table; bars in cells are escaped."""
+    yield f"| {' | '.join(headers)} |"
+    yield f"|{'---|' * len(headers)}"
+    for row in rows:
+        cells = [cell.replace("|", "\\|") for cell in row]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def code(text: str) -> str:
+    """Text as code, if there is any."""
+    quote = "``" if "`" in text else "`"
+    return f"{quote}{text}{quote}" if text else ""
+
+
+def document(value: Any) -> str:
+    """The docstring of something, without its indentation."""
+    return inspect.getdoc(value) or ""
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks."""
+    return " ".join(text.split())
+
+
+# -- the command line ----------------------------------------------------------------------
+
+
+def command_line() -> Lines:
+    """Every command, its arguments and options."""
+    yield "# The command line"
+    yield ""
+    yield "Exit codes: 0 fine; 1 data or a run failed; 2 a file of the project, or the command"
+    yield "line, has to be changed; 130 interrupted. Results go to standard output, progress and"
+    yield "errors to standard error. `NO_COLOR` is honoured."
+    yield ""
+    context = click.Context(program, info_name="qanat")
+    for name in program.list_commands(context):
+        yield from _command(program, context, name, 2)
+    yield "## In later releases"
+    yield ""
+    yield from table(
+        ["Command", "Until then"], [[code(f"qanat {n}"), hint] for n, hint in LATER.items()]
+    )
+
+
+def _command(group: click.Group, above: click.Context, name: str, level: int) -> Lines:
+    command = group.get_command(above, name) or click.Command(name)
+    context = click.Context(command, info_name=name, parent=above)
+    path = context.command_path
+    yield f"{'#' * level} `{path}`"
+    yield ""
+    yield from _paragraphs(command.help or "")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            yield from _command(command, context, name, level + 1)
+        return
+    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    yield f"```text\n{usage}\n```"
+    yield ""
+    rows = []
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            rows.append([code(record[0]), one_line(record[1])])
+    yield from table(["Option", "Meaning"], rows)
+
+
+def _paragraphs(text: str) -> Lines:
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        yield one_line(paragraph)
+        yield ""
+
+
+# -- the spec ------------------------------------------------------------------------------
+
+
+def spec() -> Lines:
+    """Every key of the spec."""
+    yield "# The spec"
+    yield ""
+    yield "`qanat.yml`, or SDP's `spark-pipeline.yml`: the nearest one in the current folder or"
+    yield "above. Unknown keys are errors."
+    yield ""
+    rows = []
+    for name, field in settings.Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = "required" if field.is_required() else "" if default in (None, {}) else default
+        if isinstance(shown, tuple):
+            shown = ", ".join(shown)
+        shown = shown if shown == "required" else code(str(shown))
+        rows.append([code(field.alias or name), shown, field.description or ""])
+    rows.append([code("environments"), "", "name → any of these keys but `name`"])
+    yield from table(["Key", "Default", "Meaning"], rows)
+    yield "Sizes are `2GB` (powers of 1000), `512MiB` (powers of 1024) or a number of bytes."
+    yield ""
+    yield "## Environments"
+    yield ""
+    yield "`qanat COMMAND --env NAME` applies the keys below `environments: NAME`. The base"
+    yield "settings are the environment `dev`. An environment that names no `storage` has a folder"
+    yield "of its own name below that of the base settings, so that two never share tables."
+    yield ""
+    yield "## From the environment"
+    yield ""
+    yield "`${VAR}` in a value is an environment variable, `${VAR:-text}` one with a default."
+    yield "A variable `QANAT__KEY` overrides a key, and `QANAT__CONFIGURATION__NAME` a value of"
+    yield "`configuration`. From weak to strong: defaults, the spec, its environment, variables."
+
+
+# -- SQL -----------------------------------------------------------------------------------
+
+GRAMMAR = """\
+CREATE [OR REFRESH | OR REPLACE] STREAMING TABLE [IF NOT EXISTS] name
+  [(column type [NOT NULL] [COMMENT 'text'] | constraint, …)]
+  [clause …]
+  [AS query]
+
+CREATE [OR REFRESH | OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] name
+  [(…)] [clause …] AS query
+
+CREATE TEMPORARY VIEW name [(constraint, …)] [COMMENT 'text'] AS query
+
+CREATE FLOW name AS INSERT INTO [ONCE] table BY NAME query
+
+SET key = value
+
+constraint:
+  CONSTRAINT name EXPECT (condition)                              [ON VIOLATION action]
+  CONSTRAINT name EXPECT UNIQUE (column, …)                       [ON VIOLATION action]
+  CONSTRAINT name EXPECT (column, …) REFERENCES dataset (column, …) [ON VIOLATION action]
+
+action:
+  DROP ROW | QUARANTINE ROW | FAIL UPDATE
+
+clause:
+  USING DELTA | PARTITIONED BY (column, …) | CLUSTER BY (column, …) | COMMENT 'text'
+  TBLPROPERTIES ('key' = 'value', …)"""
+
+
+def sql() -> Lines:
+    """Statements, expectations, functions, types."""
+    yield "# SQL"
+    yield ""
+    yield "A `.sql` file holds statements, ended by `;`. Queries are written in the project's"
+    yield "`dialect`."
+    yield ""
+    yield f"```text\n{GRAMMAR}\n```"
+    yield ""
+    yield "`STREAM input` (or `STREAM(input)`) reads each row once; an input without it is read"
+    yield "as it is now. `${key}` is a value of the spec's `configuration`, or of a `SET` above it"
+    yield "in the same file. A column that is `NOT NULL` is an expectation that fails the update."
+    yield ""
+    yield "## Expectations"
+    yield ""
+    actions = [[code(a.value), _action_sql(a), _meaning(Action, a.name)] for a in Action]
+    yield from table(["Action", "`ON VIOLATION`", "What it does"], actions)
+    yield "A condition that is FALSE **or NULL** is a violation. A row that violates several rules"
+    yield "counts for each; it goes to quarantine if one of them says so, else it is dropped if"
+    yield "one of them says so."
+    yield ""
+    for rule, form in ((Unique, "UNIQUE (…)"), (References, "(…) REFERENCES …")):
+        yield f"`{form}`: {one_line(document(rule))}"
+        yield ""
+    yield "## What a query may read"
+    yield ""
+    rows = [[code("name"), "the dataset of this project"]]
+    rows += [
+        [code(f"{name}('path', …)"), f"files{f' ({format})' if format else ', see read_files'}"]
+        for name, format in calls.READERS.items()
+    ]
+    rows += [
+        [code("read_table('name')"), "the dataset of this project"],
+        [code("read_table('name', project => 'folder')"), "a table of another Qanat project"],
+        [code("delta_scan('path')"), "any Delta table"],
+        [code("csv.`path` "), f"files, in Spark's way: {', '.join(options.FORMATS)}"],
+        [code("delta.`path` "), "any Delta table, in Spark's way"],
+        [code("VALUES (1, 'a'), (2, 'b')"), "rows given inline"],
+    ]
+    yield from table(["Input", "What it is"], rows)
+    yield "Refused, because what they read could not be tracked: "
+    yield ", ".join(code(f"{name}()") for name in calls.REFUSED) + "."
+    yield ""
+    yield "## Types of columns"
+    yield ""
+    yield ", ".join(code(name) for name in column_types.TYPE_NAMES)
+    yield ""
+    yield document(column_types.parse_type).split("\n\n")[1]
+    yield ""
+    yield "## Not carried"
+    yield ""
+    refused = [*properties.REFUSED.items(), *columns.REFUSED.items()]
+    rows = [[code(name), hint] for name, hint in refused]
+    yield from table(["Clause or constraint", "Instead"], rows)
+
+
+def _action_sql(action: Action) -> str:
+    words = {value: words for words, value in columns.ACTIONS.items()}
+    return code(words[action]) if action in words else "(none)"
+
+
+def _meaning(kind: type, member: str) -> str:
+    """The docstring below a member of an enumeration."""
+    found = re.search(rf'\b{member} = "[^"]*"\n\s+"""(.*?)"""', inspect.getsource(kind), re.S)
+    if found is None:
+        raise LookupError(f"{kind.__name__}.{member} has no docstring")
+    return one_line(found[1])
+
+
+# -- files ---------------------------------------------------------------------------------
+
+
+def read_files() -> Lines:
+    """The options of `read_files`."""
+    yield "# `read_files`"
+    yield ""
+    yield "```sql"
+    yield "SELECT * FROM STREAM read_files('data/*.csv', format => 'csv', header => true)"
+    yield "```"
+    yield ""
+    yield "The path is a file, a folder or a glob (`*`, `?`, `[a-z]`, `{a,b}`, `**`), relative to"
+    yield "the project; or a URL: `s3://`, `gs://`, `abfss://` (see"
+    yield "[object stores](../how-to/object-stores.md)). Names of options are compared without"
+    yield "case and underscores: `maxFilesPerTrigger` is `max_files_per_trigger`."
+    yield ""
+    names = {str: "text", int: "number", bool: "`true`, `false`"}
+    rows = [
+        [code(o.name), names[o.type], o.meaning, ", ".join(code(s) for s in o.spellings)]
+        for o in options.OPTIONS
+    ]
+    yield from table(["Option", "Value", "Meaning", "Also"], rows)
+    yield f"Every row has a hidden column `{METADATA}` with `file_path`, `file_name`, `file_size`"
+    yield f"and `file_modification_time`: `SELECT *, {METADATA}.file_path AS file`."
+    yield ""
+    yield "## Not carried"
+    yield ""
+    yield from table(
+        ["Option", "Instead"], [[code(name), hint] for name, hint in options.REFUSED.items()]
+    )
+
+
+# -- Python --------------------------------------------------------------------------------
+
+
+def python() -> Lines:
+    """The public functions."""
+    yield "# Python"
+    yield ""
+    yield "```python\nfrom qanat import pipelines as dp\n```"
+    yield ""
+    module = importlib.import_module("qanat.declare.python")
+    yield from _docstring(document(module).split("\n\n", 1)[1])
+    for name in pipelines.__all__:
+        function = getattr(pipelines, name)
+        yield f"## `{name}`"
+        yield ""
+        yield f"```python\n{_signature(name, function)}\n```"
+        yield ""
+        yield from _docstring(document(function))
+
+
+def _signature(name: str, function: Callable[..., Any]) -> str:
+    parts = []
+    star = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name == "query_function":
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            star = True
+            parts.append("*")
+        parts.append(str(parameter).replace("'", ""))
+    if sum(map(len, parts)) < 70:
+        return f"{name}({', '.join(parts)})"
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in parts) + ")"
+
+
+def _docstring(text: str) -> Lines:
+    """A docstring as Markdown: arguments become a list, indented code becomes a block."""
+    for block in text.split("\n\n"):
+        if block.startswith(("Args:", "Raises:")):
+            head, *rest = block.splitlines()
+            yield "**Arguments**" if head == "Args:" else "**Errors**"
+            yield ""
+            for item in re.split(r"\n(?=\S)", inspect.cleandoc("\n".join(rest))):
+                name, _, meaning = one_line(item).partition(": ")
+                yield f"- `{name}`: {meaning}"
+        elif block.startswith("    "):
+            yield f"```python\n{inspect.cleandoc(block)}\n```"
+        else:
+            yield block
+        yield ""
+
+
+# -- errors --------------------------------------------------------------------------------
+
+
+def error_codes() -> Lines:
+    """Every error, by code."""
+    yield "# Errors"
+    yield ""
+    yield "An error says what happened, where, what was wanted, what was found, the nearest right"
+    yield "name and the way out, as far as they are known. Its code is stable. With"
+    yield "`--output json` the same facts are a [document](json.md)."
+    yield ""
+    everything = _subclasses(QanatError)
+    families = [e for e in everything if e.__base__ is QanatError]
+    for family in sorted(families, key=lambda e: e.code):
+        yield f"## {family.code[:2]}: {family.__name__}"
+        yield ""
+        yield one_line(document(importlib.import_module(family.__module__)))
+        yield ""
+        members = sorted((e for e in everything if issubclass(e, family)), key=lambda e: e.code)
+        yield from table(
+            ["Code", "Error", "Exit code", "Retried", "Meaning"],
+            [
+                [
+                    code(e.code),
+                    code(e.__name__),
+                    str(e.exit_code),
+                    "yes" if e.retryable else "",
+                    one_line(document(e).split("\n\n")[0]),
+                ]
+                for e in members
+            ],
+        )
+
+
+def _subclasses(kind: type[QanatError]) -> list[type[QanatError]]:
+    found: list[type[QanatError]] = []
+    for name in errors.__all__:
+        value = getattr(errors, name)
+        if inspect.isclass(value) and issubclass(value, kind) and value is not kind:
+            found.append(value)
+    return found
+
+
+# -- JSON ----------------------------------------------------------------------------------
+
+
+def json_documents() -> Lines:
+    """The documents of `--output json`."""
+    yield "# JSON documents"
+    yield ""
+    yield document(documents).split("\n\n", 1)[0]
+    yield ""
+    yield document(documents).split("\n\n", 1)[1]
+    yield ""
+    modules = [documents]
+    for info in pkgutil.iter_modules(documents.__path__, f"{documents.__name__}."):
+        modules.append(importlib.import_module(info.name))
+    for module in modules:
+        found = [
+            value
+            for value in vars(module).values()
+            if typing.is_typeddict(value) and value.__module__ == module.__name__
+        ]
+        for kind in reversed(found):
+            yield f"## {kind.__name__}"
+            yield ""
+            yield document(kind)
+            yield ""
+            hints = typing.get_type_hints(kind)
+            yield from table(["Key", "Value"], [[code(k), _type(v)] for k, v in hints.items()])
+
+
+def _type(hint: Any) -> str:
+    arguments = typing.get_args(hint)
+    origin = typing.get_origin(hint)
+    if isinstance(hint, types.UnionType):
+        return " or ".join(_type(a) for a in arguments)
+    if origin is list:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return "object" if arguments[1] is Any else f"object of {_type(arguments[1])}"
+    if typing.is_typeddict(hint):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    names = {str: "text", int: "number", float: "number", bool: "boolean", type(None): "null"}
+    return names.get(hint, "anything")
+
+
+# -- tables --------------------------------------------------------------------------------
+
+LAYOUT = """\
+storage/
+  tables/<dataset>/               a Delta table; any Delta reader may read it at any time
+  tables/<dataset>__quarantine/   a Delta table: the rows that were kept out
+  _qanat/                         Qanat's own: ledger.db, scratch space"""
+
+
+def tables() -> Lines:
+    """What is on disk."""
+    yield "# Tables"
+    yield ""
+    yield f"```text\n{LAYOUT}\n```"
+    yield ""
+    yield "## Quarantine"
+    yield ""
+    yield "The columns of the dataset, and:"
+    yield ""
+    yield from table(
+        ["Column", "Type", "Meaning"],
+        [[code(f.name), code(str(f.type)), _comment(f)] for f in QUARANTINE_FIELDS],
+    )
+    yield f"A row that could not even be parsed has broken the rule `{MALFORMED}`."
+    yield ""
+    yield "## Table properties"
+    yield ""
+    yield "Those that begin with `qanat.` are checked; others are kept with the Delta table."
+    yield ""
+    yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
+    yield ""
+    yield from table(
+        ["Value", "What happens"], [[code(d.value), _meaning(Drift, d.name)] for d in Drift]
+    )
+    yield f"Rescued values are JSON in the column `{RESCUED}`."
+
+
+def _comment(field: Field) -> str:
+    notes = {
+        "_quarantine_flow": "the flow that the row came through",
+        "_quarantine_update": "the update, as in `qanat history`",
+        "_quarantine_epoch": "the epoch of the flow",
+        "_quarantine_source": "where the row came from: the file and the line or row in it",
+        "_quarantine_at": "when that update began",
+    }
+    return (field.comment or notes[field.name]).replace("<", "&lt;")
+
+
+PAGES: dict[str, Callable[[], Lines]] = {
+    "command-line": command_line,
+    "spec": spec,
+    "sql": sql,
+    "read-files": read_files,
+    "python": python,
+    "errors": error_codes,
+    "json": json_documents,
+    "tables": tables,
+}
+
+if __name__ == "__main__":
+    main()
