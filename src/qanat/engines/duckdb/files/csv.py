@@ -18,7 +18,7 @@ from qanat.engines.duckdb.files.folders import folder_types, is_folder
 from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
 from qanat.engines.duckdb.files.misfit import Value
 from qanat.engines.duckdb.files.records import LIMIT
-from qanat.engines.duckdb.files.salvage import Salvage
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import Spools
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
@@ -40,7 +40,7 @@ class Group:
         names: columns in the files' order.
         skip: lines before the first row.
         files: (index in the batch, path to read).
-        careful: the paths are normalised copies, with the line as an additional last column.
+        careful: the one path is a normalised copy of all, with file and line as last columns.
     """
 
     names: tuple[str, ...]
@@ -80,9 +80,9 @@ class _Reader:
         self.scratch = scratch
 
     def read(self, heads: Sequence[Head]) -> BoundFiles:
-        odd = [h for h in heads if h.odd]
-        groups = _group(h for h in heads if not h.odd)
-        groups += self._careful((h.index, h.names) for h in odd)
+        small = self._small(heads)
+        groups = _group(h for h in heads if not (h.odd or h.index in small))
+        groups += self._careful((h.index, h.names) for h in heads if h.odd or h.index in small)
         found: dict[str, str] = {}
         for head in heads:
             for name in head.names:
@@ -101,19 +101,27 @@ class _Reader:
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
 
+    def _small(self, heads: Sequence[Head]) -> frozenset[int]:
+        """Files so small that opening each costs DuckDB more than its rows cost us."""
+        found = frozenset(h.index for h in heads if self.batch.files[h.index].size <= SMALL)
+        return found if len(found) >= MANY else frozenset()
+
     def _careful(self, files: Iterable[tuple[int, tuple[str, ...]]]) -> list[Group]:
-        by_names: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        by_names: dict[tuple[str, ...], list[int]] = {}
         for index, names in files:
-            copy = self.salvage.rewrite(index, len(names))
+            by_names.setdefault(names, []).append(index)
+        groups = []
+        for names, indexes in by_names.items():
+            copy = self.salvage.rewrite(indexes, len(names))
             if copy is not None:
-                by_names.setdefault(names, []).append((index, copy))
-        return [Group(names, 0, tuple(files_), True) for names, files_ in by_names.items()]
+                groups.append(Group(names, 0, ((indexes[0], copy),), True))
+        return groups
 
     def _scan(self, group: Group, more: str) -> str:
         """FROM text that reads a group as c0, c1, … of text."""
         columns = [f"'c{i}': 'VARCHAR'" for i in range(len(group.names))]
         if group.careful:
-            columns.append("'line': 'BIGINT'")
+            columns += ["'file': 'INTEGER'", "'line': 'BIGINT'"]
             options = Dialect(nulls=self.dialect.nulls).options(0)
             if self.salvage.longest > 1 << 20:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
@@ -136,7 +144,10 @@ class _Reader:
             for name in tables:
                 self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
             line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
-            index = self.table.at("index", [i for i, _ in group.files], "INTEGER", "r.file_index")
+            index = "r.file"
+            if not group.careful:
+                indexes = [i for i, _ in group.files]
+                index = self.table.at("index", indexes, "INTEGER", "r.file_index")
             columns = "".join(f"r.c{i}, " for i in range(len(names)))
             source = (
                 f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"

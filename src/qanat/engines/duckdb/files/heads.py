@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from qanat.engines.duckdb.files.dialect import Dialect, name_columns
 from qanat.engines.duckdb.files.drift import expected
-from qanat.engines.duckdb.files.records import RecordReader, lines, open_bytes, readable, text_of
+from qanat.engines.duckdb.files.records import (
+    RecordReader,
+    lines,
+    open_bytes,
+    readable,
+    split_lines,
+    text_of,
+)
 from qanat.model.batch import FilesBatch, LocalFile
 
 _PREFIX = 65536
@@ -77,14 +85,15 @@ def _read(
     plain = dialect.encoding == "utf-8"
     with open_bytes(file.local, dialect.compression) as source:
         prefix = bytes(source.read(_PREFIX))
-    if not prefix:
-        return None
+        if not prefix:
+            return None
+        reader = RecordReader(dialect, None)
+        whole = chain([prefix], iter(lambda: bytes(source.read(_PREFIX)), b""))
+        record = next(reader.read(split_lines(whole, dialect.encoding)), None)
     feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
     # A CR at the very end may belong to a CR LF that the prefix cuts.
     alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
     odd = plain and (0 < both < feeds or (alone > 0 and feeds > 0))
-    with open_bytes(file.local, dialect.compression) as source:
-        record = next(RecordReader(dialect, None).read(lines(source, dialect.encoding)), None)
     if record is None:
         return None
     cells = record.fields if record.fields is not None else tuple(

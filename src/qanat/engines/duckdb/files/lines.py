@@ -11,7 +11,7 @@ import duckdb
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.records import LIMIT, RAW_LIMIT, open_bytes
-from qanat.engines.duckdb.files.salvage import Salvage
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.types import literal, quote
 
@@ -37,17 +37,17 @@ class Texts:
 
     def add_lines(self, indexes: Sequence[int]) -> None:
         """Take each line of files as a text."""
-        careful = [i for i in indexes if self._mixed(i)]
+        small = [i for i in indexes if self.table.files[i].size <= SMALL]
+        quick = set(small if len(small) >= MANY else ())
+        careful = [i for i in indexes if i in quick or self._mixed(i)]
         left = [i for i in indexes if i not in set(careful)]
         if left:
             careful += self._fast(left)
-        copies = [(i, self.salvage.rewrite(i, 1)) for i in careful]
-        good = [(i, path) for i, path in copies if path is not None]
-        if good:
+        copy = self.salvage.rewrite(careful, 1) if careful else None
+        if copy is not None:
             self._copy(
-                f"SELECT r.text, {self._index([i for i, _ in good])} AS file, r.line AS line "
-                f"FROM read_csv({self._files([p for _, p in good])}, "
-                "columns = {'text': 'VARCHAR', 'line': 'BIGINT'}, "
+                f"SELECT r.text, r.file, r.line FROM read_csv({literal(copy)}, "
+                "columns = {'text': 'VARCHAR', 'file': 'INTEGER', 'line': 'BIGINT'}, "
                 f"{Dialect().options(0)}, max_line_size = {_OBJECT_LIMIT}, "
                 f"buffer_size = {2 * _OBJECT_LIMIT}) AS r"
             )

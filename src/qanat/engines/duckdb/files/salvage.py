@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
@@ -19,9 +20,15 @@ from qanat.engines.duckdb.files.records import (
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.types import literal
 
+SMALL = 16 * 1024
+"""Bytes of a file that is cheaper to copy together with others than to have DuckDB open it …"""
+
+MANY = 200
+"""… when there are so many of them."""
+
 
 class Salvage:
-    """Writes normalised copies (`,`, `"`, LF, UTF-8, the line as last column) of files.
+    """Writes normalised copies (`,`, `"`, LF, UTF-8, with file and line as last columns) of files.
 
     Args:
         dialect: how the originals are written.
@@ -31,26 +38,30 @@ class Salvage:
         self._table, self._scratch, self._dialect = table, scratch, dialect
         self._bad: TextIO | None = None
         self._open = ExitStack()
+        self._copies = 0
         self.longest = 0
 
-    def rewrite(self, index: int, width: int) -> str | None:
-        """Copy the good records of a file; None if it has none.
+    def rewrite(self, indexes: Iterable[int], width: int) -> str | None:
+        """Copy the good records of some files into one; None if there are none.
 
         Args:
-            index: of the file in the batch.
+            indexes: of the files in the batch.
             width: how many columns a record has.
         """
+        target = self._scratch / f"{self._table.name}_copy{self._copies}.csv"
+        self._copies += 1
+        with target.open("wb", buffering=1 << 20) as out:
+            good = sum(self._append(index, width, out) for index in indexes)
+        return str(target) if good else None
+
+    def _append(self, index: int, width: int, out: IO[bytes]) -> int:
         file = self._table.files[index]
-        target = self._scratch / f"{self._table.name}_copy{index}.csv"
         # Bytes can go as they are where the dialects agree and nothing is quoted.
         same = self._dialect.delimiter == ","
         mark = (self._dialect.quote or '"').encode()
         header = self._dialect.header
         good = 0
-        with (
-            open_bytes(file.local, self._dialect.compression) as source,
-            target.open("wb", buffering=1 << 20) as out,
-        ):
+        with open_bytes(file.local, self._dialect.compression) as source:
             reader = RecordReader(self._dialect, width)
             for record in reader.read(lines(source, self._dialect.encoding)):
                 if header:
@@ -63,11 +74,11 @@ class Salvage:
                 raw = record.raw
                 self.longest = max(self.longest, len(raw))
                 if same and mark not in raw and b'"' not in raw and b"\r" not in raw:
-                    out.write(b"%b,%d\n" % (raw, record.line))
+                    out.write(b"%b,%d,%d\n" % (raw, index, record.line))
                 else:
                     cells = ",".join(quoted(f.decode()) for f in record.fields)
-                    out.write(f"{cells},{record.line}\n".encode())
-        return str(target) if good else None
+                    out.write(f"{cells},{index},{record.line}\n".encode())
+        return good
 
     def _malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
         if self._bad is None:
