@@ -18,10 +18,15 @@ class Pipeline:
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
     _by_name: dict[str, Dataset] = field(init=False, repr=False, compare=False)
+    _by_target: dict[str, list[Flow]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = {d.name.casefold(): d for d in reversed(self.datasets)}
+        flows: dict[str, list[Flow]] = {}
+        for flow in self.flows:
+            flows.setdefault(flow.target.casefold(), []).append(flow)
         object.__setattr__(self, "_by_name", names)
+        object.__setattr__(self, "_by_target", flows)
 
     def get(self, name: str) -> Dataset | None:
         """The dataset of that name, compared without case; None if there is none."""
@@ -37,5 +42,4 @@ class Pipeline:
 
     def flows_into(self, dataset: str) -> Iterator[Flow]:
         """The flows that feed a dataset."""
-        folded = dataset.casefold()
-        return (f for f in self.flows if f.target.casefold() == folded)
+        return iter(self._by_target.get(dataset.casefold(), ()))

@@ -1,0 +1,214 @@
+"""Constructs over a stream that would need memory of earlier rows.
+
+A streaming table's query sees, in each epoch, only rows that it has not seen before. Whatever
+combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
+another result than it seems to promise, so it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from qanat.model.location import Location
+from qanat.model.query import SqlQuery
+from qanat.planning.place import place
+from qanat.planning.tree import tree_of
+
+# Aggregates that sqlglot does not know as such, of DuckDB and of Spark.
+_NAMES = """
+    any arbitrary arg_max_null arg_max_nulls_last arg_min_null arg_min_nulls_last bitstring_agg
+    bit_and bit_or bit_xor bool_and bool_or collect_list collect_set count_min_sketch
+    count_star decimal_average entropy every favg fsum histogram histogram_exact
+    histogram_numeric hll_sketch_agg kahan_sum kurtosis kurtosis_pop lttb mad max_by mean
+    min_by percentile product reservoir_quantile sem skewness some sum_no_overflow sumkahan
+    try_avg try_sum variant_group_object
+"""
+_AGGREGATES = frozenset(_NAMES.split())
+
+_CLAUSES = (
+    ("group", "GROUP BY"),
+    ("distinct", "DISTINCT"),
+    ("having", "HAVING"),
+    ("qualify", "QUALIFY"),
+    ("limit", "LIMIT"),
+    ("offset", "OFFSET"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembering:
+    """A construct that needs memory: what it is called, and where it stands."""
+
+    name: str
+    location: Location
+
+
+def remembering(query: SqlQuery, flowing: frozenset[str]) -> Remembering | None:
+    """The first construct over a stream that needs memory; None if there is none.
+
+    Args:
+        flowing: the inputs that are streams, by `Read.name`.
+    """
+    return next(_Search(query, flowing).found(), None) if flowing else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    query: SqlQuery
+    flowing: frozenset[str]
+
+    def found(self) -> Iterator[Remembering]:
+        root = tree_of(self.query)
+        for pivot in root.find_all(exp.Pivot):
+            if not pivot.args.get("unpivot") and self._pivots_stream(pivot):
+                yield self._at("PIVOT", "PIVOT", pivot)
+        for select in root.find_all(exp.Select):
+            if self._moves(select):
+                yield from self._in_select(select)
+                yield from self._around(select)
+
+    # -- where streams flow ------------------------------------------------------------------
+
+    def _moves(self, select: exp.Select) -> bool:
+        """Whether a stream comes in through this FROM clause, also through subqueries, CTEs."""
+        return any(self._reaches(source) for source in _sources(select))
+
+    def _reaches(self, source: exp.Expr) -> bool:
+        match source:
+            case exp.Table():
+                cte = None if source.name in self.flowing else _cte(source)
+                return source.name in self.flowing or (cte is not None and self._reaches(cte))
+            case exp.Select():
+                return self._moves(source)
+            case exp.SetOperation():
+                return self._reaches(source.left) or self._reaches(source.right)
+            case exp.Subquery() | exp.CTE() | exp.Lateral() | exp.Paren():
+                return isinstance(source.this, exp.Expr) and self._reaches(source.this)
+        return False
+
+    def _pivots_stream(self, pivot: exp.Pivot) -> bool:
+        holder = pivot.parent if isinstance(pivot.parent, exp.Table | exp.Subquery) else pivot.this
+        return isinstance(holder, exp.Expr) and self._reaches(holder)
+
+    # -- one SELECT --------------------------------------------------------------------------
+
+    def _in_select(self, select: exp.Select) -> Iterator[Remembering]:
+        for key, name in _CLAUSES:
+            clause = select.args.get(key)
+            if clause:
+                near = clause if isinstance(clause, exp.Expr) and key != "distinct" else None
+                yield self._at(name, name, near or _first(select))
+        for node in select.find_all(exp.Func, exp.Window):
+            if node.find_ancestor(exp.Select) is not select:
+                continue
+            if isinstance(node, exp.Window):
+                yield self._at("a window function", self._written(node.this), node)
+            elif _aggregates(node) and not node.find_ancestor(exp.Lambda, exp.Window):
+                name = self._written(node)
+                yield self._at(f"the aggregate {name.lower()}()", name, node)
+        yield from self._joins(select)
+
+    def _joins(self, select: exp.Select) -> Iterator[Remembering]:
+        sources = _sources(select)
+        moving = [self._reaches(s) for s in sources]
+        if sum(moving) > 1:
+            second = [s for s, moves in zip(sources, moving, strict=True) if moves][1]
+            yield Remembering("a join of two streams", self._read(second))
+        for join, moves in zip(select.args.get("joins") or [], moving[1:], strict=True):
+            side, kind, method = ((join.args.get(k) or "") for k in ("side", "kind", "method"))
+            lost = side == "FULL" or (side == "LEFT" and moves) or (side == "RIGHT" and not moves)
+            if lost:
+                what = f"a {side} JOIN that keeps unmatched rows of the other side"
+                yield self._at(what, "JOIN", join.this)
+            elif moves and kind in ("SEMI", "ANTI"):
+                yield self._at(f"{_an(kind)} JOIN on a stream", "JOIN", join.this)
+            elif method == "POSITIONAL" or (moves and method == "ASOF"):
+                yield self._at(f"{_an(method)} JOIN", "JOIN", join.this)
+
+    # -- what stands around it ---------------------------------------------------------------
+
+    def _around(self, select: exp.Select) -> Iterator[Remembering]:
+        """Set operations and limits above a SELECT, up to the FROM that takes it in."""
+        node: exp.Expr = select
+        while isinstance(node.parent, exp.SetOperation | exp.Subquery | exp.Paren):
+            node = node.parent
+            for key, name in (("limit", "LIMIT"), ("offset", "OFFSET")):
+                if node.args.get(key):
+                    yield self._at(name, name, node.args[key])
+            if isinstance(node, exp.SetOperation):
+                yield from self._set_operation(node)
+        holder = node.parent
+        if holder is None or isinstance(holder, exp.CTE | exp.From | exp.Join | exp.Lateral):
+            return
+        yield Remembering("a subquery in an expression", self._read(select))
+
+    def _set_operation(self, node: exp.SetOperation) -> Iterator[Remembering]:
+        word = type(node).__name__.upper()
+        if not isinstance(node, exp.Union):
+            yield self._at(word, word, node.right)
+        elif node.args.get("distinct"):
+            yield self._at("UNION without ALL", word, node.right)
+        elif not (self._reaches(node.left) and self._reaches(node.right)):
+            what = "UNION ALL with something that is no stream"
+            yield self._at(what, word, node.right)
+
+    # -- places ------------------------------------------------------------------------------
+
+    def _at(self, name: str, word: str, near: exp.Expr | None) -> Remembering:
+        return Remembering(name, place(self.query, word, near))
+
+    def _written(self, function: exp.Expr) -> str:
+        """A function's name as the author wrote it."""
+        start, end = function.meta.get("start"), function.meta.get("end")
+        if start is not None and end is not None:
+            return self.query.sql[int(start) : int(end) + 1]
+        if isinstance(function, exp.Anonymous):
+            return function.name
+        return function.sql_name() if isinstance(function, exp.Func) else "OVER"
+
+    def _read(self, source: exp.Expr) -> Location:
+        """The first stream that is read inside a source."""
+        names = [t.name for t in source.find_all(exp.Table, bfs=False)]
+        for read in self.query.reads:
+            if read.name in self.flowing and read.name in names:
+                return read.location
+        return self.query.location
+
+
+def _an(word: str) -> str:
+    return f"an {word}" if word.startswith("A") else f"a {word}"
+
+
+def _sources(select: exp.Select) -> list[exp.Expr]:
+    clause = select.args.get("from_")
+    joins = select.args.get("joins") or []
+    return [*([clause.this] if clause else []), *(j.this for j in joins)]
+
+
+def _first(select: exp.Select) -> exp.Expr | None:
+    return select.expressions[0] if select.expressions else None
+
+
+def _aggregates(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Anonymous):
+        return node.name.casefold() in _AGGREGATES
+    return isinstance(node, exp.AggFunc)
+
+
+def _cte(table: exp.Table) -> exp.Expr | None:
+    """The query that a table name stands for, if a WITH around it defines it."""
+    scope: exp.Expr | None = table
+    inside: set[int] = set()
+    while scope is not None:
+        inside.add(id(scope))
+        clause = scope.args.get("with_")
+        for cte in clause.expressions if clause else []:
+            # A recursive query's own name is no way in.
+            if cte.alias.casefold() == table.name.casefold() and id(cte) not in inside:
+                found = cte.this
+                return found if isinstance(found, exp.Expr) else None
+        scope = scope.parent
+    return None
