@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
-from qanat.declare.settings import DEFAULT_LIBRARIES
 from qanat.declare.statements import declare_sql
 from qanat.errors import QanatError, SpecError, SqlSyntaxError
 from qanat.model.location import Location
@@ -32,7 +31,8 @@ def load_pipeline(project: Project) -> Declared:
     files and lines.
     """
     registry = Registry(project)
-    for path in _files(project, registry.problems):
+    registry.problems.extend(_check_globs(project))
+    for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()
         with registry.collecting():
             text = _read(path, shown)
@@ -44,18 +44,16 @@ def load_pipeline(project: Project) -> Declared:
     return Declared(pipeline, tuple(registry.problems))
 
 
-def _files(project: Project, problems: list[QanatError]) -> list[Path]:
-    """The `.sql` and `.py` files that the globs match, each once, sorted by path."""
-    found: set[Path] = set()
-    for pattern in project.libraries:
-        matched = set(_match(project.root, pattern))
+def _check_globs(project: Project) -> Iterator[QanatError]:
+    """A glob that matches nothing is a mistake."""
+    if project.libraries == DEFAULT_LIBRARIES:
         # The default is two globs; a project need not have both kinds of file.
-        if not matched and project.libraries != DEFAULT_LIBRARIES:
-            problems.append(_nothing(project, pattern))
-        found |= matched
-    if not found and project.libraries == DEFAULT_LIBRARIES:
-        problems.append(_nothing(project, "transformations/**"))
-    return sorted(found)
+        if not library_files(project):
+            yield _nothing(project, "transformations/**")
+        return
+    for pattern in project.libraries:
+        if next(match(project.root, pattern), None) is None:
+            yield _nothing(project, pattern)
 
 
 def _nothing(project: Project, pattern: str) -> QanatError:
@@ -64,23 +62,6 @@ def _nothing(project: Project, pattern: str) -> QanatError:
         location=Location(project.spec.name),
         hint=f"globs start in the folder of {project.spec.name}",
     )
-
-
-def _match(root: Path, pattern: str) -> Iterator[Path]:
-    # SDP's `folder/**` means every file below it; a plain folder means the same here.
-    patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
-    if (root / pattern).is_dir():
-        patterns = [f"{pattern}/**/*"]
-    for each in patterns:
-        # Path.glob follows no `..`, which a library shared by two projects needs.
-        for name in glob.iglob(each, root_dir=root, recursive=True):  # noqa: PTH207
-            path = Path(root, name)
-            parts = Path(name).parts
-            hidden = any(p.startswith(".") and p not in (".", "..") for p in parts)
-            if hidden or "__pycache__" in parts or path.suffix not in (".sql", ".py"):
-                continue
-            if path.is_file() and path.is_relative_to(root):
-                yield path
 
 
 def _read(path: Path, shown: str) -> str:

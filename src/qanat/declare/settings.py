@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from qanat.declare.files import DEFAULT_LIBRARIES
 from qanat.model.dataset import Drift
-
-DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?", re.IGNORECASE)
 _UNITS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4}

@@ -1,7 +1,7 @@
 """What depends on what, what changed, and what a query is like.
 
-Read `graph` first (the order of datasets), then `meaning` (queries that a stream cannot feed),
-`fingerprint` and `difference` (what changed since the last update), `rowwise` (which queries
-compute row by row) and `lineage` (where a column comes from). All of it from the declarations
-alone: nothing here reads data.
+Read `graph` and `order` first (what reads what), then `meaning` (queries that a stream cannot
+feed), `fingerprint` and `difference` (what changed since the last update), `rowwise` (which
+queries compute row by row) and `lineage` (where a column comes from). All of it from the
+declarations alone: nothing here reads data.
 """

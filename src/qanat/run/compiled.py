@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from qanat.dialect import predicate, to_engine, unsupported
-from qanat.errors import QanatError
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import Expectation, Predicate, References
+from qanat.model.dataset import Dataset
+from qanat.model.expectation import Expectation, References
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, Query, Read, SqlQuery
+from qanat.model.query import Query, Read
 from qanat.planning.graph import Graph
 
 
@@ -50,72 +48,24 @@ class CompiledFlow:
         return tuple(dict.fromkeys(names))
 
 
-def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
-    """Transpile a flow and gather the temporary views below it.
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that can be known of a project from its files alone.
 
-    Raises:
-        UnsupportedError: a construct does not mean the same in the engine's dialect.
+    Args:
+        flows: by flow name.
+        rules: by dataset name, its expectations in the engine's dialect.
+        definitions: by dataset name, its fingerprint and canonical text.
+        volatile: names of flows whose queries (or whose views') depend on time or chance.
     """
-    dataset = pipeline.dataset(flow.target)
-    views: dict[str, CompiledView] = {}
-    reads: list[Read] = []
-    view_reads: list[tuple[str, str]] = []
 
-    def gather(query: Query) -> None:
-        for read in query.reads:
-            view = _view(pipeline, read)
-            if view is None:
-                reads.append(read)
-                continue
-            view_reads.append((read.name, view.name))
-            if view.name in views:
-                continue
-            own = next(pipeline.flows_into(view.name)).query
-            gather(own)
-            views[view.name] = CompiledView(view, _query(own, dialect), rules_of(view, dialect))
+    pipeline: Pipeline
+    graph: Graph
+    flows: Mapping[str, CompiledFlow]
+    rules: Mapping[str, tuple[Expectation, ...]]
+    definitions: Mapping[str, tuple[str, str]]
+    volatile: tuple[str, ...]
 
-    gather(flow.query)
-    return CompiledFlow(
-        flow,
-        dataset,
-        _query(flow.query, dialect),
-        rules_of(dataset, dialect),
-        tuple(views.values()),
-        tuple(reads),
-        tuple(view_reads),
-    )
-
-
-def problems_of(pipeline: Pipeline, graph: Graph, dialect: str) -> Iterator[QanatError]:
-    """What the engine's dialect cannot carry, in all queries."""
-    for flow in pipeline.flows:
-        if isinstance(flow.query, SqlQuery):
-            yield from unsupported(flow.query, dialect)
-    for dataset in pipeline.datasets:
-        for expectation in dataset.expectations:
-            if isinstance(expectation.rule, Predicate):
-                try:
-                    predicate(expectation.rule, dialect, expectation.location)
-                except QanatError as error:
-                    yield error
-
-
-def _view(pipeline: Pipeline, read: Read) -> Dataset | None:
-    if not isinstance(read.source, DatasetRead):
-        return None
-    found = pipeline.get(read.source.dataset)
-    return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
-
-
-def _query(query: Query, dialect: str) -> Query:
-    return to_engine(query, dialect) if isinstance(query, SqlQuery) else query
-
-
-def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
-    """A dataset's expectations with their predicates in the engine's dialect."""
-    return tuple(
-        replace(e, rule=Predicate(predicate(e.rule, dialect, e.location), dialect))
-        if isinstance(e.rule, Predicate)
-        else e
-        for e in dataset.expectations
-    )
+    def flows_into(self, dataset: str) -> list[CompiledFlow]:
+        """The compiled flows that feed a dataset, as declared."""
+        return [self.flows[f.name] for f in self.pipeline.flows_into(dataset)]

@@ -9,8 +9,7 @@ from qanat.model.position import FilesRange, TableRange
 from qanat.model.query import DatasetRead, FilesRead, Read
 from qanat.model.record import Definition
 from qanat.planning.difference import difference
-from qanat.planning.fingerprint import definition, volatile
-from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.compiled import CompiledFlow
 from qanat.run.reach import Reach, choose, key_of, place
 from qanat.run.refresh import fingerprint_of
 from qanat.run.results import Selection
@@ -47,13 +46,11 @@ def plan(ws: Workspace, selection: Selection | None = None) -> UpdatePlan:
 def _plan(
     ws: Workspace, dataset: Dataset, chosen: Chosen, old: Definition | None, moved: set[str]
 ) -> DatasetPlan:
-    fingerprint, text = definition(ws.pipeline, dataset)
+    fingerprint, text = ws.analysis.definitions[dataset.name]
     change = Change.NEW
     if old is not None:
         change = Change.UNCHANGED if old.fingerprint == fingerprint else Change.CHANGED
-    compiled = [
-        compile_flow(ws.pipeline, f, ws.dialect) for f in ws.pipeline.flows_into(dataset.name)
-    ]
+    compiled = ws.analysis.flows_into(dataset.name)
     full = dataset.name in chosen.full_refresh
     generation = ws.memory.generation(dataset.name) + (1 if full else 0)
     waiting: list[Waiting] = []
@@ -99,7 +96,7 @@ def _view_step(
         return Step.RECOMPUTE, f"{_list(upstream)} will change"
     if old.inputs != fingerprint_of(reaches[0]):
         return Step.RECOMPUTE, "its inputs changed"
-    if any(volatile(q) for c in compiled for q in (c.flow.query, *(v.query for v in c.views))):
+    if any(c.flow.name in ws.analysis.volatile for c in compiled):
         return Step.RECOMPUTE, "its query depends on the time or on chance"
     return Step.SKIP, "inputs and definition are unchanged"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qanat.declare import find_spec, load_project
+from qanat import declare
 from qanat.errors import DatasetNotFoundError, TableNotFoundError
 from qanat.model.batch import Batch, TableBatch, ViewBatch
 from qanat.model.dataset import Drift
@@ -151,7 +151,9 @@ def place(ws: Workspace, source: Source) -> str:
                 return path
             return str(ws.project.root / path)
         case DeltaRead(path, project):
-            other = load_project(find_spec((ws.project.root / str(project)).resolve()))
+            other = declare.load_project(
+                declare.find_spec((ws.project.root / str(project)).resolve())
+            )
             return str(other.tables / folder_name(path))
     raise TypeError(f"{source!r} is no table")
 

@@ -8,7 +8,7 @@ from qanat.errors import HistoryMismatchError
 from qanat.model.dataset import DatasetKind
 from qanat.model.event import Recovered, Warned
 from qanat.model.record import Epoch, EpochStatus
-from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.compiled import CompiledFlow
 from qanat.run.epoch import Step, carry_out, last_number
 from qanat.run.replay import finish, is_replay
 
@@ -37,7 +37,7 @@ def recover(step: Step) -> None:
         if flow is None:
             _forget(step, epoch)
             continue
-        compiled = compile_flow(ws.pipeline, flow, ws.dialect)
+        compiled = ws.analysis.flows[flow.name]
         if published(step, compiled, epoch):
             settled = replace(
                 epoch,

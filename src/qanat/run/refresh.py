@@ -16,8 +16,7 @@ from qanat.model.position import Range, range_to_json
 from qanat.model.query import DatasetRead, FunctionQuery
 from qanat.model.record import Definition
 from qanat.model.work import Counts, RuleCount
-from qanat.planning.fingerprint import definition, volatile
-from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.compiled import CompiledFlow
 from qanat.run.epoch import Done, Step, carry_out, intend
 from qanat.run.reach import Reach, choose
 from qanat.run.recovery import check_history
@@ -43,7 +42,7 @@ class DatasetRun:
             QanatError: whatever stopped it; epochs before that are committed.
         """
         ws, name = self.step.ws, self.dataset.name
-        flows = [compile_flow(ws.pipeline, f, ws.dialect) for f in ws.pipeline.flows_into(name)]
+        flows = ws.analysis.flows_into(name)
         generation = ws.ledger.generation(name)
         if name in self.chosen.full_refresh:
             self.begin()
@@ -51,7 +50,7 @@ class DatasetRun:
         else:
             for compiled in flows:
                 check_history(self.step, compiled)
-        fingerprint, text = _definition(self.step, self.dataset)
+        fingerprint, text = ws.analysis.definitions[name]
         inputs: str | None = ""
         if self.dataset.kind is DatasetKind.MATERIALIZED_VIEW:
             inputs = self._view(flows[0], generation, fingerprint)
@@ -129,8 +128,7 @@ class DatasetRun:
             return "its definition changed"
         if before.inputs != inputs:
             return "its inputs changed"
-        queries = [compiled.flow.query, *(v.query for v in compiled.views)]
-        if any(volatile(q) for q in queries):
+        if compiled.flow.name in ws.analysis.volatile:
             return "its query depends on the time or on chance"
         return None
 
@@ -215,10 +213,6 @@ class DatasetRun:
     @property
     def version(self) -> int | None:
         return self.epochs[-1].epoch.version if self.epochs else None
-
-
-def _definition(step: Step, dataset: Dataset) -> tuple[str, str]:
-    return definition(step.ws.pipeline, dataset)
 
 
 def fingerprint_of(reach: Reach) -> str:

@@ -25,7 +25,6 @@ from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import Schema
 from qanat.model.work import MALFORMED, Counts, Output, StagedTable, Work
 from qanat.ports.store import Commit, Snapshot
-from qanat.run.compiled import rules_of
 from qanat.run.epoch import Step
 from qanat.run.results import ReplayResult
 
@@ -137,7 +136,7 @@ class Replay:
             f'SELECT {columns}, "{_ID}" FROM "{_QUARANTINE}" WHERE NOT '
             f"list_contains(map_keys(\"_quarantine_rules\"), '{MALFORMED}')"
         )
-        rules = tuple(_keeping(e) for e in rules_of(self.dataset, self.ws.dialect))
+        rules = tuple(_keeping(e) for e in self.ws.analysis.rules[self.dataset.name])
         unique = any(isinstance(e.rule, Unique) for e in rules)
         output = Output(folder, "passed", existing=table.batch if unique else None)
         work = self._work(query, {_QUARANTINE: quarantine.batch}, output, 0)

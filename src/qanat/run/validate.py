@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from qanat.errors import QanatError
 from qanat.model.batch import Batch, TableBatch, ViewBatch
-from qanat.model.dataset import DatasetKind
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, ViewWork, Work
 from qanat.planning.graph import resolve
 from qanat.quality import check_expectations
-from qanat.run.compiled import CompiledFlow, compile_flow
+from qanat.run.compiled import CompiledFlow
 from qanat.run.reach import drift_of, key_of, place
 from qanat.run.results import Validation
 from qanat.run.workspace import Workspace
@@ -45,10 +44,7 @@ def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatErro
     problems: list[QanatError] = []
     schema: Schema | None = None
     for flow in ws.pipeline.flows_into(name):
-        if dataset.kind is DatasetKind.TEMPORARY_VIEW:
-            compiled = replace(compile_flow(ws.pipeline, flow, ws.dialect), dataset=dataset)
-        else:
-            compiled = compile_flow(ws.pipeline, flow, ws.dialect)
+        compiled = ws.analysis.flows[flow.name]
         try:
             found = _describe(ws, compiled, known)
         except QanatError as error:

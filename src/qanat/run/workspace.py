@@ -11,19 +11,20 @@ from types import TracebackType
 from typing import Self, cast
 from uuid import uuid4
 
-from qanat.declare import Declared, find_spec, load_pipeline, load_project
+from qanat import declare
 from qanat.errors import LedgerError, ProblemsError, QanatError, StorageFullError
 from qanat.ledgers import open_ledger
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
-from qanat.planning.graph import build_graph
+from qanat.planning.graph import Graph
 from qanat.plugins import load
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
 from qanat.ports.source import Source
 from qanat.ports.store import TableStore
-from qanat.run.compiled import problems_of
+from qanat.run import memo
+from qanat.run.compiled import Analysis
 
 _SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
 
@@ -35,11 +36,13 @@ class Workspace:
     the engine.
     """
 
-    def __init__(self, project: Project, declared: Declared) -> None:
+    def __init__(
+        self, project: Project, analysis: Analysis, problems: tuple[QanatError, ...] = ()
+    ) -> None:
         self.project = project
-        self.pipeline: Pipeline = declared.pipeline
-        self.graph, problems = build_graph(declared.pipeline)
-        self._problems = (*declared.problems, *problems)
+        self.analysis = analysis
+        self.problems = problems
+        """Everything that is wrong with the declarations, in the order of the files."""
         self._temporary: Path | None = None
 
     @classmethod
@@ -51,13 +54,17 @@ class Workspace:
             SpecError, ProblemsError: it is wrong. What the transformation files have wrong
                 is not raised here: `problems` has it.
         """
-        project = load_project(find_spec(start), environment)
-        return cls(project, load_pipeline(project))
+        project = memo.project(declare.find_spec(start), environment)
+        analysis, problems = memo.analysis(project, dialect_of(project))
+        return cls(project, analysis, problems)
 
-    @cached_property
-    def problems(self) -> tuple[QanatError, ...]:
-        """Everything that is wrong with the declarations, in the order of the files."""
-        return (*self._problems, *problems_of(self.pipeline, self.graph, self.dialect))
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.analysis.pipeline
+
+    @property
+    def graph(self) -> Graph:
+        return self.analysis.graph
 
     def require(self) -> None:
         """Raise whatever is wrong with the declarations.
@@ -74,8 +81,7 @@ class Workspace:
 
     @property
     def dialect(self) -> str:
-        """The dialect of the engine, known without loading it."""
-        return "duckdb" if self.project.engine == "duckdb" else self.engine.dialect
+        return dialect_of(self.project)
 
     @cached_property
     def store(self) -> TableStore:
@@ -162,6 +168,14 @@ class Workspace:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def dialect_of(project: Project) -> str:
+    """The SQL dialect of a project's engine, known without making one."""
+    # DuckDB's package need not be imported to know what it speaks.
+    known = {"duckdb": "duckdb"}
+    found = known.get(project.engine)
+    return found if found is not None else str(load("engines", project.engine).dialect)
 
 
 def folder_name(dataset: str) -> str:

@@ -1,0 +1,34 @@
+"""Which files make up a project."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+
+from qanat.model.project import Project
+
+DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
+
+
+def library_files(project: Project) -> list[Path]:
+    """The `.sql` and `.py` files that the globs match, each once, sorted by path."""
+    return sorted({path for pattern in project.libraries for path in match(project.root, pattern)})
+
+
+def match(root: Path, pattern: str) -> Iterator[Path]:
+    """The `.sql` and `.py` files that one glob matches, hidden ones left out."""
+    # SDP's `folder/**` means every file below it; a plain folder means the same here.
+    patterns = [pattern, f"{pattern}/*"] if pattern.endswith("**") else [pattern]
+    if (root / pattern).is_dir():
+        patterns = [f"{pattern}/**/*"]
+    for each in patterns:
+        # Path.glob follows no `..`, which a library shared by two projects needs.
+        for name in glob.iglob(each, root_dir=root, recursive=True):  # noqa: PTH207
+            path = Path(root, name)
+            parts = Path(name).parts
+            hidden = any(p.startswith(".") and p not in (".", "..") for p in parts)
+            if hidden or "__pycache__" in parts or path.suffix not in (".sql", ".py"):
+                continue
+            if path.is_file() and path.is_relative_to(root):
+                yield path

@@ -1,0 +1,136 @@
+"""The order of datasets, and what makes an order impossible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from qanat.errors import CycleError, DatasetNotFoundError, FlowError, QanatError, nearest
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.expectation import References
+from qanat.model.location import Location
+from qanat.model.pipeline import Pipeline
+from qanat.model.query import DatasetRead
+from qanat.planning.graph import Graph, resolve
+from qanat.planning.meaning import problems_of_flow
+
+
+def build_graph(pipeline: Pipeline) -> tuple[Graph, tuple[QanatError, ...]]:
+    """Order the datasets and find everything that is wrong with how they fit together."""
+    problems: list[QanatError] = []
+    edges: dict[str, dict[str, Location]] = {d.name: {} for d in pipeline.datasets}
+    fed: set[str] = set()
+    for flow in pipeline.flows:
+        target = pipeline.get(flow.target)
+        if target is None:
+            names = [d.name for d in pipeline.datasets]
+            problems.append(
+                FlowError(
+                    f"flow {flow.name} feeds {flow.target!r}, which is not declared",
+                    location=flow.location,
+                    nearest=nearest(flow.target, names),
+                    hint=f"declare it: CREATE STREAMING TABLE {flow.target};",
+                )
+            )
+            continue
+        fed.add(target.name)
+        known = True
+        for read in flow.query.reads:
+            if isinstance(read.source, DatasetRead):
+                found = resolve(pipeline, read.source.dataset)
+                if found is None:
+                    known = False
+                    problems.append(_unknown(pipeline, read.source.dataset, read.location))
+                elif not _same(found, target, read.source.dataset):
+                    edges[target.name].setdefault(found.name, read.location)
+        if known:
+            problems.extend(problems_of_flow(pipeline, flow, target))
+    for dataset in pipeline.datasets:
+        for expectation in dataset.expectations:
+            if not isinstance(expectation.rule, References):
+                continue
+            found = resolve(pipeline, expectation.rule.dataset)
+            if found is None:
+                where = expectation.location
+                problems.append(_unknown(pipeline, expectation.rule.dataset, where))
+            elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
+                problems.append(_not_stored(found, expectation.name, expectation.location))
+            elif found is not dataset:
+                edges[dataset.name].setdefault(found.name, expectation.location)
+        if dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
+            problems.append(_unfed(dataset))
+    order, cycle = _sort(edges)
+    if cycle:
+        problems.append(_cycle(cycle, edges))
+    reads = {name: tuple(targets) for name, targets in edges.items()}
+    readers: dict[str, list[str]] = {name: [] for name in edges}
+    for name, targets in reads.items():
+        for target_name in targets:
+            readers[target_name].append(name)
+    graph = Graph(order, reads, {n: tuple(r) for n, r in readers.items()})
+    return graph, tuple(problems)
+
+
+def _same(found: Dataset, target: Dataset, name: str) -> bool:
+    """A dataset may read its own quarantine: that is no circle of rows."""
+    return found is target and name.casefold() != found.name.casefold()
+
+
+def _sort(edges: Mapping[str, Mapping[str, Location]]) -> tuple[tuple[str, ...], list[str]]:
+    """Depth-first in the order of declaration; also the first circle found."""
+    order: list[str] = []
+    state: dict[str, int] = {}
+    cycle: list[str] = []
+    for start in edges:
+        if start in state:
+            continue
+        state[start] = 1
+        path: list[tuple[str, Iterator[str]]] = [(start, iter(edges[start]))]
+        while path:
+            name, rest = path[-1]
+            step = next(rest, None)
+            if step is None:
+                path.pop()
+                state[name] = 2
+                order.append(name)
+            elif step not in state:
+                state[step] = 1
+                path.append((step, iter(edges[step])))
+            elif state[step] == 1 and not cycle:
+                names = [n for n, _ in path]
+                cycle = [*names[names.index(step) :], step]
+    return tuple(order), cycle
+
+
+def _cycle(cycle: list[str], edges: Mapping[str, Mapping[str, Location]]) -> CycleError:
+    places = [f"{a} reads {b} ({edges[a][b]})" for a, b in pairwise(cycle)]
+    return CycleError(
+        "datasets read each other in a circle: " + " → ".join(cycle),
+        location=edges[cycle[0]][cycle[1]],
+        got="; ".join(places),
+        hint="one of them must read something else",
+    )
+
+
+def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundError:
+    return DatasetNotFoundError(
+        f"no dataset {name!r}",
+        location=where,
+        nearest=nearest(name, [d.name for d in pipeline.datasets]),
+    )
+
+
+def _not_stored(found: Dataset, rule: str, where: Location) -> FlowError:
+    return FlowError(
+        f"expectation {rule} refers to {found.kind} {found.name}, which has no table",
+        location=where,
+        hint="make it a MATERIALIZED VIEW",
+    )
+
+
+def _unfed(dataset: Dataset) -> FlowError:
+    return FlowError(
+        f"{dataset.kind} {dataset.name} has no query and no flow feeds it",
+        location=dataset.location,
+        hint=f"add AS SELECT …, or CREATE FLOW … AS INSERT INTO {dataset.name} BY NAME SELECT …",
+    )

@@ -1,0 +1,131 @@
+"""Everything that can be known of a project from its files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from qanat.declare import load_pipeline
+from qanat.dialect import predicate, to_engine, unsupported
+from qanat.errors import QanatError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.expectation import Expectation, Predicate
+from qanat.model.flow import Flow
+from qanat.model.pipeline import Pipeline
+from qanat.model.project import Project
+from qanat.model.query import DatasetRead, Query, Read, SqlQuery
+from qanat.planning.fingerprint import definition, volatile
+from qanat.planning.order import build_graph
+from qanat.run.compiled import Analysis, CompiledFlow, CompiledView
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """An analysis, and everything that is wrong with the declarations.
+
+    With problems the analysis is of no use beyond its pipeline and graph.
+    """
+
+    analysis: Analysis
+    problems: tuple[QanatError, ...]
+
+
+def analyse(project: Project, dialect: str) -> Analysed:
+    """Declare, order, compile and fingerprint a project.
+
+    Args:
+        dialect: of the engine.
+    """
+    declared = load_pipeline(project)
+    pipeline = declared.pipeline
+    graph, misfits = build_graph(pipeline)
+    problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
+    if problems:
+        return Analysed(Analysis(pipeline, graph, {}, {}, {}, ()), problems)
+    targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
+    flows = {f.name: compile_flow(pipeline, f, dialect) for f in pipeline.flows}
+    analysis = Analysis(
+        pipeline,
+        graph,
+        flows,
+        {d.name: rules_of(d, dialect) for d in pipeline.datasets},
+        {name: definition(pipeline, pipeline.dataset(name)) for name in sorted(targets)},
+        tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
+    )
+    return Analysed(analysis, ())
+
+
+def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
+    """Transpile a flow and gather the temporary views below it.
+
+    Raises:
+        UnsupportedError: a construct does not mean the same in the engine's dialect.
+    """
+    dataset = pipeline.dataset(flow.target)
+    views: dict[str, CompiledView] = {}
+    reads: list[Read] = []
+    view_reads: list[tuple[str, str]] = []
+
+    def gather(query: Query) -> None:
+        for read in query.reads:
+            view = _view(pipeline, read)
+            if view is None:
+                reads.append(read)
+                continue
+            view_reads.append((read.name, view.name))
+            if view.name in views:
+                continue
+            own = next(pipeline.flows_into(view.name)).query
+            gather(own)
+            views[view.name] = CompiledView(view, _query(own, dialect), rules_of(view, dialect))
+
+    gather(flow.query)
+    return CompiledFlow(
+        flow,
+        dataset,
+        _query(flow.query, dialect),
+        rules_of(dataset, dialect),
+        tuple(views.values()),
+        tuple(reads),
+        tuple(view_reads),
+    )
+
+
+def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:
+    """What the engine's dialect cannot carry, in all queries and rules."""
+    for flow in pipeline.flows:
+        if isinstance(flow.query, SqlQuery):
+            yield from unsupported(flow.query, dialect)
+    for dataset in pipeline.datasets:
+        for expectation in dataset.expectations:
+            if isinstance(expectation.rule, Predicate):
+                try:
+                    predicate(expectation.rule, dialect, expectation.location)
+                except QanatError as error:
+                    yield error
+
+
+def _volatile(pipeline: Pipeline, compiled: CompiledFlow) -> bool:
+    views = [f for v in compiled.views for f in pipeline.flows_into(v.dataset.name)]
+    return any(volatile(f.query) for f in (compiled.flow, *views))
+
+
+def _view(pipeline: Pipeline, read: Read) -> Dataset | None:
+    if not isinstance(read.source, DatasetRead):
+        return None
+    found = pipeline.get(read.source.dataset)
+    return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
+
+
+def _query(query: Query, dialect: str) -> Query:
+    return to_engine(query, dialect) if isinstance(query, SqlQuery) else query
+
+
+def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
+    """A dataset's expectations with their predicates in the engine's dialect."""
+    return tuple(
+        replace(e, rule=Predicate(predicate(e.rule, dialect, e.location), dialect))
+        if isinstance(e.rule, Predicate)
+        else e
+        for e in dataset.expectations
+    )

@@ -1,0 +1,180 @@
+"""What the files of a project meant the last time, so that unchanged files need no reading again.
+
+Parsing SQL is what a run without news spends most of its time on, its libraries' imports
+included. An analysis depends on nothing but the files, the settings and this program, so it is
+kept (as JSON, in the user's cache folder) under a fingerprint of all of these; any change, and it
+is made anew. Projects with Python files are not kept: what those do may depend on anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from hashlib import blake2b
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from qanat import declare
+from qanat.declare.files import library_files
+from qanat.errors import QanatError
+from qanat.model.project import Project
+from qanat.run.compiled import Analysis
+
+_ROOMS = ("declare", "dialect", "model", "planning", "run")
+_TAG, _VALUE = "$", "v"
+_VARIABLE = re.compile(r"\$\{(\w+)")
+
+
+def project(spec: Path, environment: str | None) -> Project:
+    """The project of a spec, from what is kept or read anew.
+
+    Raises:
+        SpecError, ProblemsError: it is wrong.
+    """
+    text = spec.read_bytes()
+    named = set(_VARIABLE.findall(text.decode(errors="replace")))
+    used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
+    key = _key(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
+    found = _recall(key)
+    if isinstance(found, Project):
+        return found
+    made = declare.load_project(spec, environment)
+    _keep(key, made, f"{spec}|{environment or ''}|project")
+    return made
+
+
+def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError, ...]]:
+    """The analysis of a project, from what is kept or made anew, and all its problems."""
+    key = _fingerprint(project, dialect)
+    found = _recall(key) if key else None
+    if isinstance(found, Analysis):
+        return found, ()
+    # Imported only here: with it come the parsers.
+    made = import_module("qanat.run.analysis").analyse(project, dialect)
+    if key and not made.problems:
+        _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
+    return made.analysis, made.problems
+
+
+def _fingerprint(project: Project, dialect: str) -> str | None:
+    """Names everything that an analysis depends on; None if that cannot be known."""
+    parts: list[str | bytes] = [dialect, _program(), json.dumps(encode(project))]
+    for path in library_files(project):
+        if path.suffix == ".py":
+            return None
+        try:
+            parts += [str(path), path.read_bytes()]
+        except OSError:
+            return None
+    return _key(*parts)
+
+
+def _key(*parts: str | bytes) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def _recall(key: str) -> object:
+    try:
+        return decode(json.loads((_folder() / f"{key}.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        # What cannot be read is not there.
+        return None
+
+
+def _keep(key: str, value: object, owner: str) -> None:
+    """Keep a value in place of the owner's last one: what has changed will not come back."""
+    folder = _folder()
+    pointer = folder / f"{_key(owner)}.last"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
+            json.dump(encode(value), file, separators=(",", ":"))
+        Path(file.name).replace(folder / f"{key}.json")
+        before = pointer.read_text(encoding="utf-8") if pointer.exists() else key
+        if before != key:
+            (folder / f"{before}.json").unlink(missing_ok=True)
+        pointer.write_text(key, encoding="utf-8")
+
+
+def encode(value: Any) -> Any:
+    """Plain JSON of a model value, with the names of its classes."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value if not isinstance(value, Enum) else {_TAG: _name(value), _VALUE: value.value}
+    if is_dataclass(value):
+        parts = {f.name: encode(getattr(value, f.name)) for f in fields(value) if f.init}
+        return {_TAG: _name(value), **parts}
+    if isinstance(value, Path):
+        return {_TAG: "path", _VALUE: str(value)}
+    if isinstance(value, dict):
+        return {_TAG: "dict", _VALUE: [[encode(k), encode(v)] for k, v in value.items()]}
+    if isinstance(value, tuple | list):
+        return [encode(v) for v in value]
+    raise TypeError(f"{type(value).__name__} has no place in a memo")
+
+
+def decode(value: Any) -> Any:
+    """What `encode` was given; sequences come back as tuples."""
+    if isinstance(value, list):
+        return tuple([decode(v) for v in value])
+    if not isinstance(value, dict):
+        return value
+    name = value[_TAG]
+    if name == "dict":
+        return {decode(k): decode(v) for k, v in value[_VALUE]}
+    if name == "path":
+        return Path(value[_VALUE])
+    made = _class(name)
+    if issubclass(made, Enum):
+        return made(value[_VALUE])
+    return made(**{k: decode(v) for k, v in value.items() if k != _TAG})
+
+
+_classes: dict[str, Any] = {}
+
+
+def _class(name: str) -> Any:
+    found = _classes.get(name)
+    if found is None:
+        module, _, attribute = name.partition(":")
+        # Only what this program itself writes: a file must not choose what is imported.
+        if not module.startswith(("qanat.model.", "qanat.planning.graph", "qanat.run.compiled")):
+            raise ValueError(f"{name} has no place in a memo")
+        found = _classes[name] = getattr(import_module(module), attribute)
+    return found
+
+
+def _name(value: object) -> str:
+    return f"{type(value).__module__}:{type(value).__name__}"
+
+
+def _program() -> str:
+    """This program and its parser, as they are installed."""
+    root = Path(__file__).parents[1]
+    stamps = [
+        f"{name}:{Path(folder, name).stat().st_mtime_ns}"
+        for room in _ROOMS
+        for folder, _, names in os.walk(root / room)
+        for name in names
+        if name.endswith(".py")
+    ]
+    parser = find_spec("sqlglot")
+    origin = parser.origin if parser else None
+    stamps.append(f"{origin}:{Path(origin).stat().st_mtime_ns}" if origin else "")
+    return " ".join([sys.version, *sorted(stamps)])
+
+
+def _folder() -> Path:
+    given = os.environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "qanat"

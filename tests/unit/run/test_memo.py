@@ -1,0 +1,122 @@
+"""What is kept of a project's files, and when it is not believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qanat.errors import DeclarationError
+from qanat.run import memo
+from qanat.run.compiled import Analysis
+from qanat.run.workspace import Workspace
+
+SQL = """
+CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW, a INT NOT NULL)
+PARTITIONED BY (b) COMMENT 'größe' AS SELECT * FROM STREAM read_files('x/*.csv', header => true);
+CREATE TEMPORARY VIEW v AS SELECT a FROM STREAM bronze;
+CREATE STREAMING TABLE silver (CONSTRAINT u EXPECT UNIQUE (a)) AS SELECT a FROM STREAM v;
+CREATE MATERIALIZED VIEW today AS SELECT current_date AS d, count(*) AS n FROM silver;
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "qanat"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "project"
+    (root / "transformations").mkdir(parents=True)
+    (root / "qanat.yml").write_text("name: memo\nstorage: ${WHERE:-here}\n")
+    (root / "transformations" / "all.sql").write_text(SQL)
+    return root
+
+
+def opened(project: Path) -> Analysis:
+    with Workspace.open(project) as ws:
+        assert ws.problems == ()
+        return ws.analysis
+
+
+def kept(cache: Path) -> set[str]:
+    return {p.name for p in cache.glob("*.json")}
+
+
+def test_what_is_kept_comes_back_the_same(project: Path, cache: Path) -> None:
+    first = opened(project)
+    files = kept(cache)
+    assert len(files) == 2, "one for the spec, one for what the files declare"
+    assert opened(project) == first
+    assert kept(cache) == files
+    assert memo.decode(json.loads(json.dumps(memo.encode(first)))) == first
+
+
+def test_unchanged_files_are_not_parsed_again(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(project)
+    monkeypatch.setattr("qanat.run.analysis.load_pipeline", None)
+    assert set(opened(project).flows) == {"bronze", "v", "silver", "today"}
+
+
+@pytest.mark.parametrize("what", ["sql", "spec", "variable", "override", "new file"])
+def test_any_change_is_seen(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    before = opened(project)
+    match what:
+        case "sql":
+            path = project / "transformations" / "all.sql"
+            path.write_text(SQL.replace("a > 0", "a > 1"))
+        case "spec":
+            (project / "qanat.yml").write_text("name: other\n")
+        case "variable":
+            monkeypatch.setenv("WHERE", "there")
+        case "override":
+            monkeypatch.setenv("QANAT__NAME", "other")
+        case "new file":
+            more = project / "transformations" / "more.sql"
+            more.write_text("CREATE MATERIALIZED VIEW more AS SELECT 1 AS one;")
+    assert opened(project) != before
+    assert len(kept(cache)) == 2, "what has changed is not kept"
+
+
+def test_python_files_are_always_run(project: Path, cache: Path) -> None:
+    path = project / "transformations" / "more.py"
+    path.write_text(
+        "import qanat as dp\n\n@dp.materialized_view\ndef one():\n    return 'SELECT 1 AS one'\n"
+    )
+    opened(project)
+    assert len(kept(cache)) == 1, "only the spec"
+
+
+def test_problems_are_never_kept(project: Path, cache: Path) -> None:
+    (project / "transformations" / "bad.sql").write_text("CREATE MATERIALIZED VIEW x AS SELECT")
+    for _ in range(2):
+        with Workspace.open(project) as ws, pytest.raises(DeclarationError):
+            ws.require()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"$": "os:system", "v": 1}', b"\xff\xfe"])
+def test_a_damaged_cache_is_no_cache(project: Path, cache: Path, damage: bytes) -> None:
+    first = opened(project)
+    for path in cache.iterdir():
+        path.write_bytes(damage)
+    assert opened(project) == first
+
+
+def test_a_cache_that_cannot_be_written_is_no_trouble(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/nowhere")
+    opened(project)
+
+
+def test_only_our_own_classes_are_made() -> None:
+    with pytest.raises(ValueError, match="no place in a memo"):
+        memo.decode({"$": "subprocess:Popen", "args": ["true"]})
