@@ -207,6 +207,50 @@ def test_replacing_leaves_only_the_new_rows_and_old_versions_stay_readable(
         store.snapshot(str(folder), 2)
 
 
+def test_a_commit_can_be_taken_back_once(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, range(3)))
+    store.publish(append(folder, 1, range(10, 12), application="qanat:other"))
+    store.publish(append(folder, 2, range(3, 5)))
+    assert store.retract(str(folder), "qanat:t", 1) is False  # no longer the newest
+    assert store.retract(str(folder), "qanat:t", 2) is True
+    assert store.retract(str(folder), "qanat:t", 2) is False
+    assert rows(store.snapshot(str(folder)).batch) == [(0,), (1,), (2,), (10,), (11,)]
+    assert store.transaction(str(folder), "qanat:t") == 1
+    assert by_delta(folder) == 5
+    store.publish(append(folder, 2, range(5, 6)))
+    assert rows(store.snapshot(str(folder)).batch)[3] == (5,)
+
+
+def test_taking_back_a_replacement_brings_back_what_was_there(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(folder, 1, range(3)))
+    store.publish(append(folder, 2, range(5, 6), replaces=True))
+    assert store.retract(str(folder), "qanat:t", 2) is True
+    snapshot = store.snapshot(str(folder))
+    assert (rows(snapshot.batch), snapshot.rows) == ([(0,), (1,), (2,)], 3)
+    assert store.sweep(folder) == 0
+    assert by_delta(folder) == 3
+
+
+def test_nothing_is_taken_back_from_what_is_not_there(store: TableStore, folder: Path) -> None:
+    assert store.retract(str(folder / "nowhere"), "qanat:t", 1) is False
+    store.publish(append(folder, 1))
+    assert store.retract(str(folder), "qanat:other", 1) is False
+    assert store.retract(str(folder), "qanat:t", 1) is True
+    assert (store.snapshot(str(folder)).rows, store.transaction(str(folder), "qanat:t")) == (0, 0)
+
+
+def test_an_application_may_replace_only_its_own_rows(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1, range(3)))
+    store.publish(append(folder, 1, range(10, 12), application="qanat:other"))
+    store.publish(append(folder, 2, range(3, 5)))
+    store.publish(append(folder, 3, range(7, 8), replaces_own=True))
+    assert rows(store.snapshot(str(folder)).batch) == [(7,), (10,), (11,)]
+    store.publish(append(folder, 4, files=(), replaces_own=True))
+    assert rows(store.snapshot(str(folder)).batch) == [(10,), (11,)]
+
+
 def test_a_staged_file_that_is_gone_or_changed_is_not_published(
     store: TableStore, folder: Path
 ) -> None:

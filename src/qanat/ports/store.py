@@ -49,6 +49,7 @@ class Commit:
     Args:
         folder: absolute folder of the table.
         replaces: the new files take the place of all old ones; else they are added.
+        replaces_own: they take the place of those that the application added before.
         application, number: Delta transaction identifier. The commit happens only if the
             table's version for that application is exactly `number - 1` (none counts as 0).
         gaps: the commit also happens if the table is at any smaller number: for quarantine
@@ -68,6 +69,7 @@ class Commit:
     properties: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
+    replaces_own: bool = False
 
 
 class TableStore(Protocol):
@@ -108,6 +110,15 @@ class TableStore(Protocol):
 
         Raises:
             CommitConflictError: the application is at another number than `number - 1`.
+        """
+        ...
+
+    def retract(self, folder: str, application: str, number: int) -> bool:
+        """Take back a commit of an application, if its newest has that number.
+
+        What the commit added goes, what it removed comes back, and the application is at
+        `number - 1` again, all in one commit. Returns whether there was anything to take back;
+        doing it twice is the same as once.
         """
         ...
 

@@ -17,6 +17,8 @@ from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta.disk import disk_error
 from qanat.storage.delta.features import NEW_TABLE, check_properties
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.retract import emptied, taken_back
 from qanat.storage.delta.state import TableState
 
 
@@ -32,12 +34,29 @@ def entry(commit: Commit, state: TableState | None) -> bytes:
     now = time.time_ns() // 1_000_000
     actions = [_commit_info(commit, state, now)]
     actions += _head(commit, state, now)
-    if state and commit.replaces:
+    if state and (gone := emptied(commit, state)):
         _check_removable(commit, state)
-        actions += ({"remove": _remove(f.path, f.size, now)} for f in state.files)
+        actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
     actions += ({"add": _add(commit.folder, f)} for f in commit.files)
     # Without `lastUpdated` no reader's retention ever lets the number expire.
     actions.append({"txn": {"appId": commit.application, "version": commit.number}})
+    return _lines(actions)
+
+
+def undoing(log: Log, version: int, state: TableState, application: str, number: int) -> bytes:
+    """The log entry that takes back what a version did for an application."""
+    now = time.time_ns() // 1_000_000
+    gone, back = taken_back(log, version, state)
+    info = {
+        "timestamp": now,
+        "operation": "RESTORE",
+        "operationParameters": {"version": version - 1},
+        "engineInfo": f"Qanat/{__version__}",
+    }
+    actions: list[dict[str, Any]] = [{"commitInfo": info}]
+    actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
+    actions += ({"add": {**add, "dataChange": True}} for add in back)
+    actions.append({"txn": {"appId": application, "version": number - 1}})
     return _lines(actions)
 
 
@@ -121,7 +140,7 @@ def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
 
 
 def _check_removable(commit: Commit, state: TableState) -> None:
-    if state.properties.get("delta.appendOnly", "").lower() == "true" and state.files:
+    if state.properties.get("delta.appendOnly", "").lower() == "true":
         raise AdapterError(
             f"{commit.folder.name} may only be appended to",
             got="a commit that replaces its rows",

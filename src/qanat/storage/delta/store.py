@@ -12,6 +12,7 @@ from qanat.errors import (
     AdapterError,
     CommitConflictError,
     FileVanishedError,
+    TableCorruptError,
     TableNotFoundError,
     TableTooNewError,
     UnsupportedError,
@@ -19,10 +20,11 @@ from qanat.errors import (
 from qanat.model.batch import ArrowBatch, Batch, TableBatch
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
-from qanat.storage.delta.commit import entry
+from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.disk import disk_error, put_if_absent, sync_folder
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
 
 _CHECKPOINT_EVERY = 100
@@ -140,6 +142,28 @@ class DeltaStore:
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit.folder)
         return version
+
+    def retract(self, folder: str, application: str, number: int) -> bool:
+        """Take back a commit of an application, if its newest has that number.
+
+        Raises:
+            TableCorruptError: the log no longer has that commit.
+            StorageFullError: there is no space for the log entry.
+        """
+        log = Log(Path(folder))
+        while self.transaction(folder, application) == number and log.version() is not None:
+            made = commit_of(log, application, number)
+            if made is None:
+                raise TableCorruptError(
+                    f"the log of {folder} no longer has commit {number} of {application!r}",
+                    hint="rebuild the table with --full-refresh",
+                )
+            state = self._state(folder, application=application)
+            state.features.check_writable(folder)
+            content = undoing(log, made, state, application, number)
+            if self._put(log, state.version + 1, content):
+                return True
+        return False
 
     def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.

@@ -1,0 +1,73 @@
+"""Take back what an application committed; find what it has added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qanat.ports.store import Commit
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import LiveFile, TableState
+
+
+def added_by(log: Log, application: str) -> frozenset[str]:
+    """The paths of all files that an application's commits have added, as in the log."""
+    return frozenset(
+        action["add"]["path"]
+        for version in log.commits()
+        if _number(actions := log.actions(version), application) is not None
+        for action in actions
+        if "add" in action
+    )
+
+
+def commit_of(log: Log, application: str, number: int) -> int | None:
+    """The version in which an application committed that number; None if the log forgot."""
+    for version in reversed(log.commits()):
+        if _number(log.actions(version), application) == number:
+            return version
+    return None
+
+
+def taken_back(
+    log: Log, version: int, state: TableState
+) -> tuple[tuple[LiveFile, ...], tuple[dict[str, Any], ...]]:
+    """What undoes one commit: the files to remove, and the `add` actions to bring back."""
+    actions = log.actions(version)
+    live = {f.path: f for f in state.files}
+    added = [a["add"]["path"] for a in actions if "add" in a]
+    gone = {a["remove"]["path"] for a in actions if "remove" in a} - live.keys()
+    return (
+        tuple(live[path] for path in added if path in live),
+        tuple(_original(log, version, gone)),
+    )
+
+
+def emptied(commit: Commit, state: TableState) -> tuple[LiveFile, ...]:
+    """The files that a commit takes out of the table."""
+    if commit.replaces:
+        return state.files
+    if commit.replaces_own:
+        mine = added_by(Log(commit.folder), commit.application)
+        return tuple(f for f in state.files if f.path in mine)
+    return ()
+
+
+def _original(log: Log, before: int, paths: set[str]) -> Iterator[dict[str, Any]]:
+    """The newest `add` of each path before a version: it has the statistics and partitions."""
+    wanted = set(paths)
+    for version in range(before - 1, -1, -1):
+        if not wanted:
+            return
+        for action in log.actions(version):
+            add = action.get("add")
+            if add and add["path"] in wanted:
+                wanted.discard(add["path"])
+                yield add
+
+
+def _number(actions: list[dict[str, Any]], application: str) -> int | None:
+    numbers = (
+        a["txn"]["version"] for a in actions if "txn" in a and a["txn"]["appId"] == application
+    )
+    return next(numbers, None)
