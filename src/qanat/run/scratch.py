@@ -1,0 +1,76 @@
+"""Scratch space: a folder for each process that works, gone when it has ended, however it did.
+
+A process holds a lock on a file beside its folder for as long as it lives. Whoever gets that
+lock knows that the owner is dead, whatever became of its process number or machine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from uuid import uuid4
+
+from qanat.errors import LedgerError, StorageFullError
+
+_LOCK = ".lock"
+
+
+class Scratch:
+    """One process's folder below `parent`.
+
+    Raises:
+        StorageFullError, LedgerError: the folder cannot be made.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self.folder = parent / uuid4().hex
+            self._lock = _locked(self.folder.with_suffix(_LOCK))
+            self.folder.mkdir()
+        except OSError as error:
+            kind = StorageFullError if error.errno == 28 else LedgerError
+            raise kind(
+                f"cannot make scratch space in {parent}", got=str(error), hint="check `storage`"
+            ) from error
+
+    def close(self) -> None:
+        """Remove the folder and let go of the lock."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.with_suffix(_LOCK).unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def sweep_scratch(parent: Path) -> int:
+    """Remove the scratch space of dead processes; how many had left some."""
+    swept = 0
+    if not parent.is_dir():
+        return swept
+    for path in sorted(parent.glob(f"*{_LOCK}")):
+        try:
+            lock = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+            swept += 1
+        finally:
+            os.close(lock)
+    return swept
+
+
+def _locked(path: Path) -> int:
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Somebody who swept may have had the lock first, and removed the file.
+        if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
+            return lock
+        os.close(lock)
