@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
-from uuid import uuid4
 
 from qanat import declare
 from qanat.errors import LedgerError, ProblemsError, QanatError, StorageFullError
@@ -25,6 +23,7 @@ from qanat.ports.source import Source
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.compiled import Analysis
+from qanat.run.scratch import Scratch
 
 _SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
 
@@ -91,7 +90,7 @@ class Workspace:
     def engine(self) -> Engine:
         project = self.project
         made = load("engines", project.engine)(
-            scratch=self.scratch / f"engine-{os.getpid()}-{uuid4().hex[:8]}",
+            scratch=self.scratch / "engine",
             memory_limit=project.memory_limit,
             threads=project.threads,
         )
@@ -128,7 +127,22 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
+        """A folder of this process's own, made when first asked for."""
+        return self._scratch.folder
+
+    @cached_property
+    def _scratch(self) -> Scratch:
+        return Scratch(self.scratches)
+
+    @property
+    def scratches(self) -> Path:
+        """Where all processes have their scratch space."""
         return self.project.private / "scratch"
+
+    @property
+    def replays(self) -> Path:
+        """Where replays write down which rows they move."""
+        return self.project.private / "replay"
 
     # -- places ----------------------------------------------------------------------------
 
@@ -151,6 +165,8 @@ class Workspace:
         made = vars(self)
         if "engine" in made:
             self.engine.close()
+        if "_scratch" in made:
+            self._scratch.close()
         if "ledger" in made:
             self.ledger.close()
         elif "memory" in made:
