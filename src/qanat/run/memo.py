@@ -97,13 +97,13 @@ def _keep(key: str, value: object, owner: str) -> None:
     """Keep a value in place of the owner's last one: what has changed will not come back."""
     folder = _folder()
     pointer = folder / f"{_key(owner)}.last"
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
             json.dump(encode(value), file, separators=(",", ":"))
         Path(file.name).replace(folder / f"{key}.json")
-        before = pointer.read_text(encoding="utf-8") if pointer.exists() else key
-        if before != key:
+        before = pointer.read_text(encoding="utf-8", errors="replace") if pointer.exists() else key
+        if before != key and re.fullmatch(r"[0-9a-f]{32}", before):
             (folder / f"{before}.json").unlink(missing_ok=True)
         pointer.write_text(key, encoding="utf-8")
 

@@ -96,7 +96,7 @@ def test_python_files_are_always_run(project: Path, cache: Path) -> None:
 
 
 def test_problems_are_never_kept(project: Path, cache: Path) -> None:
-    (project / "transformations" / "bad.sql").write_text("CREATE MATERIALIZED VIEW x AS SELECT")
+    (project / "transformations" / "bad.sql").write_text("CREATE MATERIALIZED VIEW x AS SELEC 1")
     for _ in range(2):
         with Workspace.open(project) as ws, pytest.raises(DeclarationError):
             ws.require()
