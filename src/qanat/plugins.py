@@ -9,7 +9,6 @@ Those that come with Qanat are listed here as well: reading package metadata cos
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from qanat.errors import OptionError, nearest
@@ -38,6 +37,8 @@ def load(kind: str, name: str) -> Any:
     """
     target = BUILTIN.get(kind, {}).get(name)
     if target is None:
+        # Imported only when asked for: it costs more than many an update.
+        entry_points = import_module("importlib.metadata").entry_points
         found = {e.name: e for e in entry_points(group=f"qanat.{kind}")}
         if name in found:
             return found[name].load()

@@ -6,26 +6,31 @@ Read `bound` (the result), `drift` (which columns), then one module a format: `c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
-from qanat.engines.duckdb.files.csv import bind_csv
 from qanat.engines.duckdb.files.dialect import flag
-from qanat.engines.duckdb.files.json import bind_json
-from qanat.engines.duckdb.files.parquet import bind_parquet
 from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
-from qanat.model.batch import FilesBatch
+from qanat.model.batch import FilesBatch, LocalFile
 
 __all__ = ["BoundFiles", "bind_files"]
 
+Bind: TypeAlias = Callable[[FileTable, FilesBatch, Path], BoundFiles]
+
+# Imported when a batch of the format comes: with them comes PyArrow, which costs 75 ms that an
+# update of tables alone need not spend.
 _FORMATS = {
-    "csv": bind_csv,
-    "json": bind_json,
-    "ndjson": bind_json,
-    "parquet": bind_parquet,
+    "csv": ("qanat.engines.duckdb.files.csv", "bind_csv"),
+    "json": ("qanat.engines.duckdb.files.json", "bind_json"),
+    "ndjson": ("qanat.engines.duckdb.files.json", "bind_json"),
+    "parquet": ("qanat.engines.duckdb.files.parquet", "bind_parquet"),
 }
 
 
@@ -46,13 +51,28 @@ def bind_files(
         FileUnreadableError: a file is not what its format says.
         StorageFullError: the scratch folder is full.
     """
-    bind = _FORMATS.get(batch.format)
-    if bind is None:
+    found = _FORMATS.get(batch.format)
+    if found is None:
         raise OptionError(
             f"format {batch.format!r} cannot be read",
             wanted=", ".join(_FORMATS),
             nearest=nearest(batch.format, _FORMATS),
         )
+    batch = replace(
+        batch, files=tuple(_plain(f, i, name, scratch) for i, f in enumerate(batch.files))
+    )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
+    bind: Bind = getattr(import_module(found[0]), found[1])
     return bind(FileTable(con, name, batch.files, partitions), batch, scratch)
+
+
+def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:
+    """The file under a name that DuckDB does not take for a pattern."""
+    if not any(c in file.local for c in "*?["):
+        return file
+    path = Path(file.local)
+    link = scratch / f"{name}_link{index}{''.join(path.suffixes[-2:])}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+    return replace(file, local=str(link))
