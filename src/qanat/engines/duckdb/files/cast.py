@@ -67,6 +67,13 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
         case Primitive("timestamp" | "timestamp_ntz") if formats.timestamp:
             parsed = f"try_strptime({text}, {literal(strptime(formats.timestamp))})"
             return f"CAST({parsed} AS {target})"
+        case Primitive("date"):
+            # A time of day would be cut off; midnight is none.
+            moment = f"TRY_CAST({text} AS TIMESTAMP)"
+            return (
+                f"CASE WHEN NOT contains({text}, ':') "
+                f"OR date_trunc('day', {moment}) = {moment} THEN TRY_CAST({text} AS DATE) END"
+            )
         case Decimal(_, scale):
             # Digits beyond the scale would be rounded away.
             lossy = f"regexp_matches({text}, '\\.[0-9]{{{scale}}}[0-9]*[1-9]')"
@@ -104,7 +111,7 @@ _CANDIDATES: tuple[tuple[str, str], ...] = (
     ),
     ("double", "TRY_CAST({0} AS DOUBLE) IS NOT NULL"),
     ("boolean", "lower({0}) IN ('true', 'false')"),
-    ("date", "{date} IS NOT NULL"),
+    ("date", "{date} IS NOT NULL AND NOT contains({0}, ':')"),
     ("timestamp_ntz", "{timestamp} IS NOT NULL AND NOT {zoned}"),
     ("timestamp", "{timestamp} IS NOT NULL AND {zoned}"),
 )

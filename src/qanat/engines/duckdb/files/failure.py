@@ -48,7 +48,10 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
             got=_first_line(text),
             hint="free some space or point the temporary directory at a larger disk",
         )
-    if not isinstance(error, (*_ABOUT_FILES, OSError, EOFError)):
+    # Some damage surfaces as the root of all DuckDB errors, without a class of its own.
+    if type(error) is not duckdb.Error and not isinstance(
+        error, (*_ABOUT_FILES, OSError, EOFError)
+    ):
         return None
     missing = next((f for f in files if not Path(f.local).exists()), None)
     if missing is not None:

@@ -22,6 +22,7 @@ from qanat.engines.duckdb.files.structure import (
     converted,
     dump,
     pointer,
+    too_deep,
     transform_spec,
     type_of,
 )
@@ -30,7 +31,8 @@ from qanat.model.batch import FilesBatch
 from qanat.model.schema import DataType, Decimal, Primitive
 
 _NAMELESS = "_"
-_BIG = ("UBIGINT", "BIGINT", "DOUBLE")
+_CHUNK = 1 << 20
+_BIG = ("UBIGINT", "BIGINT", "HUGEINT", "DOUBLE")
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -47,14 +49,17 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
     with blaming(batch.files, batch.format):
         texts = Texts(table, scratch, compression)
         multi = flag(options, "multi_line", False)
+        bad: list[tuple[int, str]] = []
         shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
         for index, file in enumerate(batch.files):
             shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
-            if shape:
+            if shape == "array" and not _closed(file.local, compression):
+                bad.append((index, "the array is not closed"))
+            elif shape:
                 shapes[shape].append(index)
         if shapes["lines"]:
             texts.add_lines(shapes["lines"])
-        bad = texts.add_documents(shapes["array"], "array")
+        bad += texts.add_documents(shapes["array"], "array")
         bad += texts.add_documents(shapes["unstructured"], "unstructured")
         return _Objects(table, batch, scratch, texts).bind(bad)
 
@@ -79,6 +84,15 @@ def _shape(local: str, compression: str | None, multi: bool) -> str:
     except RecursionError:
         return "lines"
     return "lines"
+
+
+def _closed(local: str, compression: str | None) -> bool:
+    """Whether the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
+    last = b""
+    with open_bytes(local, compression) as source:
+        while chunk := bytes(source.read(_CHUNK)):
+            last = chunk.rstrip() or last
+    return last.endswith(b"]")
 
 
 class _Objects:
@@ -144,7 +158,7 @@ class _Objects:
         """The texts with `good`: an object in which no key is given twice."""
         return (
             "SELECT text, file, line, CASE WHEN NOT json_valid(text) THEN false "
-            "WHEN json_type(text) <> 'OBJECT' THEN false "
+            f"WHEN json_type(text) <> 'OBJECT' OR {too_deep('text')} THEN false "
             "ELSE len(list_distinct(list_transform(json_keys(text), lambda k: lower(k)))) "
             f"= len(json_keys(text)) END AS good FROM ({self.source}) WHERE trim(text) <> ''"
         )
@@ -187,14 +201,12 @@ class _Objects:
             if spelled is None or is_folder(self.table, f.name):
                 values.append(None)
                 continue
-            if len(spelled) == 1:
-                key = spelled[0]
+            key = spelled[0]
+            if len(spelled) == 1 and key:
                 spec[key] = transform_spec(f.type)
                 value = f"(text -> {pointer(key)})"
                 original = f"(text ->> {pointer(key)})"
-                direct = f"j.{quote(key)}" if key else original
-                if not key:
-                    del spec[key]
+                direct = f"j.{quote(key)}"
             else:
                 value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
                 original = f"({value} ->> '$')"
@@ -226,6 +238,7 @@ class _Objects:
             "COPY (SELECT file, line AS row, text AS raw, CASE WHEN NOT json_valid(text) "
             "THEN 'not valid JSON' WHEN json_type(text) <> 'OBJECT' "
             "THEN 'not an object but ' || lower(json_type(text)) "
+            f"WHEN {too_deep('text')} THEN 'nested too deeply' "
             "ELSE 'a key is given twice (names are compared without case)' END AS error "
             f"FROM ({self._judged()}) WHERE NOT good) TO {literal(target)} ({OPTIONS})"
         )

@@ -98,7 +98,7 @@ class Texts:
         firsts = [0] * len(self.table.files)
         for file, first in found:
             firsts[file] = first
-        base = self.table.at("first", firsts, "BIGINT", "s.file")
+        base = self.table.at(f"first{len(self.paths)}", firsts, "BIGINT", "s.file")
         # A view of the spool is enough: the numbers cost nothing until they are asked for.
         self.paths.append(
             f"SELECT s.text, s.file, s.file_row_number - {base} + 1 AS line "

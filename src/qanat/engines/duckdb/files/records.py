@@ -72,8 +72,8 @@ def lines(source: IO[bytes], encoding: str = "utf-8") -> Iterator[bytes]:
 def split_lines(data: Iterator[bytes], encoding: str = "utf-8") -> Iterator[bytes]:
     """The lines of some data as UTF-8 (or bytes that are not), without ends or byte order mark.
 
-    A line ends with LF or CR LF; with CR in a file whose first MiB has no LF. Lines longer than
-    `LIMIT` come in pieces of that size plus the rest, and are malformed to every reader here.
+    A line ends with LF or CR LF; with CR in a file whose first MiB has no LF. What goes beyond
+    `LIMIT` is cut off, one byte later: such a line is malformed to every reader here.
     """
     chunks = data if encoding == "utf-8" else _decoded(data, encoding)
     first = next(chunks, b"").removeprefix(_BOM)
@@ -85,17 +85,14 @@ def split_lines(data: Iterator[bytes], encoding: str = "utf-8") -> Iterator[byte
         *whole, tail = chunk.split(end)
         for piece in whole:
             if rest:
-                piece = b"".join((*rest, piece))
+                piece = b"".join((*rest, piece))[: LIMIT + 1]
                 rest, held = [], 0
             yield piece.removesuffix(b"\r")
-        rest.append(tail)
-        held += len(tail)
-        if held > LIMIT:
-            # Longer than any record may be: let go of it, it is going to be malformed anyway.
-            yield b"".join(rest)
-            rest, held = [], 0
+        if held <= LIMIT:
+            rest.append(tail)
+            held += len(tail)
         chunk = next(chunks, None)
-    last = b"".join(rest)
+    last = b"".join(rest)[: LIMIT + 1]
     if last:
         yield last.removesuffix(b"\r")
 
@@ -231,7 +228,7 @@ def shorten(raw: bytes) -> bytes:
     """At most `RAW_LIMIT` bytes, with a note when there were more."""
     if len(raw) <= RAW_LIMIT:
         return raw
-    return raw[:RAW_LIMIT] + b" [truncated, %d bytes in all]" % len(raw)
+    return raw[:RAW_LIMIT] + b" [truncated]"
 
 
 def readable(raw: bytes) -> str:

@@ -10,11 +10,13 @@ from qanat.engines.duckdb.types import literal, to_duckdb
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
 STRING = Primitive("string")
+# A column with small positive and negative numbers is HUGEINT to DuckDB: what really goes beyond
+# 64 bits is found out by the caller.
 _SCALARS: dict[str, DataType] = {
     "BOOLEAN": Primitive("boolean"),
     "BIGINT": Primitive("long"),
     "UBIGINT": Primitive("long"),
-    "HUGEINT": Decimal(38, 0),
+    "HUGEINT": Primitive("long"),
     "DOUBLE": Primitive("double"),
 }
 _WHOLE = frozenset({"long", "integer", "short", "byte"})
@@ -50,9 +52,9 @@ def suits(structure: Any, type_: DataType) -> bool:
             return True
         case "BOOLEAN", Primitive("boolean"):
             return True
-        case (("UBIGINT" | "BIGINT"), Primitive("long")):
+        case (("UBIGINT" | "BIGINT" | "HUGEINT"), Primitive("long")):
             return True
-        case (("UBIGINT" | "BIGINT"), Decimal(precision, scale)):
+        case (("UBIGINT" | "BIGINT" | "HUGEINT"), Decimal(precision, scale)):
             return precision - scale >= 20
         case "DOUBLE", Primitive("double"):
             return True
@@ -145,9 +147,9 @@ def _scalar(structure: Any, type_: DataType) -> bool:
     match structure, type_:
         case "NULL", _:
             return True
-        case (("UBIGINT" | "BIGINT"), Primitive(name)):
+        case (("UBIGINT" | "BIGINT" | "HUGEINT"), Primitive(name)):
             return name in _WHOLE
-        case (("UBIGINT" | "BIGINT"), Decimal(_, 0)):
+        case (("UBIGINT" | "BIGINT" | "HUGEINT"), Decimal(_, 0)):
             return True
         case "DOUBLE", Primitive("double"):
             return True
@@ -159,3 +161,23 @@ def _scalar(structure: Any, type_: DataType) -> bool:
 def dump(spec: Any) -> str:
     """A `json_transform` specification as SQL literal."""
     return literal(json.dumps(spec, ensure_ascii=False))
+
+
+_DEEPEST = 100
+_LEVELS = 16
+
+
+def too_deep(text: str) -> str:
+    """SQL: a JSON text may be nested deeper than DuckDB's functions can take (128 levels).
+
+    Beyond that depth they fail so badly that the database must be closed. Texts with few brackets
+    are fine at a glance. Of others the strings and then the innermost levels are taken away, and
+    what is left may not have many brackets: exact for all but monsters.
+    """
+    opened = "(length({0}) - length(translate({0}, '[{{', '')))"
+    bare = f"regexp_replace({text}, '\"(\\\\.|[^\"\\\\])*\"', '', 'g')"
+    bare = f"regexp_replace({bare}, '[^\\[\\]{{}}]', '', 'g')"
+    for _ in range(_LEVELS):
+        bare = f"regexp_replace({bare}, '\\[\\]|\\{{\\}}', '', 'g')"
+    few = f"{opened.format(text)} <= {_DEEPEST}"
+    return f"(CASE WHEN {few} THEN false ELSE length({bare}) > {2 * _DEEPEST} END)"
