@@ -27,4 +27,9 @@ class Flow:
     @property
     def application(self) -> str:
         """The Delta transaction application of this flow's commits."""
-        return f"qanat:{self.name}"
+        return application(self.name)
+
+
+def application(flow: str) -> str:
+    """The Delta transaction application of the commits of a flow of that name."""
+    return f"qanat:{flow}"

@@ -7,9 +7,12 @@ number, so that a second one is no commit at all; and only then does the ledger 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from qanat.errors import (
@@ -17,9 +20,10 @@ from qanat.errors import (
     FlowError,
     InvariantError,
     QanatError,
+    RunError,
 )
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.event import DatasetProgress, EpochCommitted, Event, Retried
+from qanat.model.event import DatasetProgress, EpochCommitted, Event
 from qanat.model.expectation import Unique
 from qanat.model.position import FilesRange, Range
 from qanat.model.record import Epoch, EpochStatus
@@ -29,10 +33,8 @@ from qanat.ports.store import Commit
 from qanat.run.compiled import CompiledFlow
 from qanat.run.lease import HeldLease
 from qanat.run.reach import Bound, absolute, bind, key_of, portable
+from qanat.run.retry import retrying
 from qanat.run.workspace import Workspace
-
-_FIRST_WAIT = 0.5
-"""Seconds before the first retry; doubled each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Step:
         update: identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
+        stopping: set when somebody pressed Ctrl-C; no further epoch begins.
     """
 
     ws: Workspace
@@ -50,6 +53,7 @@ class Step:
     update: str
     at_ns: int
     tell: Callable[[Event], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,14 @@ def intend(
     replaces: bool,
     fingerprint: str,
 ) -> Epoch:
-    """Write down what the next epoch of a flow will read, durably."""
+    """Write down what the next epoch of a flow will read, durably.
+
+    Raises:
+        RunError: the update is being stopped.
+    """
     ws = step.ws
+    if step.stopping.is_set():
+        raise RunError("interrupted; nothing was published")
     return ws.ledger.intend(
         Epoch(
             flow=compiled.flow.name,
@@ -90,7 +100,17 @@ def intend(
 def _next_number(ws: Workspace, compiled: CompiledFlow) -> int:
     # They differ only where a full refresh starts over after one of them was lost.
     last = ws.ledger.last_epoch(compiled.flow.name)
-    return max(last.number if last else 0, last_number(ws, compiled)) + 1
+    known = [last.number if last else 0, last_number(ws, compiled)]
+    known += (
+        ws.store.transaction(f, compiled.flow.application) for f in quarantines(ws, compiled)
+    )
+    return max(known) + 1
+
+
+def quarantines(ws: Workspace, compiled: CompiledFlow) -> list[str]:
+    """The folders of all quarantines that a flow may put rows into."""
+    datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
+    return [str(ws.folder(d.quarantine)) for d in datasets]
 
 
 def last_number(ws: Workspace, compiled: CompiledFlow) -> int:
@@ -112,11 +132,14 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     """
     started = time.monotonic()
     try:
-        work, bound = _prepare(step, compiled, epoch)
-        staged, bound = _stage(step, compiled, epoch, work, bound)
-        epoch = _audited(step, compiled, epoch, staged)
+        work, bound, staged = _stage(step, compiled, epoch)
+        try:
+            epoch = _audited(step, compiled, epoch, staged)
+        except BaseException:
+            _unstage(work, staged)
+            raise
     except BaseException as error:
-        step.ws.ledger.abandon(epoch, str(error) or type(error).__name__, step.lease.current)
+        _give_up(step, epoch, error)
         raise
     version = _publish(step, compiled, epoch, work, staged)
     epoch = replace(epoch, version=version, ended=time.time(), status=EpochStatus.COMMITTED)
@@ -136,6 +159,15 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
         )
     )
     return Done(epoch, read, bound.files)
+
+
+def _give_up(step: Step, epoch: Epoch, error: BaseException) -> None:
+    """Note that an epoch failed before anything of it was published."""
+    try:
+        step.ws.ledger.abandon(epoch, str(error) or type(error).__name__, step.lease.current)
+    except QanatError as second:
+        # It stays open: the next update brings it to an end. What failed first matters more.
+        error.add_note(f"the epoch could not be given up: {second.message}")
 
 
 # -- compute and stage -----------------------------------------------------------------------
@@ -204,27 +236,29 @@ def quarantine_output(ws: Workspace, dataset: Dataset, prefix: str, replaces: bo
     return Output(folder, prefix, schema=known)
 
 
-def _stage(
-    step: Step, compiled: CompiledFlow, epoch: Epoch, work: Work, bound: Bound
-) -> tuple[Staged, Bound]:
-    """Stage, again if something outside was only busy."""
+def _stage(step: Step, compiled: CompiledFlow, epoch: Epoch) -> tuple[Work, Bound, Staged]:
+    """Bind and stage, again if something outside was only busy."""
     name = compiled.dataset.name
 
     def progress(fraction: float | None) -> None:
         step.tell(DatasetProgress(name, "computing", fraction))
 
-    wait = _FIRST_WAIT
-    for attempt in range(1, step.ws.project.retries + 2):
-        try:
-            return step.ws.engine.stage(work, progress), bound
-        except QanatError as error:
-            if not error.retryable or attempt > step.ws.project.retries:
-                raise
-            step.tell(Retried(name, attempt, error.message, wait))
-            time.sleep(wait)
-            wait *= 2
-            work, bound = _prepare(step, compiled, epoch)
-    raise AssertionError("the loop returns or raises")
+    def attempt() -> tuple[Work, Bound, Staged]:
+        work, bound = _prepare(step, compiled, epoch)
+        return work, bound, step.ws.engine.stage(work, progress)
+
+    return retrying(attempt, step.ws.project.retries, name, step.tell)
+
+
+def _unstage(work: Work, staged: Staged) -> None:
+    """Remove staged files: no update looks for leftovers of an epoch that was given up."""
+    folders = {v.name: v.quarantine.folder for v in work.views}
+    folders[work.dataset] = work.quarantine.folder
+    tables: list[tuple[Path, StagedTable]] = [(work.output.folder, staged.table)]
+    tables += ((folders[name], table) for name, table in staged.quarantines.items())
+    for folder, table in tables:
+        for file in table.files:
+            (folder / file.path).unlink(missing_ok=True)
 
 
 # -- audit -----------------------------------------------------------------------------------
@@ -241,7 +275,13 @@ def _audited(step: Step, compiled: CompiledFlow, epoch: Epoch, staged: Staged) -
     for key, range_ in ranges.items():
         # A view is computed from files as they are: only streams promise each file once.
         if isinstance(range_, FilesRange) and key in streams and range_.files:
-            verified = step.ws.files.verify(absolute(step.ws, range_))
+            read = absolute(step.ws, range_)
+            verified = retrying(
+                partial(step.ws.files.verify, read),
+                step.ws.project.retries,
+                compiled.dataset.name,
+                step.tell,
+            )
             ranges[key] = portable(step.ws, verified)
     keys = {r.name: key_of(r) for r in compiled.reads}
     files = [*staged.table.files, *(f for q in staged.quarantines.values() for f in q.files)]
@@ -279,15 +319,23 @@ def _publish(
 ) -> int | None:
     """Quarantine first: a row that leaves the table is never nowhere."""
     ws = step.ws
+    over = _starts_over(ws, epoch)
     for view in work.views:
         found = staged.quarantines.get(view.name)
+        # The view's rows are computed from the start: what the flow put there before is old.
+        if (
+            over
+            and found is None
+            and ws.store.transaction(str(view.quarantine.folder), compiled.flow.application)
+        ):
+            found = StagedTable(_quarantine_schema(ws, view.quarantine), ())
         if found is not None:
-            _publish_quarantine(step, compiled, epoch, view.quarantine, found, replaces=False)
+            _publish_quarantine(step, compiled, epoch, view.quarantine, found, own=over)
     mine = staged.quarantines.get(compiled.dataset.name)
     stale = epoch.replaces and ws.store.version(str(work.quarantine.folder)) is not None
     if mine is not None or stale:
         table = mine or StagedTable(_quarantine_schema(ws, work.quarantine), ())
-        _publish_quarantine(step, compiled, epoch, work.quarantine, table, epoch.replaces)
+        _publish_quarantine(step, compiled, epoch, work.quarantine, table, replaces=epoch.replaces)
     dataset = compiled.dataset
     if dataset.sink is not None:
         ws.sink.publish(
@@ -306,7 +354,7 @@ def _publish(
             comment=dataset.comment,
             properties=dict(dataset.properties),
             info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-            gaps=_starts_over(ws, epoch),
+            gaps=over,
         )
     )
 
@@ -323,7 +371,8 @@ def _publish_quarantine(
     epoch: Epoch,
     output: Output,
     table: StagedTable,
-    replaces: bool,
+    replaces: bool = False,
+    own: bool = False,
 ) -> None:
     step.ws.store.publish(
         Commit(
@@ -331,6 +380,7 @@ def _publish_quarantine(
             schema=table.schema,
             files=table.files,
             replaces=replaces,
+            replaces_own=own,
             application=compiled.flow.application,
             number=epoch.number,
             # Epochs without a quarantined row leave no commit here.

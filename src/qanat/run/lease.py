@@ -41,10 +41,12 @@ class HeldLease:
         while not self._done.wait(SECONDS / 3):
             try:
                 self._lease = self._ledger.renew(self.current, SECONDS)
-            except QanatError:
+            except LeaseLostError:
                 # Every write to the ledger checks the lease's token: a lost lease stops the
                 # update there, with the right error, in the thread that would have written.
                 return
+            except QanatError:
+                continue  # The ledger was busy; there are more tries before the lease ends.
 
     def __enter__(self) -> Self:
         self._lease = self._ledger.acquire(self._holder, SECONDS)
@@ -59,5 +61,11 @@ class HeldLease:
     ) -> None:
         self._done.set()
         self._thread.join()
-        if self._lease is not None:
+        if self._lease is None:
+            return
+        try:
             self._ledger.release(self._lease)
+        except QanatError:
+            # It ends by itself; what stopped the update matters more.
+            if error is None:
+                raise

@@ -17,7 +17,7 @@ from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
-from qanat.run.recovery import recover
+from qanat.run.recovery import recover, tidy
 from qanat.run.replay import Replay
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.workspace import Workspace
@@ -104,6 +104,7 @@ def replay(
     with HeldLease(ws.ledger, id) as lease:
         step = Step(ws, lease, id, time.time_ns(), tell)
         recover(step)
+        tidy(step)
         status, begun = UpdateStatus.FAILED, False
         try:
             for each in chosen:

@@ -1,73 +1,122 @@
-"""What a crash left behind: settle what was published, redo what was not, sweep the rest."""
+"""What a crash left behind: settle what was published, redo what was not, sweep the rest.
+
+An epoch publishes its quarantine first and its table second. Whoever finds only the first of
+the two cannot know that computing again gives the same rows: the author may have changed a rule
+meanwhile, or the query may ask for the time. So what the epoch put into quarantines is taken
+back (one commit that restores what was there) before the epoch is computed again, as a whole,
+or given up. A row is then in the table, or in a quarantine, or its input is unread; never two
+of these.
+"""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
-from qanat.errors import HistoryMismatchError
+from qanat.errors import HistoryMismatchError, QanatError
 from qanat.model.dataset import DatasetKind
 from qanat.model.event import Recovered, Warned
-from qanat.model.record import Epoch, EpochStatus
+from qanat.model.flow import application
+from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.run.compiled import CompiledFlow
-from qanat.run.epoch import Step, carry_out, last_number
+from qanat.run.epoch import Step, carry_out, last_number, quarantines
 from qanat.run.replay import finish, is_replay
+from qanat.run.scratch import sweep_scratch
+from qanat.run.workspace import Workspace
 
 
 def recover(step: Step) -> None:
     """Bring every open epoch to an end, then remove files that no table knows.
 
     An epoch whose number the table carries is settled; any other is computed again from
-    exactly the range it had. Sweeping comes last: until an open epoch is settled, the process
-    that began it may only be asleep, and its staged files are still wanted.
+    exactly the range it had, or given up with a warning where that fails: its range is unread
+    again. Sweeping comes last: until an open epoch is settled, the process that began it may
+    only be asleep, and its staged files are still wanted.
 
     Raises:
-        QanatError: an epoch cannot be redone (its error says why).
+        QanatError: an epoch was published in part and cannot be brought to an end now.
     """
     ws = step.ws
-    tables = [ws.folder(n) for d in ws.pipeline.datasets for n in (d.name, d.quarantine)]
-    tables = [t for t in tables if t.is_dir()]
+    tables = _tables(ws)
     for folder in tables:
         ws.store.repair(folder)
     for epoch in ws.ledger.open_epochs():
-        if is_replay(epoch.flow):
-            finish(step, epoch)
-            step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, "redone"))
-            continue
-        flow = next((f for f in ws.pipeline.flows if f.name == epoch.flow), None)
-        if flow is None:
-            _forget(step, epoch)
-            continue
-        compiled = ws.analysis.flows[flow.name]
-        if published(step, compiled, epoch):
-            settled = replace(
-                epoch,
-                status=EpochStatus.COMMITTED,
-                version=ws.store.version(str(ws.folder(epoch.dataset))),
-            )
-            ws.ledger.settle(settled, step.lease.current)
-            how = "settled"
-        else:
-            carry_out(step, compiled, epoch)
-            how = "redone"
+        how = _bring_to_an_end(step, epoch)
         step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     for folder in tables:
         if folder.is_dir():
             ws.store.sweep(folder)
 
 
-def published(step: Step, compiled: CompiledFlow, epoch: Epoch) -> bool:
-    """Whether an epoch's commit happened, although the ledger does not know."""
-    ws, sink = step.ws, compiled.dataset.sink
-    if sink is not None:
-        return ws.sink.carries(sink, epoch.flow, epoch.number, ws.project.root)
-    return last_number(ws, compiled) >= epoch.number
+def tidy(step: Step) -> None:
+    """Remove what crashed processes left aside, once no epoch is open.
+
+    Updates that never ended are noted as failed: whoever holds the lease knows that they did.
+    """
+    ws = step.ws
+    sweep_scratch(ws.scratches)
+    if ws.replays.is_dir():
+        # A replay writes its rows down before it intends to move them.
+        for folder in ws.replays.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
+    for before in ws.ledger.updates():
+        if before.status is UpdateStatus.RUNNING and before.id != step.update:
+            ws.ledger.end_update(before.id, UpdateStatus.FAILED, "its process ended before it did")
 
 
-def _forget(step: Step, epoch: Epoch) -> None:
-    """An open epoch of a flow that the author has removed: nothing of it was wanted again."""
-    step.ws.ledger.abandon(epoch, "the flow is no longer declared", step.lease.current)
-    step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, "abandoned"))
-    step.tell(Warned(epoch.dataset, f"flow {epoch.flow} is gone; its open epoch was given up"))
+def published(ws: Workspace, epoch: Epoch) -> bool:
+    """Whether an epoch's last commit happened, although the ledger does not know."""
+    dataset = ws.pipeline.get(epoch.dataset)
+    if dataset is not None and dataset.sink is not None:
+        return ws.sink.carries(dataset.sink, epoch.flow, epoch.number, ws.project.root)
+    folder = str(ws.folder(epoch.dataset))
+    return ws.store.transaction(folder, application(epoch.flow)) >= epoch.number
+
+
+def _tables(ws: Workspace) -> list[Path]:
+    """The folders of all tables, also of datasets that are no longer declared."""
+    return sorted(p for p in ws.project.tables.glob("*") if p.is_dir())
+
+
+def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
+    ws = step.ws
+    if is_replay(epoch.flow):
+        finish(step, epoch)
+        return "redone"
+    if published(ws, epoch):
+        version = ws.store.version(str(ws.folder(epoch.dataset)))
+        settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
+        ws.ledger.settle(settled, step.lease.current)
+        return "settled"
+    _take_back(step, epoch)
+    compiled = ws.analysis.flows.get(epoch.flow)
+    if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
+        # Nothing of it is wanted any more.
+        ws.ledger.abandon(epoch, "the flow is no longer declared", step.lease.current)
+        step.tell(Warned(epoch.dataset, f"flow {epoch.flow} is gone; its open epoch was given up"))
+        return "abandoned"
+    try:
+        carry_out(step, compiled, epoch)
+    except QanatError as error:
+        if any(e.id == epoch.id for e in ws.ledger.open_epochs()):
+            raise
+        # The dataset's own run tells the error if it is still there.
+        message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, was given up"
+        step.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        return "abandoned"
+    return "redone"
+
+
+def _take_back(step: Step, epoch: Epoch) -> None:
+    """Make all quarantines as they were before an epoch: it is computed again, or given up.
+
+    All of them: which views a flow reads may have changed since.
+    """
+    store = step.ws.store
+    for folder in _tables(step.ws):
+        if folder.name.endswith("__quarantine"):
+            store.retract(str(folder), application(epoch.flow), epoch.number)
 
 
 def check_history(step: Step, compiled: CompiledFlow) -> None:
@@ -83,7 +132,11 @@ def check_history(step: Step, compiled: CompiledFlow) -> None:
     known = last.number if last else 0
     there = last_number(step.ws, compiled)
     if there == known:
-        return
+        # The quarantine has gaps; but it cannot know an epoch that the ledger does not.
+        aside = quarantines(step.ws, compiled)
+        there = max(step.ws.store.transaction(f, compiled.flow.application) for f in aside)
+        if there <= known:
+            return
     name = compiled.dataset.name
     newer, older = ("table", "ledger") if there > known else ("ledger", "table")
     raise HistoryMismatchError(

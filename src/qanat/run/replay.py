@@ -62,17 +62,16 @@ class Replay:
         ws, dataset = self.ws, self.dataset
         examined = quarantine.rows or 0
         table = ws.store.snapshot(str(ws.folder(dataset.name)))
-        folder = ws.project.private / "replay" / uuid4().hex
+        folder = ws.replays / uuid4().hex
         passed = self._passing(quarantine, table, folder)
         if not passed.files:
             shutil.rmtree(folder, ignore_errors=True)
             return ReplayResult(dataset.name, examined, 0, examined)
-        last = ws.store.transaction(str(ws.folder(dataset.name)), self.flow.application)
         epoch = ws.ledger.intend(
             Epoch(
                 flow=self.flow.name,
                 dataset=dataset.name,
-                number=last + 1,
+                number=self._next_number(),
                 update=self.step.update,
                 generation=ws.ledger.generation(dataset.name),
                 replaces=False,
@@ -87,10 +86,17 @@ class Replay:
         version = self.publish(epoch)
         return ReplayResult(dataset.name, examined, passed.rows, examined - passed.rows, version)
 
+    def _next_number(self) -> int:
+        # A table or a quarantine that was rebuilt has forgotten its replays.
+        last = self.ws.ledger.last_epoch(self.flow.name)
+        folders = [self.ws.folder(n) for n in (self.dataset.name, self.dataset.quarantine)]
+        known = (self.ws.store.transaction(str(f), self.flow.application) for f in folders)
+        return max(last.number if last else 0, *known) + 1
+
     def publish(self, epoch: Epoch) -> int:
         """Move the rows that were written down; doing it again is the same as once."""
         ws, dataset = self.ws, self.dataset
-        folder = ws.project.private / "replay" / epoch.fingerprint
+        folder = ws.replays / epoch.fingerprint
         table_folder = ws.folder(dataset.name)
         quarantine_folder = ws.folder(dataset.quarantine)
         table = ws.store.snapshot(str(table_folder))

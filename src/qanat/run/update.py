@@ -19,7 +19,7 @@ from qanat.model.work import Counts
 from qanat.ports.observer import Observer
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
-from qanat.run.recovery import recover
+from qanat.run.recovery import recover, tidy
 from qanat.run.refresh import DatasetRun
 from qanat.run.results import DatasetResult, Selection, UpdateResult
 from qanat.run.selection import Chosen, choose_datasets
@@ -60,6 +60,7 @@ def update(
             if open_epochs:
                 record.begin()
                 recover(step)
+            tidy(step)
             results = _walk(step, chosen, record)
             failed = any(r.status in ("failed", "skipped") for r in results)
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
@@ -116,6 +117,7 @@ def _walk(step: Step, chosen: Chosen, record: _Record) -> tuple[DatasetResult, .
                             _skip(step, chosen, other, name, waiting, results)
         except BaseException:
             # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
+            step.stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
             ws.engine.close()
             raise
