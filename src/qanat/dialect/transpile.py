@@ -8,7 +8,8 @@ from functools import lru_cache
 from sqlglot.errors import SqlglotError
 
 from qanat.dialect.place import place
-from qanat.dialect.spark import Problem, Translation, translate
+from qanat.dialect.spark.refused import Problem
+from qanat.dialect.spark.translation import Translation, translate
 from qanat.errors import ProblemsError, QanatError, SqlSyntaxError, UnsupportedError
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location

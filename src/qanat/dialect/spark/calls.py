@@ -1,0 +1,124 @@
+"""Calls of functions: translated by a rule, refused, or unknown."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from qanat.dialect.spark import (
+    aggregates,
+    conditions,
+    dates,
+    forms,
+    nested,
+    nested_forms,
+    numbers,
+    strings,
+)
+from qanat.dialect.spark.kinds import marked
+from qanat.dialect.spark.names import KNOWN, WAYS_OUT
+from qanat.dialect.spark.refused import Refused
+from qanat.dialect.spark.template import fill
+from qanat.errors import FunctionNotFoundError, nearest
+
+_FORMS = {**forms.FORMS, **nested_forms.FORMS}
+_SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)(?:: (\w+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One signature of a Spark function and what gives the same in DuckDB."""
+
+    parameters: tuple[str, ...]
+    variadic: bool
+    kind: str | None
+    template: str
+
+    def fits(self, count: int) -> bool:
+        """Whether it takes that many arguments."""
+        return self.variadic or count == len(self.parameters)
+
+
+def _rules() -> dict[str, list[Rule]]:
+    found: dict[str, list[Rule]] = defaultdict(list)
+    for room in (numbers, strings, dates, nested, aggregates, conditions):
+        for signature, template in room.RULES:
+            match = _SIGNATURE.fullmatch(signature)
+            if match is None:
+                raise ValueError(signature)
+            names = tuple(n.strip() for n in match[2].split(",") if n.strip())
+            variadic = bool(names) and names[0].startswith("*")
+            names = tuple(n.lstrip("*") for n in names)
+            found[match[1]].append(Rule(names, variadic, match[3], template))
+    return dict(found)
+
+
+RULES = _rules()
+AGGREGATES = frozenset(s.partition("(")[0] for s, _ in aggregates.RULES)
+
+
+def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
+    """A call in DuckDB's words.
+
+    Args:
+        args: already in DuckDB's words.
+
+    Raises:
+        Refused: there is no such function, or none with that meaning.
+    """
+    folded = name.casefold()
+    rules = RULES.get(folded)
+    if rules is None:
+        if folded in KNOWN:
+            raise Refused(
+                f"Spark's {folded}()",
+                WAYS_OUT.get(folded, "compute it another way, or run the project on Spark"),
+            )
+        raise Refused(
+            f"no function {name!r}",
+            nearest=nearest(folded, KNOWN),
+            family=FunctionNotFoundError,
+        )
+    distinct = bool(args) and isinstance(args[0], exp.Distinct)
+    if distinct and folded not in AGGREGATES:
+        raise Refused(f"DISTINCT in {folded}()")
+    values = list(args[0].expressions) if distinct else args
+    rule = next((r for r in rules if r.fits(len(values))), None)
+    if rule is None:
+        wanted = " or ".join(f"{folded}({', '.join(r.parameters)})" for r in rules)
+        raise Refused(f"{folded}() with {len(values)} arguments", f"carried over: {wanted}")
+    return marked(_applied(rule, values, distinct), rule.kind)
+
+
+def _applied(rule: Rule, values: list[exp.Expr], distinct: bool) -> exp.Expr:
+    if rule.variadic:
+        given = [exp.Distinct(expressions=values)] if distinct else values
+        match = re.fullmatch(r"(\w+)\(\w+\)", rule.template)
+        assert match is not None, rule
+        form = _FORMS.get(match[1])
+        return form(given) if form else exp.Anonymous(this=match[1], expressions=given)
+    tree = fill(rule.template, dict(zip(rule.parameters, values, strict=True)))
+    if distinct:
+        for mark in tree.find_all(exp.Anonymous):
+            if mark.name == "AGGREGATE":
+                call = mark.expressions[0]
+                inner = call.this if isinstance(call, exp.Filter) else call
+                if isinstance(inner.expressions[0], exp.Distinct):
+                    continue
+                inner.set("expressions", [exp.Distinct(expressions=list(inner.expressions))])
+    return _formed(tree)
+
+
+def _formed(tree: exp.Expr) -> exp.Expr:
+    """The tree with its forms replaced, the inner ones first."""
+    holder = exp.Paren(this=tree)
+    for node in reversed(list(tree.find_all(exp.Anonymous))):
+        form = _FORMS.get(node.name) if node.name.isupper() else None
+        if form is not None:
+            node.replace(form([a.copy() for a in node.expressions]))
+    inner: exp.Expr = holder.this
+    inner.pop()
+    return inner

@@ -1,0 +1,174 @@
+"""Clauses of a query, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from qanat.dialect.spark.refused import Refused
+
+Handler = Callable[[Any], exp.Expr]
+
+_NEVER = {
+    "sample": "TABLESAMPLE",
+    "match": "MATCH_RECOGNIZE",
+    "connect": "CONNECT BY",
+    "kind": "SELECT AS",
+    "into": "SELECT INTO",
+    "prewhere": "PREWHERE",
+    "for_": "FOR",
+    "format": "FORMAT",
+    "operation_modifiers": "this modifier of SELECT",
+    "options": "OPTIONS",
+    "settings": "SETTINGS",
+    "exclude": "EXCLUDE after SELECT",
+}
+
+
+def _select(node: exp.Select) -> exp.Expr:
+    for key, name in _NEVER.items():
+        if node.args.get(key):
+            raise Refused(name)
+    distinct = node.args.get("distinct")
+    if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
+        raise Refused("DISTINCT ON", "use row_number() OVER (…) = 1")
+    # Hints say how, not what; so do DISTRIBUTE BY, CLUSTER BY and SORT BY.
+    node.set("hint", None)
+    if node.args.get("limit") and (node.args.get("sort") or node.args.get("cluster")):
+        raise Refused("LIMIT after SORT BY or CLUSTER BY", "use ORDER BY")
+    for key in ("distribute", "cluster", "sort"):
+        node.set(key, None)
+    laterals = node.args.get("laterals") or []
+    node.set("laterals", None)
+    for lateral in laterals:
+        node.append("joins", _joined(lateral) if isinstance(lateral, exp.Lateral) else lateral)
+    if any(isinstance(p, exp.Alias) and isinstance(p.this, exp.Star) for p in node.expressions):
+        raise Refused("a star with an alias")
+    return node
+
+
+def _joined(lateral: exp.Lateral) -> exp.Join:
+    """A LATERAL VIEW as a join with what it gives for the row."""
+    call = lateral.this
+    name = call.name.casefold() if isinstance(call, exp.Anonymous) else ""
+    if name not in ("explode", "posexplode", "explode_outer", "posexplode_outer"):
+        raise Refused(
+            f"LATERAL VIEW {name or 'of this form'}", "carried over: explode and posexplode"
+        )
+    alias = lateral.args.get("alias")
+    columns = [c.name for c in alias.args.get("columns") or []] if alias else []
+    names = ["pos", "col"] if name.startswith("pos") else ["col"]
+    if columns and len(columns) != len(names):
+        raise Refused(
+            f"LATERAL VIEW {name} with {len(columns)} columns",
+            f"it has {len(names)}; a map is exploded through map_entries()",
+        )
+    columns = columns or names
+    array = call.expressions[0]
+    values: list[exp.Expr] = [exp.Anonymous(this="unnest", expressions=[array])]
+    if len(columns) == 2:
+        places = exp.Anonymous(
+            this="generate_subscripts", expressions=[array.copy(), exp.Literal.number(1)]
+        )
+        before = exp.Sub(this=places, expression=exp.Literal.number(1))
+        values.insert(0, exp.Cast(this=before, to=exp.DataType.build("int")))
+    inner = exp.Select(
+        expressions=[
+            exp.alias_(v, exp.to_identifier(c, quoted=True))
+            for v, c in zip(values, columns, strict=True)
+        ]
+    )
+    table = alias.this.copy() if alias and alias.this else exp.to_identifier("__exploded")
+    subquery = exp.Lateral(this=exp.Subquery(this=inner), alias=exp.TableAlias(this=table))
+    if lateral.args.get("outer") or name.endswith("outer"):
+        return exp.Join(this=subquery, side="LEFT", on=exp.true())
+    return exp.Join(this=subquery, kind="CROSS")
+
+
+def _lateral(node: exp.Lateral) -> exp.Expr:
+    return node
+
+
+def _table(node: exp.Table) -> exp.Expr:
+    for key in ("sample", "version", "when", "partition", "hints"):
+        if node.args.get(key):
+            raise Refused(
+                {"sample": "TABLESAMPLE"}.get(key, "this form of a table"), "read the whole table"
+            )
+    if node.args.get("pivots"):
+        raise Refused("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL")
+    if isinstance(node.this, exp.Anonymous):
+        name = node.this.name.casefold()
+        raise Refused(f"the table function {name}()", "use LATERAL VIEW, or a table of your own")
+    return node
+
+
+def _subquery(node: exp.Subquery) -> exp.Expr:
+    if node.args.get("pivots"):
+        raise Refused("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL")
+    if node.args.get("sample"):
+        raise Refused("TABLESAMPLE", "read the whole table")
+    return node
+
+
+def _values(node: exp.Values) -> exp.Expr:
+    """The columns of VALUES are called col1, col2, … in Spark, col0, … in DuckDB."""
+    rows = [
+        r if isinstance(r, exp.Tuple) else exp.Tuple(expressions=[r]) for r in node.expressions
+    ]
+    node.set("expressions", rows)
+    alias = node.args.get("alias")
+    if alias is None or not alias.args.get("columns"):
+        names = [exp.to_identifier(f"col{i + 1}") for i in range(len(rows[0].expressions))]
+        table = alias.this if alias and alias.this else exp.to_identifier("__values")
+        node.set("alias", exp.TableAlias(this=table, columns=names))
+    return node
+
+
+def _group(node: exp.Group) -> exp.Expr:
+    if node.args.get("totals"):
+        raise Refused("GROUP BY … WITH TOTALS")
+    return node
+
+
+def _ordered(node: exp.Ordered) -> exp.Expr:
+    if node.args.get("with_fill"):
+        raise Refused("WITH FILL")
+    return node
+
+
+def _order(node: exp.Order) -> exp.Expr:
+    first = node.expressions[0].this if node.expressions else None
+    if isinstance(first, exp.Column) and first.name.casefold() == "all" and not first.table:
+        raise Refused("ORDER BY ALL", "name the columns")
+    return node
+
+
+def _spec(node: exp.WindowSpec) -> exp.Expr:
+    return node
+
+
+def _join(node: exp.Join) -> exp.Expr:
+    return node
+
+
+HANDLERS: dict[type[exp.Expr], Handler] = {
+    exp.Select: _select,
+    exp.Table: _table,
+    exp.Subquery: _subquery,
+    exp.Values: _values,
+    exp.Group: _group,
+    exp.Ordered: _ordered,
+    exp.Order: _order,
+}
+
+SAME: frozenset[type[exp.Expr]] = frozenset(
+    [
+        exp.From, exp.Where, exp.Having, exp.Limit, exp.Offset, exp.With, exp.CTE,
+        exp.TableAlias, exp.Join, exp.Union, exp.Except, exp.Intersect, exp.Window,
+        exp.WindowSpec, exp.Filter, exp.Lateral, exp.Cube, exp.Rollup, exp.GroupingSets,
+        exp.Hint, exp.Sort, exp.Cluster, exp.Distribute,
+    ]
+)  # fmt: skip

@@ -1,0 +1,420 @@
+"""Forms that rules are made of, where one text of SQL does not do: `UPPER(s)`, `ROUNDED(x, d)`.
+
+A form sees its arguments: a pattern must be a literal to be translated, and a type that can be
+seen makes the SQL shorter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from qanat.dialect.spark import casts, patterns
+from qanat.dialect.spark.kinds import NUMBERS, kind
+from qanat.dialect.spark.refused import Refused
+from qanat.dialect.spark.template import fill, text
+
+Form = Callable[[list[exp.Expr]], exp.Expr]
+
+# Letters whose capital is several letters, or depends on what stands beside them.
+_UPPER = "[ŉǰΐΰևẖ-ẚẞἀ-ῼﬀ-ﬗ]"
+_LOWER = "[İΣ]"
+
+
+def literal(node: exp.Expr, what: str) -> str:
+    """The text of a string literal.
+
+    Raises:
+        Refused: it is none, so it cannot be translated.
+    """
+    if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
+        return str(node.name)
+    raise Refused(f"{what} that is not a literal", "write it as a literal")
+
+
+def number(node: exp.Expr) -> int | None:
+    """The value of a literal whole number, signed or not."""
+    if isinstance(node, exp.Paren):
+        return number(node.this)
+    if isinstance(node, exp.Neg):
+        inner = number(node.this)
+        return -inner if inner is not None else None
+    is_whole = isinstance(node, exp.Literal) and not node.is_string and node.name.isdigit()
+    return int(node.name) if is_whole else None
+
+
+def not_decimal(args: list[exp.Expr]) -> exp.Expr:
+    """The value, unless it is a decimal: those have results of their own in Spark."""
+    if kind(args[0]) in ("int", "bigint", "double"):
+        return args[0]
+    if kind(args[0]) == "decimal":
+        raise Refused(
+            "an operation whose result is a decimal of another scale in Spark",
+            "cast the decimal to DOUBLE",
+        )
+    return fill(
+        "CASE WHEN typeof(x) LIKE 'DECIMAL%' THEN error('a decimal here has a result of another"
+        " scale in Spark, which is not carried over: cast it to DOUBLE') ELSE x END",
+        {"x": args[0]},
+    )
+
+
+def modulo(args: list[exp.Expr]) -> exp.Expr:
+    """The remainder; by zero is an error, also for doubles."""
+    x, y = args
+    if number(y):
+        return fill("x % y", {"x": x, "y": y})
+    return fill(
+        "CASE WHEN y = 0 AND x IS NOT NULL THEN"
+        " error('[REMAINDER_BY_ZERO] Remainder by zero; use try_mod or nullif')"
+        " ELSE x % nullif(y, 0) END",
+        {"x": x, "y": y},
+    )
+
+
+def rounded(args: list[exp.Expr]) -> exp.Expr:
+    """Half away from zero, of the digits that are shown."""
+    x, places = args
+    digits = number(places)
+    if digits is None:
+        raise Refused("round() to a number of places that is not a literal", "write a literal")
+    if digits < 0 or kind(x) in ("int", "bigint", "decimal"):
+        return fill("round(x, d)", {"x": x, "d": places})
+    if digits > 18:
+        raise Refused("round() to more than 18 places", "double has 15 to 17 digits")
+    template = (
+        "coalesce(cast_to_type(CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT')"
+        f" THEN TRY_CAST(CAST(x AS VARCHAR) AS DECIMAL(38, {digits}))"
+        f" ELSE TRY_CAST(x AS DECIMAL(38, {digits})) END, round(x, d)), round(x, d))"
+    )
+    return fill(template, {"x": x, "d": places})
+
+
+def upper(args: list[exp.Expr]) -> exp.Expr:
+    """Capitals, 'ß' as 'SS'."""
+    return fill(
+        f"CASE WHEN regexp_matches(s, '{_UPPER}') THEN error('a letter whose capital is several"
+        " letters') ELSE upper(replace(s, 'ß', 'SS')) END",
+        {"s": args[0]},
+    )
+
+
+def lower(args: list[exp.Expr]) -> exp.Expr:
+    """Small letters; not of the few that depend on their place."""
+    return fill(
+        f"CASE WHEN regexp_matches(s, '{_LOWER}') THEN error('a letter whose small form depends"
+        " on its place') ELSE lower(s) END",
+        {"s": args[0]},
+    )
+
+
+def substring(args: list[exp.Expr]) -> exp.Expr:
+    """From 1; 0 means 1; below 0 from the end."""
+    s, p, *rest = args
+    start = number(p)
+    n = rest[0] if rest else None
+    length = number(n) if n is not None else None
+    if start is not None and start >= 0 and n is None:
+        return fill(f"substring(s, {max(start, 1)})", {"s": s})
+    if start is not None and start >= 0 and length is not None:
+        return fill(f"substring(s, {max(start, 1)}, {max(length, 0)})", {"s": s})
+    first = "CASE WHEN p > 0 THEN p WHEN p = 0 THEN 1 ELSE length(s) + p + 1 END"
+    if n is None:
+        return fill(f"substring(s, greatest(CAST({first} AS BIGINT), 1))", {"s": s, "p": p})
+    return fill(
+        "CASE WHEN n <= 0 OR p IS NULL OR n IS NULL THEN left(s, CASE WHEN p IS NULL OR n IS NULL"
+        f" THEN NULL ELSE 0 END) ELSE substring(s, greatest(CAST({first} AS BIGINT), 1),"
+        f" greatest(CAST({first} AS BIGINT) + n - greatest(CAST({first} AS BIGINT), 1), 0)) END",
+        {"s": s, "p": p, "n": n},
+    )
+
+
+def textual(node: exp.Expr) -> exp.Expr:
+    """An operand of `||`: what DuckDB would write in another way than Spark is refused."""
+    if kind(node) in ("string", "int", "bigint", "decimal", "bool", "date"):
+        return node
+    if kind(node) in ("double", "timestamp"):
+        return casts.to_text(node)
+    return fill(
+        "CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT') OR typeof(x) LIKE 'TIMESTAMP%' THEN"
+        " error('write CAST(… AS STRING) to join a double or timestamp to a string') ELSE x END",
+        {"x": node},
+    )
+
+
+def concatenated(args: list[exp.Expr]) -> exp.Expr:
+    """NULL where one is NULL."""
+    if not args:
+        return text("")
+    result = textual(args[0])
+    for item in args[1:]:
+        result = fill("x || y", {"x": result, "y": textual(item)})
+    return casts.cast(result, exp.DataType.build("text")) if len(args) == 1 else result
+
+
+def joined(args: list[exp.Expr]) -> exp.Expr:
+    """concat_ws: NULLs are left out; arrays are spread."""
+    items = [casts.to_text(a) for a in args[1:]]
+    if any(kind(a) is None for a in args[1:]):
+        items = [
+            fill(
+                "CASE WHEN typeof(x) LIKE '%[]' THEN error('concat_ws with an array: use"
+                " array_join') ELSE t END",
+                {"x": a, "t": i},
+            )
+            if kind(a) is None
+            else i
+            for a, i in zip(args[1:], items, strict=True)
+        ]
+    return exp.Anonymous(this="concat_ws", expressions=[args[0], *items])
+
+
+def _subject(s: exp.Expr, dot: bool, dollar: bool) -> exp.Expr:
+    """The text to be searched; Java and RE2 differ on line ends other than a newline."""
+    odd = []
+    if dot:
+        odd.append(r"[\r\x{85}\x{2028}\x{2029}]")
+    if dollar:
+        odd.append(r"[\n\r\x{85}\x{2028}\x{2029}]\z")
+    if not odd:
+        return s
+    return fill(
+        f"CASE WHEN regexp_matches(s, '{'|'.join(odd)}') THEN error('a line end in a text that"
+        " is searched with . or $ is not carried over from Spark') ELSE s END",
+        {"s": s},
+    )
+
+
+def _searched(name: str, s: exp.Expr, p: exp.Expr, *rest: exp.Expr) -> exp.Expr:
+    found, dot, dollar = patterns.regex(literal(p, "a regular expression"))
+    return exp.Anonymous(
+        this=name, expressions=[_subject(s, dot, dollar), text(found), *rest]
+    )
+
+
+def matches(args: list[exp.Expr]) -> exp.Expr:
+    """RLIKE: the pattern is found anywhere."""
+    return _searched("regexp_matches", args[0], args[1])
+
+
+def replaced(args: list[exp.Expr]) -> exp.Expr:
+    """Every occurrence."""
+    wanted = patterns.replacement(literal(args[2], "the text of regexp_replace"))
+    return _searched("regexp_replace", args[0], args[1], text(wanted), text("g"))
+
+
+def extracted(args: list[exp.Expr]) -> exp.Expr:
+    """Group 1 unless another is asked for."""
+    group = number(args[2])
+    if group is None:
+        raise Refused("a group of regexp_extract that is not a literal", "write a literal")
+    have = patterns.groups(literal(args[1], "a regular expression"))
+    if group > have:
+        raise Refused(
+            f"group {group} of a regular expression that has {have}",
+            "the whole match is group 0: regexp_extract(s, pattern, 0)",
+        )
+    return _searched("regexp_extract", args[0], args[1], exp.Literal.number(group))
+
+
+def counted(args: list[exp.Expr]) -> exp.Expr:
+    """How often a pattern is found."""
+    found = _searched("regexp_extract_all", args[0], args[1])
+    return fill("CAST(len(x) AS INTEGER)", {"x": found})
+
+
+def split(args: list[exp.Expr]) -> exp.Expr:
+    """By a regular expression."""
+    pattern = literal(args[1], "a regular expression")
+    if pattern in ("", "^", "$") or patterns.could_be_empty(pattern):
+        raise Refused("split() by a pattern that matches nothing at all", "split by a separator")
+    return _searched("string_split_regex", args[0], args[1])
+
+
+def initcap(args: list[exp.Expr]) -> exp.Expr:
+    """Words begin after a space."""
+    return fill(
+        "array_to_string(list_transform(string_split(t, ' '), lambda w__:"
+        " upper(left(w__, 1)) || substring(w__, 2)), ' ')",
+        {"t": lower(args)},
+    )
+
+
+def levenshtein(args: list[exp.Expr]) -> exp.Expr:
+    """DuckDB counts bytes, Spark letters: only where it is the same."""
+    return fill(
+        "CASE WHEN strlen(s) <> length(s) OR strlen(t) <> length(t) THEN"
+        " error('levenshtein of texts with other than ASCII letters') ELSE"
+        " CAST(levenshtein(s, t) AS INTEGER) END",
+        {"s": args[0], "t": args[1]},
+    )
+
+
+def sha2(args: list[exp.Expr]) -> exp.Expr:
+    """Of 256 bits."""
+    if number(args[1]) not in (0, 256):
+        raise Refused("sha2() of other than 256 bits", "use sha2(x, 256)")
+    return fill("sha256(s)", {"s": args[0]})
+
+
+def shown(args: list[exp.Expr]) -> exp.Expr:
+    """date_format."""
+    pattern = patterns.shown(literal(args[1], "a date pattern"))
+    return fill(
+        "strftime(CAST(t AS TIMESTAMP), p)",
+        {"t": casts.to_timestamp(args[0]), "p": text(pattern)},
+    )
+
+
+def _read(args: list[exp.Expr], to: str) -> exp.Expr:
+    if kind(args[0]) in ("date", "timestamp"):
+        return casts.cast(args[0], exp.DataType.build(to))
+    pattern, look = patterns.read(literal(args[1], "a date pattern"))
+    target = "DATE" if to == "date" else "TIMESTAMPTZ"
+    return fill(
+        "CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, look) THEN"
+        f" CAST(strptime(s, p) AS {target}) ELSE error('[CANNOT_PARSE_TIMESTAMP] a text does not"
+        " fit the date pattern') END",
+        {"s": args[0], "look": text(look), "p": text(pattern)},
+    )
+
+
+def parsed_date(args: list[exp.Expr]) -> exp.Expr:
+    """to_date with a pattern."""
+    return _read(args, "date")
+
+
+def parsed_timestamp(args: list[exp.Expr]) -> exp.Expr:
+    """to_timestamp with a pattern."""
+    return _read(args, "timestamptz")
+
+
+UNITS = {
+    "year": "year", "yyyy": "year", "yy": "year", "quarter": "quarter", "month": "month",
+    "mon": "month", "mm": "month", "week": "week", "day": "day", "dd": "day", "hour": "hour",
+    "minute": "minute", "second": "second", "millisecond": "milliseconds",
+    "microsecond": "microseconds",
+}  # fmt: skip
+
+
+def truncated(args: list[exp.Expr]) -> exp.Expr:
+    """date_trunc."""
+    unit = UNITS.get(literal(args[0], "the unit of date_trunc").casefold())
+    if unit is None:
+        raise Refused("an unknown unit of date_trunc", "known are " + " ".join(UNITS))
+    return fill("date_trunc(u, t)", {"u": text(unit), "t": casts.to_timestamp(args[1])})
+
+
+def truncated_date(args: list[exp.Expr]) -> exp.Expr:
+    """trunc of a date."""
+    unit = UNITS.get(literal(args[1], "the unit of trunc").casefold())
+    if unit not in ("year", "quarter", "month", "week"):
+        raise Refused("this unit of trunc", "known are year, quarter, month and week")
+    return fill(
+        "CAST(date_trunc(u, d) AS DATE)", {"u": text(unit), "d": casts.to_date(args[0])}
+    )
+
+
+def compared(args: list[exp.Expr]) -> exp.Expr:
+    """Equality as the operator has it."""
+    left, right = comparable(args[0], args[1])
+    return fill("x = y", {"x": left, "y": right})
+
+
+def decoded(args: list[exp.Expr]) -> exp.Expr:
+    """decode(value, key, result, …, default): NULL finds NULL."""
+    if len(args) < 3:
+        raise Refused("decode() from bytes", "cast to STRING")
+    value, rest = args[0], args[1:]
+    ifs = [
+        exp.If(
+            this=exp.NullSafeEQ(this=value.copy(), expression=key.copy()), true=result.copy()
+        )
+        for key, result in zip(rest[::2], rest[1::2], strict=False)
+    ]
+    default = rest[-1] if len(rest) % 2 else None
+    return exp.Case(ifs=ifs, default=default)
+
+
+def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
+    """Both sides of a comparison.
+
+    Spark reads a string as the number it is compared with, exactly or not at all; DuckDB rounds.
+    """
+    kinds = kind(left), kind(right)
+    if "string" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
+        raise Refused("a string compared with a number", "cast one of them")
+    if "string" in kinds or None not in kinds or _opaque(left) or _opaque(right):
+        return _exact(left, right), _exact(right, left)
+    return _typed(left, right), _typed(right, left)
+
+
+def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """A literal '1.5' beside a column that may be a number."""
+    is_text = isinstance(side, exp.Literal) and side.is_string
+    if not is_text or kind(other) is not None or _opaque(other):
+        return side
+    try:
+        float(side.name)
+    except ValueError:
+        return side
+    if side.name.strip().lstrip("+-").isdigit():
+        return side
+    return fill(
+        "CASE WHEN typeof(y) IN ('VARCHAR', 'DOUBLE', 'FLOAT') THEN x ELSE"
+        " error('a number compared with a string: write the number without quotes') END",
+        {"x": side, "y": other},
+    )
+
+
+def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+    if kind(side) is not None:
+        return side
+    message = "error('a string compared with another type: cast one of them')"
+    if kind(other) in NUMBERS:
+        return fill(
+            f"CASE WHEN typeof(x) = 'VARCHAR' THEN {message} ELSE x END", {"x": side}
+        )
+    if kind(other) is None:
+        # DuckDB knows both types when it compiles, so that a join stays a join.
+        return fill(
+            "CASE WHEN typeof(x) = 'VARCHAR' AND typeof(y) NOT IN ('VARCHAR', '\"NULL\"') THEN"
+            f" {message} ELSE x END",
+            {"x": side, "y": other},
+        )
+    return side
+
+
+def _opaque(node: exp.Expr) -> bool:
+    """What must not be written twice."""
+    return bool(node.find(exp.Query, exp.Window)) or isinstance(node, exp.Tuple)
+
+
+FORMS: dict[str, Form] = {
+    "NOT_DECIMAL": not_decimal,
+    "MODULO": modulo,
+    "ROUNDED": rounded,
+    "UPPER": upper,
+    "LOWER": lower,
+    "SUBSTRING_": substring,
+    "CONCATENATED": concatenated,
+    "JOINED": joined,
+    "REGEX": matches,
+    "REPLACED": replaced,
+    "EXTRACTED": extracted,
+    "COUNTED": counted,
+    "SPLIT_": split,
+    "INITCAP_": initcap,
+    "LEVENSHTEIN_": levenshtein,
+    "SHA2_": sha2,
+    "FORMATTED": shown,
+    "PARSED_DATE": parsed_date,
+    "PARSED_TIMESTAMP": parsed_timestamp,
+    "TRUNCATED": truncated,
+    "TRUNCATED_DATE": truncated_date,
+    "COMPARED": compared,
+    "DECODED": decoded,
+    "DATE_": lambda args: casts.to_date(args[0]),
+    "TIMESTAMP_": lambda args: casts.to_timestamp(args[0]),
+}

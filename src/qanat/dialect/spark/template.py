@@ -1,0 +1,45 @@
+"""Pieces of DuckDB's SQL with holes for arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from sqlglot import exp, parse_one
+
+from qanat.dialect.spark.grammar import DuckCalls
+
+_SIMPLE = (exp.Column, exp.Literal, exp.Anonymous, exp.Paren, exp.Cast, exp.Identifier, exp.Case)
+
+
+def fill(template: str, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
+    """The template's tree with copies of the arguments where their names stand.
+
+    >>> fill("x + 1", {"x": exp.column("a")}).sql("duckdb")
+    'a + 1'
+    """
+    tree = exp.Paren(this=_parse(template).copy())
+    for node in list(tree.find_all(exp.Column)):
+        argument = None if node.table else arguments.get(node.name)
+        if argument is not None:
+            node.replace(whole(argument.copy()))
+    inner: exp.Expr = tree.this
+    inner.pop()
+    return inner
+
+
+def whole(node: exp.Expr) -> exp.Expr:
+    """The same in parentheses, where an operator beside it could tear it apart."""
+    free = isinstance(node, (*_SIMPLE, exp.Lambda, exp.Star, exp.Distinct, exp.DataType, exp.Null))
+    return node if free or isinstance(node, exp.Boolean | exp.Var) else exp.Paren(this=node)
+
+
+def text(value: str) -> exp.Literal:
+    """A string literal."""
+    return exp.Literal.string(value)
+
+
+@cache
+def _parse(template: str) -> exp.Expr:
+    tree: exp.Expr = parse_one(template, dialect=DuckCalls)
+    return tree

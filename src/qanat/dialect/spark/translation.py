@@ -1,0 +1,117 @@
+"""A Spark query, walked from the leaves up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from qanat.dialect.spark import clauses, operators
+from qanat.dialect.spark.calls import translated
+from qanat.dialect.spark.grammar import parse_spark
+from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.refused import Problem, Refused
+
+_HANDLERS = {**operators.HANDLERS, **clauses.HANDLERS}
+_SAME = operators.SAME | clauses.SAME
+_AROUND = (exp.Filter, exp.Window)
+_MARK = "AGGREGATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A query in DuckDB's SQL, or what stands in the way."""
+
+    sql: str
+    problems: tuple[Problem, ...]
+
+
+def translate(sql: str) -> Translation:
+    """Translate a query or an expression.
+
+    Raises:
+        sqlglot.errors.SqlglotError: it does not parse.
+
+    >>> translate("SELECT size(array(1, 2)) AS n").sql
+    'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
+    """
+    holder = exp.Paren(this=parse_spark(sql))
+    _name_results(holder.this, sql)
+    problems = []
+    for node in reversed(list(holder.this.walk(bfs=True))):
+        if node is not holder.this and node.parent is None:
+            continue
+        try:
+            result = _converted(node)
+        except Refused as refused:
+            problems.append(_problem(node, refused))
+            continue
+        if result is not node:
+            marked(result, kind(result) or kind(node))
+            node.replace(result)
+    for mark in holder.find_all(exp.Anonymous):
+        if mark.name == _MARK:
+            mark.replace(mark.expressions[0])
+    problems.sort(key=lambda p: p.offset or 0)
+    return Translation("" if problems else holder.this.sql(dialect="duckdb"), tuple(problems))
+
+
+def _converted(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.Anonymous):
+        if isinstance(node.parent, exp.Lateral | exp.Table):
+            return node
+        return translated(node.name, list(node.expressions))
+    if isinstance(node, _AROUND):
+        return _around(node)
+    handler = _HANDLERS.get(type(node))
+    if handler is not None:
+        return handler(node)
+    if type(node) in _SAME:
+        return node
+    raise Refused(f"this use of {type(node).__name__.upper()}")
+
+
+def _around(node: exp.Expr) -> exp.Expr:
+    """FILTER and OVER belong to the aggregate inside what a call was translated to."""
+    inner = node.this
+    marks = [m for m in inner.find_all(exp.Anonymous) if m.name == _MARK]
+    if not marks:
+        return node
+    for mark in marks:
+        call = mark.expressions[0]
+        if isinstance(node, exp.Filter) and isinstance(call, exp.Filter):
+            both = exp.and_(call.expression.this, node.expression.this.copy())
+            call.set("expression", exp.Where(this=both))
+            continue
+        around = node.copy()
+        around.set("this", call)
+        mark.set("expressions", [around])
+    return inner
+
+
+def _name_results(tree: exp.Expr, sql: str) -> None:
+    """Name what the author did not: rewritten, it would be called after the rewriting."""
+    for select in tree.find_all(exp.Select):
+        if isinstance(select.parent, exp.In | exp.Exists):
+            continue
+        for item in list(select.expressions):
+            plain = isinstance(item, exp.Alias | exp.Column | exp.Dot | exp.Star | exp.Aliases)
+            if plain or item.is_star:
+                continue
+            name = item.sql(dialect="spark", normalize_functions="lower")
+            if isinstance(item, exp.Anonymous):
+                name = {"count(*)": "count(1)", "explode": "col"}.get(name, name)
+                name = "col" if item.name.casefold().startswith("explode") else name
+            alias = exp.to_identifier(name, quoted=True)
+            item.replace(exp.Alias(this=item.copy(), alias=alias))
+
+
+def _problem(node: exp.Expr, refused: Refused) -> Problem:
+    starts = [(int(n.meta["start"]), n) for n in node.walk() if "start" in n.meta]
+    offset, first = min(starts, key=lambda s: s[0], default=(None, None))
+    word = first.name if first is not None else None
+    if "start" in node.meta:
+        offset, word = int(node.meta["start"]), node.name
+    return Problem(
+        refused.message, refused.hint, refused.nearest, refused.family, offset, word or None
+    )
