@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qanat import declare
-from qanat.errors import DatasetNotFoundError, TableNotFoundError
+from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
 from qanat.model.batch import Batch, TableBatch, ViewBatch
 from qanat.model.dataset import Drift
 from qanat.model.position import (
@@ -19,6 +19,7 @@ from qanat.model.position import (
     source_key,
 )
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source
+from qanat.model.record import EpochStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.run.compiled import CompiledFlow
 from qanat.run.workspace import Workspace, folder_name
@@ -187,9 +188,42 @@ def _unread(
         return None
     last = ws.memory.position(flow, generation, key)
     after = last.upto if isinstance(last, TableRange) else -1
+    _check_same_table(ws, compiled, read, after, version)
     if version <= after:
         return None
     return TableRange(after, version)
+
+
+def _check_same_table(
+    ws: Workspace, compiled: CompiledFlow, read: Read, after: int, version: int
+) -> None:
+    """Refuse to go on in a table whose versions began anew: they say nothing about its rows.
+
+    Raises:
+        NotAppendOnlyError: it was lost and rebuilt, or restored from an older copy.
+    """
+    rebuilt = version < after
+    if isinstance(read.source, DatasetRead) and after >= 0 and not rebuilt:
+        name = read.source.dataset
+        mine = ws.memory.last_epoch(compiled.flow.name)
+        if ws.memory.generation(name) and mine is not None:
+            later = (e for e in ws.memory.epochs(dataset=name) if e.id > mine.id)
+            rebuilt = any(
+                e.replaces
+                and e.status is EpochStatus.COMMITTED
+                and e.version is not None
+                and e.version <= after
+                for e in later
+            )
+    if rebuilt:
+        name = compiled.dataset.name
+        raise NotAppendOnlyError(
+            f"{place(ws, read.source)} was rebuilt or restored since {name} last read it",
+            location=read.location,
+            wanted=f"the table of which {compiled.flow.name} has read version {after}",
+            got=f"another history, now at version {version}",
+            hint=f"read all of it: qanat run --full-refresh {name}",
+        )
 
 
 def _everything(ws: Workspace, read: Read) -> Range:

@@ -6,6 +6,7 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 
 from qanat.errors import FileChangedError, QanatError, QueryError, RunError
@@ -20,6 +21,7 @@ from qanat.run.compiled import CompiledFlow
 from qanat.run.epoch import Done, Step, carry_out, intend
 from qanat.run.reach import Reach, choose
 from qanat.run.recovery import check_history
+from qanat.run.retry import retrying
 from qanat.run.selection import Chosen
 
 
@@ -76,7 +78,7 @@ class DatasetRun:
             if missing:
                 self.reason = f"{missing} has no table yet"
                 return
-            reach = choose(ws, compiled, generation, without=growing)
+            reach = self._choose(compiled, generation, growing)
             starts = not ws.ledger.generation_started(self.dataset.name, generation)
             # A full refresh replaces the table even if nothing is there to read.
             replaces = generation > 0 and starts
@@ -104,7 +106,7 @@ class DatasetRun:
         if missing:
             self.reason = f"{missing} has no table yet"
             return None
-        reach = choose(ws, compiled, generation)
+        reach = self._choose(compiled, generation, frozenset())
         inputs = fingerprint_of(reach)
         before = ws.ledger.definitions().get(self.dataset.name.casefold())
         why = self._why(compiled, before, fingerprint, inputs)
@@ -133,6 +135,11 @@ class DatasetRun:
         return None
 
     # -- both ------------------------------------------------------------------------------
+
+    def _choose(self, compiled: CompiledFlow, generation: int, without: frozenset[str]) -> Reach:
+        ws = self.step.ws
+        find = partial(choose, ws, compiled, generation, without)
+        return retrying(find, ws.project.retries, self.dataset.name, self.step.tell)
 
     def _epoch(
         self,

@@ -19,6 +19,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
+from qanat.errors import AdapterError
 from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
 from qanat.model.location import Location
@@ -51,6 +52,8 @@ class DuckDBEngine:
         self._threads = threads or len(os.sched_getaffinity(0))
         self._lock = threading.Lock()
         self._instance: DuckDBPyConnection | None = None
+        self._working: set[DuckDBPyConnection] = set()
+        self._closed = False
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
@@ -114,8 +117,11 @@ class DuckDBEngine:
             return _schema(relation), relation.fetchall()
 
     def close(self) -> None:
-        """Free memory and scratch space."""
+        """Stop what is running, free memory and scratch space."""
         with self._lock:
+            self._closed = True
+            for con in self._working:
+                con.interrupt()
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
@@ -124,13 +130,18 @@ class DuckDBEngine:
     @contextmanager
     def _connection(self) -> Iterator[DuckDBPyConnection]:
         with self._lock:
+            if self._closed:
+                raise AdapterError("interrupted; nothing was published")
             if self._instance is None:
                 self._instance = self._open()
             con = self._instance.cursor()
+            self._working.add(con)
         try:
             con.execute("SET TimeZone = 'UTC'")
             yield con
         finally:
+            with self._lock:
+                self._working.discard(con)
             con.close()
 
     def _open(self) -> DuckDBPyConnection:

@@ -94,6 +94,9 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
             if (f := batch.schema.get(c)) is not None
         )
         options.append(f"hive_partitioning = true, hive_types = {{{types}}}")
+    else:
+        # A folder above the table may be called `env=dev`; it says nothing about the rows.
+        options.append("hive_partitioning = false")
     arguments = ", ".join([f"getvariable({literal(variable)})", *options])
     table = f"read_parquet({arguments}) AS f"
     first = con.sql(f"SELECT * FROM {table} LIMIT 0")
@@ -105,10 +108,11 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
         else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
         for f in batch.schema.fields
     )
-    positions = (
-        f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, "
-        f"(f.file_index::BIGINT << {ROW_BITS}) + f.file_row_number AS {RID}"
-    )
+    # The bare row number lets DuckDB push joins on it into the scan; arithmetic does not.
+    rid = "f.file_row_number"
+    if len(batch.files) > 1:
+        rid = f"(f.file_index::BIGINT << {ROW_BITS}) + f.file_row_number"
+    positions = f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
     return Bound(
         f"SELECT {visible} FROM {table}",
         f"SELECT {visible}, {positions} FROM {table}",
