@@ -49,14 +49,16 @@ def _stands(text: str, offset: int, word: str) -> bool:
 def _offset(query: SqlQuery, where: Location) -> int | None:
     """The offset in `text` of a place in the author's file."""
     first = query.location
-    if None in (first.line, first.column, where.line, where.column) or first.file != where.file:
+    line, column, start = where.line, where.column, first.column
+    if first.line is None or start is None or line is None or column is None:
         return None
-    assert first.line and first.column and where.line and where.column
+    if first.file != where.file:
+        return None
     lines = query.text.split("\n")
-    down = where.line - first.line
+    down = line - first.line
     if not 0 <= down < len(lines):
         return None
-    across = where.column - (first.column if down == 0 else 1)
+    across = column - (start if down == 0 else 1)
     return sum(len(line) + 1 for line in lines[:down]) + across
 
 

@@ -95,11 +95,10 @@ def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
 
 def _applied(rule: Rule, values: list[exp.Expr], distinct: bool) -> exp.Expr:
     if rule.variadic:
-        given = [exp.Distinct(expressions=values)] if distinct else values
-        match = re.fullmatch(r"(\w+)\(\w+\)", rule.template)
-        assert match is not None, rule
-        form = _FORMS.get(match[1])
-        return form(given) if form else exp.Anonymous(this=match[1], expressions=given)
+        given: list[exp.Expr] = [exp.Distinct(expressions=values)] if distinct else values
+        name = rule.template.partition("(")[0]
+        form = _FORMS.get(name)
+        return form(given) if form else exp.Anonymous(this=name, expressions=given)
     tree = fill(rule.template, dict(zip(rule.parameters, values, strict=True)))
     if distinct:
         for mark in tree.find_all(exp.Anonymous):

@@ -29,7 +29,9 @@ _TEXTS = (exp.DType.TEXT, exp.DType.VARCHAR, exp.DType.CHAR)
 _WHOLE = "'\\s*[+-]?[0-9]+\\s*'"
 _DATE = "'\\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\\s*'"
 _DATED = "'\\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T].*)?\\s*'"
-_CLOCK = "[ T][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\\.[0-9]{1,9})?)?( ?(Z|UTC|[+-][0-9]{2}:[0-9]{2}))?"
+_CLOCK = (
+    "[ T][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\\.[0-9]{1,9})?)?( ?(Z|UTC|[+-][0-9]{2}:[0-9]{2}))?"
+)
 _STAMP = f"'\\s*[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}({_CLOCK})?\\s*'"
 _INVALID = "error('[CAST_INVALID_INPUT] a string is no {what}; use try_cast for NULL instead')"
 _IS_TEXT = "typeof(x) = 'VARCHAR'"

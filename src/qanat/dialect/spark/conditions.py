@@ -16,7 +16,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ("equal_null(x, y): bool", "x IS NOT DISTINCT FROM y"),
     ("decode(*x)", "DECODED(x)"),
     ("raise_error(m)", "error(m)"),
-    ("assert_true(c)", "CASE WHEN c THEN NULL ELSE error('[USER_RAISED_EXCEPTION] assert_true') END"),
+    (
+        "assert_true(c)",
+        "CASE WHEN c THEN NULL ELSE error('[USER_RAISED_EXCEPTION] assert_true') END",
+    ),
     ("explode(a)", "EXPLODED(a)"),
     ("explode_outer(a)", "EXPLODED_OUTER(a)"),
 )

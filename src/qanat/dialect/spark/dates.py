@@ -48,7 +48,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ("timestamp_seconds(n): timestamp", "to_timestamp(n)"),
     ("timestamp_millis(n): timestamp", "make_timestamptz(CAST(n AS BIGINT) * 1000)"),
     ("timestamp_micros(n): timestamp", "make_timestamptz(CAST(n AS BIGINT))"),
-    ("from_unixtime(n): string", "strftime(make_timestamp(CAST(n AS BIGINT) * 1000000), '%Y-%m-%d %H:%M:%S')"),
+    (
+        "from_unixtime(n): string",
+        "strftime(make_timestamp(CAST(n AS BIGINT) * 1000000), '%Y-%m-%d %H:%M:%S')",
+    ),
     ("current_date(): date", "current_date()"),
     ("curdate(): date", "current_date()"),
     ("current_timestamp(): timestamp", "now()"),

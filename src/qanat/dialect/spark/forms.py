@@ -188,9 +188,7 @@ def _subject(s: exp.Expr, dot: bool, dollar: bool) -> exp.Expr:
 
 def _searched(name: str, s: exp.Expr, p: exp.Expr, *rest: exp.Expr) -> exp.Expr:
     found, dot, dollar = patterns.regex(literal(p, "a regular expression"))
-    return exp.Anonymous(
-        this=name, expressions=[_subject(s, dot, dollar), text(found), *rest]
-    )
+    return exp.Anonymous(this=name, expressions=[_subject(s, dot, dollar), text(found), *rest])
 
 
 def matches(args: list[exp.Expr]) -> exp.Expr:
@@ -311,9 +309,7 @@ def truncated_date(args: list[exp.Expr]) -> exp.Expr:
     unit = UNITS.get(literal(args[1], "the unit of trunc").casefold())
     if unit not in ("year", "quarter", "month", "week"):
         raise Refused("this unit of trunc", "known are year, quarter, month and week")
-    return fill(
-        "CAST(date_trunc(u, d) AS DATE)", {"u": text(unit), "d": casts.to_date(args[0])}
-    )
+    return fill("CAST(date_trunc(u, d) AS DATE)", {"u": text(unit), "d": casts.to_date(args[0])})
 
 
 def compared(args: list[exp.Expr]) -> exp.Expr:
@@ -328,9 +324,7 @@ def decoded(args: list[exp.Expr]) -> exp.Expr:
         raise Refused("decode() from bytes", "cast to STRING")
     value, rest = args[0], args[1:]
     ifs = [
-        exp.If(
-            this=exp.NullSafeEQ(this=value.copy(), expression=key.copy()), true=result.copy()
-        )
+        exp.If(this=exp.NullSafeEQ(this=value.copy(), expression=key.copy()), true=result.copy())
         for key, result in zip(rest[::2], rest[1::2], strict=False)
     ]
     default = rest[-1] if len(rest) % 2 else None
@@ -373,9 +367,7 @@ def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
         return side
     message = "error('a string compared with another type: cast one of them')"
     if kind(other) in NUMBERS:
-        return fill(
-            f"CASE WHEN typeof(x) = 'VARCHAR' THEN {message} ELSE x END", {"x": side}
-        )
+        return fill(f"CASE WHEN typeof(x) = 'VARCHAR' THEN {message} ELSE x END", {"x": side})
     if kind(other) is None:
         # DuckDB knows both types when it compiles, so that a join stays a join.
         return fill(

@@ -102,7 +102,9 @@ def elementwise(args: list[exp.Expr]) -> exp.Expr:
     function = function.copy()
     for node in list(function.this.find_all(exp.Identifier)):
         if node.name.casefold() == index and not isinstance(node.parent, exp.Dot):
-            node.replace(exp.Paren(this=exp.Sub(this=node.copy(), expression=exp.Literal.number(1))))
+            node.replace(
+                exp.Paren(this=exp.Sub(this=node.copy(), expression=exp.Literal.number(1)))
+            )
     return function
 
 

@@ -12,7 +12,10 @@ RULES: tuple[tuple[str, str], ...] = (
     ("positive(x)", "x"),
     ("sign(x): double", "CAST(sign(CAST(x AS DOUBLE)) AS DOUBLE)"),
     ("signum(x): double", "CAST(sign(CAST(x AS DOUBLE)) AS DOUBLE)"),
-    ("sqrt(x): double", "CASE WHEN x < 0 THEN CAST('nan' AS DOUBLE) ELSE sqrt(CAST(x AS DOUBLE)) END"),
+    (
+        "sqrt(x): double",
+        "CASE WHEN x < 0 THEN CAST('nan' AS DOUBLE) ELSE sqrt(CAST(x AS DOUBLE)) END",
+    ),
     ("cbrt(x): double", "cbrt(CAST(x AS DOUBLE))"),
     ("exp(x): double", "exp(CAST(x AS DOUBLE))"),
     ("power(x, y): double", "power(CAST(x AS DOUBLE), CAST(y AS DOUBLE))"),
@@ -26,8 +29,14 @@ RULES: tuple[tuple[str, str], ...] = (
     ("tan(x): double", "tan(CAST(x AS DOUBLE))"),
     ("atan(x): double", "atan(CAST(x AS DOUBLE))"),
     ("atan2(y, x): double", "atan2(CAST(y AS DOUBLE), CAST(x AS DOUBLE))"),
-    ("asin(x): double", "CASE WHEN abs(x) > 1 THEN CAST('nan' AS DOUBLE) ELSE asin(CAST(x AS DOUBLE)) END"),
-    ("acos(x): double", "CASE WHEN abs(x) > 1 THEN CAST('nan' AS DOUBLE) ELSE acos(CAST(x AS DOUBLE)) END"),
+    (
+        "asin(x): double",
+        "CASE WHEN abs(x) > 1 THEN CAST('nan' AS DOUBLE) ELSE asin(CAST(x AS DOUBLE)) END",
+    ),
+    (
+        "acos(x): double",
+        "CASE WHEN abs(x) > 1 THEN CAST('nan' AS DOUBLE) ELSE acos(CAST(x AS DOUBLE)) END",
+    ),
     ("sinh(x): double", "sinh(CAST(x AS DOUBLE))"),
     ("cosh(x): double", "cosh(CAST(x AS DOUBLE))"),
     ("tanh(x): double", "tanh(CAST(x AS DOUBLE))"),
@@ -46,11 +55,24 @@ RULES: tuple[tuple[str, str], ...] = (
     ("greatest(*x)", "greatest(x)"),
     ("least(*x)", "least(x)"),
     ("bit_count(x): int", "CAST(bit_count(x) AS INTEGER)"),
-    ("factorial(x): bigint", "CASE WHEN x BETWEEN 0 AND 20 THEN CAST(factorial(CAST(x AS INTEGER)) AS BIGINT) END"),
+    (
+        "factorial(x): bigint",
+        "CASE WHEN x BETWEEN 0 AND 20 THEN CAST(factorial(CAST(x AS INTEGER)) AS BIGINT) END",
+    ),
     ("hex(x): string", "hex(x)"),
     ("bin(x): string", "bin(CAST(x AS BIGINT))"),
-    ("nanvl(x, y): double", "CASE WHEN isnan(CAST(x AS DOUBLE)) THEN CAST(y AS DOUBLE) ELSE CAST(x AS DOUBLE) END"),
+    (
+        "nanvl(x, y): double",
+        "CASE WHEN isnan(CAST(x AS DOUBLE)) THEN CAST(y AS DOUBLE) ELSE CAST(x AS DOUBLE) END",
+    ),
     ("try_divide(x, y)", "CASE WHEN y <> 0 THEN NOT_DECIMAL(x) / NOT_DECIMAL(y) END"),
-    ("width_bucket(v, lo, hi, n): bigint", "CASE WHEN n > 0 AND lo < hi THEN CASE WHEN v < lo THEN 0 WHEN v >= hi THEN CAST(n AS BIGINT) + 1 ELSE CAST(floor(n * (CAST(v AS DOUBLE) - lo) / (CAST(hi AS DOUBLE) - lo)) AS BIGINT) + 1 END END"),
+    (
+        "width_bucket(v, lo, hi, n): bigint",
+        (
+            "CASE WHEN n > 0 AND lo < hi THEN CASE WHEN v < lo THEN 0 WHEN v >= hi THEN CAST(n AS"
+            " BIGINT) + 1 ELSE CAST(floor(n * (CAST(v AS DOUBLE) - lo) / (CAST(hi AS DOUBLE) - "
+            "lo)) AS BIGINT) + 1 END END"
+        ),
+    ),
     ("shiftleft(x, n)", "x << n"),
 )

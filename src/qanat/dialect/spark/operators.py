@@ -102,7 +102,10 @@ def _added(node: exp.Add | exp.Sub) -> exp.Expr:
         span = _interval(node.expression)
     if span is None:
         _no_strings(node)
-        if isinstance(node, exp.Sub) and {kind(node.this), kind(node.expression)} <= {None, "date"}:
+        if isinstance(node, exp.Sub) and {kind(node.this), kind(node.expression)} <= {
+            None,
+            "date",
+        }:
             if kind(node.this) == kind(node.expression) == "date":
                 raise Refused("a date minus a date", "use datediff(end, start)")
             left = fill(

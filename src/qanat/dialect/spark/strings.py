@@ -28,8 +28,20 @@ RULES: tuple[tuple[str, str], ...] = (
     ("rtrim(c, s): string", "rtrim(s, c)"),
     ("lpad(s, n): string", "lpad(s, CAST(greatest(n, 0) AS INTEGER), ' ')"),
     ("rpad(s, n): string", "rpad(s, CAST(greatest(n, 0) AS INTEGER), ' ')"),
-    ("lpad(s, n, p): string", "CASE WHEN p = '' THEN left(s, greatest(n, 0)) ELSE lpad(s, CAST(greatest(n, 0) AS INTEGER), p) END"),
-    ("rpad(s, n, p): string", "CASE WHEN p = '' THEN left(s, greatest(n, 0)) ELSE rpad(s, CAST(greatest(n, 0) AS INTEGER), p) END"),
+    (
+        "lpad(s, n, p): string",
+        (
+            "CASE WHEN p = '' THEN left(s, greatest(n, 0)) ELSE lpad(s, CAST(greatest(n, 0) AS "
+            "INTEGER), p) END"
+        ),
+    ),
+    (
+        "rpad(s, n, p): string",
+        (
+            "CASE WHEN p = '' THEN left(s, greatest(n, 0)) ELSE rpad(s, CAST(greatest(n, 0) AS "
+            "INTEGER), p) END"
+        ),
+    ),
     ("concat(*s)", "CONCATENATED(s)"),
     ("concat_ws(*s): string", "JOINED(s)"),
     ("reverse(s)", "reverse(s)"),
@@ -45,8 +57,21 @@ RULES: tuple[tuple[str, str], ...] = (
     ("replace(s, f): string", "CASE WHEN f = '' THEN s ELSE replace(s, f, '') END"),
     ("translate(s, f, t): string", "translate(s, f, t)"),
     ("ascii(s): int", "CASE WHEN s = '' THEN 0 ELSE CAST(ascii(s) AS INTEGER) END"),
-    ("split_part(s, d, n): string", "CASE WHEN n = 0 THEN error('[INVALID_INDEX_OF_ZERO] The index 0 is invalid') ELSE split_part(s, d, n) END"),
-    ("substring_index(s, d, n): string", "CASE WHEN d = '' OR n = 0 THEN '' WHEN n > 0 THEN array_to_string(list_slice(string_split(s, d), 1, n), d) ELSE array_to_string(list_slice(string_split(s, d), n, -1), d) END"),
+    (
+        "split_part(s, d, n): string",
+        (
+            "CASE WHEN n = 0 THEN error('[INVALID_INDEX_OF_ZERO] The index 0 is invalid') ELSE "
+            "split_part(s, d, n) END"
+        ),
+    ),
+    (
+        "substring_index(s, d, n): string",
+        (
+            "CASE WHEN d = '' OR n = 0 THEN '' WHEN n > 0 THEN "
+            "array_to_string(list_slice(string_split(s, d), 1, n), d) ELSE "
+            "array_to_string(list_slice(string_split(s, d), n, -1), d) END"
+        ),
+    ),
     ("levenshtein(s, t): int", "LEVENSHTEIN_(s, t)"),
     ("md5(s): string", "md5(s)"),
     ("sha1(s): string", "sha1(s)"),
@@ -62,5 +87,11 @@ RULES: tuple[tuple[str, str], ...] = (
     ("split(s, p)", "SPLIT_(s, p)"),
     ("initcap(s): string", "INITCAP_(s)"),
     ("sha2(s, n): string", "SHA2_(s, n)"),
-    ("find_in_set(s, l): int", "CASE WHEN contains(s, ',') THEN 0 ELSE CAST(coalesce(list_position(string_split(l, ','), s), CASE WHEN s IS NULL OR l IS NULL THEN NULL ELSE 0 END) AS INTEGER) END"),
+    (
+        "find_in_set(s, l): int",
+        (
+            "CASE WHEN contains(s, ',') THEN 0 ELSE CAST(coalesce(list_position(string_split(l, "
+            "','), s), CASE WHEN s IS NULL OR l IS NULL THEN NULL ELSE 0 END) AS INTEGER) END"
+        ),
+    ),
 )

@@ -73,7 +73,7 @@ def _converted(node: exp.Expr) -> exp.Expr:
 
 def _around(node: exp.Expr) -> exp.Expr:
     """FILTER and OVER belong to the aggregate inside what a call was translated to."""
-    inner = node.this
+    inner: exp.Expr = node.this
     marks = [m for m in inner.find_all(exp.Anonymous) if m.name == _MARK]
     if not marks:
         return node
