@@ -1,7 +1,8 @@
 """What depends on what, what changed, and what a query is like.
 
-Read `graph` and `order` first (what reads what), then `meaning` (queries that a stream cannot
-feed), `fingerprint` and `difference` (what changed since the last update), `rowwise` (which
-queries compute row by row) and `lineage` (where a column comes from). All of it from the
-declarations alone: nothing here reads data.
+Read `graph` and `order` first (what reads what), then `meaning` and `memory` (queries that a
+stream cannot feed), `fingerprint` and `difference` (what changed since the last update),
+`rowwise` (which queries compute row by row), `lineage` (what a table is made from), `columns`
+and `projection` (what a column is made from). All of it from the declarations alone: nothing
+here reads data.
 """

@@ -13,7 +13,6 @@ def difference(before: str, after: str) -> str:
     -b
     +c
     """
-    lines = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
-    # The first two lines name files, the third a place in them: neither is one here.
-    kept = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-    return "\n".join(kept)
+    lines = list(unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))
+    # The first two lines name files, `@@` a place in them: neither is one here.
+    return "\n".join(line for line in lines[2:] if not line.startswith("@@"))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from hashlib import blake2b
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
 
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import Predicate
+from qanat.model.expectation import Predicate, Rule
 from qanat.model.pipeline import Pipeline
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Query, Read
-from qanat.planning.tree import tree_of
+from qanat.planning.tree import own_tree, tree_of
 
 # By the name in the text, lower case; sqlglot's classes differ between dialects.
 _VOLATILE = frozenset(
@@ -58,6 +61,8 @@ _VOLATILE_NODES = (
     exp.Uuid,
     exp.TableSample,
 )
+# Hardly any query mentions one, and then there is no need to parse it.
+_MENTIONED = re.compile(rf"\b(?:{'|'.join(sorted(_VOLATILE))}|(?:table)?sample)\b", re.IGNORECASE)
 
 
 def canonical(query: Query) -> str:
@@ -66,11 +71,12 @@ def canonical(query: Query) -> str:
         reads = ", ".join(_source(r) for r in query.reads)
         return f"-- reads {reads or 'nothing'}\n{query.source}"
     sources = {r.name: _source(r) for r in query.reads}
-    tree = tree_of(query).copy()
+    tree = own_tree(query)
     for table in tree.find_all(exp.Table):
         if table.name in sources:
             table.set("this", exp.to_identifier(sources[table.name], quoted=True))
-    return str(tree.sql(dialect=query.dialect, pretty=True, comments=False))
+    # The tree is nobody else's: the generator need not copy it.
+    return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 
 
 def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
@@ -100,7 +106,7 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
 
 def volatile(query: Query) -> bool:
     """Whether a query gives other rows tomorrow from the same inputs (time, chance)."""
-    if isinstance(query, FunctionQuery):
+    if isinstance(query, FunctionQuery) or not _MENTIONED.search(query.sql):
         return False
     for node in tree_of(query).walk():
         if isinstance(node, _VOLATILE_NODES):
@@ -112,10 +118,17 @@ def volatile(query: Query) -> bool:
     return False
 
 
-def _rule(rule: object) -> str:
-    if isinstance(rule, Predicate):
-        return " ".join(rule.sql.split())
-    return str(rule)
+def _rule(rule: Rule) -> str:
+    return _condition(rule.sql, rule.dialect) if isinstance(rule, Predicate) else str(rule)
+
+
+@lru_cache(maxsize=4096)
+def _condition(sql: str, dialect: str) -> str:
+    try:
+        tree: exp.Expr = parse_one(sql, dialect=dialect, into=exp.Condition)
+    except SqlglotError:
+        return sql
+    return str(tree.sql(dialect=dialect, comments=False))
 
 
 def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:

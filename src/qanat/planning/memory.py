@@ -14,19 +14,9 @@ from sqlglot import exp
 
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
+from qanat.planning.aggregate import aggregates
 from qanat.planning.place import place
 from qanat.planning.tree import tree_of
-
-# Aggregates that sqlglot does not know as such, of DuckDB and of Spark.
-_NAMES = """
-    any arbitrary arg_max_null arg_max_nulls_last arg_min_null arg_min_nulls_last bitstring_agg
-    bit_and bit_or bit_xor bool_and bool_or collect_list collect_set count_min_sketch
-    count_star decimal_average entropy every favg fsum histogram histogram_exact
-    histogram_numeric hll_sketch_agg kahan_sum kurtosis kurtosis_pop lttb mad max_by mean
-    min_by percentile product reservoir_quantile sem skewness some sum_no_overflow sumkahan
-    try_avg try_sum variant_group_object
-"""
-_AGGREGATES = frozenset(_NAMES.split())
 
 _CLAUSES = (
     ("group", "GROUP BY"),
@@ -106,7 +96,7 @@ class _Search:
                 continue
             if isinstance(node, exp.Window):
                 yield self._at("a window function", self._written(node.this), node)
-            elif _aggregates(node) and not node.find_ancestor(exp.Lambda, exp.Window):
+            elif aggregates(node) and not node.find_ancestor(exp.Lambda, exp.Window):
                 name = self._written(node)
                 yield self._at(f"the aggregate {name.lower()}()", name, node)
         yield from self._joins(select)
@@ -190,12 +180,6 @@ def _sources(select: exp.Select) -> list[exp.Expr]:
 
 def _first(select: exp.Select) -> exp.Expr | None:
     return select.expressions[0] if select.expressions else None
-
-
-def _aggregates(node: exp.Expr) -> bool:
-    if isinstance(node, exp.Anonymous):
-        return node.name.casefold() in _AGGREGATES
-    return isinstance(node, exp.AggFunc)
 
 
 def _cte(table: exp.Table) -> exp.Expr | None:

@@ -62,6 +62,10 @@ class Projection:
         tree = self._renamed()
         self._starred = bool(tree.find(exp.Star)) and bool(self._unknown)
         columns = self._columns(tree, known, wanted)
+        # sqlglot folds the case of names; people want them as they are written.
+        written = [s.alias_or_name for s in tree.selects] if isinstance(tree, exp.Query) else []
+        self._spelled = {n.casefold(): n for each in columns.values() for n in each}
+        self._spelled |= {n.casefold(): n for n in written}
         self._schema = {n: dict.fromkeys(c, "unknown") for n, c in columns.items() if c}
         try:
             self._scope = build_scope(self._qualified(tree))
@@ -72,9 +76,12 @@ class Projection:
     def names(self) -> tuple[str, ...] | None:
         """The columns of the result; None where an input's columns would have to be known."""
         selects = self._selects()
-        if self._starred or not selects or any(isinstance(s, exp.Star) for s in selects):
+        if self._starred or self._dynamic() or not selects:
             return None
-        return tuple(s.alias_or_name for s in selects)
+        if any(isinstance(s, exp.Star) for s in selects):
+            return None
+        names = (s.alias_or_name for s in selects)
+        return tuple(self._spelled.get(n.casefold(), n) for n in names)
 
     def made(self, column: str) -> Made | None:
         """How a column is made; None if the query does not give it.
@@ -160,7 +167,7 @@ class Projection:
             # The star over the one input whose columns nobody knows must stand for it.
             return Made("", (Origin(self._unknown[0], column),))
         # COLUMNS(…) and PIVOT may give it, too.
-        return None if self.names is not None and not self._dynamic() else self._anything()
+        return None if self.names is not None else self._anything()
 
     def _anything(self) -> Made:
         return Made("", tuple(Origin(r, None) for r in self._query.reads))

@@ -5,12 +5,33 @@ from __future__ import annotations
 from sqlglot import exp
 
 from qanat.model.query import SqlQuery
+from qanat.planning.aggregate import aggregates
 from qanat.planning.fingerprint import volatile
 from qanat.planning.tree import tree_of
 
 _WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset", "order",
           "sample", "laterals", "pivots", "match", "connect")  # fmt: skip
-_MANY = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline, exp.TableSample)
+_MANY = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline, exp.Stack)
+_MANY_NAMES = frozenset({"generate_subscripts", "inline_outer", "json_tuple"})
+
+# What these give depends on the order in which rows arrive, which threads decide.
+_BY_ORDER = (
+    exp.AnyValue,
+    exp.ArgMax,
+    exp.ArgMin,
+    exp.ArrayAgg,
+    exp.First,
+    exp.FirstValue,
+    exp.GroupConcat,
+    exp.Lag,
+    exp.Last,
+    exp.LastValue,
+    exp.Lead,
+    exp.Mode,
+    exp.NthValue,
+    exp.Ntile,
+    exp.RowNumber,
+)
 
 
 def row_source(query: SqlQuery) -> str | None:
@@ -26,18 +47,21 @@ def row_source(query: SqlQuery) -> str | None:
     clause = tree.args.get("from_")
     table = clause.this if clause else None
     names = {r.name for r in query.reads}
-    if not isinstance(table, exp.Table) or table.name not in names or table.args.get("sample"):
+    if not isinstance(table, exp.Table) or table.name not in names:
+        return None
+    if table.args.get("sample") or table.args.get("pivots"):
         return None
     for join in tree.args.get("joins") or []:
         if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
             return None
         if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
             continue
-        if not isinstance(join.this, exp.Table | exp.Subquery):
+        if not isinstance(join.this, exp.Table | exp.Subquery) or join.args.get("method"):
+            # ASOF and POSITIONAL joins match by order.
             return None
     for item in tree.expressions:
-        for node in item.find_all(exp.AggFunc, exp.Window, *_MANY):
-            if node.find_ancestor(exp.Select) is tree and not node.find_ancestor(exp.Lambda):
+        for node in item.walk():
+            if _combines(node) and node.find_ancestor(exp.Select) is tree:
                 return None
     return None if not deterministic(query) else str(table.alias_or_name)
 
@@ -47,10 +71,21 @@ def deterministic(query: SqlQuery) -> bool:
     if volatile(query):
         return False
     for node in tree_of(query).walk():
-        if isinstance(node, exp.Select) and node.args.get("limit") and not node.args.get("order"):
-            return False
-        if isinstance(node, exp.First | exp.Last | exp.AnyValue | exp.RowNumber):
-            return False
-        if isinstance(node, exp.TableSample):
+        if isinstance(node, exp.Query) and not node.args.get("order"):
+            distinct = node.args.get("distinct")
+            if node.args.get("limit") or node.args.get("offset"):
+                return False
+            if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
+                return False
+        if isinstance(node, _BY_ORDER):
             return False
     return True
+
+
+def _combines(node: exp.Expr) -> bool:
+    """Whether a node makes one row of many, or many of one; not inside a list's lambda."""
+    if isinstance(node, exp.Anonymous) and node.name.casefold() in _MANY_NAMES:
+        return True
+    if not isinstance(node, (exp.Window, *_MANY)) and not aggregates(node):
+        return False
+    return node.find_ancestor(exp.Lambda) is None

@@ -1,0 +1,74 @@
+"""Which queries compute row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from qanat.model.location import Location
+from qanat.model.query import DatasetRead, Read, SqlQuery
+from qanat.planning.rowwise import row_source
+
+HERE = Location("t.sql", 1, 1)
+
+
+def query(sql: str) -> SqlQuery:
+    reads = tuple(Read(n, DatasetRead(n), n == "s", HERE) for n in ("s", "d"))
+    return SqlQuery(sql, sql, "duckdb", reads, HERE)
+
+
+@pytest.mark.parametrize(
+    ("sql", "source"),
+    [
+        ("SELECT * FROM s", "s"),
+        ("FROM s", "s"),
+        ("SELECT a + 1 AS a FROM s AS x WHERE b > 0", "x"),
+        ("SELECT * FROM s JOIN d USING (id)", "s"),
+        ("SELECT * FROM s LEFT JOIN d USING (id)", "s"),
+        ("SELECT * FROM s ANTI JOIN d USING (id)", "s"),
+        ("SELECT * FROM s JOIN (SELECT id, max(x) AS x FROM d GROUP BY id) USING (id)", "s"),
+        ("WITH k AS (SELECT id FROM d) SELECT * FROM s WHERE id IN (FROM k)", "s"),
+        ("SELECT list_transform(xs, lambda x: x + 1) AS xs FROM s", "s"),
+        ("SELECT (SELECT max(x) FROM d) AS m FROM s", "s"),
+    ],
+)
+def test_row_by_row(sql: str, source: str) -> None:
+    assert row_source(query(sql)) == source
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1 AS a",
+        "VALUES (1)",
+        "SELECT a FROM s GROUP BY a",
+        "SELECT DISTINCT a FROM s",
+        "SELECT max(a) AS a FROM s",
+        "SELECT histogram(a) AS a FROM s",
+        "SELECT sum(a) OVER () AS a FROM s",
+        "SELECT a FROM s LIMIT 1",
+        "SELECT a FROM s ORDER BY a",
+        "SELECT a FROM s QUALIFY row_number() OVER () = 1",
+        "SELECT unnest(xs) AS x FROM s",
+        "SELECT generate_subscripts(xs, 1) AS i FROM s",
+        "SELECT u.x FROM s, UNNEST(s.xs) AS u(x)",
+        "SELECT * FROM s RIGHT JOIN d USING (id)",
+        "SELECT * FROM s FULL JOIN d USING (id)",
+        "SELECT * FROM s POSITIONAL JOIN d",
+        "SELECT * FROM s ASOF JOIN d ON s.t >= d.t",
+        "SELECT * FROM (SELECT * FROM s)",
+        "SELECT a FROM s UNION ALL SELECT a FROM d",
+        "SELECT * FROM s USING SAMPLE 10%",
+        "SELECT * FROM s TABLESAMPLE 10%",
+        "SELECT * FROM s PIVOT (sum(a) FOR k IN ('x'))",
+        "SELECT * FROM s UNPIVOT (v FOR k IN (a, b))",
+        "SELECT *, random() AS r FROM s",
+        "SELECT *, now() AS at FROM s",
+        "SELECT * FROM s WHERE id IN (SELECT id FROM d LIMIT 3)",
+        "SELECT * FROM s JOIN (SELECT DISTINCT ON (id) * FROM d) USING (id)",
+        "SELECT * FROM s JOIN (SELECT id, first(x) AS x FROM d GROUP BY id) USING (id)",
+        "SELECT *, (SELECT list(x) FROM d) AS xs FROM s",
+        "SELECT * FROM elsewhere",
+    ],
+)
+def test_not_row_by_row(sql: str) -> None:
+    assert row_source(query(sql)) is None
