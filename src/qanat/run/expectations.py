@@ -38,7 +38,7 @@ def check(ws: Workspace, selection: Selection | None = None) -> tuple[RuleCheck,
             if name.casefold() in (p.casefold() for p in asked.select):
                 raise SelectionError(
                     f"{name} has no rows to check: it has never run",
-                    hint=f"run it first: qanat run --select {name}",
+                    hint=f"run it first: qanat run --select +{name}",
                 )
             continue
         found += _checked(ws, dataset)

@@ -74,5 +74,5 @@ def _nothing_yet(dataset: Dataset, quarantined: bool, ws: Workspace) -> QanatErr
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
     return TableNotFoundError(
         f"{dataset.name} has no table yet: it has never run",
-        hint=f"run it first: qanat run --select {dataset.name}",
+        hint=f"run it first: qanat run --select +{dataset.name}",
     )
