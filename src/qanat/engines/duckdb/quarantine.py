@@ -24,7 +24,7 @@ def removed_rows(
     source = f"{{'file': r.{FILE}, 'row': r.{ROW}}}" if positions else "NULL"
     return (
         f"SELECT {columns}, {splitter.failed_rules('b')} AS {_RULES}, {source} AS {_SOURCE}, "
-        f"NULL AS {_RAW} FROM ({relation}) AS r JOIN {split.removed} AS b "
+        f"NULL AS {_RAW}, r.{RID} FROM ({relation}) AS r JOIN {split.removed} AS b "
         f"ON r.{RID} = b.{RID} WHERE b.quarantined"
     )
 
@@ -46,6 +46,7 @@ def quarantine_table(
     work: Work,
     output: Output,
     series: str = "",
+    number: str = "row_number() OVER ()",
 ) -> StagedTable:
     """Stage quarantined rows.
 
@@ -53,14 +54,14 @@ def quarantine_table(
         rows: SELECT text of `schema`'s columns and rules, source and raw text.
         output: of the quarantine table; its `schema` is what the table has so far.
         series: tells the identifiers of two calls in one epoch apart.
+        number: SQL that numbers the rows uniquely within the call.
     """
     mine = [Field(f.name, f.type, comment=f.comment) for f in schema.fields]
     mine += QUARANTINE_FIELDS
     known = {f.name.casefold() for f in output.schema.fields}
     fields = [*output.schema.fields, *(f for f in mine if f.name.casefold() not in known)]
     values = {
-        "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, "
-        "row_number() OVER ())",
+        "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, {number})",
         "_quarantine_flow": literal(work.flow),
         "_quarantine_update": literal(work.update),
         "_quarantine_epoch": str(work.epoch),

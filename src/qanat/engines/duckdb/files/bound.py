@@ -77,20 +77,30 @@ class FileTable:
             return f"getvariable({made})[CAST({index} AS BIGINT) + 1]"
         return self.at("path", values, "VARCHAR", index)
 
-    def hidden(self, index: str, row: str) -> str:
-        """SQL for the hidden columns; `index` and `row` are SQL too."""
+    def hidden(self, index: str, row: str, number: str | None = None) -> str:
+        """SQL for the hidden columns, from SQL.
+
+        Args:
+            index: of the file.
+            row: 1-based, as people count.
+            number: as the file's own reader counts, if that is cheaper.
+        """
         path = self.path(index)
         name = self.at(
             "name", [f.path.rstrip("/").rpartition("/")[2] for f in self.files], "VARCHAR", index
         )
         size = self.at("size", [f.size for f in self.files], "BIGINT", index)
         micros = self.at("micros", [f.modified_ns // 1000 for f in self.files], "BIGINT", index)
+        # The bare row lets DuckDB push joins on it into the scan; arithmetic does not.
+        rid = number or f"CAST({row} AS BIGINT)"
+        if len(self.files) > 1:
+            rid = f"(CAST({index} AS BIGINT) << {ROW_BITS}) + {rid}"
         return (
             f"struct_pack(file_path := {path}, file_name := {name}, file_size := {size}, "
             "file_modification_time := "
             f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}, "
             f"{path} AS {FILE}, CAST({row} AS BIGINT) AS {ROW}, "
-            f"(CAST({index} AS BIGINT) << {ROW_BITS}) + CAST({row} AS BIGINT) AS {RID}"
+            f"{rid} AS {RID}"
         )
 
 

@@ -159,7 +159,7 @@ def _bind(table: FileTable, layout: Layout, groups: Sequence[Group]) -> BoundFil
         )  # fmt: skip
         if layout.rescue:
             columns += f"rescued AS {quote(RESCUED)}, "
-        hidden = table.hidden("file", "line")
+        hidden = table.hidden("file", "line", "number")
         relation = f"SELECT {columns}{hidden} FROM ({inner})"
         misfits = 0
         if checks and not layout.rescue:
@@ -205,6 +205,7 @@ def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple
     else:
         index = table.at(f"index{number}", group.indexes, "BIGINT", "t.file_index")
     parts += [f"{index} AS file", "t.file_row_number + 1 AS line"]
+    parts.append("t.file_row_number AS number")
     if checks and not layout.rescue:
         cells = ", ".join(f"{literal(c.name)}: t.{quote(c.name)}" for c in group.columns)
         parts.append(f"CAST(to_json({{{cells}}}) AS VARCHAR) AS raw")
