@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qanat.errors import SelectionError
 from qanat.model.dataset import DatasetKind
 from qanat.planning.graph import select
 from qanat.run.results import Selection
@@ -31,31 +30,31 @@ def choose_datasets(ws: Workspace, selection: Selection) -> Chosen:
     """Resolve names and globs.
 
     As in Spark Declarative Pipelines, `--refresh` and `--full-refresh` with names restrict the
-    update to those names.
+    update to those names. A sink starts over only when it is named itself: what it has sent
+    before cannot be taken back, so that whoever reads it gets those rows again.
 
     Raises:
-        SelectionError: a pattern matches nothing, or a sink shall start over.
+        SelectionError: a pattern matches nothing.
     """
 
     def found(patterns: tuple[str, ...]) -> frozenset[str]:
         return frozenset(select(ws.graph, ws.pipeline, patterns)) if patterns else frozenset()
 
     refresh, full = found(selection.refresh), found(selection.full_refresh)
-    for name in sorted(full):
-        dataset = ws.pipeline.dataset(name)
-        if dataset.kind is DatasetKind.SINK:
-            raise SelectionError(
-                f"sink {name} cannot be fully refreshed: what it has sent cannot be taken back",
-                location=dataset.location,
-            )
+    literal = {pattern.casefold() for pattern in selection.full_refresh}
+    full = frozenset(
+        n
+        for n in full
+        if ws.pipeline.dataset(n).kind is not DatasetKind.SINK or n.casefold() in literal
+    )
     if selection.select:
         wanted = found(selection.select) | refresh | full
-    elif refresh or full:
+    elif (refresh or full) and not selection.full_refresh_all:
         wanted = refresh | full
     else:
         wanted = frozenset(ws.graph.order)
     if selection.full_refresh_all:
-        full = frozenset(n for n in wanted if ws.pipeline.dataset(n).kind is not DatasetKind.SINK)
+        full |= {n for n in wanted if ws.pipeline.dataset(n).kind is not DatasetKind.SINK}
     views = DatasetKind.TEMPORARY_VIEW
     between = {n for n in ws.graph.order if ws.pipeline.dataset(n).kind is views}
     return Chosen(
