@@ -32,6 +32,10 @@ from qanat.model.schema import DataType, Decimal, Primitive
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20
+_OBJECT = (
+    "CASE WHEN NOT json_valid(text) THEN false "
+    f"ELSE json_type(text) = 'OBJECT' AND NOT {too_deep('text')} END"
+)
 _BIG = ("UBIGINT", "BIGINT", "HUGEINT", "DOUBLE")
 
 
@@ -95,6 +99,24 @@ def _closed(local: str, compression: str | None) -> bool:
     return last.endswith(b"]")
 
 
+def _fault(various: bool) -> str:
+    """SQL for what is wrong with a text, NULL when nothing is.
+
+    Args:
+        various: some keys were seen in several spellings (`a` and `A`).
+    """
+    keys = "json_keys(text)"
+    # Comparing spellings costs as much as parsing: only where there are any.
+    compared = f"list_transform({keys}, lambda k: lower(k))" if various else keys
+    return (
+        "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
+        "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
+        f"WHEN {too_deep('text')} THEN 'nested too deeply' "
+        f"WHEN list_unique({compared}) < len({keys}) "
+        "THEN 'a key is given twice (names are compared without case)' END"
+    )
+
+
 class _Objects:
     """Turns texts into typed rows."""
 
@@ -108,7 +130,7 @@ class _Objects:
         self.source = " UNION ALL ".join(texts.paths)
 
     def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:
-        structure, long, spoiled = self._look()
+        structure, long = self._look()
         # One column for all spellings of a key; the first one seen names it.
         keys: dict[str, list[str]] = {}
         for key in structure:
@@ -136,32 +158,21 @@ class _Objects:
         for index, error in malformed_files:
             spools.bad.append(self._malformed_file(index, error))
         if self.source:
-            if spoiled:
-                spools.bad.append(self._malformed_texts())
             self._spool(spools, layout, keys, structure, long)
         spools.bad += self.texts.salvage.finish()
         return spools.bind(self.formats)
 
-    def _look(self) -> tuple[dict[str, Any], bool, int]:
-        """All keys with what was seen; whether there are long numbers; how many texts are bad."""
+    def _look(self) -> tuple[dict[str, Any], bool]:
+        """All keys with what was seen of them; whether there are long numbers."""
         if not self.source:
-            return {}, False, 0
+            return {}, False
         [row] = self.table.con.execute(
-            "SELECT json_group_structure(CASE WHEN good THEN CAST(text AS JSON) END), "
-            "coalesce(bool_or(regexp_matches(text, '[0-9]{19}')), false), "
-            f"count(*) FILTER (WHERE NOT good) FROM ({self._judged()})"
+            "SELECT json_group_structure(CAST(text AS JSON)), "
+            "coalesce(bool_or(regexp_matches(text, '[0-9]{19}')), false) "
+            f"FROM ({self.source}) WHERE {_OBJECT}"
         ).fetchall()
         structure = json.loads(row[0]) if row[0] else {}
-        return (structure if isinstance(structure, dict) else {}), row[1], row[2]
-
-    def _judged(self) -> str:
-        """The texts with `good`: an object in which no key is given twice."""
-        return (
-            "SELECT text, file, line, CASE WHEN NOT json_valid(text) THEN false "
-            f"WHEN json_type(text) <> 'OBJECT' OR {too_deep('text')} THEN false "
-            "ELSE len(list_distinct(list_transform(json_keys(text), lambda k: lower(k)))) "
-            f"= len(json_keys(text)) END AS good FROM ({self.source}) WHERE trim(text) <> ''"
-        )
+        return (structure if isinstance(structure, dict) else {}), row[1]
 
     def _refine(
         self, keys: dict[str, list[str]], structure: dict[str, Any]
@@ -179,7 +190,7 @@ class _Objects:
                 for t in ("BIGINT", "DECIMAL(20,0)", "DECIMAL(38,0)")
             ]
         [row] = self.table.con.execute(
-            f"SELECT {', '.join(tests)} FROM ({self._judged()}) WHERE good"
+            f"SELECT {', '.join(tests)} FROM ({self.source}) WHERE {_OBJECT}"
         ).fetchall()
         types: dict[str, DataType] = {}
         candidates: tuple[DataType, ...] = (Primitive("long"), Decimal(20, 0), Decimal(38, 0))
@@ -224,25 +235,18 @@ class _Objects:
             for k in spelled
         ]
         parsed = f"json_transform(text, {dump(spec)})" if spec else "NULL"
+        various = any(len(spelled) > 1 for spelled in keys.values())
         path = spools.write(
-            f"SELECT text, file, line, {parsed} AS j FROM ({self._judged()}) WHERE good",
+            f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
+            "SELECT text AS raw_text, CASE WHEN fault IS NULL THEN text END AS text, fault, file, "
+            f"line FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
+            "WHERE trim(text) <> ''))",
             values,
             extras,
-            "text",
+            "raw_text",
+            "fault",
         )
         spools.accept(path, {}, explicit=True)
-
-    def _malformed_texts(self) -> str:
-        target = str(self.scratch / f"{self.table.name}_bad_texts.parquet")
-        self.table.con.execute(
-            "COPY (SELECT file, line AS row, text AS raw, CASE WHEN NOT json_valid(text) "
-            "THEN 'not valid JSON' WHEN json_type(text) <> 'OBJECT' "
-            "THEN 'not an object but ' || lower(json_type(text)) "
-            f"WHEN {too_deep('text')} THEN 'nested too deeply' "
-            "ELSE 'a key is given twice (names are compared without case)' END AS error "
-            f"FROM ({self._judged()}) WHERE NOT good) TO {literal(target)} ({OPTIONS})"
-        )
-        return target
 
     def _malformed_file(self, index: int, error: str) -> str:
         target = str(self.scratch / f"{self.table.name}_bad_file{index}.parquet")

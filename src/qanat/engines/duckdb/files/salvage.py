@@ -58,7 +58,7 @@ class Salvage:
         file = self._table.files[index]
         # Bytes can go as they are where the dialects agree and nothing is quoted.
         same = self._dialect.delimiter == ","
-        mark = (self._dialect.quote or '"').encode()
+        delimiter = self._dialect.delimiter.encode()
         header = self._dialect.header
         good = 0
         with open_bytes(file.local, self._dialect.compression) as source:
@@ -72,11 +72,13 @@ class Salvage:
                     continue
                 good += 1
                 raw = record.raw
-                self.longest = max(self.longest, len(raw))
-                if same and mark not in raw and b'"' not in raw and b"\r" not in raw:
+                if len(raw) > self.longest:
+                    self.longest = len(raw)
+                if record.plain and same and b'"' not in raw and b"\r" not in raw:
                     out.write(b"%b,%d,%d\n" % (raw, index, record.line))
                 else:
-                    cells = ",".join(quoted(f.decode()) for f in record.fields)
+                    fields = raw.split(delimiter) if record.plain else record.fields
+                    cells = ",".join(quoted(f.decode()) for f in fields)
                     out.write(f"{cells},{index},{record.line}\n".encode())
         return good
 

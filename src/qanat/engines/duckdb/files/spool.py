@@ -50,7 +50,7 @@ class Spools:
         return self.scratch / f"{self.table.name}_{suffix}"
 
     def write(self, source: str, values: Sequence[Value | None], extras: Sequence[tuple[str, str]],
-              raw: str, prefix: str = "") -> str:  # fmt: skip
+              raw: str, fault: str = "NULL") -> str:  # fmt: skip
         """Spool a SELECT.
 
         Args:
@@ -58,6 +58,7 @@ class Spools:
             values: by field of the layout; None where the files have no such column.
             extras: unexpected columns: name and SQL text of the value as JSON.
             raw: SQL for the whole row as text, for the malformed.
+            fault: SQL for what is wrong with the row apart from its values, NULL if nothing.
 
         Returns:
             The path of the spool. It counts only once `accept`ed.
@@ -72,10 +73,11 @@ class Spools:
             if value.checked:
                 checks.append(Check(f, value, f"v{i}"))
         columns = "".join(f"v{i}, " for i in range(len(values)))
-        wrong, saved = error(checks), "CAST(NULL AS VARCHAR)"
+        wrong, saved = f"coalesce({fault}, {error(checks)})", "CAST(NULL AS VARCHAR)"
         if self.layout.rescue:
-            wrong, saved = saved, rescued(checks, extras, self.table.path("file"))
-        target = str(self.path(f"{len(self.paths)}_{prefix}.parquet"))
+            wrong = f"CAST({fault} AS VARCHAR)"
+            saved = rescued(checks, extras, self.table.path("file"))
+        target = str(self.path(f"{len(self.paths)}.parquet"))
         inner = ", ".join(["*", *typed])
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
         self.table.con.execute(

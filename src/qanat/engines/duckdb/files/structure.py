@@ -179,5 +179,5 @@ def too_deep(text: str) -> str:
     bare = f"regexp_replace({bare}, '[^\\[\\]{{}}]', '', 'g')"
     for _ in range(_LEVELS):
         bare = f"regexp_replace({bare}, '\\[\\]|\\{{\\}}', '', 'g')"
-    few = f"{opened.format(text)} <= {_DEEPEST}"
+    few = f"strlen({text}) <= {2 * _DEEPEST} OR {opened.format(text)} <= {_DEEPEST}"
     return f"(CASE WHEN {few} THEN false ELSE length({bare}) > {2 * _DEEPEST} END)"
