@@ -17,6 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -300,8 +301,6 @@ def python() -> Lines:
     """The public functions."""
     yield "# Python"
     yield ""
-    yield "```python\nfrom qanat import pipelines as dp\n```"
-    yield ""
     module = importlib.import_module("qanat.declare.python")
     yield from _docstring(document(module).split("\n\n", 1)[1])
     for name in pipelines.__all__:
@@ -330,19 +329,28 @@ def _signature(name: str, function: Callable[..., Any]) -> str:
 
 def _docstring(text: str) -> Lines:
     """A docstring as Markdown: arguments become a list, indented code becomes a block."""
-    for block in text.split("\n\n"):
-        if block.startswith(("Args:", "Raises:")):
-            head, *rest = block.splitlines()
-            yield "**Arguments**" if head == "Args:" else "**Errors**"
-            yield ""
-            for item in re.split(r"\n(?=\S)", inspect.cleandoc("\n".join(rest))):
-                name, _, meaning = one_line(item).partition(": ")
-                yield f"- `{name}`: {meaning}"
-        elif block.startswith("    "):
-            yield f"```python\n{inspect.cleandoc(block)}\n```"
+    for indented, run in groupby(text.split("\n\n"), lambda b: b.startswith("    ")):
+        # Code may have empty lines of its own.
+        if indented:
+            yield from _block("\n\n".join(run))
         else:
-            yield block
+            for block in run:
+                yield from _block(block)
+
+
+def _block(block: str) -> Lines:
+    if block.startswith(("Args:", "Raises:")):
+        head, *rest = block.splitlines()
+        yield "**Arguments**" if head == "Args:" else "**Errors**"
         yield ""
+        for item in re.split(r"\n(?=\S)", inspect.cleandoc("\n".join(rest))):
+            name, _, meaning = one_line(item).partition(": ")
+            yield f"- `{name}`: {meaning}"
+    elif block.startswith("    "):
+        yield f"```python\n{inspect.cleandoc(block)}\n```"
+    else:
+        yield block
+    yield ""
 
 
 # -- errors --------------------------------------------------------------------------------

@@ -101,9 +101,13 @@ class Page:
             elif fence[1] == "console":
                 yield from _commands(fence[3], fence.start(3))
 
-    def run(self, folder: Path, environ: Mapping[str, str]) -> None:
-        """Type everything, in one shell."""
-        results = folder.parent / "printed"
+    def run(self, folder: Path, results: Path, environ: Mapping[str, str]) -> None:
+        """Type everything, in one shell.
+
+        Args:
+            folder: where, at or below the person's home.
+            results: a folder beside that home, for what is printed.
+        """
         results.mkdir()
         script = [f"cd '{folder}'"]
         for number, step in enumerate(self.steps):
@@ -124,7 +128,7 @@ class Page:
         for number, step in enumerate(self.steps):
             if isinstance(step, Command):
                 out = results / str(number)
-                step.printed = _printed(out).replace(str(folder), "/home/ada")
+                step.printed = _printed(out).replace(str(results.parent / "home"), "/home/ada")
                 step.code = int(Path(f"{out}.code").read_text())
         if self.update:
             self.path.write_text(self._updated(), encoding="utf-8")
@@ -143,6 +147,7 @@ class Page:
             start, end = command.span
             if not agree(command.shown, command.printed):
                 text = text[:start] + command.printed + text[end:]
+                command.shown = command.printed
         return text
 
 
@@ -238,7 +243,7 @@ def typed(
     needed = page.notes.get("needs")
     if needed:
         environ |= request.getfixturevalue(needed)
-    page.run(folder, environ)
+    page.run(folder, tmp_path / "printed", environ)
     return page
 
 

@@ -32,9 +32,9 @@ def checkout(tmp_path: Path, environ: dict[str, str]) -> Path:
     return clone
 
 
-def test_readme(checkout: Path, environ: dict[str, str], open_page: Any) -> None:
+def test_readme(checkout: Path, tmp_path: Path, environ: dict[str, str], open_page: Any) -> None:
     page = open_page(ROOT / "README.md")
-    page.run(checkout, environ)
+    page.run(checkout, tmp_path / "printed", environ)
     page.check()
 
 
