@@ -1,0 +1,150 @@
+"""Run an operation on a project in a process of its own that dies at its N-th step on disk.
+
+A step is whatever changes a file or the ledger: an `open` for writing, a rename, link, unlink
+or mkdir of Python code, an fsync, a transaction of the ledger, an engine's staging. Dying is
+`os._exit`: no handler runs, no buffer is flushed, as with SIGKILL. (DuckDB's own writes have no
+steps of their own: what they leave behind is invisible until the steps that follow.)
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.ledgers.sql.sqlite import SqliteDatabase
+from qanat.run.quarantine import replay
+from qanat.run.results import Selection
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+DIED = 9
+_CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+# Forks from a process that has everything imported and nothing started.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload([__name__, "deltalake", "qanat.storage.delta.table"])
+
+Operation = str
+"""`run`, `replay`, or `refresh` (everything, in full)."""
+
+
+def operate(project: Path, operation: Operation) -> None:
+    """Do it in this process."""
+    with Workspace.open(project) as ws:
+        if operation == "replay":
+            replay(ws)
+            return
+        all_ = operation == "refresh"
+        selection = Selection(full_refresh=("export",) if all_ else (), full_refresh_all=all_)
+        result = update(ws, selection)
+    for failed in result.failed:
+        raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error
+
+
+def die_at(project: Path, operation: Operation, step: int) -> bool:
+    """Do it in a process that dies at a step; False when it ended before."""
+    child = _SERVER.Process(target=_child, args=(str(project), operation, step, None))
+    child.start()
+    child.join(60)
+    assert child.exitcode in (0, DIED), f"exit code {child.exitcode}"
+    return child.exitcode == DIED
+
+
+def count_steps(project: Path, operation: Operation) -> int:
+    """How many steps an operation has (and do it)."""
+    receiver, sender = _SERVER.Pipe(duplex=False)
+    child = _SERVER.Process(target=_child, args=(str(project), operation, 0, sender))
+    child.start()
+    sender.close()
+    steps: int = receiver.recv()
+    child.join(60)
+    assert child.exitcode == 0
+    return steps
+
+
+def start(project: Path, operation: Operation, lease_seconds: float | None = None) -> Any:
+    """Start it in a process of its own; the caller may stop, continue or kill it."""
+    args = (str(project), operation, 0, None, lease_seconds)
+    child = _SERVER.Process(target=_child, args=args)
+    child.start()
+    return child
+
+
+def _child(
+    project: str,
+    operation: Operation,
+    fatal: int,
+    report: Any,
+    lease_seconds: float | None = None,
+) -> None:
+    os.environ["QANAT__THREADS"] = "1"
+    if lease_seconds is not None:
+        from qanat.run import lease
+
+        lease.SECONDS = lease_seconds
+    steps = _Steps(fatal)
+    root = f"{Path(project)}/"
+
+    def audit(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+            mode, flags = args[1], args[2]
+            writes = flags & _WRITING if mode is None else set(mode) & set("wax+")
+            if writes and os.fsdecode(args[0]).startswith(root):
+                steps.take()
+        elif event in _CHANGING and os.fsdecode(args[0]).startswith(root):
+            steps.take()
+
+    sys.addaudithook(audit)
+    os.fsync = steps.around(os.fsync)
+    DuckDBEngine.stage = steps.around(DuckDBEngine.stage)  # type: ignore[method-assign]
+    writing = SqliteDatabase.writing
+
+    @contextmanager
+    def stepping(self: SqliteDatabase) -> Iterator[Any]:
+        steps.take()
+        with writing(self) as transaction:
+            yield transaction
+            steps.take()  # not committed yet
+        steps.take()
+
+    SqliteDatabase.writing = stepping  # type: ignore[method-assign]
+    operate(Path(project), operation)
+    if report is not None:
+        report.send(steps.taken)
+
+
+class _Steps:
+    def __init__(self, fatal: int) -> None:
+        self.fatal = fatal
+        self.taken = 0
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        with self._lock:
+            self.taken += 1
+            if self.taken == self.fatal:
+                os._exit(DIED)
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*args: Any) -> Any:
+            self.take()
+            result = function(*args)
+            self.take()
+            return result
+
+        return stepping
+
+
+def copy(source: Path, target: Path) -> Path:
+    """A project as it is, elsewhere."""
+    shutil.copytree(source, target)
+    return target

@@ -1,0 +1,96 @@
+"""What a project's tables hold, and whether ledger, tables and disk agree."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from deltalake import DeltaTable
+
+from qanat.model.dataset import DatasetKind
+from qanat.model.record import Epoch, EpochStatus, UpdateStatus
+from qanat.run.workspace import Workspace
+
+# What names the update, its time or its place differs from run to run.
+_VARIES = ("_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch")
+_STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)-[0-9a-f]+-|/[^']*/(?=(?:in|more)/)")
+
+Picture = dict[str, Counter[str]]
+
+
+def picture(project: Path) -> Picture:
+    """All rows of all tables, quarantines and sinks, as a Delta reader sees them."""
+    found: Picture = {}
+    for folder in sorted((project / "storage" / "tables").glob("*")):
+        if not (folder / "_delta_log").is_dir():
+            continue
+        rows = DeltaTable(folder).to_pyarrow_table().to_pylist()
+        identifiers = [r["_quarantine_id"] for r in rows if "_quarantine_id" in r]
+        assert len(identifiers) == len(set(identifiers))
+        found[folder.name] = Counter(
+            _STAGED.sub("", repr([(k, v) for k, v in row.items() if k not in _VARIES]))
+            for row in rows
+        )
+        if not rows:
+            del found[folder.name]
+    for folder in sorted((project / "out").glob("*")):
+        files = [str(p) for p in folder.rglob("*.csv") if ".qanat" not in p.parts]
+        rows = duckdb.read_csv(files).fetchall() if files else []
+        found[f"out/{folder.name}"] = Counter(map(repr, rows))
+    return found
+
+
+def check(project: Path) -> None:
+    """The ledger's counts are those of the tables, and nothing lies about."""
+    with Workspace.open(project) as ws:
+        ledger, store = ws.ledger, ws.store
+        assert not ledger.open_epochs()
+        assert ledger.held() is None
+        assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
+        for folder in ws.project.tables.glob("*"):
+            assert store.orphans(folder) == 0, folder
+        for dataset in ws.pipeline.datasets:
+            if dataset.kind is DatasetKind.STREAMING_TABLE:
+                _check_counts(ws, dataset.name)
+    private = project / "storage" / "_qanat"
+    left = [*private.glob("scratch/*"), *private.glob("replay/*")]
+    left += [p for p in (project / "out").rglob(".qanat/*")]
+    assert left == []
+
+
+def _check_counts(ws: Workspace, name: str) -> None:
+    generation = ws.ledger.generation(name)
+    epochs = [
+        e
+        for e in ws.ledger.epochs(dataset=name, limit=10_000)
+        if e.status is EpochStatus.COMMITTED and e.generation == generation
+    ]
+    numbers: dict[str, list[int]] = {}
+    for epoch in epochs:
+        numbers.setdefault(epoch.flow, []).append(epoch.number)
+    for flow, given in numbers.items():
+        assert len(given) == len(set(given)), flow
+    moved = sum(c.written for c in _counts(epochs, replays=True))
+    own = [*_counts(epochs, replays=False)]
+    assert all(c.balanced for c in own)
+    assert _rows(ws, name) == sum(c.written for c in own) + moved, name
+    aside = sum(c.quarantined + c.malformed for c in own)
+    assert _rows(ws, f"{name}__quarantine") == aside - moved, name
+
+
+def _counts(epochs: list[Epoch], replays: bool) -> Iterator[Any]:
+    for epoch in epochs:
+        if epoch.flow.endswith("::replay") is replays:
+            assert epoch.counts is not None
+            yield epoch.counts
+
+
+def _rows(ws: Workspace, table: str) -> int:
+    folder = str(ws.folder(table))
+    rows = 0 if ws.store.version(folder) is None else ws.store.snapshot(folder).rows
+    assert rows is not None
+    return rows
