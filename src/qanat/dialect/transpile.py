@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from sqlglot.errors import SqlglotError
-
 from qanat.dialect.place import place
 from qanat.dialect.spark.refused import Problem
 from qanat.dialect.spark.translation import Translation, translate
-from qanat.errors import ProblemsError, QanatError, SqlSyntaxError, UnsupportedError
+from qanat.errors import ProblemsError, QanatError, UnsupportedError
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
@@ -63,16 +61,7 @@ def unsupported(query: SqlQuery, dialect: str) -> list[QanatError]:
                 hint=f"set `dialect: {dialect}` in the spec and write the queries in it",
             )
         ]
-    try:
-        problems = _translated(query.sql).problems
-    except (SqlglotError, RecursionError) as error:
-        return [
-            SqlSyntaxError(
-                "the query does not parse",
-                location=query.location,
-                got=str(error).split("\n", 1)[0] or "a query nested too deeply",
-            )
-        ]
+    problems = _translated(query.sql).problems
     return [_error(query, problem) for problem in problems]
 
 

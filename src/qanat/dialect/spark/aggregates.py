@@ -5,6 +5,14 @@
 
 from __future__ import annotations
 
+_ENDS = {
+    "first": "first",
+    "first_value": "first",
+    "any_value": "first",
+    "last": "last",
+    "last_value": "last",
+}
+
 RULES: tuple[tuple[str, str], ...] = (
     ("count(*x): bigint", "COUNT_(x)"),
     ("count_if(x): bigint", "AGGREGATE(count(CASE WHEN x THEN 1 END))"),
@@ -15,6 +23,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("max(x)", "AGGREGATE(max(x))"),
     ("max_by(x, y)", "AGGREGATE(arg_max_null(x, y))"),
     ("min_by(x, y)", "AGGREGATE(arg_min_null(x, y))"),
+    *((f"{name}(x, known)", f"FIRST_KNOWN({end}(x), x, known)") for name, end in _ENDS.items()),
     ("first(x)", "AGGREGATE(first(x))"),
     ("any_value(x)", "AGGREGATE(first(x))"),
     ("last(x)", "AGGREGATE(last(x))"),

@@ -90,7 +90,9 @@ def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
     if rule is None:
         wanted = " or ".join(f"{folded}({', '.join(r.parameters)})" for r in rules)
         raise Refused(f"{folded}() with {len(values)} arguments", f"carried over: {wanted}")
-    return marked(_applied(rule, values, distinct), rule.kind)
+    result = marked(_applied(rule, values, distinct), rule.kind)
+    result.meta["name"] = folded
+    return result
 
 
 def _applied(rule: Rule, values: list[exp.Expr], distinct: bool) -> exp.Expr:

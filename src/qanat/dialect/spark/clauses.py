@@ -12,7 +12,6 @@ from qanat.dialect.spark.refused import Refused
 Handler = Callable[[Any], exp.Expr]
 
 _NEVER = {
-    "sample": "TABLESAMPLE",
     "match": "MATCH_RECOGNIZE",
     "connect": "CONNECT BY",
     "kind": "SELECT AS",
@@ -31,11 +30,12 @@ def _select(node: exp.Select) -> exp.Expr:
     for key, name in _NEVER.items():
         if node.args.get(key):
             raise Refused(name)
+    if not node.expressions:
+        raise Refused("a SELECT of nothing", "name at least one column")
     distinct = node.args.get("distinct")
     if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
         raise Refused("DISTINCT ON", "use row_number() OVER (…) = 1")
-    # Hints say how, not what; so do DISTRIBUTE BY, CLUSTER BY and SORT BY.
-    node.set("hint", None)
+    # How, not what.
     if node.args.get("limit") and (node.args.get("sort") or node.args.get("cluster")):
         raise Refused("LIMIT after SORT BY or CLUSTER BY", "use ORDER BY")
     for key in ("distribute", "cluster", "sort"):
@@ -87,29 +87,26 @@ def _joined(lateral: exp.Lateral) -> exp.Join:
     return exp.Join(this=subquery, kind="CROSS")
 
 
-def _lateral(node: exp.Lateral) -> exp.Expr:
-    return node
-
-
 def _table(node: exp.Table) -> exp.Expr:
-    for key in ("sample", "version", "when", "partition", "hints"):
+    for key in ("version", "when", "partition", "hints"):
         if node.args.get(key):
-            raise Refused(
-                {"sample": "TABLESAMPLE"}.get(key, "this form of a table"), "read the whole table"
-            )
-    if node.args.get("pivots"):
-        raise Refused("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL")
+            raise Refused("this form of a table", "read the whole table as it is now")
     if isinstance(node.this, exp.Anonymous):
         name = node.this.name.casefold()
         raise Refused(f"the table function {name}()", "use LATERAL VIEW, or a table of your own")
     return node
 
 
-def _subquery(node: exp.Subquery) -> exp.Expr:
-    if node.args.get("pivots"):
-        raise Refused("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL")
-    if node.args.get("sample"):
-        raise Refused("TABLESAMPLE", "read the whole table")
+def _never(name: str, hint: str) -> Handler:
+    def refuse(node: exp.Expr) -> exp.Expr:
+        raise Refused(name, hint)
+
+    return refuse
+
+
+def _with(node: exp.With) -> exp.Expr:
+    if node.args.get("recursive"):
+        raise Refused("WITH RECURSIVE", "compute it in a Python function")
     return node
 
 
@@ -124,7 +121,9 @@ def _values(node: exp.Values) -> exp.Expr:
         names = [exp.to_identifier(f"col{i + 1}") for i in range(len(rows[0].expressions))]
         table = alias.this if alias and alias.this else exp.to_identifier("__values")
         node.set("alias", exp.TableAlias(this=table, columns=names))
-    return node
+    if isinstance(node.parent, exp.From | exp.Join):
+        return node
+    return exp.Select(expressions=[exp.Star()]).from_(node.copy())
 
 
 def _group(node: exp.Group) -> exp.Expr:
@@ -139,34 +138,28 @@ def _ordered(node: exp.Ordered) -> exp.Expr:
     return node
 
 
-def _order(node: exp.Order) -> exp.Expr:
-    first = node.expressions[0].this if node.expressions else None
-    if isinstance(first, exp.Column) and first.name.casefold() == "all" and not first.table:
-        raise Refused("ORDER BY ALL", "name the columns")
-    return node
-
-
-def _spec(node: exp.WindowSpec) -> exp.Expr:
-    return node
-
-
-def _join(node: exp.Join) -> exp.Expr:
+def _limit(node: exp.Limit) -> exp.Expr:
+    if isinstance(node.expression, exp.Var):
+        raise Refused("LIMIT ALL", "leave it out: without LIMIT all rows are taken")
     return node
 
 
 HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Select: _select,
     exp.Table: _table,
-    exp.Subquery: _subquery,
+    exp.With: _with,
+    exp.Pivot: _never("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
+    exp.TableSample: _never("TABLESAMPLE", "read the whole table, or filter on a column"),
+    exp.Qualify: _never("QUALIFY", "filter on the window in a query around it"),
     exp.Values: _values,
     exp.Group: _group,
     exp.Ordered: _ordered,
-    exp.Order: _order,
+    exp.Limit: _limit,
 }
 
 SAME: frozenset[type[exp.Expr]] = frozenset(
     [
-        exp.From, exp.Where, exp.Having, exp.Limit, exp.Offset, exp.With, exp.CTE,
+        exp.From, exp.Where, exp.Having, exp.Order, exp.Offset, exp.Subquery, exp.CTE,
         exp.TableAlias, exp.Join, exp.Union, exp.Except, exp.Intersect, exp.Window,
         exp.WindowSpec, exp.Filter, exp.Lateral, exp.Cube, exp.Rollup, exp.GroupingSets,
         exp.Hint, exp.Sort, exp.Cluster, exp.Distribute,

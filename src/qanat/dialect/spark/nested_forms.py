@@ -158,6 +158,19 @@ def count(args: list[exp.Expr]) -> exp.Expr:
     return exp.Anonymous(this="AGGREGATE", expressions=[call])
 
 
+def first_known(args: list[exp.Expr]) -> exp.Expr:
+    """first(x, TRUE): NULLs are passed over."""
+    call, value, known = args
+    if not isinstance(known, exp.Boolean):
+        raise Refused("this second argument of first() or last()", "write true or false")
+    if not known.this:
+        return exp.Anonymous(this="AGGREGATE", expressions=[call])
+    where = exp.Where(this=fill("x IS NOT NULL", {"x": value}))
+    kept = exp.Filter(this=call, expression=where)
+    kept.meta["known"] = True
+    return exp.Anonymous(this="AGGREGATE", expressions=[kept])
+
+
 def exploded(args: list[exp.Expr]) -> exp.Expr:
     """A row per element."""
     return exp.Anonymous(this="unnest", expressions=args)
@@ -179,6 +192,7 @@ FORMS: dict[str, Form] = {
     "ALL_OF": all_of,
     "SEQUENCE_": sequence,
     "COUNT_": count,
+    "FIRST_KNOWN": first_known,
     "EXPLODED": exploded,
     "EXPLODED_OUTER": exploded_outer,
 }

@@ -259,6 +259,19 @@ def _adjacent(node: exp.Concat) -> exp.Expr:
     return text("".join(literal(e, "a string") for e in node.expressions))
 
 
+def _array(node: exp.Array) -> exp.Expr:
+    return translated("array", list(node.expressions))
+
+
+def _known_only(node: exp.IgnoreNulls) -> exp.Expr:
+    """IGNORE NULLS: the first or last that is known."""
+    name = node.this.meta.get("name")
+    if name not in ("first", "first_value", "any_value", "last", "last_value"):
+        raise Refused("IGNORE NULLS here", "carried over for first and last")
+    value = node.this.expressions[0].expressions[0]
+    return translated(name, [value, exp.true()])
+
+
 HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Div: _divided, exp.IntDiv: _div, exp.Mod: _mod, exp.Add: _added, exp.Sub: _added,
     exp.Interval: _span, exp.EQ: _compare, exp.NEQ: _compare, exp.LT: _compare,
@@ -267,14 +280,16 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Like: _like, exp.ILike: _like, exp.DPipe: _piped, exp.RegexpLike: _rlike,
     exp.Extract: _extract, exp.Trim: _trim, exp.Substring: _substring,
     exp.StrPosition: _position, exp.Cast: _cast, exp.TryCast: _cast, exp.Bracket: _bracket,
-    exp.RawString: _raw, exp.Column: _column, exp.Concat: _adjacent,
+    exp.RawString: _raw, exp.Column: _column, exp.Concat: _adjacent, exp.Array: _array,
+    exp.IgnoreNulls: _known_only,
 }  # fmt: skip
 
 SAME: frozenset[type[exp.Expr]] = frozenset(
     [
         exp.Alias, exp.And, exp.Or, exp.Not, exp.Paren, exp.Literal, exp.Boolean, exp.Null,
         exp.Star, exp.Identifier, exp.Is, exp.If, exp.DataType, exp.DataTypeParam, exp.Mul,
-        exp.Neg, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseNot, exp.Lambda, exp.Dot, exp.Exists,
-        exp.Tuple, exp.Escape, exp.Distinct, exp.Var, exp.Var, exp.PropertyEQ,
+        exp.Neg, exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot,
+        exp.Lambda, exp.Dot, exp.Exists,
+        exp.Tuple, exp.Escape, exp.Distinct, exp.Var, exp.PropertyEQ,
     ]
 )  # fmt: skip

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from qanat.dialect.spark import clauses, operators
 from qanat.dialect.spark.calls import translated
 from qanat.dialect.spark.grammar import parse_spark
 from qanat.dialect.spark.kinds import kind, marked
 from qanat.dialect.spark.refused import Problem, Refused
+from qanat.errors import SqlSyntaxError
 
 _HANDLERS = {**operators.HANDLERS, **clauses.HANDLERS}
 _SAME = operators.SAME | clauses.SAME
@@ -29,14 +31,19 @@ class Translation:
 def translate(sql: str) -> Translation:
     """Translate a query or an expression.
 
-    Raises:
-        sqlglot.errors.SqlglotError: it does not parse.
-
     >>> translate("SELECT size(array(1, 2)) AS n").sql
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
     """
-    holder = exp.Paren(this=parse_spark(sql))
-    _name_results(holder.this, sql)
+    try:
+        holder = exp.Paren(this=parse_spark(sql))
+    except (SqlglotError, RecursionError) as error:
+        found = str(error).split("\n", 1)[0] or "it is nested too deeply"
+        problem = Problem(f"not Spark SQL: {found}", None, None, SqlSyntaxError, None, None)
+        return Translation("", (problem,))
+    for select in holder.find_all(exp.Select):
+        # Hints say how, not what.
+        select.set("hint", None)
+    _name_results(holder.this)
     problems = []
     for node in reversed(list(holder.this.walk(bfs=True))):
         if node is not holder.this and node.parent is None:
@@ -49,9 +56,7 @@ def translate(sql: str) -> Translation:
         if result is not node:
             marked(result, kind(result) or kind(node))
             node.replace(result)
-    for mark in holder.find_all(exp.Anonymous):
-        if mark.name == _MARK:
-            mark.replace(mark.expressions[0])
+    _settle(holder)
     problems.sort(key=lambda p: p.offset or 0)
     return Translation("" if problems else holder.this.sql(dialect="duckdb"), tuple(problems))
 
@@ -60,6 +65,7 @@ def _converted(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous):
         if isinstance(node.parent, exp.Lateral | exp.Table):
             return node
+        _settle(node)
         return translated(node.name, list(node.expressions))
     if isinstance(node, _AROUND):
         return _around(node)
@@ -69,6 +75,13 @@ def _converted(node: exp.Expr) -> exp.Expr:
     if type(node) in _SAME:
         return node
     raise Refused(f"this use of {type(node).__name__.upper()}")
+
+
+def _settle(node: exp.Expr) -> None:
+    """Take the marks off the aggregates inside: no OVER can come to them any more."""
+    for mark in list(node.find_all(exp.Anonymous)):
+        if mark.name == _MARK and mark is not node:
+            mark.replace(mark.expressions[0])
 
 
 def _around(node: exp.Expr) -> exp.Expr:
@@ -83,13 +96,18 @@ def _around(node: exp.Expr) -> exp.Expr:
             both = exp.and_(call.expression.this, node.expression.this.copy())
             call.set("expression", exp.Where(this=both))
             continue
+        if isinstance(node, exp.Window) and "known" in call.meta:
+            # Over a window DuckDB has no FILTER for these, but IGNORE NULLS.
+            ends = {"first": exp.FirstValue, "last": exp.LastValue}
+            value = call.this.expressions[0]
+            call = exp.IgnoreNulls(this=ends[call.this.name](this=value))
         around = node.copy()
         around.set("this", call)
         mark.set("expressions", [around])
     return inner
 
 
-def _name_results(tree: exp.Expr, sql: str) -> None:
+def _name_results(tree: exp.Expr) -> None:
     """Name what the author did not: rewritten, it would be called after the rewriting."""
     for select in tree.find_all(exp.Select):
         if isinstance(select.parent, exp.In | exp.Exists):
