@@ -10,8 +10,11 @@ import os
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from qanat.connectors.files.glob import Glob, alternatives, has_wildcard
@@ -35,6 +38,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
+        self._digests: dict[FileRef, str] = {}
+        self._hashing = Lock()
 
     def find(self, path: str, recursive: bool) -> list[FileRef]:
         """See `Place.find`."""
@@ -64,6 +69,29 @@ class Folder:
             before.size == now.size and before.digest is not None and before.digest == _digest(now)
         )
 
+    def _verified(self, file: FileRef) -> FileRef:
+        # Several flows of an update may read one version of a file: one of them hashes it.
+        plain = replace(file, digest=None)
+        digest = self._digests.get(plain)
+        if digest is None:
+            alone = file.size >= _WORTH_THREADS
+            with self._hashing if alone else nullcontext():
+                digest = self._digests.get(plain) or _digest(file)
+                if alone:
+                    self._digests[plain] = digest
+        now = _current(file)
+        if now == (file.size, file.modified_ns):
+            return replace(file, digest=digest)
+        error = FileChangedError(
+            f"the file {file.path!r} changed while it was read: it is still being written",
+            wanted=described(file),
+            got=described(FileRef(file.path, *now)),
+            hint="a later update takes it when it is complete; best write it under a name that "
+            "starts with '.' and rename it",
+        )
+        error.path = file.path
+        raise error
+
     def fetch(self, files: Sequence[FileRef], scratch: Path) -> list[LocalFile]:
         """See `Place.fetch`: the files are used where they lie, nothing goes to `scratch`."""
         for file in files:
@@ -82,9 +110,9 @@ class Folder:
     def verify(self, files: Sequence[FileRef]) -> list[FileRef]:
         """See `Place.verify`."""
         if sum(f.size for f in files) < _WORTH_THREADS:
-            return [_verified(f) for f in files]
+            return [self._verified(f) for f in files]
         with ThreadPoolExecutor(2, "digest") as pool:
-            return list(pool.map(_verified, files))
+            return list(pool.map(self._verified, files))
 
     def named(self, path: str) -> str:
         """The path that a file of that written path has in a range."""
@@ -195,22 +223,6 @@ def _current(file: FileRef) -> tuple[int, int]:
     except PermissionError as error:
         raise _forbidden(file.path) from error
     return status.st_size, status.st_mtime_ns
-
-
-def _verified(file: FileRef) -> FileRef:
-    digest = _digest(file)
-    now = _current(file)
-    if now != (file.size, file.modified_ns):
-        error = FileChangedError(
-            f"the file {file.path!r} changed while it was read: it is still being written",
-            wanted=described(file),
-            got=described(FileRef(file.path, *now)),
-            hint="a later update takes it when it is complete; best write it under a name that "
-            "starts with '.' and rename it",
-        )
-        error.path = file.path
-        raise error
-    return FileRef(file.path, file.size, file.modified_ns, digest)
 
 
 def _digest(file: FileRef) -> str:
