@@ -33,6 +33,11 @@ def scratch(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def no_cache(folder: Path) -> dict[str, str]:
+    """An environment in which Qanat finds nothing that an earlier run kept for it."""
+    return {"XDG_CACHE_HOME": str(folder / "cache")}
+
+
 def spark() -> Path:
     """`spark-pipelines` in a virtual environment of its own (needs Java 17), made once."""
     venv = cache() / "spark-venv"
