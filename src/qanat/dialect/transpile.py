@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from qanat.dialect.place import place
-from qanat.dialect.spark.refused import Problem
-from qanat.dialect.spark.translation import Translation, translate
 from qanat.errors import ProblemsError, QanatError, UnsupportedError
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
+
+if TYPE_CHECKING:
+    from qanat.dialect.spark.refused import Problem
+    from qanat.dialect.spark.translation import Translation
 
 
 def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
@@ -76,4 +80,7 @@ def _error(query: SqlQuery, problem: Problem) -> QanatError:
 
 @lru_cache(maxsize=4096)
 def _translated(sql: str) -> Translation:
-    return translate(sql)
+    # Imported when there is something to translate: a project in the engine's own dialect
+    # need not wait for the tables of another one.
+    found: Translation = import_module("qanat.dialect.spark.translation").translate(sql)
+    return found
