@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from qanat.dialect.spark.kinds import kind
 from qanat.dialect.spark.refused import Refused
 
 Handler = Callable[[Any], exp.Expr]
@@ -144,6 +145,20 @@ def _limit(node: exp.Limit) -> exp.Expr:
     return node
 
 
+def _set_operation(node: exp.SetOperation) -> exp.Expr:
+    """A string beside another type becomes that type in Spark, and the other a string here."""
+    sides = [s for s in (node.left, node.right) if isinstance(s, exp.Select)]
+    if len(sides) == 2:
+        for left, right in zip(sides[0].expressions, sides[1].expressions, strict=False):
+            kinds = {kind(left.unalias()), kind(right.unalias())} - {None}
+            if "string" in kinds and len(kinds) > 1:
+                raise Refused(
+                    f"{type(node).__name__.upper()} of a string and another type",
+                    "cast one of them",
+                )
+    return node
+
+
 HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Select: _select,
     exp.Table: _table,
@@ -155,12 +170,15 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Group: _group,
     exp.Ordered: _ordered,
     exp.Limit: _limit,
+    exp.Union: _set_operation,
+    exp.Except: _set_operation,
+    exp.Intersect: _set_operation,
 }
 
 SAME: frozenset[type[exp.Expr]] = frozenset(
     [
         exp.From, exp.Where, exp.Having, exp.Order, exp.Offset, exp.Subquery, exp.CTE,
-        exp.TableAlias, exp.Join, exp.Union, exp.Except, exp.Intersect, exp.Window,
+        exp.TableAlias, exp.Join, exp.Window,
         exp.WindowSpec, exp.Filter, exp.Lateral, exp.Cube, exp.Rollup, exp.GroupingSets,
         exp.Hint, exp.Sort, exp.Cluster, exp.Distribute,
     ]

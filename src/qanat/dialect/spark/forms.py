@@ -17,9 +17,15 @@ from qanat.dialect.spark.template import fill, text
 
 Form = Callable[[list[exp.Expr]], exp.Expr]
 
-# Letters whose capital is several letters, or depends on what stands beside them.
-_UPPER = "[ŉǰΐΰևẖ-ẚẞἀ-ῼﬀ-ﬗ]"
-_LOWER = "[İΣ]"
+# Found by asking both for every letter: those whose other case is several letters, depends on its
+# place, or is too new for one of the two.
+_UPPER = (
+    r"\x{149}\x{19b}\x{1f0}\x{264}\x{390}\x{3b0}\x{587}\x{1c8a}\x{1e96}-\x{1e9a}"
+    r"\x{1f50}-\x{1f57}\x{1f80}-\x{1fff}\x{a7cd}-\x{a7db}\x{fb00}-\x{fb17}"
+    r"\x{10d70}-\x{10d85}\x{16ebb}-\x{16ed3}"
+)
+_LOWER = r"\x{130}\x{3a3}\x{1c89}\x{a7cb}-\x{a7dc}\x{10d50}-\x{10d65}\x{16ea0}-\x{16eb8}"
+_TITLE = r"\x{df}\x{1c4}-\x{1cc}\x{1f1}-\x{1f3}\x{10d0}-\x{10ff}"
 
 
 def literal(node: exp.Expr, what: str) -> str:
@@ -67,7 +73,7 @@ def modulo(args: list[exp.Expr]) -> exp.Expr:
         return fill("x % y", {"x": x, "y": y})
     return fill(
         "CASE WHEN y = 0 AND x IS NOT NULL THEN"
-        " error('[REMAINDER_BY_ZERO] Remainder by zero; use try_mod or nullif')"
+        " error('[REMAINDER_BY_ZERO] Remainder by zero; use nullif(…, 0)')"
         " ELSE x % nullif(y, 0) END",
         {"x": x, "y": y},
     )
@@ -91,22 +97,22 @@ def rounded(args: list[exp.Expr]) -> exp.Expr:
     return fill(template, {"x": x, "d": places})
 
 
-def upper(args: list[exp.Expr]) -> exp.Expr:
-    """Capitals, 'ß' as 'SS'."""
+def _cased(args: list[exp.Expr], odd: str, template: str) -> exp.Expr:
     return fill(
-        f"CASE WHEN regexp_matches(s, '{_UPPER}') THEN error('a letter whose capital is several"
-        " letters') ELSE upper(replace(s, 'ß', 'SS')) END",
+        f"CASE WHEN regexp_matches(s, '[{odd}]') THEN error('a letter whose upper or lower case"
+        f" is not the same in Spark and DuckDB') ELSE {template} END",
         {"s": args[0]},
     )
+
+
+def upper(args: list[exp.Expr]) -> exp.Expr:
+    """Capitals, 'ß' as 'SS'."""
+    return _cased(args, _UPPER, "upper(replace(s, 'ß', 'SS'))")
 
 
 def lower(args: list[exp.Expr]) -> exp.Expr:
-    """Small letters; not of the few that depend on their place."""
-    return fill(
-        f"CASE WHEN regexp_matches(s, '{_LOWER}') THEN error('a letter whose small form depends"
-        " on its place') ELSE lower(s) END",
-        {"s": args[0]},
-    )
+    """Small letters."""
+    return _cased(args, _LOWER, "lower(s)")
 
 
 def substring(args: list[exp.Expr]) -> exp.Expr:
@@ -132,6 +138,8 @@ def substring(args: list[exp.Expr]) -> exp.Expr:
 
 def textual(node: exp.Expr) -> exp.Expr:
     """An operand of `||`: what DuckDB would write in another way than Spark is refused."""
+    if isinstance(node, exp.Null):
+        return exp.Cast(this=node, to=exp.DataType.build("text"))
     if kind(node) in ("string", "int", "bigint", "decimal", "bool", "date"):
         return node
     if kind(node) in ("double", "timestamp"):
@@ -232,10 +240,11 @@ def split(args: list[exp.Expr]) -> exp.Expr:
 
 def initcap(args: list[exp.Expr]) -> exp.Expr:
     """Words begin after a space."""
-    return fill(
-        "array_to_string(list_transform(string_split(t, ' '), lambda w__:"
+    return _cased(
+        args,
+        _UPPER + _LOWER + _TITLE,
+        "array_to_string(list_transform(string_split(lower(s), ' '), lambda w__:"
         " upper(left(w__, 1)) || substring(w__, 2)), ' ')",
-        {"t": lower(args)},
     )
 
 
@@ -339,6 +348,8 @@ def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
     kinds = kind(left), kind(right)
     if "string" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
         raise Refused("a string compared with a number", "cast one of them")
+    if "bool" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
+        raise Refused("a number compared with a boolean", "cast one of them")
     if "string" in kinds or None not in kinds or _opaque(left) or _opaque(right):
         return _exact(left, right), _exact(right, left)
     return _typed(left, right), _typed(right, left)
@@ -365,13 +376,20 @@ def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
 def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     if kind(side) is not None:
         return side
-    message = "error('a string compared with another type: cast one of them')"
+    message = "error('values of different types compared: cast one of them')"
     if kind(other) in NUMBERS:
         return fill(f"CASE WHEN typeof(x) = 'VARCHAR' THEN {message} ELSE x END", {"x": side})
+    if kind(other) == "bool":
+        return fill(
+            f"CASE WHEN typeof(x) NOT IN ('BOOLEAN', 'VARCHAR', '\"NULL\"') THEN {message}"
+            " ELSE x END",
+            {"x": side},
+        )
     if kind(other) is None:
         # DuckDB knows both types when it compiles, so that a join stays a join.
         return fill(
-            "CASE WHEN typeof(x) = 'VARCHAR' AND typeof(y) NOT IN ('VARCHAR', '\"NULL\"') THEN"
+            "CASE WHEN typeof(x) IN ('VARCHAR', 'BOOLEAN')"
+            " AND typeof(y) NOT IN (typeof(x), '\"NULL\"') THEN"
             f" {message} ELSE x END",
             {"x": side, "y": other},
         )

@@ -20,7 +20,10 @@ _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSIT
 
 
 class _SparkCalls(SparkParser):
-    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    # Under its own name the parser would take `array(1, 2)[0]` for the list [0].
+    FUNCTIONS: ClassVar[dict[str, Any]] = {
+        "ARRAY": lambda args: exp.Anonymous(this="__array", expressions=args)
+    }
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         name: SparkParser.FUNCTION_PARSERS[name] for name in _SPECIAL
     }

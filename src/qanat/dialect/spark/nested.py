@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 RULES: tuple[tuple[str, str], ...] = (
-    ("array(*x)", "ARRAY_(x)"),
+    ("__array(*x)", "ARRAY_(x)"),
     ("map(*x)", "MAP_(x)"),
     ("named_struct(*x)", "STRUCT_(x)"),
     ("struct(*x)", "STRUCT_NAMED(x)"),
@@ -37,7 +37,10 @@ RULES: tuple[tuple[str, str], ...] = (
         "array_remove(a, x)",
         "CASE WHEN x IS NOT NULL THEN list_filter(a, lambda y__: y__ IS NULL OR y__ <> x) END",
     ),
-    ("array_join(a, d): string", "array_to_string(a, d)"),
+    (
+        "array_join(a, d): string",
+        "CASE WHEN a IS NOT NULL AND d IS NOT NULL THEN coalesce(array_to_string(a, d), '') END",
+    ),
     ("array_repeat(x, n)", "list_transform(range(greatest(n, 0)), lambda y__: x)"),
     (
         "arrays_overlap(a, b): bool",
@@ -59,7 +62,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (
         "slice(a, p, n)",
         (
-            "CASE WHEN p = 0 OR n < 0 THEN error('[INVALID_PARAMETER_VALUE] slice needs a start "
+            "CASE WHEN a IS NULL THEN NULL WHEN p = 0 OR n < 0 THEN error('[INVALID_PARAMETER_VALUE] slice needs a start "
             "other than 0 and a length of at least 0') WHEN p < 0 AND -p > len(a) THEN "
             "list_slice(a, 1, 0) WHEN p < 0 THEN list_slice(a, len(a) + p + 1, len(a) + p + n) "
             "ELSE list_slice(a, p, p + n - 1) END"

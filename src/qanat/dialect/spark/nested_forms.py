@@ -86,7 +86,7 @@ def subscript(x: exp.Expr, k: exp.Expr) -> exp.Expr:
         )
     return fill(
         "x[CASE WHEN typeof(x) LIKE 'MAP(%' THEN k WHEN k < 0 OR k >= cardinality(x) THEN"
-        " error('[INVALID_ARRAY_INDEX] no element at this index; use get') ELSE k + 1 END]",
+        " error('[INVALID_ARRAY_INDEX] no element at this index') ELSE k + 1 END]",
         {"x": x, "k": k},
     )
 

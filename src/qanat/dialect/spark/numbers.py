@@ -54,7 +54,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("pmod(x, y)", "MODULO(MODULO(x, y) + y, y)"),
     ("greatest(*x)", "greatest(x)"),
     ("least(*x)", "least(x)"),
-    ("bit_count(x): int", "CAST(bit_count(x) AS INTEGER)"),
+    ("bit_count(x): int", "CAST(bit_count(CAST(x AS BIGINT)) AS INTEGER)"),
     (
         "factorial(x): bigint",
         "CASE WHEN x BETWEEN 0 AND 20 THEN CAST(factorial(CAST(x AS INTEGER)) AS BIGINT) END",
@@ -74,5 +74,4 @@ RULES: tuple[tuple[str, str], ...] = (
             "lo)) AS BIGINT) + 1 END END"
         ),
     ),
-    ("shiftleft(x, n)", "x << n"),
 )

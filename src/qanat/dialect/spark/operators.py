@@ -259,10 +259,6 @@ def _adjacent(node: exp.Concat) -> exp.Expr:
     return text("".join(literal(e, "a string") for e in node.expressions))
 
 
-def _array(node: exp.Array) -> exp.Expr:
-    return translated("array", list(node.expressions))
-
-
 def _known_only(node: exp.IgnoreNulls) -> exp.Expr:
     """IGNORE NULLS: the first or last that is known."""
     name = node.this.meta.get("name")
@@ -280,7 +276,7 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Like: _like, exp.ILike: _like, exp.DPipe: _piped, exp.RegexpLike: _rlike,
     exp.Extract: _extract, exp.Trim: _trim, exp.Substring: _substring,
     exp.StrPosition: _position, exp.Cast: _cast, exp.TryCast: _cast, exp.Bracket: _bracket,
-    exp.RawString: _raw, exp.Column: _column, exp.Concat: _adjacent, exp.Array: _array,
+    exp.RawString: _raw, exp.Column: _column, exp.Concat: _adjacent,
     exp.IgnoreNulls: _known_only,
 }  # fmt: skip
 

@@ -19,6 +19,9 @@ def fill(template: str, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
     'a + 1'
     """
     tree = exp.Paren(this=_parse(template).copy())
+    for bracket in tree.find_all(exp.Bracket):
+        # From 1 as it stands: nothing is to be added to an index.
+        bracket.set("offset", 1)
     for node in list(tree.find_all(exp.Column)):
         argument = None if node.table else arguments.get(node.name)
         if argument is not None:

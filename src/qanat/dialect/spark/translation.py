@@ -12,6 +12,7 @@ from qanat.dialect.spark.calls import translated
 from qanat.dialect.spark.grammar import parse_spark
 from qanat.dialect.spark.kinds import kind, marked
 from qanat.dialect.spark.refused import Problem, Refused
+from qanat.dialect.spark.titles import title
 from qanat.errors import SqlSyntaxError
 
 _HANDLERS = {**operators.HANDLERS, **clauses.HANDLERS}
@@ -114,13 +115,16 @@ def _name_results(tree: exp.Expr) -> None:
             continue
         for item in list(select.expressions):
             plain = isinstance(item, exp.Alias | exp.Column | exp.Dot | exp.Star | exp.Aliases)
-            if plain or item.is_star:
+            if item.is_star or (plain and item.output_name.islower()):
                 continue
-            name = item.sql(dialect="spark", normalize_functions="lower")
-            if isinstance(item, exp.Anonymous):
-                name = {"count(*)": "count(1)", "explode": "col"}.get(name, name)
-                name = "col" if item.name.casefold().startswith("explode") else name
-            alias = exp.to_identifier(name, quoted=True)
+            if isinstance(item, exp.Column | exp.Dot):
+                # Named as it is written here, not as it was written for the table.
+                alias = exp.to_identifier(item.output_name, quoted=True)
+                item.replace(exp.Alias(this=item.copy(), alias=alias))
+                continue
+            if plain:
+                continue
+            alias = exp.to_identifier(title(item), quoted=True)
             item.replace(exp.Alias(this=item.copy(), alias=alias))
 
 
