@@ -25,8 +25,12 @@ NORMAL = (
     (re.compile(r"\b\d+(\.\d)? (B|kB|MB)\b"), "1.0 kB"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "2026-01-01 00:00:00 UTC"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), "2026-01-01T00:00:00.000Z"),
-    (re.compile(r'"((?:bytes_)?(?:seconds|bytes|written_bytes))": \d+(\.\d+)?'), r'"\1": 0'),
-    (re.compile(r"\bpid \d+"), "pid 1"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"), "2026-01-01T00:00:00+00:00"),
+    (re.compile(r'"(seconds|bytes|bytes_written)": \d+(\.\d+)?'), r'"\1": 0'),
+    (re.compile(r"\b\S+, process \d+"), "this machine, process 1"),
+    (re.compile(r"\bepoch-(\d+)-[0-9a-f]{32}-"), r"epoch-\1-0-"),
+    (re.compile(r"\bscratch/\S+/"), "scratch/"),
+    (re.compile(r"range \[offset=\d+, size=\d+\]"), "range [offset=0, size=0]"),
     (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{6}\b"), "20260101T000000-000000"),
 )
 
@@ -38,8 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class Transcript:
     """A terminal in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
+        self.cache = cache
         self.text = ""
 
     def file(self, path: str, content: str, *, shown: bool = True) -> None:
@@ -63,7 +68,7 @@ class Transcript:
         return subprocess.Popen(
             [sys.executable, "-m", "qanat", *arguments],
             cwd=self.folder,
-            env=environment() | dict(environ or {}),
+            env=environment() | {"XDG_CACHE_HOME": str(self.cache)} | dict(environ or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -95,9 +100,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Transcript:
+def terminal(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Transcript:
     """A terminal whose transcript is compared with nothing."""
-    return Transcript(tmp_path)
+    return Transcript(tmp_path, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_keyword_typo(shop: Any) -> None:
 
 
 def test_spec_key_typo(shop: Any) -> None:
-    shop.file("qanat.yml", "name: shop\nstorrage: tables\nthreads: many\n")
+    shop.file("qanat.yml", "name: shop\nstorrage: tables\nretries: many\n")
     assert shop.type("qanat validate") == 2
 
 

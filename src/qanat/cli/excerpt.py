@@ -36,7 +36,7 @@ def excerpt(location: Location, start: Path) -> list[str]:
     lines = [gutter, _blue(f"{number} |") + f" {shown}".rstrip()]
     if 0 < column <= len(text) + 1:
         before = printable(text[skipped : column - 1].expandtabs(1))
-        word = re.match(r"\w+", text[column - 1 : skipped + LONGEST])
+        word = re.match(r"\w+|'[^']*'|\"[^\"]*\"|`[^`]*`", text[column - 1 : skipped + LONGEST])
         marks = "^" * (cells(word.group()) if word else 1)
         caret = paint(marks, stream=sys.stderr, fg="red", bold=True)
         lines.append(f"{gutter} {' ' * cells(before)}{caret}")

@@ -50,7 +50,10 @@ def command(dataset: str | None, limit: int, place: Place, json: bool) -> int:
     elif entries:
         screen.write("\n\n".join("\n".join(_update(e)) for e in entries))
     else:
-        screen.write("No update has run yet; `qanat run` makes the first.")
+        environment = workspace.project.environment
+        screen.write(
+            f"No update has run yet in environment {environment}; `qanat run` makes the first."
+        )
     return 0
 
 

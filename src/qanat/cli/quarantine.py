@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -79,14 +80,14 @@ def show(dataset: str, limit: int, rule: str | None, place: Place, json: bool) -
     names = view.schema.names
     for number, values in enumerate(view.rows, 1):
         row = dict(zip(names, values, strict=True))
-        screen.write("\n".join(_row(number, row)) + "\n")
+        screen.write("\n".join(_row(number, row, workspace)) + "\n")
     screen.write(_shown(view))
     return 0
 
 
-def _row(number: int, row: Mapping[str, Any]) -> list[str]:
+def _row(number: int, row: Mapping[str, Any], workspace: Workspace) -> list[str]:
     """One row: its source, the rules it broke, then its values."""
-    lines = [screen.paint(f"{number}. {_source(row)}", bold=True)]
+    lines = [screen.paint(f"{number}. {_source(row, workspace)}", bold=True)]
     for rule, text in dict(row.get("_quarantine_rules") or {}).items():
         broke = screen.paint(f"✗ {printable(str(rule))}", fg="red")
         lines.append(f"   {broke}: {printable(str(text))}")
@@ -103,13 +104,20 @@ def _row(number: int, row: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _source(row: Mapping[str, Any]) -> str:
+def _source(row: Mapping[str, Any], workspace: Workspace) -> str:
+    """Where a row came from: `file:line` of a source, or the row of a table's file."""
     source = row.get("_quarantine_source") or {}
     file, line = source.get("file"), source.get("row")
     if file is None:
         flow, epoch = row.get("_quarantine_flow"), row.get("_quarantine_epoch")
         return printable(f"flow {flow}, epoch {epoch}")
-    return printable(str(file)) + (f":{line}" if line is not None else "")
+    path = Path(str(file))
+    tables, root = workspace.project.tables, workspace.project.root
+    if path.is_relative_to(tables):
+        table, *_, name = path.relative_to(tables).parts
+        return printable(f"{table}, row {line} of {name}")
+    shown = path.relative_to(root) if path.is_relative_to(root) else file
+    return printable(str(shown)) + (f":{line}" if line is not None else "")
 
 
 def _shown(view: TableView) -> str:

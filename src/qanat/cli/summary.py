@@ -84,7 +84,8 @@ def _verdict(result: UpdateResult) -> str:
     skipped = sum(d.status == "skipped" for d in result.datasets)
     text = f"Update failed after {took}: {count(failed, 'dataset')} failed"
     if skipped:
-        text += f", {skipped:,} that depend on {'it' if failed == 1 else 'them'} skipped"
+        depend = "depends" if skipped == 1 else "depend"
+        text += f", {skipped:,} that {depend} on {'it' if failed == 1 else 'them'} skipped"
     return screen.paint(text + ".", fg="red", bold=True)
 
 

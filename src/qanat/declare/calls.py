@@ -29,7 +29,10 @@ READERS: dict[str, str | None] = {
 
 TABLES = ("read_table", "delta_scan")
 
+LATER = ("read_kafka", "read_kinesis", "read_pubsub", "read_pulsar")
+
 REFUSED = (
+    *LATER,
     "read_text",
     "read_blob",
     "read_xlsx",
@@ -47,10 +50,6 @@ REFUSED = (
     "st_read",
     "query",
     "query_table",
-    "read_kafka",
-    "read_kinesis",
-    "read_pubsub",
-    "read_pulsar",
     "cloud_files",
     "table_changes",
 )
@@ -89,6 +88,12 @@ def read_call(
         OptionError: an argument is unknown, no literal, or missing.
         UnsupportedError: Qanat cannot track what the function reads.
     """
+    if name in LATER:
+        raise UnsupportedError(
+            f"{name}() comes in a later release",
+            location=location,
+            hint="until then let something else write files, and read those with read_files",
+        )
     if name in REFUSED:
         raise UnsupportedError(
             f"{name}() cannot be read incrementally",

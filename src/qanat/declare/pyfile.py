@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from qanat.declare import python
 from qanat.declare.capture import Capture, active
-from qanat.errors import PythonFileError
+from qanat.errors import PythonFileError, nearest
 from qanat.model.location import Location
 
 _INSTALL = "install it into the environment that qanat runs in"
@@ -82,7 +85,19 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         raise PythonFileError(
             f"{type(error).__name__}: {text}" if text else type(error).__name__,
             location=_line(error, capture, path),
+            nearest=_meant(error),
         ) from error
+
+
+def _meant(error: BaseException) -> str | None:
+    """The name most like the one that Python did not find."""
+    if isinstance(error, AttributeError) and error.name is not None:
+        return nearest(error.name, (n for n in dir(error.obj) if not n.startswith("_")))
+    wrong = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    function = getattr(python, wrong[1], None) if wrong else None
+    if wrong is None or function is None:
+        return None
+    return nearest(wrong[2], inspect.signature(function).parameters)
 
 
 def _line(error: BaseException, capture: Capture, path: Path) -> Location:

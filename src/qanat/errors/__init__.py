@@ -22,6 +22,7 @@ from qanat.errors.adapter import (
 )
 from qanat.errors.contract import (
     ContractError,
+    ConversionError,
     ExpectationFailedError,
     SchemaDriftError,
     SchemaMismatchError,
@@ -43,6 +44,7 @@ from qanat.errors.declaration import (
     TypeNameError,
     UnsupportedError,
 )
+from qanat.errors.place import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
 from qanat.errors.root import QanatError, nearest
 from qanat.errors.run import (
@@ -62,6 +64,7 @@ __all__ = [
     "CommandLineError",
     "CommitConflictError",
     "ContractError",
+    "ConversionError",
     "CycleError",
     "DatasetNotFoundError",
     "DeclarationError",
@@ -102,5 +105,6 @@ __all__ = [
     "UnsupportedError",
     "UpdateFailedError",
     "UpdateRunningError",
+    "located",
     "nearest",
 ]

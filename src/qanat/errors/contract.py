@@ -29,3 +29,9 @@ class SchemaMismatchError(ContractError):
     """A query's columns or types do not fit the table they go into."""
 
     code = "Q2003"
+
+
+class ConversionError(ContractError):
+    """A value cannot be what a query or rule converts it to."""
+
+    code = "Q2004"

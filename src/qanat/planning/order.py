@@ -15,8 +15,13 @@ from qanat.planning.graph import Graph, resolve
 from qanat.planning.meaning import problems_of_flow
 
 
-def build_graph(pipeline: Pipeline) -> tuple[Graph, tuple[QanatError, ...]]:
-    """Order the datasets and find everything that is wrong with how they fit together."""
+def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple[QanatError, ...]]:
+    """Order the datasets and find everything that is wrong with how they fit together.
+
+    Args:
+        complete: whether all flows are there; if some could not be understood, a dataset
+            without a flow is no problem of its own.
+    """
     problems: list[QanatError] = []
     edges: dict[str, dict[str, Location]] = {d.name: {} for d in pipeline.datasets}
     fed: set[str] = set()
@@ -57,7 +62,7 @@ def build_graph(pipeline: Pipeline) -> tuple[Graph, tuple[QanatError, ...]]:
                 problems.append(_not_stored(found, expectation.name, expectation.location))
             elif found is not dataset:
                 edges[dataset.name].setdefault(found.name, expectation.location)
-        if dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
+        if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_unfed(dataset))
     order, cycle = _sort(edges)
     if cycle:

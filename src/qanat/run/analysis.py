@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from qanat.declare import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
-from qanat.errors import QanatError
+from qanat.errors import CycleError, QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Expectation, Predicate
 from qanat.model.flow import Flow
@@ -23,7 +24,7 @@ from qanat.run.compiled import Analysis, CompiledFlow, CompiledView
 class Analysed:
     """An analysis, and everything that is wrong with the declarations.
 
-    With problems the analysis is of no use beyond its pipeline and graph.
+    With problems the analysis has only the flows that nothing is wrong with.
     """
 
     analysis: Analysis
@@ -38,10 +39,11 @@ def analyse(project: Project, dialect: str) -> Analysed:
     """
     declared = load_pipeline(project)
     pipeline = declared.pipeline
-    graph, misfits = build_graph(pipeline)
+    graph, misfits = build_graph(pipeline, complete=not declared.problems)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
     if problems:
-        return Analysed(Analysis(pipeline, graph, {}, {}, {}, ()), problems)
+        sound = _sound(pipeline, problems, dialect)
+        return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
     targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
     flows = {f.name: compile_flow(pipeline, f, dialect) for f in pipeline.flows}
     analysis = Analysis(
@@ -53,6 +55,30 @@ def analyse(project: Project, dialect: str) -> Analysed:
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
     )
     return Analysed(analysis, ())
+
+
+def _sound(
+    pipeline: Pipeline, problems: tuple[QanatError, ...], dialect: str
+) -> dict[str, CompiledFlow]:
+    """The flows that can be compiled although something in the project is wrong."""
+    # Views in a circle would be gathered for ever.
+    if any(isinstance(p, CycleError) for p in problems):
+        return {}
+    sound: dict[str, CompiledFlow] = {}
+    for flow in pipeline.flows:
+        if pipeline.get(flow.target) is None or not _fed(pipeline, flow):
+            continue
+        # What is wrong with it is among the problems already.
+        with suppress(QanatError):
+            sound[flow.name] = compile_flow(pipeline, flow, dialect)
+    return sound
+
+
+def _fed(pipeline: Pipeline, flow: Flow) -> bool:
+    """Whether each temporary view that a flow reads has a query."""
+    views = [v for r in flow.query.reads if (v := _view(pipeline, r)) is not None]
+    flows = [next(pipeline.flows_into(v.name), None) for v in views]
+    return all(f is not None and _fed(pipeline, f) for f in flows)
 
 
 def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:

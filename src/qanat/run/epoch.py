@@ -301,14 +301,23 @@ def _failed(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> Expectatio
     first = failed[0]
     rules = {e.name: e for e in compiled.expectations}
     rules |= {e.name: e for v in compiled.views for e in v.expectations}
-    broken = "; ".join(f"{r.rule}: {r.violations:,} rows" for r in failed)
+    broken = "; ".join(f"{r.rule}: {_rows(r)}" for r in failed)
     return ExpectationFailedError(
-        f"{first.violations:,} rows of {first.dataset} violate {first.rule}",
+        f"{_rows(first)} of {first.dataset} violate{_s(first)} {first.rule}",
         location=rules[first.rule].location,
         wanted=str(rules[first.rule].rule),
         got=broken if len(failed) > 1 else None,
-        hint="nothing was published; mend the data or the rule and run again",
+        hint="nothing was published; mend the data or the rule and run again (ON VIOLATION"
+        " QUARANTINE ROW instead would keep such rows aside, to be looked at)",
     )
+
+
+def _rows(rule: RuleCount) -> str:
+    return f"{rule.violations:,} row{'' if rule.violations == 1 else 's'}"
+
+
+def _s(rule: RuleCount) -> str:
+    return "s" if rule.violations == 1 else ""
 
 
 # -- publish ---------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from types import TracebackType
 from typing import Self
@@ -25,7 +23,7 @@ class HeldLease:
 
     def __init__(self, ledger: Ledger, update: str) -> None:
         self._ledger = ledger
-        self._holder = f"update {update} on {socket.gethostname()}, process {os.getpid()}"
+        self._holder = update
         self._done = threading.Event()
         self._lease: Lease | None = None
         self._thread = threading.Thread(target=self._keep, daemon=True, name="qanat-lease")

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qanat import declare
-from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
+from qanat.errors import (
+    DatasetNotFoundError,
+    NotAppendOnlyError,
+    SpecNotFoundError,
+    TableNotFoundError,
+    located,
+)
 from qanat.model.batch import Batch, TableBatch, ViewBatch
 from qanat.model.dataset import Drift
 from qanat.model.position import (
@@ -79,13 +85,14 @@ def choose(
         key = key_of(read)
         if key in ranges:
             continue
-        if read.streaming:
-            found = _unread(ws, compiled, read, generation, key, without)
-            if found is None:
-                continue
-            new = True
-        else:
-            found = _everything(ws, read)
+        with located(read.location):
+            if read.streaming:
+                found = _unread(ws, compiled, read, generation, key, without)
+            else:
+                found = _everything(ws, read)
+        if found is None:
+            continue
+        new = new or read.streaming
         ranges[key] = found
     for dataset in compiled.references:
         ranges[_REFERENCE + dataset.casefold()] = _snapshot(ws, str(ws.folder(dataset)))
@@ -104,9 +111,10 @@ def bind(
     rows = files = 0
     for read in compiled.reads:
         key = key_of(read)
-        batch, more_rows, more_files = _batch(
-            ws, compiled, read, key, ranges.get(key), generation, scratch
-        )
+        with located(read.location):
+            batch, more_rows, more_files = _batch(
+                ws, compiled, read, key, ranges.get(key), generation, scratch
+            )
         inputs[read.name] = batch
         rows += more_rows
         files += more_files
@@ -152,10 +160,15 @@ def place(ws: Workspace, source: Source) -> str:
                 return path
             return str(ws.project.root / path)
         case DeltaRead(path, project):
-            other = declare.load_project(
-                declare.find_spec((ws.project.root / str(project)).resolve())
-            )
-            return str(other.tables / folder_name(path))
+            folder = (ws.project.root / str(project)).resolve()
+            try:
+                spec = declare.find_spec(folder)
+            except SpecNotFoundError as error:
+                raise TableNotFoundError(
+                    f"there is no Qanat project in {folder}",
+                    wanted="the folder of a project, relative to this one's",
+                ) from error
+            return str(declare.load_project(spec).tables / folder_name(path))
     raise TypeError(f"{source!r} is no table")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from qanat.errors import QanatError
+from qanat.errors import QanatError, located
 from qanat.model.batch import Batch, TableBatch, ViewBatch
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read
+from qanat.model.dataset import Dataset
+from qanat.model.expectation import Expectation, Predicate
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Read
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, ViewWork, Work
 from qanat.planning.graph import resolve
@@ -26,9 +28,9 @@ def validate(ws: Workspace) -> Validation:
     """
     problems = list(ws.problems)
     known: dict[str, Schema] = {}
-    if not problems:
-        for name in ws.graph.order:
-            problems += _check(ws, name, known)
+    for name in ws.graph.order:
+        problems += _check(ws, name, known)
+    problems.sort(key=_place)
     stored = [ws.pipeline.dataset(n) for n in ws.graph.order]
     return Validation(
         problems=tuple(problems),
@@ -38,26 +40,73 @@ def validate(ws: Workspace) -> Validation:
     )
 
 
+def _place(problem: QanatError) -> tuple[str, int, int]:
+    where = problem.location
+    return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
+
+
 def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatError]:
     """Check one dataset, all above it being checked; learn its columns on the way."""
     dataset = ws.pipeline.dataset(name)
     problems: list[QanatError] = []
     schema: Schema | None = None
+    described: Work | None = None
+    rules: tuple[Expectation, ...] = ()
     for flow in ws.pipeline.flows_into(name):
-        compiled = ws.analysis.flows[flow.name]
+        compiled = ws.analysis.flows.get(flow.name)
+        if compiled is None:
+            continue
         try:
-            found = _describe(ws, compiled, known)
+            work = _work(ws, compiled, known)
+            found = ws.engine.describe(work) if work is not None else None
         except QanatError as error:
             problems.append(error)
             continue
-        if found is not None:
+        if work is not None and found is not None:
             schema = _merged(schema, found)
-    if schema is None and dataset.schema.fields:
-        schema = dataset.schema
+            described, rules = work, compiled.expectations
+    if schema is None:
+        schema = _stored(ws, dataset)
     if schema is not None:
         known[name.casefold()] = schema
-        problems += check_expectations(dataset, schema, known)
+        missing = check_expectations(dataset, schema, known)
+        problems += missing
+        if described is not None:
+            wrong = {p.location for p in missing}
+            rest = [e for e in rules if e.location not in wrong]
+            problems += _rule_problems(ws, described, rest)
     return problems
+
+
+def _stored(ws: Workspace, dataset: Dataset) -> Schema | None:
+    """The columns of a dataset whose query does not tell: as declared, or as last written."""
+    if dataset.schema.fields:
+        return dataset.schema
+    folder = str(ws.folder(dataset.name))
+    if not dataset.stored or ws.store.version(folder) is None:
+        return None
+    return ws.store.snapshot(folder).schema
+
+
+def _rule_problems(
+    ws: Workspace, work: Work, rules: Sequence[Expectation]
+) -> Iterator[QanatError]:
+    """What the engine does not accept of the rules on a dataset's rows."""
+    predicates = [e for e in rules if isinstance(e.rule, Predicate)]
+    if not predicates or _refused(ws, work, predicates) is None:
+        return
+    for each in predicates:
+        problem = _refused(ws, work, [each])
+        if problem is not None:
+            yield problem
+
+
+def _refused(ws: Workspace, work: Work, rules: Sequence[Expectation]) -> QanatError | None:
+    try:
+        ws.engine.describe(replace(work, expectations=tuple(rules)))
+    except QanatError as error:
+        return error
+    return None
 
 
 def _merged(schema: Schema | None, more: Schema) -> Schema:
@@ -67,30 +116,36 @@ def _merged(schema: Schema | None, more: Schema) -> Schema:
     return Schema((*schema.fields, *new))
 
 
-def _describe(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Schema | None:
-    """The columns of a flow; None where an input's are not known (its own error tells why)."""
+def _work(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Work | None:
+    """A flow over no rows; None where its columns cannot be known.
+
+    Those of an input may not be (its own error tells why), and a Python function is not called
+    here: what it does with rows that nobody has is nothing that an author wants to know.
+    """
+    queries = (compiled.query, *(v.query for v in compiled.views))
+    if any(isinstance(q, FunctionQuery) for q in queries):
+        return None
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
-        batch = _sample(ws, compiled, read, known)
+        with located(read.location):
+            batch = _sample(ws, compiled, read, known)
         if batch is None:
             return None
         inputs[read.name] = batch
     nowhere = Output(ws.scratch / "validate", "none", declared=compiled.dataset.schema)
     nowhere = replace(nowhere, partition_by=compiled.dataset.partition_by)
-    return ws.engine.describe(
-        Work(
-            flow=compiled.flow.name,
-            epoch=0,
-            update="",
-            dataset=compiled.dataset.name,
-            query=compiled.query,
-            inputs=inputs,
-            output=nowhere,
-            quarantine=nowhere,
-            scratch=ws.scratch / "validate" / compiled.flow.name,
-            at_ns=0,
-            views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
-        )
+    return Work(
+        flow=compiled.flow.name,
+        epoch=0,
+        update="",
+        dataset=compiled.dataset.name,
+        query=compiled.query,
+        inputs=inputs,
+        output=nowhere,
+        quarantine=nowhere,
+        scratch=ws.scratch / "validate" / compiled.flow.name,
+        at_ns=0,
+        views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
     )
 
 

@@ -74,7 +74,7 @@ def test_a_failure_says_what_it_stopped() -> None:
         (dataset("a", "failed"), dataset("b", "skipped"), dataset("c", "updated")),
     )
     text = summary(result, HERE)
-    assert "Update failed after 2.00 s: 1 dataset failed, 1 that depend on it skipped." in text
+    assert "Update failed after 2.00 s: 1 dataset failed, 1 that depends on it skipped." in text
     assert "run again" not in text
 
 

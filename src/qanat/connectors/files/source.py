@@ -215,7 +215,8 @@ def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
         f"the file {old.path!r} was read before and has come back with new content{others}",
         wanted=described(old),
         got=described(changed[0]),
-        hint="`allowOverwrites => true` reads changed files again, a full refresh everything",
+        hint="`allowOverwrites => true` in read_files reads changed files again,"
+        " `qanat run --full-refresh TABLE` all files",
     )
 
 

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files import bind_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.errors import FileUnreadableError
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.model.schema import Schema
 
@@ -122,6 +123,13 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
 
 def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:
     found = bind_files(con, name, batch, scratch)
+    if batch.files and not found.schema.fields:
+        raise FileUnreadableError(
+            "the files have no columns: there is nothing in them",
+            got=", ".join(f.path for f in batch.files[:3]),
+            hint="declare the columns: read_files(…, schema => 'id BIGINT, …'); or wait for a"
+            " file that has some",
+        )
     hidden = ", ".join((METADATA, FILE, ROW, RID))
     return Bound(
         plain=f"SELECT * EXCLUDE ({hidden}) FROM ({found.relation})",

@@ -74,8 +74,8 @@ def _described(field: Field) -> str:
         "distinct": f"approx_count_distinct({value})",
         "min": f"CAST(min({column}) AS VARCHAR)" if ordered else "NULL",
         "max": f"CAST(max({column}) AS VARCHAR)" if ordered else "NULL",
-        "mean": f"avg({finite})" if numeric else "NULL",
-        "std": f"stddev_samp({finite})" if numeric else "NULL",
+        "mean": f"round(avg({finite}), 4)" if numeric else "NULL",
+        "std": f"round(stddev_samp({finite}), 4)" if numeric else "NULL",
         # A bounded sketch: exact counts of a column without repetitions would be as large as it.
         "top": f"CAST(approx_top_k({value}, 1)[1] AS VARCHAR)",
     }

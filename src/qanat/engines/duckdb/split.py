@@ -10,13 +10,14 @@ partitioned COPY more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.refusals import BY_DATA
 from qanat.engines.duckdb.types import quote
 from qanat.errors import DatasetNotFoundError
 from qanat.model.expectation import Action, Expectation, Predicate, References, Unique
@@ -99,7 +100,7 @@ class Splitter:
             if not isinstance(expectation.rule, Predicate):
                 continue
             passes = f"({expectation.rule.sql}\n)"  # it may end in a comment
-            self._check(expectation, passes)
+            compile_rule(self.con, self.relation, expectation, passes)
             conditions.append(passes)
             # FALSE and NULL both fall into ELSE.
             terms[index // _BITS].append(f"CASE WHEN {passes} THEN 0 ELSE {self._bit(index)} END")
@@ -108,10 +109,22 @@ class Splitter:
             for name, column in zip(self._mask_names(), terms, strict=True)
         )
         failing = f"({' AND '.join(conditions)}) IS NOT TRUE" if conditions else "false"
-        self.con.execute(
-            f"CREATE TEMP TABLE {bad} AS "
-            f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
-        )
+        try:
+            self.con.execute(
+                f"CREATE TEMP TABLE {bad} AS "
+                f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
+            )
+        except BY_DATA:
+            self._blame()
+            raise
+
+    def _blame(self) -> None:
+        """Raise the error of the rule that cannot take a value, if it is a rule's."""
+        for expectation in self.expectations:
+            if isinstance(expectation.rule, Predicate):
+                sql = f"count(*) FILTER (WHERE {expectation.rule.sql}\n)"
+                with explained(_query(expectation), (), expectation):
+                    self._count(f"SELECT {sql} FROM ({self.relation}) AS r")
 
     def _mark_orphans(
         self, bad: str, index: int, expectation: Expectation, rule: References
@@ -129,7 +142,7 @@ class Splitter:
             for mine, theirs in zip(rule.columns, rule.target_columns, strict=True)
         )
         orphan = f"{complete} AND NOT EXISTS (SELECT 1 FROM ({source}) AS t WHERE {same})"
-        self._check(expectation, orphan)
+        compile_rule(self.con, self.relation, expectation, orphan)
         self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
 
     def _mark_duplicates(
@@ -145,7 +158,7 @@ class Splitter:
         same = " AND ".join(f"s.{quote(c)} = r.{quote(c)}" for c in rule.columns)
         suspects = self._table(f"suspects_{index}")
         relation = f"({self.relation})"
-        self._check(expectation, complete)
+        compile_rule(self.con, self.relation, expectation, complete)
         known = ""
         if self.existing is not None:
             known = (
@@ -226,13 +239,6 @@ class Splitter:
         )
         return f"map_from_entries(list_filter([{entries}], lambda x: x IS NOT NULL))"
 
-    def _check(self, expectation: Expectation, sql: str) -> None:
-        """Compile one rule by itself, so that an error names that rule's place."""
-        predicate = expectation.rule.sql if isinstance(expectation.rule, Predicate) else sql
-        rule = SqlQuery(predicate, predicate, "duckdb", (), expectation.location)
-        with explained(rule):
-            self.con.sql(f"SELECT {sql} FROM ({self.relation}) AS r LIMIT 0")
-
     def _mask_names(self) -> tuple[str, ...]:
         return tuple(f"{MASK}_{i}" for i in range(max(1, -(-len(self.expectations) // _BITS))))
 
@@ -261,6 +267,31 @@ class Splitter:
     def _count(self, sql: str) -> int:
         row = self.con.execute(sql).fetchone()
         return int(row[0]) if row else 0
+
+
+def compile_rule(
+    con: DuckDBPyConnection, relation: str, expectation: Expectation, sql: str
+) -> None:
+    """Compile one rule by itself, so that an error names that rule and its place.
+
+    Args:
+        relation: SELECT text with the columns of the table.
+        sql: what the rule computes for a row.
+
+    Raises:
+        ColumnNotFoundError, FunctionNotFoundError, QueryError: it does not compile.
+    """
+
+    def names() -> Iterator[str]:
+        yield from con.sql(f"SELECT * FROM ({relation}) LIMIT 0").columns
+
+    with explained(_query(expectation), names(), expectation):
+        con.sql(f"SELECT {sql} FROM ({relation}) AS r LIMIT 0")
+
+
+def _query(expectation: Expectation) -> SqlQuery:
+    text = str(expectation.rule)
+    return SqlQuery(text, text, "duckdb", (), expectation.location)
 
 
 def _text(value: str) -> str:

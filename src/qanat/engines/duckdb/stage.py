@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,12 +16,18 @@ from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.hidden import with_hidden
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
-from qanat.engines.duckdb.split import Split, Splitter
+from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import literal, quote
 from qanat.engines.duckdb.write import discard, write
-from qanat.errors import InvariantError
+from qanat.errors import (
+    FileUnreadableError,
+    FileVanishedError,
+    InvariantError,
+    SchemaDriftError,
+    located,
+)
 from qanat.model.batch import Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.model.expectation import Expectation
+from qanat.model.expectation import Expectation, Predicate
 from qanat.model.query import FunctionQuery, Query
 from qanat.model.schema import Schema
 from qanat.model.work import (
@@ -38,6 +44,8 @@ from qanat.model.work import (
 _ORDERED = 64 * 1024 * 1024
 """Bytes of input up to which rows keep the order of their source. Small results are looked at by
 people, who expect it; SQL promises it to nobody, and ORDER BY is kept at any size."""
+
+_ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +96,18 @@ class Stage:
             self._define_view(view.name, self._query(view.name, view.query, positions=False))
         result = self._query(self.work.flow, self.work.query, positions=False)
         work = self.work
-        return fit(result.names, result.types, work.output, work.query, work.dataset)
+        fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
+        relation = f"SELECT {fitted.projection} FROM ({result.select})"
+        for expectation in work.expectations:
+            if isinstance(expectation.rule, Predicate):
+                compile_rule(self.con, relation, expectation, f"({expectation.rule.sql}\n)")
+        return fitted
 
     def _run(self) -> Staged:
         work = self.work
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
-                self.bindings.bind(name, batch)
+                self._bind(name)
         if _bytes(work.inputs.values()) > _ORDERED:
             # Keeping the order of many rows costs a fifth more CPU and twice the memory.
             self.con.execute("SET SESSION preserve_insertion_order = false")
@@ -130,10 +143,10 @@ class Stage:
         """Bind a query's inputs and describe its result."""
         for read in query.reads:
             if read.name not in self.bindings.bound:
-                self.bindings.bind(read.name, self.work.inputs[read.name])
+                self._bind(read.name)
         if isinstance(query, FunctionQuery):
             return self._function(name, query)
-        with explained(query):
+        with explained(query, self._names(query)):
             sql, needing, carried = with_hidden(query, self.bindings.bound, positions)
             for read_name in needing:
                 full = self.bindings.bound[read_name].full
@@ -141,6 +154,18 @@ class Stage:
             relation = self.con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
         skip = len(carried)
         return Result(sql, relation.columns[skip:], relation.types[skip:], carried)
+
+    def _bind(self, name: str) -> None:
+        """Bind an input; what is wrong with its files is told where they are read."""
+        queries = (self.work.query, *(v.query for v in self.work.views))
+        places = (r.location for q in queries for r in q.reads if r.name == name)
+        with located(next(places, None), *_ABOUT_FILES):
+            self.bindings.bind(name, self.work.inputs[name])
+
+    def _names(self, query: Query) -> Iterator[str]:
+        """The columns of a query's inputs, for messages."""
+        for read in query.reads:
+            yield from self.con.sql(f"{self.bindings.bound[read.name].plain} LIMIT 0").columns
 
     def _function(self, name: str, query: FunctionQuery) -> Result:
         path = self.work.scratch / f"{_file_name(name)}-result.parquet"

@@ -10,7 +10,9 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.types import literal, quote
+from qanat.engines.duckdb.message import FULL
+from qanat.engines.duckdb.output import copy_text
+from qanat.engines.duckdb.types import quote
 from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Decimal, Primitive, Schema, Struct
 from qanat.model.work import DataFile, Output, StagedTable
@@ -20,12 +22,6 @@ _INDEXED_COLUMNS = 32
 # Longer strings would bloat the log; readers can live without their bounds.
 _LONGEST_BOUND = 64
 _INTEGERS = {"byte", "short", "integer", "long"}
-# Only Parquet has statistics to return.
-_OPTIONS = {
-    "parquet": "RETURN_STATS",
-    "csv": "HEADER true, RETURN_FILES",
-    "json": "RETURN_FILES",
-}
 
 
 def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) -> StagedTable:
@@ -40,7 +36,7 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
     """
     try:
         output.folder.mkdir(parents=True, exist_ok=True)
-        found = con.execute(_copy(select, output)).fetchall()
+        found = con.execute(copy_text(select, output)).fetchall()
         if output.format == "parquet":
             described = [_parquet_file(row, schema, output) for row in found]
         else:
@@ -60,19 +56,6 @@ def discard(output: Output) -> None:
     """Remove whatever this attempt staged."""
     for path in output.folder.rglob(f"{output.prefix}*"):
         path.unlink(missing_ok=True)
-
-
-def _copy(select: str, output: Output) -> str:
-    if output.partition_by:
-        by = ", ".join(quote(c) for c in output.partition_by)
-        return (
-            f"COPY ({select}) TO {literal(str(output.folder))} (FORMAT parquet, RETURN_STATS, "
-            f"PARTITION_BY ({by}), FILENAME_PATTERN {literal(output.prefix + '-{i}')}, "
-            "OVERWRITE_OR_IGNORE)"
-        )
-    path = output.folder / f"{output.prefix}-0.{output.format}"
-    options = _OPTIONS[output.format]
-    return f"COPY ({select}) TO {literal(str(path))} (FORMAT {output.format}, {options})"
 
 
 def _kept(path: Path, rows: int) -> bool:
@@ -177,8 +160,7 @@ def sync(path: Path) -> None:
 
 
 def _storage_error(error: OSError, folder: Path) -> AdapterError:
-    # ENOSPC and EDQUOT; errno's names, not numbers, differ between systems.
-    if error.errno in (28, 122):
+    if error.errno in FULL:
         return StorageFullError(
             f"no space left in {folder}",
             got=str(error),

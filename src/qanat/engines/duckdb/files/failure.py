@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
+from qanat.engines.duckdb.message import FULL, is_full, plain
 from qanat.errors import FileUnreadableError, FileVanishedError, QanatError, StorageFullError
 from qanat.model.batch import LocalFile
 
-_FULL = (
-    "no space left on device",
-    "disk full",
-    "disk quota exceeded",
-    "failed to offload",
-    "max_temp_directory_size",
-)
 # What a file can do to DuckDB; other classes (Binder, Parser, …) are defects of ours and pass.
 _ABOUT_FILES = (
     duckdb.IOException,
@@ -39,14 +32,11 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
         format_: what the files should have been, for the message.
     """
     text = str(error).strip()
-    lowered = text.lower()
-    if any(mark in lowered for mark in _FULL) or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    ):
+    if is_full(text) or (isinstance(error, OSError) and error.errno in FULL):
         return StorageFullError(
             "no space left for scratch files",
-            got=_first_line(text),
-            hint="free some space or point the temporary directory at a larger disk",
+            got=plain(text),
+            hint="free space below the project's storage and run again; nothing was published",
         )
     # Some damage surfaces as the root of all DuckDB errors, without a class of its own.
     if type(error) is not duckdb.Error and not isinstance(
@@ -67,7 +57,8 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
     return FileUnreadableError(
         f"cannot read {who} as {format_}",
         wanted=f"a readable {format_} file",
-        got=_first_line(text),
+        got=plain(text),
+        hint="mend the file or take it away, and run again",
     )
 
 
@@ -87,7 +78,3 @@ def blaming(files: Sequence[LocalFile], format_: str) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
-
-
-def _first_line(text: str) -> str:
-    return next(iter(text.splitlines()), "no details")

@@ -1,0 +1,267 @@
+"""What DuckDB finds wrong with an author's query or rule, one kind of mistake after another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import duckdb
+
+from qanat.engines.duckdb.message import plain
+from qanat.engines.duckdb.place import locate
+from qanat.errors import (
+    ColumnNotFoundError,
+    ConversionError,
+    DatasetNotFoundError,
+    FunctionNotFoundError,
+    QanatError,
+    QueryError,
+    TypeNameError,
+    nearest,
+)
+from qanat.model.expectation import Expectation
+from qanat.model.location import Location
+from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Query, Read
+
+_OURS = "__qanat"
+_FEW = 12
+"""Columns, and forms of a function, that a message can list."""
+_READERS = ("read_files", "read_table", "delta_scan", "range", "generate_series", "unnest")
+BY_DATA = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.InvalidInputException,
+)
+"""What DuckDB raises because of a value, not because of the query."""
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """An error of DuckDB, and what it is about.
+
+    Args:
+        columns: names that would have been right.
+        rule: the expectation that the query is the text of, if it is one.
+    """
+
+    error: duckdb.Error
+    text: str
+    query: Query
+    columns: Iterable[str]
+    rule: Expectation | None
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """The names that DuckDB proposes, then those of all inputs."""
+        listed = re.search(r"Candidate (?:bindings|Entries|columns): *(.+)", self.text)
+        proposed = re.findall(r'"([^"]+)"', listed[1]) if listed else []
+        names = [p.rpartition(".")[2] for p in proposed]
+        return tuple(dict.fromkeys(n for n in (*names, *self.columns) if not n.startswith(_OURS)))
+
+    @property
+    def who(self) -> str:
+        return f"expectation {self.rule.name}: " if self.rule else ""
+
+    def place(self, *snippets: str, last: bool = False) -> Location:
+        """Where the first of the snippets stands that is there at all, unqualified if it can be.
+
+        Args:
+            last: where the last word of the snippet stands.
+        """
+        if self.rule is not None:
+            return self.rule.location
+        tries = ((s, bare) for s in snippets if s for bare in (True, False))
+        places = (locate(self.query, s, bare=bare, last=last) for s, bare in tries)
+        return next((p for p in places if p is not None), self.query.location)
+
+    def cleaned(self, text: str) -> str:
+        """A text with the author's names of inputs instead of those of their relations."""
+        for read in self.query.reads:
+            text = text.replace(f'"{read.name}"', f'"{_label(read)}"').replace(
+                read.name, _label(read)
+            )
+        return text
+
+
+def refusal(complaint: Complaint) -> QanatError:
+    """The author's mistake, or the value in the data, that a complaint is about."""
+    for pattern, explain in _KINDS:
+        found = pattern.search(complaint.text)
+        if found:
+            return explain(complaint, found)
+    return _data(complaint) if isinstance(complaint.error, BY_DATA) else _other(complaint)
+
+
+def _column(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name, table = found["name"], found.groupdict().get("table") or ""
+    inside = f" in {complaint.cleaned(table)}" if table else ""
+    known = complaint.known
+    if name.casefold() in {k.casefold() for k in known}:
+        # An input has it, but this part of the query does not see it.
+        listed = Complaint(complaint.error, complaint.text, complaint.query, (), complaint.rule)
+        known = listed.known
+    return ColumnNotFoundError(
+        f"{complaint.who}no column {name!r}{inside}",
+        location=complaint.place(f"{table}.{name}" if table else "", name, last=True),
+        wanted=", ".join(known[:_FEW]) + (", …" if len(known) > _FEW else "") or None,
+        nearest=nearest(name, known),
+    )
+
+
+def _field(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name = found["name"]
+    return ColumnNotFoundError(
+        f"{complaint.who}no field {name!r} in the struct",
+        location=complaint.place(f".{name}", f"'{name}'", name, last=True),
+        wanted=", ".join(re.findall(r'"([^"]+)"', complaint.text.partition("Candidate")[2])),
+        nearest=nearest(name, complaint.known),
+    )
+
+
+def _table(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name = found["name"]
+    known = re.findall(r'"([^"]+)"', complaint.text.partition("Candidate tables:")[2])
+    known = [complaint.cleaned(k.rpartition(".")[2]) for k in known]
+    return QueryError(
+        f"{complaint.who}nothing in FROM is called {name!r}",
+        location=complaint.place(f"{name}.", name),
+        wanted=" or ".join(known) or None,
+        nearest=nearest(name, known),
+    )
+
+
+def _dataset(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name = found["name"]
+    return DatasetNotFoundError(
+        f"{complaint.who}no dataset {name!r}", location=complaint.place(name)
+    )
+
+
+def _ambiguous(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    choices = [complaint.cleaned(c) for c in re.findall(r"'([^']+)'", found["choices"])]
+    return QueryError(
+        f"{complaint.who}column {found['name']!r} is in several inputs",
+        location=complaint.place(found["name"]),
+        wanted=" or ".join(choices),
+    )
+
+
+def _ungrouped(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name = found["name"]
+    return QueryError(
+        f"{complaint.who}column {name!r} is neither in GROUP BY nor inside an aggregate",
+        location=complaint.place(name),
+        hint=f"add it to GROUP BY, or use any_value({name}) if any row's will do",
+    )
+
+
+def _function(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name = found["name"]
+    suggested = re.search(r'Did you mean "([^"]+)"', complaint.text)
+    proposal = suggested[1] if suggested else None
+    if found["kind"].casefold().startswith("table"):
+        proposal = nearest(name, _READERS) or proposal
+    return FunctionNotFoundError(
+        f"{complaint.who}no function {name!r}",
+        location=complaint.place(f"{name}(", name),
+        nearest=proposal,
+    )
+
+
+def _arguments(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    name, types = found["name"], plain(found["types"])
+    operator = not name.isidentifier()
+    forms = re.findall(r"^\t(.+->.+)$", complaint.text, re.MULTILINE)[:_FEW]
+    forms = [f.replace('"', "").replace(", /)", ")") for f in forms]
+    return QueryError(
+        f"{complaint.who}{name} does not take ({types})",
+        location=complaint.place(f"{name}(", name),
+        wanted=None if operator else "\n".join(forms) or None,
+        hint="convert what does not fit: CAST(… AS type)",
+    )
+
+
+def _type(complaint: Complaint, found: re.Match[str]) -> QanatError:
+    suggested = re.search(r'Did you mean "([^"]+)"', complaint.text)
+    return TypeNameError(
+        f"{complaint.who}no type {found['name']!r}",
+        location=complaint.place(found["name"]),
+        nearest=suggested[1] if suggested else None,
+    )
+
+
+def _data(complaint: Complaint) -> QanatError:
+    """The query is fine, but not for every value that came."""
+    marked = re.search(r"(?P<line>LINE \d+: .*)\n(?P<before> *)(?P<marks>\^+)", complaint.text)
+    snippet = ""
+    if marked:
+        begin = len(marked["before"])
+        snippet = marked["line"][begin : begin + len(marked["marks"])]
+    source = re.search(r"casting from source column (\S+)", complaint.text)
+    if isinstance(complaint.error, duckdb.InvalidInputException):
+        expression = re.search(r"in expression \((.+?)\)\.", complaint.text)
+        return QueryError(
+            complaint.who + complaint.cleaned(plain(complaint.text).partition(". Use TRY")[0]),
+            location=complaint.place(expression[1] if expression else ""),
+            hint="TRY(…) around it gives NULL instead" if expression else None,
+        )
+    return ConversionError(
+        f"{complaint.who}a value does not fit: {complaint.cleaned(plain(complaint.text))}",
+        location=complaint.place(snippet, source[1] if source else ""),
+        hint="use TRY_CAST or TRY(…) in the rule: then such a value breaks it"
+        if complaint.rule
+        else "use TRY_CAST or TRY(…), and an expectation (… IS NOT NULL) ON VIOLATION QUARANTINE"
+        " ROW, so that one bad value does not stop the rest",
+    )
+
+
+def _other(complaint: Complaint) -> QanatError:
+    message = plain(complaint.text)
+    cast = " - an explicit cast is required"
+    quoted = re.findall(r'"([^"]+)"|\'([^\']+)\'', message)
+    return QueryError(
+        f"{complaint.who}{complaint.cleaned(message.removesuffix(cast))}",
+        location=complaint.place(*(a or b for a, b in quoted)),
+        hint="write the conversion: CAST(… AS type)" if message.endswith(cast) else None,
+    )
+
+
+def _label(read: Read) -> str:
+    match read.source:
+        case DatasetRead(dataset):
+            return dataset
+        case FilesRead(path, _):
+            return path
+        case DeltaRead(path, _):
+            return path
+
+
+_Explain = Callable[[Complaint, "re.Match[str]"], QanatError]
+
+_KINDS: tuple[tuple[re.Pattern[str], _Explain], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), explain)
+    for pattern, explain in (
+        (r'"(?P<table>[^"]+)" does not have a column named "(?P<name>[^"]+)"', _column),
+        (r'(?:Referenced column|Column with name|Column) "(?P<name>[^"]+)" (?:not|in)', _column),
+        (r'Could not find key "(?P<name>[^"]+)" in struct', _field),
+        (r'Referenced table "(?P<name>[^"]+)" not found', _table),
+        (r"Table with name (?P<name>\S+) does not exist", _dataset),
+        (
+            r'Ambiguous reference to column name "(?P<name>.+?)" \(use: (?P<choices>.*)\)',
+            _ambiguous,
+        ),
+        (r'column "(?P<name>[^"]+)" must appear in the GROUP BY', _ungrouped),
+        (
+            r'(?P<kind>\w*(?: Macro)?) *Function with name "?(?P<name>[\w.]+)"? does not exist',
+            _function,
+        ),
+        (
+            r"No function matches the given name and .* '(?P<name>.+?)\((?P<types>.*)\)'\.",
+            _arguments,
+        ),
+        (r"Type with name (?P<name>\S+) does not exist", _type),
+    )
+)
+"""In this order: the first that fits explains."""
