@@ -70,8 +70,9 @@ def unsupported(query: SqlQuery, dialect: str) -> list[QanatError]:
 
 
 def _error(query: SqlQuery, problem: Problem) -> QanatError:
+    known = problem.family is not UnsupportedError
     return problem.family(
-        problem.message,
+        problem.message if known else f"{problem.message} is not carried over to DuckDB",
         location=place(query, problem.offset, problem.word),
         nearest=problem.nearest,
         hint=problem.hint,

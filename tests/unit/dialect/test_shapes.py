@@ -1,4 +1,4 @@
-"""Queries of the size that people write, in shapes known from TPC-H and TPC-DS, compile and run."""
+"""Queries as large as people write them, in shapes of TPC-H and TPC-DS, compile and run."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
     if rules is None:
         if folded in KNOWN:
             raise Refused(
-                f"Spark's {folded}()",
+                f"{folded}()",
                 WAYS_OUT.get(folded, "compute it another way, or run the project on Spark"),
             )
         raise Refused(

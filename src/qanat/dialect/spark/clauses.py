@@ -163,7 +163,7 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Select: _select,
     exp.Table: _table,
     exp.With: _with,
-    exp.Pivot: _never("PIVOT and UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
+    exp.Pivot: _never("PIVOT or UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
     exp.TableSample: _never("TABLESAMPLE", "read the whole table, or filter on a column"),
     exp.Qualify: _never("QUALIFY", "filter on the window in a query around it"),
     exp.Values: _values,

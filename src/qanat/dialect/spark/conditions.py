@@ -1,4 +1,4 @@
-"""Spark's functions that choose between values, in DuckDB's words (see `numbers.py`)."""
+"""Spark's functions that choose between values or change their type (see `numbers.py`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ RULES: tuple[tuple[str, str], ...] = (
     ("isnotnull(x): bool", "x IS NOT NULL"),
     ("equal_null(x, y): bool", "x IS NOT DISTINCT FROM y"),
     ("decode(*x)", "DECODED(x)"),
+    ("tinyint(x)", "TO_TINYINT(x)"),
+    ("smallint(x)", "TO_SMALLINT(x)"),
+    ("int(x)", "TO_INT(x)"),
+    ("bigint(x)", "TO_BIGINT(x)"),
+    ("float(x)", "TO_FLOAT(x)"),
+    ("double(x)", "TO_DOUBLE(x)"),
+    ("string(x)", "TO_STRING(x)"),
+    ("boolean(x)", "TO_BOOLEAN(x)"),
     ("raise_error(m)", "error(m)"),
     (
         "assert_true(c)",

@@ -62,8 +62,9 @@ RULES: tuple[tuple[str, str], ...] = (
     (
         "slice(a, p, n)",
         (
-            "CASE WHEN a IS NULL THEN NULL WHEN p = 0 OR n < 0 THEN error('[INVALID_PARAMETER_VALUE] slice needs a start "
-            "other than 0 and a length of at least 0') WHEN p < 0 AND -p > len(a) THEN "
+            "CASE WHEN a IS NULL THEN NULL WHEN p = 0 OR n < 0 THEN"
+            " error('[INVALID_PARAMETER_VALUE] slice needs a start other"
+            " than 0 and a length of at least 0') WHEN p < 0 AND -p > len(a) THEN "
             "list_slice(a, 1, 0) WHEN p < 0 THEN list_slice(a, len(a) + p + 1, len(a) + p + n) "
             "ELSE list_slice(a, p, p + n - 1) END"
         ),
@@ -76,7 +77,6 @@ RULES: tuple[tuple[str, str], ...] = (
     ("transform(a, f)", "list_transform(a, ELEMENTWISE(f))"),
     ("filter(a, f)", "list_filter(a, ELEMENTWISE(f))"),
     ("exists(a, f): bool", "ANY_OF(a, f)"),
-    ("any_match(a, f): bool", "ANY_OF(a, f)"),
     ("forall(a, f): bool", "ALL_OF(a, f)"),
     ("aggregate(a, z, f)", "list_reduce(a, f, z)"),
     ("reduce(a, z, f)", "list_reduce(a, f, z)"),

@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from qanat.dialect.spark import casts
 from qanat.dialect.spark.calls import translated
+from qanat.dialect.spark.comparisons import comparable
 from qanat.dialect.spark.forms import (
-    comparable,
     literal,
     matches,
     modulo,
@@ -170,8 +170,13 @@ def _in(node: exp.In) -> exp.Expr:
 
 
 def _case(node: exp.Case) -> exp.Expr:
-    for branch in node.args.get("ifs", ()) if node.this else ():
-        comparable(node.this, branch.this)
+    value = node.this
+    if value is None:
+        return node
+    for branch in node.args.get("ifs", ()):
+        first, key = comparable(value, branch.this)
+        node.set("this", first)
+        branch.set("this", key)
     return node
 
 

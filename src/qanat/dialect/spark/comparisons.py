@@ -1,0 +1,76 @@
+"""Comparisons: both sides must be of one sort before they are compared."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from qanat.dialect.spark.kinds import NUMBERS, kind
+from qanat.dialect.spark.refused import Refused
+from qanat.dialect.spark.template import fill
+
+
+def compared(args: list[exp.Expr]) -> exp.Expr:
+    """Equality as the operator has it."""
+    left, right = comparable(args[0], args[1])
+    return fill("x = y", {"x": left, "y": right})
+
+
+def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
+    """Both sides of a comparison.
+
+    Spark reads a string as the number it is compared with, exactly or not at all; DuckDB rounds.
+    """
+    kinds = kind(left), kind(right)
+    if "string" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
+        raise Refused("a string compared with a number", "cast one of them")
+    if "bool" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
+        raise Refused("a number compared with a boolean", "cast one of them")
+    if "string" in kinds or None not in kinds or _opaque(left) or _opaque(right):
+        return _exact(left, right), _exact(right, left)
+    return _typed(left, right), _typed(right, left)
+
+
+def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """A literal '1.5' beside a column that may be a number."""
+    is_text = isinstance(side, exp.Literal) and side.is_string
+    if not is_text or kind(other) is not None or _opaque(other):
+        return side
+    try:
+        float(side.name)
+    except ValueError:
+        return side
+    if side.name.strip().lstrip("+-").isdigit():
+        return side
+    return fill(
+        "CASE WHEN typeof(y) IN ('VARCHAR', 'DOUBLE', 'FLOAT') THEN x ELSE"
+        " error('a number compared with a string: write the number without quotes') END",
+        {"x": side, "y": other},
+    )
+
+
+def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+    if kind(side) is not None:
+        return side
+    message = "error('values of different types compared: cast one of them')"
+    if kind(other) in NUMBERS:
+        return fill(f"CASE WHEN typeof(x) = 'VARCHAR' THEN {message} ELSE x END", {"x": side})
+    if kind(other) == "bool":
+        return fill(
+            f"CASE WHEN typeof(x) NOT IN ('BOOLEAN', 'VARCHAR', '\"NULL\"') THEN {message}"
+            " ELSE x END",
+            {"x": side},
+        )
+    if kind(other) is None:
+        # DuckDB knows both types when it compiles, so that a join stays a join.
+        return fill(
+            "CASE WHEN typeof(x) IN ('VARCHAR', 'BOOLEAN')"
+            " AND typeof(y) NOT IN (typeof(x), '\"NULL\"') THEN"
+            f" {message} ELSE x END",
+            {"x": side, "y": other},
+        )
+    return side
+
+
+def _opaque(node: exp.Expr) -> bool:
+    """What must not be written twice."""
+    return bool(node.find(exp.Query, exp.Window)) or isinstance(node, exp.Tuple)
