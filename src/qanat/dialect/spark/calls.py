@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from qanat.dialect.spark import (
     aggregates,
+    comparisons,
     conditions,
     dates,
     forms,
@@ -24,7 +25,7 @@ from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
 from qanat.errors import FunctionNotFoundError, nearest
 
-_FORMS = {**forms.FORMS, **nested_forms.FORMS}
+_FORMS = {**forms.FORMS, **comparisons.FORMS, **nested_forms.FORMS}
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)(?:: (\w+))?")
 
 

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
 from qanat.dialect.spark.kinds import NUMBERS, kind
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
 
+Form = Callable[[list[exp.Expr]], exp.Expr]
+
 
 def compared(args: list[exp.Expr]) -> exp.Expr:
     """Equality as the operator has it."""
     left, right = comparable(args[0], args[1])
     return fill("x = y", {"x": left, "y": right})
+
+
+def _extreme(name: str) -> Form:
+    """greatest() and least(): a literal string beside a date would become one in DuckDB."""
+
+    def form(args: list[exp.Expr]) -> exp.Expr:
+        kinds = {kind(a) for a in args} - {None}
+        if "string" in kinds and len(kinds) > 1:
+            raise Refused(f"{name}() of a string and another type", "cast one of them")
+        if "string" in kinds:
+            args = [_only_text(a) if kind(a) is None else a for a in args]
+        return exp.Anonymous(this=name, expressions=args)
+
+    return form
+
+
+def _only_text(node: exp.Expr) -> exp.Expr:
+    return fill(
+        "CASE WHEN typeof(x) NOT IN ('VARCHAR', '\"NULL\"') THEN error('values of different types"
+        " compared: cast one of them') ELSE x END",
+        {"x": node},
+    )
 
 
 def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
@@ -74,3 +100,10 @@ def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
 def _opaque(node: exp.Expr) -> bool:
     """What must not be written twice."""
     return bool(node.find(exp.Query, exp.Window)) or isinstance(node, exp.Tuple)
+
+
+FORMS: dict[str, Form] = {
+    "COMPARED": compared,
+    "GREATEST": _extreme("greatest"),
+    "LEAST": _extreme("least"),
+}

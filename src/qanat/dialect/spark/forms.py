@@ -11,7 +11,6 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from qanat.dialect.spark import casts, patterns
-from qanat.dialect.spark.comparisons import compared
 from qanat.dialect.spark.kinds import kind
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill, text
@@ -367,7 +366,6 @@ FORMS: dict[str, Form] = {
     "PARSED_TIMESTAMP": parsed_timestamp,
     "TRUNCATED": truncated,
     "TRUNCATED_DATE": truncated_date,
-    "COMPARED": compared,
     "TO_TINYINT": _to("tinyint"),
     "TO_SMALLINT": _to("smallint"),
     "TO_INT": _to("int"),

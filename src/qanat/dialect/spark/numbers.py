@@ -52,8 +52,8 @@ RULES: tuple[tuple[str, str], ...] = (
     ("round(x, d)", "ROUNDED(x, d)"),
     ("mod(x, y)", "MODULO(x, y)"),
     ("pmod(x, y)", "MODULO(MODULO(x, y) + y, y)"),
-    ("greatest(*x)", "greatest(x)"),
-    ("least(*x)", "least(x)"),
+    ("greatest(*x)", "GREATEST(x)"),
+    ("least(*x)", "LEAST(x)"),
     ("bit_count(x): int", "CAST(bit_count(CAST(x AS BIGINT)) AS INTEGER)"),
     (
         "factorial(x): bigint",
