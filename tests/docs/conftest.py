@@ -33,10 +33,10 @@ _NOTE = re.compile(r"<!-- (start|needs): (\S+) -->")
 
 # What differs from run to run or from machine to machine.
 _NORMAL = (
-    (re.compile(r"\d+\.\d+ s\b"), "0.00 s"),
+    (re.compile(r"\d+\.\d+( ?)s\b"), r"0.00\1s"),
     (re.compile(r"\b\d+(\.\d)? (B|kB|MB)\b"), "1 kB"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "2026-01-01 00:00:00 UTC"),
-    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), "2026-01-01T00:00:00.000Z"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|\+00:00)"), "2026-01-01T00:00:00.000Z"),
     (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{6}\b"), "20260101T000000-000000"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "0" * 32),
     (re.compile(r'"seconds": [\d.]+'), '"seconds": 0'),
@@ -202,7 +202,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     for name, command in {"python": "", "qanat": "-m qanat", "pytest": "-m pytest"}.items():
         write_program(bin_ / name, f'exec "{sys.executable}" {command} "$@"')
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("QANAT", "PYTEST", "AWS"))}
-    for name in ("NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
         kept.pop(name, None)
     return kept | {
         "PATH": f"{bin_}{os.pathsep}{kept['PATH']}",
