@@ -136,6 +136,23 @@ def test_a_query_nested_too_deeply_is_an_error_of_the_author() -> None:
     assert isinstance(error, SqlSyntaxError)
 
 
+def test_an_expression_that_would_grow_beyond_bounds_is_refused() -> None:
+    (error, *_) = unsupported(
+        spark("SELECT " + " / ".join("abcdefghijklmnopqrstuvwxyz")), "duckdb"
+    )
+    assert isinstance(error, UnsupportedError)
+    assert "large" in error.message
+
+
+def test_a_long_sum_is_no_problem() -> None:
+    assert unsupported(spark("SELECT " + " + ".join(["a"] * 300) + " FROM t"), "duckdb") == []
+
+
+def test_a_sum_without_end_is_an_error_of_the_author() -> None:
+    (error, *_) = unsupported(spark("SELECT " + " + ".join(["a"] * 20000) + " FROM t"), "duckdb")
+    assert isinstance(error, SqlSyntaxError)
+
+
 def test_another_engine_says_so() -> None:
     query = SqlQuery("SELECT 1", "SELECT 1", "duckdb", (), HERE)
     (error,) = unsupported(query, "spark")

@@ -8,16 +8,24 @@ from functools import cache
 from sqlglot import exp, parse_one
 
 from qanat.dialect.spark.grammar import DuckCalls
+from qanat.dialect.spark.refused import Refused
 
+_LARGE = 5_000
 _SIMPLE = (exp.Column, exp.Literal, exp.Anonymous, exp.Paren, exp.Cast, exp.Identifier, exp.Case)
 
 
 def fill(template: str, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
     """The template's tree with copies of the arguments where their names stand.
 
+    Raises:
+        Refused: the copies would become too many.
+
     >>> fill("x + 1", {"x": exp.column("a")}).sql("duckdb")
     'a + 1'
     """
+    if sum(1 for a in arguments.values() for _ in a.walk()) > _LARGE:
+        # A template may repeat an argument, and stands in others that do.
+        raise Refused("an expression this large", "compute a part of it in a view of its own")
     tree = exp.Paren(this=_parse(template).copy())
     for bracket in tree.find_all(exp.Bracket):
         # From 1 as it stands: nothing is to be added to an index.

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from qanat.dialect.spark import clauses, operators
 from qanat.dialect.spark.calls import translated
-from qanat.dialect.spark.grammar import parse_spark
+from qanat.dialect.spark.grammar import Unparsed, parse_spark
 from qanat.dialect.spark.kinds import kind, marked
 from qanat.dialect.spark.refused import Problem, Refused
 from qanat.dialect.spark.titles import title
@@ -36,11 +35,20 @@ def translate(sql: str) -> Translation:
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
     """
     try:
-        holder = exp.Paren(this=parse_spark(sql))
-    except (SqlglotError, RecursionError) as error:
-        found = str(error).split("\n", 1)[0] or "it is nested too deeply"
-        problem = Problem(f"not Spark SQL: {found}", None, None, SqlSyntaxError, None, None)
-        return Translation("", (problem,))
+        return _walked(parse_spark(sql))
+    except RecursionError:
+        hint = "split it: a temporary view can hold a part"
+        return _broken("the query is nested too deeply", hint)
+    except Unparsed as error:
+        return _broken(f"not Spark SQL: {error}", None)
+
+
+def _broken(message: str, hint: str | None) -> Translation:
+    return Translation("", (Problem(message, hint, None, SqlSyntaxError, None, None),))
+
+
+def _walked(tree: exp.Expr) -> Translation:
+    holder = exp.Paren(this=tree)
     for select in holder.find_all(exp.Select):
         # Hints say how, not what.
         select.set("hint", None)
