@@ -58,7 +58,7 @@ def check(project: Path) -> None:
                 _check_counts(ws, dataset.name)
     private = project / "storage" / "_qanat"
     left = [*private.glob("scratch/*"), *private.glob("replay/*")]
-    left += [p for p in (project / "out").rglob(".qanat/*")]
+    left += list((project / "out").rglob(".qanat/*"))
     assert left == []
 
 

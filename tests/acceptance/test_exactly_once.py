@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import Operation, copy, count_steps, die_at, operate
 from tests.acceptance.ledgered import Picture, check, picture

@@ -10,14 +10,15 @@ from secrets import token_hex
 from qanat.errors import DatasetNotFoundError, PlanError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Event
-from qanat.model.record import UpdateRecord, UpdateStatus
+from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
+from qanat.run.entry import Entry
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
-from qanat.run.recovery import recover, tidy
+from qanat.run.recovery import start_clean
 from qanat.run.replay import Replay
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.workspace import Workspace
@@ -103,24 +104,19 @@ def replay(
     results = []
     with HeldLease(ws.ledger, id) as lease:
         step = Step(ws, lease, id, time.time_ns(), tell)
-        recover(step)
-        tidy(step)
-        status, begun = UpdateStatus.FAILED, False
+        entry = Entry(ws, id, "quarantine replay")
+        status = UpdateStatus.FAILED
         try:
+            start_clean(step, entry.begin)
             for each in chosen:
                 snapshot = _snapshot(ws, each)
                 if snapshot is None or not snapshot.rows:
                     continue
-                if not begun:
-                    ws.ledger.begin_update(
-                        UpdateRecord(id, ws.project.environment, "quarantine replay", time.time())
-                    )
-                    begun = True
+                entry.begin()
                 results.append(Replay(step, each).run(snapshot))
             status = UpdateStatus.SUCCEEDED
         finally:
-            if begun:
-                ws.ledger.end_update(id, status)
+            entry.end(status)
     return tuple(results)
 
 

@@ -11,6 +11,7 @@ of these.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,35 @@ from qanat.model.dataset import DatasetKind
 from qanat.model.event import Recovered, Warned
 from qanat.model.flow import application
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
+from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import StagedTable
 from qanat.run.compiled import CompiledFlow
 from qanat.run.epoch import Step, carry_out, last_number, quarantines
 from qanat.run.replay import finish, is_replay
 from qanat.run.scratch import sweep_scratch
 from qanat.run.workspace import Workspace
+
+
+def start_clean(step: Step, begin: Callable[[], None]) -> None:
+    """Leave nothing of earlier updates in the way, whatever became of them.
+
+    Args:
+        begin: called before anything is written to the ledger.
+
+    Raises:
+        QanatError: an epoch was published in part and cannot be brought to an end now.
+    """
+    ledger = step.ws.ledger
+    # Whoever holds the lease knows that no other update runs, whatever the ledger says.
+    crashed = [u for u in ledger.updates() if u.status is UpdateStatus.RUNNING]
+    crashed = [u for u in crashed if u.id != step.update]
+    if crashed or ledger.open_epochs():
+        begin()
+        recover(step)
+    _tidy(step.ws)
+    for update in crashed:
+        # Last: as long as it is said to run, its leftovers are looked for.
+        ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
 
 
 def recover(step: Step) -> None:
@@ -49,20 +74,13 @@ def recover(step: Step) -> None:
             ws.store.sweep(folder)
 
 
-def tidy(step: Step) -> None:
-    """Remove what crashed processes left aside, once no epoch is open.
-
-    Updates that never ended are noted as failed: whoever holds the lease knows that they did.
-    """
-    ws = step.ws
+def _tidy(ws: Workspace) -> None:
+    """Remove what crashed processes left aside, now that no epoch is open."""
     sweep_scratch(ws.scratches)
     if ws.replays.is_dir():
         # A replay writes its rows down before it intends to move them.
         for folder in ws.replays.iterdir():
             shutil.rmtree(folder, ignore_errors=True)
-    for before in ws.ledger.updates():
-        if before.status is UpdateStatus.RUNNING and before.id != step.update:
-            ws.ledger.end_update(before.id, UpdateStatus.FAILED, "its process ended before it did")
 
 
 def published(ws: Workspace, epoch: Epoch) -> bool:
@@ -88,6 +106,11 @@ def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
         version = ws.store.version(str(ws.folder(epoch.dataset)))
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
         ws.ledger.settle(settled, step.lease.current)
+        dataset = ws.pipeline.get(epoch.dataset)
+        if dataset is not None and dataset.sink is not None:
+            # Once more, for what it leaves behind: nothing.
+            empty = StagedTable(NO_COLUMNS, ())
+            ws.sink.publish(dataset.sink, epoch.flow, epoch.number, empty, ws.project.root)
         return "settled"
     _take_back(step, epoch)
     compiled = ws.analysis.flows.get(epoch.flow)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_hex
 
 from qanat.errors import QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import DatasetEnded, DatasetStarted, Event, UpdateEnded, UpdateStarted
-from qanat.model.record import UpdateRecord, UpdateStatus
+from qanat.model.record import UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
+from qanat.run.entry import Entry
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
-from qanat.run.recovery import recover, tidy
+from qanat.run.recovery import start_clean
 from qanat.run.refresh import DatasetRun
 from qanat.run.results import DatasetResult, Selection, UpdateResult
 from qanat.run.selection import Chosen, choose_datasets
@@ -51,49 +50,23 @@ def update(
             observer.on(event)
 
     with HeldLease(ws.ledger, id) as lease:
-        record = _Record(ws, id)
-        step = Step(ws, lease, record.id, time.time_ns(), tell)
+        entry = Entry(ws, id)
+        step = Step(ws, lease, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
         status = UpdateStatus.FAILED
         try:
-            open_epochs = ws.ledger.open_epochs()
-            if open_epochs:
-                record.begin()
-                recover(step)
-            tidy(step)
-            results = _walk(step, chosen, record)
+            start_clean(step, entry.begin)
+            results = _walk(step, chosen, entry)
             failed = any(r.status in ("failed", "skipped") for r in results)
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
         finally:
-            record.end(status)
+            entry.end(status)
             seconds = time.monotonic() - started
             tell(UpdateEnded(id, str(status), seconds))
-    return UpdateResult(record.id if record.begun else "", str(status), seconds, results)
+    return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 
 
-@dataclass(slots=True)
-class _Record:
-    """The update's line in the ledger, written once something is to be written."""
-
-    ws: Workspace
-    id: str
-    begun: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def begin(self) -> None:
-        with self._lock:
-            if not self.begun:
-                self.ws.ledger.begin_update(
-                    UpdateRecord(self.id, self.ws.project.environment, "run", time.time())
-                )
-                self.begun = True
-
-    def end(self, status: UpdateStatus) -> None:
-        if self.begun:
-            self.ws.ledger.end_update(self.id, status)
-
-
-def _walk(step: Step, chosen: Chosen, record: _Record) -> tuple[DatasetResult, ...]:
+def _walk(step: Step, chosen: Chosen, entry: Entry) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
     ws = step.ws
     waiting = {n: set(ws.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
@@ -105,7 +78,7 @@ def _walk(step: Step, chosen: Chosen, record: _Record) -> tuple[DatasetResult, .
             while waiting or running:
                 for name in [n for n, upstream in waiting.items() if not upstream]:
                     del waiting[name]
-                    running[pool.submit(_run_dataset, step, chosen, name, record)] = name
+                    running[pool.submit(_run_dataset, step, chosen, name, entry)] = name
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = running.pop(future)
@@ -147,14 +120,14 @@ def _skip(
         _skip(step, chosen, other, name, waiting, results)
 
 
-def _run_dataset(step: Step, chosen: Chosen, name: str, record: _Record) -> DatasetResult:
+def _run_dataset(step: Step, chosen: Chosen, name: str, entry: Entry) -> DatasetResult:
     dataset = step.ws.pipeline.dataset(name)
     if dataset.kind is DatasetKind.TEMPORARY_VIEW:
         # Nothing to do by itself: it is computed inside whatever reads it.
         return _result(dataset, "unchanged", "computed where it is read", 0.0)
     step.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     started = time.monotonic()
-    run = DatasetRun(step, dataset, chosen, record.begin)
+    run = DatasetRun(step, dataset, chosen, entry.begin)
     try:
         run.run()
         status = "updated" if run.epochs else "unchanged"

@@ -13,6 +13,7 @@ from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primiti
 from qanat.model.work import Output
 
 _INTEGERS = ("byte", "short", "integer", "long")
+_STRING = Primitive("string")
 _DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
@@ -68,11 +69,11 @@ def fit(
                 got=str(type_),
                 hint=f"CAST it in the query, or rebuild with `qanat run --full-refresh {dataset}`",
             )
-        expressions.append(_expression(name, raw, field.type, field.name))
+        expressions.append(_expression(name, raw, field.type, field.name, output))
     for name, type_, raw in found.values():
         # A column that joins later is NULL in the rows before it.
         fields.append(Field(name, type_))
-        expressions.append(_expression(name, raw, type_, name))
+        expressions.append(_expression(name, raw, type_, name, output))
     schema = Schema(tuple(fields))
     _check_partitions(schema, output, query, dataset)
     return Fitted(schema, tuple(expressions))
@@ -144,10 +145,13 @@ def _check_partitions(schema: Schema, output: Output, query: Query, dataset: str
         )
 
 
-def _expression(name: str, raw: DuckDBPyType, type_: DataType, as_: str) -> str:
+def _expression(name: str, raw: DuckDBPyType, type_: DataType, as_: str, output: Output) -> str:
     target = to_duckdb(type_)
     same = str(raw) == target or (target == "TIMESTAMPTZ" and raw.id == "timestamp with time zone")
     source = quote(name) if same else f"CAST({quote(name)} AS {target})"
+    if type_ == _STRING and as_.casefold() in {c.casefold() for c in output.partition_by}:
+        # To Delta both are one partition. Rules shall see what readers will see.
+        return f"nullif({source}, '') AS {quote(as_)}"
     return source if same and name == as_ else f"{source} AS {quote(as_)}"
 
 

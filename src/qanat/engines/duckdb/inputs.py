@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
 
@@ -13,6 +14,9 @@ from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.model.schema import Schema
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive calls the folder of rows without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,11 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     # A list variable keeps the text short however many files there are.
     con.execute(f"SET VARIABLE {quote(variable)} = ?", [list(batch.files)])
     options = ["union_by_name = true"] if len(batch.files) > 1 else []
-    if batch.partition_by:
+    above = _keys_above(batch)
+    if batch.partition_by and not above:
+        # Quoted: DuckDB's parser takes no type with arguments here.
         types = ", ".join(
-            f"{quote(c)}: {to_duckdb(f.type)}"
+            f"{quote(c)}: {literal(to_duckdb(f.type))}"
             for c in batch.partition_by
             if (f := batch.schema.get(c)) is not None
         )
@@ -102,9 +108,12 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     table = f"read_parquet({arguments}) AS f"
     first = con.sql(f"SELECT * FROM {table} LIMIT 0")
     have = {c.casefold() for c in first.columns}
+    keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
-        quote(f.name)
+        keys[f.name]
+        if f.name in keys
+        else quote(f.name)
         if f.name.casefold() in have
         else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
         for f in batch.schema.fields
@@ -119,6 +128,32 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
         f"SELECT {visible}, {positions} FROM {table}",
         (FILE, ROW, RID),
     )
+
+
+def _keys_above(batch: TableBatch) -> bool:
+    """Whether a partitioned table lies in folders that look like partitions themselves."""
+    if not batch.partition_by:
+        return False
+    own = len(batch.partition_by)
+    return any("=" in f for f in batch.files[0].split("/")[: -own - 1])
+
+
+def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> dict[str, str]:
+    """The partition columns as SQL, from the folders next to the files alone."""
+    found: dict[str, str] = {}
+    own = len(batch.partition_by)
+    for position, column in enumerate(batch.partition_by):
+        texts = [f.split("/")[position - own - 1].partition("=")[2] for f in batch.files]
+        values = [None if t == _NO_VALUE else unquote(t) for t in texts]
+        variable = f"partition_{position}_{name}"
+        con.execute(f"SET VARIABLE {quote(variable)} = ?::VARCHAR[]", [values])
+        field = batch.schema.get(column)
+        if field is not None:
+            found[field.name] = (
+                f"CAST(getvariable({literal(variable)})[f.file_index::BIGINT + 1] "
+                f"AS {to_duckdb(field.type)}) AS {quote(field.name)}"
+            )
+    return found
 
 
 def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:

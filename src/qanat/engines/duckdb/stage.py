@@ -152,8 +152,12 @@ class Stage:
                 full = self.bindings.bound[read_name].full
                 self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(read_name)} AS {full}")
             relation = self.con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+            names = relation.columns
+            if any(_numbered(n, names) for n in names):
+                # Below another SELECT DuckDB tells equal names apart by itself, silently.
+                names = self.con.sql(sql).columns
         skip = len(carried)
-        return Result(sql, relation.columns[skip:], relation.types[skip:], carried)
+        return Result(sql, names[skip:], relation.types[skip:], carried)
 
     def _bind(self, name: str) -> None:
         """Bind an input; what is wrong with its files is told where they are read."""
@@ -299,6 +303,12 @@ def _without(split: Split) -> str:
     if split.removed is None:
         return ""
     return f" WHERE r.{RID} NOT IN (SELECT {RID} FROM {split.removed})"
+
+
+def _numbered(name: str, names: Sequence[str]) -> bool:
+    """Whether a name may be another one's double, renamed."""
+    stem, _, number = name.rpartition("_")
+    return number.isdigit() and stem.casefold() in {n.casefold() for n in names}
 
 
 def _bytes(batches: Iterable[Batch]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,10 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.message import FULL
 from qanat.engines.duckdb.output import copy_text
-from qanat.engines.duckdb.types import quote
+from qanat.engines.duckdb.statistics import delta_statistics
 from qanat.errors import AdapterError, StorageFullError
-from qanat.model.schema import Decimal, Primitive, Schema, Struct
+from qanat.model.schema import Schema
 from qanat.model.work import DataFile, Output, StagedTable
-
-# Delta's own default for how many leading columns get statistics.
-_INDEXED_COLUMNS = 32
-# Longer strings would bloat the log; readers can live without their bounds.
-_LONGEST_BOUND = 64
-_INTEGERS = {"byte", "short", "integer", "long"}
 
 
 def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) -> StagedTable:
@@ -74,66 +67,13 @@ def _text_file(output: Output, rows: int, name: str) -> DataFile:
 def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataFile:
     path, rows, size, _footer, statistics, partitions, *_ = row
     relative = Path(str(path)).relative_to(output.folder).as_posix()
-    stats = _delta_stats(int(rows), statistics or {}, schema, output.partition_by)
     return DataFile(
         relative,
         int(size),
         int(rows),
         dict(partitions or {}),
-        json.dumps(stats, ensure_ascii=False),
+        delta_statistics(int(rows), statistics or {}, schema, output.partition_by),
     )
-
-
-def _delta_stats(
-    rows: int,
-    statistics: Mapping[str, Mapping[str, str]],
-    schema: Schema,
-    partition_by: tuple[str, ...],
-) -> dict[str, Any]:
-    """DuckDB's RETURN_STATS in the form of Delta's per-file statistics.
-
-    https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
-    """
-    low: dict[str, Any] = {}
-    high: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for field in schema.fields[:_INDEXED_COLUMNS]:
-        # Delta counts the nulls of a struct's fields, not of the struct; readers reject others.
-        if field.name in partition_by or isinstance(field.type, Struct):
-            continue
-        entry = statistics.get(quote(field.name))
-        if entry is None:
-            continue
-        if "null_count" in entry:
-            nulls[field.name] = int(entry["null_count"])
-        bounds = _bounds(field.type, entry)
-        if bounds:
-            low[field.name], high[field.name] = bounds
-    return {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
-
-
-def _bounds(type_: object, entry: Mapping[str, str]) -> tuple[Any, Any] | None:
-    if "min" not in entry or "max" not in entry or entry.get("has_nan") == "true":
-        return None
-    if entry.get("min_is_exact") == "false" or entry.get("max_is_exact") == "false":
-        return None
-    low, high = entry["min"], entry["max"]
-    match type_:
-        case Primitive(name) if name in _INTEGERS:
-            return int(low), int(high)
-        case Decimal(_, scale):
-            # Delta writes decimals as JSON numbers; beyond a double's digits they would lie.
-            if len(low.lstrip("-")) > 15 or len(high.lstrip("-")) > 15:
-                return None
-            return (float(low), float(high)) if scale else (int(low), int(high))
-        case Primitive("date"):
-            return low, high
-        case Primitive("string"):
-            if len(low) > _LONGEST_BOUND or len(high) > _LONGEST_BOUND:
-                return None
-            return low, high
-    # Timestamps would have to be cut to milliseconds, floats have -0.0 and NaN: no bounds.
-    return None
 
 
 def _sync(paths: list[Path], folder: Path) -> None:
