@@ -24,13 +24,19 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A condition on one row; FALSE or NULL is a violation. `sql` is in `dialect`."""
+    """A condition on one row; FALSE or NULL is a violation.
+
+    Args:
+        sql: the condition, in `dialect`.
+        written: what the author wrote, if that was in another dialect.
+    """
 
     sql: str
     dialect: str
+    written: str | None = None
 
     def __str__(self) -> str:
-        return self.sql
+        return self.sql if self.written is None else self.written
 
 
 @dataclass(frozen=True, slots=True)

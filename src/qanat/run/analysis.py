@@ -12,6 +12,7 @@ from qanat.errors import CycleError, QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Expectation, Predicate
 from qanat.model.flow import Flow
+from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
 from qanat.model.query import DatasetRead, Query, Read, SqlQuery
@@ -150,8 +151,13 @@ def _query(query: Query, dialect: str) -> Query:
 def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
     """A dataset's expectations with their predicates in the engine's dialect."""
     return tuple(
-        replace(e, rule=Predicate(predicate(e.rule, dialect, e.location), dialect))
-        if isinstance(e.rule, Predicate)
+        replace(e, rule=_translated(e.rule, dialect, e.location))
+        if isinstance(e.rule, Predicate) and e.rule.dialect != dialect
         else e
         for e in dataset.expectations
     )
+
+
+def _translated(rule: Predicate, dialect: str, where: Location) -> Predicate:
+    # People go on reading what they wrote: in reports and in quarantine.
+    return Predicate(predicate(rule, dialect, where), dialect, written=str(rule))
