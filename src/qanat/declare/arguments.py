@@ -40,12 +40,19 @@ def names_of(argument: str, value: Any, location: Location) -> tuple[str, ...]:
     return tuple(value)
 
 
-def mapping_of_text(argument: str, value: Any, location: Location) -> dict[str, str]:
-    """An argument that is a dict of text to text, or None."""
+def mapping_of_text(
+    argument: str, value: Any, location: Location, *, blank: bool = False
+) -> dict[str, str]:
+    """An argument that is a dict of text to text, or None.
+
+    Args:
+        blank: whether values may be empty or only spaces.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(
-        isinstance(part, str) and part.strip() for pair in value.items() for part in pair
+        isinstance(k, str) and k.strip() and isinstance(v, str) and (blank or v.strip())
+        for k, v in value.items()
     ):
         raise _misfit(argument, "a dict of text to text", value, location)
     return dict(value)
@@ -80,7 +87,8 @@ def sink_target(format_: Any, options: Any, location: Location) -> SinkTarget:
             wanted=" or ".join(SINK_FORMATS),
             nearest=nearest(name, SINK_FORMATS),
         )
-    found = mapping_of_text("options", options, location)
+    # A tab is a delimiter, and nothing may stand for NULL.
+    found = mapping_of_text("options", options, location, blank=True)
     if "path" not in found:
         raise PythonFileError(
             "a sink to files needs a path",

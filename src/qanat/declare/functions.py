@@ -92,7 +92,9 @@ class _Maker:
         check_conf(call.spark_conf, call.location)
         sink = None
         if call.kind is DatasetKind.SINK:
-            sink = sink_target(call.format, call.options, call.location)
+            # Declared even if it is wrong: else every flow into it would be a problem too.
+            with self.registry.collecting():
+                sink = sink_target(call.format, call.options, call.location)
         elif call.format is not None:
             check_table_format(text_of("format", call.format, call.location), call.location)
         properties = mapping_of_text("table_properties", call.table_properties, call.location)

@@ -30,6 +30,7 @@ from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, act
 from qanat.errors import PythonFileError, UnsupportedError
 from qanat.model.dataset import DatasetKind
 from qanat.model.expectation import Action
+from qanat.model.location import Location
 
 F = TypeVar("F", bound=Function)
 
@@ -213,13 +214,9 @@ def create_streaming_table(
     if capture is None:
         return
     where = caller(capture, __name__)
-    given = {
-        Action.WARN: expect_all,
-        Action.DROP: expect_all_or_drop,
-        Action.QUARANTINE: expect_all_or_quarantine,
-        Action.FAIL: expect_all_or_fail,
-    }
-    rules = tuple(RuleCall(a, r, where) for a, r in given.items() if r is not None)
+    rules = _given(
+        where, expect_all, expect_all_or_drop, expect_all_or_quarantine, expect_all_or_fail
+    )
     capture.calls.append(
         DatasetCall(
             DatasetKind.STREAMING_TABLE,
@@ -236,7 +233,16 @@ def create_streaming_table(
     )
 
 
-def create_sink(name: str, format: str, options: Mapping[str, str] | None = None) -> None:
+def create_sink(
+    name: str,
+    format: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    expect_all: Mapping[str, str] | None = None,
+    expect_all_or_drop: Mapping[str, str] | None = None,
+    expect_all_or_quarantine: Mapping[str, str] | None = None,
+    expect_all_or_fail: Mapping[str, str] | None = None,
+) -> None:
     """Declare a sink that append flows write to.
 
     Args:
@@ -244,10 +250,22 @@ def create_sink(name: str, format: str, options: Mapping[str, str] | None = None
         options: `path` is the folder to write to, relative to the project.
     """
     capture = active.get()
-    if capture is not None:
-        where = caller(capture, __name__)
-        call = DatasetCall(DatasetKind.SINK, name, where, format=format, options=options)
-        capture.calls.append(call)
+    if capture is None:
+        return
+    where = caller(capture, __name__)
+    rules = _given(
+        where, expect_all, expect_all_or_drop, expect_all_or_quarantine, expect_all_or_fail
+    )
+    capture.calls.append(
+        DatasetCall(DatasetKind.SINK, name, where, format=format, options=options, rules=rules)
+    )
+
+
+def _given(where: Location, *expectations: Mapping[str, str] | None) -> tuple[RuleCall, ...]:
+    """Expectations given as arguments: those that warn, drop, quarantine and fail."""
+    actions = (Action.WARN, Action.DROP, Action.QUARANTINE, Action.FAIL)
+    pairs = zip(actions, expectations, strict=True)
+    return tuple(RuleCall(action, rules, where) for action, rules in pairs if rules is not None)
 
 
 def create_auto_cdc_flow(*arguments: Any, **named: Any) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, QanatError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import References
+from qanat.model.expectation import Expectation, References, Unique
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.query import DatasetRead
@@ -52,6 +52,8 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
             problems.extend(problems_of_flow(pipeline, flow, target))
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
+            if dataset.kind is DatasetKind.SINK and isinstance(expectation.rule, Unique):
+                problems.append(_forgetful(dataset, expectation))
             if not isinstance(expectation.rule, References):
                 continue
             found = resolve(pipeline, expectation.rule.dataset)
@@ -122,6 +124,15 @@ def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundE
         f"no dataset {name!r}",
         location=where,
         nearest=nearest(name, [d.name for d in pipeline.datasets]),
+    )
+
+
+def _forgetful(sink: Dataset, expectation: Expectation) -> FlowError:
+    return FlowError(
+        f"expectation {expectation.name}: sink {sink.name} does not know what it has sent",
+        location=expectation.location,
+        got=str(expectation.rule),
+        hint="put the rule on a streaming table and let the sink read that",
     )
 
 

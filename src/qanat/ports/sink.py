@@ -12,6 +12,10 @@ from qanat.model.work import Output, StagedTable
 class Sink(Protocol):
     """A place that takes each epoch of a flow exactly once."""
 
+    def check(self, target: SinkTarget) -> None:
+        """Raise what is wrong with a target, as far as it can be told without writing."""
+        ...
+
     def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
         """Where the engine shall stage the rows."""
         ...

@@ -21,6 +21,7 @@ from qanat.errors import (
     InvariantError,
     QanatError,
     RunError,
+    located,
 )
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import DatasetProgress, EpochCommitted, Event
@@ -209,7 +210,8 @@ def _prepare(step: Step, compiled: CompiledFlow, epoch: Epoch) -> tuple[Work, Bo
 def _output(ws: Workspace, compiled: CompiledFlow, epoch: Epoch, prefix: str) -> Output:
     dataset = compiled.dataset
     if dataset.sink is not None:
-        return ws.sink.output(dataset.sink, compiled.flow.name, epoch.number, ws.project.root)
+        with located(dataset.location):
+            return ws.sink.output(dataset.sink, epoch.flow, epoch.number, ws.project.root)
     folder = ws.folder(dataset.name)
     plain = Output(folder, prefix, declared=dataset.schema, partition_by=dataset.partition_by)
     if epoch.replaces or ws.store.version(str(folder)) is None:

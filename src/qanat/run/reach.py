@@ -277,7 +277,13 @@ def _batch(
     folder = place(ws, read.source)
     match range_:
         case TableRange(after, upto):
-            added = ws.store.added(folder, after, upto)
+            try:
+                added = ws.store.added(folder, after, upto)
+            except NotAppendOnlyError as error:
+                # Only here is known who reads.
+                again = f"qanat run --full-refresh {compiled.dataset.name}"
+                error.hint = f"read it without STREAM, or start over: {again}"
+                raise
             return added.batch, added.rows or 0, 0
         case TableSnapshot(version) if version >= 0:
             snapshot = ws.store.snapshot(folder, version)

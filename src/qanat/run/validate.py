@@ -30,6 +30,7 @@ def validate(ws: Workspace) -> Validation:
     known: dict[str, Schema] = {}
     for name in ws.graph.order:
         problems += _check(ws, name, known)
+        problems += _sink_problems(ws, ws.pipeline.dataset(name))
     problems.sort(key=_place)
     stored = [ws.pipeline.dataset(n) for n in ws.graph.order]
     return Validation(
@@ -76,6 +77,16 @@ def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatErro
             rest = [e for e in rules if e.location not in wrong]
             problems += _rule_problems(ws, described, rest)
     return problems
+
+
+def _sink_problems(ws: Workspace, dataset: Dataset) -> Iterator[QanatError]:
+    if dataset.sink is None:
+        return
+    try:
+        with located(dataset.location):
+            ws.sink.check(dataset.sink)
+    except QanatError as error:
+        yield error
 
 
 def _stored(ws: Workspace, dataset: Dataset) -> Schema | None:

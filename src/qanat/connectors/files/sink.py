@@ -24,6 +24,20 @@ _OPTIONS: dict[str, frozenset[str]] = {
     "json": _TEXT_OPTIONS,
     "csv": _TEXT_OPTIONS | {"delimiter", "escape", "header", "null_value", "quote"},
 }
+_TEXT_COMPRESSIONS = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
+_COMPRESSIONS = {
+    "parquet": _TEXT_COMPRESSIONS | {n: n for n in ("snappy", "lz4", "brotli")},
+    "csv": _TEXT_COMPRESSIONS,
+    "json": _TEXT_COMPRESSIONS,
+}
+_TRUTH = {
+    "true": "true",
+    "1": "true",
+    "yes": "true",
+    "false": "false",
+    "0": "false",
+    "no": "false",
+}
 _ALIASES = {"sep": "delimiter", "delim": "delimiter", "nullstr": "null_value"}
 _LATER = frozenset({"delta", "eventhubs", "iceberg", "kafka", "kinesis", "orc", "postgres"})
 _LONGEST_NAME = 150
@@ -38,6 +52,16 @@ class FilesSink:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def check(self, target: SinkTarget) -> None:
+        """Look at format, place and options.
+
+        Raises:
+            OptionError: an option is missing, does not exist or does not fit.
+            UnsupportedError: the format or the place is one for a later release.
+        """
+        _checked(target)
+        _folder(target, self._root)
 
     def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
         """Where the engine shall stage the rows; what a crash had left there is removed.
@@ -113,10 +137,27 @@ def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
             )
         if canonical in result:
             raise OptionError(f"the option {canonical!r} of a sink is given twice")
-        result[canonical] = value
+        result[canonical] = _value(target, canonical, value)
     if not result.pop("path", None):
         raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
     return tuple(result.items())
+
+
+def _value(target: SinkTarget, name: str, written: str) -> str:
+    """An option's value in its canonical form."""
+    known = _COMPRESSIONS[target.format.casefold()] if name == "compression" else _TRUTH
+    if name not in ("compression", "header"):
+        return written
+    found = known.get(written.casefold())
+    if found is None:
+        wanted = dict.fromkeys(known.values())
+        raise OptionError(
+            f"the option {name!r} of a sink of the format {target.format!r} does not fit",
+            wanted=" or ".join(wanted),
+            got=repr(written),
+            nearest=nearest(written, wanted),
+        )
+    return found
 
 
 def _folder(target: SinkTarget, root: Path) -> Path:

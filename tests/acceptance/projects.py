@@ -1,0 +1,73 @@
+"""A project in a folder of its own, run and read through the public functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import QanatError
+from qanat.run.look import show
+from qanat.run.results import DatasetResult, Selection, UpdateResult, Validation
+from qanat.run.update import update
+from qanat.run.validate import validate
+from qanat.run.workspace import Workspace
+
+
+class Shop:
+    """A small project; whatever it declares is written with `file`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file("qanat.yml", "name: shop\nthreads: 1\n")
+
+    def file(self, path: str, text: str) -> Path:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    def sql(self, text: str) -> None:
+        self.file("transformations/all.sql", text)
+
+    def python(self, text: str) -> None:
+        self.file("transformations/all.py", f"from qanat import pipelines as dp\n{text}")
+
+    def update(self, environment: str | None = None, **selection: Any) -> UpdateResult:
+        """Run; whatever fails is in the result."""
+        with Workspace.open(self.folder, environment) as ws:
+            return update(ws, Selection(**selection))
+
+    def run(self, environment: str | None = None, **selection: Any) -> dict[str, DatasetResult]:
+        """Run; nothing may fail."""
+        result = self.update(environment, **selection)
+        assert not result.failed, [str(d.error) for d in result.failed]
+        return {d.dataset: d for d in result.datasets}
+
+    def failures(self, **selection: Any) -> dict[str, QanatError]:
+        return {d.dataset: d.error for d in self.update(**selection).failed if d.error}
+
+    def validation(self) -> Validation:
+        with Workspace.open(self.folder) as ws:
+            return validate(ws)
+
+    def problems(self) -> list[str]:
+        return [str(p) for p in self.validation().problems]
+
+    def rows(self, dataset: str, environment: str | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a table, sorted by their text."""
+        with Workspace.open(self.folder, environment) as ws:
+            return sorted(show(ws, dataset, limit=100_000).rows, key=repr)
+
+    def columns(self, dataset: str) -> list[str]:
+        with Workspace.open(self.folder) as ws:
+            return [f"{f.name} {f.type}" for f in show(ws, dataset).schema.fields]
+
+    def quarantined(self, dataset: str) -> list[tuple[Any, list[str]]]:
+        """Of each row in quarantine its first column, and the names of the rules it broke."""
+        with Workspace.open(self.folder) as ws:
+            view = show(ws, f"{dataset}__quarantine", limit=100_000)
+        rules = view.schema.names.index("_quarantine_rules")
+        return sorted(((r[0], sorted(r[rules])) for r in view.rows), key=repr)
+
+    def table(self, dataset: str) -> str:
+        return str(self.folder / "storage/tables" / dataset)

@@ -1,0 +1,439 @@
+"""What can be declared in SQL, run on small data: every kind of dataset, every action."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from tests.acceptance.projects import Shop
+
+from qanat.errors import NotAppendOnlyError, QanatError
+
+ORDERS = (
+    "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv',"
+    " schema => 'id BIGINT, amount BIGINT, name STRING');\n"
+)
+JANUARY = "id,amount,name\n1,10,a\n2,-5,b\n3,,c\n2,7,d\n,8,e\n,9,f\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.file("data/january.csv", JANUARY)
+    return shop
+
+
+# -- expectations ------------------------------------------------------------------------------
+
+KINDS = {
+    "streaming table": "CREATE STREAMING TABLE checked (\n{rule}\n)"
+    " AS SELECT * FROM STREAM orders;",
+    "materialized view": "CREATE MATERIALIZED VIEW checked (\n{rule}\n) AS SELECT * FROM orders;",
+    "temporary view": "CREATE TEMPORARY VIEW v (\n{rule}\n) AS SELECT * FROM orders;"
+    "CREATE MATERIALIZED VIEW checked AS SELECT * FROM v;",
+    "temporary view of a stream": "CREATE TEMPORARY VIEW v (\n{rule}\n)"
+    " AS SELECT * FROM STREAM orders;"
+    "CREATE STREAMING TABLE checked AS SELECT * FROM STREAM v;",
+}
+ACTIONS = {"": 6, " ON VIOLATION DROP ROW": 4, " ON VIOLATION QUARANTINE ROW": 4}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_actions(shop: Shop, kind: str, action: str) -> None:
+    """FALSE and NULL violate a predicate, whatever it is on."""
+    rule = f"CONSTRAINT positive EXPECT (amount > 0){action}"
+    shop.sql(ORDERS + KINDS[kind].format(rule=rule))
+    results = shop.run()
+    assert len(shop.rows("checked")) == ACTIONS[action]
+    (counted,) = results["checked"].rules
+    assert (counted.rule, counted.violations) == ("positive", 2)
+    owner = "v" if kind.startswith("temporary") else "checked"
+    assert counted.dataset == owner
+    if "QUARANTINE" in action:
+        assert shop.quarantined(owner) == [(2, ["positive"]), (3, ["positive"])]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fail(shop: Shop, kind: str) -> None:
+    """Nothing is published, and the next run with better data goes on."""
+    rule = "CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION FAIL UPDATE"
+    shop.sql(ORDERS + KINDS[kind].format(rule=rule))
+    error = shop.failures()["checked"]
+    assert "2 rows of" in error.message
+    assert "positive" in error.message
+    assert error.location is not None
+    assert not [f for f in Path(shop.table("checked")).rglob("*") if f.is_file()]
+    shop.sql(ORDERS + KINDS[kind].format(rule=rule.replace("> 0", "> -10 OR amount IS NULL")))
+    shop.run()
+    assert len(shop.rows("checked")) == 6
+
+
+def test_all_rules_of_a_row(shop: Shop) -> None:
+    shop.sql(
+        ORDERS + "CREATE STREAMING TABLE checked (\n"
+        "CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION QUARANTINE ROW,\n"
+        "CONSTRAINT not_b EXPECT (name <> 'b') ON VIOLATION QUARANTINE ROW,\n"
+        "CONSTRAINT not_c EXPECT (name <> 'c') ON VIOLATION DROP ROW\n"
+        ") AS SELECT * FROM STREAM orders;"
+    )
+    counts = shop.run()["checked"].counts
+    # What is to be dropped and quarantined is quarantined: no row is lost by two rules.
+    assert shop.quarantined("checked") == [
+        (2, ["not_b", "positive"]),
+        (3, ["not_c", "positive"]),
+    ]
+    assert (counts.out, counts.written, counts.quarantined, counts.dropped) == (6, 4, 2, 0)
+
+
+def test_unique(shop: Shop) -> None:
+    """The first row with a key stays, NULL equals nothing, also across epochs."""
+    shop.sql(
+        ORDERS + "CREATE STREAMING TABLE checked ("
+        "CONSTRAINT one EXPECT UNIQUE (id) ON VIOLATION QUARANTINE ROW"
+        ") AS SELECT * FROM STREAM orders;"
+    )
+    shop.run()
+    assert shop.rows("checked") == [
+        (1, 10, "a"),
+        (2, -5, "b"),
+        (3, None, "c"),
+        (None, 8, "e"),
+        (None, 9, "f"),
+    ]
+    shop.file("data/february.csv", "id,amount,name\n1,1,g\n4,2,h\n4,3,i\n,4,j\n")
+    shop.run()
+    assert [r for r in shop.rows("checked") if r[2] in "ghij"] == [(4, 2, "h"), (None, 4, "j")]
+    assert shop.quarantined("checked") == [(1, ["one"]), (2, ["one"]), (4, ["one"])]
+
+
+def test_unique_over_several_columns(shop: Shop) -> None:
+    shop.sql(
+        ORDERS + "CREATE MATERIALIZED VIEW checked ("
+        "CONSTRAINT one EXPECT UNIQUE (id, kind) ON VIOLATION DROP ROW"
+        ") AS SELECT id, CASE WHEN amount > 0 THEN 'x' END AS kind FROM orders;"
+    )
+    shop.run()
+    assert shop.rows("checked") == [
+        (1, "x"),
+        (2, "x"),
+        (2, None),
+        (3, None),
+        (None, "x"),
+        (None, "x"),
+    ]
+
+
+def test_references(shop: Shop) -> None:
+    shop.file("known.csv", "id,kind\n1,x\n4,x\n,y\n")
+    shop.sql(
+        ORDERS
+        + "CREATE MATERIALIZED VIEW known AS SELECT * FROM read_files('known.csv');"
+        + "CREATE STREAMING TABLE checked ("
+        "CONSTRAINT real EXPECT (id) REFERENCES known (id) ON VIOLATION QUARANTINE ROW"
+        ") AS SELECT id, name FROM STREAM orders;"
+    )
+    shop.run()
+    # A NULL refers to nothing, and so breaks nothing.
+    assert shop.rows("checked") == [(1, "a"), (None, "e"), (None, "f")]
+    shop.file("known.csv", "id,kind\n1,x\n4,x\n5,y\n")
+    shop.file("data/february.csv", "id,amount,name\n5,1,g\n6,2,h\n")
+    shop.run()
+    assert (5, "g") in shop.rows("checked")
+    assert [k for k, _ in shop.quarantined("checked")] == [2, 2, 3, 6]
+
+
+def test_references_that_only_warn(shop: Shop) -> None:
+    shop.file("staff.csv", "id,boss\n1,\n2,1\n3,9\n")
+    shop.sql(
+        "CREATE MATERIALIZED VIEW staff ("
+        "CONSTRAINT has_boss EXPECT (boss) REFERENCES people (id)) AS SELECT * FROM people;"
+        "CREATE MATERIALIZED VIEW people AS SELECT * FROM read_files('staff.csv');"
+    )
+    (rule,) = shop.run()["staff"].rules
+    assert rule.violations == 1
+
+
+def test_predicates_of_any_form(shop: Shop) -> None:
+    """Quotes, comments, unicode, subfields: what an author writes is what is checked."""
+    shop.sql(
+        ORDERS
+        + "CREATE MATERIALIZED VIEW checked (\n"
+        "CONSTRAINT `größe ist gut` EXPECT (amount > 0 -- a comment\n),\n".replace("`", '"')
+        + "CONSTRAINT text EXPECT (name NOT IN ('it''s', 'a;b')),\n"
+        "CONSTRAINT part EXPECT (pair.a = id OR id IS NULL)\n"
+        ") AS SELECT *, {'a': id} AS pair FROM orders;"
+    )
+    rules = {r.rule: r.violations for r in shop.run()["checked"].rules}
+    assert rules == {"größe ist gut": 2, "text": 0, "part": 0}
+
+
+# -- flows -------------------------------------------------------------------------------------
+
+
+def test_several_flows_into_one_table(shop: Shop) -> None:
+    shop.file("more/a.csv", "id,name\n7,x\n")
+    shop.sql(
+        "CREATE STREAMING TABLE everything;"
+        "CREATE FLOW a AS INSERT INTO everything BY NAME SELECT * FROM STREAM"
+        " read_files('data/*.csv', schema => 'id BIGINT, amount BIGINT, name STRING');"
+        "CREATE FLOW b AS INSERT INTO everything BY NAME SELECT * FROM STREAM"
+        " read_files('more/*.csv', schema => 'id BIGINT, name STRING');"
+    )
+    shop.run()
+    assert len(shop.rows("everything")) == 7
+    assert (7, None, "x") in shop.rows("everything")
+    shop.file("more/b.csv", "id,name\n8,y\n")
+    result = shop.run()["everything"]
+    assert (result.files, result.counts.written) == (1, 1)
+    assert len(shop.rows("everything")) == 8
+
+
+def test_a_flow_that_runs_once(shop: Shop) -> None:
+    shop.file("old.csv", "id,amount,name\n100,1,z\n")
+    shop.sql(
+        ORDERS + "CREATE FLOW backfill AS INSERT INTO ONCE orders BY NAME"
+        " SELECT * FROM read_files('old.csv', schema => 'id BIGINT, amount BIGINT, name STRING');"
+    )
+    shop.run()
+    assert len(shop.rows("orders")) == 7
+    shop.file("old.csv", "id,amount,name\n100,1,z\n101,1,z\n")
+    assert shop.run()["orders"].status == "unchanged"
+    assert len(shop.rows("orders")) == 7
+    shop.run(full_refresh=("orders",))
+    assert len(shop.rows("orders")) == 8
+
+
+def test_rows_given_inline(shop: Shop) -> None:
+    shop.sql(
+        "CREATE MATERIALIZED VIEW units AS"
+        " SELECT * FROM (VALUES ('m', 1.0), ('km', 1000.0)) AS u (unit, metres);"
+        "CREATE STREAMING TABLE kept;"
+        "CREATE FLOW first AS INSERT INTO ONCE kept BY NAME SELECT * FROM (VALUES (1)) AS t (n);"
+    )
+    shop.run()
+    assert [r[0] for r in shop.rows("units")] == ["km", "m"]
+    assert shop.rows("kept") == [(1,)]
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+def test_partitions_comments_and_properties(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE orders (\n"
+        "  id BIGINT COMMENT 'the order''s number', amount BIGINT, name STRING)\n"
+        "PARTITIONED BY (name) COMMENT 'Größe: all of it'\n"
+        "TBLPROPERTIES ('team' = 'sales', 'delta.appendOnly' = 'true')\n"
+        "AS SELECT id, amount, name FROM STREAM read_files('data/*.csv',"
+        " schema => 'id BIGINT, amount BIGINT, name STRING');"
+    )
+    shop.run()
+    table = DeltaTable(shop.table("orders"))
+    assert table.metadata().partition_columns == ["name"]
+    assert table.metadata().description == "Größe: all of it"
+    assert table.metadata().configuration["team"] == "sales"
+    assert table.schema().fields[0].metadata == {"comment": "the order's number"}
+    assert table.to_pyarrow_table().num_rows == 6
+    assert len(list(Path(shop.table("orders")).glob("name=*"))) == 6
+
+
+def test_declared_columns(shop: Shop) -> None:
+    shop.sql(
+        "CREATE MATERIALIZED VIEW typed (id SMALLINT, amount DECIMAL(9, 2)) AS"
+        " SELECT amount, id FROM read_files('data/*.csv');"
+    )
+    shop.run()
+    assert shop.columns("typed") == ["id smallint", "amount decimal(9,2)"]
+
+
+def test_foreign_tables(shop: Shop) -> None:
+    """A Delta table by path, and a table of another project."""
+    write_deltalake(str(shop.folder / "foreign"), pa.table({"n": [1, 2]}))
+    other = Shop(shop.folder / "other")
+    other.sql("CREATE MATERIALIZED VIEW theirs AS SELECT 3 AS n;")
+    other.run()
+    shop.sql(
+        "CREATE MATERIALIZED VIEW both AS SELECT n FROM delta_scan('foreign')"
+        " UNION ALL SELECT n FROM read_table('theirs', project => 'other');"
+        "CREATE STREAMING TABLE streamed AS SELECT * FROM STREAM delta_scan('foreign');"
+    )
+    shop.run()
+    assert [n for (n,) in shop.rows("both")] == [1, 2, 3]
+    write_deltalake(str(shop.folder / "foreign"), pa.table({"n": [4]}), mode="append")
+    results = shop.run()
+    assert results["streamed"].counts.written == 1
+    assert [n for (n,) in shop.rows("both")] == [1, 2, 3, 4]
+    write_deltalake(str(shop.folder / "foreign"), pa.table({"n": [5]}), mode="overwrite")
+    error = shop.failures()["streamed"]
+    assert isinstance(error, NotAppendOnlyError)
+    assert error.hint is not None
+
+
+def test_quarantine_is_a_table(shop: Shop) -> None:
+    shop.sql(
+        ORDERS + "CREATE STREAMING TABLE checked ("
+        "CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION QUARANTINE ROW"
+        ") AS SELECT * FROM STREAM orders;"
+        "CREATE MATERIALIZED VIEW faults AS SELECT id, map_keys(_quarantine_rules) AS rules"
+        " FROM checked__quarantine;"
+    )
+    shop.run()
+    assert shop.rows("faults") == [(2, ["positive"]), (3, ["positive"])]
+
+
+@pytest.mark.parametrize("name", ["größe", "数据", "a b", "select", "2024"])
+def test_any_name(shop: Shop, name: str) -> None:
+    shop.sql(
+        f'CREATE MATERIALIZED VIEW "{name}" AS SELECT 1 AS "spalte {name}";'
+        f'CREATE MATERIALIZED VIEW reads AS SELECT "spalte {name}" AS n FROM "{name}";'
+    )
+    shop.run()
+    assert shop.rows("reads") == [(1,)]
+    assert shop.columns(name) == [f"spalte {name} int"]
+
+
+def test_names_differ_by_more_than_case(shop: Shop) -> None:
+    shop.sql(
+        "CREATE MATERIALIZED VIEW Total AS SELECT 1 AS n;"
+        "CREATE MATERIALIZED VIEW total AS SELECT 2 AS n;"
+    )
+    (problem,) = shop.problems()
+    assert "two datasets are named 'total'" in problem
+
+
+def test_names_are_found_whatever_their_case(shop: Shop) -> None:
+    shop.sql(
+        "CREATE MATERIALIZED VIEW Total AS SELECT 1 AS N;"
+        "CREATE MATERIALIZED VIEW reads AS SELECT n FROM TOTAL;"
+    )
+    shop.run()
+    assert shop.rows("reads") == [(1,)]
+
+
+# -- empty inputs ------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_is_no_error(shop: Shop) -> None:
+    (shop.folder / "data/january.csv").unlink()
+    shop.sql(ORDERS + "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM orders;")
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
+    shop.file("data/january.csv", JANUARY)
+    shop.run()
+    assert shop.rows("n") == [(6,)]
+
+
+@pytest.mark.parametrize("content", ["id,amount,name\n", ""])
+def test_a_file_without_rows(shop: Shop, content: str) -> None:
+    shop.file("data/january.csv", content)
+    shop.sql(ORDERS + "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM orders;")
+    shop.run()
+    assert shop.rows("n") == [(0,)]
+    assert shop.columns("orders") == ["id bigint", "amount bigint", "name string"]
+
+
+def test_a_file_without_anything(shop: Shop) -> None:
+    """Its columns cannot be known; the dataset says so until another file tells."""
+    shop.file("data/january.csv", "")
+    shop.sql("CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv');")
+    assert "no columns" in shop.failures()["orders"].message
+    shop.file("data/february.csv", "id\n1\n")
+    shop.run()
+    assert shop.rows("orders") == [(1,)]
+
+
+def test_no_rows(shop: Shop) -> None:
+    shop.sql(
+        ORDERS + "CREATE STREAMING TABLE none (CONSTRAINT a EXPECT UNIQUE (id) ON VIOLATION"
+        " QUARANTINE ROW) AS SELECT * FROM STREAM orders WHERE false;"
+        "CREATE MATERIALIZED VIEW zero AS SELECT * FROM none;"
+    )
+    shop.run()
+    assert shop.rows("zero") == []
+    assert shop.columns("zero") == ["id bigint", "amount bigint", "name string"]
+    assert DeltaTable(shop.table("zero")).to_pyarrow_table().num_rows == 0
+
+
+# -- what to run -------------------------------------------------------------------------------
+
+CHAIN = (
+    ORDERS + "CREATE STREAMING TABLE silver AS SELECT id FROM STREAM orders;"
+    "CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n FROM silver;"
+    "CREATE MATERIALIZED VIEW aside AS SELECT 1 AS n;"
+)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "taken"),
+    [
+        ("silver", {"silver"}),
+        ("+silver", {"orders", "silver"}),
+        ("silver+", {"silver", "gold"}),
+        ("+silver+", {"orders", "silver", "gold"}),
+        ("*l*", {"silver", "gold"}),
+        ("SILVER", {"silver"}),
+    ],
+)
+def test_select(shop: Shop, pattern: str, taken: set[str]) -> None:
+    shop.sql(CHAIN)
+    shop.run()
+    assert set(shop.run(select=(pattern,))) == taken
+
+
+def test_select_nothing(shop: Shop) -> None:
+    shop.sql(CHAIN)
+    with pytest.raises(QanatError, match="no dataset matches 'slver'") as caught:
+        shop.update(select=("slver",))
+    assert caught.value.nearest == "silver"
+
+
+def test_refresh(shop: Shop) -> None:
+    shop.sql(CHAIN)
+    shop.run()
+    results = shop.run(refresh=("gold",))
+    assert {n: d.status for n, d in results.items()} == {"gold": "updated"}
+
+
+def test_full_refresh_of_one(shop: Shop) -> None:
+    shop.sql(CHAIN)
+    shop.run()
+    (shop.folder / "data/january.csv").unlink()
+    shop.file("data/february.csv", "id,amount,name\n9,1,x\n")
+    shop.run(full_refresh=("orders",))
+    assert shop.rows("orders") == [(9, 1, "x")]
+    # What has read the table as a stream cannot know which of its rows are still true.
+    error = shop.failures()["silver"]
+    assert isinstance(error, NotAppendOnlyError)
+    assert error.hint is not None
+    assert "--full-refresh silver" in error.hint
+    shop.run(full_refresh=("silver",))
+    shop.run()
+    assert shop.rows("silver") == [(9,)]
+    assert shop.rows("gold") == [(1,)]
+
+
+def test_full_refresh_of_all(shop: Shop) -> None:
+    shop.sql(CHAIN)
+    shop.run()
+    shop.file("data/january.csv", "id,amount,name\n9,1,x\n")
+    results = shop.run(full_refresh_all=True)
+    assert {d.status for d in results.values()} == {"updated"}
+    assert shop.rows("silver") == [(9,)]
+    assert shop.rows("gold") == [(1,)]
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
+
+
+def test_environments_do_not_meet(shop: Shop) -> None:
+    shop.file(
+        "qanat.yml",
+        "name: shop\nconfiguration:\n  least: 0\nenvironments:\n  dev: {}\n  prod:\n"
+        "    storage: prod\n    configuration:\n      least: 9\n",
+    )
+    shop.sql("CREATE MATERIALIZED VIEW n AS SELECT ${least} AS n;")
+    shop.run()
+    shop.run("prod")
+    assert shop.rows("n") == [(0,)]
+    assert shop.rows("n", "prod") == [(9,)]

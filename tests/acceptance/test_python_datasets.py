@@ -1,0 +1,148 @@
+"""Datasets that are Python functions: what they may take and return, and how they fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.acceptance.projects import Shop
+
+ORDERS = (
+    "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv',"
+    " schema => 'id BIGINT, amount BIGINT');\n"
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.file("data/january.csv", "id,amount\n1,10\n2,20\n3,\n")
+    shop.sql(ORDERS)
+    return shop
+
+
+VIEWS = {
+    "sql": "def v() -> str:\n    return 'SELECT id, amount * 2 AS twice FROM orders'",
+    "ibis": "import ibis\n@dp.materialized_view\ndef v():\n"
+    "    orders = ibis.table({'id': 'int64', 'amount': 'int64'}, name='orders')\n"
+    "    return orders.select('id', twice=orders.amount * 2)",
+    "arrow": "import pyarrow as pa\nimport pyarrow.compute as pc\n@dp.materialized_view\n"
+    "def v(orders: pa.Table) -> pa.Table:\n"
+    "    twice = pc.multiply(orders['amount'], 2)\n"
+    "    return pa.table({'id': orders['id'], 'twice': twice})",
+    "polars": "import polars as pl\n@dp.materialized_view\n"
+    "def v(orders: pl.DataFrame) -> pl.DataFrame:\n"
+    "    return orders.select('id', twice=pl.col('amount') * 2)",
+    "lazy": "import polars as pl\n@dp.materialized_view\n"
+    "def v(orders: pl.LazyFrame) -> pl.LazyFrame:\n"
+    "    return orders.select('id', twice=pl.col('amount') * 2)",
+    "pandas": "import pandas as pd\n@dp.materialized_view\n"
+    "def v(orders: pd.DataFrame) -> pd.DataFrame:\n"
+    "    orders['twice'] = (orders.amount * 2).astype('Int64')\n"
+    "    return orders[['id', 'twice']]",
+    "list": "import pyarrow as pa\n@dp.materialized_view\ndef v(orders: pa.Table):\n"
+    "    return [{'id': r['id'], 'twice': r['amount'] and r['amount'] * 2}"
+    " for r in orders.to_pylist()]",
+}
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_views(shop: Shop, kind: str) -> None:
+    code = VIEWS[kind]
+    if "@dp" not in code:
+        code = f"@dp.materialized_view\n{code}"
+    shop.python(code + "\n")
+    shop.run()
+    assert shop.rows("v") == [(1, 20), (2, 40), (3, None)]
+    assert shop.columns("v") == ["id bigint", "twice bigint"]
+    assert shop.run()["v"].status == "unchanged"
+
+
+def test_a_stream(shop: Shop) -> None:
+    """The first parameter of a table is a stream: each row is given once."""
+    shop.python(
+        "import pyarrow as pa\n"
+        "from pathlib import Path\n"
+        "@dp.table\n"
+        "@dp.expect_or_quarantine('has_amount', 'amount IS NOT NULL')\n"
+        "def kept(orders: pa.Table) -> pa.Table:\n"
+        "    with open(Path(__file__).parent / 'seen.txt', 'a') as seen:\n"
+        "        seen.write(f'{len(orders)} ')\n"
+        "    return orders\n"
+    )
+    shop.run()
+    shop.file("data/february.csv", "id,amount\n4,40\n")
+    shop.run()
+    shop.run()
+    assert shop.rows("kept") == [(1, 10), (2, 20), (4, 40)]
+    assert shop.quarantined("kept") == [(3, ["has_amount"])]
+    assert (shop.folder / "transformations/seen.txt").read_text() == "3 1 "
+
+
+def test_rules_of_every_action(shop: Shop) -> None:
+    shop.python(
+        "@dp.table\n"
+        "@dp.expect('warns', 'id > 1')\n"
+        "@dp.expect_or_drop('drops', 'amount < 20')\n"
+        "@dp.expect_all_or_quarantine({'keeps': 'id <> 3', 'one': 'UNIQUE (id)'})\n"
+        "@dp.expect_all_or_fail({'fails': 'id < 100'})\n"
+        "def kept():\n"
+        "    return 'SELECT * FROM STREAM orders'\n"
+    )
+    result = shop.run()["kept"]
+    counted = {r.rule: (r.action, r.violations) for r in result.rules}
+    assert counted == {
+        "warns": ("warn", 1),
+        "drops": ("drop", 2),
+        "keeps": ("quarantine", 1),
+        "one": ("quarantine", 0),
+        "fails": ("fail", 0),
+    }
+    assert shop.rows("kept") == [(1, 10)]
+
+
+def test_a_function_that_raises(shop: Shop) -> None:
+    shop.python(
+        "import pyarrow as pa\n"
+        "@dp.materialized_view\n"
+        "def broken(orders: pa.Table) -> pa.Table:\n"
+        "    rows = len(orders)\n"
+        "    raise ValueError(f'{rows} rows are too few')\n"
+    )
+    assert shop.problems() == []
+    error = shop.failures()["broken"]
+    assert "broken raised ValueError: 3 rows are too few" in error.message
+    assert str(error.location) == "transformations/all.py:6"
+    assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+def test_a_function_that_returns_no_table(shop: Shop) -> None:
+    shop.python(
+        "import pyarrow as pa\n@dp.materialized_view\n"
+        "def broken(orders: pa.Table):\n    return 3\n"
+    )
+    error = shop.failures()["broken"]
+    assert (error.message, error.got) == ("broken returned no table", "int")
+    assert str(error.location) == "transformations/all.py:4:1"
+
+
+def test_nothing_is_called_to_validate(shop: Shop) -> None:
+    shop.python(
+        "import pyarrow as pa\n@dp.materialized_view\n"
+        "def v(orders: pa.Table) -> pa.Table:\n    raise SystemExit('called')\n"
+        "@dp.materialized_view\ndef w():\n    return 'SELECT nothing FROM v'\n"
+        "@dp.materialized_view\ndef x():\n    return 'SELECT idd FROM orders'\n"
+    )
+    (problem,) = shop.problems()
+    assert "no column 'idd' (did you mean 'id'?)" in problem
+
+
+def test_no_rows(shop: Shop) -> None:
+    shop.file("data/january.csv", "id,amount\n")
+    shop.python(
+        "import polars as pl\n@dp.materialized_view\n"
+        "def v(orders: pl.DataFrame) -> pl.DataFrame:\n    return orders\n"
+    )
+    shop.run()
+    assert shop.rows("v") == []
+    assert shop.columns("v") == ["id bigint", "amount bigint"]
