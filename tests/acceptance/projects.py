@@ -56,7 +56,7 @@ class Shop:
     def rows(self, dataset: str, environment: str | None = None) -> list[tuple[Any, ...]]:
         """All rows of a table, sorted by their text."""
         with Workspace.open(self.folder, environment) as ws:
-            return sorted(show(ws, dataset, limit=100_000).rows, key=repr)
+            return sorted(show(ws, dataset, limit=1_000_000).rows, key=repr)
 
     def columns(self, dataset: str) -> list[str]:
         with Workspace.open(self.folder) as ws:
@@ -65,7 +65,7 @@ class Shop:
     def quarantined(self, dataset: str) -> list[tuple[Any, list[str]]]:
         """Of each row in quarantine its first column, and the names of the rules it broke."""
         with Workspace.open(self.folder) as ws:
-            view = show(ws, f"{dataset}__quarantine", limit=100_000)
+            view = show(ws, f"{dataset}__quarantine", limit=1_000_000)
         rules = view.schema.names.index("_quarantine_rules")
         return sorted(((r[0], sorted(r[rules])) for r in view.rows), key=repr)
 

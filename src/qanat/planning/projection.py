@@ -130,8 +130,13 @@ class Projection:
             # Whatever else the query uses, and the target has, only this input can have.
             made = {s.alias.casefold() for s in tree.find_all(exp.Alias)}
             taken = {c.casefold() for each in found.values() for c in each} | made
-            used = [c.name for c in tree.find_all(exp.Column) if not isinstance(c.this, exp.Star)]
-            guess = {c.casefold(): c for c in (*used, *wanted) if c.casefold() not in taken}
+            columns = [c for c in tree.find_all(exp.Column) if not isinstance(c.this, exp.Star)]
+            tables = [t for t in tree.find_all(exp.Table) if t.name == unknown[0]]
+            aliases = {t.alias_or_name.casefold() for t in tables}
+            # What is written with its name in front it has, whoever else has such a column.
+            own = [c.name for c in columns if c.table.casefold() in aliases]
+            free = [c for c in (*(c.name for c in columns), *wanted) if c.casefold() not in taken]
+            guess = {c.casefold(): c for c in (*own, *free)}
             found[unknown[0]] = list(guess.values())
         mentioned = {i.name.casefold() for i in tree.find_all(exp.Identifier)}
         for name, read in self._relations.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -161,13 +162,15 @@ def place(ws: Workspace, source: Source) -> str:
             return str(ws.project.root / path)
         case DeltaRead(path, project):
             folder = (ws.project.root / str(project)).resolve()
-            try:
+            spec: Path | None = None
+            with suppress(SpecNotFoundError):
                 spec = declare.find_spec(folder)
-            except SpecNotFoundError as error:
+            # A spec further up is another project's, perhaps this one's own.
+            if spec is None or spec.parent != folder:
                 raise TableNotFoundError(
                     f"there is no Qanat project in {folder}",
                     wanted="the folder of a project, relative to this one's",
-                ) from error
+                )
             return str(declare.load_project(spec).tables / folder_name(path))
     raise TypeError(f"{source!r} is no table")
 

@@ -244,3 +244,17 @@ def test_a_chain_longer_than_recursion_goes(declare: Declare) -> None:
     found = of_column(declare("\n".join(steps)), "d1199.x")
     assert len(found.nodes) == 1200
     assert ("d0.x", "d1.x") in found.edges
+
+
+def test_a_join_key_of_one_name(declare: Declare) -> None:
+    """What is written as `c.id` is a column of `c`, though nobody knows the columns of `c`."""
+    pipeline = declare(
+        "CREATE MATERIALIZED VIEW a AS SELECT 1 AS id, 2 AS amount;"
+        "CREATE MATERIALIZED VIEW c AS SELECT * FROM read_files('c.csv');"
+        "CREATE MATERIALIZED VIEW t AS SELECT c.city, sum(a.amount) AS total FROM a"
+        " JOIN c ON c.id = a.id GROUP BY c.city ORDER BY total;"
+    )
+    (total,) = of_column(pipeline, "t.total").roots
+    assert text(total) == "t.total(a.amount)"
+    (city,) = of_column(pipeline, "t.city").roots
+    assert text(city) == "t.city(c.city(c.csv.city))"

@@ -188,7 +188,7 @@ def _type(complaint: Complaint, found: re.Match[str]) -> QanatError:
     return TypeNameError(
         f"{complaint.who}no type {found['name']!r}",
         location=complaint.place(found["name"]),
-        nearest=suggested[1] if suggested else None,
+        nearest=suggested[1].rpartition(".")[2] if suggested else None,
     )
 
 
@@ -201,10 +201,14 @@ def _data(complaint: Complaint) -> QanatError:
         snippet = marked["line"][begin : begin + len(marked["marks"])]
     source = re.search(r"casting from source column (\S+)", complaint.text)
     if isinstance(complaint.error, duckdb.InvalidInputException):
+        message = plain(complaint.text).partition(". Use TRY")[0]
         expression = re.search(r"in expression \((.+?)\)\.", complaint.text)
         return QueryError(
-            complaint.who + complaint.cleaned(plain(complaint.text).partition(". Use TRY")[0]),
-            location=complaint.place(expression[1] if expression else ""),
+            complaint.who + complaint.cleaned(message),
+            location=complaint.place(
+                expression[1] if expression else "",
+                *(f"'{text}'" for text in (*re.findall(r'"([^"]+)"', complaint.text), message)),
+            ),
             hint="TRY(…) around it gives NULL instead" if expression else None,
         )
     return ConversionError(
@@ -220,10 +224,10 @@ def _data(complaint: Complaint) -> QanatError:
 def _other(complaint: Complaint) -> QanatError:
     message = plain(complaint.text)
     cast = " - an explicit cast is required"
-    quoted = re.findall(r'"([^"]+)"|\'([^\']+)\'', message)
+    quoted = re.findall(r'"([^"]+)"|\'([^\']+)\'|([A-Z]+) (?:clause|operator)', message)
     return QueryError(
         f"{complaint.who}{complaint.cleaned(message.removesuffix(cast))}",
-        location=complaint.place(*(a or b for a, b in quoted)),
+        location=complaint.place(*("".join(groups) for groups in quoted)),
         hint="write the conversion: CAST(… AS type)" if message.endswith(cast) else None,
     )
 

@@ -125,7 +125,10 @@ class SqliteDatabase:
     def _translated(self, error: Exception) -> LedgerError | StorageFullError:
         text = str(error)
         if "disk is full" in text or "No space left" in text:
-            return StorageFullError(f"no space left for the ledger {self._path}")
+            return StorageFullError(
+                f"no space left for the ledger {self._path}",
+                hint="free space and run again; whatever was being written is done again",
+            )
         hint = None
         if "not a database" in text or "malformed" in text:
             hint = (
@@ -134,6 +137,8 @@ class SqliteDatabase:
             )
         elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
             hint = "the project's storage must be a folder that this user may write to"
+        elif "disk I/O error" in text:
+            hint = "see whether the disk is full or a limit on file sizes is set, and run again"
         elif "locked" in text:
             hint = "another program holds the file; close it and run again"
         return LedgerError(f"cannot use the ledger {self._path}", got=text, hint=hint)
