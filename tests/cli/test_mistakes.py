@@ -35,7 +35,9 @@ SELECT sum(amount) AS n FROM orders WHERE sum(amount) > 1
 SELECT id, name FROM orders UNION ALL SELECT id FROM orders
 SELECT CAST(id AS BIGNT) AS n FROM orders
 SELECT INTERVAL 1 DAY AS y FROM orders
+SELECT * FROM broken
 """
+BROKEN = "CREATE TEMPORARY VIEW broken AS SELECT idd FROM orders;\n"
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def views(queries: str) -> str:
 
 
 def test_mistakes_in_queries(shop: Any) -> None:
-    shop.file("transformations/gold.sql", views(QUERIES), shown=False)
+    shop.file("transformations/gold.sql", views(QUERIES) + BROKEN, shown=False)
     assert shop.type("qanat validate") == 2
     assert_nothing_generated(shop.text)
 
@@ -147,6 +149,9 @@ SELECT (SELECT id FROM orders) AS n
 SELECT CASE WHEN id = 2 THEN error('no order may be 2') ELSE 1 END AS n FROM orders
 """
     rule = (
+        "CREATE TEMPORARY VIEW typed AS SELECT CAST(name AS DOUBLE) AS x FROM orders;\n"
+        "CREATE MATERIALIZED VIEW far AS SELECT x FROM typed;\n"
+        "CREATE MATERIALIZED VIEW narrow (n TINYINT) AS SELECT id * 1000 AS n FROM orders;\n"
         "CREATE MATERIALIZED VIEW checked (\n"
         "  CONSTRAINT a EXPECT (id > 0),\n"
         "  CONSTRAINT b EXPECT (CAST(name AS INTEGER) > 1)\n"

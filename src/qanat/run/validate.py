@@ -136,6 +136,8 @@ def _work(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) ->
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):
         return None
+    if any(v.dataset.name.casefold() not in known for v in compiled.views):
+        return None
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
         with located(read.location):

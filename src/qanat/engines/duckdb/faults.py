@@ -16,7 +16,10 @@ from qanat.model.query import Query
 
 @contextmanager
 def explained(
-    query: Query | None, columns: Iterable[str] = (), rule: Expectation | None = None
+    query: Query | None,
+    columns: Iterable[str] = (),
+    rule: Expectation | None = None,
+    views: tuple[Query, ...] = (),
 ) -> Iterator[None]:
     """Turn any DuckDB error inside into the QanatError it means.
 
@@ -25,11 +28,12 @@ def explained(
         columns: names that would have been right, for the nearest one; looked at only if
             there is an error.
         rule: the expectation that `query` is the text of.
+        views: the queries of views that `query` reads: the error may be in theirs.
     """
     try:
         yield
     except duckdb.Error as error:
-        raise translate(error, query, columns, rule) from error
+        raise translate(error, query, columns, rule, views) from error
 
 
 def translate(
@@ -37,6 +41,7 @@ def translate(
     query: Query | None,
     columns: Iterable[str] = (),
     rule: Expectation | None = None,
+    views: tuple[Query, ...] = (),
 ) -> QanatError:
     """The error that a DuckDB error means to the author or operator."""
     text = str(error)
@@ -64,4 +69,4 @@ def translate(
             return AdapterError("interrupted; nothing was published")
     if query is None:
         return AdapterError("DuckDB refused an internal statement", got=text)
-    return refusal(Complaint(error, text, query, columns, rule))
+    return refusal(Complaint(error, text, query, columns, rule, views))

@@ -44,6 +44,7 @@ class Complaint:
     Args:
         columns: names that would have been right.
         rule: the expectation that the query is the text of, if it is one.
+        views: the queries of views that the query reads.
     """
 
     error: duckdb.Error
@@ -51,6 +52,7 @@ class Complaint:
     query: Query
     columns: Iterable[str]
     rule: Expectation | None
+    views: tuple[Query, ...] = ()
 
     @cached_property
     def known(self) -> tuple[str, ...]:
@@ -72,8 +74,9 @@ class Complaint:
         """
         if self.rule is not None:
             return self.rule.location
-        tries = ((s, bare) for s in snippets if s for bare in (True, False))
-        places = (locate(self.query, s, bare=bare, last=last) for s, bare in tries)
+        texts = (self.query, *self.views)
+        tries = ((q, s, b) for q in texts for s in snippets if s for b in (True, False))
+        places = (locate(query, s, bare=bare, last=last) for query, s, bare in tries)
         return next((p for p in places if p is not None), self.query.location)
 
     def cleaned(self, text: str) -> str:
@@ -199,6 +202,9 @@ def _data(complaint: Complaint) -> QanatError:
     if marked:
         begin = len(marked["before"])
         snippet = marked["line"][begin : begin + len(marked["marks"])]
+    if not re.search(r"[(:'0-9]", snippet):
+        # A mere word would be found anywhere.
+        snippet = ""
     source = re.search(r"casting from source column (\S+)", complaint.text)
     if isinstance(complaint.error, duckdb.InvalidInputException):
         message = plain(complaint.text).partition(". Use TRY")[0]

@@ -78,6 +78,10 @@ class Stage:
     def __post_init__(self) -> None:
         self.bindings = Bindings(self.con, self.work.scratch)
 
+    @property
+    def _views(self) -> tuple[Query, ...]:
+        return tuple(v.query for v in self.work.views)
+
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
         try:
@@ -122,7 +126,7 @@ class Stage:
             table, counts = self._split_and_write(result, fitted)
         else:
             columns = f"SELECT {fitted.projection} FROM ({result.select})"
-            with explained(work.query, result.names):
+            with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
         counts = replace(counts, malformed=self._quarantine_malformed(fitted.schema))
@@ -196,7 +200,7 @@ class Stage:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
         columns = ", ".join(quote(n) for n in fitted.schema.names)
         kept = f"SELECT {columns} FROM ({result.select}) AS r{_without(split)}"
-        with explained(work.query, result.names):
+        with explained(work.query, result.names, views=self._views):
             table = write(self.con, kept, fitted.schema, work.output)
         self._quarantine(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
         return table, self._balance(work.dataset, table.rows, split)
@@ -229,7 +233,7 @@ class Stage:
         select = f"SELECT {fitted.projection}{hidden} FROM ({result.select})"
         result = replace(result, select=select, names=list(fitted.schema.names))
         if RID not in result.hidden:
-            with explained(query, result.names):
+            with explained(query, result.names, views=self._views):
                 result = self._materialize(name, result)
         references = {
             key: self.bindings.bind(f"__ref_{_file_name(name)}_{i}", batch).plain
