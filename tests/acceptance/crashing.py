@@ -13,8 +13,10 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
+from qanat.storage.delta import DeltaStore
 
 DIED = 9
 _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
@@ -71,12 +74,57 @@ def count_steps(project: Path, operation: Operation) -> int:
     return steps
 
 
-def start(project: Path, operation: Operation, lease_seconds: float | None = None) -> Any:
-    """Start it in a process of its own; the caller may stop, continue or kill it."""
-    args = (str(project), operation, 0, None, lease_seconds)
+def start(
+    project: Path,
+    operation: Operation,
+    lease_seconds: float | None = None,
+    halt: Halt | None = None,
+) -> Any:
+    """Start it in a process of its own; the caller may stop, continue or kill it.
+
+    Args:
+        halt: where it falls asleep for a second, or dies.
+    """
+    args = (str(project), operation, 0, None, lease_seconds, halt)
     child = _SERVER.Process(target=_child, args=args)
     child.start()
     return child
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Before it does a thing for silver, a process makes the file `asleep`, and stops.
+
+    Args:
+        moment: `stage` or `publish`.
+        dies: for good; else for a second.
+    """
+
+    moment: str
+    dies: bool = False
+
+    def install(self, project: Path) -> None:
+        owner: Any = {"stage": DuckDBEngine, "publish": DeltaStore}[self.moment]
+        act = getattr(owner, self.moment)
+
+        def halting(this: Any, what: Any, *rest: Any) -> Any:
+            name = what.dataset if self.moment == "stage" else what.folder.name
+            if name == "silver":
+                (project / "asleep").touch()
+                if self.dies:
+                    os._exit(DIED)
+                time.sleep(1)
+            return act(this, what, *rest)
+
+        setattr(owner, self.moment, halting)
 
 
 def _child(
@@ -85,12 +133,15 @@ def _child(
     fatal: int,
     report: Any,
     lease_seconds: float | None = None,
+    halt: Halt | None = None,
 ) -> None:
     os.environ["QANAT__THREADS"] = "1"
     if lease_seconds is not None:
         from qanat.run import lease
 
         lease.SECONDS = lease_seconds
+    if halt is not None:
+        halt.install(Path(project))
     steps = _Steps(fatal)
     root = f"{Path(project)}/"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from tests.acceptance.projects import Shop
 
 from qanat.errors import NotAppendOnlyError, QanatError
+from tests.acceptance.projects import Shop
 
 ORDERS = (
     "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv',"

@@ -8,12 +8,37 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from qanat.errors import (
+    ExpectationFailedError,
+    HistoryMismatchError,
+    NotAppendOnlyError,
+    StorageFullError,
+)
+from qanat.ports.store import Commit
+from qanat.run.results import Selection
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+from qanat.storage.delta import DeltaStore
 from tests.acceptance.conftest import Paths
-from tests.acceptance.crashing import Operation, copy, count_steps, die_at, operate
+from tests.acceptance.crashing import (
+    DIED,
+    Halt,
+    Operation,
+    copy,
+    count_steps,
+    die_at,
+    operate,
+    start,
+    wait_for,
+)
 from tests.acceptance.ledgered import Picture, check, picture
 
 SEED = int(os.environ.get("QANAT_CRASH_SEED", random.SystemRandom().randrange(10**6)))
@@ -102,3 +127,242 @@ def test_dying_again_while_recovering(case: Case) -> None:
         except BaseException as error:
             error.add_note(f"seed {SEED}: {case.operation} died at steps {steps}")
             raise
+
+
+# -- other ways to die, to sleep and to lose things ---------------------------------------------
+
+
+def test_killed_at_any_moment(case: Case) -> None:
+    draw = random.Random(f"{SEED} killed {case.operation}")  # noqa: S311
+    project = case.project()
+    child = start(project, case.does)
+    time.sleep(draw.random() * 0.6)
+    child.kill()
+    child.join(60)
+    case.again(project)
+
+
+@pytest.mark.parametrize("moment", ["stage", "publish"])
+def test_asleep_for_longer_than_its_lease(paths: Paths, tmp_path: Path, moment: str) -> None:
+    """Another update takes over and finishes; the sleeper wakes and doubles nothing."""
+    undisturbed = copy(paths.root, tmp_path / "undisturbed")
+    operate(undisturbed, "run")
+    sleeper = start(paths.root, "run", lease_seconds=0.5, halt=Halt(moment))
+    wait_for(lambda: (paths.root / "asleep").exists())
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    time.sleep(0.7)
+    operate(paths.root, "run")
+    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.join(60)
+    assert sleeper.exitcode == 1  # it lost its lease, and says so
+    operate(paths.root, "run")
+    assert picture(paths.root) == picture(undisturbed)
+    check(paths.root)
+
+
+def test_two_updates_started_at_once(paths: Paths, tmp_path: Path) -> None:
+    undisturbed = copy(paths.root, tmp_path / "undisturbed")
+    operate(undisturbed, "run")
+    both = [start(paths.root, "run") for _ in range(3)]
+    for each in both:
+        each.join(60)
+    assert 0 in {each.exitcode for each in both}
+    operate(paths.root, "run")
+    assert picture(paths.root) == picture(undisturbed)
+    check(paths.root)
+
+
+def _tables(root: Path) -> Path:
+    return root / "storage" / "tables"
+
+
+def _lose_ledger(now: Path, before: Path) -> None:
+    shutil.rmtree(now / "storage" / "_qanat")
+
+
+def _lose_table(now: Path, before: Path) -> None:
+    shutil.rmtree(_tables(now) / "silver")
+
+
+def _lose_table_and_ledger(now: Path, before: Path) -> None:
+    """Only the quarantine is left."""
+    _lose_ledger(now, before)
+    shutil.rmtree(_tables(now) / "silver")
+
+
+def _old_ledger(now: Path, before: Path) -> None:
+    shutil.rmtree(now / "storage" / "_qanat")
+    shutil.copytree(before / "storage" / "_qanat", now / "storage" / "_qanat")
+
+
+def _old_table(now: Path, before: Path) -> None:
+    shutil.rmtree(_tables(now) / "silver")
+    shutil.copytree(_tables(before) / "silver", _tables(now) / "silver")
+
+
+LOSSES = [_lose_ledger, _lose_table, _lose_table_and_ledger, _old_ledger, _old_table]
+
+
+@pytest.mark.parametrize("lose", LOSSES, ids=lambda f: f.__name__.strip("_"))
+def test_what_was_lost_or_restored_is_never_doubled(
+    paths: Paths, tmp_path: Path, lose: Callable[[Path, Path], None]
+) -> None:
+    operate(paths.root, "run")
+    before = copy(paths.root, tmp_path / "before")
+    paths.second()
+    operate(paths.root, "run")
+    wanted = copy(paths.root, tmp_path / "wanted")
+    operate(wanted, "refresh")
+    lose(paths.root, before)
+    held = picture(paths.root)
+    with Workspace.open(paths.root) as ws:
+        result = update(ws)
+    first = result.failed[0]
+    assert first.dataset == ("silver" if lose in (_lose_table, _old_table) else "bronze")
+    assert isinstance(first.error, HistoryMismatchError)
+    assert f"qanat run --full-refresh {first.dataset}" in str(first.error)
+    assert picture(paths.root).get("silver") == held.get("silver")
+    # The documented way out.
+    operate(paths.root, "refresh")
+    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(wanted))
+    check(paths.root)
+    operate(paths.root, "run")
+    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(wanted))
+
+
+def test_a_sink_that_knows_more_than_the_ledger(paths: Paths) -> None:
+    operate(paths.root, "run")
+    shutil.rmtree(paths.root / "storage" / "_qanat")
+    with Workspace.open(paths.root) as ws:
+        failed = update(ws, Selection(full_refresh_all=True)).failed
+    assert [d.dataset for d in failed] == ["export"]
+    assert isinstance(failed[0].error, HistoryMismatchError)
+    sent = picture(paths.root)["out/export"]
+    operate(paths.root, "refresh")
+    assert picture(paths.root)["out/export"] == sent + sent
+    check(paths.root)
+
+
+def _without_sinks(found: Picture) -> Picture:
+    return {k: v for k, v in found.items() if not k.startswith("out/")}
+
+
+def test_a_reader_notices_that_its_table_was_rebuilt(paths: Paths) -> None:
+    """Versions that begin anew say nothing about which rows were read."""
+    operate(paths.root, "run")
+    shutil.rmtree(_tables(paths.root) / "bronze")
+    paths.second()
+    with Workspace.open(paths.root) as ws:
+        result = update(ws, Selection(full_refresh=("bronze",)))
+    assert result.status == "succeeded"
+    for _ in range(2):
+        with Workspace.open(paths.root) as ws:
+            failed = {d.dataset: d.error for d in update(ws).failed}
+        assert isinstance(failed["silver"], NotAppendOnlyError)
+        assert "--full-refresh silver" in str(failed["silver"])
+    operate(paths.root, "refresh")
+    check(paths.root)
+    assert sum(picture(paths.root)["bronze"].values()) == 12
+
+
+def test_a_project_that_moved_reads_nothing_again(paths: Paths, tmp_path: Path) -> None:
+    operate(paths.root, "run")
+    held = picture(paths.root)
+    moved = tmp_path / "elsewhere" / "project"
+    moved.parent.mkdir()
+    paths.root.rename(moved)
+    with Workspace.open(moved) as ws:
+        result = update(ws)
+    assert {d.status for d in result.datasets} == {"unchanged"}
+    assert picture(moved) == held
+    check(moved)
+
+
+# -- the author changes something between crash and recovery ------------------------------------
+
+
+def _published_quarantine_only(paths: Paths) -> None:
+    """Die after silver's quarantine was published, before its table was."""
+    operate(paths.root, "run")
+    paths.second()
+    child = start(paths.root, "run", halt=Halt("publish", dies=True))
+    child.join(60)
+    assert child.exitcode == DIED
+    with Workspace.open(paths.root) as ws:
+        assert [e.flow for e in ws.ledger.open_epochs()] == ["silver"]
+
+
+@pytest.fixture(scope="module")
+def half_published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    paths = Paths.make(tmp_path_factory.mktemp("half") / "project")
+    paths.first()
+    _published_quarantine_only(paths)
+    return paths.root
+
+
+def _where(root: Path, text: str) -> list[str]:
+    return [name for name, rows in picture(root).items() for row in rows if text in row]
+
+
+def test_a_changed_rule_leaves_no_row_in_both_places(half_published: Path, tmp_path: Path) -> None:
+    paths = Paths(copy(half_published, tmp_path / "project"))
+    assert _where(paths.root, "('amount', 180)") == ["bronze", "silver__quarantine"]
+    paths.declare(1000)
+    operate(paths.root, "run")
+    # Redone as a whole, by the rule as it is now.
+    assert _where(paths.root, "('amount', 180)") == ["bronze", "silver"]
+    assert _where(paths.root, "('amount', 150)") == ["bronze", "silver__quarantine"]
+    check(paths.root)
+
+
+def test_a_redo_that_fails_gives_the_rows_back(half_published: Path, tmp_path: Path) -> None:
+    paths = Paths(copy(half_published, tmp_path / "project"))
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    rule = "(amount > 0) ON VIOLATION DROP ROW"
+    failing = sql.replace(rule, "(amount > 5) ON VIOLATION FAIL UPDATE")
+    paths.write("transformations/tables.sql", failing)
+    with Workspace.open(paths.root) as ws:
+        result = update(ws)
+    errors = {d.dataset: d.error for d in result.failed}
+    assert isinstance(errors["silver"], ExpectationFailedError)
+    assert _where(paths.root, "('amount', 180)") == ["bronze"]
+    # The range is unread again, and the number can be used again.
+    paths.write("transformations/tables.sql", sql)
+    operate(paths.root, "run")
+    assert _where(paths.root, "('amount', 180)") == ["bronze", "silver__quarantine"]
+    check(paths.root)
+
+
+def test_a_flow_that_is_gone_takes_its_rows_with_it(half_published: Path, tmp_path: Path) -> None:
+    paths = Paths(copy(half_published, tmp_path / "project"))
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    without, _, _ = sql.partition("CREATE TEMPORARY VIEW")
+    paths.write("transformations/tables.sql", without)
+    (paths.root / "transformations/flows.py").unlink()
+    with Workspace.open(paths.root) as ws:
+        assert update(ws).status == "succeeded"
+        assert not ws.ledger.open_epochs()
+    assert _where(paths.root, "('amount', 180)") == ["bronze"]
+
+
+def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No crash: the process goes on, and so does the next one."""
+    publish = DeltaStore.publish
+
+    def failing(self: DeltaStore, commit: Commit) -> int:
+        if commit.folder.name == "silver":
+            raise StorageFullError("no space left")
+        return publish(self, commit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaStore, "publish", failing)
+        with Workspace.open(paths.root) as ws:
+            assert [d.dataset for d in update(ws).failed] == ["silver"]
+        with Workspace.open(paths.root) as ws, pytest.raises(StorageFullError):
+            update(ws)
+    undisturbed = Paths.make(paths.root.parent / "undisturbed")
+    undisturbed.first()
+    operate(undisturbed.root, "run")
+    operate(paths.root, "run")
+    assert picture(paths.root) == picture(undisturbed.root)
+    check(paths.root)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.acceptance.projects import Shop
 
 ROWS = 200_000

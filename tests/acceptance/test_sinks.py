@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.acceptance.projects import Shop
 
 from qanat.errors import QanatError
+from tests.acceptance.projects import Shop
 
 ORDERS = (
     "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv',"

@@ -18,6 +18,7 @@ from uuid import uuid4
 from qanat.errors import (
     ExpectationFailedError,
     FlowError,
+    HistoryMismatchError,
     InvariantError,
     QanatError,
     RunError,
@@ -28,14 +29,17 @@ from qanat.model.event import DatasetProgress, EpochCommitted, Event
 from qanat.model.expectation import Unique
 from qanat.model.position import FilesRange, Range
 from qanat.model.record import Epoch, EpochStatus
-from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, RuleCount, Staged, StagedTable, ViewWork, Work
-from qanat.ports.store import Commit
 from qanat.run.compiled import CompiledFlow
 from qanat.run.lease import HeldLease
+from qanat.run.publish import publish
 from qanat.run.reach import Bound, absolute, bind, key_of, portable
 from qanat.run.retry import retrying
 from qanat.run.workspace import Workspace
+
+_AHEAD = 32
+"""How many epochs a sink is looked through; those without rows leave nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def intend(
 
     Raises:
         RunError: the update is being stopped.
+        HistoryMismatchError: a sink has epochs that the ledger does not know.
     """
     ws = step.ws
     if step.stopping.is_set():
@@ -86,7 +91,7 @@ def intend(
         Epoch(
             flow=compiled.flow.name,
             dataset=compiled.dataset.name,
-            number=_next_number(ws, compiled),
+            number=_next_number(ws, compiled, generation),
             update=step.update,
             generation=generation,
             replaces=replaces,
@@ -98,14 +103,36 @@ def intend(
     )
 
 
-def _next_number(ws: Workspace, compiled: CompiledFlow) -> int:
-    # They differ only where a full refresh starts over after one of them was lost.
+def _next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
     last = ws.ledger.last_epoch(compiled.flow.name)
-    known = [last.number if last else 0, last_number(ws, compiled)]
-    known += (
-        ws.store.transaction(f, compiled.flow.application) for f in quarantines(ws, compiled)
+    known = last.number if last else 0
+    if compiled.dataset.sink is not None:
+        sent = _sent(ws, compiled, known)
+        if sent > known and generation == (last.generation if last else 0):
+            name = compiled.dataset.name
+            raise HistoryMismatchError(
+                f"the ledger of {name} is older than what the sink holds: it was lost, or restored"
+                " from a copy",
+                wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
+                got=f"epoch {sent} in the sink",
+                hint="restore the ledger of the same time, or send everything again:"
+                f" qanat run --full-refresh {name}",
+            )
+        return sent + 1
+    # They differ only where a full refresh starts over after one of them was lost.
+    tables = (str(ws.folder(compiled.dataset.name)), *quarantines(ws, compiled))
+    return max(known, *(ws.store.transaction(t, compiled.flow.application) for t in tables)) + 1
+
+
+def _sent(ws: Workspace, compiled: CompiledFlow, known: int) -> int:
+    """The newest epoch that a sink holds, not much after the one that the ledger knows."""
+    sink, flow = compiled.dataset.sink, compiled.flow.name
+    if sink is None:
+        return known
+    later = range(known + 1, known + 1 + _AHEAD)
+    return max(
+        (n for n in later if ws.sink.carries(sink, flow, n, ws.project.root)), default=known
     )
-    return max(known) + 1
 
 
 def quarantines(ws: Workspace, compiled: CompiledFlow) -> list[str]:
@@ -142,7 +169,7 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     except BaseException as error:
         _give_up(step, epoch, error)
         raise
-    version = _publish(step, compiled, epoch, work, staged)
+    version = publish(step.ws, compiled, epoch, work, staged)
     epoch = replace(epoch, version=version, ended=time.time(), status=EpochStatus.COMMITTED)
     step.ws.ledger.settle(epoch, step.lease.current)
     read = bound.rows + (staged.read or 0)
@@ -320,86 +347,3 @@ def _rows(rule: RuleCount) -> str:
 
 def _s(rule: RuleCount) -> str:
     return "s" if rule.violations == 1 else ""
-
-
-# -- publish ---------------------------------------------------------------------------------
-
-
-def _publish(
-    step: Step, compiled: CompiledFlow, epoch: Epoch, work: Work, staged: Staged
-) -> int | None:
-    """Quarantine first: a row that leaves the table is never nowhere."""
-    ws = step.ws
-    over = _starts_over(ws, epoch)
-    for view in work.views:
-        found = staged.quarantines.get(view.name)
-        # The view's rows are computed from the start: what the flow put there before is old.
-        if (
-            over
-            and found is None
-            and ws.store.transaction(str(view.quarantine.folder), compiled.flow.application)
-        ):
-            found = StagedTable(_quarantine_schema(ws, view.quarantine), ())
-        if found is not None:
-            _publish_quarantine(step, compiled, epoch, view.quarantine, found, own=over)
-    mine = staged.quarantines.get(compiled.dataset.name)
-    stale = epoch.replaces and ws.store.version(str(work.quarantine.folder)) is not None
-    if mine is not None or stale:
-        table = mine or StagedTable(_quarantine_schema(ws, work.quarantine), ())
-        _publish_quarantine(step, compiled, epoch, work.quarantine, table, replaces=epoch.replaces)
-    dataset = compiled.dataset
-    if dataset.sink is not None:
-        ws.sink.publish(
-            dataset.sink, compiled.flow.name, epoch.number, staged.table, ws.project.root
-        )
-        return None
-    return ws.store.publish(
-        Commit(
-            folder=work.output.folder,
-            schema=staged.table.schema,
-            files=staged.table.files,
-            replaces=epoch.replaces,
-            application=compiled.flow.application,
-            number=epoch.number,
-            partition_by=dataset.partition_by,
-            comment=dataset.comment,
-            properties=dict(dataset.properties),
-            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-            gaps=over,
-        )
-    )
-
-
-def _starts_over(ws: Workspace, epoch: Epoch) -> bool:
-    """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
-    last = ws.ledger.last_epoch(epoch.flow)
-    return epoch.replaces or last is None or last.generation < epoch.generation
-
-
-def _publish_quarantine(
-    step: Step,
-    compiled: CompiledFlow,
-    epoch: Epoch,
-    output: Output,
-    table: StagedTable,
-    replaces: bool = False,
-    own: bool = False,
-) -> None:
-    step.ws.store.publish(
-        Commit(
-            folder=output.folder,
-            schema=table.schema,
-            files=table.files,
-            replaces=replaces,
-            replaces_own=own,
-            application=compiled.flow.application,
-            number=epoch.number,
-            # Epochs without a quarantined row leave no commit here.
-            gaps=True,
-            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-        )
-    )
-
-
-def _quarantine_schema(ws: Workspace, output: Output) -> Schema:
-    return output.schema if output.schema.fields else ws.store.snapshot(str(output.folder)).schema
