@@ -39,7 +39,7 @@ class DuckDBEngine:
         scratch: folder for spills and temporary files; made when needed.
         memory_limit: bytes that all epochs together may hold before they spill to `scratch`;
             None for 60 % of the machine's memory (or of the control group's limit).
-        threads: cores to use; None for all that this process may use.
+        threads: cores to use; None for all that the machine has.
     """
 
     dialect = "duckdb"
@@ -49,8 +49,8 @@ class DuckDBEngine:
     ) -> None:
         self._scratch = scratch
         self._memory_limit = memory_limit
-        self._threads = threads or len(os.sched_getaffinity(0))
-        self._lock = threading.Lock()
+        self._threads = threads
+        self._lock = threading.Condition()
         self._instance: DuckDBPyConnection | None = None
         self._working: set[DuckDBPyConnection] = set()
         self._closed = False
@@ -120,8 +120,11 @@ class DuckDBEngine:
         """Stop what is running, free memory and scratch space."""
         with self._lock:
             self._closed = True
-            for con in self._working:
-                con.interrupt()
+            # Again and again: a connection between two statements does not hear it.
+            while self._working:
+                for con in self._working:
+                    con.interrupt()
+                self._lock.wait(_TICK / 5)
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
@@ -141,18 +144,21 @@ class DuckDBEngine:
             yield con
         finally:
             with self._lock:
+                # Closed before anybody who waits for that goes on.
+                con.close()
                 self._working.discard(con)
-            con.close()
+                self._lock.notify_all()
 
     def _open(self) -> DuckDBPyConnection:
         self._scratch.mkdir(parents=True, exist_ok=True)
         config: dict[str, str | int | bool | float | list[str]] = {
-            "threads": self._threads,
             "temp_directory": str(self._scratch / "spill"),
             # No downloads at run time: what the wheel has must be enough.
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
+        if self._threads is not None:
+            config["threads"] = self._threads
         con = duckdb.connect(":memory:", config=config)
         limit = self._memory_limit or int(_memory() * 0.6)
         con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")

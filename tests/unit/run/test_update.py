@@ -1,0 +1,385 @@
+"""The runner: what fails stops only what depends on it; events balance; retries are for some."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qanat.connectors.files import FilesSource
+from qanat.engines.duckdb import DuckDBEngine
+from qanat.errors import (
+    FileChangedError,
+    LedgerError,
+    QanatError,
+    SourceUnavailableError,
+    UpdateRunningError,
+)
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.model.event import (
+    DatasetEnded,
+    DatasetStarted,
+    EpochCommitted,
+    Event,
+    Retried,
+    UpdateEnded,
+    UpdateStarted,
+    Warned,
+)
+from qanat.model.record import EpochStatus, UpdateStatus
+from qanat.model.work import Staged, Work
+from qanat.run import lease, retry
+from qanat.run.results import Selection, UpdateResult
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+SPEC = """\
+name: unit
+storage: env=dev/storage
+threads: 2
+retries: 2
+libraries:
+  - glob:
+      include: "*.sql"
+"""
+
+
+class Heard:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._lock = threading.Lock()
+
+    def on(self, event: Event) -> None:
+        with self._lock:
+            self.events.append(event)
+
+    def of(self, *kinds: type) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kinds)]
+
+
+class Project:
+    """A project on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.heard = Heard()
+        self.write("qanat.yml", SPEC)
+        (root / "in").mkdir()
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def run(self, **selection: Any) -> UpdateResult:
+        self.heard = Heard()
+        with Workspace.open(self.root) as ws:
+            return update(ws, Selection(**selection), [self.heard])
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        with Workspace.open(self.root) as ws:
+            return sorted(ws.engine.fetch(ws.store.snapshot(str(ws.folder(table))).batch)[1])
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.001)
+    made = Project(tmp_path)
+    yield made
+    starts = Counter(e.dataset for e in made.heard.of(DatasetStarted))
+    ends = Counter(e.dataset for e in made.heard.of(DatasetEnded) if e.status != "skipped")
+    assert starts == ends
+    assert len(made.heard.of(UpdateStarted)) == len(made.heard.of(UpdateEnded))
+    left = tmp_path / "env=dev" / "storage" / "_qanat"
+    assert list(left.glob("scratch/*")) == []
+
+
+STREAM = """CREATE OR REFRESH STREAMING TABLE {0}
+AS SELECT id FROM STREAM read_files('in/*.csv', format => 'csv', header => true{1});
+"""
+
+
+def statuses(result: UpdateResult) -> dict[str, str]:
+    return {d.dataset: d.status for d in result.datasets}
+
+
+def test_what_fails_stops_only_what_reads_it(project: Project) -> None:
+    project.write(
+        "a.sql",
+        """CREATE MATERIALIZED VIEW bad AS SELECT error('no') AS x;
+CREATE TEMPORARY VIEW middle AS SELECT * FROM bad;
+CREATE MATERIALIZED VIEW below AS SELECT * FROM middle;
+CREATE MATERIALIZED VIEW further AS SELECT * FROM below;
+CREATE MATERIALIZED VIEW good AS SELECT 1 AS x;
+CREATE MATERIALIZED VIEW better AS SELECT * FROM good;
+""",
+    )
+    result = project.run()
+    assert statuses(result) == {
+        "bad": "failed",
+        "below": "skipped",
+        "further": "skipped",
+        "good": "updated",
+        "better": "updated",
+    }
+    assert result.status == "failed"
+    with Workspace.open(project.root) as ws:
+        assert [u.status for u in ws.ledger.updates()] == [UpdateStatus.FAILED]
+        assert not ws.ledger.open_epochs()
+        assert [e.status for e in ws.ledger.epochs(dataset="bad")] == [EpochStatus.FAILED]
+
+
+def test_independent_datasets_run_at_the_same_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        "a.sql",
+        "CREATE MATERIALIZED VIEW a AS SELECT 1 AS x;\n"
+        "CREATE MATERIALIZED VIEW b AS SELECT 2 AS x;",
+    )
+    both = threading.Barrier(2, timeout=30)
+    stage = DuckDBEngine.stage
+
+    def meeting(self: DuckDBEngine, work: Work, progress: Any) -> Staged:
+        both.wait()  # raises where they come one after the other
+        return stage(self, work, progress)
+
+    monkeypatch.setattr(DuckDBEngine, "stage", meeting)
+    assert statuses(project.run()) == {"a": "updated", "b": "updated"}
+
+
+def failing(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
+    left = [times]
+
+    def call(*args: Any, **named: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return real(*args, **named)
+
+    return call
+
+
+@pytest.mark.parametrize("where", ["unread", "fetch", "verify"])
+def test_a_busy_store_is_asked_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    project.write("in/1.csv", "id\n1\n")
+    busy = SourceUnavailableError("timed out")
+    monkeypatch.setattr(FilesSource, where, failing(2, busy, getattr(FilesSource, where)))
+    assert statuses(project.run()) == {"t": "updated"}
+    assert [(e.attempt, e.error) for e in project.heard.of(Retried)] == [
+        (1, "timed out"),
+        (2, "timed out"),
+    ]
+    assert project.rows("t") == [(1,)]
+
+
+def test_retries_end(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    project.write("in/1.csv", "id\n1\n")
+    busy = SourceUnavailableError("timed out")
+    with monkeypatch.context() as patched:
+        patched.setattr(FilesSource, "fetch", failing(9, busy, FilesSource.fetch))
+        assert project.run().failed[0].error is busy
+    assert len(project.heard.of(Retried)) == 2
+    assert statuses(project.run()) == {"t": "updated"}
+
+
+def test_other_errors_are_not_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    project.write("in/1.csv", "id\n1\n")
+    error = QanatError("wrong")
+    with monkeypatch.context() as patched:
+        patched.setattr(FilesSource, "fetch", failing(1, error, FilesSource.fetch))
+        assert project.run().failed[0].error is error
+    assert project.heard.of(Retried) == []
+
+
+def test_a_file_that_grows_while_it_is_read_is_taken_later(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    project.write("in/1.csv", "id\n1\n")
+    project.write("in/2.csv", "id\n2\n")
+    stage = DuckDBEngine.stage
+
+    def growing(self: DuckDBEngine, work: Work, progress: Any) -> Staged:
+        staged = stage(self, work, progress)
+        if not (project.root / "grown").exists():
+            project.write("in/2.csv", "id\n2\n3\n")
+            project.write("grown", "")
+        return staged
+
+    monkeypatch.setattr(DuckDBEngine, "stage", growing)
+    assert statuses(project.run()) == {"t": "updated"}
+    assert "2.csv is still being written" in project.heard.of(Warned)[0].message
+    assert project.rows("t") == [(1,)]
+    with Workspace.open(project.root) as ws:
+        # The first attempt's files are gone with it.
+        assert ws.store.orphans(ws.folder("t")) == 0
+    project.run()
+    assert project.rows("t") == [(1,), (2,), (3,)]
+
+
+def test_a_file_that_comes_back_with_other_content(project: Project) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    project.write("in/1.csv", "id\n1\n")
+    project.run()
+    project.write("in/1.csv", "id\n1\n2\n")
+    assert isinstance(project.run().failed[0].error, FileChangedError)
+    assert project.rows("t") == [(1,)]
+    project.write("a.sql", STREAM.format("t", ", allowOverwrites => true"))
+    assert statuses(project.run()) == {"t": "updated"}
+    assert project.rows("t") == [(1,), (1,), (2,)]
+    assert statuses(project.run()) == {"t": "unchanged"}
+
+
+def test_a_few_files_an_epoch_until_none_is_left(project: Project) -> None:
+    project.write("a.sql", STREAM.format("t", ", maxFilesPerTrigger => 2"))
+    for n in range(5):
+        project.write(f"in/{n}.csv", f"id\n{n}\n")
+    result = project.run()
+    assert [e.files_read for e in project.heard.of(EpochCommitted)] == [2, 2, 1]
+    assert (result.datasets[0].counts.written, result.datasets[0].files) == (5, 5)
+    assert project.rows("t") == [(n,) for n in range(5)]
+
+
+def test_thousands_of_small_files(project: Project) -> None:
+    project.write("a.sql", STREAM.format("t", ""))
+    for n in range(2000):
+        project.write(f"in/{n}.csv", f"id\n{n}\n")
+    assert project.run().datasets[0].files == 2000
+    project.write("in/2000.csv", "id\n2000\n")
+    assert project.run().datasets[0].files == 1
+    assert project.rows("t") == [(n,) for n in range(2001)]
+
+
+def test_the_memory_limit_reaches_the_engine(project: Project) -> None:
+    project.write("qanat.yml", SPEC + "memory_limit: 64MiB\n")
+    project.write(
+        "a.sql", "CREATE MATERIALIZED VIEW m AS SELECT current_setting('memory_limit') AS m;"
+    )
+    assert statuses(project.run()) == {"m": "updated"}
+    assert project.rows("m") == [("64.0 MiB",)]
+
+
+def test_an_interrupt_stops_at_once_and_leaves_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        "a.sql",
+        "CREATE MATERIALIZED VIEW slow AS SELECT max(a.range * b.range % 7) AS x "
+        "FROM range(10000000) AS a, range(10000000) AS b;\n"
+        "CREATE MATERIALIZED VIEW quick AS SELECT 1 AS x;\n",
+    )
+
+    heard = Heard()
+    monkeypatch.setattr("qanat.run.update.wait", _interrupting(heard))
+    with Workspace.open(project.root) as ws, pytest.raises(KeyboardInterrupt):
+        update(ws, None, [heard])
+    ended = {e.dataset: e.status for e in heard.of(DatasetEnded)}
+    assert ended == {"slow": "failed", "quick": "updated"}
+    assert [e.status for e in heard.of(UpdateEnded)] == ["failed"]
+    monkeypatch.undo()
+    with Workspace.open(project.root) as ws:
+        assert not ws.ledger.open_epochs()
+        assert ws.ledger.held() is None
+        assert ws.store.orphans(ws.folder("slow")) == 0
+    project.write("a.sql", "CREATE MATERIALIZED VIEW slow AS SELECT 1 AS x;")
+    assert statuses(project.run()) == {"slow": "updated"}
+
+
+def _interrupting(heard: Heard) -> Callable[..., Any]:
+    """Ctrl-C once the quick one is done and the slow one computes."""
+    from concurrent.futures import wait
+
+    def waiting(futures: Any, return_when: str) -> Any:
+        if any(e.dataset == "quick" for e in heard.of(DatasetEnded)):
+            raise KeyboardInterrupt
+        done, rest = wait(futures, return_when=return_when)
+        if not rest:
+            return done, rest
+        raise KeyboardInterrupt
+
+    return waiting
+
+
+def test_a_ledger_that_fails_hides_no_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT error('the first') AS x;")
+    with monkeypatch.context() as patched:
+        broken = LedgerError("the ledger is gone")
+        patched.setattr(SqlLedger, "abandon", failing(9, broken, SqlLedger.abandon))
+        error = project.run().failed[0].error
+    assert error is not None
+    assert "the first" in str(error)
+    assert "the ledger is gone" in error.__notes__[0]
+    # It stayed open, and is brought to an end by the next update.
+    project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;")
+    assert statuses(project.run()) == {"m": "updated"}
+
+
+def test_a_busy_ledger_does_not_cost_the_lease(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    renewed = threading.Event()
+    renew = SqlLedger.renew
+    tries = iter(range(1000))
+
+    def busy(self: SqlLedger, *args: Any) -> Any:
+        if next(tries) == 0:
+            raise LedgerError("locked")
+        renewed.set()
+        return renew(self, *args)
+
+    monkeypatch.setattr(SqlLedger, "renew", busy)
+    stage = DuckDBEngine.stage
+
+    def slow(self: DuckDBEngine, work: Work, progress: Any) -> Staged:
+        assert renewed.wait(30)
+        return stage(self, work, progress)
+
+    monkeypatch.setattr(DuckDBEngine, "stage", slow)
+    project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;")
+    assert statuses(project.run()) == {"m": "updated"}
+
+
+def test_a_second_update_is_refused_while_one_runs(project: Project) -> None:
+    project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;")
+    with Workspace.open(project.root) as ws:
+        held = ws.ledger.acquire("somebody", 60)
+        with pytest.raises(UpdateRunningError):
+            project.run()
+        ws.ledger.release(held)
+
+
+def test_rows_of_a_view_are_quarantined_once_however_often_it_is_computed(
+    project: Project,
+) -> None:
+    project.write("in/1.csv", "id\n1\n-2\n")
+    view = """CREATE TEMPORARY VIEW v (
+  CONSTRAINT pos EXPECT (id > {0}) ON VIOLATION QUARANTINE ROW
+) AS SELECT * FROM read_files('in/*.csv', format => 'csv', header => true);
+CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM v;
+CREATE MATERIALIZED VIEW k AS SELECT max(id) AS n FROM v;
+"""
+    project.write("a.sql", view.format(0))
+    project.run()
+    assert len(project.rows("v__quarantine")) == 2  # once for each reader
+    project.write("in/2.csv", "id\n3\n")
+    project.run()
+    project.run(refresh=("m",))
+    assert len(project.rows("v__quarantine")) == 2
+    project.write("a.sql", view.format(-9))
+    project.run()
+    assert project.rows("v__quarantine") == []
