@@ -1,0 +1,139 @@
+"""What recovery does with an open epoch, told by its events."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qanat.errors import HistoryMismatchError
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.model.event import Event, Recovered, Warned
+from qanat.model.record import EpochStatus, UpdateStatus
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
+STREAM = (
+    "CREATE OR REFRESH STREAMING TABLE t AS SELECT id"
+    " FROM STREAM read_files('in/*.csv', format => 'csv', header => true);\n"
+)
+VIEW = "CREATE MATERIALIZED VIEW other AS SELECT 1 AS x;\n"
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kind)]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/1.csv").write_text("id\n1\n2\n")
+    (tmp_path / "qanat.yml").write_text(SPEC)
+    (tmp_path / "t.sql").write_text(STREAM + VIEW)
+    return tmp_path
+
+
+class _Dead(BaseException):
+    """The process, so to speak."""
+
+
+def _die_in(method: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(*_: Any) -> None:
+        raise _Dead
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlLedger, method, dead)
+        # Nothing of what a living process does when it fails: the dead do not.
+        patched.setattr(SqlLedger, "abandon", lambda *_: None)
+        patched.setattr(SqlLedger, "end_update", lambda *_: None)
+        with Workspace.open(root) as ws, pytest.raises(_Dead):
+            update(ws)
+
+
+def _run(root: Path) -> tuple[Heard, dict[str, str]]:
+    heard = Heard()
+    with Workspace.open(root) as ws:
+        result = update(ws, None, [heard])
+        assert not ws.ledger.open_epochs()
+    return heard, {d.dataset: d.status for d in result.datasets}
+
+
+def _rows(root: Path) -> int | None:
+    with Workspace.open(root) as ws:
+        return ws.store.snapshot(str(ws.folder("t"))).rows
+
+
+def test_what_was_published_is_settled_with_its_counts(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("settle", root, monkeypatch)
+    heard, _ = _run(root)
+    assert [(e.flow, e.epoch, e.how) for e in heard.of(Recovered)] == [("t", 1, "settled")]
+    with Workspace.open(root) as ws:
+        (epoch,) = ws.ledger.epochs(dataset="t")
+        statuses = [u.status for u in ws.ledger.updates()]
+    assert epoch.counts is not None
+    assert (epoch.counts.written, epoch.version, _rows(root)) == (2, 0, 2)
+    assert statuses == [UpdateStatus.SUCCEEDED, UpdateStatus.FAILED]
+
+
+def test_what_was_not_is_redone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("prepare", root, monkeypatch)
+    heard, _ = _run(root)
+    assert [e.how for e in heard.of(Recovered)] == ["redone"]
+    assert _rows(root) == 2
+
+
+def test_what_cannot_be_redone_stops_nobody_else(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("prepare", root, monkeypatch)
+    (root / "t.sql").write_text(STREAM + VIEW)
+    (root / "in/1.csv").unlink()
+    (root / "in/2.csv").write_text("id\n3\n")
+    heard, statuses = _run(root)
+    assert [e.how for e in heard.of(Recovered)] == ["abandoned"]
+    assert "1.csv' is gone" in heard.of(Warned)[0].message
+    assert statuses == {"t": "updated", "other": "updated"}
+    assert _rows(root) == 1
+    with Workspace.open(root) as ws:
+        found = [(e.number, e.status) for e in ws.ledger.epochs(dataset="t")]
+    assert found == [(1, EpochStatus.COMMITTED), (1, EpochStatus.FAILED)]
+
+
+def test_a_flow_that_was_published_and_is_gone_is_settled_all_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("settle", root, monkeypatch)
+    (root / "t.sql").write_text(VIEW)
+    heard, _ = _run(root)
+    assert [e.how for e in heard.of(Recovered)] == ["settled"]
+    # So that its author may have it back.
+    (root / "t.sql").write_text(STREAM + VIEW)
+    _, statuses = _run(root)
+    assert statuses["t"] == "unchanged"
+
+
+def test_a_quarantine_that_knows_more_than_the_ledger(root: Path) -> None:
+    rule = "t (CONSTRAINT small EXPECT (id < 2) ON VIOLATION QUARANTINE ROW)"
+    (root / "t.sql").write_text(STREAM.replace("TABLE t", f"TABLE {rule}"))
+    _run(root)
+    shutil.rmtree(root / "storage" / "_qanat")
+    shutil.rmtree(root / "storage" / "tables" / "t")
+    with Workspace.open(root) as ws:
+        error = update(ws).failed[0].error
+    assert isinstance(error, HistoryMismatchError)

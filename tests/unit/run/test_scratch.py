@@ -1,0 +1,50 @@
+"""Scratch space is gone when its process is, and never before."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from qanat.errors import LedgerError
+from qanat.run.scratch import Scratch, sweep_scratch
+
+
+def test_a_folder_until_it_is_closed(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    (scratch.folder / "a" / "b").mkdir(parents=True)
+    assert sweep_scratch(tmp_path / "scratch") == 0
+    assert scratch.folder.is_dir()
+    scratch.close()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_there_is_nothing_to_sweep_before_the_first(tmp_path: Path) -> None:
+    assert sweep_scratch(tmp_path / "nowhere") == 0
+
+
+def _die(parent: Path) -> None:
+    scratch = Scratch(parent)
+    (scratch.folder / "spill").write_bytes(b"x" * 1000)
+    os._exit(9)
+
+
+def test_what_the_dead_left_is_swept_and_what_the_living_have_stays(tmp_path: Path) -> None:
+    mine = Scratch(tmp_path)
+    for _ in range(2):
+        child = multiprocessing.get_context("spawn").Process(target=_die, args=(tmp_path,))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 9
+    assert len(list(tmp_path.glob("*.lock"))) == 3
+    assert sweep_scratch(tmp_path) == 2
+    assert sorted(tmp_path.iterdir()) == [mine.folder, mine.folder.with_suffix(".lock")]
+    mine.close()
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="cannot make"):
+        Scratch(tmp_path / "file")
