@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import UTC, datetime
-from secrets import token_hex
 
 from qanat.errors import QanatError
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.event import DatasetEnded, DatasetStarted, Event, UpdateEnded, UpdateStarted
+from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
 from qanat.model.record import UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
-from qanat.run.entry import Entry
+from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
@@ -43,12 +40,7 @@ def update(
     ws.require()
     chosen = choose_datasets(ws, selection or Selection())
     started = time.monotonic()
-    id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
-
-    def tell(event: Event) -> None:
-        for observer in observers:
-            observer.on(event)
-
+    id, tell = new_id(), telling(observers)
     with HeldLease(ws.ledger, id) as lease:
         entry = Entry(ws, id)
         step = Step(ws, lease, entry.id, time.time_ns(), tell)
@@ -72,8 +64,7 @@ def _walk(step: Step, chosen: Chosen, entry: Entry) -> tuple[DatasetResult, ...]
     waiting = {n: set(ws.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
     results: dict[str, DatasetResult] = {}
     running: dict[Future[DatasetResult], str] = {}
-    workers = ws.project.threads or len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(workers, thread_name_prefix="qanat") as pool:
+    with ThreadPoolExecutor(ws.threads, thread_name_prefix="qanat") as pool:
         try:
             while waiting or running:
                 for name in [n for n, upstream in waiting.items() if not upstream]:
@@ -85,8 +76,9 @@ def _walk(step: Step, chosen: Chosen, entry: Entry) -> tuple[DatasetResult, ...]
                     results[name] = future.result()
                     good = results[name].status not in ("failed", "skipped")
                     for other in [n for n, upstream in waiting.items() if name in upstream]:
-                        waiting[other].discard(name)
-                        if not good:
+                        if good:
+                            waiting[other].discard(name)
+                        else:
                             _skip(step, chosen, other, name, waiting, results)
         except BaseException:
             # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
@@ -105,19 +97,13 @@ def _skip(
     waiting: dict[str, set[str]],
     results: dict[str, DatasetResult],
 ) -> None:
-    """Leave out a dataset, and all that read it, because something above it failed."""
-    if name not in waiting:
-        return
+    """Leave out a dataset because something above it, at any distance, failed."""
     del waiting[name]
     dataset = step.ws.pipeline.dataset(name)
-    reason = f"{because} failed" if because not in results else f"{because} was not updated"
-    if because in results and results[because].status == "failed":
-        reason = f"{because} failed"
+    reason = f"{because} failed"
     results[name] = _result(dataset, "skipped", reason, 0.0)
     if name in chosen.datasets:
         step.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
-    for other in [n for n, upstream in waiting.items() if name in upstream]:
-        _skip(step, chosen, other, name, waiting, results)
 
 
 def _run_dataset(step: Step, chosen: Chosen, name: str, entry: Entry) -> DatasetResult:

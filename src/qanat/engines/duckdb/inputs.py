@@ -10,13 +10,11 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import bind_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.files.partitions import NULL_FOLDER
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.model.schema import Schema
-
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive calls the folder of rows without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,11 @@ class Bound:
     rows: int | None = None
 
 
+def view_name(view: str) -> str:
+    """The relation of a temporary view, quoted: a function's parameter has the view's own name."""
+    return quote(f"__view_{view}")
+
+
 @dataclass(slots=True)
 class Bindings:
     """All bound inputs of one epoch, by `Read.name`."""
@@ -54,7 +57,7 @@ class Bindings:
         """Bind one input and create the view of its name, visible columns only."""
         match batch:
             case TableBatch():
-                found = bind_table(self.con, name, batch)
+                found = _bind_table(self.con, name, batch)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch)
             case ArrowBatch():
@@ -69,14 +72,14 @@ class Bindings:
                 text = f"SELECT * FROM {quote(raw + '_t')}"
                 found = Bound(text, text)
             case ViewBatch(view):
-                text = f"SELECT * FROM {quote(view)}"
+                text = f"SELECT * FROM {view_name(view)}"
                 found = Bound(text, text)
         self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {found.plain}")
         self.bound[name] = found
         return found
 
 
-def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
+def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
     if not batch.files:
         typed = ", ".join(
@@ -144,7 +147,7 @@ def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> 
     own = len(batch.partition_by)
     for position, column in enumerate(batch.partition_by):
         texts = [f.split("/")[position - own - 1].partition("=")[2] for f in batch.files]
-        values = [None if t == _NO_VALUE else unquote(t) for t in texts]
+        values = [None if t == NULL_FOLDER else unquote(t) for t in texts]
         variable = f"partition_{position}_{name}"
         con.execute(f"SET VARIABLE {quote(variable)} = ?::VARCHAR[]", [values])
         field = batch.schema.get(column)

@@ -14,7 +14,7 @@ from qanat.engines.duckdb.files.bound import FILE, RID
 from qanat.engines.duckdb.fit import Fitted, fit
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.hidden import with_hidden
-from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.inputs import Bindings, view_name
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import literal, quote
@@ -186,7 +186,7 @@ class Stage:
     def _define_view(self, name: str, result: Result) -> None:
         columns = ", ".join(quote(n) for n in result.names)
         self.con.execute(
-            f"CREATE TEMP VIEW {quote(name)} AS SELECT {columns} FROM ({result.select})"
+            f"CREATE TEMP VIEW {view_name(name)} AS SELECT {columns} FROM ({result.select})"
         )
 
     # -- rules -----------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+"""Which datasets an update leaves out, and what temporary views are to the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+PYTHON = '''
+import pyarrow as pa
+from qanat import pipelines as dp
+
+@dp.temporary_view
+def v():
+    return "SELECT 1 AS a UNION ALL SELECT 2"
+
+@dp.materialized_view
+def out(v: pa.Table) -> pa.Table:
+    return v
+
+@dp.materialized_view
+def bad():
+    return "SELECT CAST(x AS INT) AS x FROM (SELECT 'q' AS x)"
+
+@dp.temporary_view
+def w():
+    return "SELECT * FROM bad"
+
+@dp.materialized_view
+def after():
+    return "SELECT * FROM w"
+
+@dp.materialized_view
+def last():
+    return "SELECT * FROM after JOIN w USING (x)"
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "qanat.yml").write_text("name: walk\n")
+    (tmp_path / "transformations" / "all.py").write_text(PYTHON)
+    return tmp_path
+
+
+def test_a_failure_reaches_through_views_and_stops_nothing_else(project: Path) -> None:
+    with Workspace.open(project) as ws:
+        found = {d.dataset: (d.status, d.reason) for d in update(ws).datasets}
+    assert found["out"] == ("updated", "new"), "a function may take a view by its name"
+    assert found["bad"][0] == "failed"
+    assert found["after"] == found["last"] == ("skipped", "bad failed")
