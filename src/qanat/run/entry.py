@@ -1,13 +1,33 @@
-"""An update's line in the ledger, written once something is to be written."""
+"""What an update is known by: its identifier, its observers, its line in the ledger."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from secrets import token_hex
 
+from qanat.model.event import Event
 from qanat.model.record import UpdateRecord, UpdateStatus
+from qanat.ports.observer import Observer
 from qanat.run.workspace import Workspace
+
+
+def new_id() -> str:
+    """An identifier for an update: sorted as text, updates are sorted by their start (UTC)."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
+
+
+def telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
+    """What hands an event to all observers."""
+
+    def tell(event: Event) -> None:
+        for observer in observers:
+            observer.on(event)
+
+    return tell
 
 
 @dataclass(slots=True)
@@ -34,7 +54,7 @@ class Entry:
                 self.ws.ledger.begin_update(record)
                 self.begun = True
 
-    def end(self, status: UpdateStatus) -> None:
-        """Write how the update ended."""
+    def end(self, status: UpdateStatus, error: str | None = None) -> None:
+        """Write how the update ended, and what stopped it."""
         if self.begun:
-            self.ws.ledger.end_update(self.id, status)
+            self.ws.ledger.end_update(self.id, status, error)

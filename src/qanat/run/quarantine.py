@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from secrets import token_hex
 
 from qanat.errors import DatasetNotFoundError, PlanError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.event import Event
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
-from qanat.run.entry import Entry
+from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
@@ -24,6 +21,10 @@ from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.workspace import Workspace
 
 _QUARANTINE = "__quarantine"
+# By source, so that one asks twice and sees the same, in the order of the file.
+_ORDER = (
+    "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
+)
 
 
 def summary(ws: Workspace) -> tuple[QuarantineSummary, ...]:
@@ -65,7 +66,7 @@ def rows(ws: Workspace, dataset: str, limit: int = 20, rule: str | None = None) 
         _, counted = ws.engine.query(f'SELECT count(*) FROM "{_QUARANTINE}"{where}', inputs)
         total = counted[0][0]
     schema, values = ws.engine.query(
-        f'SELECT * FROM "{_QUARANTINE}"{where} LIMIT {int(limit)}', inputs
+        f'SELECT * FROM "{_QUARANTINE}"{where} {_ORDER} LIMIT {int(limit)}', inputs
     )
     return TableView(
         dataset=found.quarantine,
@@ -95,15 +96,10 @@ def replay(
     """
     ws.require()
     chosen = _replayable(ws, dataset)
-    id = datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
-
-    def tell(event: Event) -> None:
-        for observer in observers:
-            observer.on(event)
-
+    id = new_id()
     results = []
     with HeldLease(ws.ledger, id) as lease:
-        step = Step(ws, lease, id, time.time_ns(), tell)
+        step = Step(ws, lease, id, time.time_ns(), telling(observers))
         entry = Entry(ws, id, "quarantine replay")
         status = UpdateStatus.FAILED
         try:

@@ -45,14 +45,18 @@ def update(
         entry = Entry(ws, id)
         step = Step(ws, lease, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
-        status = UpdateStatus.FAILED
+        status, error = UpdateStatus.FAILED, None
         try:
             start_clean(step, entry.begin)
             results = _walk(step, chosen, entry)
-            failed = any(r.status in ("failed", "skipped") for r in results)
+            failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
+            error = "; ".join(failed) or None
+        except QanatError as caught:
+            error = caught.message
+            raise
         finally:
-            entry.end(status)
+            entry.end(status, error)
             seconds = time.monotonic() - started
             tell(UpdateEnded(id, str(status), seconds))
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
