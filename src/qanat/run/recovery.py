@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, QanatError
-from qanat.model.dataset import DatasetKind
+from qanat.model.dataset import QUARANTINE, DatasetKind
 from qanat.model.event import Recovered, Warned
 from qanat.model.flow import application
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
@@ -93,8 +93,17 @@ def published(ws: Workspace, epoch: Epoch) -> bool:
 
 
 def _tables(ws: Workspace) -> list[Path]:
-    """The folders of all tables, also of datasets that are no longer declared."""
-    return sorted(p for p in ws.project.tables.glob("*") if p.is_dir())
+    """The folders of all tables, also of datasets that are no longer declared.
+
+    A folder without a log is one only if its name says so: it may be somebody's own.
+    """
+    names = (n for d in ws.pipeline.datasets for n in (d.name, d.quarantine))
+    declared = {ws.folder(n) for n in names}
+    return sorted(
+        folder
+        for folder in ws.project.tables.glob("*")
+        if folder.is_dir() and (folder in declared or ws.store.version(str(folder)) is not None)
+    )
 
 
 def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
@@ -138,7 +147,7 @@ def _take_back(step: Step, epoch: Epoch) -> None:
     """
     store = step.ws.store
     for folder in _tables(step.ws):
-        if folder.name.endswith("__quarantine"):
+        if folder.name.endswith(QUARANTINE):
             store.retract(str(folder), application(epoch.flow), epoch.number)
 
 

@@ -91,9 +91,14 @@ def test_what_was_published_is_settled_with_its_counts(
 def test_what_was_not_is_redone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "t.sql").write_text(STREAM)
     _die_in("prepare", root, monkeypatch)
+    foreign = root / "storage/tables/somebody/own.parquet"
+    foreign.parent.mkdir()
+    foreign.touch()
     heard, _ = _run(root)
     assert [e.how for e in heard.of(Recovered)] == ["redone"]
     assert _rows(root) == 2
+    assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
+    assert foreign.exists()
 
 
 def test_what_cannot_be_redone_stops_nobody_else(
