@@ -75,7 +75,9 @@ def canonical(query: Query) -> str:
     for table in tree.find_all(exp.Table):
         if table.name in sources:
             table.set("this", exp.to_identifier(sources[table.name], quoted=True))
-    # The tree is nobody else's: the generator need not copy it.
+    # The tree is nobody else's: neither pass need copy it.
+    if tree.find(exp.Not):
+        tree = tree.transform(_as_written, copy=False)
     return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 
 
@@ -128,7 +130,15 @@ def _condition(sql: str, dialect: str) -> str:
         tree: exp.Expr = parse_one(sql, dialect=dialect, into=exp.Condition)
     except SqlglotError:
         return sql
-    return str(tree.sql(dialect=dialect, comments=False))
+    return str(tree.transform(_as_written).sql(dialect=dialect, comments=False))
+
+
+def _as_written(node: exp.Expr) -> exp.Expr:
+    """`x IS NOT NULL`, which sqlglot would write as `NOT x IS NULL`."""
+    inner = node.this if isinstance(node, exp.Not) else None
+    if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
+        return exp.Is(this=inner.this, expression=exp.Not(this=exp.Null()))
+    return node
 
 
 def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:
