@@ -94,11 +94,12 @@ def _next(result: UpdateResult, place: Place) -> list[tuple[str, str]]:
     where = "" if place.start == Path() else f" -C {shlex.quote(str(place.start))}"
     where += f" -e {shlex.quote(place.environment)}" if place.environment else ""
     hints = []
-    full = [d for d in result.datasets if d.counts.written and d.status == "updated"]
+    updated = [d for d in result.datasets if d.status == "updated"]
+    full = [d for d in updated if d.counts.written and d.kind != DatasetKind.SINK]
     views = [d for d in full if d.kind == DatasetKind.MATERIALIZED_VIEW]
     for best in (views or full)[-1:]:
         hints.append((f"qanat show {best.dataset}{where}", "look at the result"))
-    jailed = [d for d in full if d.counts.quarantined or d.counts.malformed]
+    jailed = [d for d in updated if d.counts.quarantined or d.counts.malformed]
     for worst in sorted(jailed, key=lambda d: d.counts.quarantined + d.counts.malformed)[-1:]:
         typed = f"qanat quarantine show {worst.dataset}{where}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
