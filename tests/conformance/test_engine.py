@@ -533,6 +533,23 @@ def test_malformed_rows_are_quarantined_with_their_text(bench: Bench) -> None:
     assert list(dict(bad["_quarantine_rules"])) == ["_malformed"]
 
 
+def test_a_quarantine_takes_rows_whose_columns_got_another_type(bench: Bench) -> None:
+    inputs = {"t": bench.table({"id": [1, 2]})}
+    rules = [expect("never", "id > 9")]
+    known = bench.stage("SELECT id, id AS x FROM t", inputs, rules)
+    bench.quarantined(known)
+    output = Output(
+        bench.folder / "target__quarantine", "y", schema=known.quarantines["target"].schema
+    )
+    staged = bench.stage("SELECT id, 'a' || id AS x FROM t", inputs, rules, quarantine=output)
+    rows = sorted(bench.quarantined(staged), key=lambda r: (r["x"] is None, r["id"]))
+    assert [(r["id"], r["x"]) for r in rows[:2]] == [(1, 1), (2, 2)]
+    assert [(r["id"], r["x"], json.loads(r["_quarantine_raw"])) for r in rows[2:]] == [
+        (1, None, {"id": 1, "x": "a1"}),
+        (2, None, {"id": 2, "x": "a2"}),
+    ]
+
+
 # -- columns ------------------------------------------------------------------------------------
 
 

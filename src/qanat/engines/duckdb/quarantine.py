@@ -67,10 +67,14 @@ def quarantine_table(
         "_quarantine_epoch": str(work.epoch),
         "_quarantine_at": f"make_timestamptz({work.at_ns // 1000})",
     }
+    if any((old := output.schema.get(f.name)) and old.type != f.type for f in schema.fields):
+        # A view's column got another type. The table keeps its own, and the row its text.
+        row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
+        values[_RAW] = f"coalesce(q.{_RAW}, to_json({{{row}}})::VARCHAR)"
     have = {f.name.casefold() for f in mine}
     select = ", ".join(
-        f"CAST({_value(field, values, have)} AS {to_duckdb(field.type)}) AS {quote(field.name)}"
-        for field in fields
+        f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
+        for f in fields
     )
     return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(tuple(fields)), output)
 
