@@ -130,9 +130,9 @@ def _sent(ws: Workspace, compiled: CompiledFlow, known: int) -> int:
     if sink is None:
         return known
     later = range(known + 1, known + 1 + _AHEAD)
-    return max(
-        (n for n in later if ws.sink.carries(sink, flow, n, ws.project.root)), default=known
-    )
+    with located(compiled.dataset.location):
+        carried = [n for n in later if ws.sink.carries(sink, flow, n, ws.project.root)]
+    return max(carried, default=known)
 
 
 def quarantines(ws: Workspace, compiled: CompiledFlow) -> list[str]:
