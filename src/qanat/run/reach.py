@@ -185,10 +185,16 @@ def _unread(
 ) -> Range | None:
     flow = compiled.flow.name
     if isinstance(read.source, FilesRead):
+        others = {key_of(r) for r in compiled.reads if r.streaming} - {key}
+
+        def counts(source: str) -> bool:
+            # A file that was only looked up, or taken by another stream of this flow, has not
+            # been taken by this one. One taken under a path that has been rewritten since has.
+            return not source.startswith(_SNAPSHOT) and source not in others
 
         def seen(paths: Iterable[str]) -> Mapping[str, FileRef]:
             kept = {_portable(ws, p): p for p in paths}
-            known = ws.memory.seen(flow, generation, kept)
+            known = ws.memory.seen(flow, generation, kept, counts)
             return {kept[k]: replace(f, path=kept[k]) for k, f in known.items()}
 
         found = ws.files.unread(read.source, seen)
@@ -221,8 +227,8 @@ def _check_same_table(
     rebuilt = version < after
     if isinstance(read.source, DatasetRead) and after >= 0 and not rebuilt:
         name = read.source.dataset
-        mine = ws.memory.last_epoch(compiled.flow.name)
-        if ws.memory.generation(name) and mine is not None:
+        mine = ws.memory.last_epoch(compiled.flow.name) if ws.memory.generation(name) else None
+        if mine is not None:
             later = (e for e in ws.memory.epochs(dataset=name) if e.id > mine.id)
             rebuilt = any(
                 e.replaces
