@@ -3,6 +3,11 @@
 One root, `QanatError`, and five families by who must act. Every class has a stable code; every
 error says what happened, where, what was wanted, what was found, the nearest right name and the
 way out, as far as they are known.
+
+`root` has the root; the families are `declaration` (the author must change a file), `contract`
+(the data broke a promise), `plan` (the declarations make no pipeline), `adapter` (something
+outside is missing or in the way) and `run` (an update could not do its work). `place` adds the
+place to an error that does not know it.
 """
 
 from qanat.errors.adapter import (
@@ -19,6 +24,7 @@ from qanat.errors.adapter import (
     TableCorruptError,
     TableNotFoundError,
     TableTooNewError,
+    disk_full,
 )
 from qanat.errors.contract import (
     ContractError,
@@ -105,6 +111,7 @@ __all__ = [
     "UnsupportedError",
     "UpdateFailedError",
     "UpdateRunningError",
+    "disk_full",
     "located",
     "nearest",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 from qanat.errors.root import QanatError
@@ -51,15 +52,29 @@ class FileChangedError(AdapterError):
 
 
 class FileVanishedError(AdapterError):
-    """A file that an epoch must read (again) is gone or has changed."""
+    """A file that an epoch must read (again) is gone or has changed.
+
+    Attributes:
+        path: of the file, when a new epoch could do without it.
+    """
 
     code = "Q4006"
+    path: str | None = None
 
 
 class StorageFullError(AdapterError):
     """No space left where tables or scratch files go."""
 
     code = "Q4007"
+
+
+def disk_full(error: OSError) -> bool:
+    """Whether the operating system takes no more bytes: the disk, a quota or a limit is full.
+
+    >>> disk_full(OSError(errno.ENOSPC, "No space left on device"))
+    True
+    """
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class TableNotFoundError(AdapterError):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.errors import LedgerError, StorageFullError
+from qanat.errors import LedgerError, StorageFullError, disk_full
 
 _LOCK = ".lock"
 
@@ -25,22 +27,35 @@ class Scratch:
     """
 
     def __init__(self, parent: Path) -> None:
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            self.folder = parent / uuid4().hex
-            self._lock = _locked(self.folder.with_suffix(_LOCK))
-            self.folder.mkdir()
-        except OSError as error:
-            kind = StorageFullError if error.errno == 28 else LedgerError
-            raise kind(
-                f"cannot make scratch space in {parent}", got=str(error), hint="check `storage`"
-            ) from error
+        make_folder(parent)
+        self.folder = parent / uuid4().hex
+        self._lock = _locked(self.folder.with_suffix(_LOCK))
+        make_folder(self.folder)
 
     def close(self) -> None:
         """Remove the folder and let go of the lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_suffix(_LOCK).unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of Qanat's own below the project's storage, and those above it.
+
+    Raises:
+        StorageFullError, LedgerError: it cannot be made.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind = StorageFullError if disk_full(error) else LedgerError
+        raise kind(f"cannot make {path}", got=str(error), hint="check `storage`") from error
 
 
 def sweep_scratch(parent: Path) -> int:
@@ -68,7 +83,8 @@ def sweep_scratch(parent: Path) -> int:
 
 def _locked(path: Path) -> int:
     while True:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with _explained(path):
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Somebody who swept may have had the lock first, and removed the file.
         if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from functools import cached_property
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Self, cast
 
 from qanat import declare
-from qanat.errors import LedgerError, ProblemsError, QanatError, StorageFullError
+from qanat.errors import ProblemsError, QanatError
 from qanat.ledgers import open_ledger
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
@@ -23,7 +24,7 @@ from qanat.ports.source import Source
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.compiled import Analysis
-from qanat.run.scratch import Scratch
+from qanat.run.scratch import Scratch, make_folder
 
 _SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
 
@@ -59,10 +60,12 @@ class Workspace:
 
     @property
     def pipeline(self) -> Pipeline:
+        """What the project declares."""
         return self.analysis.pipeline
 
     @property
     def graph(self) -> Graph:
+        """What reads what."""
         return self.analysis.graph
 
     def require(self) -> None:
@@ -80,28 +83,41 @@ class Workspace:
 
     @property
     def dialect(self) -> str:
+        """What the engine speaks; the engine is not made to know it."""
         return dialect_of(self.project)
 
     @cached_property
     def store(self) -> TableStore:
+        """Where the tables live."""
         return cast("TableStore", load("storage", self.project.table_format)())
 
     @cached_property
     def engine(self) -> Engine:
+        """What computes."""
         project = self.project
         made = load("engines", project.engine)(
             scratch=self.scratch / "engine",
             memory_limit=project.memory_limit,
-            threads=project.threads,
+            threads=self.threads,
         )
         return cast("Engine", made)
 
+    @property
+    def threads(self) -> int:
+        """Cores to use: as the spec says, or all that this process may use."""
+        # macOS does not tell which those are.
+        allowed = getattr(os, "sched_getaffinity", None)
+        cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+        return self.project.threads or cores
+
     @cached_property
     def files(self) -> Source:
+        """What finds files."""
         return cast("Source", load("sources", "files")(self.project.root))
 
     @cached_property
     def sink(self) -> Sink:
+        """What writes files outside the project's own tables."""
         return cast("Sink", load("sinks", "files")(self.project.root))
 
     @cached_property
@@ -109,7 +125,7 @@ class Workspace:
         """The ledger, made if need be."""
         project = self.project
         if project.ledger is None:
-            self._make(project.private)
+            make_folder(project.private)
         return open_ledger(project.ledger, project.private, self.scope)
 
     @cached_property
@@ -123,6 +139,7 @@ class Workspace:
 
     @property
     def scope(self) -> str:
+        """Whose rows the ledger's are: several projects may share a database."""
         return f"{self.project.name}/{self.project.environment}"
 
     @property
@@ -150,15 +167,6 @@ class Workspace:
         """The folder of a dataset's table (or of `<dataset>__quarantine`)."""
         declared = self.pipeline.get(dataset)
         return self.project.tables / folder_name(declared.name if declared else dataset)
-
-    def _make(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            kind = StorageFullError if error.errno == 28 else LedgerError
-            raise kind(
-                f"cannot make the folder {folder}", got=str(error), hint="check `storage`"
-            ) from error
 
     def close(self) -> None:
         """Close what was opened."""
