@@ -129,11 +129,8 @@ class TableStore(Protocol):
         """
         ...
 
-    def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
-        """Delete files that no version in the log mentions (a crashed writer's); how many.
-
-        Files whose name starts with one of `keep_prefixes` stay.
-        """
+    def sweep(self, folder: Path) -> int:
+        """Delete files that no version in the log mentions (a crashed writer's); how many."""
         ...
 
     def orphans(self, folder: Path) -> int:

@@ -11,7 +11,6 @@ is the one that was found, so what an engine reads cannot change under it.
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ from qanat.errors import (
     SourceUnavailableError,
     StorageFullError,
     UnsupportedError,
+    disk_full,
     nearest,
 )
 from qanat.model.batch import LocalFile
@@ -231,7 +231,7 @@ class Buckets:
                     options["range"] = (start, min(start + _CHUNK, file.size))
                     copy.write(self._range(file, url, options))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if disk_full(error):
                 raise StorageFullError(
                     f"no space left in {str(target.parent)!r} to fetch {file.path!r}"
                 ) from error
@@ -242,12 +242,14 @@ class Buckets:
             return obstore.get(self._open(url), url.key, options=options).bytes()
         except (PreconditionError, FileNotFoundError) as error:
             gone = isinstance(error, FileNotFoundError)
-            raise FileVanishedError(
+            vanished = FileVanishedError(
                 f"the object {file.path!r} {'is gone' if gone else 'has changed'} since it was "
                 "found",
                 wanted=described(file),
                 hint="run again: the update then takes what is there",
-            ) from error
+            )
+            vanished.path = file.path
+            raise vanished from error
         except _FAILURES as error:
             raise _failure(error, url) from error
 

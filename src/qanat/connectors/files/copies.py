@@ -7,7 +7,6 @@ unpacked or converted into scratch space first, in chunks, so that memory stays 
 from __future__ import annotations
 
 import bz2
-import errno
 import gzip
 import lzma
 import re
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from qanat.connectors.files.format import Shape
-from qanat.errors import FileUnreadableError, StorageFullError
+from qanat.errors import FileUnreadableError, StorageFullError, disk_full
 from qanat.model.batch import LocalFile
 
 # What an engine undoes, and the suffix by which it knows so without being told.
@@ -63,7 +62,7 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
         try:
             return _copied(file, shape, unpack, number, scratch)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if disk_full(error):
                 raise StorageFullError(
                     f"no space left in {str(scratch)!r} to unpack {file.path!r}"
                 ) from error
@@ -91,9 +90,7 @@ def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
     >>> str(place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path("scratch")))
     'scratch/month=1/7.csv.gz'
     """
-    partitions = [
-        p for p in path.split("/")[:-1] if re.fullmatch(r"[^=*?\[\]{}]+=[^*?\[\]{}]+", p)
-    ]
+    partitions = [p for p in path.split("/")[:-1] if _PARTITION.fullmatch(p)]
     folder = scratch.joinpath(*partitions)
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{number}.{suffix}"

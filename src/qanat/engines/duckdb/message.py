@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Why the operating system takes no more bytes."""
 
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
 _TYPES = {

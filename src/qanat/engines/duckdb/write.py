@@ -9,10 +9,9 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.message import FULL
 from qanat.engines.duckdb.output import copy_text
 from qanat.engines.duckdb.statistics import delta_statistics
-from qanat.errors import AdapterError, StorageFullError
+from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import Schema
 from qanat.model.work import DataFile, Output, StagedTable
 
@@ -79,7 +78,7 @@ def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataF
 def _sync(paths: list[Path], folder: Path) -> None:
     """fsync files, then the folders that name them: after this a power cut keeps them."""
     for path in paths:
-        sync(path)
+        _sync_one(path)
     folders = {folder}
     for path in paths:
         parent = path.parent
@@ -87,11 +86,10 @@ def _sync(paths: list[Path], folder: Path) -> None:
             folders.add(parent)
             parent = parent.parent
     for each in sorted(folders, reverse=True):
-        sync(each)
+        _sync_one(each)
 
 
-def sync(path: Path) -> None:
-    """fsync one file or folder."""
+def _sync_one(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -100,7 +98,7 @@ def sync(path: Path) -> None:
 
 
 def _storage_error(error: OSError, folder: Path) -> AdapterError:
-    if error.errno in FULL:
+    if disk_full(error):
         return StorageFullError(
             f"no space left in {folder}",
             got=str(error),

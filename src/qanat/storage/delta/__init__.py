@@ -9,6 +9,11 @@ a power loss leaves a torn entry under a valid name; it cannot carry new columns
 a comment in the same commit as the data; an overwrite that changes the partitioning leaves a
 table that nobody can open; and it commits the same (application, number) twice. Checkpoints
 and everything about reading are delta-rs's.
+
+Read `store` (what the port asks for), then `log` (the entries as files), `state` and `features`
+(what a table is, and what it asks of its writers), `commit` (what an entry says), `retract` (how
+one is taken back), `changes` (what a table gained), `leftovers` (what crashes leave) and `disk`
+(files that survive a power loss).
 """
 
 from qanat.storage.delta.store import DeltaStore

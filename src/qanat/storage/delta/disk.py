@@ -7,23 +7,13 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.errors import AdapterError, StorageFullError
+from qanat.errors import AdapterError, StorageFullError, disk_full
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
+def sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -56,7 +46,7 @@ def put_if_absent(path: Path, content: bytes) -> bool:
                 return False
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
     return True
 
 
@@ -70,7 +60,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def disk_error(error: OSError, doing: str, path: Path) -> AdapterError:
     """The error to raise for a failed system call; `doing` is like 'commit to'."""
-    if error.errno in _FULL:
+    if disk_full(error):
         return StorageFullError(
             f"no space left to {doing} {path}",
             hint="free space or point the project's storage elsewhere; nothing is half-written",

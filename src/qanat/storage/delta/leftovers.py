@@ -21,12 +21,12 @@ _DATA = re.compile(r".*\.parquet(#\d+)?")
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
-def sweep(log: Log, keep_prefixes: tuple[str, ...]) -> int:
+def sweep(log: Log) -> int:
     """Delete files that no version mentions and empty folders; how many files.
 
     When every entry of the log is there, or nothing is left over, deltalake is not needed.
     """
-    stale = orphans(log, keep_prefixes)
+    stale = orphans(log)
     for path in stale:
         path.unlink(missing_ok=True)
     for folder in {p.parent for p in stale}:
@@ -34,15 +34,11 @@ def sweep(log: Log, keep_prefixes: tuple[str, ...]) -> int:
     return len(stale)
 
 
-def orphans(log: Log, keep_prefixes: tuple[str, ...] = ()) -> list[Path]:
+def orphans(log: Log) -> list[Path]:
     """The files that no version mentions and that no other tool may be about to commit."""
     if not log.table.is_dir():
         return []
-    found = {
-        str(path.relative_to(log.table)): path
-        for path in _data_files(log.table)
-        if not path.name.startswith(keep_prefixes)
-    }
+    found = {str(path.relative_to(log.table)): path for path in _data_files(log.table)}
     for name in _mentioned(log, found):
         found.pop(name, None)
         if not found:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qanat.errors import TableCorruptError
-from qanat.storage.delta.disk import disk_error, sync_folder
+from qanat.storage.delta.disk import disk_error, sync
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
@@ -120,7 +120,7 @@ class Log:
             self.path(commits[-1]).unlink()
             removed = True
         if removed:
-            sync_folder(self.folder)
+            sync(self.folder)
         return removed
 
     def _torn(self, version: int) -> bool:

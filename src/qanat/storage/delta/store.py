@@ -21,7 +21,7 @@ from qanat.model.batch import ArrowBatch, Batch, TableBatch
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry, undoing
-from qanat.storage.delta.disk import disk_error, put_if_absent, sync_folder
+from qanat.storage.delta.disk import disk_error, put_if_absent, sync
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import commit_of
@@ -165,14 +165,14 @@ class DeltaStore:
                 return True
         return False
 
-    def sweep(self, folder: Path, keep_prefixes: tuple[str, ...] = ()) -> int:
+    def sweep(self, folder: Path) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
-        Files whose name starts with one of `keep_prefixes` stay, and for a day also those
-        named as Spark and delta-rs name theirs: their commit may be under way.
+        Those named as Spark and delta-rs name theirs stay for a day: their commit may be
+        under way.
         """
         try:
-            return sweep(Log(folder), keep_prefixes)
+            return sweep(Log(folder))
         except OSError as error:
             raise disk_error(error, "sweep", folder) from error
 
@@ -223,10 +223,10 @@ class DeltaStore:
             if new:
                 log.folder.mkdir(parents=True, exist_ok=True)
             # The names of new data files, partition folders and the log are in this folder.
-            sync_folder(log.table)
+            sync(log.table)
             if new:
                 for parent in (log.table.parent, log.table.parent.parent):
-                    sync_folder(parent)
+                    sync(parent)
             return put_if_absent(log.path(version), content)
         except OSError as error:
             raise disk_error(error, "commit to", log.table) from error

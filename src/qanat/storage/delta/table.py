@@ -23,7 +23,7 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Schema
-from qanat.storage.delta.disk import sync_file, sync_folder
+from qanat.storage.delta.disk import sync
 from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
@@ -105,9 +105,9 @@ def checkpoint(folder: Path) -> None:
         handle.create_checkpoint()
     log = Log(folder)
     for path in log.folder.glob(f"{handle.version():020}.checkpoint*"):
-        sync_file(path)
-    sync_file(log.folder / "_last_checkpoint")
-    sync_folder(log.folder)
+        sync(path)
+    sync(log.folder / "_last_checkpoint")
+    sync(log.folder)
 
 
 def _open(table: str, version: int | None) -> deltalake.DeltaTable:

@@ -8,8 +8,14 @@ from pathlib import Path
 
 import duckdb
 
-from qanat.engines.duckdb.message import FULL, is_full, plain
-from qanat.errors import FileUnreadableError, FileVanishedError, QanatError, StorageFullError
+from qanat.engines.duckdb.message import is_full, plain
+from qanat.errors import (
+    FileUnreadableError,
+    FileVanishedError,
+    QanatError,
+    StorageFullError,
+    disk_full,
+)
 from qanat.model.batch import LocalFile
 
 # What a file can do to DuckDB; other classes (Binder, Parser, …) are defects of ours and pass.
@@ -32,7 +38,7 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
         format_: what the files should have been, for the message.
     """
     text = str(error).strip()
-    if is_full(text) or (isinstance(error, OSError) and error.errno in FULL):
+    if is_full(text) or (isinstance(error, OSError) and disk_full(error)):
         return StorageFullError(
             "no space left for scratch files",
             got=plain(text),
