@@ -1,8 +1,13 @@
 """From files to a `Pipeline`: the spec, SQL statements, Python decorators.
 
-Read `find` and `spec` first (the project), then `files` and `library` (its files), then
-`statements` (SQL) and `python` (decorators); both end in `query`, which finds what a query reads,
-and `registry`, which gathers declarations and everything that is wrong with them.
+Read `find` and `spec` first (the project; `marks` reads YAML, `settings` says what it may hold),
+then `files` and `library` (its files). SQL: `statements` walks with a `cursor` over `sqltext` and
+hands its parts to `columns`, `rules`, `types` and `properties`. Python: `python` has the
+decorators, `capture` notes what they are told, `pyfile` runs the user's file, `functions` makes
+declarations of it. Both end in `query`, which finds what a query reads (`stream`, `calls`,
+`options`), and `registry`, which gathers declarations and everything that is wrong with them.
+Smaller things that these share: `arguments` and `frames` (of decorators), `names`, `syntax`
+(sqlglot's errors as ours).
 
 The parsers behind these names cost a tenth of a second to import, which an update of unchanged
 files need not spend: so each name is imported when it is first used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qanat.declare.cursor import Cursor
+from qanat.declare.names import quoted
 from qanat.declare.rules import parse_rule
 from qanat.declare.types import parse_type
 from qanat.errors import (
@@ -47,6 +48,7 @@ class Columns:
 
     @property
     def schema(self) -> Schema:
+        """The columns, in order."""
         return Schema(tuple(self.fields))
 
 
@@ -143,5 +145,4 @@ def _quoted(name: str, dialect: str) -> str:
     """A name as the predicate needs it: quoted only where it must be."""
     if name.isidentifier() and name.isascii() and name.islower():
         return name
-    quote = "`" if dialect == "spark" else '"'
-    return quote + name.replace(quote, quote * 2) + quote
+    return quoted(name, dialect)

@@ -32,6 +32,7 @@ class Word:
 
     @property
     def quoted(self) -> bool:
+        """Whether the author put it into quotes."""
         return self.type in (TokenType.IDENTIFIER, TokenType.STRING)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qanat.errors import OptionError
+from qanat.model.dataset import QUARANTINE
 from qanat.model.location import Location
 from qanat.model.project import Project
 
-QUARANTINE = "__quarantine"
 _MAX_BYTES = 200
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 
@@ -23,6 +23,16 @@ def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
         if project.catalog:
             own.append((project.catalog.casefold(), project.schema.casefold()))
     return parts[-1] if folded[:-1] in own else ".".join(parts)
+
+
+def quoted(name: str, dialect: str) -> str:
+    """An identifier in quotes.
+
+    >>> quoted("a b", "spark")
+    '`a b`'
+    """
+    quote = "`" if dialect == "spark" else '"'
+    return quote + name.replace(quote, quote * 2) + quote
 
 
 def check_name(name: str, location: Location) -> None:

@@ -22,16 +22,14 @@ from qanat.declare.calls import (
     read_call,
     spark_json,
 )
-from qanat.declare.names import strip_prefix
+from qanat.declare.names import quoted, strip_prefix
 from qanat.declare.options import check_format
 from qanat.declare.sqltext import SqlText
-from qanat.declare.stream import Stream, find_streams
+from qanat.declare.stream import Stream, closing, find_streams
 from qanat.declare.syntax import syntax_error
 from qanat.errors import SqlSyntaxError, UnsupportedError
 from qanat.model.project import Project
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source, SqlQuery
-
-_QUOTES = {"duckdb": '"', "spark": "`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +76,11 @@ def parse_query(source: SqlText, tokens: list[Token], owner: str, project: Proje
             location=source.at(unused[0].start),
             wanted="STREAM table or STREAM read_files(…)",
         )
-    quote = _QUOTES[project.dialect]
     reads: list[Read] = []
     edits: list[tuple[int, int, str]] = []
     for number, found in enumerate(inputs, 1):
         name = f"__{owner}_{number}"
-        text = quote + name.replace(quote, quote * 2) + quote
+        text = quoted(name, project.dialect)
         text += f" AS {found.alias}" if found.alias else ""
         edits.append((found.start, found.end, text))
         reads.append(Read(name, found.source, found.streaming, source.at(found.start)))
@@ -188,12 +185,8 @@ class _Finder:
 
     def _closing(self, index: int) -> int:
         """The offset behind the `)` that closes the `(` at this token."""
-        depth = 0
-        for token in self.tokens[index:]:
-            depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-            if depth == 0:
-                return token.end + 1
-        return self.tokens[-1].end + 1
+        found = closing(self.tokens, index)
+        return self.tokens[-1 if found is None else found].end + 1
 
     def _name(self, table: exp.Table, start: int) -> _Input:
         parts = table.parts
@@ -232,8 +225,7 @@ class _Finder:
         return DatasetRead(strip_prefix(names, self.project)), written
 
     def _quoted(self, name: str) -> str:
-        quote = _QUOTES[self.project.dialect]
-        return quote + name.replace(quote, quote * 2) + quote
+        return quoted(name, self.project.dialect)
 
     def unqualified(
         self, tree: exp.Expression, qualifiers: set[tuple[str, ...]]

@@ -24,10 +24,12 @@ class Registry:
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
+        """All datasets so far."""
         return tuple(self._datasets.values())
 
     @property
     def flows(self) -> tuple[Flow, ...]:
+        """All flows so far."""
         return tuple(self._flows.values())
 
     def add(self, dataset: Dataset) -> None:

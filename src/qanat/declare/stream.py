@@ -57,7 +57,7 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
             continue
         following = tokens[i + 1]
         if following.token_type is TokenType.L_PAREN:
-            close = _closing(tokens, i + 1)
+            close = closing(tokens, i + 1)
             if close is None or close == i + 2:
                 continue
             dropped |= {i, i + 1, close}
@@ -83,7 +83,8 @@ def _is_keyword(tokens: list[Token], i: int, in_from: bool) -> bool:
     return before in _OPENS or (before is TokenType.COMMA and in_from)
 
 
-def _closing(tokens: list[Token], opening: int) -> int | None:
+def closing(tokens: list[Token], opening: int) -> int | None:
+    """The index of the `)` that closes the `(` at an index; None if there is none."""
     depth = 0
     for i in range(opening, len(tokens)):
         depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[i].token_type, 0)

@@ -23,7 +23,7 @@ def place(query: SqlQuery, offset: int | None, word: str | None) -> Location:
     if found is None and word:
         match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query.text, re.IGNORECASE)
         found = match.start() if match else None
-    return _location(query, found)
+    return query.location if found is None else query.at(found)
 
 
 def _aligned(query: SqlQuery, offset: int) -> int | None:
@@ -60,16 +60,3 @@ def _offset(query: SqlQuery, where: Location) -> int | None:
         return None
     across = column - (start if down == 0 else 1)
     return sum(len(line) + 1 for line in lines[:down]) + across
-
-
-def _location(query: SqlQuery, offset: int | None) -> Location:
-    where = query.location
-    if offset is None or where.line is None:
-        return where
-    before = query.text[:offset]
-    column = offset - (before.rfind("\n") + 1) + 1
-    if "\n" not in before:
-        if where.column is None:
-            return where
-        column += where.column - 1
-    return Location(where.file, where.line + before.count("\n"), column)

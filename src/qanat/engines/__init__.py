@@ -1,1 +1,1 @@
-"""What computes. One package per engine; they never import each other."""
+"""What computes. One package per engine, today `duckdb`; they never import each other."""

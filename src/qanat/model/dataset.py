@@ -9,8 +9,13 @@ from qanat.model.expectation import Expectation
 from qanat.model.location import Location
 from qanat.model.schema import NO_COLUMNS, Schema
 
+QUARANTINE = "__quarantine"
+"""How the names of quarantine tables end."""
+
 
 class DatasetKind(StrEnum):
+    """What a dataset is."""
+
     STREAMING_TABLE = "streaming table"
     MATERIALIZED_VIEW = "materialized view"
     TEMPORARY_VIEW = "temporary view"
@@ -60,7 +65,7 @@ class Dataset:
     @property
     def quarantine(self) -> str:
         """The name of the quarantine table."""
-        return f"{self.name}__quarantine"
+        return self.name + QUARANTINE
 
     @property
     def stored(self) -> bool:

@@ -90,6 +90,24 @@ class SqlQuery:
     reads: tuple[Read, ...]
     location: Location
 
+    def at(self, offset: int) -> Location:
+        """The place of a character of `text` in the author's file.
+
+        >>> query = SqlQuery("SELECT\\n  1", "", "duckdb", (), Location("gold.sql", 3, 8))
+        >>> str(query.at(0)), str(query.at(9))
+        ('gold.sql:3:8', 'gold.sql:4:3')
+        """
+        where = self.location
+        if where.line is None:
+            return where
+        before = self.text[:offset]
+        column = offset - (before.rfind("\n") + 1) + 1
+        if "\n" not in before:
+            if where.column is None:
+                return where
+            column += where.column - 1
+        return Location(where.file, where.line + before.count("\n"), column)
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionQuery:
@@ -99,7 +117,7 @@ class FunctionQuery:
         function: the user's function, unchanged.
         source: its source text, for fingerprints.
         reads: one per parameter, in order; `Read.name` is the parameter's name.
-        takes: per parameter `arrow`, `polars` or `pandas`.
+        takes: per parameter `arrow`, `polars`, `polars.lazy` or `pandas`.
         returns: `arrow`, `polars` or `pandas`; `any` when unannotated (decided by the value).
         location: of the `def`.
     """

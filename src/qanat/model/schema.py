@@ -41,6 +41,10 @@ class Primitive:
         return _SQL_NAMES.get(self.name, self.name)
 
 
+STRING = Primitive("string")
+"""Text: also what a value becomes for which there is no better type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decimal:
     """An exact number of `precision` digits, `scale` of them after the point."""
@@ -113,6 +117,7 @@ class Schema:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the columns, as declared."""
         return tuple(f.name for f in self.fields)
 
     def get(self, name: str) -> Field | None:

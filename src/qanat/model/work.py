@@ -9,7 +9,7 @@ from pathlib import Path
 from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
 from qanat.model.query import Query
-from qanat.model.schema import NO_COLUMNS, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
 
 MALFORMED = "_malformed"
 """The rule name under which rows that could not even be parsed are quarantined."""
@@ -17,24 +17,22 @@ MALFORMED = "_malformed"
 RESCUED = "_rescued_data"
 """The column that holds unexpected data as JSON under the `rescue` drift policy."""
 
-_STRING = Primitive("string")
-
 QUARANTINE_FIELDS: tuple[Field, ...] = (
-    Field("_quarantine_id", _STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
-    Field("_quarantine_rules", MapType(_STRING, _STRING), comment="failed rule → its text"),
-    Field("_quarantine_flow", _STRING),
-    Field("_quarantine_update", _STRING),
+    Field("_quarantine_id", STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
+    Field("_quarantine_rules", MapType(STRING, STRING), comment="failed rule → its text"),
+    Field("_quarantine_flow", STRING),
+    Field("_quarantine_update", STRING),
     Field("_quarantine_epoch", Primitive("long")),
     Field(
         "_quarantine_source",
         Struct(
             (
-                Field("file", _STRING),
+                Field("file", STRING),
                 Field("row", Primitive("long"), comment="1-based line or row in the file"),
             )
         ),
     ),
-    Field("_quarantine_raw", _STRING, comment="the text of a row that could not be parsed"),
+    Field("_quarantine_raw", STRING, comment="the text of a row that could not be parsed"),
     Field("_quarantine_at", Primitive("timestamp")),
 )
 """What a quarantine table has after the dataset's own columns."""
@@ -132,6 +130,7 @@ class StagedTable:
 
     @property
     def rows(self) -> int:
+        """Rows of all files."""
         return sum(f.rows for f in self.files)
 
 

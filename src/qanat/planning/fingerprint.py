@@ -13,6 +13,7 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Predicate, Rule
 from qanat.model.pipeline import Pipeline
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Query, Read
+from qanat.planning.graph import view_of
 from qanat.planning.tree import own_tree, tree_of
 
 # By the name in the text, lower case; sqlglot's classes differ between dialects.
@@ -148,15 +149,10 @@ def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:
     while stack:
         for flow in pipeline.flows_into(stack.pop()):
             for read in flow.query.reads:
-                if isinstance(read.source, DatasetRead):
-                    view = pipeline.get(read.source.dataset)
-                    if (
-                        view is not None
-                        and view.kind is DatasetKind.TEMPORARY_VIEW
-                        and view.name not in found
-                    ):
-                        found[view.name] = None
-                        stack.append(view.name)
+                view = view_of(pipeline, read)
+                if view is not None and view.name not in found:
+                    found[view.name] = None
+                    stack.append(view.name)
     return list(found)
 
 

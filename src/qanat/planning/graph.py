@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from qanat.errors import SelectionError, nearest
-from qanat.model.dataset import Dataset
+from qanat.model.dataset import QUARANTINE, Dataset, DatasetKind
 from qanat.model.pipeline import Pipeline
-
-_QUARANTINE = "__quarantine"
+from qanat.model.query import DatasetRead, Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,17 @@ def _closure(name: str, edges: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
     """The dataset that a name reads; `x__quarantine` reads the quarantine of x."""
     found = pipeline.get(name)
-    if found is None and name.casefold().endswith(_QUARANTINE):
-        found = pipeline.get(name[: -len(_QUARANTINE)])
+    if found is None and name.casefold().endswith(QUARANTINE):
+        found = pipeline.get(name[: -len(QUARANTINE)])
     return found
+
+
+def view_of(pipeline: Pipeline, read: Read) -> Dataset | None:
+    """The temporary view that is read; None if something else is."""
+    if not isinstance(read.source, DatasetRead):
+        return None
+    found = pipeline.get(read.source.dataset)
+    return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
 
 
 def select(graph: Graph, pipeline: Pipeline, patterns: Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
 from qanat.model.query import DatasetRead, Query, Read, SqlQuery
+from qanat.planning.graph import view_of
 from qanat.planning.memory import remembering
 
 _APPENDED = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
@@ -51,7 +52,7 @@ def streams(pipeline: Pipeline, read: Read) -> bool:
     stack = [read]
     while stack:
         read = stack.pop()
-        view = _view(pipeline, read)
+        view = view_of(pipeline, read)
         if view is None:
             if read.streaming:
                 return True
@@ -129,10 +130,3 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
             location=found.location,
             hint="compute it in a MATERIALIZED VIEW over the streaming table",
         )
-
-
-def _view(pipeline: Pipeline, read: Read) -> Dataset | None:
-    if not isinstance(read.source, DatasetRead):
-        return None
-    found = pipeline.get(read.source.dataset)
-    return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None

@@ -25,29 +25,16 @@ def place(query: SqlQuery, word: str, near: exp.Expr | None = None) -> Location:
         theirs = _occurrences(query.text, query.dialect, word)
     except TokenError:
         return query.location
-    start = first_offset(near) if near is not None else None
+    start = _first_offset(near) if near is not None else None
     before = [t for t in mine if start is None or t.start <= start]
     which = len(before) - 1 if start is not None and before else 0
     # Names inside the arguments of read_files are no occurrences of the query itself.
     if not theirs or which >= len(theirs):
         return query.location
-    return at(query, theirs[which].start)
+    return query.at(theirs[which].start)
 
 
-def at(query: SqlQuery, offset: int) -> Location:
-    """The place of an offset in the author's text."""
-    where = query.location
-    if where.line is None:
-        return where
-    before = query.text[:offset]
-    line = where.line + before.count("\n")
-    column = offset - (before.rfind("\n") + 1) + 1
-    if "\n" not in before and where.column is not None:
-        column += where.column - 1
-    return Location(where.file, line, column)
-
-
-def first_offset(node: exp.Expr) -> int | None:
+def _first_offset(node: exp.Expr) -> int | None:
     """The offset in the executable SQL of the first name inside a node."""
     starts = [int(n.meta["start"]) for n in node.walk() if "start" in n.meta]
     return min(starts, default=None)

@@ -15,8 +15,9 @@ from qanat.model.flow import Flow
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, Query, Read, SqlQuery
+from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.fingerprint import definition, volatile
+from qanat.planning.graph import view_of
 from qanat.planning.order import build_graph
 from qanat.run.compiled import Analysis, CompiledFlow, CompiledView
 
@@ -77,7 +78,7 @@ def _sound(
 
 def _fed(pipeline: Pipeline, flow: Flow) -> bool:
     """Whether each temporary view that a flow reads has a query."""
-    views = [v for r in flow.query.reads if (v := _view(pipeline, r)) is not None]
+    views = [v for r in flow.query.reads if (v := view_of(pipeline, r)) is not None]
     flows = [next(pipeline.flows_into(v.name), None) for v in views]
     return all(f is not None and _fed(pipeline, f) for f in flows)
 
@@ -95,7 +96,7 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
 
     def gather(query: Query) -> None:
         for read in query.reads:
-            view = _view(pipeline, read)
+            view = view_of(pipeline, read)
             if view is None:
                 reads.append(read)
                 continue
@@ -135,13 +136,6 @@ def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:
 def _volatile(pipeline: Pipeline, compiled: CompiledFlow) -> bool:
     views = [f for v in compiled.views for f in pipeline.flows_into(v.dataset.name)]
     return any(volatile(f.query) for f in (compiled.flow, *views))
-
-
-def _view(pipeline: Pipeline, read: Read) -> Dataset | None:
-    if not isinstance(read.source, DatasetRead):
-        return None
-    found = pipeline.get(read.source.dataset)
-    return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
 
 
 def _query(query: Query, dialect: str) -> Query:

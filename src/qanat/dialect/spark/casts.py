@@ -89,9 +89,7 @@ def _template(to: exp.DataType, known: str | None, tries: bool) -> str:
         return f"CASE WHEN {_IS_FLOAT} THEN {exact} ELSE {word}(x AS {name}) END"
     if target is exp.DType.DATE:
         bad = "NULL" if tries else _INVALID.format(what="date")
-        inner = f"{word}(left(trim(CAST(x AS VARCHAR)), 10) AS DATE)"
         plain = f"{word}(x AS DATE)"
-        del inner
         if known in ("date", "timestamp"):
             return plain
         checked = (

@@ -119,8 +119,6 @@ def regex(pattern: str) -> tuple[str, bool, bool]:
             out.append(r"\z")
             position += 1
             continue
-        if ord(char) > 127 and klass:
-            pass
         out.append(char)
         position += 1
     return "".join(out), dot, dollar

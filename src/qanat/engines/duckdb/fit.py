@@ -9,11 +9,20 @@ from duckdb.sqltypes import DuckDBPyType
 from qanat.engines.duckdb.types import from_duckdb, quote, to_duckdb
 from qanat.errors import ColumnNotFoundError, SchemaMismatchError, TypeNameError, nearest
 from qanat.model.query import Query
-from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import (
+    STRING,
+    Array,
+    DataType,
+    Decimal,
+    Field,
+    MapType,
+    Primitive,
+    Schema,
+    Struct,
+)
 from qanat.model.work import Output
 
 _INTEGERS = ("byte", "short", "integer", "long")
-_STRING = Primitive("string")
 _DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
@@ -149,7 +158,7 @@ def _expression(name: str, raw: DuckDBPyType, type_: DataType, as_: str, output:
     target = to_duckdb(type_)
     same = str(raw) == target or (target == "TIMESTAMPTZ" and raw.id == "timestamp with time zone")
     source = quote(name) if same else f"CAST({quote(name)} AS {target})"
-    if type_ == _STRING and as_.casefold() in {c.casefold() for c in output.partition_by}:
+    if type_ == STRING and as_.casefold() in {c.casefold() for c in output.partition_by}:
         # To Delta both are one partition. Rules shall see what readers will see.
         return f"nullif({source}, '') AS {quote(as_)}"
     return source if same and name == as_ else f"{source} AS {quote(as_)}"

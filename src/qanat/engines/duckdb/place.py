@@ -30,20 +30,8 @@ def locate(
             continue
         if bare and start and tokens[start - 1].token_type is TokenType.DOT:
             continue
-        return at(query, found[-1 if last else 0].start)
+        return query.at(found[-1 if last else 0].start)
     return None
-
-
-def at(query: SqlQuery, offset: int) -> Location:
-    """The place of a character of the query's text."""
-    where = query.location
-    if where.line is None:
-        return where
-    before = query.text[:offset]
-    column = offset - (before.rfind("\n") + 1) + 1
-    if "\n" not in before and where.column is not None:
-        column += where.column - 1
-    return Location(where.file, where.line + before.count("\n"), column)
 
 
 def _tokens(text: str, dialect: str) -> list[Token]:

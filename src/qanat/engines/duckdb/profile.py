@@ -8,22 +8,22 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.types import literal, quote
-from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import STRING, Array, Decimal, Field, MapType, Primitive, Schema, Struct
 
-_TEXT, _WHOLE, _REAL = Primitive("string"), Primitive("long"), Primitive("double")
+_WHOLE, _REAL = Primitive("long"), Primitive("double")
 
 PROFILE = Schema(
     (
-        Field("column", _TEXT),
-        Field("type", _TEXT),
+        Field("column", STRING),
+        Field("type", STRING),
         Field("rows", _WHOLE),
         Field("nulls", _REAL, comment="percent of the rows"),
         Field("distinct", _WHOLE, comment="values, approximately"),
-        Field("min", _TEXT),
-        Field("max", _TEXT),
+        Field("min", STRING),
+        Field("max", STRING),
         Field("mean", _REAL),
         Field("std", _REAL, comment="standard deviation of the sample"),
-        Field("top", _TEXT, comment="the most frequent value, approximately"),
+        Field("top", STRING, comment="the most frequent value, approximately"),
     )
 )
 """What `profile` gives: one row for each column of the table."""

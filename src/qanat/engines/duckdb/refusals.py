@@ -64,6 +64,7 @@ class Complaint:
 
     @property
     def who(self) -> str:
+        """How a message about a rule begins; empty for a query."""
         return f"expectation {self.rule.name}: " if self.rule else ""
 
     def place(self, *snippets: str, last: bool = False) -> Location:

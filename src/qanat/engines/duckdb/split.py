@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.refusals import BY_DATA
-from qanat.engines.duckdb.types import quote
+from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
 from qanat.model.expectation import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
@@ -51,6 +51,7 @@ class Split:
 
     @property
     def failed(self) -> bool:
+        """Whether a rule is violated that lets nothing be published."""
         return any(r.action == Action.FAIL and r.violations for r in self.rules)
 
 
@@ -234,7 +235,7 @@ class Splitter:
         """A MAP from the names of the rules a removed row failed to their texts."""
         entries = ", ".join(
             f"CASE WHEN {self._has(i, alias)} THEN "
-            f"{{'key': {_text(e.name)}, 'value': {_text(str(e.rule))}}} END"
+            f"{{'key': {literal(e.name)}, 'value': {literal(str(e.rule))}}} END"
             for i, e in enumerate(self.expectations)
         )
         return f"map_from_entries(list_filter([{entries}], lambda x: x IS NOT NULL))"
@@ -292,7 +293,3 @@ def compile_rule(
 def _query(expectation: Expectation) -> SqlQuery:
     text = str(expectation.rule)
     return SqlQuery(text, text, "duckdb", (), expectation.location)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

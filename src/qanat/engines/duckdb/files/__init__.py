@@ -1,7 +1,10 @@
 """Files of a batch as something DuckDB can read, with the rows that could not be parsed.
 
-Read `bound` (the result), `drift` (which columns), then one module a format: `csv`, `json`,
-`parquet`. Text formats go through `spool` once; Parquet is read in place.
+Read `bound` (the result), `drift` (which columns), `partitions` and `folders` (columns from folder
+names), then one module a format. `parquet` is read in place (`widen` converts values). Text goes
+through `spool` once (`cast` makes values of text, `misfit` tells which do not fit): `csv` by
+`dialect` and `heads`, `json` by `lines` and `structure`. Where DuckDB stumbles, `salvage` reads
+again with `records`, which loses nothing. `failure` names the file that is to blame.
 """
 
 from __future__ import annotations

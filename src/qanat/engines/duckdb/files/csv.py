@@ -11,8 +11,8 @@ import duckdb
 
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
 from qanat.engines.duckdb.files.cast import WIDTH, Evidence, Formats, evidence, from_text
-from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, flag, formats
-from qanat.engines.duckdb.files.drift import STRING, Layout, expected, lay_out, unlike
+from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
+from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
 from qanat.engines.duckdb.files.folders import folder_types, is_folder
 from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
@@ -23,7 +23,7 @@ from qanat.engines.duckdb.files.spool import Spools
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
 from qanat.model.batch import FilesBatch
-from qanat.model.schema import DataType
+from qanat.model.schema import STRING, DataType
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""
@@ -72,10 +72,7 @@ class _Reader:
     ) -> None:  # fmt: skip
         self.table, self.batch, self.dialect = table, batch, dialect
         self.formats: Formats = formats(options)
-        self.infers = flag(options, "infer_schema", True) and not flag(
-            options, "all_varchar", False
-        )
-        self.sample = int(options.get("sample_size", SAMPLE))
+        self.infers = infers(options)
         self.salvage = Salvage(table, scratch, dialect)
         self.scratch = scratch
 
@@ -226,7 +223,7 @@ class _Reader:
         for group in groups:
             if any(n.casefold() in wanted for n in group.names):
                 chosen += [(group, f) for f in _spread(group.files, self.batch)]
-        share = max(self.sample // max(len(chosen), 1), 100)
+        share = max(SAMPLE // max(len(chosen), 1), 100)
         for group, file in chosen:
             places = [(i, wanted[n.casefold()]) for i, n in enumerate(group.names)
                       if n.casefold() in wanted]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -73,6 +73,17 @@ def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
     return found
 
 
+def infers(options: Mapping[str, Any]) -> bool:
+    """Whether types are to be told from the values; else every column is text."""
+    return flag(options, "infer_schema", True) and not flag(options, "all_varchar", False)
+
+
+def compression_of(options: Mapping[str, Any]) -> str | None:
+    """The compression that the author says; None to go by the file's name."""
+    said = options.get("compression")
+    return None if said in (None, "", "auto", "auto_detect") else str(said)
+
+
 def formats(options: Mapping[str, Any]) -> Formats:
     """The author's date and timestamp formats."""
     return Formats(options.get("date_format"), options.get("timestamp_format"))
@@ -101,16 +112,13 @@ def dialect_of(
         raise OptionError(
             f"encoding {encoding!r} cannot be read", wanted="utf-8, utf-16 or latin-1"
         )
-    compression = options.get("compression")
-    if compression in ("auto", "auto_detect"):
-        compression = None
     null = options.get("null_value", "")
     given = [str(n) for n in (null if isinstance(null, (list, tuple)) else [null])]
     base = Dialect(
         skip=int(options.get("skip", 0)),
         comment=str(options.get("comment") or ""),
         encoding=encoding,
-        compression=str(compression) if compression else None,
+        compression=compression_of(options),
         # An empty field is no value in any case: a number cannot be empty.
         nulls=tuple(dict.fromkeys([*given, ""])),
     )
@@ -120,20 +128,14 @@ def dialect_of(
     escape = options.get("escape", sniffed.get("escape") or quote)
     delimiter, quote, escape = (str(x or "") for x in (delimiter, quote, escape))
     _check(delimiter, quote, escape)
-    found = Dialect(
-        delimiter, quote, escape, True, base.skip, base.comment, base.encoding, base.compression,
-        base.nulls,
-    )  # fmt: skip
+    found = replace(base, delimiter=delimiter, quote=quote, escape=escape)
     if "header" in options:
         header = flag(options, "header", True)
     elif wanted.fields and local:
         header = _names(found, head, wanted) or bool(sniffed.get("header", False))
     else:
         header = bool(sniffed.get("header", True))
-    return Dialect(
-        delimiter, quote, escape, header, base.skip, base.comment, base.encoding,
-        base.compression, base.nulls,
-    )  # fmt: skip
+    return replace(found, header=header)
 
 
 def _must_sniff(options: Mapping[str, Any]) -> bool:

@@ -10,10 +10,8 @@ from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import SchemaDriftError, nearest
 from qanat.model.batch import FilesBatch
 from qanat.model.dataset import Drift
-from qanat.model.schema import DataType, Field, Primitive, Schema
+from qanat.model.schema import STRING, DataType, Field, Schema
 from qanat.model.work import RESCUED
-
-STRING = Primitive("string")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class Layout:
 
     @property
     def schema(self) -> Schema:
+        """The visible columns; files may leave any of them empty."""
         last = (Field(RESCUED, STRING),) if self.rescue else ()
         return nullable((*self.fields, *last))
 

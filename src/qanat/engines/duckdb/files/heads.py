@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from qanat.engines.duckdb.files.dialect import Dialect, name_columns
+from qanat.engines.duckdb.files.dialect import Dialect, compression_of, name_columns
 from qanat.engines.duckdb.files.drift import expected
 from qanat.engines.duckdb.files.records import (
     RecordReader,
@@ -47,7 +47,7 @@ def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | No
     for file in batch.files:
         if file.size == 0:
             continue
-        with open_bytes(file.local, _compression(options)) as source:
+        with open_bytes(file.local, compression_of(options)) as source:
             try:
                 text = text_of(lines(source, encoding))
             except LookupError:
@@ -108,8 +108,3 @@ def _read(
     if cells not in cache:
         cache[cells] = name_columns([readable(c) for c in cells])
     return Head(index, file.local, cache[cells], dialect.skip + 1, odd)
-
-
-def _compression(options: Mapping[str, Any]) -> str | None:
-    value = options.get("compression")
-    return None if value in (None, "auto", "auto_detect") else str(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
 from qanat.engines.duckdb.files.cast import Formats
-from qanat.engines.duckdb.files.dialect import flag, formats
+from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
 from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
 from qanat.engines.duckdb.files.folders import folder_types, is_folder
@@ -18,7 +18,6 @@ from qanat.engines.duckdb.files.misfit import Value
 from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import OPTIONS, Spools
 from qanat.engines.duckdb.files.structure import (
-    STRING,
     converted,
     dump,
     pointer,
@@ -28,7 +27,7 @@ from qanat.engines.duckdb.files.structure import (
 )
 from qanat.engines.duckdb.types import literal, quote
 from qanat.model.batch import FilesBatch
-from qanat.model.schema import DataType, Decimal, Primitive
+from qanat.model.schema import STRING, DataType, Decimal, Primitive
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20
@@ -47,9 +46,7 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
         FileUnreadableError: a file cannot be opened or decompressed.
     """
     options = dict(batch.options)
-    compression = options.get("compression")
-    if compression in (None, "auto", "auto_detect"):
-        compression = None
+    compression = compression_of(options)
     with blaming(batch.files, batch.format):
         texts = Texts(table, scratch, compression)
         multi = flag(options, "multi_line", False)
@@ -124,9 +121,7 @@ class _Objects:
         self.table, self.batch, self.scratch, self.texts = table, batch, scratch, texts
         options = dict(batch.options)
         self.formats: Formats = formats(options)
-        self.infers = flag(options, "infer_schema", True) and not flag(
-            options, "all_varchar", False
-        )
+        self.infers = infers(options)
         self.source = " UNION ALL ".join(texts.paths)
 
     def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:

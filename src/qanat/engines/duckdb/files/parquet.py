@@ -15,11 +15,11 @@ from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
 from qanat.engines.duckdb.files.folders import folder_types, folder_value, is_folder
 from qanat.engines.duckdb.files.misfit import Check, Value, error, failed, rescued
-from qanat.engines.duckdb.files.widen import STRING, common, convert
+from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
 from qanat.errors import OptionError
 from qanat.model.batch import FilesBatch
-from qanat.model.schema import DataType
+from qanat.model.schema import STRING, DataType
 from qanat.model.work import RESCUED
 
 # DuckDB's virtual columns; a real column of that name hides them.

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from qanat.model.batch import LocalFile
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive calls the folder of rows without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Partitions:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The columns, in the order of their first appearance."""
         return tuple(name for name, _ in self.columns)
 
 

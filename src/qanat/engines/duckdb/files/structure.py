@@ -7,9 +7,8 @@ from typing import Any
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.types import literal, to_duckdb
-from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
+from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
-STRING = Primitive("string")
 # A column with small positive and negative numbers is HUGEINT to DuckDB: what really goes beyond
 # 64 bits is found out by the caller.
 _SCALARS: dict[str, DataType] = {

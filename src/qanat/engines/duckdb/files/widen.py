@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.types import to_duckdb
-from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
+from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
-STRING = Primitive("string")
 _WHOLE = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
