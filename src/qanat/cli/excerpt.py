@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 
 from qanat.cli.screen import paint
+from qanat.declare.find import QANAT_SPECS, SDP_SPECS
 from qanat.model.location import Location
 from qanat.observe.terminal.characters import cells, printable
 
-SPECS = ("qanat.yml", "qanat.yaml", "spark-pipeline.yml", "spark-pipeline.yaml")
 LONGEST = 120
 """Characters of a source line that are shown; generated files may have lines of megabytes."""
 
@@ -66,7 +66,9 @@ def _find(file: Path, start: Path) -> Path | None:
         return file if file.is_file() else None
     here = start.absolute()
     folders = (here, *here.parents)
-    roots = [f for f in folders if any((f / spec).is_file() for spec in SPECS)][:1]
+    roots = [
+        f for f in folders if any((f / spec).is_file() for spec in (*QANAT_SPECS, *SDP_SPECS))
+    ][:1]
     for folder in chain(roots, [here]):
         if (folder / file).is_file():
             return folder / file

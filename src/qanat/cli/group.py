@@ -20,6 +20,11 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of that name.
+
+        Raises:
+            CommandLineError: there is none; names the nearest.
+        """
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             known = self.list_commands(ctx)
@@ -55,9 +60,15 @@ class LazyGroup(Group):
         self.later = later
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order to list them."""
         return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now.
+
+        Raises:
+            UnsupportedError: it comes in a later release.
+        """
         if cmd_name in self.later:
             raise UnsupportedError(
                 f"`qanat {cmd_name}` comes in a later release", hint=self.later[cmd_name]
@@ -68,7 +79,7 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # Without importing any of them: `--help` must not cost what the commands cost.
+        """List the commands without importing any: `--help` must not cost what they cost."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.lazy.items()))
 

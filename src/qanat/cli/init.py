@@ -16,6 +16,7 @@ from qanat.errors import CommandLineError
 from qanat.observe.terminal.characters import printable
 
 NEXT = ("run", "show revenue_by_city", "quarantine show silver_orders")
+"""Commands that a newcomer should type, in order."""
 
 
 @click.command("init", short_help="Write a small project that runs at once.")
@@ -49,11 +50,7 @@ def command(folder: Path, template: str, json: bool) -> int:
     lines += [f"  {path}" for path in files]
     lines += ["", "What to type next:"]
     lines += [] if here else [f"  cd {printable(shlex.quote(str(folder)))}"]
-    lines += [
-        "  qanat run",
-        "  qanat show revenue_by_city",
-        "  qanat quarantine show silver_orders",
-    ]
+    lines += [f"  qanat {command}" for command in NEXT]
     screen.write("\n".join(lines))
     return 0
 

@@ -42,6 +42,7 @@ class Logs:
 
     @property
     def wanted(self) -> bool:
+        """Whether somebody asked for them."""
         return self.format is not None or self.level is not None
 
 

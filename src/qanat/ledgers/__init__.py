@@ -6,12 +6,12 @@ statements and one class, over two databases.
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from qanat.errors import OptionError, nearest
+from qanat.plugins import load
 
 if TYPE_CHECKING:
     from qanat.ports.ledger import Ledger
@@ -33,12 +33,8 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
         LedgerError: it cannot be opened.
         TableTooNewError: a newer Qanat wrote it.
     """
-    ledger: Ledger
     if url is None:
-        ledger = import_module("qanat.ledgers.sql.sqlite").SqliteLedger(
-            private / "ledger.db", scope
-        )
-        return ledger
+        return cast("Ledger", load("ledgers", "sqlite")(private / "ledger.db", scope))
     scheme = urlsplit(url).scheme
     if scheme not in _POSTGRES:
         raise OptionError(
@@ -46,5 +42,4 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
             wanted="postgresql://user@host/database, or no URL for SQLite",
             nearest=nearest(scheme, _POSTGRES),
         )
-    ledger = import_module("qanat.ledgers.sql.postgresql").PostgresLedger(url, scope)
-    return ledger
+    return cast("Ledger", load("ledgers", "postgresql")(url, scope))

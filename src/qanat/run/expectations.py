@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from qanat.dialect import predicate
 from qanat.errors import SelectionError
 from qanat.model.dataset import Dataset
-from qanat.model.expectation import Expectation, Predicate, References
+from qanat.model.expectation import References
 from qanat.run.results import RuleCheck, Selection
 from qanat.run.selection import choose_datasets
 from qanat.run.stored import stored
@@ -46,7 +44,7 @@ def check(ws: Workspace, selection: Selection | None = None) -> tuple[RuleCheck,
 
 
 def _checked(ws: Workspace, dataset: Dataset) -> Iterator[RuleCheck]:
-    rules = [_compiled(ws, e) for e in dataset.expectations]
+    rules = ws.analysis.rules[dataset.name]
     references = {
         r.rule.dataset.casefold(): stored(ws, r.rule.dataset).snapshot.batch
         for r in rules
@@ -63,11 +61,3 @@ def _checked(ws: Workspace, dataset: Dataset) -> Iterator[RuleCheck]:
             rows=rows,
             violations=count.violations,
         )
-
-
-def _compiled(ws: Workspace, expectation: Expectation) -> Expectation:
-    rule = expectation.rule
-    if not isinstance(rule, Predicate):
-        return expectation
-    sql = predicate(rule, ws.dialect, expectation.location)
-    return replace(expectation, rule=Predicate(sql, ws.dialect))

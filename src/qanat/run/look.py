@@ -43,21 +43,9 @@ def show(
         rule = Predicate(where, ws.project.dialect)
         condition = predicate(rule, ws.dialect, Location("--where", 1, 1))
     schema, rows = ws.engine.fetch(found.snapshot.batch, limit, condition)
-    snapshot = found.snapshot
-    return TableView(
-        dataset=found.name,
-        kind=found.kind,
-        folder=found.folder,
-        version=snapshot.version,
-        # The log knows comments and NOT NULL, the engine only what it has read.
-        schema=snapshot.schema if snapshot.schema.names == schema.names else schema,
-        rows=rows,
-        total=snapshot.rows,
-        bytes=snapshot.bytes,
-        files=snapshot.files,
-        partition_by=snapshot.partition_by,
-        comment=snapshot.comment,
-    )
+    declared = found.snapshot.schema
+    # The log knows comments and NOT NULL, the engine only what it has read.
+    return found.view(declared if declared.names == schema.names else schema, rows)
 
 
 def history(

@@ -22,17 +22,4 @@ def profile(ws: Workspace, dataset: str) -> TableView:
     """
     found = stored(ws, dataset)
     schema, rows = ws.engine.profile(found.snapshot.batch)
-    snapshot = found.snapshot
-    return TableView(
-        dataset=found.name,
-        kind=found.kind,
-        folder=found.folder,
-        version=snapshot.version,
-        schema=schema,
-        rows=rows,
-        total=snapshot.rows,
-        bytes=snapshot.bytes,
-        files=snapshot.files,
-        partition_by=snapshot.partition_by,
-        comment=snapshot.comment,
-    )
+    return found.view(schema, rows)

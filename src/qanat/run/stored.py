@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qanat.errors import QanatError, TableNotFoundError
 from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.schema import Schema
 from qanat.planning.lineage import QUARANTINE, dataset_of
 from qanat.ports.store import Snapshot
+from qanat.run.results import TableView
 from qanat.run.workspace import Workspace
 
 
@@ -24,6 +28,22 @@ class Stored:
     kind: str
     folder: str
     snapshot: Snapshot
+
+    def view(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> TableView:
+        """Rows that were made of it, with what is known of the table."""
+        return TableView(
+            dataset=self.name,
+            kind=self.kind,
+            folder=self.folder,
+            version=self.snapshot.version,
+            schema=schema,
+            rows=rows,
+            total=self.snapshot.rows,
+            bytes=self.snapshot.bytes,
+            files=self.snapshot.files,
+            partition_by=self.snapshot.partition_by,
+            comment=self.snapshot.comment,
+        )
 
 
 def stored(ws: Workspace, name: str, version: int | None = None) -> Stored:

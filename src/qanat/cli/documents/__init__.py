@@ -4,6 +4,9 @@ Later releases may add keys; they rename or remove none without a new version. T
 ISO 8601 in UTC, durations seconds, sizes bytes. An error is
 `{"version": 1, "error": {…}, "problems": [{…}]}` with the facts of `ErrorFacts`; a command that
 fails after it had a result prints the result.
+
+`update` is for `qanat run`, `plan` for what it would do; `table` for whatever shows rows,
+`history` and `lineage` for these, `project` for the other commands.
 """
 
 from __future__ import annotations
