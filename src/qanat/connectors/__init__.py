@@ -1,1 +1,1 @@
-"""How data comes in and goes out: one package for each outside system."""
+"""How data comes in and goes out: one package for each outside system, today `files`."""

@@ -10,6 +10,8 @@ from qanat.model.work import Counts, RuleCount
 
 @dataclass(frozen=True, slots=True)
 class UpdateStarted:
+    """An update begins; `datasets` in the order it takes them."""
+
     update: str
     environment: str
     datasets: tuple[str, ...]
@@ -26,6 +28,8 @@ class UpdateEnded:
 
 @dataclass(frozen=True, slots=True)
 class DatasetStarted:
+    """An update has come to a dataset."""
+
     dataset: str
     kind: str
 
@@ -41,6 +45,8 @@ class DatasetProgress:
 
 @dataclass(frozen=True, slots=True)
 class EpochCommitted:
+    """An epoch is visible to readers; `version` is the table's, None for sinks."""
+
     dataset: str
     flow: str
     epoch: int
@@ -73,6 +79,8 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
+    """A step failed and will be tried again."""
+
     dataset: str
     attempt: int
     error: str

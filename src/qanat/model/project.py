@@ -45,6 +45,7 @@ class Project:
 
     @property
     def tables(self) -> Path:
+        """Where the tables are, a folder for each."""
         return self.storage / "tables"
 
     @property

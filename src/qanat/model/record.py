@@ -12,12 +12,16 @@ from qanat.model.work import Counts, RuleCount
 
 
 class UpdateStatus(StrEnum):
+    """How far an update is."""
+
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
 class EpochStatus(StrEnum):
+    """How far an epoch is."""
+
     INTENDED = "intended"
     """Durable before anything is computed; after a crash it is settled or redone."""
     COMMITTED = "committed"

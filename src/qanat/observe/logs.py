@@ -64,6 +64,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per record, in ASCII: safe for every terminal and collector."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
         return json.dumps(_facts(record), default=str)
 
 
@@ -71,6 +72,7 @@ class TextFormatter(logging.Formatter):
     """`time LEVEL event key=value …`; values with spaces or controls are quoted as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
         facts = _facts(record)
         head = f"{facts.pop('ts')} {facts.pop('level').upper():7} {facts.pop('event')}"
         return " ".join([head, *(f"{k}={_value(v)}" for k, v in facts.items())])

@@ -10,4 +10,6 @@ from qanat.model.event import Event
 class Observer(Protocol):
     """Gets every event, possibly from several threads, and must return quickly."""
 
-    def on(self, event: Event) -> None: ...
+    def on(self, event: Event) -> None:
+        """Take an event."""
+        ...

@@ -1,4 +1,4 @@
-"""What can be known about expectations without any rows."""
+"""What can be known about expectations without any rows: whether their `columns` are there."""
 
 from qanat.quality.columns import check_expectations
 

@@ -66,6 +66,7 @@ class UpdateResult:
 
     @property
     def failed(self) -> tuple[DatasetResult, ...]:
+        """The datasets that failed themselves; not those skipped because of them."""
         return tuple(d for d in self.datasets if d.status == "failed")
 
 

@@ -1,1 +1,4 @@
-"""What tests of pipelines and of adapters need; nothing of Qanat imports it."""
+"""Real services for tests, each started for one test run; nothing of Qanat imports this.
+
+`postgresql` is a database server, `object_store` an S3 server.
+"""

@@ -50,7 +50,9 @@ class Database(Protocol):
         """A transaction that may write."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close every connection."""
+        ...
 
 
 def migrate(transaction: Transaction, place: str) -> None:

@@ -87,26 +87,32 @@ def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tupl
 
 
 def counts_to_text(counts: Counts | None) -> str | None:
+    """Counts as JSON."""
     return None if counts is None else json.dumps(asdict(counts))
 
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
+    """Violations as JSON."""
     return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
 
 
 def schemas_to_text(schemas: Mapping[str, Schema]) -> str:
+    """Columns of several sources as JSON."""
     return json.dumps({name: schema_to_text(schema) for name, schema in schemas.items()})
 
 
 def schema_to_text(schema: Schema) -> str:
+    """Columns as JSON, in Delta's form."""
     return json.dumps(schema.to_json())
 
 
 def schema_from_text(text: str) -> Schema:
+    """Read what `schema_to_text` wrote."""
     return Schema.from_json(json.loads(text))
 
 
 def range_to_text(range_: Range) -> str:
+    """One range as JSON."""
     return json.dumps(range_to_json(range_))
 
 

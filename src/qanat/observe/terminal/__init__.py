@@ -1,5 +1,5 @@
 """What a person sees while an update runs: `progress` on a terminal, `lines` elsewhere.
 
 `characters` makes text from data safe to print, `amounts` makes numbers easy to read,
-`tally` adds up what the events of one dataset say.
+`tally` adds up what the events of one dataset say, `remarks` words what stopped nothing.
 """

@@ -7,8 +7,7 @@ follows, and characters that reverse the direction of writing. They are shown, n
 from __future__ import annotations
 
 import re
-
-from rich.cells import cell_len
+from importlib import import_module
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, ESC and CSI among them
@@ -49,7 +48,10 @@ def cells(text: str) -> int:
     >>> cells("naïve"), cells("数据")
     (5, 4)
     """
-    return cell_len(text)
+    if text.isascii() and text.isprintable():
+        return len(text)
+    # Imported when there is such a text: most commands never need it.
+    return int(import_module("rich.cells").cell_len(text))
 
 
 def clip(text: str, width: int) -> str:

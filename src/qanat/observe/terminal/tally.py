@@ -38,6 +38,7 @@ class Tally:
 
     @property
     def ended(self) -> bool:
+        """Whether the update is done with it."""
         return self.status not in ("waiting", "running")
 
 
