@@ -46,9 +46,13 @@ class Ledger(Protocol):
 
     # -- updates and epochs ----------------------------------------------------------------
 
-    def begin_update(self, update: UpdateRecord) -> None: ...
+    def begin_update(self, update: UpdateRecord) -> None:
+        """Record that an update runs."""
+        ...
 
-    def end_update(self, id: str, status: UpdateStatus, error: str | None = None) -> None: ...
+    def end_update(self, id: str, status: UpdateStatus, error: str | None = None) -> None:
+        """Record how an update ended."""
+        ...
 
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
         """Record an epoch before it is computed; returns it with its `id`.
@@ -106,7 +110,9 @@ class Ledger(Protocol):
         """All datasets as last run, by case-folded name."""
         ...
 
-    def define(self, definition: Definition) -> None: ...
+    def define(self, definition: Definition) -> None:
+        """Record a dataset as it is now run."""
+        ...
 
     def generation(self, dataset: str) -> int:
         """The current generation: 0 until the first full refresh."""
@@ -133,6 +139,10 @@ class Ledger(Protocol):
         """Newest first; file ranges come without their files (use `epoch_files`)."""
         ...
 
-    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]: ...
+    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
+        """The files of an epoch, of all its sources."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close every connection."""
+        ...

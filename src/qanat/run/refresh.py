@@ -191,6 +191,7 @@ class DatasetRun:
 
     @property
     def counts(self) -> Counts:
+        """Rows of all epochs."""
         all_ = [d.epoch.counts for d in self.epochs if d.epoch.counts is not None]
         return Counts(
             out=sum(c.out for c in all_),
@@ -202,6 +203,7 @@ class DatasetRun:
 
     @property
     def rules(self) -> tuple[RuleCount, ...]:
+        """Violations of all epochs, by rule."""
         sums: dict[tuple[str, str, str], int] = {}
         for done in self.epochs:
             for rule in done.epoch.rules:
@@ -211,14 +213,17 @@ class DatasetRun:
 
     @property
     def files(self) -> int:
+        """Files read."""
         return sum(d.files for d in self.epochs)
 
     @property
     def read(self) -> int:
+        """Rows read."""
         return sum(d.read for d in self.epochs)
 
     @property
     def version(self) -> int | None:
+        """The table's after the last epoch; None if nothing was written."""
         return self.epochs[-1].epoch.version if self.epochs else None
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
-from qanat.connectors.files.columns import columns
 from qanat.connectors.files.copies import readable
 from qanat.connectors.files.folder import Folder
 from qanat.connectors.files.format import compression_named, format_named, shapes
@@ -105,7 +104,7 @@ class FilesSource:
             files=ready.files,
             format={"tsv": "csv", "orc": "parquet"}.get(format, format),
             options=tuple(passed.items()),
-            declared=columns(options.schema, options.dialect) if options.schema else NO_COLUMNS,
+            declared=_declared(options),
             known=known,
             drift=drift,
             path=read.path,
@@ -174,6 +173,14 @@ def _checked(read: FilesRead) -> ReadOptions:
     if read.format is not None:
         format_named(read.format)
     return read_options(read)
+
+
+def _declared(options: ReadOptions) -> Schema:
+    if not options.schema:
+        return NO_COLUMNS
+    # Imported when a schema is to be parsed: its parser costs as much as all of an unchanged run.
+    module = import_module("qanat.connectors.files.columns")
+    return cast(Schema, module.columns(options.schema, options.dialect))
 
 
 def _wanted(files: list[FileRef], options: ReadOptions) -> list[FileRef]:

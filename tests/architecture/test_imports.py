@@ -1,0 +1,85 @@
+"""What a command need not import, it does not import: start-up is most of a short run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = frozenset(
+    ("deltalake", "duckdb", "ibis", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
+)
+PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))
+
+PROGRAM = """
+import sys
+from qanat.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    assert end.code == 0, end.code
+print(*{name.partition(".")[0] for name in sys.modules}, sep=",")
+"""
+SQL = """
+CREATE STREAMING TABLE bronze (
+  CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION QUARANTINE ROW
+) AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, amount BIGINT');
+CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n FROM bronze;
+"""
+
+
+class Program:
+    """The program, run in processes of its own that tell what they have imported."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.environ = os.environ | {"XDG_CACHE_HOME": str(project / "cache")}
+
+    def __call__(self, *arguments: str) -> tuple[str, frozenset[str]]:
+        """What it prints, and the packages that it has imported."""
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=self.project,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        printed, _, imported = done.stdout.strip().rpartition("\n")
+        return printed, frozenset(imported.split(","))
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """In a project that is up to date."""
+    project = tmp_path_factory.mktemp("project")
+    (project / "qanat.yml").write_text("name: quick\nlibraries: ['*.sql']\n")
+    (project / "tables.sql").write_text(SQL)
+    (project / "data").mkdir()
+    (project / "data" / "1.csv").write_text("id,amount\n1,2\n2,-1\n")
+    program = Program(project)
+    _, imported = program("run")
+    assert {"duckdb", "deltalake", "sqlglot"} <= imported, "the test sees what is imported"
+    return program
+
+
+def test_a_run_without_news(program: Program) -> None:
+    printed, imported = program("run")
+    assert "Nothing new: read 0 files, wrote 0 rows." in printed
+    assert not imported & (HEAVY | PARSERS)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("--version",)])
+def test_help(program: Program, arguments: tuple[str, ...]) -> None:
+    assert not program(*arguments)[1] & (HEAVY | PARSERS)
+
+
+@pytest.mark.parametrize("command", ["history", "plan"])
+def test_commands_that_read_no_rows(program: Program, command: str) -> None:
+    """Of tables they ask at most the log."""
+    printed, imported = program(command)
+    assert printed
+    assert not imported & HEAVY
