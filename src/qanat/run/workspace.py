@@ -128,12 +128,16 @@ class Workspace:
             make_folder(project.private)
         return open_ledger(project.ledger, project.private, self.scope)
 
-    @cached_property
+    @property
     def memory(self) -> Ledger:
         """The ledger to read from: an empty one aside if the project has never run."""
         project = self.project
-        if project.ledger is not None or (project.private / "ledger.db").exists():
-            return self.ledger
+        # Asked each time: what was read aside before an update must not hide what it writes.
+        there = project.ledger is not None or (project.private / "ledger.db").exists()
+        return self.ledger if there or "ledger" in vars(self) else self._empty
+
+    @cached_property
+    def _empty(self) -> Ledger:
         self._temporary = Path(tempfile.mkdtemp(prefix="qanat-"))
         return open_ledger(None, self._temporary, self.scope)
 
@@ -177,8 +181,8 @@ class Workspace:
             self._scratch.close()
         if "ledger" in made:
             self.ledger.close()
-        elif "memory" in made:
-            self.memory.close()
+        if "_empty" in made:
+            self._empty.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

@@ -53,3 +53,17 @@ def test_a_failure_reaches_through_views_and_stops_nothing_else(project: Path) -
     assert found["out"] == ("updated", "new"), "a function may take a view by its name"
     assert found["bad"][0] == "failed"
     assert found["after"] == found["last"] == ("skipped", "bad failed")
+
+
+def test_what_was_read_aside_before_the_first_update_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "qanat.yml").write_text("name: aside\n")
+    (tmp_path / "data.csv").write_text("a\n1\n2\n")
+    (tmp_path / "transformations" / "all.sql").write_text(
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data.csv', header => true);"
+    )
+    with Workspace.open(tmp_path) as ws:
+        assert ws.memory.updates() == []
+        assert [d.counts.written for d in update(ws).datasets] == [2]
+        assert [d.counts.written for d in update(ws).datasets] == [0]
+        assert len(ws.memory.updates()) == 1
