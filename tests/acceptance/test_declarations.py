@@ -9,6 +9,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from qanat.errors import NotAppendOnlyError, QanatError
+from qanat.model.plan import Step
+from qanat.run.preview import plan
+from qanat.run.workspace import Workspace
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -437,3 +440,77 @@ def test_environments_do_not_meet(shop: Shop) -> None:
     shop.run("prod")
     assert shop.rows("n") == [(0,)]
     assert shop.rows("n", "prod") == [(9,)]
+
+
+# -- what a stream has taken -------------------------------------------------------------------
+
+
+def test_a_file_looked_up_has_not_been_taken_by_a_stream(shop: Shop) -> None:
+    shop.file("names/1.csv", "id,name\n1,a\n2,b\n")
+    shop.sql(
+        "CREATE STREAMING TABLE t AS SELECT o.id, n.name FROM STREAM read_files('data/*.csv') o"
+        " JOIN read_files('names/*.csv') n ON n.id = o.id;"
+    )
+    shop.run()
+    before = shop.rows("t")
+    shop.sql("CREATE STREAMING TABLE t AS SELECT id, name FROM STREAM read_files('names/*.csv');")
+    shop.run()
+    assert shop.rows("t") == sorted([*before, (1, "a"), (2, "b")])
+
+
+def test_a_lookup_of_the_same_files_takes_none_from_the_stream(shop: Shop) -> None:
+    for n in range(4):
+        shop.file(f"in/{n}.csv", f"id\n{n}\n")
+    shop.sql(
+        "CREATE STREAMING TABLE t AS SELECT id FROM"
+        " STREAM read_files('in/*.csv', max_files_per_trigger => 1)"
+        " WHERE id <= (SELECT max(id) FROM read_files('in/*.csv'));"
+    )
+    shop.run()
+    assert shop.rows("t") == [(0,), (1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("'in/a*.csv', max_files_per_trigger => 1", "'in/*.csv'"),
+        ("'in', path_glob_filter => 'a*'", "'in', path_glob_filter => '*'"),
+    ],
+)
+def test_each_stream_of_a_flow_takes_each_of_its_files(shop: Shop, one: str, other: str) -> None:
+    def bring(*names: str) -> None:
+        for name in names:
+            shop.file(f"in/{name}.csv", f"name\n{name}\n")
+
+    bring("a1", "a2", "a3", "b1")
+    shop.sql(
+        f"CREATE STREAMING TABLE t AS SELECT name, 1 AS n FROM STREAM read_files({one})"
+        f" UNION ALL SELECT name, 2 AS n FROM STREAM read_files({other});"
+    )
+    shop.run()
+    bring("a4", "b2")
+    shop.run()
+    a, b = ["a1", "a2", "a3", "a4"], ["b1", "b2"]
+    assert shop.rows("t") == sorted([*((n, 1) for n in a), *((n, 2) for n in [*a, *b])])
+
+
+def test_another_path_to_the_same_files_takes_none_again(shop: Shop) -> None:
+    text = "CREATE STREAMING TABLE t AS SELECT id FROM STREAM read_files({0});"
+    for arguments in ("'data/*.csv'", "'data/**/*.csv'", "'data', path_glob_filter => '*.csv'"):
+        shop.sql(text.format(arguments))
+        shop.run()
+        assert len(shop.rows("t")) == 6
+
+
+@pytest.mark.parametrize("source", ["orders", "read_files('data/*.csv')"])
+def test_a_view_that_becomes_a_streaming_table_starts_over(shop: Shop, source: str) -> None:
+    shop.sql(ORDERS + f"CREATE MATERIALIZED VIEW t AS SELECT count(*) AS id FROM {source};")
+    shop.run()
+    assert shop.rows("t") == [(6,)]
+    shop.sql(ORDERS + f"CREATE STREAMING TABLE t AS SELECT id FROM STREAM {source};")
+    with Workspace.open(shop.folder) as ws:
+        planned = {d.dataset: d for d in plan(ws).datasets}["t"]
+    assert (planned.step, planned.reason) == (Step.REFRESH, "it was a materialized view")
+    shop.run()
+    assert [i for (i,) in shop.rows("t") if i is not None] == [1, 2, 2, 3]
+    assert shop.run()["t"].status == "unchanged"

@@ -59,17 +59,34 @@ class TableSnapshot:
 Range: TypeAlias = FilesRange | TableRange | TableSnapshot
 
 
+_CHOOSING = {
+    "filenamepattern",
+    "modifiedafter",
+    "modifiedbefore",
+    "pathglobfilter",
+    "recursive",
+    "recursivefilelookup",
+}
+
+
 def source_key(source: Source) -> str:
     """The name under which a source's position is kept.
 
+    What chooses among the files below a path is part of the name: two reads of one folder, each
+    of its own files, are two sources.
+
     >>> source_key(DatasetRead("Bronze"))
     'dataset:bronze'
+    >>> source_key(FilesRead("in", "csv", (("header", True), ("path_glob_filter", "a*"))))
+    'files:in?pathglobfilter=a*'
     """
     match source:
         case DatasetRead(dataset):
             return f"dataset:{dataset.casefold()}"
         case FilesRead(path):
-            return f"files:{path}"
+            folded = sorted((k.replace("_", "").casefold(), v) for k, v in source.options)
+            choosing = "&".join(f"{k}={v}" for k, v in folded if k in _CHOOSING)
+            return f"files:{path}?{choosing}" if choosing else f"files:{path}"
         case DeltaRead(path, project):
             return f"delta:{project}#{path}" if project else f"delta:{path}"
 

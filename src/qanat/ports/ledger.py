@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from qanat.model.position import FileRef, Range
@@ -96,8 +96,18 @@ class Ledger(Protocol):
         """The newest committed table range of a flow's source (by `source_key`)."""
         ...
 
-    def seen(self, flow: str, generation: int, paths: Iterable[str]) -> Mapping[str, FileRef]:
-        """Of these paths, those that committed epochs have read, as they were then."""
+    def seen(
+        self,
+        flow: str,
+        generation: int,
+        paths: Iterable[str],
+        counts: Callable[[str], bool] | None = None,
+    ) -> Mapping[str, FileRef]:
+        """Of these paths, those that committed epochs have read, as they were then.
+
+        Args:
+            counts: by the source that a file was read for, whether that counts; default: all do.
+        """
         ...
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:

@@ -19,8 +19,13 @@ Seen = Callable[[Iterable[str]], Mapping[str, FileRef]]
 class Source(Protocol):
     """One input outside the project."""
 
-    def unread(self, read: FilesRead, seen: Seen) -> Range | None:
+    def unread(
+        self, read: FilesRead, seen: Seen, without: frozenset[str] = frozenset()
+    ) -> Range | None:
         """What is there and has not been read; None if nothing.
+
+        Args:
+            without: paths of files to leave for a later update (they are still being written).
 
         Raises:
             SourceNotFoundError: the folder or bucket does not exist.

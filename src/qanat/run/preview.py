@@ -104,6 +104,8 @@ def _view_step(
 def _stream_step(
     dataset: Dataset, full: bool, old: Definition | None, reaches: list[Reach], upstream: list[str]
 ) -> tuple[Step, str]:
+    if full and old is not None and old.kind == str(_VIEW):
+        return Step.REFRESH, f"it was a {old.kind}"
     if full:
         return Step.REFRESH, "asked for"
     new = any(r.new for r in reaches)

@@ -197,9 +197,7 @@ def _unread(
             known = ws.memory.seen(flow, generation, kept, counts)
             return {kept[k]: replace(f, path=kept[k]) for k, f in known.items()}
 
-        found = ws.files.unread(read.source, seen)
-        if isinstance(found, FilesRange) and without:
-            found = FilesRange(tuple(f for f in found.files if f.path not in without))
+        found = ws.files.unread(read.source, seen, without)
         if not isinstance(found, FilesRange) or not found.files:
             return None
         return portable(ws, found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 
-from qanat.errors import FileChangedError, QanatError, QueryError, RunError
+from qanat.errors import FileChangedError, FileVanishedError, QanatError, QueryError, RunError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Warned
 from qanat.model.location import Location
@@ -87,11 +87,13 @@ class DatasetRun:
                 return
             try:
                 self._epoch(compiled, reach, generation, replaces, fingerprint)
-            except FileChangedError as error:
+            except (FileChangedError, FileVanishedError) as error:
                 if error.path is None or error.path in growing:
                     raise
                 growing |= {error.path}
                 message = f"{error.path} is still being written; a later update will take it"
+                if isinstance(error, FileVanishedError):
+                    message = f"{error.message}; a later update takes what is there then"
                 self.step.tell(Warned(self.dataset.name, message))
                 continue
             if compiled.flow.once:

@@ -17,13 +17,29 @@ class Chosen:
     Args:
         datasets: stored datasets and sinks to update, in order.
         runnable: the same and the temporary views between them.
-        refresh, full_refresh: those to recompute, and those to start over.
+        refresh, full_refresh: those to recompute, and those to start over (as asked for, and
+            because they used to be materialized views).
     """
 
     datasets: tuple[str, ...]
     runnable: tuple[str, ...]
     refresh: frozenset[str]
     full_refresh: frozenset[str]
+
+
+def _former_views(ws: Workspace) -> frozenset[str]:
+    """Streaming tables whose stored table is still that of a materialized view.
+
+    Its rows are none that a stream has brought, so that a stream cannot go on from there.
+    """
+    before = ws.memory.definitions() if ws.remembers else {}
+    return frozenset(
+        d.name
+        for d in ws.pipeline.datasets
+        if d.kind is DatasetKind.STREAMING_TABLE
+        and (old := before.get(d.name.casefold())) is not None
+        and old.kind == str(DatasetKind.MATERIALIZED_VIEW)
+    )
 
 
 def choose_datasets(ws: Workspace, selection: Selection) -> Chosen:
@@ -55,6 +71,7 @@ def choose_datasets(ws: Workspace, selection: Selection) -> Chosen:
         wanted = frozenset(ws.graph.order)
     if selection.full_refresh_all:
         full |= {n for n in wanted if ws.pipeline.dataset(n).kind is not DatasetKind.SINK}
+    full |= wanted & _former_views(ws)
     views = DatasetKind.TEMPORARY_VIEW
     between = {n for n in ws.graph.order if ws.pipeline.dataset(n).kind is views}
     return Chosen(

@@ -131,10 +131,15 @@ class Workspace:
     @property
     def memory(self) -> Ledger:
         """The ledger to read from: an empty one aside if the project has never run."""
-        project = self.project
         # Asked each time: what was read aside before an update must not hide what it writes.
+        return self.ledger if self.remembers else self._empty
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is a ledger already."""
+        project = self.project
         there = project.ledger is not None or (project.private / "ledger.db").exists()
-        return self.ledger if there or "ledger" in vars(self) else self._empty
+        return there or "ledger" in vars(self)
 
     @cached_property
     def _empty(self) -> Ledger:

@@ -97,12 +97,14 @@ class Folder:
         for file in files:
             now = _current(file)
             if now != (file.size, file.modified_ns):
-                raise FileVanishedError(
+                changed = FileVanishedError(
                     f"the file {file.path!r} has changed since it was found",
                     wanted=described(file),
                     got=described(FileRef(file.path, *now)),
                     hint="run again: the update then takes it as it is",
                 )
+                changed.path = file.path
+                raise changed
             if not os.access(file.path, os.R_OK, effective_ids=True):
                 raise _forbidden(file.path)
         return [LocalFile(f.path, f.path, f.size, f.modified_ns) for f in files]
@@ -215,11 +217,13 @@ def _current(file: FileRef) -> tuple[int, int]:
     try:
         status = os.stat(file.path)  # noqa: PTH116 - a Path for each of thousands is dear
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileVanishedError(
+        gone = FileVanishedError(
             f"the file {file.path!r} is gone",
             wanted=described(file),
             hint="put it back, or refresh the table in full to read what is there now",
-        ) from error
+        )
+        gone.path = file.path
+        raise gone from error
     except PermissionError as error:
         raise _forbidden(file.path) from error
     return status.st_size, status.st_mtime_ns

@@ -37,8 +37,13 @@ class FilesSource:
         self._folder = Folder(root)
         self._buckets: Place | None = None
 
-    def unread(self, read: FilesRead, seen: Seen) -> Range | None:
+    def unread(
+        self, read: FilesRead, seen: Seen, without: frozenset[str] = frozenset()
+    ) -> Range | None:
         """What is there and has not been read, at most what one epoch may take.
+
+        Args:
+            without: paths of files to leave for a later update (they are still being written).
 
         Raises:
             SourceNotFoundError: the path names a file, folder or bucket that does not exist.
@@ -53,6 +58,7 @@ class FilesSource:
             if self._was_read(read.path, seen):
                 return None
             raise
+        found = [f for f in found if f.path not in without]
         before = seen([f.path for f in found])
         fresh: list[FileRef] = []
         changed: list[FileRef] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qanat.ledgers.sql.database import Database, Transaction
 from qanat.ledgers.sql.rows import (
@@ -81,7 +81,13 @@ class Memory:
         text = self._remembered(flow, generation, source, "position")
         return None if text is None else range_from_text(text)
 
-    def seen(self, flow: str, generation: int, paths: Iterable[str]) -> Mapping[str, FileRef]:
+    def seen(
+        self,
+        flow: str,
+        generation: int,
+        paths: Iterable[str],
+        counts: Callable[[str], bool] | None = None,
+    ) -> Mapping[str, FileRef]:
         """Of these paths, those that committed epochs have read, as they were then (last)."""
         asked = tuple(paths)
         found: dict[str, FileRef] = {}
@@ -89,7 +95,7 @@ class Memory:
             for start in range(0, len(asked), _PATHS_A_QUERY):
                 some = asked[start : start + _PATHS_A_QUERY]
                 rows = transaction.read(
-                    "SELECT f.path, f.size, f.modified_ns, f.digest"
+                    "SELECT f.source, f.path, f.size, f.modified_ns, f.digest"
                     " FROM qanat_epoch_files f"
                     " JOIN qanat_epochs e ON e.scope = f.scope AND e.id = f.epoch_id"
                     " WHERE f.scope = ? AND e.flow = ? AND e.generation = ?"
@@ -97,7 +103,9 @@ class Memory:
                     " ORDER BY f.epoch_id",
                     (self.scope, flow, generation, *some),
                 )
-                found |= {row[0]: FileRef(*row) for row in rows}
+                for source, *values in rows:
+                    if counts is None or counts(source):
+                        found[values[0]] = FileRef(*values)
         return found
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
