@@ -514,3 +514,25 @@ def test_a_view_that_becomes_a_streaming_table_starts_over(shop: Shop, source: s
     shop.run()
     assert [i for (i,) in shop.rows("t") if i is not None] == [1, 2, 2, 3]
     assert shop.run()["t"].status == "unchanged"
+
+
+def test_a_plan_says_what_stands_in_the_way(shop: Shop) -> None:
+    shop.sql(CHAIN)
+    shop.run()
+    shop.run(full_refresh=("orders",))
+    with (
+        Workspace.open(shop.folder) as ws,
+        pytest.raises(NotAppendOnlyError, match="orders") as caught,
+    ):
+        plan(ws)
+    assert "--full-refresh silver" in str(caught.value.hint)
+    assert str(caught.value.location).startswith("transformations/all.sql:")
+
+
+def test_a_plan_says_that_other_partitions_need_a_full_refresh(shop: Shop) -> None:
+    shop.sql(ORDERS)
+    shop.run()
+    shop.sql(ORDERS.replace(" AS SELECT", " PARTITIONED BY (name) AS SELECT"))
+    with Workspace.open(shop.folder) as ws:
+        (planned,) = plan(ws).datasets
+    assert "nothing more can be added until qanat run --full-refresh orders" in planned.consequence

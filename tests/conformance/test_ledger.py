@@ -262,6 +262,18 @@ def test_what_was_seen_belongs_to_a_flow_and_generation(ledger: Ledger, lease: L
     assert ledger.seen("bronze", 0, []) == {}
 
 
+def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, lease: Lease) -> None:
+    one, other = FileRef("/in/a", 1, 1, "x"), FileRef("/in/a", 2, 2, "y")
+    committed(
+        ledger,
+        lease,
+        epoch(ranges={"files:1": FilesRange((one,)), "files:2": FilesRange((other,))}),
+    )
+    for source, file in (("files:1", one), ("files:2", other)):
+        assert ledger.seen("bronze", 0, ["/in/a"], source.__eq__) == {"/in/a": file}
+    assert ledger.seen("bronze", 0, ["/in/a"], lambda _: False) == {}
+
+
 def test_a_file_read_again_is_seen_as_it_was_last(ledger: Ledger, lease: Lease) -> None:
     first, second = (FileRef("/in/a", size, 1, "x") for size in (1, 2))
     for n, file in enumerate((first, second), 1):

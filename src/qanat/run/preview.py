@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.errors import TableNotFoundError
+from qanat.errors import NotAppendOnlyError, TableNotFoundError, located
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.model.position import FilesRange, TableRange
@@ -10,7 +10,7 @@ from qanat.model.query import DatasetRead, FilesRead, Read
 from qanat.model.record import Definition
 from qanat.planning.difference import difference
 from qanat.run.compiled import CompiledFlow
-from qanat.run.reach import Reach, choose, key_of, place
+from qanat.run.reach import Reach, choose, key_of, place, start_over
 from qanat.run.refresh import fingerprint_of
 from qanat.run.results import Selection
 from qanat.run.selection import Chosen, choose_datasets
@@ -134,9 +134,13 @@ def _waiting(ws: Workspace, compiled: CompiledFlow, reach: Reach) -> list[Waitin
                 found.append(Waiting(name, len(files), sum(f.size for f in files)))
             case TableRange(after, upto):
                 try:
-                    added = ws.store.added(place(ws, read.source), after, upto)
+                    with located(read.location):
+                        added = ws.store.added(place(ws, read.source), after, upto)
                 except TableNotFoundError:
                     continue
+                except NotAppendOnlyError as error:
+                    error.hint = start_over(compiled)
+                    raise
                 found.append(Waiting(name, added.files, added.bytes, added.rows))
     return found
 
@@ -157,10 +161,16 @@ def _consequence(ws: Workspace, dataset: Dataset, change: Change, full: bool) ->
         return ""
     if not full and change is not Change.CHANGED:
         return ""
-    rows = ws.store.snapshot(str(ws.folder(dataset.name))).rows
+    stored = ws.store.snapshot(str(ws.folder(dataset.name)))
+    rows = stored.rows
     count = "its rows" if rows is None else f"{rows:,} rows"
     if full:
         return f"{count} already written are replaced; every source is read from the start"
+    if stored.partition_by != dataset.partition_by:
+        return (
+            f"{count} already written are partitioned otherwise; nothing more can be added until"
+            f" qanat run --full-refresh {dataset.name} computes all again"
+        )
     return (
         f"{count} already written stay as they are; the change applies to new rows only"
         f" (qanat run --full-refresh {dataset.name} computes all again)"

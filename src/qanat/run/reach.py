@@ -63,6 +63,12 @@ def key_of(read: Read) -> str:
     return source_key(read.source) if read.streaming else _SNAPSHOT + source_key(read.source)
 
 
+def start_over(compiled: CompiledFlow) -> str:
+    """What to do when a stream's table is no longer the one that has been read."""
+    again = f"qanat run --full-refresh {compiled.dataset.name}"
+    return f"read it without STREAM, or start over: {again}"
+
+
 def drift_of(ws: Workspace, compiled: CompiledFlow) -> Drift:
     """What a change of a source's columns does to a flow's target."""
     own = compiled.dataset.property("qanat.schema_drift")
@@ -288,8 +294,7 @@ def _batch(
                 added = ws.store.added(folder, after, upto)
             except NotAppendOnlyError as error:
                 # Only here is known who reads.
-                again = f"qanat run --full-refresh {compiled.dataset.name}"
-                error.hint = f"read it without STREAM, or start over: {again}"
+                error.hint = start_over(compiled)
                 raise
             return added.batch, added.rows or 0, 0
         case TableSnapshot(version) if version >= 0:

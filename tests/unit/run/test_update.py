@@ -229,6 +229,31 @@ def test_a_file_that_grows_while_it_is_read_is_taken_later(
     assert project.rows("t") == [(1,), (2,), (3,)]
 
 
+@pytest.mark.parametrize("change", ["grow", "vanish"])
+def test_a_file_that_changes_before_it_is_read_keeps_no_other_waiting(
+    project: Project, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    project.write(
+        "t.sql",
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('in/*.csv',"
+        " schema => 'id BIGINT', max_files_per_trigger => 1);",
+    )
+    project.write("in/0.csv", "id\n0\n")
+    project.write("in/1.csv", "id\n1\n")
+    fetch, first = FilesSource.fetch, project.root / "in/0.csv"
+
+    def late(self: FilesSource, *arguments: Any) -> Any:
+        monkeypatch.setattr(FilesSource, "fetch", fetch)
+        first.unlink() if change == "vanish" else project.write("in/0.csv", "id\n0\n9\n")
+        return fetch(self, *arguments)
+
+    monkeypatch.setattr(FilesSource, "fetch", late)
+    assert statuses(project.run()) == {"t": "updated"}
+    assert project.rows("t") == [(1,)]
+    project.run()
+    assert project.rows("t") == ([(1,)] if change == "vanish" else [(0,), (1,), (9,)])
+
+
 def test_a_file_that_comes_back_with_other_content(project: Project) -> None:
     project.write("a.sql", STREAM.format("t", ""))
     project.write("in/1.csv", "id\n1\n")
