@@ -26,8 +26,7 @@ import click
 from qanat import errors, pipelines
 from qanat.cli import documents
 from qanat.cli.program import LATER, program
-from qanat.declare import calls, columns, options, properties, settings
-from qanat.declare import types as column_types
+from qanat.declare import calls, columns, options, properties, settings, types as column_types
 from qanat.engines.duckdb.files.bound import METADATA
 from qanat.errors import QanatError
 from qanat.model.dataset import Drift

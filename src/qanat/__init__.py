@@ -10,47 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qanat.pipelines import (
         append_flow as append_flow,
-    )
-    from qanat.pipelines import (
         create_auto_cdc_flow as create_auto_cdc_flow,
-    )
-    from qanat.pipelines import (
         create_sink as create_sink,
-    )
-    from qanat.pipelines import (
         create_streaming_table as create_streaming_table,
-    )
-    from qanat.pipelines import (
         expect as expect,
-    )
-    from qanat.pipelines import (
         expect_all as expect_all,
-    )
-    from qanat.pipelines import (
         expect_all_or_drop as expect_all_or_drop,
-    )
-    from qanat.pipelines import (
         expect_all_or_fail as expect_all_or_fail,
-    )
-    from qanat.pipelines import (
         expect_all_or_quarantine as expect_all_or_quarantine,
-    )
-    from qanat.pipelines import (
         expect_or_drop as expect_or_drop,
-    )
-    from qanat.pipelines import (
         expect_or_fail as expect_or_fail,
-    )
-    from qanat.pipelines import (
         expect_or_quarantine as expect_or_quarantine,
-    )
-    from qanat.pipelines import (
         materialized_view as materialized_view,
-    )
-    from qanat.pipelines import (
         table as table,
-    )
-    from qanat.pipelines import (
         temporary_view as temporary_view,
     )
 

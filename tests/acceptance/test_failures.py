@@ -22,6 +22,6 @@ def test_everything_below_a_failure_is_skipped_once(tmp_path: Path) -> None:
     results = {d.dataset: (d.status, d.reason) for d in shop.update().datasets}
     assert results["bronze"][0] == "failed"
     assert results["silver"] == ("skipped", "bronze failed")
-    assert results["gold"] == ("skipped", "silver was not updated")
+    assert results["gold"] == ("skipped", "bronze failed")
     assert results["both"][0] == "skipped"
     assert results["apart"][0] == "updated"

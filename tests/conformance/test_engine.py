@@ -34,8 +34,14 @@ from qanat.model.dataset import Drift
 from qanat.model.expectation import Action, Expectation, Predicate, References, Rule, Unique
 from qanat.model.location import Location
 from qanat.model.query import DatasetRead, FilesRead, Read, SqlQuery
-from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
-from qanat.model.schema import Decimal as DecimalType
+from qanat.model.schema import (
+    NO_COLUMNS,
+    DataType,
+    Decimal as DecimalType,
+    Field,
+    Primitive,
+    Schema,
+)
 from qanat.model.work import Counts, Output, Staged, StagedTable, ViewWork, Work
 from qanat.plugins import load
 from qanat.ports.engine import Engine

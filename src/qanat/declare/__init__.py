@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qanat.declare.find import find_spec as find_spec
-    from qanat.declare.library import Declared as Declared
-    from qanat.declare.library import load_pipeline as load_pipeline
+    from qanat.declare.library import Declared as Declared, load_pipeline as load_pipeline
     from qanat.declare.spec import load_project as load_project
 
 _PLACES = {

@@ -2,10 +2,12 @@
 
     from qanat import pipelines as dp
 
+
     @dp.table(partition_cols=["month"])
     @dp.expect_or_drop("known_carrier", "carrier IS NOT NULL")
     def flights() -> str:
         return "SELECT * FROM STREAM bronze_flights"
+
 
     @dp.materialized_view
     def busiest(flights: pl.DataFrame) -> pl.DataFrame:

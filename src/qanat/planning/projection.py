@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node
-from sqlglot.lineage import lineage as trace
+from sqlglot.lineage import Node, lineage as trace
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 

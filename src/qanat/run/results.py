@@ -10,8 +10,7 @@ from qanat.errors import QanatError
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
-from qanat.planning.lineage import Lineage as Lineage
-from qanat.planning.lineage import LineageNode as LineageNode
+from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
 
 
 @dataclass(frozen=True, slots=True)

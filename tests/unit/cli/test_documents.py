@@ -19,8 +19,7 @@ from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
 from qanat.model.location import Location
 from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
-from qanat.model.schema import Decimal as DecimalType
-from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
 from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
 

@@ -231,7 +231,13 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ),
         ("@dp.table(foo=1)\ndef t(): ...", ("2: TypeError: table() got an unexpected keyword "
          "argument 'foo'")),
-        ("dp.tabel", "2: AttributeError: module 'qanat.pipelines' has no attribute 'tabel' (did you mean 'table'?)"),
+        (
+            "dp.tabel",
+            (
+                "2: AttributeError: module 'qanat.pipelines' has no attribute 'tabel'"
+                " (did you mean 'table'?)"
+            ),
+        ),
         (f"{V}():\n    return 1 / 0", "4: ZeroDivisionError: division by zero"),
         (
             f"{V}(): pass",

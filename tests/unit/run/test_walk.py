@@ -9,7 +9,7 @@ import pytest
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
 
-PYTHON = '''
+PYTHON = """
 import pyarrow as pa
 from qanat import pipelines as dp
 
@@ -36,7 +36,7 @@ def after():
 @dp.materialized_view
 def last():
     return "SELECT * FROM after JOIN w USING (x)"
-'''
+"""
 
 
 @pytest.fixture

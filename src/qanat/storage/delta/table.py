@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
-from deltalake.exceptions import DeltaError
-from deltalake.exceptions import TableNotFoundError as NoDeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError as NoDeltaTable
 
 from qanat.errors import (
     AdapterError,

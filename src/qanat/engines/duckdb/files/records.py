@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import IO, NamedTuple, cast
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 
 from qanat.engines.duckdb.files.dialect import Dialect
 
