@@ -14,7 +14,7 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Warned
 from qanat.model.location import Location
 from qanat.model.position import Range, range_to_json
-from qanat.model.query import DatasetRead, FunctionQuery
+from qanat.model.query import DatasetRead, FilesRead, FunctionQuery
 from qanat.model.record import Definition
 from qanat.model.work import Counts, RuleCount
 from qanat.run.compiled import CompiledFlow
@@ -65,7 +65,11 @@ class DatasetRun:
     # -- streaming tables and sinks --------------------------------------------------------
 
     def _stream(self, compiled: CompiledFlow, generation: int, fingerprint: str) -> None:
-        """Take epochs of one flow until nothing is unread."""
+        """Take epochs of one flow until what was there is read.
+
+        An epoch takes all that it finds unless its author has put a limit on it. What arrives
+        meanwhile is for the next update: where something always arrives, this one would never end.
+        """
         ws = self.step.ws
         if compiled.flow.once:
             last = ws.ledger.last_epoch(compiled.flow.name)
@@ -96,7 +100,7 @@ class DatasetRun:
                     message = f"{error.message}; a later update takes what is there then"
                 self.step.tell(Warned(self.dataset.name, message))
                 continue
-            if compiled.flow.once:
+            if compiled.flow.once or not _limited(compiled):
                 return
 
     # -- materialized views ----------------------------------------------------------------
@@ -227,6 +231,17 @@ class DatasetRun:
     def version(self) -> int | None:
         """The table's after the last epoch; None if nothing was written."""
         return self.epochs[-1].epoch.version if self.epochs else None
+
+
+def _limited(compiled: CompiledFlow) -> bool:
+    """Whether an epoch may leave files that were there for the next one."""
+    given = (
+        name.replace("_", "").casefold()
+        for read in compiled.reads
+        if read.streaming and isinstance(read.source, FilesRead)
+        for name, _ in read.source.options
+    )
+    return not {"maxfilespertrigger", "maxbytespertrigger"}.isdisjoint(given)
 
 
 def fingerprint_of(reach: Reach) -> str:

@@ -229,6 +229,29 @@ def test_a_file_that_grows_while_it_is_read_is_taken_later(
     assert project.rows("t") == [(1,), (2,), (3,)]
 
 
+def test_what_arrives_meanwhile_is_for_the_next_update(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        "t.sql",
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('in/*.csv',"
+        " schema => 'id BIGINT');",
+    )
+    project.write("in/0.csv", "id\n0\n")
+    stage, arrived = DuckDBEngine.stage, iter(range(1, 5))
+
+    def meanwhile(self: DuckDBEngine, work: Work, progress: Any) -> Staged:
+        for n in (next(arrived, None),):
+            if n is not None:
+                project.write(f"in/{n}.csv", f"id\n{n}\n")
+        return stage(self, work, progress)
+
+    monkeypatch.setattr(DuckDBEngine, "stage", meanwhile)
+    for n in range(3):
+        project.run()
+        assert project.rows("t") == [(i,) for i in range(n + 1)]
+
+
 @pytest.mark.parametrize("change", ["grow", "vanish"])
 def test_a_file_that_changes_before_it_is_read_keeps_no_other_waiting(
     project: Project, monkeypatch: pytest.MonkeyPatch, change: str
