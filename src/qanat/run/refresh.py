@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 
-from qanat.errors import FileChangedError, FileVanishedError, QanatError, QueryError, RunError
+from qanat.errors import (
+    FileChangedError,
+    FileVanishedError,
+    InvariantError,
+    QanatError,
+    QueryError,
+    RunError,
+)
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Warned
 from qanat.model.location import Location
@@ -77,6 +84,7 @@ class DatasetRun:
                 self.reason = self.reason or "has run once"
                 return
         growing: frozenset[str] = frozenset()
+        taken: Reach | None = None
         while True:
             missing = self._missing(compiled)
             if missing:
@@ -89,6 +97,9 @@ class DatasetRun:
             if not reach.new and not replaces and not compiled.flow.once:
                 self.reason = "" if self.epochs else "nothing new"
                 return
+            if reach == taken:
+                # Better an error than rows without end.
+                raise InvariantError(f"{self.dataset.name} was given the same input twice")
             try:
                 self._epoch(compiled, reach, generation, replaces, fingerprint)
             except (FileChangedError, FileVanishedError) as error:
@@ -102,6 +113,7 @@ class DatasetRun:
                 continue
             if compiled.flow.once or not _limited(compiled):
                 return
+            taken = reach
 
     # -- materialized views ----------------------------------------------------------------
 
