@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qanat.errors import FileUnreadableError
 from tests.acceptance.projects import Shop
 
 
@@ -25,3 +29,17 @@ def test_everything_below_a_failure_is_skipped_once(tmp_path: Path) -> None:
     assert results["gold"] == ("skipped", "bronze failed")
     assert results["both"][0] == "skipped"
     assert results["apart"][0] == "updated"
+
+
+def test_a_file_damaged_below_a_sound_footer_is_named(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    file = shop.file("data/one.parquet", "")
+    pq.write_table(pa.table({"id": range(3000), "name": [f"x{n}" for n in range(3000)]}), file)
+    content = bytearray(file.read_bytes())
+    content[60:400] = b"\xff" * 340
+    file.write_bytes(content)
+    shop.sql("CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data/*.parquet');")
+    error = shop.failures()["t"]
+    assert isinstance(error, FileUnreadableError)
+    assert "one.parquet" in error.message
+    assert error.hint is not None

@@ -146,7 +146,7 @@ def replay_(dataset: str | None, place: Place, logs: Logs, json: bool) -> int:
         screen.write(documents.dumps(replay_document(results)))
         return 0
     if not any(r.examined for r in results):
-        screen.write("No row is in quarantine.")
+        screen.write("No streaming table has a row in quarantine: there is nothing to replay.")
         return 0
     lines: list[list[Value]] = [
         [r.dataset, r.examined, r.replayed, r.remaining, r.version] for r in results

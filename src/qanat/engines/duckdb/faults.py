@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from qanat.engines.duckdb.refusals import Complaint, refusal
 from qanat.errors import AdapterError, FileUnreadableError, QanatError, StorageFullError
 from qanat.model.expectation import Expectation
 from qanat.model.query import Query
+
+_DAMAGED = re.compile(r"failed to read file \"([^\"]+)\": (.+)", re.IGNORECASE | re.DOTALL)
 
 
 @contextmanager
@@ -51,6 +54,14 @@ def translate(
             "no space left for temporary or staged files",
             got=plain(text),
             hint="free space below the project's storage and run again; nothing was published",
+        )
+    # Damage below a sound footer shows up only when rows are read, and under several classes.
+    if damaged := _DAMAGED.search(text):
+        return FileUnreadableError(
+            f"cannot read {damaged[1]}",
+            location=where,
+            got=plain(damaged[2]),
+            hint="mend the file or take it away, and run again",
         )
     match error:
         case duckdb.OutOfMemoryException():
