@@ -48,7 +48,7 @@ demo: $(VENV)/.demo
 	@cat $(EXAMPLE)/next_steps.txt
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n 2 -m "not services"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not services"
 
 test-services: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m services
