@@ -50,7 +50,7 @@ class Step:
         update: identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
-        stopping: set when somebody pressed Ctrl-C; no further epoch begins.
+        stopping: set when somebody pressed Ctrl-C; no epoch begins or is published after that.
     """
 
     ws: Workspace
@@ -85,8 +85,7 @@ def intend(
         HistoryMismatchError: a sink has epochs that the ledger does not know.
     """
     ws = step.ws
-    if step.stopping.is_set():
-        raise RunError("interrupted; nothing was published")
+    _unless_stopping(step)
     return ws.ledger.intend(
         Epoch(
             flow=compiled.flow.name,
@@ -162,6 +161,7 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     try:
         work, bound, staged = _stage(step, compiled, epoch)
         try:
+            _unless_stopping(step)
             epoch = _audited(step, compiled, epoch, staged)
         except BaseException:
             _unstage(work, staged)
@@ -187,6 +187,11 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
         )
     )
     return Done(epoch, read, bound.files)
+
+
+def _unless_stopping(step: Step) -> None:
+    if step.stopping.is_set():
+        raise RunError("interrupted; nothing was published")
 
 
 def _give_up(step: Step, epoch: Epoch, error: BaseException) -> None:
