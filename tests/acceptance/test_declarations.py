@@ -10,7 +10,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from qanat.errors import NotAppendOnlyError, QanatError
 from qanat.model.plan import Step
+from qanat.run.look import show
 from qanat.run.preview import plan
+from qanat.run.update import update
 from qanat.run.workspace import Workspace
 from tests.acceptance.projects import Shop
 
@@ -536,3 +538,32 @@ def test_a_plan_says_that_other_partitions_need_a_full_refresh(shop: Shop) -> No
     with Workspace.open(shop.folder) as ws:
         (planned,) = plan(ws).datasets
     assert "nothing more can be added until qanat run --full-refresh orders" in planned.consequence
+
+
+def test_a_struct_gains_fields(tmp_path: Path) -> None:
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "qanat.yml").write_text("name: grow\n")
+    (tmp_path / "transformations" / "all.sql").write_text(
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.json');\n"
+        "CREATE STREAMING TABLE silver AS SELECT s, l FROM STREAM bronze;\n"
+        "CREATE MATERIALIZED VIEW gold AS SELECT s.a AS a, len(l) AS n FROM silver;\n"
+    )
+    (tmp_path / "data" / "1.json").write_text('{"s": {"a": 1}, "l": [{"x": 1}]}\n')
+    with Workspace.open(tmp_path) as ws:
+        assert update(ws).status == "succeeded"
+    (tmp_path / "data" / "2.json").write_text(
+        '{"l": [{"y": "q"}], "s": {"b": {"c": 2}, "a": 3}}\n'
+    )
+    for _ in range(2):
+        with Workspace.open(tmp_path) as ws:
+            assert update(ws).status == "succeeded"
+    found = DeltaTable(tmp_path / "storage" / "tables" / "silver").to_pyarrow_table().to_pylist()
+    assert sorted(found, key=str) == [
+        {"s": {"a": 1, "b": None}, "l": [{"x": 1, "y": None}]},
+        {"s": {"a": 3, "b": {"c": 2}}, "l": [{"x": None, "y": "q"}]},
+    ]
+    with Workspace.open(tmp_path) as ws:
+        assert sorted(show(ws, "gold").rows) == [(1, 1), (3, 1)]
+        old = show(ws, "silver", where="s.b IS NULL").rows
+    assert len(old) == 1

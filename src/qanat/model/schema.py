@@ -8,7 +8,7 @@ form is the schema serialization format of the Delta protocol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 PRIMITIVES = frozenset(
@@ -152,6 +152,31 @@ def _field_to_json(field: Field) -> dict[str, Any]:
 def _field_from_json(value: Mapping[str, Any]) -> Field:
     comment = (value.get("metadata") or {}).get("comment")
     return Field(value["name"], type_from_json(value["type"]), value["nullable"], comment)
+
+
+def grown(type_: DataType, other: DataType) -> DataType:
+    """A type with the struct fields that only another one has, at its end; else as it is.
+
+    >>> a, b = Field("a", Primitive("long")), Field("b", Primitive("string"))
+    >>> str(grown(Struct((a,)), Struct((b, a))))
+    'struct<a:bigint,b:string>'
+    """
+    match type_, other:
+        case Array(mine, nulls), Array(theirs):
+            return Array(grown(mine, theirs), nulls)
+        case MapType(key, mine, nulls), MapType(_, theirs):
+            return MapType(key, grown(mine, theirs), nulls)
+        case Struct(mine), Struct(theirs):
+            by_name = {f.name.casefold(): f for f in theirs}
+            kept = [
+                replace(f, type=grown(f.type, new.type))
+                if (new := by_name.pop(f.name.casefold(), None))
+                else f
+                for f in mine
+            ]
+            # What older rows do not have, they have as NULL.
+            return Struct((*kept, *(replace(f, nullable=True) for f in by_name.values())))
+    return type_
 
 
 def type_to_json(type_: DataType) -> str | dict[str, Any]:

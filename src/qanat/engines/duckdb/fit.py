@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -19,6 +19,7 @@ from qanat.model.schema import (
     Primitive,
     Schema,
     Struct,
+    grown,
 )
 from qanat.model.work import Output
 
@@ -61,11 +62,12 @@ def fit(
     for field in wanted.fields:
         mine = found.pop(field.name.casefold(), None)
         declared = output.declared.get(field.name)
-        fields.append(
-            Field(field.name, field.type, field.nullable, declared.comment)
-            if declared and declared.comment
-            else field
-        )
+        if declared is None and mine is not None:
+            field = replace(field, type=grown(field.type, mine[1]))
+        if declared and declared.comment:
+            fields.append(replace(field, comment=declared.comment))
+        else:
+            fields.append(field)
         if mine is None:
             expressions.append(f"NULL::{to_duckdb(field.type)} AS {quote(field.name)}")
             continue
@@ -186,10 +188,12 @@ def _fits(have: DataType, want: DataType, raw: DuckDBPyType, declared: bool) -> 
         case MapType(a, b, _), MapType(c, d, _):
             return _fits(a, c, raw, declared) and _fits(b, d, raw, declared)
         case Struct(mine), Struct(theirs):
-            return [f.name.casefold() for f in mine] == [
-                f.name.casefold() for f in theirs
-            ] and all(
-                _fits(a.type, b.type, raw, declared) for a, b in zip(mine, theirs, strict=True)
+            # Cast by name: a field that is not there is NULL.
+            known = {f.name.casefold(): f.type for f in theirs}
+            return all(
+                f.name.casefold() in known
+                and _fits(f.type, known[f.name.casefold()], raw, declared)
+                for f in mine
             )
     # What the author wrote down wins: CAST, and a value that does not fit fails the epoch.
     return declared

@@ -14,7 +14,7 @@ from qanat.engines.duckdb.files.partitions import NULL_FOLDER
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.model.schema import Schema
+from qanat.model.schema import Decimal, Field, Primitive, Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,14 @@ class Bound:
     schema: Schema | None = None
     malformed: str | None = None
     rows: int | None = None
+
+
+def _grown(field: Field, type_: str) -> str:
+    """A stored column; one that has gained struct fields which its files do not have yet, cast."""
+    nested = not isinstance(field.type, Primitive | Decimal)
+    if nested and type_ != (wanted := to_duckdb(field.type)):
+        return f"CAST({quote(field.name)} AS {wanted}) AS {quote(field.name)}"
+    return quote(field.name)
 
 
 def view_name(view: str) -> str:
@@ -110,13 +118,13 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     arguments = ", ".join([f"getvariable({literal(variable)})", *options])
     table = f"read_parquet({arguments}) AS f"
     first = con.sql(f"SELECT * FROM {table} LIMIT 0")
-    have = {c.casefold() for c in first.columns}
+    have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}
     keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
         keys[f.name]
         if f.name in keys
-        else quote(f.name)
+        else _grown(f, have[f.name.casefold()])
         if f.name.casefold() in have
         else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
         for f in batch.schema.fields

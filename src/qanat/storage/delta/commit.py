@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from qanat import __version__
 from qanat.errors import AdapterError, SchemaMismatchError
-from qanat.model.schema import Field
+from qanat.model.schema import Field, grown
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta.disk import disk_error
@@ -117,7 +117,8 @@ def _check_append(commit: Commit, state: TableState) -> None:
     new = {f.name: f for f in commit.schema.fields}
     for old in state.schema.fields:
         field = new.pop(old.name, None)
-        if field is None or field.type != old.type:
+        # A struct may gain fields: they are NULL in the rows that are there.
+        if field is None or field.type != grown(old.type, field.type):
             raise _mismatch(table, old, field)
         if old.nullable and not field.nullable and state.files:
             raise _mismatch(table, old, field)
