@@ -62,7 +62,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     (project / "data" / "1.csv").write_text("id,amount\n1,2\n2,-1\n")
     program = Program(project)
     _, imported = program("run")
-    assert {"duckdb", "deltalake", "sqlglot"} <= imported, "the test sees what is imported"
+    assert {"duckdb", "sqlglot"} <= imported, "the test sees what is imported"
     return program
 
 

@@ -31,11 +31,12 @@ def added_files(log: Log, after: int, upto: int) -> Iterator[LiveFile]:
             if add and add.get("dataChange", True):
                 if add.get("deletionVector"):
                     raise _rewritten(log, version, actions)
-                files.append(LiveFile(add["path"], add["size"], _rows(add)))
+                files.append(LiveFile(add["path"], add["size"], rows_of(add)))
         yield from files
 
 
-def _rows(add: Mapping[str, Any]) -> int | None:
+def rows_of(add: Mapping[str, Any]) -> int | None:
+    """How many rows an `add` action says its file has, if it does."""
     stats = json.loads(add.get("stats") or "{}")
     rows = stats.get("numRecords")
     return rows if isinstance(rows, int) else None

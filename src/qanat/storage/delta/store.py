@@ -24,6 +24,7 @@ from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.disk import disk_error, put_if_absent, sync
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.reconciliation import reconciled
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
 
@@ -213,6 +214,9 @@ class DeltaStore:
                 raise TableNotFoundError(
                     f"{folder} has no version {version}", got=f"newest version {newest}"
                 )
+            young = reconciled(log, version)
+            if young is not None:
+                return young
         place = str(log.table) if log else folder
         state: TableState = _table().load(place, version, application)
         return state
