@@ -15,7 +15,7 @@ import click
 from qanat import __version__
 from qanat.cli.failure import report, report_defect
 from qanat.cli.group import LazyGroup, usage_error
-from qanat.cli.screen import finish, note, prepare
+from qanat.cli.screen import finish, leave, note, prepare
 from qanat.errors import QanatError
 
 COMMANDS = {
@@ -41,7 +41,7 @@ LATER = {
 """Commands of a later release, with what to do until then."""
 
 
-_OBJECTS = 100_000
+_OBJECTS = 500_000
 """New objects before garbage is looked for; Python's own 700 suits programs that live long."""
 
 
@@ -63,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave the process with its exit code.
 
     Args:
-        arguments: without the program's name; default: those of the process.
+        arguments: without the program's name; default: those of the process, which then ends
+            here.
 
     Raises:
-        SystemExit: always.
+        SystemExit: with arguments of the caller's.
     """
     # Importing makes hundreds of thousands of objects that all stay: looking through them again
     # and again for garbage is a twentieth of a short run.
@@ -85,4 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         note("\nInterrupted. Nothing is half-written; `qanat run` continues where this stopped.")
         code = 130
     finish()
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if arguments is None:
+        leave(code)
+    sys.exit(code)

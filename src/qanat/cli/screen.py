@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import shutil
 import sys
+import threading
 from typing import Any, TextIO
 
 import click
@@ -51,6 +53,20 @@ def finish() -> None:
             stream.flush()
         except BrokenPipeError:
             _forget(stream)
+
+
+def leave(code: int) -> None:
+    """End the process, everything having been said and closed.
+
+    Python would take every object apart first, which costs a small run 65 ms of 490. It still
+    does where somebody's thread is at work, as after Ctrl-C.
+    """
+    main = threading.main_thread()
+    if any(t is not main and not t.daemon for t in threading.enumerate()):
+        return
+    atexit._run_exitfuncs()  # noqa: SLF001 - what others want done; there is no public way
+    finish()
+    os._exit(code)
 
 
 def interactive(stream: TextIO) -> bool:
