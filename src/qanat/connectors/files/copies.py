@@ -87,8 +87,11 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
 def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
     """Where a copy of a file goes: a plain name, in the same `column=value` folders.
 
-    >>> str(place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path("scratch")))
-    'scratch/month=1/7.csv.gz'
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as scratch:
+    ...     place = place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path(scratch))
+    ...     place.relative_to(scratch).as_posix()
+    'month=1/7.csv.gz'
     """
     partitions = [p for p in path.split("/")[:-1] if _PARTITION.fullmatch(p)]
     folder = scratch.joinpath(*partitions)
