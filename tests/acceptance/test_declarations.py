@@ -522,13 +522,15 @@ def test_a_plan_says_what_stands_in_the_way(shop: Shop) -> None:
     shop.sql(CHAIN)
     shop.run()
     shop.run(full_refresh=("orders",))
-    with (
-        Workspace.open(shop.folder) as ws,
-        pytest.raises(NotAppendOnlyError, match="orders") as caught,
-    ):
-        plan(ws)
-    assert "--full-refresh silver" in str(caught.value.hint)
-    assert str(caught.value.location).startswith("transformations/all.sql:")
+    with Workspace.open(shop.folder) as ws:
+        planned = {d.dataset: d for d in plan(ws).datasets}
+    assert planned["orders"].step is Step.SKIP, "the others are planned all the same"
+    silver = planned["silver"]
+    assert silver.step is Step.FAIL
+    assert "orders" in silver.reason
+    assert silver.consequence.startswith("transformations/all.sql:")
+    assert "--full-refresh silver" in silver.consequence
+    assert [n for n, d in planned.items() if d.reason == "silver would fail"] == ["gold"]
 
 
 def test_a_plan_says_that_other_partitions_need_a_full_refresh(shop: Shop) -> None:

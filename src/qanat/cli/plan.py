@@ -39,11 +39,11 @@ def command(
 ) -> int:
     """Show what an update would do, and why, without touching anything.
 
-    Signs: + new, ~ changed, = unchanged, - no longer declared.
+    Signs: + new, ~ changed, = unchanged, - no longer declared. Exit code 1: something stands in
+    the way of a dataset.
     """
     with Workspace.open(place.start, place.environment) as workspace:
-        show_plan(plan(workspace, selection_of(select, refresh, full_refresh)), json)
-    return 0
+        return show_plan(plan(workspace, selection_of(select, refresh, full_refresh)), json)
 
 
 def selection_of(
@@ -58,14 +58,16 @@ def selection_of(
     )
 
 
-def show_plan(result: UpdatePlan, json: bool) -> None:
-    """Print a plan."""
+def show_plan(result: UpdatePlan, json: bool) -> int:
+    """Print a plan; the exit code: 1 if a dataset would fail."""
+    code = int(any(d.step is Step.FAIL for d in result.datasets))
     if json:
         screen.write(documents.dumps(plan_document(result)))
-        return
+        return code
     widest = max((cells(printable(d.dataset)) for d in result.datasets), default=0)
     lines = [line for d in result.datasets for line in _dataset(d, widest)]
     screen.write("\n".join([*lines, *([""] if lines else []), _summary(result)]))
+    return code
 
 
 def _dataset(plan: DatasetPlan, widest: int) -> list[str]:
@@ -93,9 +95,12 @@ def _waiting(waiting: Waiting) -> str:
 
 def _summary(result: UpdatePlan) -> str:
     changes = Counter(d.change for d in result.datasets)
-    busy = sum(d.step not in (Step.NONE, Step.SKIP) for d in result.datasets)
+    busy = sum(d.step not in (Step.NONE, Step.SKIP, Step.FAIL) for d in result.datasets)
+    failing = sum(d.step is Step.FAIL for d in result.datasets)
     parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Change if changes[c])
     if not result.datasets:
         return "Nothing is declared and nothing is selected."
     work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"
+    if failing:
+        work += f", and {count(failing, 'dataset')} would fail"
     return f"{work} ({parts}; environment {printable(result.environment)})."

@@ -57,8 +57,7 @@ def command(
     chosen = selection_of(select, refresh, full_refresh)
     with Workspace.open(place.start, place.environment) as workspace:
         if dry_run:
-            show_plan(plan(workspace, chosen), json)
-            return 0
+            return show_plan(plan(workspace, chosen), json)
         with watching(logs, json) as observers:
             result = update(workspace, chosen, observers)
     if json:

@@ -24,6 +24,8 @@ class Step(StrEnum):
     REFRESH = "full refresh"
     SKIP = "skip"
     NONE = "none"
+    FAIL = "fail"
+    """Something stands in its way (`reason`, and the way out as `consequence`)."""
 
 
 @dataclass(frozen=True, slots=True)

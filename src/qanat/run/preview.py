@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qanat.errors import NotAppendOnlyError, TableNotFoundError, located
+from dataclasses import replace
+
+from qanat.errors import NotAppendOnlyError, QanatError, TableNotFoundError, located
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.model.position import FilesRange, TableRange
@@ -25,7 +27,6 @@ def plan(ws: Workspace, selection: Selection | None = None) -> UpdatePlan:
     Raises:
         ProblemsError: the declarations are wrong.
         SelectionError: the selection names something that is not there.
-        AdapterError: a source cannot be listed.
     """
     ws.require()
     chosen = choose_datasets(ws, selection or Selection())
@@ -33,8 +34,20 @@ def plan(ws: Workspace, selection: Selection | None = None) -> UpdatePlan:
     steps: dict[str, DatasetPlan] = {}
     for name in chosen.datasets:
         dataset = ws.pipeline.dataset(name)
-        moved = {n for n, s in steps.items() if s.step not in (Step.SKIP, Step.NONE)}
-        steps[name] = _plan(ws, dataset, chosen, before.get(name.casefold()), moved)
+        old = before.get(name.casefold())
+        stuck = sorted(
+            n for n, s in steps.items() if s.step is Step.FAIL and n in ws.graph.upstream(name)
+        )
+        moved = {n for n, s in steps.items() if s.step not in (Step.SKIP, Step.NONE, Step.FAIL)}
+        try:
+            found = _plan(ws, dataset, chosen, old, moved)
+            if stuck:
+                reason = f"{_list(stuck)} would fail"
+                found = replace(found, step=Step.SKIP, reason=reason, waiting=())
+        except QanatError as error:
+            # As in an update: what stands in one dataset's way stops only what reads it.
+            found = _stuck(ws, dataset, old, error)
+        steps[name] = found
     everything = not (selection and selection.select)
     if everything and not chosen.refresh and not chosen.full_refresh:
         for key, old in before.items():
@@ -43,13 +56,33 @@ def plan(ws: Workspace, selection: Selection | None = None) -> UpdatePlan:
     return UpdatePlan(ws.project.environment, tuple(steps.values()))
 
 
+def _change(ws: Workspace, dataset: Dataset, old: Definition | None) -> Change:
+    if old is None:
+        return Change.NEW
+    same = old.fingerprint == ws.analysis.definitions[dataset.name][0]
+    return Change.UNCHANGED if same else Change.CHANGED
+
+
+def _stuck(
+    ws: Workspace, dataset: Dataset, old: Definition | None, error: QanatError
+) -> DatasetPlan:
+    way_out = [str(error.location)] if error.location else []
+    way_out += [error.hint] if error.hint else []
+    return DatasetPlan(
+        dataset=dataset.name,
+        kind=str(dataset.kind),
+        change=_change(ws, dataset, old),
+        step=Step.FAIL,
+        reason=error.message,
+        consequence=": ".join(way_out),
+    )
+
+
 def _plan(
     ws: Workspace, dataset: Dataset, chosen: Chosen, old: Definition | None, moved: set[str]
 ) -> DatasetPlan:
-    fingerprint, text = ws.analysis.definitions[dataset.name]
-    change = Change.NEW
-    if old is not None:
-        change = Change.UNCHANGED if old.fingerprint == fingerprint else Change.CHANGED
+    _, text = ws.analysis.definitions[dataset.name]
+    change = _change(ws, dataset, old)
     compiled = ws.analysis.flows_into(dataset.name)
     full = dataset.name in chosen.full_refresh
     generation = ws.memory.generation(dataset.name) + (1 if full else 0)

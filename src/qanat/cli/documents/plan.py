@@ -21,9 +21,9 @@ class DatasetPlanDocument(TypedDict):
     """One dataset of a plan.
 
     `change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,
-    `recompute`, `full refresh`, `skip` or `none`. `difference` is a unified diff of the
-    canonical query and rules, `consequence` what a change means for rows already written;
-    both are empty where nothing changed.
+    `recompute`, `full refresh`, `skip`, `none` or `fail` (something stands in its way).
+    `difference` is a unified diff of the canonical query and rules, `consequence` what a change
+    means for rows already written, or the way out; both are empty where nothing changed.
     """
 
     dataset: str
