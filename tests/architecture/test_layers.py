@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plugins",),
     ("engines", "storage", "ledgers", "connectors", "observe", "govern"),
     ("run",),
-    ("orchestrate", "deploy"),
+    ("orchestrate", "deploy", "crash"),
     ("cli", "web", "assist"),
     ("testing",),
 )

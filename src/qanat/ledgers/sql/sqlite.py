@@ -16,7 +16,7 @@ from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
 
-_BUSY_SECONDS = 30.0
+BUSY_SECONDS = 30.0
 """How long to wait for another process's write; each takes milliseconds."""
 
 
@@ -103,7 +103,7 @@ class SqliteDatabase:
         if connection is None:
             connection = sqlite3.connect(
                 self._path,
-                timeout=_BUSY_SECONDS,
+                timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,  # only so that `close` can close them all
             )
@@ -170,7 +170,7 @@ class SqliteTransaction:
 def _enter_wal(connection: sqlite3.Connection) -> None:
     # The switch does not wait for other connections as statements do, and two processes may
     # create one ledger at once.
-    deadline = time.monotonic() + _BUSY_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

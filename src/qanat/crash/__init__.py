@@ -1,0 +1,10 @@
+"""Kill, starve and lie to an update at every call by which it changes the disk, and compare.
+
+In the order of a test: `injector` builds and arms the library of `fault.c`, which counts the
+calls and makes one of them fail; `trace` reads the record that it keeps; `disk` builds from such
+a record what a disk may hold after a power loss. `case` says what is tried, `cases` which there
+are. `slot` tries one: in processes of its own, each an `attempt`, on a copy of a project. When
+all has gone wrong that should, the update is run once more, and `judge` and `picture` look at
+what there is. A `worker` does that for a `crew`; what came of it goes into a `journal`, and from
+there into a `report`. `replica` copies a project of anybody's, and `sweep` puts it all together.
+"""

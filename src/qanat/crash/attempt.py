@@ -1,0 +1,129 @@
+"""What runs in a process of its own: an operation that may die, and the look at what it left."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qanat.crash.case import Operation
+from qanat.crash.disk import Disk
+from qanat.crash.injector import Fault, Injector
+from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
+from qanat.crash.picture import picture, sinks
+from qanat.errors import InvariantError, QanatError, RunError
+from qanat.ledgers.sql import sqlite
+from qanat.model.event import EpochCommitted, Event
+from qanat.run import lease
+from qanat.run.quarantine import replay
+from qanat.run.results import Selection
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """How the injector is armed before an operation; see `Injector.arm`."""
+
+    fault: Fault = Fault.NONE
+    at: int = 0
+    trace: Path | None = None
+    content: bool = False
+
+
+class Process:
+    """An operation on the project in a folder.
+
+    Args:
+        report: file that the outcome is written to, as JSON.
+    """
+
+    def __init__(self, project: Path, operation: Operation, threads: int, report: Path) -> None:
+        self._project = project
+        self._operation = operation
+        self._threads = threads
+        self._report = report
+
+    def attempt(self, arming: Arming, impatient: bool) -> None:
+        """Do it, with a fault on the way.
+
+        Args:
+            impatient: hold a lease of a moment, and wait for others no longer than that.
+        """
+        self._settle_in()
+        if impatient:
+            lease.SECONDS = 0.2
+            sqlite.BUSY_SECONDS = 0.5
+        injector = Injector()
+        injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content)
+        errors = self._operate(injector)
+        self._write({"errors": errors, "calls": injector.calls()})
+
+    def recover(self, disk: Disk | None = None, acknowledged: Sequence[str] = ()) -> None:
+        """Do it again undisturbed, and look at everything.
+
+        Args:
+            disk: what programs had seen before the power went, if it did.
+            acknowledged: epochs that must be there before anything is done.
+        """
+        self._settle_in()
+        wrong: list[str] = []
+        if disk is not None:
+            wrong += torn(self._project, disk)
+        if acknowledged:
+            with Workspace.open(self._project) as ws:
+                wrong += forgotten(ws, acknowledged)
+        started = time.monotonic()
+        wrong += (f"run again: {e['code']} {e['message']}" for e in self._operate(None))
+        with Workspace.open(self._project) as ws:
+            found = picture(ws)
+            wrong += complaints(ws)
+        seconds = time.monotonic() - started
+        self._write({"complaints": wrong, "picture": found, "seconds": seconds})
+
+    def _settle_in(self) -> None:
+        os.chdir(self._project)
+        os.environ["QANAT__THREADS"] = str(self._threads)
+        # What is remembered between runs can be torn like anything else.
+        os.environ["XDG_CACHE_HOME"] = str(self._project / ".cache")
+
+    def _operate(self, injector: Injector | None) -> list[dict[str, Any]]:
+        """The errors that it ended with."""
+        try:
+            with Workspace.open(self._project) as ws:
+                if self._operation is Operation.REPLAY:
+                    replay(ws)
+                    return []
+                everything = self._operation is Operation.REFRESH
+                again = tuple(name for name, _ in sinks(ws)) if everything else ()
+                selection = Selection(full_refresh=again, full_refresh_all=everything)
+                observers = [_Notary(ws, injector)] if injector else []
+                result = update(ws, selection, observers)
+        except QanatError as error:
+            return [_facts(error)]
+        return [_facts(d.error) for d in result.failed if d.error is not None]
+
+    def _write(self, outcome: dict[str, Any]) -> None:
+        self._report.write_text(json.dumps(outcome), encoding="utf-8")
+
+
+class _Notary:
+    """Puts on record which epochs were acknowledged, and when."""
+
+    def __init__(self, ws: Workspace, injector: Injector) -> None:
+        self._ws = ws
+        self._injector = injector
+
+    def on(self, event: Event) -> None:
+        if isinstance(event, EpochCommitted):
+            self._injector.say(acknowledgement(self._ws, event))
+
+
+def _facts(error: QanatError) -> dict[str, Any]:
+    # A plain RunError is what the runner makes of an exception that nobody foresaw.
+    unforeseen = type(error) in (RunError, InvariantError, QanatError)
+    return {"code": error.code, "message": str(error), "unforeseen": unforeseen}

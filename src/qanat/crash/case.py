@@ -1,0 +1,180 @@
+"""What is tried, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from qanat.crash.disk import Loss
+from qanat.crash.injector import Fault
+
+
+class Operation(StrEnum):
+    """What is done to a project while faults happen."""
+
+    RUN = "run"
+    REFRESH = "refresh"
+    """An update that computes every table anew."""
+    REPLAY = "replay"
+    """Quarantined rows are checked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """An operation on a project in a certain state.
+
+    Args:
+        image: folder of the project as it is before; never changed.
+        storage: folder of the project's storage, relative to the project's own.
+        threads: cores that the operation may use; with one, calls come in the same order.
+    """
+
+    name: str
+    image: Path
+    operation: Operation
+    storage: str = "storage"
+    threads: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """For a worker."""
+        return {
+            "name": self.name,
+            "image": str(self.image),
+            "operation": self.operation.value,
+            "storage": self.storage,
+            "threads": self.threads,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Scenario:
+        """What `to_json` gave."""
+        return cls(
+            found["name"],
+            Path(found["image"]),
+            Operation(found["operation"]),
+            found["storage"],
+            found["threads"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A fault at a call, by its number from 1 on."""
+
+    fault: Fault
+    call: int
+
+    def __str__(self) -> str:
+        return f"{self.fault.name.lower()}@{self.call}"
+
+    @classmethod
+    def parse(cls, text: str) -> Shot:
+        """What `str` gave.
+
+        >>> str(Shot.parse("kill@17"))
+        'kill@17'
+        """
+        fault, _, call = text.partition("@")
+        return cls(Fault[fault.upper()], int(call))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One attempt on a scenario: what goes wrong, one after the other, before it goes well.
+
+    Args:
+        scenario: its name.
+        shots: each in an attempt of its own.
+        powers: calls of the last attempt after which the power goes, and what is lost then. Each
+            is a disk of its own; the attempts before leave what they have not synced.
+        rival: another update is started at the same moment as each attempt.
+        seed: of everything that is drawn.
+    """
+
+    scenario: str
+    shots: tuple[Shot, ...] = ()
+    powers: tuple[tuple[int, Loss], ...] = ()
+    rival: bool = False
+    seed: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it is about: a fault by name, `rival`, `recovery` or `power`.
+
+        >>> Case.parse("append kill@17 kill@3 #5").kind
+        'recovery'
+        """
+        if self.powers:
+            return "power"
+        if self.rival:
+            return "rival"
+        return "recovery" if len(self.shots) > 1 else self.shots[0].fault.name.lower()
+
+    def __str__(self) -> str:
+        parts = [self.scenario, *map(str, self.shots)]
+        parts += (f"{loss}@{call}" for call, loss in self.powers)
+        return " ".join([*parts, *(["rival"] if self.rival else []), f"#{self.seed}"])
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        """What `str` gave.
+
+        >>> str(Case.parse("append kill@17 all@3 part@4 rival #5"))
+        'append kill@17 all@3 part@4 rival #5'
+        """
+        scenario, *parts = text.split()
+        losses = {loss.value for loss in Loss}
+        shots, powers, rival, seed = [], [], False, 0
+        for part in parts:
+            kind, _, call = part.partition("@")
+            if part.startswith("#"):
+                seed = int(part[1:])
+            elif part == "rival":
+                rival = True
+            elif kind in losses:
+                powers.append((int(call), Loss(kind)))
+            else:
+                shots.append(Shot.parse(part))
+        return cls(scenario, tuple(shots), tuple(powers), rival, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a case.
+
+    Args:
+        hits: how many of its faults, or power losses, happened. A run that ends before a call is
+            reached has no fault.
+        depth: how many attempts in a row died.
+        sites: what the calls were at which faults happened.
+        errors: codes of the errors with which attempts ended because of them.
+        lost: rows that were not there at the end, all tables together.
+        doubled: rows that were there too often.
+        complaints: everything that is not as it must be; empty when all is well.
+        seconds: wall time of each recovery with its verification.
+    """
+
+    case: str
+    hits: int
+    depth: int = 0
+    sites: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    lost: int = 0
+    doubled: int = 0
+    complaints: tuple[str, ...] = ()
+    seconds: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the journal."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Verdict:
+        """What `to_json` gave."""
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
+        }
+        return cls(**values)

@@ -1,0 +1,71 @@
+"""Which cases there are: every fault at every site, chains of deaths, losses of power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from qanat.crash.case import Case, Shot
+from qanat.crash.disk import Loss
+from qanat.crash.injector import Fault
+from qanat.crash.trace import Call
+
+_AT_ONCE = 4
+"""Disks of one record: recording costs as much as two of them."""
+_DEEPEST = 5
+
+
+def applicable(fault: Fault, call: Call) -> bool:
+    """Whether a fault can happen at a call: a folder cannot be torn, nor a removal be too big."""
+    match fault:
+        case Fault.NONE:
+            return False
+        case Fault.TORN:
+            return call.op == "w" and call.length > 1
+        case Fault.ENOSPC | Fault.FULL:
+            return call.op not in "udn" and (call.op != "o" or "c" in call.detail)
+    return True
+
+
+def at_every_site(scenario: str, calls: Sequence[Call], faults: Sequence[Fault]) -> Iterator[Case]:
+    """Each fault at each call that it can happen at."""
+    for number, call in enumerate(calls, 1):
+        for fault in faults:
+            if applicable(fault, call):
+                yield Case(scenario, (Shot(fault, number),))
+
+
+def rivals(scenario: str, calls: Sequence[Call]) -> Iterator[Case]:
+    """Two updates at once, one of which is killed at each call."""
+    for number in range(1, len(calls) + 1):
+        yield Case(scenario, (Shot(Fault.KILL, number),), rival=True)
+
+
+def chains(scenario: str, calls: Sequence[Call], count: int, seed: int) -> Iterator[Case]:
+    """Deaths during recovery from deaths, two to five in a row, at calls drawn by the seed."""
+    for number in range(count):
+        draw = Random(f"{seed} chain {scenario} {number}")  # noqa: S311 - not for secrets
+        deaths = draw.randint(2, _DEEPEST)
+        shots = [Shot(Fault.KILL, draw.randint(1, len(calls))) for _ in range(deaths)]
+        yield Case(scenario, tuple(shots), seed=seed)
+
+
+def powers(scenario: str, calls: Sequence[Call], seed: int) -> Iterator[Case]:
+    """Every loss after every call."""
+    disks = [(n, loss) for n in range(1, len(calls) + 1) for loss in Loss]
+    for at in range(0, len(disks), _AT_ONCE):
+        yield Case(scenario, powers=tuple(disks[at : at + _AT_ONCE]), seed=seed)
+
+
+def powers_after_deaths(
+    scenario: str, calls: Sequence[Call], count: int, seed: int
+) -> Iterator[Case]:
+    """The power goes while, or after, an update recovers from another one's death.
+
+    What the dead one had not synced, nobody may rely on.
+    """
+    for number in range(count):
+        draw = Random(f"{seed} power {scenario} {number}")  # noqa: S311 - not for secrets
+        death = Shot(Fault.KILL, draw.randint(1, len(calls)))
+        points = [(draw.randint(1, len(calls)), draw.choice(list(Loss))) for _ in range(_AT_ONCE)]
+        yield Case(scenario, (death,), tuple(points), seed=seed)

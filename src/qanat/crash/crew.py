@@ -1,0 +1,144 @@
+"""The workers: started with the injector preloaded, given cases as they become free."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qanat.crash.case import Case, Scenario, Verdict
+from qanat.crash.injector import build
+from qanat.crash.slot import Reference
+from qanat.errors import AdapterError
+
+
+class Crew:
+    """Workers in a folder. Use it as a context manager.
+
+    Args:
+        folder: absolute; holds a slot for each worker. Best on a disk in memory: every case
+            writes a project and waits for it to be on the disk.
+        size: how many workers.
+
+    Raises:
+        UnsupportedError, MissingExtraError, AdapterError: the injector cannot be built.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self._folder = folder
+        library = build(folder / "injector")
+        self._references = folder / "references"
+        self._references.mkdir(parents=True, exist_ok=True)
+        environment = os.environ | {"LD_PRELOAD": str(library)}
+        self._workers = [self._start(folder / f"slot-{n}", environment) for n in range(size)]
+
+    def prepare(self, scenario: Scenario) -> Reference:
+        """Run a scenario undisturbed.
+
+        Raises:
+            AdapterError: it fails by itself.
+        """
+        answer = _ask(self._workers[0], {"scenario": scenario.to_json()})
+        self._reference(scenario).write_text(json.dumps(answer), encoding="utf-8")
+        return Reference.from_json(answer)
+
+    def attempt(
+        self, cases: Iterable[tuple[Scenario, Case]], tell: Callable[[Verdict], None]
+    ) -> None:
+        """Try cases in parallel; each verdict is told as it comes, one at a time.
+
+        Raises:
+            AdapterError: a worker ended.
+        """
+        waiting = iter(cases)
+        lock = threading.Lock()
+        errors: list[AdapterError] = []
+        threads = [
+            threading.Thread(
+                target=self._serve, args=(w, waiting, lock, tell, errors), daemon=True
+            )
+            for w in self._workers
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def _serve(
+        self,
+        worker: subprocess.Popen[str],
+        waiting: Iterator[tuple[Scenario, Case]],
+        lock: threading.Lock,
+        tell: Callable[[Verdict], None],
+        errors: list[AdapterError],
+    ) -> None:
+        while not errors:
+            with lock:
+                item = next(waiting, None)
+            if item is None:
+                return
+            scenario, case = item
+            request = {
+                "scenario": scenario.to_json(),
+                "reference": str(self._reference(scenario)),
+                "case": str(case),
+            }
+            try:
+                verdict = Verdict.from_json(_ask(worker, request))
+            except AdapterError as error:
+                errors.append(error)
+                return
+            with lock:
+                tell(verdict)
+
+    def _reference(self, scenario: Scenario) -> Path:
+        return self._references / f"{scenario.name}.json"
+
+    def _start(self, slot: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "qanat.crash.worker", str(slot)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            with worker:
+                pass
+
+
+def _ask(worker: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:
+    if worker.stdin is None or worker.stdout is None:
+        raise AdapterError("a worker of the crash test has no pipes")
+    try:
+        worker.stdin.write(json.dumps(request) + "\n")
+        worker.stdin.flush()
+    except BrokenPipeError as error:
+        raise AdapterError("a worker of the crash test ended") from error
+    line = worker.stdout.readline()
+    if not line:
+        raise AdapterError("a worker of the crash test ended", got=str(request.get("case")))
+    answer: dict[str, Any] = json.loads(line)
+    if found := answer.get("error"):
+        raise AdapterError(found["message"], got=found["got"], hint=found["hint"])
+    return answer

@@ -1,0 +1,143 @@
+"""The fault injector: build it from source, preload it, arm it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from enum import IntEnum
+from functools import cached_property
+from hashlib import blake2b
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from qanat.errors import AdapterError, MissingExtraError, UnsupportedError
+
+SOURCE = "fault.c"
+_COMPILERS = ("cc", "gcc", "clang")
+_FLAGS = ("-O2", "-shared", "-fPIC", "-pthread")
+
+
+class Fault(IntEnum):
+    """What can happen at a call that changes the disk; numbered as in the injector's source."""
+
+    NONE = 0
+    KILL = 1
+    """The process is killed before the call."""
+    TORN = 2
+    """Half of what is to be written is written; then the process is killed."""
+    EIO = 3
+    """The call fails: the disk has an error. Calls after it succeed."""
+    ENOSPC = 4
+    """The call fails: the disk is full. Calls after it succeed."""
+    FULL = 5
+    """The disk is full from this call on, until the process has ended."""
+    STOP = 6
+    """The process is stopped before the call, for as long as whoever watches it likes."""
+
+
+def build(folder: Path) -> Path:
+    """Compile the injector into a folder, unless it is there; the path of the library.
+
+    Raises:
+        UnsupportedError: this is no Linux.
+        MissingExtraError: there is no C compiler.
+        AdapterError: the compiler fails.
+    """
+    if not sys.platform.startswith("linux"):
+        raise UnsupportedError(
+            "faults can be injected on Linux only",
+            hint="run the crash test in a container or on a Linux machine",
+        )
+    source = files("qanat.crash").joinpath(SOURCE).read_bytes()
+    digest = blake2b(source, digest_size=8).hexdigest()
+    library = folder / f"qanat-fault-{digest}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    # Another process may build it at the same moment.
+    unfinished = folder / f"{library.name}.{os.getpid()}"
+    text = folder / f"qanat-fault-{digest}-{os.getpid()}.c"
+    text.write_bytes(source)
+    try:
+        done = subprocess.run(  # noqa: S603 - a compiler, found by us, on our own source
+            [*_compiler(), *_FLAGS, "-o", str(unfinished), str(text)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        text.unlink()
+    if done.returncode:
+        raise AdapterError("the fault injector cannot be compiled", got=done.stderr.strip())
+    unfinished.rename(library)
+    return library
+
+
+def _compiler() -> tuple[str, ...]:
+    for name in (os.environ.get("CC", ""), *_COMPILERS):
+        if name and (found := shutil.which(name)):
+            return (found,)
+    if find_spec("ziglang") is not None:
+        return (sys.executable, "-m", "ziglang", "cc")
+    raise MissingExtraError(
+        "the crash test needs a C compiler",
+        wanted=" or ".join(_COMPILERS),
+        hint="install one (Debian: apt-get install gcc), or pip install ziglang",
+    )
+
+
+class Injector:
+    """The injector that was preloaded into this process.
+
+    Raises:
+        AdapterError: it was not.
+    """
+
+    def __init__(self) -> None:
+        self._here = ctypes.CDLL(None)
+        if not hasattr(self._here, "qanat_fault_arm"):
+            raise AdapterError("the fault injector is not preloaded into this process")
+
+    @cached_property
+    def _count(self) -> ctypes._NamedFuncPointer:
+        found = self._here.qanat_fault_count
+        found.restype = ctypes.c_long
+        return found
+
+    def arm(
+        self,
+        folder: Path,
+        fault: Fault = Fault.NONE,
+        at: int = 0,
+        trace: Path | None = None,
+        content: bool = False,
+        sockets: bool = False,
+    ) -> None:
+        """Count calls that change something below a folder, from 0 on.
+
+        Args:
+            at: number of the call at which the fault happens.
+            trace: file to which the record of calls is appended.
+            content: record also what is written.
+            sockets: count what is sent over sockets, too.
+        """
+        self._here.qanat_fault_arm(
+            os.fsencode(folder),
+            int(fault),
+            ctypes.c_long(at),
+            None if trace is None else os.fsencode(trace),
+            int(content),
+            int(sockets),
+        )
+
+    def calls(self) -> int:
+        """How many calls there have been."""
+        return int(self._count())
+
+    def say(self, text: str) -> None:
+        """Put a line of one's own into the record."""
+        self._here.qanat_fault_note(text.encode())

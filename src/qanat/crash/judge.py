@@ -1,0 +1,149 @@
+"""Whether ledger, tables and disk agree, and whether anything lies about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from qanat.crash.disk import Disk, File
+from qanat.crash.picture import sent, sink_folder, sinks
+from qanat.model.dataset import DatasetKind
+from qanat.model.event import EpochCommitted
+from qanat.model.record import Epoch, EpochStatus, UpdateStatus
+from qanat.run.replay import is_replay
+from qanat.run.workspace import Workspace
+
+_ALL = 1_000_000
+
+
+def complaints(ws: Workspace) -> Iterator[str]:
+    """Everything that is not as it must be after an update that went well."""
+    ledger, store = ws.ledger, ws.store
+    for epoch in ledger.open_epochs():
+        yield f"epoch {epoch.number} of {epoch.flow} is still open"
+    if ledger.held() is not None:
+        yield "the lease is still held"
+    for update in ledger.updates(_ALL):
+        if update.status is UpdateStatus.RUNNING:
+            yield f"update {update.id} is said to run"
+    for folder in sorted(ws.project.tables.glob("*")):
+        if left := store.orphans(folder):
+            yield f"{left} files in {folder.name} are in no version"
+        yield from _foreign(folder)
+    for dataset in ws.pipeline.datasets:
+        if dataset.kind is DatasetKind.STREAMING_TABLE:
+            yield from _counts(ws, dataset.name)
+    private = ws.project.private
+    own = ws.scratches.glob("*")
+    left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
+    left_over += [*private.glob("replay/*")]
+    for _, target in sinks(ws):
+        left_over += sink_folder(ws, target).glob(".qanat/*")
+    for path in left_over:
+        yield f"{path.relative_to(ws.project.root)} was left over"
+
+
+def _foreign(folder: Path) -> Iterator[str]:
+    """What another reader of Delta tables says: every file that it would read is there."""
+    if not (folder / "_delta_log").is_dir():
+        return
+    for uri in DeltaTable(folder).file_uris():
+        if not Path(uri.removeprefix("file://")).exists():
+            yield f"{folder.name} has lost {Path(uri).name}"
+
+
+def _counts(ws: Workspace, name: str) -> Iterator[str]:
+    """The ledger's counts are those of the tables."""
+    generation = ws.ledger.generation(name)
+    epochs = [
+        e
+        for e in ws.ledger.epochs(dataset=name, limit=_ALL)
+        if e.status is EpochStatus.COMMITTED and e.generation == generation
+    ]
+    numbers: dict[str, list[int]] = {}
+    for epoch in epochs:
+        numbers.setdefault(epoch.flow, []).append(epoch.number)
+    for flow, given in numbers.items():
+        if len(given) != len(set(given)):
+            yield f"flow {flow} has committed an epoch twice"
+    moved = sum(c.written for c in _of(epochs, replays=True))
+    own = [*_of(epochs, replays=False)]
+    if not all(c.balanced for c in own):
+        yield f"rows of {name} do not add up in the ledger"
+    yield from _rows(ws, name, sum(c.written for c in own) + moved)
+    yield from _rows(
+        ws, f"{name}__quarantine", sum(c.quarantined + c.malformed for c in own) - moved
+    )
+
+
+def _of(epochs: Sequence[Epoch], replays: bool) -> Iterator[Any]:
+    for epoch in epochs:
+        if is_replay(epoch.flow) is replays and epoch.counts is not None:
+            yield epoch.counts
+
+
+def _rows(ws: Workspace, table: str, wanted: int) -> Iterator[str]:
+    folder = str(ws.folder(table))
+    there = 0 if ws.store.version(folder) is None else ws.store.snapshot(folder).rows
+    if there != wanted:
+        yield f"{table} has {there} rows, the ledger counts {wanted}"
+
+
+# -- after a power loss, before anything has been repaired ----------------------------------------
+
+
+def torn(root: Path, disk: Disk) -> Iterator[str]:
+    """What a reader cannot read: each table has to be as it was at one of its versions.
+
+    Args:
+        root: the folder that `disk` is about.
+        disk: what programs had seen before the power went.
+    """
+    for log in sorted(root.glob("**/_delta_log")):
+        folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
+        if not entries:
+            continue
+        for path in [*entries, *(Path(u) for u in DeltaTable(folder).file_uris())]:
+            name = str(path.relative_to(root))
+            seen = disk.find(name)
+            if not path.exists():
+                yield f"{name} is gone"
+            elif not isinstance(seen, File) or seen.content != path.read_bytes():
+                yield f"{name} is torn"
+        yield from _foreign(folder)
+
+
+def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
+    """Epochs that were said to be committed, and are not there."""
+    for text in acknowledged:
+        epoch = json.loads(text)
+        dataset = ws.pipeline.dataset(epoch["dataset"])
+        name = f"epoch {epoch['number']} of {epoch['flow']}"
+        known = ws.ledger.last_epoch(epoch["flow"])
+        if known is None or known.number < epoch["number"]:
+            yield f"the ledger has forgotten {name}, which was acknowledged"
+        if dataset.sink is not None:
+            if not set(epoch["sent"]) <= {p.name for p in sent(ws, dataset.sink)}:
+                yield f"the sink has lost {name}, which was acknowledged"
+            continue
+        there = ws.store.version(str(ws.folder(dataset.name)))
+        if there is None or there < epoch["version"]:
+            yield f"the table has lost {name}, which was acknowledged"
+
+
+def acknowledgement(ws: Workspace, event: EpochCommitted) -> str:
+    """What `forgotten` needs to know of an epoch that has just been committed."""
+    dataset = ws.pipeline.dataset(event.dataset)
+    files = [] if dataset.sink is None else [p.name for p in sent(ws, dataset.sink)]
+    facts = {
+        "dataset": dataset.name,
+        "flow": event.flow,
+        "number": event.epoch,
+        "version": event.version,
+        "sent": files,
+    }
+    return json.dumps(facts)

@@ -1,0 +1,112 @@
+"""What a project's tables, quarantines and sinks hold, in a form that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import QanatError
+from qanat.model.dataset import SinkTarget
+from qanat.run.workspace import Workspace
+
+# What names the update, its time or its place differs from run to run.
+_VARIES = frozenset(
+    {"_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch"}
+)
+_STAGED = r"(epoch|replay)-\d+-[0-9a-f]+"
+_TABLE = "t"
+
+Picture = dict[str, tuple[int, str]]
+"""By name: how many rows, and a digest of them in any order."""
+
+
+def picture(ws: Workspace) -> Picture:
+    """All rows of all tables, quarantines and sinks.
+
+    Raises:
+        QanatError: a table cannot be read, or holds a row of a quarantine twice.
+    """
+    found: Picture = {}
+    for folder in sorted(ws.project.tables.glob("*")):
+        if ws.store.version(str(folder)) is None:
+            continue
+        snapshot = ws.store.snapshot(str(folder))
+        names = [n for n in snapshot.schema.names if n not in _VARIES]
+        columns = ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+        inputs = {_TABLE: snapshot.batch}
+        text = f"CAST(row({columns}) AS VARCHAR)"
+        _add(found, folder.name, ws, f"SELECT {text} AS line FROM {_TABLE}", inputs)
+        if "_quarantine_id" in snapshot.schema.names:
+            query = f"SELECT count(*) - count(DISTINCT _quarantine_id) FROM {_TABLE}"
+            if twice := ws.engine.query(query, inputs)[1][0][0]:
+                raise QanatError(f"{folder.name} holds {twice} rows twice")
+    for name, target in sinks(ws):
+        files = sorted(str(p) for p in sent(ws, target))
+        if files:
+            _add(found, f"sink {name}", ws, _lines(target, files), {})
+    return found
+
+
+def sinks(ws: Workspace) -> list[tuple[str, SinkTarget]]:
+    """The sinks of a project and where they write."""
+    return [(d.name, d.sink) for d in ws.pipeline.datasets if d.sink is not None]
+
+
+def sink_folder(ws: Workspace, target: SinkTarget) -> Path:
+    """The folder that a sink writes into."""
+    path = next(v for k, v in target.options if k.casefold() == "path")
+    return ws.project.root / Path(path).expanduser()
+
+
+def sent(ws: Workspace, target: SinkTarget) -> list[Path]:
+    """The files that a sink has published."""
+    folder = sink_folder(ws, target)
+    staging = folder / ".qanat"
+    return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
+
+
+def differences(
+    wanted: Mapping[str, tuple[int, str]],
+    found: Mapping[str, tuple[int, str]],
+    unstable: frozenset[str],
+) -> tuple[list[str], int, int]:
+    """What differs, how many rows are lost, and how many are there too often.
+
+    Args:
+        unstable: tables whose rows differ from run to run by themselves; only counted.
+    """
+    complaints, lost, doubled = [], 0, 0
+    for name in sorted({*wanted, *found}):
+        rows, digest = wanted.get(name, (0, ""))
+        there, other = found.get(name, (0, ""))
+        lost += max(rows - there, 0)
+        doubled += max(there - rows, 0)
+        if rows != there:
+            complaints.append(f"{name} has {there:,} rows instead of {rows:,}")
+        elif digest != other and name not in unstable:
+            complaints.append(f"{name} has other rows")
+    return complaints, lost, doubled
+
+
+def _add(found: Picture, name: str, ws: Workspace, lines: str, inputs: Mapping[str, Any]) -> None:
+    root = f"{ws.project.root}/".replace("'", "''")
+    plain = f"regexp_replace(replace(line, '{root}', ''), '{_STAGED}', '', 'g')"
+    query = (
+        "SELECT count(*), sum(h), bit_xor(h) FROM"
+        f" (SELECT hash({plain}) AS h FROM ({lines}) AS lines)"
+    )
+    ((rows, total, mixed),) = ws.engine.query(query, inputs)[1]
+    # A table without rows is as good as none.
+    if rows:
+        found[name] = (int(rows), f"{total}-{mixed}")
+
+
+def _lines(target: SinkTarget, files: list[str]) -> str:
+    texts = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
+    if target.format.casefold() == "parquet":
+        return f"SELECT CAST(f AS VARCHAR) AS line FROM read_parquet([{texts}]) AS f"
+    return (
+        f"SELECT line FROM read_csv([{texts}], columns = {{'line': 'VARCHAR'}}, delim = '\x01',"
+        " quote = '', escape = '', header = false, auto_detect = false)"
+    )

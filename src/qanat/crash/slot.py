@@ -1,0 +1,349 @@
+"""One place on disk where cases are tried, one after the other."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from qanat.crash.attempt import Arming, Process
+from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
+from qanat.crash.disk import Disk
+from qanat.crash.injector import Fault
+from qanat.crash.picture import differences
+from qanat.crash.trace import Call, read_trace, said, sites
+from qanat.errors import AdapterError
+
+_FORK = multiprocessing.get_context("fork")
+_PATIENCE = 60.0
+"""Seconds after which a process is said to hang."""
+_SAID = 600
+"""Characters of what a process said that are kept."""
+_ASLEEP = 0.3
+"""Seconds that a stopped process sleeps; its lease is shorter."""
+
+
+@dataclass(slots=True)
+class Reference:
+    """What a scenario does undisturbed.
+
+    Args:
+        calls: what it does to the disk, in order.
+        picture: what the tables hold at the end.
+        unstable: tables whose rows differ from run to run by themselves.
+        seconds: how long it takes with the verification.
+    """
+
+    calls: list[Call]
+    picture: dict[str, Any]
+    unstable: frozenset[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For the driver and other workers."""
+        calls = [
+            (c.op, c.result, c.offset, c.length, c.detail, c.path, c.other) for c in self.calls
+        ]
+        return {
+            "calls": calls,
+            "picture": self.picture,
+            "unstable": sorted(self.unstable),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Reference:
+        """What `to_json` gave."""
+        calls = [Call(*c) for c in found["calls"]]
+        return cls(calls, found["picture"], frozenset(found["unstable"]), found["seconds"])
+
+
+@dataclass(slots=True)
+class _Findings:
+    """A verdict in the making."""
+
+    hits: int = 0
+    depth: int = 0
+    sites: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    lost: int = 0
+    doubled: int = 0
+    complaints: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def verdict(self, case: Case) -> Verdict:
+        return Verdict(
+            str(case),
+            self.hits,
+            self.depth,
+            tuple(self.sites),
+            tuple(self.errors),
+            self.lost,
+            self.doubled,
+            tuple(self.complaints),
+            tuple(self.seconds),
+        )
+
+
+class Slot:
+    """A folder that holds a copy of a project, made anew for every attempt.
+
+    Args:
+        folder: absolute; its own processes write nowhere else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self._trace = folder / "trace"
+        self._report = folder / "report.json"
+        self._output = folder / "output.txt"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    # -- undisturbed -------------------------------------------------------------------------
+
+    def prepare(self, scenario: Scenario) -> Reference:
+        """Run a scenario undisturbed, twice.
+
+        Raises:
+            AdapterError: it fails by itself.
+        """
+        references = [self._undisturbed(scenario) for _ in range(2)]
+        first, second = references
+        unstable = {
+            name
+            for name in {*first.picture, *second.picture}
+            if first.picture.get(name) != second.picture.get(name)
+        }
+        return Reference(first.calls, first.picture, frozenset(unstable), second.seconds)
+
+    def _undisturbed(self, scenario: Scenario) -> Reference:
+        self.restore(scenario)
+        process = self._process(scenario)
+        outcome = self._outcome(process.attempt, Arming(trace=self._trace), False)
+        calls = read_trace(self._trace)
+        after = self._outcome(process.recover)
+        wrong = [e["message"] for e in (outcome or {"errors": ()})["errors"]]
+        if outcome is None or after is None:
+            wrong.append(self._said())
+        elif after["complaints"]:
+            wrong += after["complaints"]
+        if after is None or wrong:
+            raise AdapterError(
+                f"{scenario.name} fails without any fault",
+                got="; ".join(wrong),
+                hint="mend this first: qanat run, qanat doctor",
+            )
+        picture = {k: tuple(v) for k, v in after["picture"].items()}
+        return Reference(sites(calls), picture, frozenset(), after["seconds"])
+
+    # -- with faults -------------------------------------------------------------------------
+
+    def attempt(self, scenario: Scenario, case: Case, reference: Reference) -> Verdict:
+        """Try a case."""
+        found = _Findings()
+        self.restore(scenario)
+        for shot in case.shots:
+            if not self._shoot(scenario, case, shot, found):
+                break
+        if case.powers:
+            self._powers(scenario, case, reference, found)
+        elif found.hits and not found.complaints:
+            self._recover(scenario, reference, found)
+        return found.verdict(case)
+
+    def _shoot(self, scenario: Scenario, case: Case, shot: Shot, found: _Findings) -> bool:
+        """One attempt with a fault; whether it happened."""
+        process = self._process(scenario)
+        recorded = bool(case.powers)
+        if not recorded:
+            self._trace.unlink(missing_ok=True)
+        arming = Arming(shot.fault, shot.call, self._trace, recorded)
+        stops = shot.fault is Fault.STOP
+        self._report.unlink(missing_ok=True)
+        child = self._start(process.attempt, arming, stops or case.rival)
+        if stops and self._stopped(child):
+            found.hits += 1
+            time.sleep(_ASLEEP)
+            self._rival(scenario, found)
+            os.kill(child.pid, signal.SIGCONT)
+        elif case.rival:
+            self._rival(scenario, found)
+        outcome = self._join(child)
+        before = found.hits
+        if not stops:
+            hit = [c for c in read_trace(self._trace) if c.is_note and c.detail != "said"]
+            found.sites += (f"{chr(c.result)} {c.path}" for c in hit[-1:])
+            found.hits += bool(hit) if not recorded else child.exitcode == -signal.SIGKILL
+        found.depth += child.exitcode == -signal.SIGKILL
+        if child.exitcode not in (0, -signal.SIGKILL):
+            found.complaints.append(f"exit code {child.exitcode}: {self._said()}")
+        self._note_errors(outcome, found)
+        return found.hits > before or stops
+
+    def _rival(self, scenario: Scenario, found: _Findings) -> None:
+        """Another update of the same project, while the first one is there."""
+        aside = self._report.with_name("rival.json")
+        process = Process(self.project, scenario.operation, scenario.threads, aside)
+        aside.unlink(missing_ok=True)
+        child = self._start(process.attempt, Arming(), True)
+        self._wait(child)
+        if child.exitcode:
+            found.complaints.append(f"rival: exit code {child.exitcode}: {self._said()}")
+        self._note_errors(_read(aside), found)
+
+    def _note_errors(self, outcome: dict[str, Any] | None, found: _Findings) -> None:
+        for error in (outcome or {"errors": ()})["errors"]:
+            found.errors.append(error["code"])
+            if error["unforeseen"]:
+                found.complaints.append(f"unexplained: {error['message']}")
+
+    def _recover(
+        self,
+        scenario: Scenario,
+        reference: Reference,
+        found: _Findings,
+        disk: Disk | None = None,
+        acknowledged: Sequence[str] = (),
+    ) -> None:
+        process = self._process(scenario)
+        outcome = self._outcome(process.recover, disk, acknowledged)
+        if outcome is None:
+            found.complaints.append(f"run again: {self._said()}")
+            return
+        found.seconds.append(outcome["seconds"])
+        wrong, lost, doubled = differences(
+            _comparable(scenario, reference.picture),
+            _comparable(scenario, outcome["picture"]),
+            reference.unstable,
+        )
+        found.complaints += [*outcome["complaints"], *wrong]
+        found.lost += lost
+        found.doubled += doubled
+
+    # -- power loss --------------------------------------------------------------------------
+
+    def _powers(
+        self, scenario: Scenario, case: Case, reference: Reference, found: _Findings
+    ) -> None:
+        """Record the last attempt, then go through the disks that a power loss may leave."""
+        before = len(sites(read_trace(self._trace))) if case.shots else 0
+        self._outcome(
+            self._process(scenario).attempt, Arming(trace=self._trace, content=True), False
+        )
+        calls = read_trace(self._trace)
+        acknowledged = list(said(calls))
+        done = sites(calls)
+        for point, loss in case.powers:
+            at = before + point
+            if at > len(done):
+                continue
+            disk = Disk(scenario.image)
+            for call in done[:at]:
+                disk.apply(call)
+            self.restore(scenario, keep_trace=True)
+            disk.materialize(self.project, loss, Random(f"{case.seed} {loss}@{point}"))  # noqa: S311
+            found.hits += 1
+            label = f"{loss}@{point}: "
+            first = len(found.complaints)
+            known = [text for when, text in acknowledged if when <= at]
+            self._recover(scenario, reference, found, disk, known)
+            found.complaints[first:] = [label + c for c in found.complaints[first:]]
+
+    def _said(self) -> str:
+        """The last that a process said before it died."""
+        return self._output.read_text(encoding="utf-8", errors="replace")[-_SAID:]
+
+    # -- processes ---------------------------------------------------------------------------
+
+    def restore(self, scenario: Scenario, keep_trace: bool = False) -> None:
+        """Make the project as it is in a scenario's image."""
+        if self.project.exists():
+            shutil.rmtree(self.project)
+        copy_project(scenario.image, self.project)
+        if not keep_trace:
+            self._trace.unlink(missing_ok=True)
+
+    def _process(self, scenario: Scenario) -> Process:
+        return Process(self.project, scenario.operation, scenario.threads, self._report)
+
+    def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
+        """What a process reports; None if it died without."""
+        self._report.unlink(missing_ok=True)
+        return self._join(self._start(act, *args))
+
+    def _start(self, act: Callable[..., None], *args: Any) -> Any:
+        child = _FORK.Process(target=_alone, args=(act, args, self._output))
+        child.start()
+        return child
+
+    def _join(self, child: Any) -> dict[str, Any] | None:
+        self._wait(child)
+        return _read(self._report)
+
+    def _wait(self, child: Any) -> None:
+        child.join(_PATIENCE)
+        if child.exitcode is None:
+            os.kill(child.pid, signal.SIGABRT)
+            child.join()
+
+    def _stopped(self, child: Any) -> bool:
+        """Wait until a process is stopped; False if it ended before."""
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            state = os.waitid(
+                os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+            )
+            if state is not None:
+                return state.si_code == os.CLD_STOPPED
+            time.sleep(0.002)
+        return False
+
+
+def copy_project(source: Path, target: Path) -> Path:
+    """Copy a project as it is, links as links; the copy.
+
+    Data files are never written to once they are there, so that a second name for them will do.
+    """
+    shutil.copytree(source, target, symlinks=True, copy_function=_copy)
+    return target
+
+
+def _copy(source: str, target: str) -> str:
+    if source.endswith(".parquet") and "/tables/" in source:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+        return target
+    return shutil.copy2(source, target)
+
+
+def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path) -> None:
+    """What a child process does first: what it says goes to a file."""
+    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    act(*args)
+
+
+def _comparable(scenario: Scenario, picture: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    # A sink that is told twice to send everything sends it twice.
+    sent_again = scenario.operation is Operation.REFRESH
+    kept = (k for k in picture if not (sent_again and k.startswith("sink ")))
+    return {k: tuple(picture[k]) for k in kept}
+
+
+def _read(report: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found

@@ -1,0 +1,119 @@
+"""A crash test from beginning to end: prepare the scenarios, draw the cases, try them, report."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from qanat.crash import cases
+from qanat.crash.case import Case, Scenario, Verdict
+from qanat.crash.crew import Crew
+from qanat.crash.injector import Fault
+from qanat.crash.journal import Journal
+from qanat.crash.slot import Reference
+
+KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "rival", "recovery", "power")
+"""Everything that can be tried; see `Case.kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of it is tried.
+
+    Args:
+        seed: of all that is drawn: chains of deaths, what a power loss takes, the order.
+        kinds: which kinds of cases.
+        chains: deaths in a row, for each scenario.
+        revivals: records of a recovery in which the power goes, for each scenario.
+        most: cases at most; None for all.
+        seconds: no case begins after so many seconds; None for no end.
+    """
+
+    seed: int
+    kinds: Sequence[str] = KINDS
+    chains: int = 200
+    revivals: int = 100
+    most: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What will be tried: the scenarios as they are undisturbed, and the cases in order."""
+
+    scenarios: Mapping[str, Scenario]
+    references: Mapping[str, Reference]
+    cases: Sequence[Case]
+
+
+def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepared:
+    """Run every scenario undisturbed, and draw the cases.
+
+    Raises:
+        AdapterError: a scenario fails by itself.
+    """
+    references = {s.name: crew.prepare(s) for s in scenarios}
+    found = [c for s in scenarios for c in every(s.name, references[s.name], extent)]
+    ordered = mixed(found, extent.seed)[: extent.most]
+    return Prepared({s.name: s for s in scenarios}, references, ordered)
+
+
+def every(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]:
+    """All cases of a scenario."""
+    calls, seed = reference.calls, extent.seed
+    faults = [f for f in Fault if f.name.lower() in extent.kinds]
+    yield from cases.at_every_site(scenario, calls, faults)
+    if "rival" in extent.kinds:
+        yield from cases.rivals(scenario, calls)
+    if "recovery" in extent.kinds:
+        yield from cases.chains(scenario, calls, extent.chains, seed)
+    if "power" in extent.kinds:
+        yield from cases.powers(scenario, calls, seed)
+        yield from cases.powers_after_deaths(scenario, calls, extent.revivals, seed)
+
+
+def mixed(found: Sequence[Case], seed: int) -> list[Case]:
+    """Cases in an order in which any beginning has some of each scenario and kind."""
+    groups: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    for case in found:
+        groups[case.scenario, case.kind].append(case)
+    draw = Random(seed)  # noqa: S311 - not for secrets
+    placed = []
+    for _, group in sorted(groups.items()):
+        draw.shuffle(group)
+        # The same share of each group in any part of the whole, small groups in front.
+        placed += [((n + draw.random()) / len(group), str(c), c) for n, c in enumerate(group)]
+    return [case for _, _, case in sorted(placed, key=lambda p: p[:2])]
+
+
+def carry_out(
+    crew: Crew,
+    prepared: Prepared,
+    extent: Extent,
+    journal: Journal,
+    tell: Callable[[Verdict], None],
+) -> list[Verdict]:
+    """Try what the journal does not have yet; all verdicts, those of the journal first.
+
+    Raises:
+        AdapterError: a worker ended.
+    """
+    end = None if extent.seconds is None else time.monotonic() + extent.seconds
+
+    def waiting() -> Iterator[tuple[Scenario, Case]]:
+        for case in prepared.cases:
+            if end is not None and time.monotonic() > end:
+                return
+            if str(case) not in journal.verdicts:
+                yield prepared.scenarios[case.scenario], case
+
+    def done(verdict: Verdict) -> None:
+        journal.add(verdict)
+        tell(verdict)
+
+    crew.attempt(waiting(), done)
+    wanted = {str(c) for c in prepared.cases}
+    return [v for v in journal.verdicts.values() if v.case in wanted]

@@ -1,0 +1,116 @@
+"""The record of the calls by which a process changed the disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+_WORDS = {
+    "o": "open",
+    "w": "write",
+    "t": "truncate",
+    "a": "allocate",
+    "r": "rename",
+    "l": "link",
+    "y": "symlink",
+    "u": "unlink",
+    "m": "mkdir",
+    "d": "rmdir",
+    "s": "sync",
+    "n": "send",
+}
+_NOTE = "#"
+_FIELDS = 8
+# Names that differ each time: identifiers, and the numbers that DuckDB puts behind them.
+_TOKEN = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|tmp\w{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, or a note between two calls.
+
+    Args:
+        op: the letter of its kind, as in the injector's source.
+        result: what it returned; less than 0: the error's number, negated.
+        offset: where in the file, or the file's new size, in bytes.
+        length: of what was written, in bytes.
+        detail: `c` and `t` for files that an open creates or empties; what a note is.
+        path: relative to the folder that is watched; `other` for the second one.
+        data: what was written, if it was recorded.
+    """
+
+    op: str
+    result: int
+    offset: int
+    length: int
+    detail: str
+    path: str
+    other: str
+    data: bytes | None = None
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it says something about the run instead of being a call."""
+        return self.op == _NOTE
+
+    @property
+    def word(self) -> str:
+        """What it does, in a word."""
+        return _WORDS.get(self.op, self.op)
+
+    @property
+    def site(self) -> str:
+        """What it does and to what, the same in every run.
+
+        >>> Call("l", 0, 0, 0, "-", "t/_commit_01234567-89ab-cdef-0123-456789abcdef.json.tmp",
+        ...      "t/0.json").site
+        'link t/0.json'
+        """
+        return f"{self.word} {_TOKEN.sub('…', self.other or self.path)}"
+
+
+def read_trace(path: Path) -> list[Call]:
+    """All calls and notes, in order; one that a kill cut short is left out."""
+    return list(_calls(path.read_bytes()))
+
+
+def sites(calls: Sequence[Call]) -> list[Call]:
+    """The calls without the notes: call number n is at n - 1."""
+    return [c for c in calls if not c.is_note]
+
+
+def said(calls: Sequence[Call]) -> Iterator[tuple[int, str]]:
+    """What the process said, each with the number of calls before it."""
+    before = 0
+    for call in calls:
+        if not call.is_note:
+            before += 1
+        elif call.detail == "said":
+            yield before, call.path
+
+
+def _calls(text: bytes) -> Iterator[Call]:
+    at = 0
+    while (end := text.find(b"\n", at)) >= 0:
+        fields = text[at:end].decode("utf-8", "surrogateescape").split("\t")
+        if len(fields) != _FIELDS:
+            return
+        op, result, offset, length, follow, detail, path, other = fields
+        at = end + 1
+        data = None
+        if size := int(follow):
+            data = text[at : at + size]
+            at += size + 1
+        yield Call(
+            op,
+            int(result),
+            int(offset),
+            int(length),
+            detail,
+            unquote(path, errors="surrogateescape"),
+            unquote(other, errors="surrogateescape"),
+            data,
+        )

@@ -1,0 +1,55 @@
+"""A process with the injector preloaded that tries cases: `python -m qanat.crash.worker FOLDER`.
+
+It reads one JSON object a line from its standard input and answers each with one. Everything
+that an update needs is imported before the first case, so that an attempt is a fork away.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import duckdb
+
+from qanat.crash.case import Case, Scenario
+from qanat.crash.injector import Injector
+from qanat.crash.slot import Reference, Slot
+from qanat.errors import QanatError
+from qanat.storage.delta import table
+
+WARM = (deltalake, duckdb, table)
+"""What attempts would otherwise have to import, each for itself."""
+
+
+def main(folder: Path) -> None:
+    """Answer requests until there are no more."""
+    Injector()  # or else nothing would ever go wrong
+    slot = Slot(folder)
+    references: dict[str, Reference] = {}
+    for line in sys.stdin:
+        try:
+            answer = _answer(slot, json.loads(line), references)
+        except QanatError as error:
+            answer = {"error": error.facts()}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _answer(
+    slot: Slot, request: dict[str, Any], references: dict[str, Reference]
+) -> dict[str, Any]:
+    scenario = Scenario.from_json(request["scenario"])
+    if "case" not in request:
+        return slot.prepare(scenario).to_json()
+    if scenario.name not in references:
+        text = Path(request["reference"]).read_text(encoding="utf-8")
+        references[scenario.name] = Reference.from_json(json.loads(text))
+    case = Case.parse(request["case"])
+    return slot.attempt(scenario, case, references[scenario.name]).to_json()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,121 @@
+"""Projects in all the states in which something can happen to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qanat.crash.case import Operation, Scenario
+from qanat.crash.slot import copy_project
+from qanat.run.quarantine import replay
+from qanat.run.results import Selection
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+from tests.acceptance.conftest import Paths
+
+SPEC = """\
+name: growing
+storage: storage
+libraries:
+  - glob:
+      include: transformations/**
+"""
+
+# No Python, so that what the files mean is remembered between runs; new columns join the tables;
+# checkpoints after two commits instead of a hundred.
+SQL = """\
+CREATE OR REFRESH STREAMING TABLE bronze
+TBLPROPERTIES ('delta.checkpointInterval' = '2')
+AS SELECT * FROM STREAM read_files('in/*.json', format => 'json');
+
+CREATE OR REFRESH STREAMING TABLE silver (
+  CONSTRAINT small EXPECT (amount < 100) ON VIOLATION QUARANTINE ROW
+) TBLPROPERTIES ('delta.checkpointInterval' = '2')
+AS SELECT * FROM STREAM bronze;
+
+CREATE OR REFRESH MATERIALIZED VIEW gold (
+  CONSTRAINT several EXPECT (n > 1) ON VIOLATION QUARANTINE ROW
+) AS SELECT kind, count(*) AS n{total} FROM silver GROUP BY kind;
+"""
+
+
+class Growing:
+    """A project whose files gain a column, and whose view is declared anew."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for folder in ("in", "transformations"):
+            (root / folder).mkdir(parents=True)
+        self._write("qanat.yml", SPEC)
+        self._write("transformations/tables.sql", SQL.format(total=""))
+
+    def add(self, number: int) -> None:
+        """One more file, its rows like those of the others."""
+        rows = (
+            f'{{"id": {number}{n}, "kind": "{"abc"[n % 3]}", "amount": {n * 17}}}\n'
+            for n in range(9)
+        )
+        self._write(f"in/{number}.json", "".join(rows))
+
+    def grow(self) -> None:
+        """A file with another column, and a view with another one."""
+        self._write(
+            "in/9.json", '{"id": 90, "kind": "d", "amount": 5, "note": "né", "at": {"x": 1}}\n'
+        )
+        self._write("transformations/tables.sql", SQL.format(total=", sum(amount) AS total"))
+
+    def _write(self, path: str, text: str) -> None:
+        (self.root / path).write_text(text, encoding="utf-8")
+
+
+def scenarios(folder: Path) -> list[Scenario]:
+    """Make them all below a folder."""
+    return [*_paths(folder), *_growing(folder)]
+
+
+def _paths(folder: Path) -> list[Scenario]:
+    first = Paths.make(folder / "first")
+    first.first()
+    append = Paths(copy_project(first.root, folder / "append"))
+    operate(append.root)
+    append.second()
+    later = Paths(copy_project(append.root, folder / "later"))
+    operate(later.root)
+    later.declare(165)
+    return [
+        Scenario("first", first.root, Operation.RUN),
+        Scenario("append", append.root, Operation.RUN),
+        Scenario("replay", later.root, Operation.REPLAY),
+        Scenario("refresh", later.root, Operation.REFRESH),
+    ]
+
+
+def _growing(folder: Path) -> list[Scenario]:
+    project = Growing(folder / "checkpoint")
+    for number in range(1, 3):
+        project.add(number)
+        operate(project.root)
+    project.add(3)
+    evolve = copy_project(project.root, folder / "evolve")
+    operate(evolve)
+    Growing.grow(_at(evolve))
+    return [
+        Scenario("checkpoint", project.root, Operation.RUN),
+        Scenario("evolve", evolve, Operation.RUN),
+    ]
+
+
+def _at(root: Path) -> Growing:
+    found = Growing.__new__(Growing)
+    found.root = root
+    return found
+
+
+def operate(project: Path, operation: Operation = Operation.RUN) -> None:
+    """Do it in this process."""
+    with Workspace.open(project) as ws:
+        if operation is Operation.REPLAY:
+            replay(ws)
+            return
+        result = update(ws, Selection(full_refresh_all=operation is Operation.REFRESH))
+    for failed in result.failed:
+        raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error
