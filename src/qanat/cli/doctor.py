@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from qanat.cli import documents, screen
 from qanat.cli.documents.project import doctor_document
-from qanat.cli.options import Place, output, place
-from qanat.errors import QanatError, SpecNotFoundError
+from qanat.cli.options import Place, output, place, positive
+from qanat.errors import CommandLineError, QanatError, SpecNotFoundError
 from qanat.observe.terminal.characters import printable
 from qanat.run.doctor import examine
 from qanat.run.results import Finding
@@ -17,10 +19,41 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 
 
 @click.command("doctor", short_help="Check the installation and the project's storage.")
+@click.option(
+    "--crash-test",
+    is_flag=True,
+    help="Kill, starve and lie to updates of a copy of the project, at every call by which they"
+    " change the disk; compare what they leave with what they lead to undisturbed.",
+)
+@click.option(
+    "--cases",
+    type=int,
+    default=200,
+    callback=positive,
+    metavar="N",
+    help="How many faults the crash test tries, at most.  [default: 200]",
+)
+@click.option("--seed", type=int, metavar="N", help="Draw the same faults as that crash test.")
+@click.option("--jobs", type=int, metavar="N", help="Crash tests at a time.  [default: cores]")
+@click.option("--case", "only", multiple=True, metavar="CASE", help="Only this fault. Repeatable.")
 @place
 @output
-def command(place: Place, json: bool) -> int:
+def command(
+    place: Place,
+    json: bool,
+    crash_test: bool,
+    cases: int,
+    seed: int | None,
+    jobs: int | None,
+    only: tuple[str, ...],
+) -> int:
     """Check the installation, and the project's spec, storage and ledger if there is one here."""
+    if crash_test:
+        # With it come the engine and half of the standard library.
+        module = import_module("qanat.cli.crash_test")
+        return int(module.run(place, module.Wish(cases, seed, jobs, only), json))
+    if only or seed is not None or jobs is not None:
+        raise CommandLineError("--case, --seed and --jobs need --crash-test")
     findings = _examine(place)
     if json:
         screen.write(documents.dumps(doctor_document(findings)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qanat.crash.case import Operation
+from qanat.crash.case import Operation, Scenario
 from qanat.crash.disk import Disk
 from qanat.crash.injector import Fault, Injector
 from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
@@ -42,10 +42,10 @@ class Process:
         report: file that the outcome is written to, as JSON.
     """
 
-    def __init__(self, project: Path, operation: Operation, threads: int, report: Path) -> None:
+    def __init__(self, project: Path, scenario: Scenario, report: Path) -> None:
         self._project = project
-        self._operation = operation
-        self._threads = threads
+        self._scenario = scenario
+        self._operation = scenario.operation
         self._report = report
 
     def attempt(self, arming: Arming, impatient: bool) -> None:
@@ -75,11 +75,11 @@ class Process:
         if disk is not None:
             wrong += torn(self._project, disk)
         if acknowledged:
-            with Workspace.open(self._project) as ws:
+            with self._workspace() as ws:
                 wrong += forgotten(ws, acknowledged)
         started = time.monotonic()
         wrong += (f"run again: {e['code']} {e['message']}" for e in self._operate(None))
-        with Workspace.open(self._project) as ws:
+        with self._workspace() as ws:
             found = picture(ws)
             wrong += complaints(ws)
         seconds = time.monotonic() - started
@@ -87,14 +87,18 @@ class Process:
 
     def _settle_in(self) -> None:
         os.chdir(self._project)
-        os.environ["QANAT__THREADS"] = str(self._threads)
+        os.environ["QANAT__THREADS"] = str(self._scenario.threads)
+        os.environ["QANAT__STORAGE"] = str(self._project / self._scenario.storage)
         # What is remembered between runs can be torn like anything else.
         os.environ["XDG_CACHE_HOME"] = str(self._project / ".cache")
+
+    def _workspace(self) -> Workspace:
+        return Workspace.open(self._project, self._scenario.environment)
 
     def _operate(self, injector: Injector | None) -> list[dict[str, Any]]:
         """The errors that it ended with."""
         try:
-            with Workspace.open(self._project) as ws:
+            with self._workspace() as ws:
                 if self._operation is Operation.REPLAY:
                     replay(ws)
                     return []

@@ -10,6 +10,7 @@ from typing import Any
 
 from qanat.crash.disk import Loss
 from qanat.crash.injector import Fault
+from qanat.errors import CommandLineError, nearest
 
 
 class Operation(StrEnum):
@@ -29,6 +30,7 @@ class Scenario:
     Args:
         image: folder of the project as it is before; never changed.
         storage: folder of the project's storage, relative to the project's own.
+        environment: of the project.
         threads: cores that the operation may use; with one, calls come in the same order.
     """
 
@@ -36,6 +38,7 @@ class Scenario:
     image: Path
     operation: Operation
     storage: str = "storage"
+    environment: str = "dev"
     threads: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -45,6 +48,7 @@ class Scenario:
             "image": str(self.image),
             "operation": self.operation.value,
             "storage": self.storage,
+            "environment": self.environment,
             "threads": self.threads,
         }
 
@@ -56,6 +60,7 @@ class Scenario:
             Path(found["image"]),
             Operation(found["operation"]),
             found["storage"],
+            found["environment"],
             found["threads"],
         )
 
@@ -74,10 +79,18 @@ class Shot:
     def parse(cls, text: str) -> Shot:
         """What `str` gave.
 
+        Raises:
+            CommandLineError: it is none.
+
         >>> str(Shot.parse("kill@17"))
         'kill@17'
         """
         fault, _, call = text.partition("@")
+        if fault.upper() not in Fault.__members__ or not call.isdigit():
+            known = [f.name.lower() for f in Fault]
+            raise CommandLineError(
+                f"no fault {text!r}", wanted="as in kill@17", nearest=nearest(fault, known)
+            )
         return cls(Fault[fault.upper()], int(call))
 
 
@@ -122,10 +135,13 @@ class Case:
     def parse(cls, text: str) -> Case:
         """What `str` gave.
 
+        Raises:
+            CommandLineError: it is none.
+
         >>> str(Case.parse("append kill@17 all@3 part@4 rival #5"))
         'append kill@17 all@3 part@4 rival #5'
         """
-        scenario, *parts = text.split()
+        scenario, *parts = text.split() or [""]
         losses = {loss.value for loss in Loss}
         shots, powers, rival, seed = [], [], False, 0
         for part in parts:
@@ -138,6 +154,8 @@ class Case:
                 powers.append((int(call), Loss(kind)))
             else:
                 shots.append(Shot.parse(part))
+        if not shots and not powers:
+            raise CommandLineError(f"the case {text!r} has no fault", wanted="as in 'run kill@17'")
         return cls(scenario, tuple(shots), tuple(powers), rival, seed)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qanat.crash.case import Case, Verdict
 
@@ -55,29 +54,6 @@ class Report:
     def survived(self) -> int:
         """Those after which nothing was wrong."""
         return sum(line.survived for line in self.lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """As a stable JSON object."""
-        return {
-            "seed": self.seed,
-            "tried": self.tried,
-            "survived": self.survived,
-            "sites": self.sites,
-            "rows_lost": self.lost,
-            "rows_doubled": self.doubled,
-            "deepest": self.deepest,
-            "kinds": {x.kind: {"tried": x.tried, "survived": x.survived} for x in self.lines},
-            "errors": self.errors,
-            "recovery_seconds": {
-                "median": self.median,
-                "p99": self.p99,
-                "slowest": self.slowest,
-            },
-            "failures": [
-                {"case": v.case, "sites": list(v.sites), "complaints": list(v.complaints)}
-                for v in self.failures
-            ],
-        }
 
 
 def report(seed: int, verdicts: Sequence[Verdict], kinds: Sequence[str]) -> Report:

@@ -191,7 +191,7 @@ class Slot:
     def _rival(self, scenario: Scenario, found: _Findings) -> None:
         """Another update of the same project, while the first one is there."""
         aside = self._report.with_name("rival.json")
-        process = Process(self.project, scenario.operation, scenario.threads, aside)
+        process = Process(self.project, scenario, aside)
         aside.unlink(missing_ok=True)
         child = self._start(process.attempt, Arming(), True)
         self._wait(child)
@@ -272,7 +272,7 @@ class Slot:
             self._trace.unlink(missing_ok=True)
 
     def _process(self, scenario: Scenario) -> Process:
-        return Process(self.project, scenario.operation, scenario.threads, self._report)
+        return Process(self.project, scenario, self._report)
 
     def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
         """What a process reports; None if it died without."""

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from qanat.crash import cases
@@ -13,7 +14,11 @@ from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
+from qanat.crash.replica import Replica
+from qanat.crash.report import Report, report
 from qanat.crash.slot import Reference
+from qanat.errors import CommandLineError, UpdateRunningError
+from qanat.run.workspace import Workspace
 
 KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "rival", "recovery", "power")
 """Everything that can be tried; see `Case.kind`."""
@@ -30,6 +35,7 @@ class Extent:
         revivals: records of a recovery in which the power goes, for each scenario.
         most: cases at most; None for all.
         seconds: no case begins after so many seconds; None for no end.
+        only: these cases and no others.
     """
 
     seed: int
@@ -38,6 +44,7 @@ class Extent:
     revivals: int = 100
     most: int | None = None
     seconds: float | None = None
+    only: Sequence[Case] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,58 @@ class Prepared:
     cases: Sequence[Case]
 
 
+def crash_test(
+    ws: Workspace,
+    folder: Path,
+    extent: Extent,
+    jobs: int,
+    begin: Callable[[int], None],
+    tell: Callable[[Verdict], None],
+) -> Report:
+    """Do it to a copy of somebody's project.
+
+    Args:
+        ws: the project; it is only read.
+        folder: absolute, empty; where the copies are. Best on a disk in memory.
+        jobs: how many processes at a time.
+        begin: told how many cases there are.
+        tell: told each verdict as it comes.
+
+    Raises:
+        UpdateRunningError: an update is running: what it does would be half in the copy.
+        UnsupportedError: the project writes to a place that cannot be copied; this is no Linux.
+        MissingExtraError: there is no C compiler.
+        AdapterError: the project fails by itself.
+    """
+    ws.require()
+    if (lease := ws.memory.held()) is not None:
+        raise UpdateRunningError(
+            f"an update of {ws.scope} is running",
+            got=f"update {lease.holder} on {lease.host}, process {lease.pid}",
+            hint="wait for it: what it is writing would be half in the copy",
+        )
+    scenarios = Replica(ws, folder / "images").scenarios()
+    with Crew(folder, jobs) as crew:
+        prepared = prepare(crew, scenarios, extent)
+        begin(len(prepared.cases))
+        verdicts = carry_out(crew, prepared, extent, Journal(None, ""), tell)
+    return report(extent.seed, verdicts, KINDS)
+
+
 def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepared:
     """Run every scenario undisturbed, and draw the cases.
 
     Raises:
         AdapterError: a scenario fails by itself.
     """
+    names = {c.scenario for c in extent.only}
+    scenarios = [s for s in scenarios if not names or s.name in names]
+    if missing := names - {s.name for s in scenarios}:
+        known = ", ".join(s.name for s in scenarios)
+        raise CommandLineError(f"no scenario {min(missing)!r}", wanted=known)
     references = {s.name: crew.prepare(s) for s in scenarios}
+    if extent.only:
+        return Prepared({s.name: s for s in scenarios}, references, extent.only)
     found = [c for s in scenarios for c in every(s.name, references[s.name], extent)]
     ordered = mixed(found, extent.seed)[: extent.most]
     return Prepared({s.name: s for s in scenarios}, references, ordered)

@@ -1,0 +1,137 @@
+"""A copy of anybody's project on which things may go wrong; the original is only read.
+
+What updates write to is copied: storage and the folders of sinks; and so is what declares the
+project. Everything else may be large and is only read: a link to it will do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from qanat.crash.case import Operation, Scenario
+from qanat.crash.picture import sink_folder, sinks
+from qanat.crash.slot import copy_project
+from qanat.declare.files import library_files
+from qanat.errors import StorageFullError, UnsupportedError
+from qanat.model.dataset import SinkTarget
+from qanat.run.workspace import Workspace
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder is made in it as tempfile makes it
+_ASIDE = ".qanat-storage"
+"""Where the copy has its storage if the original has it outside of the project."""
+
+
+class Replica:
+    """Copies of a project in several states.
+
+    Args:
+        folder: where to put them; absolute.
+
+    Raises:
+        UnsupportedError: the project writes to a place that cannot be copied.
+    """
+
+    def __init__(self, ws: Workspace, folder: Path) -> None:
+        self._ws = ws
+        self._folder = folder
+        root, storage = ws.project.root, ws.project.storage
+        self.storage = str(storage.relative_to(root)) if storage.is_relative_to(root) else _ASIDE
+        if ws.project.ledger is not None:
+            raise UnsupportedError(
+                "a crash test needs a ledger that can be copied, and this one is in a database",
+                hint="without `ledger` in the spec it is in the storage; for example in an"
+                " environment of its own: qanat doctor --crash-test --env NAME",
+            )
+        self._sinks = [self._sink(name, target) for name, target in sinks(ws)]
+        self._declared = [p.relative_to(root) for p in library_files(ws.project)]
+        self._declared.append(ws.project.spec.relative_to(root))
+
+    def scenarios(self) -> list[Scenario]:
+        """The project as it is, as if it had never run, and what can be done to either."""
+        now = self._image("now", with_storage=True)
+        new = self._image("new", with_storage=False)
+        named = [("first-run", new, Operation.RUN)]
+        if self._ws.project.storage.exists():
+            named.append(("run", now, Operation.RUN))
+            named.append(("full-refresh", now, Operation.REFRESH))
+        if any(self._quarantined()):
+            named.append(("replay", now, Operation.REPLAY))
+        return [
+            Scenario(name, image, operation, self.storage, self._ws.project.environment)
+            for name, image, operation in named
+        ]
+
+    def _sink(self, name: str, target: SinkTarget) -> Path:
+        folder = Path(os.path.normpath(sink_folder(self._ws, target)))
+        root = self._ws.project.root
+        if not folder.is_relative_to(root) or folder == root:
+            raise UnsupportedError(
+                f"the sink {name} writes to {folder}, which is not in a folder of the project:"
+                " a crash test would write there, too",
+                hint="give the sink a path relative to the project in the environment to test",
+            )
+        return folder.relative_to(root)
+
+    def _quarantined(self) -> Iterable[bool]:
+        for dataset in self._ws.pipeline.datasets:
+            folder = str(self._ws.folder(dataset.quarantine))
+            if self._ws.store.version(folder) is not None:
+                yield bool(self._ws.store.snapshot(folder).rows)
+
+    def _image(self, name: str, with_storage: bool) -> Path:
+        project = self._ws.project
+        image = self._folder / name
+        written = {Path(self.storage), *self._sinks}
+        _link(project.root, image, Path(), {*written, *self._declared})
+        for path in self._declared:
+            shutil.copy2(project.root / path, image / path)
+        if with_storage and project.storage.exists():
+            copy_storage(project.storage, image / self.storage)
+            for sink in self._sinks:
+                if (project.root / sink).exists():
+                    copy_project(project.root / sink, image / sink)
+        return image
+
+
+def roomy(ws: Workspace, jobs: int) -> Path:
+    """Where copies for so many processes fit: in memory if possible, else on a disk.
+
+    Raises:
+        StorageFullError: nowhere.
+    """
+    storage = ws.project.storage
+    size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
+    # The image, its copies in the slots, and what an update adds or writes anew.
+    wanted = (3 * jobs + 2) * size + 2**28
+    places = [_MEMORY, Path(tempfile.gettempdir()), ws.project.root]
+    for place in places:
+        usable = place.is_dir() and os.access(place, os.W_OK)
+        if usable and shutil.disk_usage(place).free > wanted:
+            return place
+    raise StorageFullError(
+        f"no place for the copies of {storage}",
+        wanted=f"{wanted / 2**30:,.1f} GiB free in one of {', '.join(map(str, places))}",
+        hint="set TMPDIR to a folder on a larger disk",
+    )
+
+
+def copy_storage(source: Path, target: Path) -> None:
+    """Copy a storage byte by byte, without what is of the moment only."""
+    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("scratch"))
+
+
+def _link(source: Path, target: Path, here: Path, own: set[Path]) -> None:
+    """Make a folder of links to what is in another one, but for what it has of its own."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        relative = here / path.name
+        if relative in own:
+            continue
+        if any(w.is_relative_to(relative) for w in own) and path.is_dir():
+            _link(path, target / path.name, relative, own)
+        else:
+            (target / path.name).symlink_to(path)
