@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "model"),
     ("ports",),
     ("declare", "quality", "planning", "dialect"),
-    ("plugins",),
+    ("disk", "plugins"),
     ("engines", "storage", "ledgers", "connectors", "observe", "govern"),
     ("run",),
     ("orchestrate", "deploy", "crash"),

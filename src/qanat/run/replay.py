@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from qanat.disk import sync
+from qanat.errors import HistoryMismatchError
 from qanat.model.batch import Batch, TableBatch
 from qanat.model.dataset import Dataset
 from qanat.model.expectation import Action, Expectation, References, Unique
@@ -27,6 +29,7 @@ from qanat.model.work import MALFORMED, Counts, Output, StagedTable, Work
 from qanat.ports.store import Commit, Snapshot
 from qanat.run.epoch import Step
 from qanat.run.results import ReplayResult
+from qanat.run.scratch import explained
 
 _SUFFIX = "::replay"
 _ID = "_quarantine_id"
@@ -44,7 +47,11 @@ def finish(step: Step, epoch: Epoch) -> None:
     if dataset is None:
         step.ws.ledger.abandon(epoch, "the dataset is no longer declared", step.lease.current)
         return
-    Replay(step, dataset).publish(epoch)
+    replay = Replay(step, dataset)
+    if replay.begun(epoch) or any((step.ws.replays / epoch.fingerprint).glob("*.parquet")):
+        replay.publish(epoch)
+    else:
+        step.ws.ledger.abandon(epoch, "the rows to move are gone", step.lease.current)
 
 
 class Replay:
@@ -67,6 +74,7 @@ class Replay:
         if not passed.files:
             shutil.rmtree(folder, ignore_errors=True)
             return ReplayResult(dataset.name, examined, 0, examined)
+        self._keep()
         epoch = ws.ledger.intend(
             Epoch(
                 flow=self.flow.name,
@@ -86,6 +94,17 @@ class Replay:
         version = self.publish(epoch)
         return ReplayResult(dataset.name, examined, passed.rows, examined - passed.rows, version)
 
+    def begun(self, epoch: Epoch) -> bool:
+        """Whether the table has got the rows."""
+        folder = str(self.ws.folder(self.dataset.name))
+        return self.ws.store.transaction(folder, self.flow.application) >= epoch.number
+
+    def _keep(self) -> None:
+        """Make the names of the folders durable in which the rows were written down."""
+        for folder in (self.ws.replays, self.ws.project.private):
+            with explained(folder, "keep"):
+                sync(folder)
+
     def _next_number(self) -> int:
         # A table or a quarantine that was rebuilt has forgotten its replays.
         last = self.ws.ledger.last_epoch(self.flow.name)
@@ -104,11 +123,19 @@ class Replay:
         version_read = read.version if isinstance(read, TableSnapshot) else None
         quarantine = ws.store.snapshot(str(quarantine_folder), version_read)
         files = tuple(str(p) for p in sorted(folder.glob("*.parquet")))
+        if not files:
+            # Without them the quarantine would keep rows that the table has already.
+            raise HistoryMismatchError(
+                f"the rows that a replay was moving into {dataset.name} are gone",
+                wanted=f"Parquet files in {folder}",
+                hint=f"restore that folder; or remove {table_folder} and {quarantine_folder},"
+                f" and rebuild both: qanat run --full-refresh {dataset.name}",
+            )
         identity = next(f for f in quarantine.schema.fields if f.name == _ID)
         passed = TableBatch(files, Schema((*table.schema.fields, identity)))
         columns = ", ".join(_quoted(n) for n in table.schema.names)
         counts = Counts()
-        if ws.store.transaction(str(table_folder), self.flow.application) < epoch.number:
+        if not self.begun(epoch):
             moved = self._stage(
                 f'SELECT {columns} FROM "{_PASSED}"', {_PASSED: passed}, table_folder, table, epoch
             )

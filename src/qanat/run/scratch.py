@@ -45,17 +45,18 @@ def make_folder(folder: Path) -> None:
     Raises:
         StorageFullError, LedgerError: it cannot be made.
     """
-    with _explained(folder):
+    with explained(folder, "make"):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path, doing: str) -> Iterator[None]:
+    """Say what a failed system call was about; `doing` is like 'make'."""
     try:
         yield
     except OSError as error:
         kind = StorageFullError if disk_full(error) else LedgerError
-        raise kind(f"cannot make {path}", got=str(error), hint="check `storage`") from error
+        raise kind(f"cannot {doing} {path}", got=str(error), hint="check `storage`") from error
 
 
 def sweep_scratch(parent: Path) -> int:
@@ -63,6 +64,11 @@ def sweep_scratch(parent: Path) -> int:
     swept = 0
     if not parent.is_dir():
         return swept
+    for path in parent.iterdir():
+        # The lock comes first and goes last. A power loss may take it and leave the folder.
+        if path.suffix != _LOCK and not path.with_suffix(_LOCK).exists() and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            swept += 1
     for path in sorted(parent.glob(f"*{_LOCK}")):
         try:
             lock = os.open(path, os.O_RDWR)
@@ -83,7 +89,7 @@ def sweep_scratch(parent: Path) -> int:
 
 def _locked(path: Path) -> int:
     while True:
-        with _explained(path):
+        with explained(path, "make"):
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Somebody who swept may have had the lock first, and removed the file.

@@ -48,3 +48,12 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="cannot make"):
         Scratch(tmp_path / "file")
+
+
+def test_a_folder_without_its_lock_is_swept(tmp_path: Path) -> None:
+    """After a power loss: the lock's name was not on the disk yet, the folder's was."""
+    mine, other = Scratch(tmp_path), Scratch(tmp_path)
+    other.folder.with_suffix(".lock").unlink()
+    assert sweep_scratch(tmp_path) == 1
+    assert sorted(tmp_path.iterdir()) == [mine.folder, mine.folder.with_suffix(".lock")]
+    mine.close()
