@@ -1,9 +1,13 @@
-"""What it takes for files to survive a power loss."""
+"""What it takes for files to survive a power loss, and what it means when the disk says no."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from qanat.errors import AdapterError, StorageFullError, disk_full
 
 
 def sync(path: Path) -> None:
@@ -20,3 +24,35 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def disk_error(error: OSError, doing: str, path: object) -> AdapterError:
+    """The error to raise for a failed system call; `doing` is like 'commit to'.
+
+    >>> disk_error(OSError(5, "Input/output error"), "commit to", "t").message
+    'cannot commit to t'
+    """
+    if disk_full(error):
+        return StorageFullError(
+            f"no space left to {doing} {path}",
+            hint="free space or point the project's storage elsewhere; nothing is half-written",
+        )
+    return AdapterError(f"cannot {doing} {path}", got=error.strerror or str(error))
+
+
+@contextmanager
+def explained(doing: str, path: object = None) -> Iterator[None]:
+    """Turn a failed system call into an error that says what it was about.
+
+    Args:
+        doing: like 'commit to'.
+        path: None to take the path that the system call names.
+
+    Raises:
+        StorageFullError: the disk, a quota or a limit is full.
+        AdapterError: anything else that the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, doing, path or error.filename or "the storage") from error

@@ -36,6 +36,7 @@ from qanat.run.lease import HeldLease
 from qanat.run.publish import publish
 from qanat.run.reach import Bound, absolute, bind, key_of, portable
 from qanat.run.retry import retrying
+from qanat.run.scratch import make_folder
 from qanat.run.workspace import Workspace
 
 _AHEAD = 32
@@ -210,7 +211,7 @@ def _prepare(step: Step, compiled: CompiledFlow, epoch: Epoch) -> tuple[Work, Bo
     ws = step.ws
     token = uuid4().hex
     scratch = ws.scratch / token
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_folder(scratch)
     bound = bind(ws, compiled, epoch.ranges, epoch.generation, scratch)
     prefix = f"epoch-{epoch.number}-{token}"
     work = Work(

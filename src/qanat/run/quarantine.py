@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.record import UpdateStatus
@@ -103,13 +104,14 @@ def replay(
         entry = Entry(ws, id, "quarantine replay")
         status = UpdateStatus.FAILED
         try:
-            start_clean(step, entry.begin)
-            for each in chosen:
-                snapshot = _snapshot(ws, each)
-                if snapshot is None or not snapshot.rows:
-                    continue
-                entry.begin()
-                results.append(Replay(step, each).run(snapshot))
+            with explained("use"):
+                start_clean(step, entry.begin)
+                for each in chosen:
+                    snapshot = _snapshot(ws, each)
+                    if snapshot is None or not snapshot.rows:
+                        continue
+                    entry.begin()
+                    results.append(Replay(step, each).run(snapshot))
             status = UpdateStatus.SUCCEEDED
         finally:
             entry.end(status)

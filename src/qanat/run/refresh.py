@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 
+from qanat.disk import disk_error
 from qanat.errors import (
     FileChangedError,
     FileVanishedError,
@@ -198,6 +199,11 @@ class DatasetRun:
             mine = [f for f in trace if f.filename == code.co_filename]
             if mine:
                 return _raised(error, query, mine[-1].lineno)
+        found: QanatError
+        if isinstance(error, OSError):
+            found = disk_error(error, "use", error.filename or "the disk")
+            found.__cause__ = error
+            return found
         found = RunError(
             f"{type(error).__name__}: {error}",
             hint="this is a defect of Qanat; please report it with the log",

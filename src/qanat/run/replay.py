@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.disk import sync
+from qanat.disk import explained, sync
 from qanat.errors import HistoryMismatchError
 from qanat.model.batch import Batch, TableBatch
 from qanat.model.dataset import Dataset
@@ -29,7 +29,6 @@ from qanat.model.work import MALFORMED, Counts, Output, StagedTable, Work
 from qanat.ports.store import Commit, Snapshot
 from qanat.run.epoch import Step
 from qanat.run.results import ReplayResult
-from qanat.run.scratch import explained
 
 _SUFFIX = "::replay"
 _ID = "_quarantine_id"
@@ -102,7 +101,7 @@ class Replay:
     def _keep(self) -> None:
         """Make the names of the folders durable in which the rows were written down."""
         for folder in (self.ws.replays, self.ws.project.private):
-            with explained(folder, "keep"):
+            with explained("keep", folder):
                 sync(folder)
 
     def _next_number(self) -> int:

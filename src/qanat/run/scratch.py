@@ -9,12 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.errors import LedgerError, StorageFullError, disk_full
+from qanat.disk import explained
 
 _LOCK = ".lock"
 
@@ -23,7 +21,7 @@ class Scratch:
     """One process's folder below `parent`.
 
     Raises:
-        StorageFullError, LedgerError: the folder cannot be made.
+        StorageFullError, AdapterError: the folder cannot be made.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -43,20 +41,10 @@ def make_folder(folder: Path) -> None:
     """Make a folder of Qanat's own below the project's storage, and those above it.
 
     Raises:
-        StorageFullError, LedgerError: it cannot be made.
+        StorageFullError, AdapterError: it cannot be made.
     """
-    with explained(folder, "make"):
+    with explained("make", folder):
         folder.mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def explained(path: Path, doing: str) -> Iterator[None]:
-    """Say what a failed system call was about; `doing` is like 'make'."""
-    try:
-        yield
-    except OSError as error:
-        kind = StorageFullError if disk_full(error) else LedgerError
-        raise kind(f"cannot {doing} {path}", got=str(error), hint="check `storage`") from error
 
 
 def sweep_scratch(parent: Path) -> int:
@@ -89,7 +77,7 @@ def sweep_scratch(parent: Path) -> int:
 
 def _locked(path: Path) -> int:
     while True:
-        with explained(path, "make"):
+        with explained("make", path):
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Somebody who swept may have had the lock first, and removed the file.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from qanat.disk import explained
 from qanat.errors import QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
@@ -47,7 +48,8 @@ def update(
         tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
         status, error = UpdateStatus.FAILED, None
         try:
-            start_clean(step, entry.begin)
+            with explained("use"):
+                start_clean(step, entry.begin)
             results = _walk(step, chosen, entry)
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import LedgerError
+from qanat.errors import AdapterError
 from qanat.run.scratch import Scratch, sweep_scratch
 
 
@@ -46,7 +46,7 @@ def test_what_the_dead_left_is_swept_and_what_the_living_have_stays(tmp_path: Pa
 
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LedgerError, match="cannot make"):
+    with pytest.raises(AdapterError, match="cannot make"):
         Scratch(tmp_path / "file")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
@@ -150,7 +151,8 @@ class DuckDBEngine:
                 self._lock.notify_all()
 
     def _open(self) -> DuckDBPyConnection:
-        self._scratch.mkdir(parents=True, exist_ok=True)
+        with disk.explained("make", self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
         config: dict[str, str | int | bool | float | list[str]] = {
             "temp_directory": str(self._scratch / "spill"),
             # No downloads at run time: what the wheel has must be enough.
@@ -173,7 +175,8 @@ class DuckDBEngine:
 
     @contextmanager
     def _space(self, work: Work) -> Iterator[None]:
-        work.scratch.mkdir(parents=True, exist_ok=True)
+        with disk.explained("make", work.scratch):
+            work.scratch.mkdir(parents=True, exist_ok=True)
         try:
             yield
         finally:
