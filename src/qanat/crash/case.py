@@ -150,7 +150,7 @@ class Case:
                 seed = int(part[1:])
             elif part == "rival":
                 rival = True
-            elif kind in losses:
+            elif kind in losses and call.isdigit():
                 powers.append((int(call), Loss(kind)))
             else:
                 shots.append(Shot.parse(part))

@@ -22,12 +22,14 @@ class Journal:
         if path is None:
             return
         head, *lines = _lines(path)
-        if head == {"key": key}:
-            found = (Verdict.from_json(line) for line in lines)
-            self.verdicts = {v.case: v for v in found}
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"key": key}) + "\n", encoding="utf-8")
+        if head != {"key": key}:
+            lines = []
+        # Written anew without what was cut short: it would spoil the next line.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(line) + "\n" for line in ({"key": key}, *lines))
+        path.write_text(text, encoding="utf-8")
+        found = (Verdict.from_json(line) for line in lines)
+        self.verdicts = {v.case: v for v in found}
 
     def add(self, verdict: Verdict) -> None:
         """Write a verdict down."""

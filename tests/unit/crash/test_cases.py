@@ -1,0 +1,82 @@
+"""Which cases there are, and in which order they are tried."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from qanat.crash import cases
+from qanat.crash.case import Case, Shot, Verdict
+from qanat.crash.disk import Loss
+from qanat.crash.injector import Fault
+from qanat.crash.slot import Reference
+from qanat.crash.sweep import KINDS, Extent, every, mixed
+from qanat.crash.trace import Call
+from qanat.errors import CommandLineError
+
+CALLS = [
+    Call("o", 0, 0, 0, "c-", "t/a", ""),
+    Call("w", 100, 0, 100, "-", "t/a", ""),
+    Call("w", 1, 100, 1, "-", "t/a", ""),
+    Call("s", 0, 0, 0, "-", "t/a", ""),
+    Call("l", 0, 0, 0, "-", "t/a", "t/b"),
+    Call("u", 0, 0, 0, "-", "t/a", ""),
+    Call("o", 0, 0, 0, "--", "t/b", ""),
+]
+
+
+def test_every_fault_at_every_call_that_it_can_happen_at() -> None:
+    found = [str(c) for c in cases.at_every_site("s", CALLS, list(Fault))]
+    kills = [f"s kill@{n} #0" for n in range(1, 8)]
+    assert [c for c in found if "kill" in c] == kills
+    assert [c for c in found if "torn" in c] == ["s torn@2 #0"]
+    # Nothing that only removes, or opens what is there, needs space.
+    assert [c for c in found if "enospc" in c] == [f"s enospc@{n} #0" for n in range(1, 6)]
+    assert not [c for c in found if "none" in c]
+
+
+def test_every_loss_after_every_call() -> None:
+    found = [power for case in cases.powers("s", CALLS, 1) for power in case.powers]
+    assert len(found) == len(set(found)) == len(CALLS) * len(Loss)
+
+
+def test_chains_are_two_to_five_deaths_and_the_same_for_a_seed() -> None:
+    found = list(cases.chains("s", CALLS, 100, 7))
+    assert found == list(cases.chains("s", CALLS, 100, 7))
+    assert found != list(cases.chains("s", CALLS, 100, 8))
+    assert Counter(len(c.shots) for c in found).keys() == {2, 3, 4, 5}
+    assert {c.kind for c in found} == {"recovery"}
+
+
+def test_any_beginning_has_some_of_everything() -> None:
+    reference = Reference(CALLS * 20, {}, frozenset(), 0.1)
+    extent = Extent(seed=3)
+    found = [c for name in ("a", "b") for c in every(name, reference, extent)]
+    ordered = mixed(found, 3)
+    assert Counter(map(str, ordered)) == Counter(map(str, found))
+    assert mixed(found, 3) == ordered != mixed(found, 4)
+    beginning = {(c.scenario, c.kind) for c in ordered[: len(found) // 10]}
+    assert beginning == {(name, kind) for name in ("a", "b") for kind in KINDS}
+
+
+def test_a_case_is_what_its_text_says() -> None:
+    for case in every("s", Reference(CALLS, {}, frozenset(), 0.1), Extent(seed=3)):
+        assert Case.parse(str(case)) == case
+
+
+@pytest.mark.parametrize("text", ["", "append", "append kil@3", "append kill", "append all"])
+def test_texts_that_are_no_case(text: str) -> None:
+    with pytest.raises(CommandLineError):
+        Case.parse(text)
+
+
+def test_the_nearest_fault_is_named() -> None:
+    with pytest.raises(CommandLineError) as caught:
+        Shot.parse("kil@3")
+    assert caught.value.nearest == "kill"
+
+
+def test_a_verdict_can_be_written_down() -> None:
+    verdict = Verdict("s kill@1 #0", 1, 1, ("s t/a",), ("Q4007",), 0, 0, ("x\ny",), (0.5,))
+    assert Verdict.from_json(verdict.to_json()) == verdict
