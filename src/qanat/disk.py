@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qanat.errors import AdapterError, StorageFullError, disk_full
@@ -24,6 +24,21 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_path(folder: Path) -> None:
+    """Make the names in a folder durable, its own name, and those of the folders above it.
+
+    All the way up: who made which of them nobody knows after a crash. Where nothing waits to be
+    written, as is the rule, a sync costs nothing; folders that are not ours to open are not ours
+    to have made.
+    """
+    device = folder.stat().st_dev
+    for each in (folder, *folder.absolute().parents):
+        if each.stat().st_dev != device:
+            return
+        with suppress(PermissionError):
+            sync(each)
 
 
 def disk_error(error: OSError, doing: str, path: object) -> AdapterError:

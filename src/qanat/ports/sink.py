@@ -29,3 +29,7 @@ class Sink(Protocol):
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published."""
         ...
+
+    def sweep(self, target: SinkTarget, root: Path) -> None:
+        """Remove what epochs that are over have left behind; none may be open."""
+        ...

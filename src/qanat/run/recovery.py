@@ -77,6 +77,9 @@ def recover(step: Step) -> None:
 def _tidy(ws: Workspace) -> None:
     """Remove what crashed processes left aside, now that no epoch is open."""
     sweep_scratch(ws.scratches)
+    for dataset in ws.pipeline.datasets:
+        if dataset.sink is not None:
+            ws.sink.sweep(dataset.sink, ws.project.root)
     if ws.replays.is_dir():
         # A replay writes its rows down before it intends to move them.
         for folder in ws.replays.iterdir():
@@ -114,12 +117,12 @@ def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
     if published(ws, epoch):
         version = ws.store.version(str(ws.folder(epoch.dataset)))
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
-        ws.ledger.settle(settled, step.lease.current)
         dataset = ws.pipeline.get(epoch.dataset)
         if dataset is not None and dataset.sink is not None:
-            # Once more, for what it leaves behind: nothing.
+            # Once more, to make sure of it. (Of tables `repair` has.)
             empty = StagedTable(NO_COLUMNS, ())
             ws.sink.publish(dataset.sink, epoch.flow, epoch.number, empty, ws.project.root)
+        ws.ledger.settle(settled, step.lease.current)
         return "settled"
     _take_back(step, epoch)
     compiled = ws.analysis.flows.get(epoch.flow)

@@ -15,6 +15,7 @@ import deltalake
 import duckdb
 import pytest
 
+from qanat.disk import disk_error
 from qanat.errors import (
     AdapterError,
     FileVanishedError,
@@ -27,7 +28,7 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta import DeltaStore
-from qanat.storage.delta.disk import disk_error, put_if_absent
+from qanat.storage.delta.disk import put_if_absent
 
 ID = Schema((Field("id", Primitive("long")),))
 TORN = [b"", b"\n", b"\0" * 200, b'{"commitInfo":{}}\n{"add":{"path":"q']

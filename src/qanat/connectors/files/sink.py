@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
 from qanat.connectors.files.place import is_url
+from qanat.disk import explained, sync_path
 from qanat.errors import FileVanishedError, OptionError, UnsupportedError, nearest
 from qanat.model.dataset import SinkTarget
 from qanat.model.work import Output, StagedTable
@@ -41,6 +43,8 @@ _TRUTH = {
 _ALIASES = {"sep": "delimiter", "delim": "delimiter", "nullstr": "null_value"}
 _LATER = frozenset({"delta", "eventhubs", "iceberg", "kafka", "kinesis", "orc", "postgres"})
 _LONGEST_NAME = 150
+_STAGING = ".qanat"
+"""The folder in a sink's own that holds what is not published yet."""
 
 
 class FilesSink:
@@ -72,9 +76,10 @@ class FilesSink:
         """
         options = _checked(target)
         staging = _staging(_folder(target, root), flow, epoch)
-        if staging.exists():
-            shutil.rmtree(staging)
-        staging.mkdir(parents=True)
+        with explained("stage in", staging):
+            if staging.exists():
+                shutil.rmtree(staging)
+            staging.mkdir(parents=True)
         return Output(staging, "part", target.format.casefold(), options=options)
 
     def publish(
@@ -87,29 +92,44 @@ class FilesSink:
         """
         folder = _folder(target, root)
         staging = _staging(folder, flow, epoch)
-        if self.carries(target, flow, epoch, root) or not staged.files:
-            shutil.rmtree(staging, ignore_errors=True)
+        with explained("publish to", folder):
+            self._publish(folder, staging, _name(flow, epoch), staged)
+        shutil.rmtree(staging, ignore_errors=True)
+
+    def _publish(self, folder: Path, staging: Path, published: str, staged: StagedTable) -> None:
+        if _carries(folder, published):
+            # By a process that may have been killed before it could make sure of it.
+            sync_path(folder)
+            return
+        if not staged.files:
             return
         for file in staged.files:
             if not (staging / file.path).is_file():
                 raise FileVanishedError(f"the staged file {str(staging / file.path)!r} is gone")
-        published = folder / _name(flow, epoch)
         if len(staged.files) == 1 and "/" not in (name := staged.files[0].path):
             suffixes = name.partition(".")[2]
-            (staging / name).rename(f"{published}-0.{suffixes}")
+            (staging / name).rename(folder / f"{published}-0.{suffixes}")
         else:
             _only(staging, {file.path for file in staged.files})
-            staging.rename(published)
-        _sync(folder)
-        shutil.rmtree(staging, ignore_errors=True)
+            staging.rename(folder / published)
+        sync_path(folder)
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published (an epoch without rows publishes nothing)."""
-        folder, name = _folder(target, root), _name(flow, epoch)
-        if not folder.is_dir():
-            return False
-        with os.scandir(folder) as entries:
-            return any(e.name == name or e.name.startswith(f"{name}-0.") for e in entries)
+        return _carries(_folder(target, root), _name(flow, epoch))
+
+    def sweep(self, target: SinkTarget, root: Path) -> None:
+        """Remove what epochs that are over have left in staging."""
+        # A target that is wrong, its own flow says where it is declared.
+        with suppress(OptionError, UnsupportedError):
+            shutil.rmtree(_folder(target, root) / _STAGING, ignore_errors=True)
+
+
+def _carries(folder: Path, name: str) -> bool:
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(e.name == name or e.name.startswith(f"{name}-0.") for e in entries)
 
 
 def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
@@ -173,7 +193,7 @@ def _folder(target: SinkTarget, root: Path) -> Path:
 
 
 def _staging(folder: Path, flow: str, epoch: int) -> Path:
-    return folder / ".qanat" / _name(flow, epoch)
+    return folder / _STAGING / _name(flow, epoch)
 
 
 def _name(flow: str, epoch: int) -> str:
@@ -197,11 +217,3 @@ def _only(staging: Path, wanted: set[str]) -> None:
             path = Path(folder, name)
             if path.relative_to(staging).as_posix() not in wanted:
                 path.unlink()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from qanat.disk import sync
 from qanat.engines.duckdb.output import copy_text
 from qanat.engines.duckdb.statistics import delta_statistics
 from qanat.errors import AdapterError, StorageFullError, disk_full
@@ -78,7 +78,7 @@ def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataF
 def _sync(paths: list[Path], folder: Path) -> None:
     """fsync files, then the folders that name them: after this a power cut keeps them."""
     for path in paths:
-        _sync_one(path)
+        sync(path)
     folders = {folder}
     for path in paths:
         parent = path.parent
@@ -86,15 +86,7 @@ def _sync(paths: list[Path], folder: Path) -> None:
             folders.add(parent)
             parent = parent.parent
     for each in sorted(folders, reverse=True):
-        _sync_one(each)
-
-
-def _sync_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(each)
 
 
 def _storage_error(error: OSError, folder: Path) -> AdapterError:

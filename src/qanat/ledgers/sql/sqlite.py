@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -11,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from qanat.disk import sync_path
 from qanat.errors import LedgerError, StorageFullError
 from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
@@ -68,15 +68,13 @@ class SqliteDatabase:
         self._local = threading.local()
 
     def _create(self) -> None:
-        new = not self._path.exists()
-        if new:
+        if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._version() is None:
+            # First, so that whoever is killed before it leaves it to the next one to do.
+            sync_path(self._path.parent)
             with self._begun("BEGIN IMMEDIATE") as transaction:
                 migrate(transaction, str(self._path))
-        if new:
-            for folder in (self._path.parent, self._path.parent.parent):
-                _sync(folder)
 
     def _version(self) -> int | None:
         """Today's version if the tables are of it; None if there is something to migrate."""
@@ -180,11 +178,3 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

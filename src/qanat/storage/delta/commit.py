@@ -11,11 +11,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat import __version__
+from qanat.disk import disk_error
 from qanat.errors import AdapterError, SchemaMismatchError
 from qanat.model.schema import Field, grown
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta.disk import disk_error
 from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import emptied, taken_back

@@ -1,4 +1,4 @@
-"""Files that survive a power loss, and what it means when the disk says no."""
+"""A file that is there whole, or not at all, and that only one of several writers makes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.errors import AdapterError, StorageFullError, disk_full
+from qanat.disk import sync
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-
-
-def sync(path: Path) -> None:
-    """Make a file's content, or the names in a folder, durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def put_if_absent(path: Path, content: bytes) -> bool:
@@ -56,13 +47,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def disk_error(error: OSError, doing: str, path: Path) -> AdapterError:
-    """The error to raise for a failed system call; `doing` is like 'commit to'."""
-    if disk_full(error):
-        return StorageFullError(
-            f"no space left to {doing} {path}",
-            hint="free space or point the project's storage elsewhere; nothing is half-written",
-        )
-    return AdapterError(f"cannot {doing} {path}", got=error.strerror or str(error))

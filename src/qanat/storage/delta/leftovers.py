@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -11,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.errors import TableTooNewError
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.log import SHADOW, Log
 
 # Spark and delta-rs name data files so. One that no version mentions may belong to a commit that
 # another tool is about to make, so it gets a day; what we stage is under our own lease.
@@ -28,7 +29,10 @@ def sweep(log: Log) -> int:
     """
     stale = orphans(log)
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     for folder in {p.parent for p in stale}:
         _remove_empty(folder, log.table)
     return len(stale)
@@ -95,6 +99,7 @@ def _partition(entry: os.DirEntry[str]) -> bool:
 def _log_leftovers(log: Log) -> Iterator[Path]:
     if log.folder.is_dir():
         yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
+    yield from log.table.glob(f"{SHADOW}*/")
 
 
 def _in_flight(path: Path) -> bool:

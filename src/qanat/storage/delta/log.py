@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from qanat.disk import disk_error, sync, sync_path
 from qanat.errors import TableCorruptError
-from qanat.storage.delta.disk import disk_error, sync
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
+SHADOW = "_checkpoint_"
+"""How the names of folders begin in which checkpoints are made; no reader looks at such names."""
 _PARQUET_MAGIC = b"PAR1"
 
 
@@ -122,6 +124,14 @@ class Log:
         if removed:
             sync(self.folder)
         return removed
+
+    def secure(self) -> None:
+        """Make the newest entry durable, and every name that leads to it."""
+        commits = self.commits()
+        if commits:
+            sync(self.path(commits[-1]))
+            sync(self.folder)
+            sync_path(self.table)
 
     def _torn(self, version: int) -> bool:
         try:

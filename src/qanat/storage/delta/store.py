@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from qanat.disk import disk_error, sync, sync_path
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
@@ -21,7 +22,7 @@ from qanat.model.batch import ArrowBatch, Batch, TableBatch
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry, undoing
-from qanat.storage.delta.disk import disk_error, put_if_absent, sync
+from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.reconciliation import reconciled
@@ -185,15 +186,20 @@ class DeltaStore:
             raise disk_error(error, "look for leftovers in", folder) from error
 
     def repair(self, folder: Path) -> bool:
-        """Remove a log entry or checkpoint that a power loss tore; whether there was one.
+        """Make a table durable as it is, but for what a power loss tore; whether it did.
+
+        What tore is a log entry or a checkpoint: it is removed. Everything else may have been
+        written by a process that was killed before it could make sure of it.
 
         Raises:
             TableCorruptError: the damage is not of that kind; nothing was removed.
         """
         try:
-            return Log(folder).repair()
+            repaired = Log(folder).repair()
+            Log(folder).secure()
         except OSError as error:
             raise disk_error(error, "repair", folder) from error
+        return repaired
 
     def _newest(self, commit: Commit) -> TableState | None:
         if Log(commit.folder).version() is None:
@@ -223,14 +229,10 @@ class DeltaStore:
 
     def _put(self, log: Log, version: int, content: bytes) -> bool:
         try:
-            new = not log.folder.is_dir()
-            if new:
-                log.folder.mkdir(parents=True, exist_ok=True)
+            log.folder.mkdir(parents=True, exist_ok=True)
             # The names of new data files, partition folders and the log are in this folder.
-            sync(log.table)
-            if new:
-                for parent in (log.table.parent, log.table.parent.parent):
-                    sync(parent)
+            # Its own name may not be durable before the first commit, whoever made it.
+            sync(log.table) if version else sync_path(log.table)
             return put_if_absent(log.path(version), content)
         except OSError as error:
             raise disk_error(error, "commit to", log.table) from error

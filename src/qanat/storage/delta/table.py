@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError as NoDeltaTable
 
+from qanat.disk import sync
 from qanat.errors import (
     AdapterError,
     SourceUnavailableError,
@@ -22,9 +25,8 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Schema
-from qanat.storage.delta.disk import sync
 from qanat.storage.delta.features import Features
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.log import SHADOW, Log
 from qanat.storage.delta.state import LiveFile, TableState
 
 # delta-rs tells its errors apart only by their text.
@@ -33,6 +35,8 @@ _FEATURE = re.compile(
     r"|(minimum reader version \d+)|(catalog-managed)|unknown variant `(\w+)`"
 )
 _UNREACHABLE = re.compile(r"timed? ?out|error sending request|connection|dns error", re.IGNORECASE)
+_NUMBERED = re.compile(r"(\d{20})\.(?:json|checkpoint\..+)")
+_LAST = "_last_checkpoint"
 _CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
 
 
@@ -98,15 +102,47 @@ def scan(table: str, version: int) -> Any:
 
 
 def checkpoint(folder: Path) -> None:
-    """Write a checkpoint of the newest version, durably."""
-    with _errors(str(folder)):
-        handle = _open(str(folder), None)
-        handle.create_checkpoint()
-    log = Log(folder)
-    for path in log.folder.glob(f"{handle.version():020}.checkpoint*"):
-        sync(path)
-    sync(log.folder / "_last_checkpoint")
-    sync(log.folder)
+    """Write a checkpoint of the newest version; readers see all of it or none.
+
+    delta-rs writes where readers look, and syncs nothing. So it does that in a shadow of the
+    table, a folder that has the same log and no data.
+
+    Raises:
+        AdapterError, OSError: there is no checkpoint now; nothing else is wrong.
+    """
+    log, shadow = Log(folder), Log(folder / f"{SHADOW}{uuid4()}")
+    try:
+        _mirror(log, shadow)
+        with _errors(str(shadow.table)):
+            handle = _open(str(shadow.table), None)
+            handle.create_checkpoint()
+        for path in shadow.folder.glob(f"{handle.version():020}.checkpoint*"):
+            _move(path, log.folder / path.name)
+        _move(shadow.folder / _LAST, log.folder / _LAST)
+    finally:
+        shutil.rmtree(shadow.table, ignore_errors=True)
+
+
+def _mirror(log: Log, shadow: Log) -> None:
+    """Give a shadow the part of a log from which its newest version can be read."""
+    newest = max(log.checkpoints(), default=0)
+    shadow.folder.mkdir(parents=True)
+    for path in log.folder.iterdir():
+        numbered = _NUMBERED.match(path.name)
+        if numbered and int(numbered[1]) >= newest:
+            try:
+                os.link(path, shadow.folder / path.name)
+            except OSError:
+                shutil.copyfile(path, shadow.folder / path.name)
+        elif path.name == _LAST:
+            # No link: it is written over, and readers are looking at it.
+            shutil.copyfile(path, shadow.folder / _LAST)
+
+
+def _move(source: Path, target: Path) -> None:
+    sync(source)
+    source.replace(target)
+    sync(target.parent)
 
 
 def _open(table: str, version: int | None) -> deltalake.DeltaTable:

@@ -1,0 +1,132 @@
+"""`make crash-test`: everything that can go wrong, at every call; `make crash-sample`: some of it.
+
+python -m tests.crash.run            all of it, going on where it was interrupted
+python -m tests.crash.run --sample   what four minutes suffice for, drawn by a printed seed
+python -m tests.crash.run --case "append kill@17 #1"   one case, as a failure names it
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+
+from qanat.crash.page import page
+
+from qanat.crash.case import Case, Verdict
+from qanat.crash.crew import Crew
+from qanat.crash.journal import Journal
+from qanat.crash.report import Report, report
+from qanat.crash.sweep import KINDS, Extent, carry_out, prepare
+from qanat.observe.terminal.bar import Bar
+from tests.crash.projects import scenarios
+
+ROOT = Path(__file__).parents[2]
+SAMPLE_SECONDS = 220.0
+"""A sample takes at most five minutes with all that comes before and after."""
+
+
+def main() -> int:
+    """Run the crash test; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", action="store_true", help="four minutes of it")
+    parser.add_argument("--seed", type=int, help="of all that is drawn")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--kinds", default=",".join(KINDS), help="some of " + ", ".join(KINDS))
+    parser.add_argument("--scenarios", default="", help="some of the scenarios")
+    parser.add_argument("--case", action="append", default=[], help="only this case")
+    parser.add_argument("--report", type=Path, help="where to write the page")
+    options = parser.parse_args()
+    seed = options.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(10**6) if options.sample else 1
+    print(f"seed {seed}, {options.jobs} processes at a time", flush=True)
+    extent = Extent(
+        seed,
+        options.kinds.split(","),
+        seconds=SAMPLE_SECONDS if options.sample else None,
+        only=[Case.parse(c) for c in options.case],
+    )
+    kept = not (options.sample or options.case)
+    memory = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder in it
+    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="qanat-crash-", dir=place) as name:
+        found = run(Path(name), extent, options.jobs, options.scenarios, kept)
+    target = options.report or cache() / "report.html"
+    target.write_text(page(found), encoding="utf-8")
+    say(found)
+    print(f"page: {target}")
+    return 1 if found.failures or not found.tried else 0
+
+
+def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Report:
+    """Prepare, try, add up."""
+    images = folder / "images"
+    images.mkdir()
+    wanted = only.split(",") if only else []
+    chosen = [s for s in scenarios(images) if not wanted or s.name in wanted]
+    journal = Journal(cache() / "journal.jsonl" if kept else None, key(extent))
+    with Crew(folder, jobs) as crew, Bar(sys.stderr, live=sys.stderr.isatty()) as bar:
+        prepared = prepare(crew, chosen, extent)
+        left = [c for c in prepared.cases if str(c) not in journal.verdicts]
+        print(f"{len(prepared.cases):,} cases in {len(chosen)} scenarios, {len(left):,} to try")
+        bar.begin("crash test", len(left))
+        failed = 0
+
+        def tell(verdict: Verdict) -> None:
+            nonlocal failed
+            if verdict.complaints:
+                failed += 1
+                complain(verdict)
+            bar.advance(f"{failed} failed" if failed else "")
+
+        verdicts = carry_out(crew, prepared, extent, journal, tell)
+    return report(extent.seed, verdicts, KINDS)
+
+
+def complain(verdict: Verdict) -> None:
+    """Say what went wrong, and how to have it again."""
+    print(f"FAILED {verdict.case}")
+    for line in [*(f"at {s}" for s in verdict.sites), *verdict.complaints]:
+        print("    " + line.replace("\n", "\n    ")[:1000])
+    print(f'    again: python -m tests.crash.run --case "{verdict.case}"', flush=True)
+
+
+def say(found: Report) -> None:
+    """The report as lines."""
+    for line in found.lines:
+        print(f"{line.kind:<10} {line.tried:>7,} tried {line.survived:>7,} survived")
+    print(
+        f"{found.sites:,} sites, {found.lost:,} rows lost, {found.doubled:,} doubled, up to"
+        f" {found.deepest} deaths in a row"
+    )
+    print(
+        f"recovery and verification: median {found.median:.2f} s, p99 {found.p99:.2f} s,"
+        f" slowest {found.slowest:.2f} s"
+    )
+
+
+def cache() -> Path:
+    """Where the journal and the page are."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "qanat-crash"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def key(extent: Extent) -> str:
+    """Names what is tested: another program has other verdicts."""
+    digest = blake2b(f"{extent.seed}".encode(), digest_size=16)
+    for folder in (ROOT / "src", ROOT / "tests" / "crash"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".c"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
