@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,21 @@ from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
+
+_WARM = frozenset(
+    [
+        "deltalake",
+        "duckdb",
+        "pyarrow",
+        "pydantic",
+        "pydantic_core",
+        "pytz",
+        "qanat",
+        "sqlglot",
+        "yaml",
+    ]
+)
+"""Packages whose modules are told, so that the next attempts find them imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +99,10 @@ class Process:
             found = picture(ws)
             wrong += complaints(ws)
         seconds = time.monotonic() - started
-        self._write({"complaints": wrong, "picture": found, "seconds": seconds})
+        modules = sorted(m for m in sys.modules if m.partition(".")[0] in _WARM)
+        self._write(
+            {"complaints": wrong, "picture": found, "seconds": seconds, "modules": modules}
+        )
 
     def _settle_in(self) -> None:
         os.chdir(self._project)

@@ -105,7 +105,8 @@ def torn(root: Path, disk: Disk) -> Iterator[str]:
     """
     for log in sorted(root.glob("**/_delta_log")):
         folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-        if not entries:
+        # Names with an underscore are hidden: a checkpoint in the making.
+        if not entries or folder.name.startswith("_"):
             continue
         for path in [*entries, *(Path(u) for u in DeltaTable(folder).file_uris())]:
             name = str(path.relative_to(root))

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,12 +40,14 @@ class Reference:
         picture: what the tables hold at the end.
         unstable: tables whose rows differ from run to run by themselves.
         seconds: how long it takes with the verification.
+        modules: what it imports on the way.
     """
 
     calls: list[Call]
     picture: dict[str, Any]
     unstable: frozenset[str]
     seconds: float
+    modules: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For the driver and other workers."""
@@ -57,13 +59,15 @@ class Reference:
             "picture": self.picture,
             "unstable": sorted(self.unstable),
             "seconds": self.seconds,
+            "modules": self.modules,
         }
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Reference:
         """What `to_json` gave."""
         calls = [Call(*c) for c in found["calls"]]
-        return cls(calls, found["picture"], frozenset(found["unstable"]), found["seconds"])
+        unstable, modules = frozenset(found["unstable"]), tuple(found["modules"])
+        return cls(calls, found["picture"], unstable, found["seconds"], modules)
 
 
 @dataclass(slots=True)
@@ -122,7 +126,7 @@ class Slot:
             for name in {*first.picture, *second.picture}
             if first.picture.get(name) != second.picture.get(name)
         }
-        return Reference(first.calls, first.picture, frozenset(unstable), second.seconds)
+        return replace(second, unstable=frozenset(unstable))
 
     def _undisturbed(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
@@ -142,7 +146,8 @@ class Slot:
                 hint="mend this first: qanat run, qanat doctor",
             )
         picture = {k: tuple(v) for k, v in after["picture"].items()}
-        return Reference(sites(calls), picture, frozenset(), after["seconds"])
+        modules = tuple(after["modules"])
+        return Reference(sites(calls), picture, frozenset(), after["seconds"], modules)
 
     # -- with faults -------------------------------------------------------------------------
 

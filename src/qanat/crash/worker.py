@@ -1,27 +1,21 @@
 """A process with the injector preloaded that tries cases: `python -m qanat.crash.worker FOLDER`.
 
-It reads one JSON object a line from its standard input and answers each with one. Everything
-that an update needs is imported before the first case, so that an attempt is a fork away.
+It reads one JSON object a line from its standard input and answers each with one. What an update
+needs is imported before the first case, so that an attempt is a fork away.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import deltalake
-import duckdb
 
 from qanat.crash.case import Case, Scenario
 from qanat.crash.injector import Injector
 from qanat.crash.slot import Reference, Slot
 from qanat.errors import QanatError
-from qanat.storage.delta import table
-
-WARM = (deltalake, duckdb, table)
-"""What attempts would otherwise have to import, each for itself."""
 
 
 def main(folder: Path) -> None:
@@ -46,7 +40,10 @@ def _answer(
         return slot.prepare(scenario).to_json()
     if scenario.name not in references:
         text = Path(request["reference"]).read_text(encoding="utf-8")
-        references[scenario.name] = Reference.from_json(json.loads(text))
+        reference = references[scenario.name] = Reference.from_json(json.loads(text))
+        for name in reference.modules:
+            # Half of an attempt would be spent on importing, each time anew.
+            import_module(name)
     case = Case.parse(request["case"])
     return slot.attempt(scenario, case, references[scenario.name]).to_json()
 
