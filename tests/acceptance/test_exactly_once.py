@@ -23,6 +23,7 @@ from qanat.errors import (
     StorageFullError,
 )
 from qanat.ports.store import Commit
+from qanat.run.doctor import examine
 from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
@@ -200,7 +201,30 @@ def _old_table(now: Path, before: Path) -> None:
     shutil.copytree(_tables(before) / "silver", _tables(now) / "silver")
 
 
-LOSSES = [_lose_ledger, _lose_table, _lose_table_and_ledger, _old_ledger, _old_table]
+def _lose_quarantine(now: Path, before: Path) -> None:
+    shutil.rmtree(_tables(now) / "silver__quarantine")
+
+
+def _lose_quarantine_of_a_view(now: Path, before: Path) -> None:
+    shutil.rmtree(_tables(now) / "sized__quarantine")
+
+
+def _old_quarantine(now: Path, before: Path) -> None:
+    _lose_quarantine(now, before)
+    name = "silver__quarantine"
+    shutil.copytree(_tables(before) / name, _tables(now) / name)
+
+
+LOSSES = [
+    _lose_ledger,
+    _lose_table,
+    _lose_table_and_ledger,
+    _lose_quarantine,
+    _lose_quarantine_of_a_view,
+    _old_ledger,
+    _old_table,
+    _old_quarantine,
+]
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda f: f.__name__.strip("_"))
@@ -218,7 +242,12 @@ def test_what_was_lost_or_restored_is_never_doubled(
     with Workspace.open(paths.root) as ws:
         result = update(ws)
     first = result.failed[0]
-    assert first.dataset == ("silver" if lose in (_lose_table, _old_table) else "bronze")
+    of_both = (_lose_ledger, _lose_table_and_ledger, _old_ledger)
+    assert first.dataset == ("bronze" if lose in of_both else "silver")
+    # `doctor` says the same beforehand.
+    with Workspace.open(paths.root) as ws:
+        wrong = [f for f in examine(ws, paths.root) if f.level == "error"]
+    assert first.error.message in wrong[0].detail
     assert isinstance(first.error, HistoryMismatchError)
     assert f"qanat run --full-refresh {first.dataset}" in str(first.error)
     assert picture(paths.root).get("silver") == held.get("silver")
@@ -228,6 +257,25 @@ def test_what_was_lost_or_restored_is_never_doubled(
     check(paths.root)
     operate(paths.root, "run")
     assert _without_sinks(picture(paths.root)) == _without_sinks(picture(wanted))
+
+
+@pytest.mark.parametrize("name", ["silver", "silver__quarantine"])
+def test_what_was_restored_from_before_a_replay(paths: Paths, tmp_path: Path, name: str) -> None:
+    """The rows that were moved would be in both places, or in none."""
+    operate(paths.root, "run")
+    paths.declare(165)
+    before = copy(paths.root, tmp_path / "before")
+    operate(paths.root, "replay")
+    shutil.rmtree(_tables(paths.root) / name)
+    shutil.copytree(_tables(before) / name, _tables(paths.root) / name)
+    with Workspace.open(paths.root) as ws:
+        (failed,) = update(ws).failed
+    assert failed.dataset == "silver"
+    assert isinstance(failed.error, HistoryMismatchError)
+    assert name in failed.error.message
+    operate(paths.root, "refresh")
+    check(paths.root)
+    operate(paths.root, "run")
 
 
 def test_a_sink_that_knows_more_than_the_ledger(paths: Paths) -> None:

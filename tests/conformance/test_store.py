@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -537,3 +538,43 @@ def test_an_unknown_writer_feature_is_named(store: TableStore, folder: Path) -> 
     assert store.snapshot(str(folder)).files == 0
     with pytest.raises(TableTooNewError, match="deletionVectors"):
         store.publish(append(folder, 1))
+
+
+# -- gates --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_committed_through_a_gate_that_is_gone(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    first = replace(append(folder, 1), gate=gate)
+    with pytest.raises(CommitConflictError, match="took over"):
+        store.publish(first)
+    assert store.version(str(folder)) is None
+    gate.mkdir()
+    assert store.publish(first) == 0
+    second = replace(append(folder, 2), gate=gate)
+    assert store.publish(second) == 1
+    assert list(gate.iterdir()) == []
+    gate.rmdir()
+    with pytest.raises(CommitConflictError):
+        store.publish(replace(append(folder, 3), gate=gate))
+    with pytest.raises(CommitConflictError):
+        store.retract(str(folder), "qanat:t", 2, gate)
+    assert store.version(str(folder)) == 1
+    assert store.transaction(str(folder), "qanat:t") == 2
+    # What is there already needs no gate.
+    assert store.publish(second) == 1
+
+
+def test_who_works_now_is_left_alone_by_a_sweep(store: TableStore, folder: Path) -> None:
+    store.publish(append(folder, 1))
+    for name, age in (("old", 60), ("new", -60)):
+        path = folder / f"epoch-2-{name}.parquet"
+        path.write_bytes(b"x")
+        then = time.time() - age
+        os.utime(path, (then, then))
+    assert store.orphans(folder) == 2
+    assert store.sweep(folder, time.time_ns()) == 1
+    assert (folder / "epoch-2-new.parquet").exists()
+    assert store.sweep(folder) == 1

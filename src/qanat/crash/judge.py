@@ -40,7 +40,7 @@ def complaints(ws: Workspace) -> Iterator[str]:
     private = ws.project.private
     own = ws.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
-    left_over += [*private.glob("replay/*")]
+    left_over += [*private.glob("replay/*"), *private.glob("commits/*")]
     for _, target in sinks(ws):
         left_over += sink_folder(ws, target).glob(".qanat/*")
     for path in left_over:

@@ -69,6 +69,11 @@ _CHOOSING = {
 }
 
 
+def quarantine_key(dataset: str) -> str:
+    """The name under which the newest epoch is kept that put rows into a quarantine."""
+    return f"quarantine:{dataset.casefold()}"
+
+
 def source_key(source: Source) -> str:
     """The name under which a source's position is kept.
 

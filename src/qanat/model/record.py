@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from qanat.model.expectation import Action
 from qanat.model.position import Range
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
@@ -74,6 +75,14 @@ class Epoch:
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     bytes_written: int | None = None
     error: str | None = None
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        """The datasets (the target, views that it reads) into whose quarantine it put rows."""
+        found = {r.dataset for r in self.rules if r.action == Action.QUARANTINE and r.violations}
+        if self.counts is not None and self.counts.quarantined + self.counts.malformed:
+            found.add(self.dataset)
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

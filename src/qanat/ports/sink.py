@@ -21,15 +21,29 @@ class Sink(Protocol):
         ...
 
     def publish(
-        self, target: SinkTarget, flow: str, epoch: int, staged: StagedTable, root: Path
+        self,
+        target: SinkTarget,
+        flow: str,
+        epoch: int,
+        staging: Path,
+        staged: StagedTable,
+        root: Path,
     ) -> None:
-        """Make the epoch visible, whole; doing it twice is the same as once."""
+        """Make the epoch visible, whole; doing it twice is the same as once.
+
+        Args:
+            staging: the folder of the output in which the rows were staged.
+        """
         ...
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published."""
         ...
 
-    def sweep(self, target: SinkTarget, root: Path) -> None:
-        """Remove what epochs that are over have left behind; none may be open."""
+    def secure(self, target: SinkTarget, root: Path) -> None:
+        """Make durable what has been published, by whomever."""
+        ...
+
+    def sweep(self, target: SinkTarget, root: Path, before_ns: int) -> None:
+        """Remove what was staged before a time (nanoseconds since 1970), and not published."""
         ...

@@ -56,6 +56,8 @@ class Commit:
             tables (epochs without quarantined rows leave no commit there) and fresh starts.
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
+        gate: folder in which the log entry is written before it gets its name. Once somebody
+            has taken it away, the commit cannot happen. None: somewhere in the table.
     """
 
     folder: Path
@@ -70,6 +72,7 @@ class Commit:
     info: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
     replaces_own: bool = False
+    gate: Path | None = None
 
 
 class TableStore(Protocol):
@@ -109,11 +112,14 @@ class TableStore(Protocol):
         and the current version is returned.
 
         Raises:
-            CommitConflictError: the application is at another number than `number - 1`.
+            CommitConflictError: the application is at another number than `number - 1`, or
+                the gate is gone.
         """
         ...
 
-    def retract(self, folder: str, application: str, number: int) -> bool:
+    def retract(
+        self, folder: str, application: str, number: int, gate: Path | None = None
+    ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
         What the commit added goes, what it removed comes back, and the application is at
@@ -123,14 +129,19 @@ class TableStore(Protocol):
         ...
 
     def repair(self, folder: Path) -> bool:
-        """Take back what a power loss left half-written in the log; whether there was anything.
+        """Make a table durable as it is, but for what a power loss tore; whether it did.
 
-        Only what no update has been told is done can be half-written.
+        Only what no update has been told is done can be torn. Everything else may have been
+        written by a process that was killed before it could make sure of it.
         """
         ...
 
-    def sweep(self, folder: Path) -> int:
-        """Delete files that no version in the log mentions (a crashed writer's); how many."""
+    def sweep(self, folder: Path, before_ns: int | None = None) -> int:
+        """Delete files that no version in the log mentions (a crashed writer's); how many.
+
+        Args:
+            before_ns: only those last changed before then, in nanoseconds since 1970.
+        """
         ...
 
     def orphans(self, folder: Path) -> int:

@@ -11,6 +11,7 @@ from qanat.errors import QanatError
 from qanat.model.batch import TableBatch
 from qanat.model.dataset import Dataset
 from qanat.ports.ledger import Ledger
+from qanat.run.consistency import mismatch_of
 from qanat.run.installation import installation
 from qanat.run.results import Finding
 from qanat.run.workspace import Workspace
@@ -150,24 +151,15 @@ def _table(ws: Workspace, name: str) -> Iterator[Finding]:
 
 
 def _history(ws: Workspace, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
-    """Whether table and ledger tell the same story (see `qanat.run.recovery`)."""
-    folder = str(ws.folder(dataset.name))
+    """Whether tables and ledger tell the same story."""
     try:
         open_ = {e.flow for e in ledger.open_epochs()}
-        for flow in ws.pipeline.flows_into(dataset.name):
-            last = ledger.last_epoch(flow.name)
-            known = last.number if last else 0
-            there = ws.store.transaction(folder, flow.application)
+        for compiled in ws.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.
-            if there == known or (flow.name in open_ and there == known + 1):
-                continue
-            yield Finding(
-                "error",
-                f"table {dataset.name}",
-                f"has {there} epochs of flow {flow.name}, the ledger knows {known}",
-                "one of them was lost or restored from a copy: restore both from the same time,"
-                f" or rebuild the table: qanat run --full-refresh {dataset.name}",
-            )
+            mismatch = None if compiled.flow.name in open_ else mismatch_of(ws, compiled)
+            if mismatch is not None:
+                facts = f"{mismatch.message} (wanted: {mismatch.wanted}; got: {mismatch.got})"
+                yield Finding("error", f"table {dataset.name}", facts, mismatch.hint or "")
     except QanatError as error:
         yield _broken(f"table {dataset.name}", error)
 

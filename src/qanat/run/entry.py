@@ -12,6 +12,7 @@ from secrets import token_hex
 from qanat.model.event import Event
 from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.ports.observer import Observer
+from qanat.run.gate import Gate
 from qanat.run.workspace import Workspace
 
 
@@ -36,11 +37,13 @@ class Entry:
 
     Args:
         id: identifier of the update.
+        gate: opened when the line is written, closed when it ends.
         command: as the history shows it.
     """
 
     ws: Workspace
     id: str
+    gate: Gate
     command: str = "run"
     begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -49,6 +52,7 @@ class Entry:
         """Write it, unless it is there."""
         with self._lock:
             if not self.begun:
+                self.gate.open()
                 environment = self.ws.project.environment
                 record = UpdateRecord(self.id, environment, self.command, time.time())
                 self.ws.ledger.begin_update(record)
@@ -58,3 +62,4 @@ class Entry:
         """Write how the update ended, and what stopped it."""
         if self.begun:
             self.ws.ledger.end_update(self.id, status, error)
+            self.gate.close()

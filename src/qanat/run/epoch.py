@@ -48,6 +48,7 @@ class Step:
     """What the epochs of one update share.
 
     Args:
+        gate: the folder through which it commits; see `qanat.run.gate`.
         update: identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
@@ -56,6 +57,7 @@ class Step:
 
     ws: Workspace
     lease: HeldLease
+    gate: Path
     update: str
     at_ns: int
     tell: Callable[[Event], None]
@@ -120,7 +122,7 @@ def _next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
             )
         return sent + 1
     # They differ only where a full refresh starts over after one of them was lost.
-    tables = (str(ws.folder(compiled.dataset.name)), *quarantines(ws, compiled))
+    tables = (str(ws.folder(compiled.dataset.name)), *quarantines(ws, compiled).values())
     return max(known, *(ws.store.transaction(t, compiled.flow.application) for t in tables)) + 1
 
 
@@ -135,10 +137,10 @@ def _sent(ws: Workspace, compiled: CompiledFlow, known: int) -> int:
     return max(carried, default=known)
 
 
-def quarantines(ws: Workspace, compiled: CompiledFlow) -> list[str]:
-    """The folders of all quarantines that a flow may put rows into."""
+def quarantines(ws: Workspace, compiled: CompiledFlow) -> dict[str, str]:
+    """The folders of all quarantines that a flow may put rows into, by dataset."""
     datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
-    return [str(ws.folder(d.quarantine)) for d in datasets]
+    return {d.name: str(ws.folder(d.quarantine)) for d in datasets}
 
 
 def last_number(ws: Workspace, compiled: CompiledFlow) -> int:
@@ -170,7 +172,7 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     except BaseException as error:
         _give_up(step, epoch, error)
         raise
-    version = publish(step.ws, compiled, epoch, work, staged)
+    version = publish(step.ws, step.gate, compiled, epoch, work, staged)
     epoch = replace(epoch, version=version, ended=time.time(), status=EpochStatus.COMMITTED)
     step.ws.ledger.settle(epoch, step.lease.current)
     read = bound.rows + (staged.read or 0)

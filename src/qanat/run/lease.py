@@ -35,10 +35,18 @@ class HeldLease:
             raise LeaseLostError("the lease is not held")
         return self._lease
 
+    def confirm(self) -> None:
+        """Make sure that the lease is still ours, and prolong it.
+
+        Raises:
+            LeaseLostError: somebody else has taken it.
+        """
+        self._lease = self._ledger.renew(self.current, SECONDS)
+
     def _keep(self) -> None:
         while not self._done.wait(SECONDS / 3):
             try:
-                self._lease = self._ledger.renew(self.current, SECONDS)
+                self.confirm()
             except LeaseLostError:
                 # Every write to the ledger checks the lease's token: a lost lease stops the
                 # update there, with the right error, in the thread that would have written.

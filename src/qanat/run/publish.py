@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.work import Output, Staged, StagedTable, Work
@@ -11,7 +13,7 @@ from qanat.run.workspace import Workspace
 
 
 def publish(
-    ws: Workspace, compiled: CompiledFlow, epoch: Epoch, work: Work, staged: Staged
+    ws: Workspace, gate: Path, compiled: CompiledFlow, epoch: Epoch, work: Work, staged: Staged
 ) -> int | None:
     """Make an epoch visible; the new version of its table, None for a sink.
 
@@ -28,16 +30,23 @@ def publish(
         ):
             found = StagedTable(_quarantine_schema(ws, view.quarantine), ())
         if found is not None:
-            _publish_quarantine(ws, compiled, epoch, view.quarantine, found, own=over)
+            _publish_quarantine(ws, gate, compiled, epoch, view.quarantine, found, own=over)
     mine = staged.quarantines.get(compiled.dataset.name)
     stale = epoch.replaces and ws.store.version(str(work.quarantine.folder)) is not None
     if mine is not None or stale:
         table = mine or StagedTable(_quarantine_schema(ws, work.quarantine), ())
-        _publish_quarantine(ws, compiled, epoch, work.quarantine, table, replaces=epoch.replaces)
+        _publish_quarantine(
+            ws, gate, compiled, epoch, work.quarantine, table, replaces=epoch.replaces
+        )
     dataset = compiled.dataset
     if dataset.sink is not None:
         ws.sink.publish(
-            dataset.sink, compiled.flow.name, epoch.number, staged.table, ws.project.root
+            dataset.sink,
+            compiled.flow.name,
+            epoch.number,
+            work.output.folder,
+            staged.table,
+            ws.project.root,
         )
         return None
     return ws.store.publish(
@@ -53,6 +62,7 @@ def publish(
             properties=dict(dataset.properties),
             info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
             gaps=over,
+            gate=gate,
         )
     )
 
@@ -65,6 +75,7 @@ def _starts_over(ws: Workspace, epoch: Epoch) -> bool:
 
 def _publish_quarantine(
     ws: Workspace,
+    gate: Path,
     compiled: CompiledFlow,
     epoch: Epoch,
     output: Output,
@@ -83,6 +94,7 @@ def _publish_quarantine(
             number=epoch.number,
             # Epochs without a quarantined row leave no commit here.
             gaps=True,
+            gate=gate,
             info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         )
     )

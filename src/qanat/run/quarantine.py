@@ -15,6 +15,7 @@ from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
+from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import Replay
@@ -100,8 +101,9 @@ def replay(
     id = new_id()
     results = []
     with HeldLease(ws.ledger, id) as lease:
-        step = Step(ws, lease, id, time.time_ns(), telling(observers))
-        entry = Entry(ws, id, "quarantine replay")
+        gate = Gate(ws.gates, lease)
+        step = Step(ws, lease, gate.folder, id, time.time_ns(), telling(observers))
+        entry = Entry(ws, id, gate, "quarantine replay")
         status = UpdateStatus.FAILED
         try:
             with explained("use"):

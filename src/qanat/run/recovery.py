@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qanat.errors import HistoryMismatchError, QanatError
-from qanat.model.dataset import QUARANTINE, DatasetKind
+from qanat.errors import QanatError
+from qanat.model.dataset import QUARANTINE
 from qanat.model.event import Recovered, Warned
 from qanat.model.flow import application
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
-from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import StagedTable
-from qanat.run.compiled import CompiledFlow
-from qanat.run.epoch import Step, carry_out, last_number, quarantines
+from qanat.run.epoch import Step, carry_out
 from qanat.run.replay import finish, is_replay
 from qanat.run.scratch import sweep_scratch
 from qanat.run.workspace import Workspace
@@ -45,7 +43,7 @@ def start_clean(step: Step, begin: Callable[[], None]) -> None:
     if crashed or ledger.open_epochs():
         begin()
         recover(step)
-    _tidy(step.ws)
+    _tidy(step)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
         ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
@@ -64,6 +62,7 @@ def recover(step: Step) -> None:
     """
     ws = step.ws
     tables = _tables(ws)
+    _sweep_sinks(step)
     for folder in tables:
         ws.store.repair(folder)
     for epoch in ws.ledger.open_epochs():
@@ -71,19 +70,31 @@ def recover(step: Step) -> None:
         step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     for folder in tables:
         if folder.is_dir():
-            ws.store.sweep(folder)
+            ws.store.sweep(folder, step.at_ns)
 
 
-def _tidy(ws: Workspace) -> None:
-    """Remove what crashed processes left aside, now that no epoch is open."""
+def _tidy(step: Step) -> None:
+    """Remove what crashed processes left aside, now that no epoch is open.
+
+    But only what is older than this update. If it sleeps now, and wakes when another has taken
+    over, it must not take away what that one has just made.
+    """
+    ws = step.ws
     sweep_scratch(ws.scratches)
-    for dataset in ws.pipeline.datasets:
-        if dataset.sink is not None:
-            ws.sink.sweep(dataset.sink, ws.project.root)
+    _sweep_sinks(step)
     if ws.replays.is_dir():
         # A replay writes its rows down before it intends to move them.
         for folder in ws.replays.iterdir():
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if folder.stat().st_mtime_ns < step.at_ns:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep_sinks(step: Step) -> None:
+    ws = step.ws
+    for dataset in ws.pipeline.datasets:
+        if dataset.sink is not None:
+            ws.sink.sweep(dataset.sink, ws.project.root, step.at_ns)
 
 
 def published(ws: Workspace, epoch: Epoch) -> bool:
@@ -119,9 +130,8 @@ def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
         dataset = ws.pipeline.get(epoch.dataset)
         if dataset is not None and dataset.sink is not None:
-            # Once more, to make sure of it. (Of tables `repair` has.)
-            empty = StagedTable(NO_COLUMNS, ())
-            ws.sink.publish(dataset.sink, epoch.flow, epoch.number, empty, ws.project.root)
+            # Of tables `repair` has made sure.
+            ws.sink.secure(dataset.sink, ws.project.root)
         ws.ledger.settle(settled, step.lease.current)
         return "settled"
     _take_back(step, epoch)
@@ -151,33 +161,4 @@ def _take_back(step: Step, epoch: Epoch) -> None:
     store = step.ws.store
     for folder in _tables(step.ws):
         if folder.name.endswith(QUARANTINE):
-            store.retract(str(folder), application(epoch.flow), epoch.number)
-
-
-def check_history(step: Step, compiled: CompiledFlow) -> None:
-    """Refuse to go on where ledger and table tell different stories.
-
-    Raises:
-        HistoryMismatchError: one of them was lost or restored from an older copy: going on
-            would lose rows or double them.
-    """
-    if compiled.dataset.kind is DatasetKind.SINK:
-        return
-    last = step.ws.ledger.last_epoch(compiled.flow.name)
-    known = last.number if last else 0
-    there = last_number(step.ws, compiled)
-    if there == known:
-        # The quarantine has gaps; but it cannot know an epoch that the ledger does not.
-        aside = quarantines(step.ws, compiled)
-        there = max(step.ws.store.transaction(f, compiled.flow.application) for f in aside)
-        if there <= known:
-            return
-    name = compiled.dataset.name
-    newer, older = ("table", "ledger") if there > known else ("ledger", "table")
-    raise HistoryMismatchError(
-        f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
-        wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
-        got=f"{there} in the table",
-        hint=f"restore the {older} of the same time as the {newer}, or rebuild the table from its"
-        f" sources: qanat run --full-refresh {name}",
-    )
+            store.retract(str(folder), application(epoch.flow), epoch.number, step.gate)

@@ -26,9 +26,9 @@ from qanat.model.query import DatasetRead, FilesRead, FunctionQuery
 from qanat.model.record import Definition
 from qanat.model.work import Counts, RuleCount
 from qanat.run.compiled import CompiledFlow
+from qanat.run.consistency import check_history
 from qanat.run.epoch import Done, Step, carry_out, intend
 from qanat.run.reach import Reach, choose
-from qanat.run.recovery import check_history
 from qanat.run.retry import retrying
 from qanat.run.selection import Chosen
 
@@ -59,7 +59,7 @@ class DatasetRun:
             generation = ws.ledger.refresh(name, self.step.lease.current)
         else:
             for compiled in flows:
-                check_history(self.step, compiled)
+                check_history(ws, compiled)
         fingerprint, text = ws.analysis.definitions[name]
         inputs: str | None = ""
         if self.dataset.kind is DatasetKind.MATERIALIZED_VIEW:

@@ -40,6 +40,11 @@ def is_replay(flow: str) -> bool:
     return flow.endswith(_SUFFIX)
 
 
+def replay_flow(dataset: str) -> str:
+    """The name under which the ledger knows a dataset's replays."""
+    return dataset + _SUFFIX
+
+
 def finish(step: Step, epoch: Epoch) -> None:
     """Bring a replay that a crash interrupted to its end."""
     dataset = step.ws.pipeline.get(epoch.dataset)
@@ -61,7 +66,7 @@ class Replay:
         self.ws = step.ws
         self.dataset = dataset
         where = dataset.location
-        self.flow = Flow(dataset.name + _SUFFIX, dataset.name, _select("", (), where), where)
+        self.flow = Flow(replay_flow(dataset.name), dataset.name, _select("", (), where), where)
 
     def run(self, quarantine: Snapshot) -> ReplayResult:
         """Find the rows that pass, write them down, move them."""
@@ -225,6 +230,7 @@ class Replay:
                 number=epoch.number,
                 partition_by=partitions,
                 gaps=True,
+                gate=self.step.gate,
                 info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
             )
         )

@@ -15,6 +15,7 @@ from qanat.model.work import Counts
 from qanat.ports.observer import Observer
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
+from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.refresh import DatasetRun
@@ -43,8 +44,9 @@ def update(
     started = time.monotonic()
     id, tell = new_id(), telling(observers)
     with HeldLease(ws.ledger, id) as lease:
-        entry = Entry(ws, id)
-        step = Step(ws, lease, entry.id, time.time_ns(), tell)
+        gate = Gate(ws.gates, lease)
+        entry = Entry(ws, id, gate)
+        step = Step(ws, lease, gate.folder, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
         status, error = UpdateStatus.FAILED, None
         try:

@@ -166,6 +166,11 @@ class Workspace:
         return self.project.private / "scratch"
 
     @property
+    def gates(self) -> Path:
+        """Where updates write log entries before they are made visible."""
+        return self.project.private / "commits"
+
+    @property
     def replays(self) -> Path:
         """Where replays write down which rows they move."""
         return self.project.private / "replay"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,13 @@ def stage(output: Output, *names: str) -> StagedTable:
     return StagedTable(NO_COLUMNS, tuple(DataFile(n, len(n), 1, {}, "{}") for n in names))
 
 
+def publish(sink: FilesSink, flow: str, *names: str) -> None:
+    output = sink.output(CSV, flow, 1, sink._root)
+    sink.publish(CSV, flow, 1, output.folder, stage(output, *names), sink._root)
+
+
 def published(root: Path) -> list[str]:
-    files = (p for p in (root / "out").rglob("*") if p.is_file())
+    files = (p for p in (root / "out").rglob("*") if p.is_file() and ".qanat" not in p.parts)
     return sorted(p.relative_to(root / "out").as_posix() for p in files)
 
 
@@ -49,10 +56,10 @@ def test_an_epoch_becomes_visible_once(
     table = stage(output, *staged)
     (output.folder / "left-over.tmp").touch()
     assert not sink.carries(CSV, "to_csv", 7, tmp_path)
-    sink.publish(CSV, "to_csv", 7, table, tmp_path)
+    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path)
     assert sink.carries(CSV, "to_csv", 7, tmp_path)
     assert published(tmp_path) == visible
-    sink.publish(CSV, "to_csv", 7, table, tmp_path)
+    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path)
     assert published(tmp_path) == visible
     for flow, epoch in (("to_csv", 8), ("to_csv", 70), ("to", 7), ("to_csv-0000000007", 0)):
         assert not sink.carries(CSV, flow, epoch, tmp_path)
@@ -61,23 +68,22 @@ def test_an_epoch_becomes_visible_once(
 def test_an_epoch_that_is_redone_starts_afresh(tmp_path: Path) -> None:
     sink = FilesSink(tmp_path)
     stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv", "part-1.csv")
-    table = stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv")
-    sink.publish(CSV, "f", 1, table, tmp_path)
+    publish(sink, "f", "part-0.csv")
     assert published(tmp_path) == ["f-0000000001-0.csv"]
 
 
 def test_a_crash_between_publishing_and_settling(tmp_path: Path) -> None:
     sink = FilesSink(tmp_path)
-    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv"), tmp_path)
+    publish(sink, "f", "part-0.csv")
     first = (tmp_path / "out/f-0000000001-0.csv").stat().st_ino
-    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv"), tmp_path)
+    publish(sink, "f", "part-0.csv")
     assert (tmp_path / "out/f-0000000001-0.csv").stat().st_ino == first
     assert published(tmp_path) == ["f-0000000001-0.csv"]
 
 
 def test_an_epoch_without_rows(tmp_path: Path) -> None:
     sink = FilesSink(tmp_path)
-    sink.publish(CSV, "f", 1, stage(sink.output(CSV, "f", 1, tmp_path)), tmp_path)
+    publish(sink, "f")
     assert published(tmp_path) == []
 
 
@@ -87,15 +93,75 @@ def test_staged_files_that_somebody_removed(tmp_path: Path) -> None:
     table = stage(output, "part-0.csv", "part-1.csv")
     (output.folder / "part-1.csv").unlink()
     with pytest.raises(FileVanishedError, match="part-1"):
-        sink.publish(CSV, "f", 1, table, tmp_path)
+        sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
     assert not sink.carries(CSV, "f", 1, tmp_path)
+
+
+@pytest.mark.parametrize("names", [["part-0.csv"], ["part-0.csv", "part-1.csv"]])
+def test_who_slept_while_another_redid_the_epoch_publishes_nothing(
+    tmp_path: Path, names: list[str]
+) -> None:
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "f", 1, tmp_path)
+    slept = stage(output, *names)
+    redone = sink.output(CSV, "f", 1, tmp_path)
+    table = stage(redone, "part-0.csv", "part-2.csv")
+    with pytest.raises(FileVanishedError):
+        sink.publish(CSV, "f", 1, output.folder, slept, tmp_path)
+    assert published(tmp_path) == []
+    sink.publish(CSV, "f", 1, redone.folder, table, tmp_path)
+    assert published(tmp_path) == ["f-0000000001/part-0.csv", "f-0000000001/part-2.csv"]
+    sink.publish(CSV, "f", 1, output.folder, slept, tmp_path)
+    assert len(published(tmp_path)) == 2
+
+
+def test_what_was_staged_before_is_swept_and_what_is_newer_stays(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    stage(sink.output(CSV, "old", 1, tmp_path), "part-0.csv")
+    now = time.time_ns()
+    os.utime(tmp_path / "out/.qanat/old-0000000001", ns=(now - 10**9, now - 10**9))
+    new = sink.output(CSV, "new", 1, tmp_path)
+    table = stage(new, "part-0.csv")
+    os.utime(new.folder.parent, ns=(now + 10**9, now + 10**9))
+    sink.sweep(CSV, tmp_path, now)
+    assert [p.name for p in (tmp_path / "out/.qanat").iterdir()] == ["new-0000000001"]
+    sink.publish(CSV, "new", 1, new.folder, table, tmp_path)
+    sink.sweep(CSV, tmp_path, now)
+    assert published(tmp_path) == ["new-0000000001-0.csv"]
+    assert not (tmp_path / "out/.qanat").exists()
+    # Where nothing was ever sent, and where nothing can be.
+    sink.sweep(SinkTarget("csv", (("path", "nowhere"),)), tmp_path, now)
+    sink.sweep(SinkTarget("csv", (("path", "s3://bucket/out"),)), tmp_path, now)
+
+
+def test_an_epoch_is_durable_before_anybody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name, and those of the folders above it, which this may have made."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        real(handle)
+
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "f", 1, tmp_path)
+    table = stage(output, "part-0.csv")
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(2):  # the second time somebody else has published it
+        synced.clear()
+        sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
+        assert {tmp_path / "out", tmp_path} <= set(synced)
+    synced.clear()
+    sink.secure(CSV, tmp_path)
+    assert {tmp_path / "out", tmp_path} <= set(synced)
 
 
 @pytest.mark.parametrize("flow", ["../up", "a/b", "_hidden", ".hidden", "ü flow", "x" * 300, "*"])
 def test_flows_of_any_name(tmp_path: Path, flow: str) -> None:
     sink = FilesSink(tmp_path)
-    table = stage(sink.output(CSV, flow, 1, tmp_path), "part-0.csv")
-    sink.publish(CSV, flow, 1, table, tmp_path)
+    publish(sink, flow, "part-0.csv")
     assert sink.carries(CSV, flow, 1, tmp_path)
     (name,) = published(tmp_path)
     assert name[0] not in "._"
@@ -105,7 +171,7 @@ def test_flows_of_any_name(tmp_path: Path, flow: str) -> None:
 def test_long_names_stay_apart(tmp_path: Path) -> None:
     sink = FilesSink(tmp_path)
     long = "x" * 300
-    sink.publish(CSV, long, 1, stage(sink.output(CSV, long, 1, tmp_path), "p.csv"), tmp_path)
+    publish(sink, long, "p.csv")
     assert not sink.carries(CSV, long + "y", 1, tmp_path)
 
 

@@ -385,9 +385,11 @@ def test_a_busy_ledger_does_not_cost_the_lease(
     tries = iter(range(1000))
 
     def busy(self: SqlLedger, *args: Any) -> Any:
-        if next(tries) == 0:
+        keeping = threading.current_thread().name == "qanat-lease"
+        if keeping and next(tries) == 0:
             raise LedgerError("locked")
-        renewed.set()
+        if keeping:
+            renewed.set()
         return renew(self, *args)
 
     monkeypatch.setattr(SqlLedger, "renew", busy)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
+from uuid import uuid4
 
 from qanat.connectors.files.place import is_url
 from qanat.disk import explained, sync_path
@@ -75,54 +76,86 @@ class FilesSink:
             UnsupportedError: the format or the place is one for a later release.
         """
         options = _checked(target)
-        staging = _staging(_folder(target, root), flow, epoch)
+        mine = _staging(_folder(target, root), flow, epoch)
+        # Each attempt has a folder of its own, and takes away that of any other: who slept
+        # through it publishes nothing any more.
+        staging = mine / uuid4().hex
         with explained("stage in", staging):
-            if staging.exists():
-                shutil.rmtree(staging)
+            _remove(mine)
             staging.mkdir(parents=True)
         return Output(staging, "part", target.format.casefold(), options=options)
 
     def publish(
-        self, target: SinkTarget, flow: str, epoch: int, staged: StagedTable, root: Path
+        self,
+        target: SinkTarget,
+        flow: str,
+        epoch: int,
+        staging: Path,
+        staged: StagedTable,
+        root: Path,
     ) -> None:
         """Make the epoch visible, whole and durably; doing it twice is the same as once.
 
+        Args:
+            staging: the folder of the output in which the rows were staged.
+
         Raises:
             FileVanishedError: somebody removed staged files.
+            StorageFullError, AdapterError: the disk refuses.
         """
-        folder = _folder(target, root)
-        staging = _staging(folder, flow, epoch)
+        folder, name = _folder(target, root), _name(flow, epoch)
         with explained("publish to", folder):
-            self._publish(folder, staging, _name(flow, epoch), staged)
-        shutil.rmtree(staging, ignore_errors=True)
-
-    def _publish(self, folder: Path, staging: Path, published: str, staged: StagedTable) -> None:
-        if _carries(folder, published):
-            # By a process that may have been killed before it could make sure of it.
+            if staged.files and not _carries(folder, name):
+                self._publish(folder / name, staging, staged)
             sync_path(folder)
-            return
-        if not staged.files:
-            return
+        shutil.rmtree(staging.parent, ignore_errors=True)
+
+    def _publish(self, published: Path, staging: Path, staged: StagedTable) -> None:
         for file in staged.files:
             if not (staging / file.path).is_file():
                 raise FileVanishedError(f"the staged file {str(staging / file.path)!r} is gone")
-        if len(staged.files) == 1 and "/" not in (name := staged.files[0].path):
-            suffixes = name.partition(".")[2]
-            (staging / name).rename(folder / f"{published}-0.{suffixes}")
-        else:
-            _only(staging, {file.path for file in staged.files})
-            staging.rename(folder / published)
-        sync_path(folder)
+        try:
+            if len(staged.files) == 1 and "/" not in (name := staged.files[0].path):
+                suffixes = name.partition(".")[2]
+                (staging / name).rename(f"{published}-0.{suffixes}")
+            else:
+                _only(staging, {file.path for file in staged.files})
+                staging.rename(published)
+        except FileNotFoundError as error:
+            raise FileVanishedError(f"what was staged in {str(staging)!r} is gone") from error
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published (an epoch without rows publishes nothing)."""
         return _carries(_folder(target, root), _name(flow, epoch))
 
-    def sweep(self, target: SinkTarget, root: Path) -> None:
-        """Remove what epochs that are over have left in staging."""
+    def secure(self, target: SinkTarget, root: Path) -> None:
+        """Make durable what has been published, by whomever.
+
+        Raises:
+            StorageFullError, AdapterError: the disk refuses.
+        """
+        folder = _folder(target, root)
+        with explained("publish to", folder):
+            sync_path(folder)
+
+    def sweep(self, target: SinkTarget, root: Path, before_ns: int) -> None:
+        """Remove what was staged before a time (nanoseconds since 1970), and not published."""
         # A target that is wrong, its own flow says where it is declared.
-        with suppress(OptionError, UnsupportedError):
-            shutil.rmtree(_folder(target, root) / _STAGING, ignore_errors=True)
+        with suppress(OptionError, UnsupportedError, FileNotFoundError):
+            staging = _folder(target, root) / _STAGING
+            for path in staging.iterdir():
+                if path.stat().st_mtime_ns < before_ns:
+                    _remove(path)
+            with suppress(OSError):
+                staging.rmdir()
+
+
+def _remove(path: Path) -> None:
+    """Take a folder away from whoever works in it, at once, and remove it."""
+    away = path.with_name(f".gone-{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        path.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def _carries(folder: Path, name: str) -> bool:

@@ -23,7 +23,7 @@ from qanat.ledgers.sql.rows import (
     schema_to_text,
     schemas_to_text,
 )
-from qanat.model.position import TableRange
+from qanat.model.position import TableRange, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
 
@@ -187,6 +187,9 @@ class SqlLedger(Memory):
                 for source, range_ in epoch.ranges.items()
                 if isinstance(range_, TableRange)
             }
+            for dataset in epoch.quarantined:
+                upto = range_to_text(TableRange(-1, epoch.number))
+                positions[quarantine_key(dataset)] = upto
             self._remember(transaction, epoch, "position", positions)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)

@@ -12,14 +12,22 @@ from qanat.disk import sync
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
-def put_if_absent(path: Path, content: bytes) -> bool:
+def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
     """Create a file, whole and durable, unless it exists; whether it was created.
 
     The content is on disk before the name is: a reader, also one after a power loss, sees
-    the whole file or none. The temporary name is the one that delta-rs uses, which every
-    reader of the log skips.
+    the whole file or none.
+
+    Args:
+        gate: folder in which it is written before it gets its name; without that folder, which
+            somebody may take away at any time, it gets none. Default: the folder of `path`.
+
+    Raises:
+        FileNotFoundError: the gate is gone.
+        OSError: the disk refuses.
     """
-    temporary = path.with_name(f"_commit_{uuid4()}.json.tmp")
+    # The name is the one that delta-rs uses, which every reader of the log skips.
+    temporary = (gate or path.parent) / f"_commit_{uuid4()}.json.tmp"
     try:
         _write(temporary, content)
         try:
@@ -27,6 +35,9 @@ def put_if_absent(path: Path, content: bytes) -> bool:
         except FileExistsError:
             return False
         except OSError as error:
+            if error.errno == errno.EXDEV and gate is not None:
+                # The tables are a file system of their own: the gate holds up nobody there.
+                return put_if_absent(path, content)
             if error.errno not in _NO_LINKS:
                 raise
             # exFAT and some network mounts have no hard links: there the name appears before

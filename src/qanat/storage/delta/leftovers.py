@@ -22,12 +22,12 @@ _DATA = re.compile(r".*\.parquet(#\d+)?")
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
-def sweep(log: Log) -> int:
+def sweep(log: Log, before_ns: int | None = None) -> int:
     """Delete files that no version mentions and empty folders; how many files.
 
     When every entry of the log is there, or nothing is left over, deltalake is not needed.
     """
-    stale = orphans(log)
+    stale = [p for p in orphans(log) if before_ns is None or _changed(p) < before_ns]
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path)
@@ -100,6 +100,13 @@ def _log_leftovers(log: Log) -> Iterator[Path]:
     if log.folder.is_dir():
         yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
     yield from log.table.glob(f"{SHADOW}*/")
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _in_flight(path: Path) -> bool:

@@ -121,7 +121,8 @@ class DeltaStore:
         conflict: the commit is rebuilt on top of them.
 
         Raises:
-            CommitConflictError: the application is at another number than `number - 1`.
+            CommitConflictError: the application is at another number than `number - 1`, or
+                the gate is gone.
             SchemaMismatchError: an append does not fit the table's columns.
             StorageFullError: there is no space for the log entry.
         """
@@ -139,17 +140,20 @@ class DeltaStore:
                     hint="another update committed to the table; run again",
                 )
             version = state.version + 1 if state else 0
-            if self._put(log, version, entry(commit, state)):
+            if self._put(log, version, entry(commit, state), commit.gate):
                 break
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit.folder)
         return version
 
-    def retract(self, folder: str, application: str, number: int) -> bool:
+    def retract(
+        self, folder: str, application: str, number: int, gate: Path | None = None
+    ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
         Raises:
             TableCorruptError: the log no longer has that commit.
+            CommitConflictError: the gate is gone.
             StorageFullError: there is no space for the log entry.
         """
         log = Log(Path(folder))
@@ -163,18 +167,21 @@ class DeltaStore:
             state = self._state(folder, application=application)
             state.features.check_writable(folder)
             content = undoing(log, made, state, application, number)
-            if self._put(log, state.version + 1, content):
+            if self._put(log, state.version + 1, content, gate):
                 return True
         return False
 
-    def sweep(self, folder: Path) -> int:
+    def sweep(self, folder: Path, before_ns: int | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
+
+        Args:
+            before_ns: only those last changed before then, in nanoseconds since 1970.
 
         Those named as Spark and delta-rs name theirs stay for a day: their commit may be
         under way.
         """
         try:
-            return sweep(Log(folder))
+            return sweep(Log(folder), before_ns)
         except OSError as error:
             raise disk_error(error, "sweep", folder) from error
 
@@ -227,13 +234,20 @@ class DeltaStore:
         state: TableState = _table().load(place, version, application)
         return state
 
-    def _put(self, log: Log, version: int, content: bytes) -> bool:
+    def _put(self, log: Log, version: int, content: bytes, gate: Path | None) -> bool:
         try:
             log.folder.mkdir(parents=True, exist_ok=True)
             # The names of new data files, partition folders and the log are in this folder.
             # Its own name may not be durable before the first commit, whoever made it.
             sync(log.table) if version else sync_path(log.table)
-            return put_if_absent(log.path(version), content)
+            return put_if_absent(log.path(version), content, gate)
+        except FileNotFoundError as error:
+            if gate is None or gate.is_dir():
+                raise disk_error(error, "commit to", log.table) from error
+            raise CommitConflictError(
+                f"another update took over before this one committed to {log.table.name}",
+                hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+            ) from error
         except OSError as error:
             raise disk_error(error, "commit to", log.table) from error
 

@@ -1,0 +1,91 @@
+"""Whether the ledger and the tables tell the same story: neither lost, nor of another time."""
+
+from __future__ import annotations
+
+from qanat.errors import HistoryMismatchError
+from qanat.model.dataset import DatasetKind
+from qanat.model.flow import application
+from qanat.model.position import TableRange, quarantine_key
+from qanat.run.compiled import CompiledFlow
+from qanat.run.epoch import last_number, quarantines
+from qanat.run.replay import replay_flow
+from qanat.run.workspace import Workspace
+
+
+def check_history(ws: Workspace, compiled: CompiledFlow) -> None:
+    """Refuse to go on where ledger and table tell different stories.
+
+    Raises:
+        HistoryMismatchError: one of them was lost or restored from an older copy: going on
+            would lose rows or double them.
+    """
+    mismatch = mismatch_of(ws, compiled)
+    if mismatch is not None:
+        raise mismatch
+
+
+def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError | None:
+    """What ledger and tables tell differently about a flow; None if nothing."""
+    if compiled.dataset.kind is DatasetKind.SINK:
+        return None
+    flow, name = compiled.flow, compiled.dataset.name
+    last = ws.memory.last_epoch(flow.name)
+    known = last.number if last else 0
+    there = last_number(ws, compiled)
+    if there == known:
+        generation = ws.memory.generation(name)
+        for dataset, folder in quarantines(ws, compiled).items():
+            found = ws.store.transaction(folder, flow.application)
+            # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
+            if found > known:
+                there = found
+                break
+            # nor forget one that put rows into it.
+            put = ws.memory.position(flow.name, generation, quarantine_key(dataset))
+            if isinstance(put, TableRange) and found < put.upto:
+                return _lost_quarantine(compiled, dataset, put.upto, found)
+        else:
+            return _forgotten_replay(ws, compiled, generation)
+    newer, older = ("table", "ledger") if there > known else ("ledger", "table")
+    return HistoryMismatchError(
+        f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
+        wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
+        got=f"{there} in the table",
+        hint=f"restore the {older} of the same time as the {newer}, or rebuild the table from its"
+        f" sources: qanat run --full-refresh {name}",
+    )
+
+
+def _forgotten_replay(
+    ws: Workspace, compiled: CompiledFlow, generation: int
+) -> HistoryMismatchError | None:
+    """A table or quarantine from before rows were moved from one into the other."""
+    name = compiled.dataset.name
+    replay = ws.memory.last_epoch(replay_flow(name))
+    if replay is None or replay.generation != generation:
+        return None
+    for dataset in (name, compiled.dataset.quarantine):
+        found = ws.store.transaction(str(ws.folder(dataset)), application(replay.flow))
+        if found < replay.number:
+            return HistoryMismatchError(
+                f"{dataset} is older than its ledger: it was restored from a copy",
+                wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
+                got=f"replay {found}" if found else "no replay",
+                hint=f"restore {dataset} of the same time as the ledger, or compute table and"
+                f" quarantine anew from their sources: qanat run --full-refresh {name}",
+            )
+    return None
+
+
+def _lost_quarantine(
+    compiled: CompiledFlow, dataset: str, wanted: int, found: int
+) -> HistoryMismatchError:
+    name = compiled.dataset.name
+    return HistoryMismatchError(
+        f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
+        " copy",
+        wanted=f"epoch {wanted} of flow {compiled.flow.name}, which put rows into it",
+        got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
+        hint="restore the quarantine of the same time as the ledger, or compute table and"
+        f" quarantine anew from their sources: qanat run --full-refresh {name}",
+    )
