@@ -15,11 +15,10 @@ import tempfile
 from hashlib import blake2b
 from pathlib import Path
 
-from qanat.crash.page import page
-
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.journal import Journal
+from qanat.crash.page import page
 from qanat.crash.report import Report, report
 from qanat.crash.sweep import KINDS, Extent, carry_out, prepare
 from qanat.observe.terminal.bar import Bar
@@ -38,6 +37,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of " + ", ".join(KINDS))
     parser.add_argument("--scenarios", default="", help="some of the scenarios")
+    parser.add_argument("--most", type=int, help="so many cases at most")
     parser.add_argument("--case", action="append", default=[], help="only this case")
     parser.add_argument("--report", type=Path, help="where to write the page")
     options = parser.parse_args()
@@ -48,6 +48,7 @@ def main() -> int:
     extent = Extent(
         seed,
         options.kinds.split(","),
+        most=options.most,
         seconds=SAMPLE_SECONDS if options.sample else None,
         only=[Case.parse(c) for c in options.case],
     )
@@ -55,16 +56,16 @@ def main() -> int:
     memory = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder in it
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="qanat-crash-", dir=place) as name:
-        found = run(Path(name), extent, options.jobs, options.scenarios, kept)
+        found, text = run(Path(name), extent, options.jobs, options.scenarios, kept)
     target = options.report or cache() / "report.html"
-    target.write_text(page(found), encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     say(found)
     print(f"page: {target}")
     return 1 if found.failures or not found.tried else 0
 
 
-def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Report:
-    """Prepare, try, add up."""
+def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> tuple[Report, str]:
+    """Prepare, try, add up; the report, and the page that shows it."""
     images = folder / "images"
     images.mkdir()
     wanted = only.split(",") if only else []
@@ -85,7 +86,9 @@ def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Repor
             bar.advance(f"{failed} failed" if failed else "")
 
         verdicts = carry_out(crew, prepared, extent, journal, tell)
-    return report(extent.seed, verdicts, KINDS)
+    found = report(extent.seed, verdicts, KINDS)
+    calls = {name: r.calls for name, r in prepared.references.items()}
+    return found, page(found, calls, verdicts)
 
 
 def complain(verdict: Verdict) -> None:

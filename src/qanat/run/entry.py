@@ -61,5 +61,6 @@ class Entry:
     def end(self, status: UpdateStatus, error: str | None = None) -> None:
         """Write how the update ended, and what stopped it."""
         if self.begun:
-            self.ws.ledger.end_update(self.id, status, error)
+            # First: who dies in between is looked for, since its update is said to run.
             self.gate.close()
+            self.ws.ledger.end_update(self.id, status, error)
