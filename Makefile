@@ -12,12 +12,17 @@ NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	"$$p" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: help demo test test-services lint format bench docs clean
+# What compiles the fault injector of the crash test; zig's comes from PyPI where there is none.
+COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
+
+.PHONY: help demo test test-services crash-test crash-sample lint format bench docs clean
 
 help:
 	@echo "make demo           watch real, dirty data become tested tables"
 	@echo "make test           all tests that need no service (3 minutes on 2 cores)"
-	@echo "make test-services  tests against PostgreSQL and an S3 server, which they bring along"
+	@echo "make test-services  tests against PostgreSQL, an S3 server and broken disks, all brought along"
+	@echo "make crash-test     kill, starve and lie to updates at every call (hours; goes on where it was)"
+	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"
 	@echo "make docs           write the reference anew from the code"
@@ -48,10 +53,21 @@ demo: $(VENV)/.demo
 	@cat $(EXAMPLE)/next_steps.txt
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not services"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not services and not crash"
 
-test-services: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m services
+test-services: $(VENV)/.crash
+	@$(BIN)/python -m pytest -m "services or crash"
+
+$(VENV)/.crash: $(VENV)/.dev
+	@test -n "$(COMPILER)" || $(PIP) install ziglang
+	@touch $@
+
+# `make crash-test ARGS='--kinds power --scenarios append'` for a part of it.
+crash-test: $(VENV)/.crash
+	@$(BIN)/python -m tests.crash.run $(ARGS)
+
+crash-sample: $(VENV)/.crash
+	@$(BIN)/python -m tests.crash.run --sample $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

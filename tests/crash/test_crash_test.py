@@ -145,7 +145,11 @@ def test_a_sink_that_cannot_be_copied_is_refused(paths: Paths) -> None:
 
 
 def test_a_project_that_fails_by_itself(paths: Paths) -> None:
-    paths.write("in/1.csv", "id,kind\n1,a\n")
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    rule = "(amount > 0) ON VIOLATION DROP ROW"
+    assert rule in sql
+    failing = sql.replace(rule, "(amount > 5000) ON VIOLATION FAIL UPDATE")
+    paths.write("transformations/tables.sql", failing)
     done = doctor(paths.root)
     assert done.returncode == 1
     assert "first-run fails without any fault" in done.stderr

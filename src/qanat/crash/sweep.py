@@ -17,7 +17,7 @@ from qanat.crash.journal import Journal
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
 from qanat.crash.slot import Reference
-from qanat.errors import CommandLineError, UpdateRunningError
+from qanat.errors import CommandLineError, UpdateRunningError, nearest
 from qanat.run.workspace import Workspace
 
 KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "rival", "recovery", "power")
@@ -101,10 +101,12 @@ def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepar
         AdapterError: a scenario fails by itself.
     """
     names = {c.scenario for c in extent.only}
+    known = [s.name for s in scenarios]
+    if missing := names - set(known):
+        near = nearest(min(missing), known)
+        wanted = None if near else ", ".join(known)
+        raise CommandLineError(f"no scenario {min(missing)!r}", wanted=wanted, nearest=near)
     scenarios = [s for s in scenarios if not names or s.name in names]
-    if missing := names - {s.name for s in scenarios}:
-        known = ", ".join(s.name for s in scenarios)
-        raise CommandLineError(f"no scenario {min(missing)!r}", wanted=known)
     references = {s.name: crew.prepare(s) for s in scenarios}
     if extent.only:
         return Prepared({s.name: s for s in scenarios}, references, extent.only)
