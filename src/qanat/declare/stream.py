@@ -53,7 +53,7 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
             in_from[-1] = True
         elif kind in _CLOSES:
             in_from[-1] = False
-        if not _is_keyword(tokens, i, in_from[-1]):
+        if not _is_keyword(tokens, i, in_from):
             continue
         following = tokens[i + 1]
         if following.token_type is TokenType.L_PAREN:
@@ -71,16 +71,22 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
     return [t for i, t in enumerate(tokens) if i not in dropped], found
 
 
-def _is_keyword(tokens: list[Token], i: int, in_from: bool) -> bool:
+def _is_keyword(tokens: list[Token], i: int, in_from: list[bool]) -> bool:
+    """Whether a token is the keyword.
+
+    Args:
+        in_from: whether it is in a FROM clause, for each parenthesis around it.
+    """
     token = tokens[i]
     if token.token_type is TokenType.IDENTIFIER or token.text.upper() != "STREAM":
         return False
     if token.token_type is TokenType.STRING or not 0 < i < len(tokens) - 1:
         return False
-    before = tokens[i - 1].token_type
-    if before is TokenType.L_PAREN:
-        return i > 1 and tokens[i - 2].token_type in _OPENS
-    return before in _OPENS or (before is TokenType.COMMA and in_from)
+    around = 0
+    while i - 1 - around > 0 and tokens[i - 1 - around].token_type is TokenType.L_PAREN:
+        around += 1
+    before = tokens[i - 1 - around].token_type
+    return before in _OPENS or (before is TokenType.COMMA and in_from[-1 - around])
 
 
 def closing(tokens: list[Token], opening: int) -> int | None:

@@ -7,8 +7,8 @@ from sqlglot import exp
 # Aggregates that sqlglot does not know as such, of DuckDB and of Spark.
 _NAMES = """
     any arbitrary arg_max_null arg_max_nulls_last arg_min_null arg_min_nulls_last bitstring_agg
-    bit_and bit_or bit_xor bool_and bool_or collect_list collect_set count_min_sketch
-    count_star decimal_average entropy every favg fsum histogram histogram_exact
+    bit_and bit_or bit_xor bool_and bool_or collect_list collect_set combine_aggr
+    count_min_sketch count_star decimal_average entropy every favg fsum histogram histogram_exact
     histogram_numeric hll_sketch_agg kahan_sum kurtosis kurtosis_pop lttb mad max_by mean
     min_by percentile product reservoir_quantile sem skewness some sum_no_overflow sumkahan
     try_avg try_sum variant_group_object

@@ -55,6 +55,10 @@ class _Search:
         for pivot in root.find_all(exp.Pivot):
             if not pivot.args.get("unpivot") and self._pivots_stream(pivot):
                 yield self._at("PIVOT", "PIVOT", pivot)
+        for nested in root.find_all(exp.Table, exp.Subquery):
+            # Joins in parentheses, and those of a query that begins with FROM.
+            if nested.args.get("joins") and self._reaches(nested):
+                yield from self._joins(nested)
         for select in root.find_all(exp.Select):
             if self._moves(select):
                 yield from self._in_select(select)
@@ -67,6 +71,11 @@ class _Search:
         return any(self._reaches(source) for source in _sources(select))
 
     def _reaches(self, source: exp.Expr) -> bool:
+        joined = () if isinstance(source, exp.Select) else source.args.get("joins") or ()
+        return self._starts(source) or any(self._reaches(j.this) for j in joined)
+
+    def _starts(self, source: exp.Expr) -> bool:
+        """Whether a stream comes through a source itself, without what is joined to it."""
         match source:
             case exp.Table():
                 cte = None if source.name in self.flowing else _cte(source)
@@ -101,13 +110,15 @@ class _Search:
                 yield self._at(f"the aggregate {name.lower()}()", name, node)
         yield from self._joins(select)
 
-    def _joins(self, select: exp.Select) -> Iterator[Remembering]:
-        sources = _sources(select)
-        moving = [self._reaches(s) for s in sources]
+    def _joins(self, holder: exp.Expr) -> Iterator[Remembering]:
+        """What is wrong with the joins of a SELECT, or of a table or subquery in parentheses."""
+        sources = _sources(holder)
+        first = self._reaches if isinstance(holder, exp.Select) else self._starts
+        moving = [first(sources[0]), *map(self._reaches, sources[1:])] if sources else []
         if sum(moving) > 1:
             second = [s for s, moves in zip(sources, moving, strict=True) if moves][1]
             yield Remembering("a join of two streams", self._read(second))
-        for join, moves in zip(select.args.get("joins") or [], moving[1:], strict=True):
+        for join, moves in zip(holder.args.get("joins") or [], moving[1:], strict=True):
             side, kind, method = ((join.args.get(k) or "") for k in ("side", "kind", "method"))
             lost = side == "FULL" or (side == "LEFT" and moves) or (side == "RIGHT" and not moves)
             if lost:
@@ -172,10 +183,13 @@ def _an(word: str) -> str:
     return f"an {word}" if word.startswith("A") else f"a {word}"
 
 
-def _sources(select: exp.Select) -> list[exp.Expr]:
-    clause = select.args.get("from_")
-    joins = select.args.get("joins") or []
-    return [*([clause.this] if clause else []), *(j.this for j in joins)]
+def _sources(holder: exp.Expr) -> list[exp.Expr]:
+    """What a SELECT reads, or a table or subquery and what is joined to it."""
+    joins = [j.this for j in holder.args.get("joins") or []]
+    if not isinstance(holder, exp.Select):
+        return [holder, *joins]
+    clause = holder.args.get("from_")
+    return [*([clause.this] if clause else []), *joins]
 
 
 def _first(select: exp.Select) -> exp.Expr | None:

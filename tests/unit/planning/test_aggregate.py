@@ -1,0 +1,31 @@
+"""Every aggregate of the engine is known as one; a stream must not be fed into any."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from sqlglot import exp, parse_one
+
+from qanat.planning.aggregate import aggregates
+
+CALLS = sorted(
+    f"{name}({', '.join('xyzuvw'[:count])})"
+    for name, count in duckdb.sql(
+        "SELECT DISTINCT function_name, len(parameters) FROM duckdb_functions() WHERE"
+        " function_type = 'aggregate' AND regexp_full_match(function_name, '\\w+')"
+        " AND len(parameters) > 0"
+    ).fetchall()
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("form", ["{}", "{} FILTER (x > 1)"])
+def test_duckdb_s_aggregates(call: str, form: str) -> None:
+    tree = parse_one(f"SELECT {form.format(call)} FROM t", dialect="duckdb")
+    assert any(aggregates(f) for f in tree.find_all(exp.Func))
+
+
+@pytest.mark.parametrize("name", ["abs", "list_sum", "len", "upper"])
+def test_what_is_none(name: str) -> None:
+    tree = parse_one(f"SELECT {name}(x) FROM t", dialect="duckdb")
+    assert not any(aggregates(f) for f in tree.find_all(exp.Func))
