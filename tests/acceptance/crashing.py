@@ -101,30 +101,40 @@ def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Before it does a thing for silver, a process makes the file `asleep`, and stops.
+    """Before it does a thing for a table, a process makes the file `asleep`, and stops.
 
     Args:
-        moment: `stage` or `publish`.
+        moment: `stage`, `publish`, or `commit`: when it has looked at the table and written the
+            log entry, which only needs its name.
         dies: for good; else for a second.
     """
 
     moment: str
     dies: bool = False
+    table: str = "silver"
 
     def install(self, project: Path) -> None:
-        owner: Any = {"stage": DuckDBEngine, "publish": DeltaStore}[self.moment]
-        act = getattr(owner, self.moment)
+        owner, name = {
+            "stage": (DuckDBEngine, "stage"),
+            "publish": (DeltaStore, "publish"),
+            "commit": (os, "link"),
+        }[self.moment]
+        act: Any = getattr(owner, name)
 
-        def halting(this: Any, what: Any, *rest: Any) -> Any:
-            name = what.dataset if self.moment == "stage" else what.folder.name
-            if name == "silver":
+        def halting(*args: Any) -> Any:
+            if self._table(args) == self.table:
                 (project / "asleep").touch()
                 if self.dies:
                     os._exit(DIED)
                 time.sleep(1)
-            return act(this, what, *rest)
+            return act(*args)
 
-        setattr(owner, self.moment, halting)
+        setattr(owner, name, halting)
+
+    def _table(self, args: Any) -> str:
+        if self.moment == "commit":
+            return Path(args[1]).parent.parent.name
+        return str(args[1].dataset if self.moment == "stage" else args[1].folder.name)
 
 
 def _child(
@@ -140,6 +150,8 @@ def _child(
         from qanat.run import lease
 
         lease.SECONDS = lease_seconds
+        # Or it might be stopped while it renews, and hold the database's lock as it sleeps.
+        lease.HeldLease._keep = lambda self: None  # type: ignore[method-assign]
     if halt is not None:
         halt.install(Path(project))
     steps = _Steps(fatal)

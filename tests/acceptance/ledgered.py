@@ -26,7 +26,7 @@ def picture(project: Path) -> Picture:
     """All rows of all tables, quarantines and sinks, as a Delta reader sees them."""
     found: Picture = {}
     for folder in sorted((project / "storage" / "tables").glob("*")):
-        if not (folder / "_delta_log").is_dir():
+        if not any((folder / "_delta_log").glob("*.json")):
             continue
         rows = DeltaTable(folder).to_pyarrow_table().to_pylist()
         identifiers = [r["_quarantine_id"] for r in rows if "_quarantine_id" in r]

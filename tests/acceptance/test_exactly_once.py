@@ -161,6 +161,73 @@ def test_asleep_for_longer_than_its_lease(paths: Paths, tmp_path: Path, moment: 
     check(paths.root)
 
 
+def _redo(paths: Paths) -> None:
+    operate(paths.root, "run")
+
+
+def _redo_by_another_rule(paths: Paths) -> None:
+    paths.declare(1000)
+    operate(paths.root, "run")
+
+
+def _redo_that_fails(paths: Paths) -> None:
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    rule = "(amount > 0) ON VIOLATION DROP ROW"
+    assert rule in sql
+    failing = sql.replace(rule, "(amount > 15) ON VIOLATION FAIL UPDATE")
+    paths.write("transformations/tables.sql", failing)
+    with Workspace.open(paths.root) as ws:
+        assert "silver" in [d.dataset for d in update(ws).failed]
+    paths.write("transformations/tables.sql", sql)
+
+
+def _flow_is_gone(paths: Paths) -> None:
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    python = (paths.root / "transformations/flows.py").read_text(encoding="utf-8")
+    paths.write("transformations/tables.sql", sql.partition("CREATE TEMPORARY VIEW")[0])
+    (paths.root / "transformations/flows.py").unlink()
+    operate(paths.root, "run")
+    paths.write("transformations/tables.sql", sql)
+    paths.write("transformations/flows.py", python)
+
+
+def _full_refresh(paths: Paths) -> None:
+    operate(paths.root, "refresh")
+
+
+MEANWHILE = [_redo, _redo_by_another_rule, _redo_that_fails, _flow_is_gone, _full_refresh]
+
+
+@pytest.mark.parametrize("table", ["sized__quarantine", "silver__quarantine", "silver"])
+@pytest.mark.parametrize("meanwhile", MEANWHILE, ids=lambda f: f.__name__.strip("_"))
+@pytest.mark.parametrize("begun", [False, True], ids=["new tables", "old tables"])
+def test_asleep_at_the_very_commit(
+    paths: Paths, tmp_path: Path, meanwhile: Callable[[Paths], None], table: str, begun: bool
+) -> None:
+    """Whatever another update does with the epoch, the sleeper's commit comes too late."""
+    if begun:
+        operate(paths.root, "run")
+        paths.second()
+    undisturbed = Paths(copy(paths.root, tmp_path / "undisturbed"))
+    sleeper = start(paths.root, "run", lease_seconds=0.5, halt=Halt("commit", table=table))
+    wait_for(lambda: (paths.root / "asleep").exists())
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    time.sleep(0.7)
+    meanwhile(paths)
+    held = picture(paths.root)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.join(60)
+    assert sleeper.exitcode == 1
+    assert picture(paths.root) == held
+    operate(paths.root, "run")
+    if meanwhile is _redo_by_another_rule:
+        undisturbed.declare(1000)
+    # All files at once: another row of a key may be the first.
+    operate(undisturbed.root, "refresh" if meanwhile is _full_refresh else "run")
+    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(undisturbed.root))
+    check(paths.root)
+
+
 def test_two_updates_started_at_once(paths: Paths, tmp_path: Path) -> None:
     undisturbed = copy(paths.root, tmp_path / "undisturbed")
     operate(undisturbed, "run")

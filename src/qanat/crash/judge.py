@@ -49,7 +49,7 @@ def complaints(ws: Workspace) -> Iterator[str]:
 
 def _foreign(folder: Path) -> Iterator[str]:
     """What another reader of Delta tables says: every file that it would read is there."""
-    if not (folder / "_delta_log").is_dir():
+    if not any((folder / "_delta_log").glob("*.json")):
         return
     for uri in DeltaTable(folder).file_uris():
         if not Path(uri.removeprefix("file://")).exists():

@@ -82,11 +82,12 @@ def _tidy(step: Step) -> None:
     ws = step.ws
     sweep_scratch(ws.scratches)
     _sweep_sinks(step)
-    if ws.replays.is_dir():
-        # A replay writes its rows down before it intends to move them.
-        for folder in ws.replays.iterdir():
-            with suppress(FileNotFoundError):
-                if folder.stat().st_mtime_ns < step.at_ns:
+    # A replay writes its rows down before it intends to move them; and a disk may have refused
+    # to let go of a gate.
+    for parent in (ws.replays, ws.gates):
+        with suppress(FileNotFoundError):
+            for folder in parent.iterdir():
+                if folder != step.gate and folder.stat().st_mtime_ns < step.at_ns:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -109,15 +110,18 @@ def published(ws: Workspace, epoch: Epoch) -> bool:
 def _tables(ws: Workspace) -> list[Path]:
     """The folders of all tables, also of datasets that are no longer declared.
 
-    A folder without a log is one only if its name says so: it may be somebody's own.
+    A folder without a log is one only if its name, or the ledger, says so: it may be somebody's
+    own.
     """
-    names = (n for d in ws.pipeline.datasets for n in (d.name, d.quarantine))
-    declared = {ws.folder(n) for n in names}
-    return sorted(
-        folder
-        for folder in ws.project.tables.glob("*")
-        if folder.is_dir() and (folder in declared or ws.store.version(str(folder)) is not None)
-    )
+    names = {n for d in ws.pipeline.datasets for n in (d.name, d.quarantine)}
+    names |= {e.dataset for e in ws.ledger.open_epochs()}
+    known = {ws.folder(n) for n in names}
+
+    def ours(folder: Path) -> bool:
+        named = folder in known or folder.name.endswith(QUARANTINE)
+        return named or ws.store.version(str(folder)) is not None
+
+    return sorted(f for f in ws.project.tables.glob("*") if f.is_dir() and ours(f))
 
 
 def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
