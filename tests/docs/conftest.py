@@ -6,7 +6,7 @@ A page is one session of bash in a folder of its own. Three kinds of fenced bloc
   lines. A command must succeed unless the page shows its error.
 - any language with `title="path"`: a file that the reader writes.
 - `<!-- start: examples/flights -->` copies a folder of the repository to begin with, and
-  `<!-- needs: postgresql -->` (or `s3`) starts that service.
+  `<!-- needs: postgresql -->` (or `s3`, `compiler`) starts that service.
 
 `pytest tests/docs --update-docs` writes what is printed into the pages; read the difference.
 """
@@ -254,6 +254,12 @@ def postgresql() -> Iterator[dict[str, str]]:
 
     with server() as url:
         yield {"LEDGER_URL": url}
+
+
+@pytest.fixture(scope="session")
+def compiler() -> dict[str, str]:
+    """A C compiler, which the make target of these tests has seen to."""
+    return {}
 
 
 @pytest.fixture(scope="session")
