@@ -44,7 +44,7 @@ PLANTED = {
         "",
     ),
     "leftovers are left": (
-        "from qanat.storage.delta import DeltaStore\nDeltaStore.sweep = lambda self, folder: 0\n",
+        "from qanat.storage.delta import DeltaStore\nDeltaStore.sweep = lambda self, *rest: 0\n",
         "kill",
         "are in no version",
     ),
