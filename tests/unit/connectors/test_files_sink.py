@@ -158,6 +158,41 @@ def test_an_epoch_is_durable_before_anybody_is_told(
     assert {tmp_path / "out", tmp_path} <= set(synced)
 
 
+def test_what_is_not_to_be_published_is_gone_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the folder is published in which it was, or a power loss would publish it."""
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "f", 1, tmp_path)
+    table = stage(output, "k=1/part-0.csv", "k=2/part-0.csv")
+    (output.folder / "k=2" / "left-over.tmp").touch()
+    done: list[tuple[str, str]] = []
+    rename, unlink, fsync = Path.rename, Path.unlink, os.fsync
+
+    def renaming(path: Path, target: Path) -> Path:
+        done.append(("rename", path.name))
+        return rename(path, target)
+
+    def unlinking(path: Path, missing_ok: bool = False) -> None:
+        done.append(("unlink", path.name))
+        unlink(path, missing_ok)
+
+    def syncing(handle: int) -> None:
+        done.append(("sync", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    monkeypatch.setattr(os, "fsync", syncing)
+    sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
+    assert done[:4] == [
+        ("unlink", "left-over.tmp"),
+        ("sync", "k=2"),
+        ("rename", output.folder.name),
+        ("sync", "out"),
+    ]
+
+
 @pytest.mark.parametrize("flow", ["../up", "a/b", "_hidden", ".hidden", "ü flow", "x" * 300, "*"])
 def test_flows_of_any_name(tmp_path: Path, flow: str) -> None:
     sink = FilesSink(tmp_path)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat.connectors.files.place import is_url
-from qanat.disk import explained, sync_path
+from qanat.disk import explained, sync, sync_path
 from qanat.errors import FileVanishedError, OptionError, UnsupportedError, nearest
 from qanat.model.dataset import SinkTarget
 from qanat.model.work import Output, StagedTable
@@ -246,7 +246,10 @@ def _plain(flow: str) -> str:
 def _only(staging: Path, wanted: set[str]) -> None:
     """Remove what an engine left beside its files, lest it be published with them."""
     for folder, _, names in os.walk(staging):
-        for name in names:
-            path = Path(folder, name)
-            if path.relative_to(staging).as_posix() not in wanted:
-                path.unlink()
+        paths = (Path(folder, name) for name in names)
+        others = [p for p in paths if p.relative_to(staging).as_posix() not in wanted]
+        for path in others:
+            path.unlink()
+        if others:
+            # A power loss might bring them back, published.
+            sync(Path(folder))
