@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,29 @@ def test_a_ledger_in_sqlite_imports_nothing_heavy(tmp_path: Path) -> None:
     loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert "sqlite3" in loaded
     assert not {"psycopg", "sqlalchemy", "deltalake", "duckdb", "pyarrow"} & set(loaded)
+
+
+def test_its_folders_are_durable_before_anything_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody was killed who had made them; later it costs nothing."""
+    folder = tmp_path / "storage" / "_qanat"
+    folder.mkdir(parents=True)
+    (folder / "ledger.db").touch()
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        assert (folder / "ledger.db").exists()
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    open_ledger(None, folder, "p/dev").close()
+    assert synced[:3] == [folder, folder.parent, tmp_path]
+    synced.clear()
+    open_ledger(None, folder, "p/dev").close()
+    assert synced == []
 
 
 def test_a_reused_process_number_is_no_living_holder() -> None:
