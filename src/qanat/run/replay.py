@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.disk import explained, sync
+from qanat.disk import explained, sync_path
 from qanat.errors import HistoryMismatchError
 from qanat.model.batch import Batch, TableBatch
 from qanat.model.dataset import Dataset
@@ -105,9 +105,8 @@ class Replay:
 
     def _keep(self) -> None:
         """Make the names of the folders durable in which the rows were written down."""
-        for folder in (self.ws.replays, self.ws.project.private):
-            with explained("keep", folder):
-                sync(folder)
+        with explained("keep", self.ws.replays):
+            sync_path(self.ws.replays)
 
     def _next_number(self) -> int:
         # A table or a quarantine that was rebuilt has forgotten its replays.

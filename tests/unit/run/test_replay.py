@@ -60,11 +60,11 @@ def test_rows_are_written_down_for_good_before_they_are_moved(
 
     monkeypatch.setattr(os, "fsync", fsync)
     operate(relaxed.root, "replay")
-    names = [str(p.relative_to(relaxed.root / "storage")) for p in synced]
+    names = [os.path.relpath(p, relaxed.root / "storage") for p in synced]
     commit = next(n for n, name in enumerate(names) if name.startswith("tables/silver"))
     before = names[:commit]
     (rows,) = (n for n in before if "passed" in n)
-    for folder in (str(Path(rows).parent), "_qanat/replay", "_qanat"):
+    for folder in (str(Path(rows).parent), "_qanat/replay", "_qanat", "."):
         assert folder in before[before.index(rows) :], folder
 
 
