@@ -108,7 +108,7 @@ class TableStore(Protocol):
     def publish(self, commit: Commit) -> int:
         """Make staged files part of the table, durably; returns the new version.
 
-        Idempotent: when the table already carries (application, number), nothing happens
+        Idempotent: when the table already carries (application, number), that is made durable
         and the current version is returned.
 
         Raises:

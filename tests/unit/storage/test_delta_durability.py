@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import deltalake
 import duckdb
 import pytest
 
+from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import DeltaStore
+from qanat.storage.delta import DeltaStore, disk
+from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.table import checkpoint
 
 ID = Schema((Field("id", Primitive("long")),))
@@ -43,23 +48,120 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return found
 
 
-def first_commit(folder: Path) -> None:
+def commit(folder: Path, number: int = 1) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    duckdb.execute(f"COPY (SELECT range AS id FROM range(2)) TO '{folder / 'a.parquet'}'")
-    size = (folder / "a.parquet").stat().st_size
-    file = DataFile("a.parquet", size, 2, {}, json.dumps({"numRecords": 2}))
-    DeltaStore().publish(Commit(folder, ID, (file,), False, "qanat:t", 1))
+    name = f"{number}.parquet"
+    if not (folder / name).exists():
+        duckdb.execute(f"COPY (SELECT range AS id FROM range(2)) TO '{folder / name}'")
+    size = (folder / name).stat().st_size
+    file = DataFile(name, size, 2, {}, json.dumps({"numRecords": 2}))
+    DeltaStore().publish(Commit(folder, ID, (file,), False, "qanat:t", number))
+
+
+def entry(folder: Path, version: int) -> Path:
+    return folder / "_delta_log" / f"{version:020}.json"
+
+
+def optimized_elsewhere(folder: Path) -> None:
+    """A commit of another tool, which syncs nothing."""
+    deltalake.DeltaTable(folder).alter.set_table_properties({"delta.logRetentionDuration": "1 d"})
+
+
+class Refusing:
+    """A disk that refuses calls of one function, the first of a path or all."""
+
+    def __init__(self, name: str, error: int, path: Path | None = None) -> None:
+        self.name, self.error, self.path = name, error, path
+        self.refused = 0
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = getattr(os, self.name)
+
+        def refusing(*args: Any) -> Any:
+            if self.path is None or (self._path(args) == self.path and not self.refused):
+                self.refused += 1
+                raise OSError(self.error, os.strerror(self.error))
+            return real(*args)
+
+        monkeypatch.setattr(os, self.name, refusing)
+
+    def _path(self, args: Any) -> Path:
+        if self.name == "fsync":
+            return Path(f"/proc/self/fd/{args[0]}").readlink()
+        return Path(args[-1])
 
 
 def test_a_first_commit_makes_sure_of_every_folder(tmp_path: Path, synced: list[Path]) -> None:
     """Also where another process, killed in between, had made them."""
     folder = tmp_path / "storage" / "tables" / "t"
     (folder / "_delta_log").mkdir(parents=True)
-    first_commit(folder)
-    entry = synced.index(folder / "_delta_log" / f"{0:020}.json")
+    commit(folder)
+    named = synced.index(entry(folder, 0))
     above = [folder, folder.parent, folder.parent.parent, tmp_path]
-    assert set(above) <= set(synced[:entry])
-    assert synced[entry + 1] == folder / "_delta_log"
+    assert set(above) <= set(synced[:named])
+    assert synced[named + 1] == folder / "_delta_log"
+
+
+def test_and_so_does_ours_in_a_table_of_another_tool(tmp_path: Path, synced: list[Path]) -> None:
+    folder = tmp_path / "storage" / "tables" / "t"
+    deltalake.DeltaTable.create(folder, deltalake.Schema.from_json(json.dumps(ID.to_json())))
+    optimized_elsewhere(folder)
+    commit(folder)
+    named = synced.index(entry(folder, 2))
+    below = {entry(folder, 0), entry(folder, 1)}
+    assert below | {folder, folder.parent, folder.parent.parent, tmp_path} <= set(synced[:named])
+
+
+def test_entries_of_other_tools_are_made_sure_of_down_to_ours(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    """One that a power loss tears would take all above it away."""
+    folder = tmp_path / "t"
+    commit(folder)
+    optimized_elsewhere(folder)
+    deltalake.DeltaTable(folder).alter.set_table_description("x")
+    synced.clear()
+    commit(folder, 2)
+    others = {entry(folder, 1), entry(folder, 2)}
+    assert others <= set(synced[: synced.index(entry(folder, 3))])
+    assert entry(folder, 0) not in synced
+    synced.clear()
+    commit(folder, 3)
+    assert not others & set(synced), "ours is on top of them"
+    optimized_elsewhere(folder)
+    synced.clear()
+    DeltaStore().repair(folder)
+    assert synced[:2] == [entry(folder, 5), folder / "_delta_log"]
+
+
+def test_what_is_published_twice_is_made_sure_of(tmp_path: Path, synced: list[Path]) -> None:
+    folder = tmp_path / "storage" / "t"
+    commit(folder)
+    synced.clear()
+    commit(folder)
+    assert synced[:3] == [entry(folder, 0), folder / "_delta_log", folder]
+    assert {folder.parent, tmp_path} <= set(synced)
+
+
+def test_a_commit_that_shows_although_the_disk_refused(
+    tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails; what shows is made sure of before anybody calls it committed."""
+    folder = tmp_path / "t"
+    commit(folder)
+    log, store = folder / "_delta_log", DeltaStore()
+    refusing = Refusing("fsync", errno.EIO, log)
+    with monkeypatch.context() as patched:
+        refusing.install(patched)
+        with pytest.raises(AdapterError, match="cannot commit"):
+            commit(folder, 2)
+    assert refusing.refused == 1
+    assert store.transaction(str(folder), "qanat:t") == 2
+    synced.clear()
+    assert store.repair(folder) is False
+    assert synced[:2] == [entry(folder, 1), log]
+    commit(folder, 2)
+    assert store.snapshot(str(folder)).rows == 4
 
 
 def test_what_another_process_published_is_made_sure_of(
@@ -67,17 +169,16 @@ def test_what_another_process_published_is_made_sure_of(
 ) -> None:
     """It may have been killed before it could: recovery calls the epoch committed after this."""
     folder = tmp_path / "storage" / "tables" / "t"
-    first_commit(folder)
+    commit(folder)
     synced.clear()
     assert DeltaStore().repair(folder) is False
-    log = folder / "_delta_log"
-    assert synced[:3] == [log / f"{0:020}.json", log, folder]
+    assert synced[:3] == [entry(folder, 0), folder / "_delta_log", folder]
     assert {folder.parent, folder.parent.parent, tmp_path} <= set(synced)
 
 
 def test_a_checkpoint_is_whole_before_readers_see_it(tmp_path: Path, synced: list[Path]) -> None:
     folder = tmp_path / "t"
-    first_commit(folder)
+    commit(folder)
     synced.clear()
     checkpoint(folder)
     log = folder / "_delta_log"
@@ -88,14 +189,106 @@ def test_a_checkpoint_is_whole_before_readers_see_it(tmp_path: Path, synced: lis
     assert synced[-1] == log
     assert not list(folder.glob("_checkpoint_*"))
     # It is used: the entry that it stands for is not missed.
-    (log / f"{0:020}.json").unlink()
+    entry(folder, 0).unlink()
     assert len(deltalake.DeltaTable(folder).file_uris()) == 1
+
+
+def test_making_a_checkpoint_changes_no_file_that_is_there(tmp_path: Path) -> None:
+    """The shadow has links to them."""
+    folder = tmp_path / "t"
+    commit(folder)
+    checkpoint(folder)
+    commit(folder, 2)
+    before = {p: (p.stat().st_ino, p.read_bytes()) for p in (folder / "_delta_log").iterdir()}
+    readers = [path.open("rb") for path in before]
+    checkpoint(folder)
+    for path, reader in zip(before, readers, strict=True):
+        with reader:
+            assert reader.read() == before[path][1]
+        changed = (path.stat().st_ino, path.read_bytes()) != before[path]
+        assert changed is (path.name == "_last_checkpoint")
+    assert (folder / "_delta_log" / f"{1:020}.checkpoint.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["link", "mkdir", "fsync"])
+def test_a_checkpoint_that_fails_fails_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Neither does it leave anything, nor a table that others cannot open."""
+    folder = tmp_path / "t"
+    for number in range(1, 101):
+        commit(folder, number)
+    log = folder / "_delta_log"
+    refusing = Refusing(name, errno.ENOSPC)
+    publishing = disk.sync
+
+    def published(path: Path) -> None:
+        publishing(path)
+        refusing.install(monkeypatch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "sync", published)
+        commit(folder, 101)
+    monkeypatch.undo()
+    assert refusing.refused
+    assert DeltaStore().version(str(folder)) == deltalake.DeltaTable(folder).version() == 100
+    # Where there are no links there are copies.
+    assert any(log.glob("*.checkpoint.parquet")) is (name == "link")
+    assert not list(folder.glob("_checkpoint_*"))
 
 
 def test_what_is_left_of_a_checkpoint_is_swept(tmp_path: Path) -> None:
     folder = tmp_path / "t"
-    first_commit(folder)
-    (folder / "_checkpoint_x" / "_delta_log").mkdir(parents=True)
+    commit(folder)
+    shadow = folder / f"_checkpoint_{uuid4().hex}"
+    # Partitions of a column that is called so, and what somebody put there.
+    others = [folder / "_checkpoint_at=1", folder / "_checkpoint_of_mine"]
+    for path in (shadow / "_delta_log", *others):
+        path.mkdir(parents=True)
+        (path / "x").touch()
     assert deltalake.DeltaTable(folder).version() == 0
     assert DeltaStore().orphans(folder) == DeltaStore().sweep(folder) == 1
-    assert not (folder / "_checkpoint_x").exists()
+    assert not shadow.exists()
+    assert all((path / "x").exists() for path in others)
+
+
+# -- file systems without hard links --------------------------------------------------------------
+
+
+@pytest.fixture(params=["renames", "copies"])
+def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file system that has no hard links, and one that cannot rename without replacing."""
+    Refusing("link", errno.EPERM).install(monkeypatch)
+    if request.param == "copies":
+        monkeypatch.setattr(disk, "_renamed", lambda *_: False)
+    return str(request.param)
+
+
+def test_without_links_a_name_is_given_once(tmp_path: Path, linkless: str) -> None:
+    target, gate = tmp_path / "log" / "entry", tmp_path / "gate"
+    target.parent.mkdir()
+    gate.mkdir()
+    assert put_if_absent(target, b"first", gate)
+    assert not put_if_absent(target, b"second", gate)
+    assert not put_if_absent(target, b"third")
+    assert target.read_bytes() == b"first"
+    assert list(gate.iterdir()) == []
+    assert list(target.parent.iterdir()) == [target]
+    gate.rmdir()
+    with pytest.raises(FileNotFoundError):
+        put_if_absent(target.with_name("next"), b"", gate)
+
+
+def test_without_links_a_full_disk_leaves_no_name(
+    tmp_path: Path, linkless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "t"
+    commit(folder)
+    Refusing("fsync", errno.ENOSPC, entry(folder, 1)).install(monkeypatch)
+    if linkless == "copies":
+        with pytest.raises(StorageFullError):
+            commit(folder, 2)
+        assert DeltaStore().version(str(folder)) == 0
+    commit(folder, 2)
+    assert DeltaStore().snapshot(str(folder)).rows == 4
+    assert [p.name for p in (folder / "_delta_log").iterdir() if p.suffix == ".tmp"] == []

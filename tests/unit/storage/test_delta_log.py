@@ -29,6 +29,8 @@ from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta import DeltaStore
 from qanat.storage.delta.disk import put_if_absent
+from qanat.storage.delta.state import TableState
+from qanat.storage.delta.table import load
 
 ID = Schema((Field("id", Primitive("long")),))
 TORN = [b"", b"\n", b"\0" * 200, b'{"commitInfo":{}}\n{"add":{"path":"q']
@@ -61,6 +63,11 @@ def entry(table: Path, version: int) -> Path:
 def write_entry(table: Path, version: int, *actions: dict[str, Any]) -> None:
     entry(table, version).parent.mkdir(parents=True, exist_ok=True)
     entry(table, version).write_text("\n".join(json.dumps(a) for a in actions) + "\n")
+
+
+def table_by_delta(table: Path) -> TableState:
+    """As delta-rs sees it, where the entries alone would do for us."""
+    return load(str(table))
 
 
 # -- power loss ---------------------------------------------------------------------------------
@@ -101,6 +108,79 @@ def test_a_torn_checkpoint_whose_entries_are_gone_stays(store: DeltaStore, table
     with pytest.raises(TableCorruptError, match=checkpoint.name):
         store.repair(table)
     assert checkpoint.exists()
+
+
+def test_of_a_torn_checkpoint_all_parts_go(store: DeltaStore, table: Path) -> None:
+    parts = [f"{2:020}.checkpoint.{n:010}.{2:010}.parquet" for n in (1, 2)]
+    (table / "_delta_log" / parts[0]).write_bytes(b"PAR1....PAR1")
+    (table / "_delta_log" / parts[1]).write_bytes(b"")
+    assert store.repair(table)
+    assert not list((table / "_delta_log").glob("*.checkpoint*"))
+    assert store.snapshot(str(table)).rows == 6
+
+
+def test_a_torn_checkpoint_that_an_older_one_makes_up_for(store: DeltaStore, table: Path) -> None:
+    """The first entries have been cleaned up."""
+    log = table / "_delta_log"
+    deltalake.DeltaTable(str(table), version=1).create_checkpoint()
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    entry(table, 0).unlink()
+    (log / f"{2:020}.checkpoint.parquet").write_bytes(b"\0" * 99)
+    assert store.repair(table)
+    assert store.snapshot(str(table)).rows == 6
+    assert [p.name for p in log.glob("*.checkpoint*")] == [f"{1:020}.checkpoint.parquet"]
+
+
+def test_the_mention_of_a_checkpoint_that_is_not_there_is_removed(
+    store: DeltaStore, table: Path
+) -> None:
+    """Of the two a power loss may take only the checkpoint, and no reader gets over that."""
+    hint = table / "_delta_log" / "_last_checkpoint"
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    assert not store.repair(table)
+    assert hint.exists()
+    (table / "_delta_log" / f"{2:020}.checkpoint.parquet").unlink()
+    with pytest.raises(TableCorruptError):
+        table_by_delta(table)
+    assert store.repair(table)
+    assert not hint.exists()
+    assert table_by_delta(table).version == 2
+    assert not store.repair(table)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 50, b'{"version":2,"si', b"[2]", b'{"a":1}'])
+def test_a_mention_that_nobody_can_read_hurts_nobody(
+    store: DeltaStore, table: Path, content: bytes
+) -> None:
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    (table / "_delta_log" / "_last_checkpoint").write_bytes(content)
+    assert not store.repair(table)
+    assert table_by_delta(table).version == 2
+
+
+def test_no_mention_outlives_its_checkpoint(
+    store: DeltaStore, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the power loss during the repair takes back."""
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    log = table / "_delta_log"
+    checkpoint, hint = log / f"{2:020}.checkpoint.parquet", log / "_last_checkpoint"
+    checkpoint.write_bytes(b"")
+    done: list[str] = []
+    unlink, fsync = Path.unlink, os.fsync
+
+    def unlinking(path: Path, missing_ok: bool = False) -> None:
+        done.append(path.name)
+        unlink(path, missing_ok)
+
+    def syncing(handle: int) -> None:
+        done.append("sync")
+        fsync(handle)
+
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    monkeypatch.setattr(os, "fsync", syncing)
+    assert store.repair(table)
+    assert done[:4] == [hint.name, "sync", checkpoint.name, "sync"]
 
 
 def test_nothing_is_repaired_where_nothing_is(store: DeltaStore, tmp_path: Path) -> None:

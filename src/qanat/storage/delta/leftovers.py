@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.errors import TableTooNewError
-from qanat.storage.delta.log import SHADOW, Log
+from qanat.storage.delta.log import Log
 
 # Spark and delta-rs name data files so. One that no version mentions may belong to a commit that
 # another tool is about to make, so it gets a day; what we stage is under our own lease.
 _FOREIGN = re.compile(r"part-\d+-.*|.*#\d+")
 _FOREIGN_SECONDS = 24 * 3600
 _DATA = re.compile(r".*\.parquet(#\d+)?")
+# Something is in it; or somebody else has removed it.
+_STAYS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
@@ -30,7 +34,8 @@ def sweep(log: Log, before_ns: int | None = None) -> int:
     stale = [p for p in orphans(log) if before_ns is None or _changed(p) < before_ns]
     for path in stale:
         if path.is_dir():
-            shutil.rmtree(path)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
     for folder in {p.parent for p in stale}:
@@ -99,7 +104,7 @@ def _partition(entry: os.DirEntry[str]) -> bool:
 def _log_leftovers(log: Log) -> Iterator[Path]:
     if log.folder.is_dir():
         yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
-    yield from log.table.glob(f"{SHADOW}*/")
+    yield from log.shadows()
 
 
 def _changed(path: Path) -> int:
@@ -119,6 +124,11 @@ def _in_flight(path: Path) -> bool:
 
 
 def _remove_empty(folder: Path, table: Path) -> None:
-    while folder != table and not any(folder.iterdir()):
-        folder.rmdir()
+    while folder != table:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in _STAYS:
+                raise
+            return
         folder = folder.parent

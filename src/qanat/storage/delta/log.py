@@ -6,16 +6,19 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from qanat.disk import disk_error, sync, sync_path
 from qanat.errors import TableCorruptError
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
-SHADOW = "_checkpoint_"
-"""How the names of folders begin in which checkpoints are made; no reader looks at such names."""
+# No reader looks at names that begin so. A whole one, lest somebody's own folder be taken for it.
+_SHADOW = re.compile(r"_checkpoint_[0-9a-f]{32}")
+_OURS = b'"engineInfo":"Qanat/'
 _PARQUET_MAGIC = b"PAR1"
 
 
@@ -97,27 +100,42 @@ class Log:
                 return error
             expected = version + 1
         torn = self._torn_checkpoints()
-        return self._damaged(torn[0]) if torn else None
+        return self._damaged(next(iter(torn.values()))) if torn else None
+
+    @property
+    def hint(self) -> Path:
+        """The file that tells readers which checkpoint is the last."""
+        return self.folder / "_last_checkpoint"
+
+    def shadow(self) -> Log:
+        """A log of its own, in a folder of the table that no reader looks at; not made yet."""
+        return Log(self.table / f"_checkpoint_{uuid4().hex}")
+
+    def shadows(self) -> list[Path]:
+        """The folders of shadows that somebody made, and has not removed."""
+        found = self.table.glob("_checkpoint_*")
+        named = (p for p in found if _SHADOW.fullmatch(p.name))
+        return [p for p in named if p.is_dir() and not p.is_symlink()]
 
     def repair(self) -> bool:
         """Remove what a power loss can leave behind; whether anything was.
 
-        That is a newest entry without its content, and checkpoints without theirs: delta-rs
-        and Spark do not fsync them. Such an entry was never durable, so nobody was right to
-        rely on it, and a checkpoint only repeats what the entries say.
+        That is a newest entry without its content, checkpoints without theirs, and the mention
+        of a checkpoint that is not there: delta-rs and Spark do not fsync them. Such an entry
+        was never durable, so nobody was right to rely on it, and a checkpoint only repeats what
+        the entries say.
 
         Raises:
             TableCorruptError: an entry that is not the newest, or a checkpoint whose entries
                 are gone, is damaged: that is no power loss, and removing it would lose data.
         """
-        removed = False
+        torn = self._torn_checkpoints()
+        self._check_repeated(torn)
+        removed = self._forget(torn)
+        for version in torn:
+            for path in self.folder.glob(f"{version:020}.checkpoint*"):
+                path.unlink()
         commits = self.commits()
-        for path in self._torn_checkpoints():
-            if commits[:1] != [0]:
-                raise self._damaged(path)
-            path.unlink()
-            (self.folder / "_last_checkpoint").unlink(missing_ok=True)
-            removed = True
         if commits and self._torn(commits[-1]):
             self.path(commits[-1]).unlink()
             removed = True
@@ -126,12 +144,57 @@ class Log:
         return removed
 
     def secure(self) -> None:
-        """Make the newest entry durable, and every name that leads to it."""
+        """Make the newest entry durable, those below it of other tools, and all their names."""
         commits = self.commits()
         if commits:
             sync(self.path(commits[-1]))
+            self.secure_others(commits[-1])
+        if self.folder.is_dir():
             sync(self.folder)
             sync_path(self.table)
+
+    def secure_others(self, below: int) -> None:
+        """Make the entries durable that other tools wrote, below one and down to one of ours.
+
+        They do not see to it, and an entry of ours is worth nothing without those below it.
+        """
+        for version in takewhile(self._of_others, range(below - 1, -1, -1)):
+            sync(self.path(version))
+
+    def _of_others(self, version: int) -> bool:
+        try:
+            with self.path(version).open("rb") as file:
+                return _OURS not in file.readline()
+        except FileNotFoundError:
+            return False
+
+    def _check_repeated(self, torn: dict[int, Path]) -> None:
+        """Refuse to remove a checkpoint that says what nothing else says."""
+        whole, entries = set(self.checkpoints()) - torn.keys(), set(self.commits())
+        for version, path in torn.items():
+            below = max((w for w in whole if w < version), default=-1)
+            if not entries.issuperset(range(below + 1, version + 1)):
+                raise self._damaged(path)
+
+    def _forget(self, torn: dict[int, Path]) -> bool:
+        """Remove the mention of a checkpoint that is torn, or not there; whether it was.
+
+        Durably: no reader opens a table that mentions one that has been removed.
+        """
+        if not torn and self._hinted() in (None, *self.checkpoints()):
+            return False
+        self.hint.unlink(missing_ok=True)
+        sync(self.folder)
+        return True
+
+    def _hinted(self) -> int | None:
+        """The version that is mentioned; None if there is no mention, or an unreadable one."""
+        try:
+            found = json.loads(self.hint.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        version = found.get("version") if isinstance(found, dict) else None
+        return version if isinstance(version, int) else None
 
     def _torn(self, version: int) -> bool:
         try:
@@ -139,8 +202,15 @@ class Log:
         except TableCorruptError:
             return True
 
-    def _torn_checkpoints(self) -> list[Path]:
-        return [p for p in sorted(self.folder.glob("*.checkpoint*.parquet")) if _torn_parquet(p)]
+    def _torn_checkpoints(self) -> dict[int, Path]:
+        """The versions of torn checkpoints in order, each with a file that is torn."""
+        found = sorted(self.folder.glob("*.checkpoint*.parquet"), reverse=True)
+        torn = {
+            int(m[1]): p
+            for p in found
+            if (m := _CHECKPOINT.fullmatch(p.name)) and _torn_parquet(p)
+        }
+        return dict(sorted(torn.items()))
 
     def _damaged(self, checkpoint: Path) -> TableCorruptError:
         return TableCorruptError(

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from qanat.disk import disk_error, sync, sync_path
+from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
@@ -116,7 +116,7 @@ class DeltaStore:
     def publish(self, commit: Commit) -> int:
         """Make staged files part of the table, durably; returns the new version.
 
-        Idempotent: when the table already carries (application, number), nothing happens
+        Idempotent: when the table already carries (application, number), that is made durable
         and the current version is returned. Other writers' commits in between are no
         conflict: the commit is rebuilt on top of them.
 
@@ -131,6 +131,9 @@ class DeltaStore:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
             if state and last == commit.number:
+                # By somebody who may have been stopped before making sure of it.
+                with explained("commit to", log.table):
+                    log.secure()
                 return state.version
             if last != commit.number - 1 and not (commit.gaps and last < commit.number):
                 raise CommitConflictError(
@@ -140,7 +143,7 @@ class DeltaStore:
                     hint="another update committed to the table; run again",
                 )
             version = state.version + 1 if state else 0
-            if self._put(log, version, entry(commit, state), commit.gate):
+            if self._put(log, version, entry(commit, state), commit.gate, not last):
                 break
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit.folder)
@@ -234,12 +237,15 @@ class DeltaStore:
         state: TableState = _table().load(place, version, application)
         return state
 
-    def _put(self, log: Log, version: int, content: bytes, gate: Path | None) -> bool:
+    def _put(
+        self, log: Log, version: int, content: bytes, gate: Path | None, first: bool = False
+    ) -> bool:
         try:
             log.folder.mkdir(parents=True, exist_ok=True)
+            log.secure_others(version)
             # The names of new data files, partition folders and the log are in this folder.
-            # Its own name may not be durable before the first commit, whoever made it.
-            sync(log.table) if version else sync_path(log.table)
+            # Its own name may not be durable before our first commit, whoever made it.
+            sync_path(log.table) if first else sync(log.table)
             return put_if_absent(log.path(version), content, gate)
         except FileNotFoundError as error:
             if gate is None or gate.is_dir():

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError as NoDeltaTable
@@ -26,7 +25,7 @@ from qanat.errors import (
 )
 from qanat.model.schema import Schema
 from qanat.storage.delta.features import Features
-from qanat.storage.delta.log import SHADOW, Log
+from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 
 # delta-rs tells its errors apart only by their text.
@@ -36,7 +35,6 @@ _FEATURE = re.compile(
 )
 _UNREACHABLE = re.compile(r"timed? ?out|error sending request|connection|dns error", re.IGNORECASE)
 _NUMBERED = re.compile(r"(\d{20})\.(?:json|checkpoint\..+)")
-_LAST = "_last_checkpoint"
 _CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
 
 
@@ -110,7 +108,8 @@ def checkpoint(folder: Path) -> None:
     Raises:
         AdapterError, OSError: there is no checkpoint now; nothing else is wrong.
     """
-    log, shadow = Log(folder), Log(folder / f"{SHADOW}{uuid4()}")
+    log = Log(folder)
+    shadow = log.shadow()
     try:
         _mirror(log, shadow)
         with _errors(str(shadow.table)):
@@ -118,7 +117,7 @@ def checkpoint(folder: Path) -> None:
             handle.create_checkpoint()
         for path in shadow.folder.glob(f"{handle.version():020}.checkpoint*"):
             _move(path, log.folder / path.name)
-        _move(shadow.folder / _LAST, log.folder / _LAST)
+        _move(shadow.hint, log.hint)
     finally:
         shutil.rmtree(shadow.table, ignore_errors=True)
 
@@ -134,9 +133,9 @@ def _mirror(log: Log, shadow: Log) -> None:
                 os.link(path, shadow.folder / path.name)
             except OSError:
                 shutil.copyfile(path, shadow.folder / path.name)
-        elif path.name == _LAST:
+        elif path == log.hint:
             # No link: it is written over, and readers are looking at it.
-            shutil.copyfile(path, shadow.folder / _LAST)
+            shutil.copyfile(path, shadow.hint)
 
 
 def _move(source: Path, target: Path) -> None:
