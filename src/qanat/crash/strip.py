@@ -19,7 +19,7 @@ _ABOUT = (
     ("quarantine", "#CC79A7", re.compile(r"__quarantine")),
     ("table", "#009E73", re.compile(r"/tables/|^tables/")),
     ("cache", "#56B4E9", re.compile(r"^\.cache")),
-    ("elsewhere", "#D55E00", re.compile(r"")),
+    ("other", "#F0E442", re.compile(r"")),
 )
 
 
@@ -54,7 +54,7 @@ def strip(calls: Sequence[Call], found: Mapping[tuple[str, int], bool]) -> str:
     Args:
         found: by kind and number of the call, whether all was well.
     """
-    kinds = list(dict.fromkeys(kind for kind, _ in found))
+    kinds = sorted({kind for kind, _ in found})
     width = (_WIDTH - _LEFT) / max(len(calls), 1)
     height = (len(kinds) + 1) * (_ROW + _GAP)
     parts = []
