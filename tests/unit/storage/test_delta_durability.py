@@ -19,6 +19,7 @@ from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta import DeltaStore, disk
 from qanat.storage.delta.disk import put_if_absent
+from qanat.storage.delta.log import Log
 from qanat.storage.delta.table import checkpoint
 
 ID = Schema((Field("id", Primitive("long")),))
@@ -77,11 +78,11 @@ class Refusing:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = getattr(os, self.name)
 
-        def refusing(*args: Any) -> Any:
+        def refusing(*args: Any, **named: Any) -> Any:
             if self.path is None or (self._path(args) == self.path and not self.refused):
                 self.refused += 1
                 raise OSError(self.error, os.strerror(self.error))
-            return real(*args)
+            return real(*args, **named)
 
         monkeypatch.setattr(os, self.name, refusing)
 
@@ -208,6 +209,40 @@ def test_making_a_checkpoint_changes_no_file_that_is_there(tmp_path: Path) -> No
         changed = (path.stat().st_ino, path.read_bytes()) != before[path]
         assert changed is (path.name == "_last_checkpoint")
     assert (folder / "_delta_log" / f"{1:020}.checkpoint.parquet").exists()
+
+
+def test_a_checkpoint_is_made_behind_the_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it leaves what the disk refuses to remove, nobody finds it in the table."""
+    folder, gate = tmp_path / "t", tmp_path / "gate"
+    commit(folder)
+    gate.mkdir()
+    with monkeypatch.context() as patched:
+        Refusing("rmdir", errno.EIO).install(patched)
+        checkpoint(folder, gate)
+    assert (folder / "_delta_log" / f"{0:020}.checkpoint.parquet").exists()
+    assert DeltaStore().orphans(folder) == 0
+    assert len(list(gate.iterdir())) == 1
+
+
+def test_no_checkpoint_opens_a_gate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sleeps after its commit finds its gate closed, whenever it wakes."""
+    folder, gate = tmp_path / "t", tmp_path / "gate"
+    commit(folder)
+    with pytest.raises(FileNotFoundError):
+        checkpoint(folder, gate)
+    shadow = Log.shadow
+
+    def closing(log: Log, within: Path | None = None) -> Log:
+        gate.rmdir()
+        return shadow(log, within)
+
+    gate.mkdir()
+    monkeypatch.setattr(Log, "shadow", closing)
+    with pytest.raises(FileNotFoundError):
+        checkpoint(folder, gate)
+    assert not gate.exists()
 
 
 @pytest.mark.parametrize("name", ["link", "mkdir", "fsync"])

@@ -107,12 +107,16 @@ class Log:
         """The file that tells readers which checkpoint is the last."""
         return self.folder / "_last_checkpoint"
 
-    def shadow(self) -> Log:
-        """A log of its own, in a folder of the table that no reader looks at; not made yet."""
-        return Log(self.table / f"_checkpoint_{uuid4().hex}")
+    def shadow(self, within: Path | None = None) -> Log:
+        """A log of its own, in a folder that no reader looks at; not made yet.
+
+        Args:
+            within: the folder above that one; default: the table.
+        """
+        return Log((within or self.table) / f"_checkpoint_{uuid4().hex}")
 
     def shadows(self) -> list[Path]:
-        """The folders of shadows that somebody made, and has not removed."""
+        """The folders of shadows that somebody made in the table, and has not removed."""
         found = self.table.glob("_checkpoint_*")
         named = (p for p in found if _SHADOW.fullmatch(p.name))
         return [p for p in named if p.is_dir() and not p.is_symlink()]

@@ -146,7 +146,7 @@ class DeltaStore:
             if self._put(log, version, entry(commit, state), commit.gate, not last):
                 break
         if state and version % _interval(commit.properties, state.properties) == 0:
-            self._checkpoint(commit.folder)
+            self._checkpoint(commit)
         return version
 
     def retract(
@@ -257,9 +257,9 @@ class DeltaStore:
         except OSError as error:
             raise disk_error(error, "commit to", log.table) from error
 
-    def _checkpoint(self, folder: Path) -> None:
+    def _checkpoint(self, commit: Commit) -> None:
         try:
-            _table().checkpoint(folder)
+            _table().checkpoint(commit.folder, commit.gate)
         except (AdapterError, OSError):
             # The commit is made. A checkpoint only saves readers time; the next one will do.
             return

@@ -99,17 +99,22 @@ def scan(table: str, version: int) -> Any:
         return _open(table, version).scan()
 
 
-def checkpoint(folder: Path) -> None:
+def checkpoint(folder: Path, gate: Path | None = None) -> None:
     """Write a checkpoint of the newest version; readers see all of it or none.
 
     delta-rs writes where readers look, and syncs nothing. So it does that in a shadow of the
     table, a folder that has the same log and no data.
 
+    Args:
+        gate: folder to have the shadow in, if it is in the table's file system: whoever made
+            the gate removes it, even where the disk refuses at first. Default: the table.
+
     Raises:
         AdapterError, OSError: there is no checkpoint now; nothing else is wrong.
     """
     log = Log(folder)
-    shadow = log.shadow()
+    near = gate is not None and gate.stat().st_dev == folder.stat().st_dev
+    shadow = log.shadow(gate if near else None)
     try:
         _mirror(log, shadow)
         with _errors(str(shadow.table)):
@@ -125,7 +130,9 @@ def checkpoint(folder: Path) -> None:
 def _mirror(log: Log, shadow: Log) -> None:
     """Give a shadow the part of a log from which its newest version can be read."""
     newest = max(log.checkpoints(), default=0)
-    shadow.folder.mkdir(parents=True)
+    # Nothing above it: a gate that somebody has closed stays closed.
+    shadow.table.mkdir()
+    shadow.folder.mkdir()
     for path in log.folder.iterdir():
         numbered = _NUMBERED.match(path.name)
         if numbered and int(numbered[1]) >= newest:
