@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,7 +34,9 @@ class Scratch:
     def close(self) -> None:
         """Remove the folder and let go of the lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.with_suffix(_LOCK).unlink(missing_ok=True)
+        # What the disk refuses to remove now, the next update removes.
+        with suppress(OSError):
+            self.folder.with_suffix(_LOCK).unlink(missing_ok=True)
         os.close(self._lock)
 
 

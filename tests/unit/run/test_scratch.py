@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from pathlib import Path
@@ -19,6 +20,22 @@ def test_a_folder_until_it_is_closed(tmp_path: Path) -> None:
     assert scratch.folder.is_dir()
     scratch.close()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_the_disk_refuses_to_remove_is_left_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = Scratch(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        scratch.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert sweep_scratch(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_there_is_nothing_to_sweep_before_the_first(tmp_path: Path) -> None:
