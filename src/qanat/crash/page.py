@@ -2,37 +2,75 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 
-from qanat.crash.case import Case, Verdict
+from qanat import errors
+from qanat.crash.case import Verdict
+from qanat.crash.histogram import histogram
 from qanat.crash.report import Report
-from qanat.crash.strip import LEGEND, strip
+from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
 
-_BARS = 24
+_MEANING = {
+    "kill": "the process is killed before the call",
+    "torn": "half of a write is written, then the process is killed",
+    "eio": "the call fails with an error of the disk",
+    "enospc": "the call fails for want of space, those after it succeed",
+    "full": "the disk is full from the call on",
+    "stop": "the process sleeps before the call, and another update runs meanwhile",
+    "rival": "two updates at once, one of which is killed before the call",
+    "recovery": "killed, and killed again while it recovers, up to five times",
+    "power": "the power goes after the call, and with it what was not synced",
+}
+_OPEN = 3
+"""Failures that need not be unfolded to be read."""
+
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b2430; --soft: #5f6b7a; --page: #fff; --line: #d7dde5;
-  --good: #2b7bba; --bad: #d1470f; --none: #eceff3; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf2; --soft: #96a3b5; --page: #12171e;
-  --line: #2b3542; --good: #4f9fdc; --bad: #ff7a3d; --none: #212933; } }
+:root { color-scheme: light dark; --ink: #1b2430; --soft: #566272; --page: #fff; --line: #dde2e9;
+  --good: #8fcfb4; --bad: #c23b00; --none: #eff1f4; --well: #00724f; --bar: #6d8fb8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf2; --soft: #9aa7b8; --page: #12171e;
+  --line: #2b3542; --good: #23745a; --bad: #ff8a50; --none: #1d242d; --well: #4fc79c;
+  --bar: #5f86b5; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1040px; margin: 2.5rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
-p, li { color: var(--soft); } strong { color: var(--ink); }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem 1rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-svg { display: block; width: 100%; height: auto; margin: .3rem 0 1rem; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+  max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; }
+h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0 0 .4rem; }
+h2 { font-size: 1.15rem; margin: 2.8rem 0 .5rem; }
+h3 { font-size: .95rem; margin: 1.3rem 0 .2rem; }
+h3 small { font-weight: 400; font-size: inherit; }
+p, small, td.why { color: var(--soft); } p { margin: .3rem 0 .8rem; max-width: 46rem; }
+.verdict { font-size: 1.65rem; line-height: 1.3; font-weight: 650; max-width: none;
+  margin: 0 0 1.4rem; color: var(--well); } .verdict.ill, td.ill { color: var(--bad); }
+td.ill { font-weight: 650; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px;
+  margin: 0; background: var(--line); border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden; }
+dl div { background: var(--page); padding: .6rem .9rem; }
+dt { color: var(--soft); font-size: .82rem; }
+dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: baseline;
+  border-bottom: 1px solid var(--line); }
+th { font-weight: 600; white-space: nowrap; } thead th { color: var(--soft); font-size: .85rem; }
+.n { text-align: right; white-space: nowrap; } td.why { width: 100%; }
+svg { display: block; width: 100%; min-width: 720px; height: auto; margin: .2rem 0 .6rem; }
+svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
 .good { fill: var(--good); } .bad { fill: var(--bad); } .none { fill: var(--none); }
-.failed { color: var(--bad); }
-pre { background: var(--none); padding: .8rem; overflow-x: auto; border-radius: 6px; }
+.site { fill: transparent; } .site:hover { fill: var(--ink); fill-opacity: .35; }
+.bar { fill: var(--bar); } .bar:hover { fill: var(--ink); } .grid { stroke: var(--line); }
+.mark { stroke: var(--ink); stroke-dasharray: 3 2; }
+.legend { font-size: .85rem; max-width: none; margin: 0 0 .2rem; }
 .legend span { display: inline-block; margin-right: 1.1rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em;
-  border-radius: 2px; vertical-align: -.05em; }
+  border-radius: 2px; vertical-align: -.05em; outline: 1px solid var(--line); }
+details { border-left: 3px solid var(--bad); padding: .1rem 0 .1rem .9rem; margin: .8rem 0; }
+summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
+pre, code { font: 12.5px/1.5 ui-monospace, monospace; }
+pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin: .5rem 0;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
 """
+# Nothing is fetched and nothing runs, whatever a name or a message should contain.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def page(
@@ -48,110 +86,138 @@ def page(
     """
     parts = [*_head(report), *_kinds(report)]
     if calls:
-        parts += _strips(calls, verdicts)
+        parts += _strips(report, calls, verdicts)
     parts += [*_recoveries(report, verdicts), *_errors(report), *_failures(report)]
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Qanat crash test</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<title>{_sentence(report)}</title>\n<style>{_STYLE}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 
+def _sentence(report: Report) -> str:
+    if not report.tried:
+        return "Nothing was tried"
+    ill = report.tried - report.survived
+    end = f"{report.survived:,} survived" + (f", {ill:,} did harm" if ill else "")
+    lost = f"{_count(report.lost, 'row') if report.lost else 'no row'} lost"
+    doubled = f"{_count(report.doubled, 'row') if report.doubled else 'none'} doubled"
+    return f"{_count(report.tried, 'fault')}, {end}; {lost}, {doubled}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
 def _head(report: Report) -> Iterator[str]:
-    bad = report.tried - report.survived
-    yield "<h1>Crash test</h1>"
-    if bad:
-        said = f'<strong class="failed">{bad:,} of {report.tried:,} faults did harm.</strong>'
-    else:
-        said = f"<strong>{report.tried:,} faults, all survived.</strong>"
-    yield (
-        f"<p>{said} Rows lost: {report.lost:,}, doubled: {report.doubled:,}. Something went wrong"
-        f" on purpose at {report.sites:,} different calls; up to {report.deepest} updates died in"
-        f" a row. Drawn by seed {report.seed}.</p>"
-    )
+    yield "<h1>Qanat crash test</h1>"
+    ill = " ill" if report.failures or not report.tried else ""
+    yield f'<p class="verdict{ill}">{_sentence(report)}.</p>'
+    facts = [
+        ("different calls hit", f"{report.sites:,}"),
+        ("deaths in a row, at most", f"{report.deepest}"),
+        ("recovery, median", f"{report.median:.2f} s"),
+        ("recovery, p99", f"{report.p99:.2f} s"),
+        ("recovery, slowest", f"{report.slowest:.2f} s"),
+        ("seed", f"{report.seed}"),
+    ]
+    if not report.tried:
+        facts = facts[-1:]
+    yield "<dl>"
+    yield from (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    yield "</dl>"
 
 
 def _kinds(report: Report) -> Iterator[str]:
-    yield "<table><tr><th>Fault</th><th>Tried</th><th>Survived</th><th>Not survived</th></tr>"
+    if not report.lines:
+        return
+    yield "<h2>What was tried</h2>"
+    rows = []
     for line in report.lines:
-        bad = line.tried - line.survived
-        mark = f'<td class="failed">{bad:,}</td>' if bad else "<td>–</td>"
-        yield (
-            f"<tr><td>{escape(line.kind)}</td><td>{line.tried:,}</td>"
-            f"<td>{line.survived:,}</td>{mark}</tr>"
+        ill = line.tried - line.survived
+        rows.append(
+            f'<tr><th>{shown(line.kind)}</th><td class="why">{_MEANING.get(line.kind, "")}</td>'
+            f'<td class="n">{line.tried:,}</td><td class="n">{line.survived:,}</td>'
+            f'<td class="n{" ill" if ill else ""}">{f"{ill:,}" if ill else "–"}</td></tr>'
         )
-    yield "</table>"
+    yield _table(("Fault", ""), ("Tried", "Survived", "Did harm"), rows)
 
 
-def _strips(calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]) -> Iterator[str]:
-    found: dict[str, dict[tuple[str, int], bool]] = defaultdict(dict)
-    for verdict in verdicts:
-        case = Case.parse(verdict.case)
-        if not verdict.hits:
-            continue
-        places = [call for call, _ in case.powers] or [case.shots[0].call]
-        for place in places:
-            key = (case.kind, place)
-            found[case.scenario][key] = found[case.scenario].get(key, True) and not (
-                verdict.complaints
-            )
+def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(
+        [*(f"<th>{t}</th>" for t in texts), *(f'<th class="n">{n}</th>' for n in numbers)]
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>'
+        + "\n".join(rows)
+        + "</tbody></table></div>"
+    )
+
+
+def _strips(
+    report: Report, calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]
+) -> Iterator[str]:
+    found = cells(verdicts)
+    kinds = [line.kind for line in report.lines]
     yield "<h2>Where</h2>"
     yield (
-        "<p>Each column is a call by which an update changes the disk, in order; the band below"
-        " says what it is about. Point at a column to see the call.</p>"
+        "<p>Each column is a call by which an update changes the disk, from the first on the left"
+        " to the last on the right. A row is a kind of fault; the band below says what the call is"
+        " about. Point at a column to see its call.</p>"
     )
-    yield f'<p class="legend">{LEGEND}</p>'
+    yield legend()
     for scenario, made in calls.items():
-        yield f"<p><strong>{escape(scenario)}</strong>, {len(made):,} calls</p>"
-        yield strip(made, found[scenario])
+        yield f"<h3>{shown(scenario)} <small>{_count(len(made), 'call')}</small></h3>"
+        yield strip(made, found.get(scenario, {}), kinds)
 
 
 def _recoveries(report: Report, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield "<h2>Recovery</h2>"
-    yield (
-        f"<p>Running again and verifying everything took {report.median:.2f} s in the median,"
-        f" {report.p99:.2f} s in 99 of 100 cases, {report.slowest:.2f} s at most.</p>"
-    )
     seconds = [s for v in verdicts for s in v.seconds]
-    if not seconds:
-        return
-    top = report.slowest or 1.0
-    counts = [0] * _BARS
-    for each in seconds:
-        counts[min(int(each / top * _BARS), _BARS - 1)] += 1
-    highest, width = max(counts), 1000 / _BARS
-    bars = "".join(
-        f'<rect class="good" x="{n * width:.1f}" y="{104 - 100 * c / highest:.1f}"'
-        f' width="{width - 2:.1f}" height="{100 * c / highest:.1f}"><title>{c:,} recoveries of'
-        f" {n * top / _BARS:.2f} to {(n + 1) * top / _BARS:.2f} s</title></rect>"
-        for n, c in enumerate(counts)
-    )
-    marks = "".join(
-        f'<text x="{x * 1000:.0f}" y="120" text-anchor="{anchor}">{x * top:.2f} s</text>'
-        for x, anchor in ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"))
-    )
-    end = f'<text x="1000" y="120" text-anchor="end">{top:.2f} s</text>'
-    yield f'<svg viewBox="0 0 1000 126" role="img">{bars}{marks}{end}</svg>'
+    if seconds:
+        yield "<h2>How long recovery took</h2>"
+        yield histogram(seconds, report.median, report.p99)
 
 
 def _errors(report: Report) -> Iterator[str]:
     if not report.errors:
         return
-    yield "<h2>Errors</h2>"
-    yield "<p>With these an update ended that could not go on, having done no harm.</p>"
-    yield "<table><tr><th>Code</th><th>Times</th></tr>"
-    for code, times in report.errors.items():
-        yield f"<tr><td>{escape(code)}</td><td>{times:,}</td></tr>"
-    yield "</table>"
+    yield "<h2>How updates said that they could not go on</h2>"
+    yield (
+        "<p>How often an attempt ended with each error because of a fault. The others died without"
+        " a word, or went on.</p>"
+    )
+    known = {
+        e.code: e
+        for e in vars(errors).values()
+        if isinstance(e, type) and issubclass(e, errors.QanatError)
+    }
+    rows = []
+    for code, times in sorted(report.errors.items(), key=lambda e: (-e[1], e[0])):
+        error = known.get(code)
+        name = error.__name__ if error else ""
+        about = ((error.__doc__ if error else None) or "").strip().partition("\n")[0]
+        rows.append(
+            f"<tr><th>{shown(code)}</th><td>{name}</td>"
+            f'<td class="why">{shown(about)}</td><td class="n">{times:,}</td></tr>'
+        )
+    yield _table(("Code", "Error", ""), ("Times",), rows)
 
 
 def _failures(report: Report) -> Iterator[str]:
     if not report.failures:
         return
-    yield "<h2>What was not survived</h2>"
-    for verdict in report.failures:
+    yield "<h2>What did harm</h2>"
+    yield (
+        f"<p>{_count(len(report.failures), 'case')}. To have one again, give it to the same"
+        " command, as it is written beneath it.</p>"
+    )
+    for number, verdict in enumerate(report.failures):
         lines = [*(f"at {s}" for s in verdict.sites), *verdict.complaints]
-        yield f"<p><strong>{escape(verdict.case)}</strong></p>"
-        yield f"<pre>{escape(chr(10).join(lines))}</pre>"
+        yield (
+            f"<details{' open' if number < _OPEN else ''}><summary>{shown(verdict.case)}</summary>"
+            f"<pre>{shown(chr(10).join(lines))}</pre>"
+            f'<p>again: <code>--case "{shown(verdict.case)}"</code></p></details>'
+        )

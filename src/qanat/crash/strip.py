@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from qanat.crash.case import Case, Verdict
 from qanat.crash.trace import Call
 
-_ROW, _GAP, _LEFT = 11, 2, 62
-_WIDTH = 1000
+Cells = Mapping[tuple[str, int], bool]
+"""By kind of fault and number of a call, whether all was well."""
 
-# By Okabe and Ito, told apart by those who do not see all colours.
+_WIDTH, _LEFT = 1000, 62
+_ROW, _GAP = 11, 2
+_FLAGS, _AXIS = 8, 16
+_WIDEST_MARK = 3.0
+"""Of 500 calls each is two pixels wide: one at which there was harm is drawn wider."""
+
+# Most are by Okabe and Ito, told apart by those who do not see all colours. Green and vermilion
+# say how it went, so that no part of the disk has them.
 _ABOUT = (
-    ("ledger", "#E69F00", re.compile(r"ledger\.db")),
+    ("ledger", "#E69F00", re.compile(r"(?:^|/)ledger\.db")),
+    ("cache", "#8C5A2B", re.compile(r"^\.cache")),
     ("scratch", "#999999", re.compile(r"_qanat/(?:scratch|replay)")),
-    ("commit", "#0072B2", re.compile(r"_delta_log|_qanat/commits|_checkpoint_")),
+    ("table log", "#0072B2", re.compile(r"_delta_log|_qanat/commits|_checkpoint_")),
     ("quarantine", "#CC79A7", re.compile(r"__quarantine")),
-    ("table", "#009E73", re.compile(r"/tables/|^tables/")),
-    ("cache", "#56B4E9", re.compile(r"^\.cache")),
-    ("other", "#F0E442", re.compile(r"")),
+    ("data files", "#56B4E9", re.compile(r"(?:^|/)tables/")),
+    ("folders of the storage", "#C9CDD3", re.compile(r"^[^/]*$|(?:^|/)(?:_qanat|tables)$")),
+    ("sink", "#F0E442", re.compile(r"")),
 )
 
 
@@ -27,68 +36,131 @@ def about(call: Call) -> str:
     """What a call is about.
 
     >>> about(Call("s", 0, 0, 0, "-", "storage/tables/a/_delta_log", ""))
-    'commit'
+    'table log'
     """
     path = call.other or call.path
     return next(name for name, _, pattern in _ABOUT if pattern.search(path))
 
 
-def _square(colour: str, text: str) -> str:
-    return f'<span><i style="background:{colour}"></i>{text}</span>'
+def shown(text: str) -> str:
+    """A text from outside as HTML; characters that cannot be seen, or written, are replaced.
+
+    >>> shown("<b>" + chr(0xDC80) + chr(27))
+    '&lt;b&gt;��'
+    """
+    return escape("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
 
-LEGEND = "".join(
-    [
-        _square("var(--good)", "survived"),
-        _square("var(--bad)", "did harm"),
-        _square("var(--none)", "not tried, or cannot happen"),
-        *(_square(colour, name) for name, colour, _ in _ABOUT),
-    ]
-)
-"""What the colours mean, as HTML."""
+def cells(verdicts: Sequence[Verdict]) -> dict[str, dict[tuple[str, int], bool]]:
+    """By scenario, how it went at each of its calls.
+
+    >>> cells([Verdict("run names@7 all@8 #1", 2, complaints=("all@8: lost",), seconds=(1, 1))])
+    {'run': {('power', 7): True, ('power', 8): False}}
+    """
+    found: dict[str, dict[tuple[str, int], bool]] = {}
+    for verdict in verdicts:
+        case = Case.parse(verdict.case)
+        happened = verdict.seconds if case.powers else verdict.hits
+        if not happened and not verdict.complaints:
+            continue
+        for place, well in _places(case, verdict.complaints):
+            key = (case.kind, place)
+            line = found.setdefault(case.scenario, {})
+            line[key] = line.get(key, True) and well
+    return found
 
 
-def strip(calls: Sequence[Call], found: Mapping[tuple[str, int], bool]) -> str:
+def _places(case: Case, complaints: Sequence[str]) -> Iterator[tuple[int, bool]]:
+    # After the first death calls are those of a recovery, numbered by themselves.
+    if case.shots:
+        yield case.shots[0].call, not complaints
+        return
+    disks = [f"{loss}@{call}" for call, loss in case.powers]
+    accused = {c.partition(":")[0] for c in complaints}
+    everywhere = not accused <= set(disks)
+    for (call, _), disk in zip(case.powers, disks, strict=True):
+        yield call, not everywhere and disk not in accused
+
+
+def legend() -> str:
+    """What the colours mean, as HTML."""
+    states = [("var(--good)", "survived"), ("var(--bad)", "did harm")]
+    states.append(("var(--none)", "not tried, or cannot happen there"))
+    parts = [(colour, name) for name, colour, _ in _ABOUT]
+    return f'<p class="legend">{_squares(states)}</p>\n<p class="legend">{_squares(parts)}</p>'
+
+
+def _squares(meanings: Sequence[tuple[str, str]]) -> str:
+    return "".join(f'<span><i style="background:{c}"></i>{text}</span>' for c, text in meanings)
+
+
+def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
     """An SVG with a column for each call and a row for each kind of fault.
 
     Args:
-        found: by kind and number of the call, whether all was well.
+        kinds: the rows, from top to bottom.
     """
-    kinds = sorted({kind for kind, _ in found})
     width = (_WIDTH - _LEFT) / max(len(calls), 1)
-    height = (len(kinds) + 1) * (_ROW + _GAP)
+    band = _FLAGS + len(kinds) * (_ROW + _GAP) + _GAP
     parts = []
     for row, kind in enumerate(kinds):
-        y = row * (_ROW + _GAP)
-        parts.append(f'<text x="0" y="{y + _ROW - 2}">{escape(kind)}</text>')
-        # Neighbours of one colour are one shape: a page of 20,000 shapes opens slowly.
-        state = [
-            "none" if (w := found.get((kind, n))) is None else "good" if w else "bad"
-            for n in range(1, len(calls) + 1)
-        ]
-        for start, end in _runs(state):
-            parts.append(
-                f'<rect class="{state[start]}" x="{_LEFT + start * width:.2f}" y="{y}"'
-                f' width="{(end - start) * width:.2f}" height="{_ROW}"/>'
-            )
-    y = len(kinds) * (_ROW + _GAP)
+        y = _FLAGS + row * (_ROW + _GAP)
+        parts.append(f'<text x="0" y="{y + _ROW - 2}">{shown(kind)}</text>')
+        parts += _row(y, width, [found.get((kind, n)) for n in range(1, len(calls) + 1)])
     colours = {name: colour for name, colour, _ in _ABOUT}
     names = [about(c) for c in calls]
-    for start, end in _runs(names):
+    parts += (
+        _rect(f'fill="{colours[names[start]]}"', start * width, (end - start) * width, band)
+        for start, end in _runs(names)
+    )
+    harm: dict[int, list[str]] = {}
+    for kind in kinds:
+        for n in range(1, len(calls) + 1):
+            if found.get((kind, n)) is False:
+                harm.setdefault(n, []).append(kind)
+    for n in harm:
+        x = _LEFT + (n - 0.5) * width
+        parts.append(f'<path class="bad" d="M{x - 4:.2f} 0h8l-4 {_FLAGS - 1}z"/>')
+    parts += _axis(len(calls), width, band + _ROW + _AXIS - 4)
+    height = band + _ROW
+    for n, call in enumerate(calls, 1):
+        ill = f" — did harm: {', '.join(harm[n])}" if n in harm else ""
         parts.append(
-            f'<rect fill="{colours[names[start]]}" x="{_LEFT + start * width:.2f}" y="{y}"'
-            f' width="{(end - start) * width:.2f}" height="{_ROW}"/>'
+            f'<rect class="site" x="{_LEFT + (n - 1) * width:.2f}" y="0" width="{width:.2f}"'
+            f' height="{height}"><title>{n}: {shown(call.site + ill)}</title></rect>'
         )
-    for n, call in enumerate(calls):
-        parts.append(
-            f'<rect fill="transparent" x="{_LEFT + n * width:.2f}" y="0" width="{width:.2f}"'
-            f' height="{height}"><title>{n + 1}: {escape(call.site)}</title></rect>'
-        )
-    body = "".join(parts)
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img">{body}</svg>'
+    label = f"{len(calls)} calls, harm at {len(harm)}"
+    return (
+        f'<div class="wide"><svg viewBox="0 0 {_WIDTH} {height + _AXIS}" role="img"'
+        f' aria-label="{label}">{"".join(parts)}</svg></div>'
+    )
 
 
-def _runs(values: Sequence[str]) -> list[tuple[int, int]]:
+def _row(y: int, width: float, states: Sequence[bool | None]) -> Iterator[str]:
+    # Neighbours of one colour are one shape: a page of 20,000 shapes opens slowly.
+    names = {None: "none", True: "good", False: "bad"}
+    runs = [(names[states[start]], start, end) for start, end in _runs(states)]
+    # What did harm comes last, over its neighbours.
+    for name, start, end in sorted(runs, key=lambda r: r[0] == "bad"):
+        x, wide = start * width, (end - start) * width
+        if name == "bad" and wide < _WIDEST_MARK:
+            x, wide = x - (_WIDEST_MARK - wide) / 2, _WIDEST_MARK
+        yield _rect(f'class="{name}"', x, wide, y)
+
+
+def _rect(look: str, x: float, width: float, y: float) -> str:
+    return f'<rect {look} x="{_LEFT + x:.2f}" y="{y:.0f}" width="{width:.2f}" height="{_ROW}"/>'
+
+
+def _axis(count: int, width: float, y: float) -> Iterator[str]:
+    """Every tenth, fiftieth or hundredth call's number."""
+    step = next((s for s in (1, 5, 10, 25, 50, 100, 250, 500) if count <= 12 * s), 1000)
+    for n in range(step, count + 1, step):
+        x = _LEFT + (n - 0.5) * width
+        yield f'<text x="{x:.2f}" y="{y}" text-anchor="middle">{n}</text>'
+
+
+def _runs(values: Sequence[object]) -> list[tuple[int, int]]:
     """Where equal neighbours begin and end.
 
     >>> _runs(["a", "a", "b"])

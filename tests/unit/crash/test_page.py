@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pytest
+
 from qanat.crash.case import Verdict
+from qanat.crash.histogram import histogram
 from qanat.crash.page import page
 from qanat.crash.report import report
+from qanat.crash.strip import cells
 from qanat.crash.sweep import KINDS
 from qanat.crash.trace import Call
 
@@ -45,15 +49,27 @@ def test_all_well() -> None:
     text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER])
     reader = Reader(text)
     assert reader.seen.count("svg") == 2
-    for part in ("3 faults, all survived", "seed 7", "0.25", "Q4007", "2: sync storage/tables"):
+    for part in (
+        "3 faults, 3 survived; no row lost, none doubled",
+        "<dt>seed</dt><dd>7</dd>",
+        "0.25",
+        "StorageFullError",
+        "2: sync storage/tables",
+    ):
         assert part in text, part
-    assert "Not survived</h2>" not in text
+    assert "What did harm" not in text
+    assert 'class="bad"' not in text
 
 
 def test_something_was_not_survived() -> None:
     text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD])
     Reader(text)
-    for part in ("1 of 2 faults did harm", "lost: 1, doubled: 2", "run eio@2 #0", 'class="bad"'):
+    for part in (
+        "2 faults, 1 survived, 1 did harm; 1 row lost, 2 rows doubled",
+        '--case "run eio@2 #0"',
+        "did harm: eio",
+        'class="bad"',
+    ):
         assert part in text, part
     assert "&lt;i&gt; has 1 row" in text
     assert "<i> has" not in text
@@ -61,4 +77,33 @@ def test_something_was_not_survived() -> None:
 
 
 def test_nothing_was_tried() -> None:
-    Reader(page(report(7, [], KINDS)))
+    text = page(report(7, [], KINDS))
+    Reader(text)
+    assert "Nothing was tried" in text
+
+
+def test_harm_of_one_power_loss_is_marked_at_its_own_call() -> None:
+    loss = Verdict("run all@1 part@2 #0", 2, complaints=("part@2: lost",), seconds=(0.3, 0.3))
+    assert cells([loss]) == {"run": {("power", 1): True, ("power", 2): False}}
+    unknown = Verdict("run all@1 part@2 #0", 2, complaints=("it hangs",), seconds=(0.3, 0.3))
+    assert cells([unknown]) == {"run": {("power", 1): False, ("power", 2): False}}
+
+
+def test_what_a_message_contains_cannot_run_or_hide() -> None:
+    evil = Verdict("run eio@1 #0", 1, complaints=("<script>a\x1b[2J\u202ename\ud800",))
+    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil])
+    Reader(text)
+    assert "<script" not in text
+    assert not {"\x1b", "\u202e", "\ud800"} & set(text)
+
+
+def test_one_recovery_that_hangs_does_not_squeeze_the_others() -> None:
+    picture = histogram([0.2] * 500 + [60.0], 0.2, 0.2)
+    Reader(picture)
+    assert "1 took longer than 0.3" in picture
+    assert "500 took" in picture
+
+
+@pytest.mark.parametrize("seconds", [[0.0], [1e-6], [0.25], [0.2, 900.0], [3e5] * 3])
+def test_any_durations_can_be_drawn(seconds: list[float]) -> None:
+    Reader(histogram(seconds, seconds[0], seconds[-1]))
