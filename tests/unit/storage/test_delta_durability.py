@@ -290,6 +290,30 @@ def test_what_is_left_of_a_checkpoint_is_swept(tmp_path: Path) -> None:
 # -- file systems without hard links --------------------------------------------------------------
 
 
+def test_what_is_swept_does_not_come_back_with_the_power(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    """A crash is what makes anybody look for it, and after this update none is known."""
+    commit(tmp_path / "t")
+    partition = tmp_path / "t" / "kind=a"
+    partition.mkdir()
+    (partition / "epoch-2-a-0.parquet").touch()
+    synced.clear()
+    assert DeltaStore().sweep(tmp_path / "t") == 1
+    assert not partition.exists()
+    assert tmp_path / "t" in synced
+    assert tmp_path / "t" / "_delta_log" in synced
+
+
+def test_nor_does_what_a_sweep_removed_that_was_killed(tmp_path: Path, synced: list[Path]) -> None:
+    commit(tmp_path / "t")
+    kept = tmp_path / "t" / "_kind=a" / "year=2026"
+    kept.mkdir(parents=True)
+    synced.clear()
+    assert DeltaStore().sweep(tmp_path / "t") == 0
+    assert {tmp_path / "t", kept.parent, kept} <= set(synced)
+
+
 @pytest.fixture(params=["renames", "copies"])
 def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A file system that has no hard links, and one that cannot rename without replacing."""

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
+from qanat.disk import sync
 from qanat.errors import TableTooNewError
 from qanat.storage.delta.log import Log
 
@@ -27,7 +28,11 @@ _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d
 
 
 def sweep(log: Log, before_ns: int | None = None) -> int:
-    """Delete files that no version mentions and empty folders; how many files.
+    """Delete files that no version mentions and empty folders, durably; how many files.
+
+    A crash is what makes anybody look for them: what came back with the power after that would
+    stay. Hence also folders are synced in which nothing was found: who crashed may have been
+    sweeping.
 
     When every entry of the log is there, or nothing is left over, deltalake is not needed.
     """
@@ -40,6 +45,9 @@ def sweep(log: Log, before_ns: int | None = None) -> int:
             path.unlink(missing_ok=True)
     for folder in {p.parent for p in stale}:
         _remove_empty(folder, log.table)
+    for folder in (log.folder, *_folders(log.table)):
+        with suppress(FileNotFoundError):
+            sync(folder)
     return len(stale)
 
 
@@ -85,20 +93,22 @@ def _relative(log: Log, path: str) -> str:
     return unquote(path).removeprefix("file://").removeprefix(f"{log.table}/")
 
 
-def _data_files(folder: Path) -> Iterator[Path]:
+def _data_files(table: Path) -> Iterator[Path]:
+    for folder in _folders(table):
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.is_dir(follow_symlinks=False)]
+        # As every Delta tool does: names in `_` or `.` are not data.
+        yield from (folder / n for n in names if n[0] not in "_." and _DATA.fullmatch(n))
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """A table's folder and those of its partitions; not `_delta_log` and the like."""
+    yield folder
     with os.scandir(folder) as entries:
-        for entry in entries:
-            # As every Delta tool does: names in `_` or `.` are not data (`_delta_log`, …).
-            if entry.name.startswith(("_", ".")) and not _partition(entry):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _data_files(Path(entry.path))
-            elif _DATA.fullmatch(entry.name):
-                yield Path(entry.path)
-
-
-def _partition(entry: os.DirEntry[str]) -> bool:
-    return "=" in entry.name and entry.is_dir(follow_symlinks=False)
+        found = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+    for name in found:
+        if "=" in name or name[0] not in "_.":
+            yield from _folders(folder / name)
 
 
 def _log_leftovers(log: Log) -> Iterator[Path]:
