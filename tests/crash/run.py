@@ -18,9 +18,8 @@ from pathlib import Path
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.journal import Journal
-from qanat.crash.page import page
-from qanat.crash.report import Report, report
-from qanat.crash.sweep import KINDS, Extent, carry_out, prepare
+from qanat.crash.report import Report
+from qanat.crash.sweep import KINDS, Extent, Outcome, carry_out, prepare
 from qanat.observe.terminal.bar import Bar
 from tests.crash.projects import scenarios
 
@@ -56,16 +55,17 @@ def main() -> int:
     memory = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder in it
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="qanat-crash-", dir=place) as name:
-        found, text = run(Path(name), extent, options.jobs, options.scenarios, kept)
+        outcome = run(Path(name), extent, options.jobs, options.scenarios, kept)
     target = options.report or cache() / "report.html"
-    target.write_text(text, encoding="utf-8")
+    target.write_text(outcome.page(), encoding="utf-8")
+    found = outcome.report
     say(found)
     print(f"page: {target}")
     return 1 if found.failures or not found.tried else 0
 
 
-def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> tuple[Report, str]:
-    """Prepare, try, add up; the report, and the page that shows it."""
+def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Outcome:
+    """Prepare, try, add up."""
     images = folder / "images"
     images.mkdir()
     wanted = only.split(",") if only else []
@@ -85,10 +85,7 @@ def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> tuple
                 complain(verdict)
             bar.advance(f"{failed} failed" if failed else "")
 
-        verdicts = carry_out(crew, prepared, extent, journal, tell)
-    found = report(extent.seed, verdicts, KINDS)
-    calls = {name: r.calls for name, r in prepared.references.items()}
-    return found, page(found, calls, verdicts)
+        return carry_out(crew, prepared, extent, journal, tell)
 
 
 def complain(verdict: Verdict) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,14 @@ PLANTED = {
 }
 
 
-def sweep(folder: Path, kind: str, most: int) -> list[Verdict]:
+def sweep(folder: Path, kind: str, most: int) -> Sequence[Verdict]:
     images = folder / "images"
     images.mkdir()
     chosen = [s for s in scenarios(images) if s.name == "append"]
     extent = Extent(seed=5, kinds=(kind,), most=most)
     with Crew(folder, 1) as crew:
         prepared = prepare(crew, chosen, extent)
-        return carry_out(crew, prepared, extent, Journal(None, ""), lambda v: None)
+        return carry_out(crew, prepared, extent, Journal(None, ""), lambda v: None).verdicts
 
 
 @pytest.mark.parametrize("defect", PLANTED)
@@ -116,9 +117,18 @@ def test_a_user_crashes_a_copy_of_a_project(paths: Paths) -> None:
     assert document["rows_lost"] == document["rows_doubled"] == 0
     assert document["failures"] == []
     assert 0 < document["recovery_median_seconds"] <= document["recovery_slowest_seconds"]
-    again = doctor(paths.root, "--case", "run kill@5 #2")
+    page = paths.root.parent / "ergebnis ä.html"
+    again = doctor(paths.root, "--case", "run kill@5 #2", "--report", str(page))
     assert again.returncode == 0, again.stdout + again.stderr
     assert "1 fault at 1 site, all survived" in again.stdout
+    assert f"page: {page}" in again.stdout
+    assert "1 fault, 1 survived; no row lost, none doubled" in page.read_text(encoding="utf-8")
+
+
+def test_where_no_page_can_be_written_nothing_is_tried(paths: Paths) -> None:
+    done = doctor(paths.root, "--report", str(paths.root / "nowhere" / "page.html"))
+    assert done.returncode == 2
+    assert f"there is no folder {paths.root / 'nowhere'}" in done.stderr
 
 
 def test_data_elsewhere_is_read_where_it_is(paths: Paths) -> None:

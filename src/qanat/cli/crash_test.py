@@ -18,6 +18,7 @@ from qanat.crash.case import Case, Verdict
 from qanat.crash.replica import roomy
 from qanat.crash.report import Report
 from qanat.crash.sweep import Extent, crash_test
+from qanat.disk import explained
 from qanat.observe.terminal.amounts import count, duration
 from qanat.observe.terminal.bar import Bar
 from qanat.observe.terminal.characters import printable
@@ -36,12 +37,14 @@ class Wish:
         seed: None to draw one.
         jobs: processes at a time; None for as many as there are cores.
         only: cases to try again, as a failure names them; empty for all.
+        report: where to write the page that shows it; None for nowhere.
     """
 
     cases: int
     seed: int | None
     jobs: int | None
     only: tuple[str, ...]
+    report: Path | None
 
 
 def run(place: Place, wish: Wish, json: bool) -> int:
@@ -65,17 +68,21 @@ def run(place: Place, wish: Wish, json: bool) -> int:
 
             with bar:
                 bar.prepare("running everything undisturbed")
-                report = crash_test(
+                outcome = crash_test(
                     ws, Path(name), extent, jobs, lambda n: bar.begin("crash test", n), tell
                 )
+    report = outcome.report
+    if wish.report is not None:
+        with explained("write", wish.report):
+            wish.report.write_text(outcome.page(), encoding="utf-8")
     if json:
         screen.write(documents.dumps(crash_document(report)))
     else:
-        screen.write("\n".join(_lines(report)))
+        screen.write("\n".join(_lines(report, wish.report)))
     return 1 if report.failures or not report.tried else 0
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, page: Path | None) -> Iterator[str]:
     tried = f"{count(report.tried, 'fault')} at {count(report.sites, 'site')}"
     if not report.tried:
         yield "Nothing was tried: no update of this project writes anything."
@@ -97,6 +104,8 @@ def _lines(report: Report) -> Iterator[str]:
         f" {duration(report.p99)}, slowest {duration(report.slowest)}"
     )
     yield f"  seed: {report.seed}"
+    if page is not None:
+        yield f"  page: {printable(str(page))}"
     for verdict in report.failures[:_SHOWN]:
         yield ""
         yield f"{screen.paint('✗', fg='red')} {verdict.case}"

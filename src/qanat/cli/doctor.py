@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -36,6 +37,12 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 @click.option("--seed", type=int, metavar="N", help="Draw the same faults as that crash test.")
 @click.option("--jobs", type=int, metavar="N", help="Crash tests at a time.  [default: cores]")
 @click.option("--case", "only", multiple=True, metavar="CASE", help="Only this fault. Repeatable.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write a page that shows the crash test: what was tried where, and what came of it.",
+)
 @place
 @output
 def command(
@@ -46,14 +53,18 @@ def command(
     seed: int | None,
     jobs: int | None,
     only: tuple[str, ...],
+    report: Path | None,
 ) -> int:
     """Check the installation, and the project's spec, storage and ledger if there is one here."""
     if crash_test:
+        if report is not None and not report.parent.is_dir():
+            # Said now, and not after minutes.
+            raise CommandLineError(f"--report: there is no folder {report.parent}")
         # With it come the engine and half of the standard library.
         module = import_module("qanat.cli.crash_test")
-        return int(module.run(place, module.Wish(cases, seed, jobs, only), json))
-    if only or seed is not None or jobs is not None:
-        raise CommandLineError("--case, --seed and --jobs need --crash-test")
+        return int(module.run(place, module.Wish(cases, seed, jobs, only, report), json))
+    if only or report or seed is not None or jobs is not None:
+        raise CommandLineError("--case, --seed, --jobs and --report need --crash-test")
     findings = _examine(place)
     if json:
         screen.write(documents.dumps(doctor_document(findings)))

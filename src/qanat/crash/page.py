@@ -73,11 +73,7 @@ pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin:
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(
-    report: Report,
-    calls: Mapping[str, Sequence[Call]] | None = None,
-    verdicts: Sequence[Verdict] = (),
-) -> str:
+def page(report: Report, calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]) -> str:
     """One HTML page that needs nothing else.
 
     Args:

@@ -14,9 +14,11 @@ from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
+from qanat.crash.page import page
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
 from qanat.crash.slot import Reference
+from qanat.crash.trace import Call
 from qanat.errors import CommandLineError, UpdateRunningError, nearest
 from qanat.run.workspace import Workspace
 
@@ -48,6 +50,24 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a crash test.
+
+    Args:
+        report: the verdicts, added up.
+        calls: by scenario, what it does to the disk undisturbed.
+    """
+
+    report: Report
+    calls: Mapping[str, Sequence[Call]]
+    verdicts: Sequence[Verdict]
+
+    def page(self) -> str:
+        """It all as one HTML page that needs nothing else."""
+        return page(self.report, self.calls, self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What will be tried: the scenarios as they are undisturbed, and the cases in order."""
 
@@ -63,7 +83,7 @@ def crash_test(
     jobs: int,
     begin: Callable[[int], None],
     tell: Callable[[Verdict], None],
-) -> Report:
+) -> Outcome:
     """Do it to a copy of somebody's project.
 
     Args:
@@ -90,8 +110,7 @@ def crash_test(
     with Crew(folder, jobs) as crew:
         prepared = prepare(crew, scenarios, extent)
         begin(len(prepared.cases))
-        verdicts = carry_out(crew, prepared, extent, Journal(None, ""), tell)
-    return report(extent.seed, verdicts, KINDS)
+        return carry_out(crew, prepared, extent, Journal(None, ""), tell)
 
 
 def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepared:
@@ -149,8 +168,8 @@ def carry_out(
     extent: Extent,
     journal: Journal,
     tell: Callable[[Verdict], None],
-) -> list[Verdict]:
-    """Try what the journal does not have yet; all verdicts, those of the journal first.
+) -> Outcome:
+    """Try what the journal does not have yet; the outcome of that and what it has.
 
     Raises:
         AdapterError: a worker ended.
@@ -170,4 +189,6 @@ def carry_out(
 
     crew.attempt(waiting(), done)
     wanted = {str(c) for c in prepared.cases}
-    return [v for v in journal.verdicts.values() if v.case in wanted]
+    verdicts = [v for v in journal.verdicts.values() if v.case in wanted]
+    calls = {name: reference.calls for name, reference in prepared.references.items()}
+    return Outcome(report(extent.seed, verdicts, KINDS), calls, verdicts)

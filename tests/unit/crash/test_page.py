@@ -77,7 +77,7 @@ def test_something_was_not_survived() -> None:
 
 
 def test_nothing_was_tried() -> None:
-    text = page(report(7, [], KINDS))
+    text = page(report(7, [], KINDS), {}, [])
     Reader(text)
     assert "Nothing was tried" in text
 
