@@ -36,6 +36,8 @@ def sweep(log: Log, before_ns: int | None = None) -> int:
 
     When every entry of the log is there, or nothing is left over, deltalake is not needed.
     """
+    if not log.table.is_dir():
+        return 0
     stale = [p for p in orphans(log) if before_ns is None or _changed(p) < before_ns]
     for path in stale:
         if path.is_dir():
