@@ -294,8 +294,13 @@ def _unstage(work: Work, staged: Staged) -> None:
     tables: list[tuple[Path, StagedTable]] = [(work.output.folder, staged.table)]
     tables += ((folders[name], table) for name, table in staged.quarantines.items())
     for folder, table in tables:
-        for file in table.files:
-            (folder / file.path).unlink(missing_ok=True)
+        unstage(folder, table)
+
+
+def unstage(folder: Path, table: StagedTable) -> None:
+    """Remove the files that were staged in a table's folder."""
+    for file in table.files:
+        (folder / file.path).unlink(missing_ok=True)
 
 
 # -- audit -----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import Schema
 from qanat.model.work import MALFORMED, Counts, Output, StagedTable, Work
 from qanat.ports.store import Commit, Snapshot
-from qanat.run.epoch import Step
+from qanat.run.epoch import Step, unstage
 from qanat.run.results import ReplayResult
 
 _SUFFIX = "::replay"
@@ -194,7 +194,16 @@ class Replay:
             schema=into.schema,
             partition_by=into.partition_by,
         )
-        return self.ws.engine.stage(self._work(query, inputs, output, epoch.number), _silent).table
+        work = self._work(query, inputs, output, epoch.number)
+        staged = self.ws.engine.stage(work, _silent).table
+        try:
+            self.step.lease.confirm()
+        except BaseException:
+            # Another update has ended this replay meanwhile, and has swept before these files
+            # were written: nobody else looks for them.
+            unstage(folder, staged)
+            raise
+        return staged
 
     def _work(self, query: str, inputs: dict[str, Batch], output: Output, number: int) -> Work:
         scratch = self.ws.scratch / uuid4().hex

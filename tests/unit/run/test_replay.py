@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from qanat.errors import HistoryMismatchError, StorageFullError
+from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.errors import HistoryMismatchError, LeaseLostError, StorageFullError
 from qanat.ports.store import Commit
+from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
@@ -66,6 +70,41 @@ def test_rows_are_written_down_for_good_before_they_are_moved(
     (rows,) = (n for n in before if "passed" in n)
     for folder in (str(Path(rows).parent), "_qanat/replay", "_qanat", "."):
         assert folder in before[before.index(rows) :], folder
+
+
+@pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
+def test_who_slept_before_it_staged_leaves_nothing(
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
+) -> None:
+    """Who took over has swept before the sleeper writes its files."""
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(relaxed.root, undisturbed)
+    operate(undisturbed, "replay")
+    operate(undisturbed, "run")
+    replays, opened = relaxed.root / "storage/_qanat/replay", tmp_path / "opened"
+    stage = DuckDBEngine.stage
+
+    def sleeping(self: DuckDBEngine, *args: Any) -> Any:
+        if args[0].output.folder.name != at:
+            return stage(self, *args)
+        # It sleeps when it has opened what it reads: that stays with it, whoever removes it.
+        shutil.copytree(replays, opened)
+        monkeypatch.setattr(DuckDBEngine, "stage", stage)
+        time.sleep(0.1)
+        operate(relaxed.root, "run")
+        shutil.copytree(opened, replays, dirs_exist_ok=True)
+        staged = stage(self, *args)
+        shutil.rmtree(replays)
+        return staged
+
+    monkeypatch.setattr(lease, "SECONDS", 0.05)
+    monkeypatch.setattr(lease.HeldLease, "_keep", lambda self: None)
+    monkeypatch.setattr(DuckDBEngine, "stage", sleeping)
+    with pytest.raises(LeaseLostError):
+        operate(relaxed.root, "replay")
+    assert opened.exists()
+    assert picture(relaxed.root) == picture(undisturbed)
+    check(relaxed.root)
 
 
 @pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
