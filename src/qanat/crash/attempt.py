@@ -25,16 +25,19 @@ from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
 
-_WARM = frozenset(
+_WARM = sys.stdlib_module_names.union(
     [
+        "annotated_types",
         "deltalake",
         "duckdb",
+        "numpy",
         "pyarrow",
         "pydantic",
         "pydantic_core",
         "pytz",
         "qanat",
         "sqlglot",
+        "typing_inspection",
         "yaml",
     ]
 )
@@ -77,7 +80,7 @@ class Process:
         injector = Injector()
         injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content)
         errors = self._operate(injector)
-        self._write({"errors": errors, "calls": injector.calls()})
+        self._write({"errors": errors, "calls": injector.calls(), "modules": _modules()})
 
     def recover(self, disk: Disk | None = None, acknowledged: Sequence[str] = ()) -> None:
         """Do it again undisturbed, and look at everything.
@@ -99,9 +102,8 @@ class Process:
             found = picture(ws)
             wrong += complaints(ws)
         seconds = time.monotonic() - started
-        modules = sorted(m for m in sys.modules if m.partition(".")[0] in _WARM)
         self._write(
-            {"complaints": wrong, "picture": found, "seconds": seconds, "modules": modules}
+            {"complaints": wrong, "picture": found, "seconds": seconds, "modules": _modules()}
         )
 
     def _settle_in(self) -> None:
@@ -144,6 +146,10 @@ class _Notary:
     def on(self, event: Event) -> None:
         if isinstance(event, EpochCommitted):
             self._injector.say(acknowledgement(self._ws, event))
+
+
+def _modules() -> list[str]:
+    return sorted(m for m in sys.modules if m.partition(".")[0] in _WARM)
 
 
 def _facts(error: QanatError) -> dict[str, Any]:

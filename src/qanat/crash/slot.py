@@ -139,15 +139,18 @@ class Slot:
             wrong.append(self._said())
         elif after["complaints"]:
             wrong += after["complaints"]
-        if after is None or wrong:
+        if outcome is None or after is None or wrong:
             raise AdapterError(
                 f"{scenario.name} fails without any fault",
                 got="; ".join(wrong),
                 hint="mend this first: qanat run, qanat doctor",
             )
         picture = {k: tuple(v) for k, v in after["picture"].items()}
-        modules = tuple(after["modules"])
-        return Reference(sites(calls), picture, frozenset(), after["seconds"], modules)
+        # Each of the two imports what the other does without.
+        modules = {*outcome["modules"], *after["modules"]}
+        return Reference(
+            sites(calls), picture, frozenset(), after["seconds"], tuple(sorted(modules))
+        )
 
     # -- with faults -------------------------------------------------------------------------
 
