@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from qanat.crash.case import Case, Verdict
@@ -13,7 +13,8 @@ class Line:
     """What came of one kind of cases.
 
     Args:
-        tried: faults that happened, chains of deaths, or disks after a power loss.
+        tried: faults that happened, deaths of updates that recovered from one, or disks after a
+            power loss.
         survived: those after which nothing was wrong.
     """
 
@@ -64,11 +65,10 @@ def report(seed: int, verdicts: Sequence[Verdict], kinds: Sequence[str]) -> Repo
     sites = set()
     for verdict in verdicts:
         case = Case.parse(verdict.case)
-        count = len(verdict.seconds) if case.powers else min(verdict.hits, 1)
+        count = _tried(case, verdict)
         tried[case.kind] += max(count, bool(verdict.complaints))
         failed[case.kind] += _failures(verdict, count)
-        sites |= {(case.scenario, s.call) for s in case.shots if verdict.hits}
-        sites |= {(case.scenario, call) for call, _ in case.powers if verdict.hits}
+        sites |= set(_sites(case, verdict))
         for code in verdict.errors:
             errors[code] = errors.get(code, 0) + 1
     seconds = sorted(s for v in verdicts for s in v.seconds) or [0.0]
@@ -85,6 +85,23 @@ def report(seed: int, verdicts: Sequence[Verdict], kinds: Sequence[str]) -> Repo
         slowest=seconds[-1],
         failures=tuple(v for v in verdicts if v.complaints),
     )
+
+
+def _tried(case: Case, verdict: Verdict) -> int:
+    """How much of a case happened: an update may end before the call at which it is to fail."""
+    if case.powers:
+        return len(verdict.seconds)
+    # In the first attempt of several nothing is recovered from yet.
+    wanted = 2 if case.kind == "recovery" else 1
+    return int(verdict.hits >= wanted)
+
+
+def _sites(case: Case, verdict: Verdict) -> Iterator[tuple[str, int]]:
+    """Where it happened, as far as it is known: which of several disks were skipped is not."""
+    if not case.powers:
+        yield from ((case.scenario, s.call) for s in case.shots[: verdict.hits])
+    elif len(verdict.seconds) == len(case.powers):
+        yield from ((case.scenario, call) for call, _ in case.powers)
 
 
 def _failures(verdict: Verdict, count: int) -> int:

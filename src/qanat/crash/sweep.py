@@ -42,7 +42,7 @@ class Extent:
 
     seed: int
     kinds: Sequence[str] = KINDS
-    chains: int = 200
+    chains: int = 250
     revivals: int = 100
     most: int | None = None
     seconds: float | None = None
