@@ -78,7 +78,8 @@ class Process:
             lease.SECONDS = 0.2
             sqlite.BUSY_SECONDS = 0.5
         injector = Injector()
-        injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content)
+        sockets = self._scenario.sockets
+        injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content, sockets)
         errors = self._operate(injector)
         self._write({"errors": errors, "calls": injector.calls(), "modules": _modules()})
 

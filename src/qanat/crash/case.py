@@ -32,6 +32,7 @@ class Scenario:
         storage: folder of the project's storage, relative to the project's own.
         environment: of the project.
         threads: cores that the operation may use; with one, calls come in the same order.
+        sockets: what is sent to a database is a call, too.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Scenario:
     storage: str = "storage"
     environment: str = "dev"
     threads: int = 1
+    sockets: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For a worker."""
@@ -50,6 +52,7 @@ class Scenario:
             "storage": self.storage,
             "environment": self.environment,
             "threads": self.threads,
+            "sockets": self.sockets,
         }
 
     @classmethod
@@ -62,6 +65,7 @@ class Scenario:
             found["storage"],
             found["environment"],
             found["threads"],
+            found["sockets"],
         )
 
 

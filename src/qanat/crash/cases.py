@@ -22,6 +22,8 @@ def applicable(fault: Fault, call: Call) -> bool:
             return False
         case Fault.TORN:
             return call.op == "w" and call.length > 1
+        case Fault.CUT:
+            return call.op == "n"
         case Fault.ENOSPC | Fault.FULL:
             return call.op not in "udn" and (call.op != "o" or "c" in call.detail)
     return True

@@ -25,13 +25,15 @@ class Crew:
         folder: absolute; holds a slot for each worker. Best on a disk in memory: every case
             writes a project and waits for it to be on the disk.
         size: how many workers.
+        worker: the module that is one.
 
     Raises:
         UnsupportedError, MissingExtraError, AdapterError: the injector cannot be built.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, worker: str = "qanat.crash.worker") -> None:
         self._folder = folder
+        self._worker = worker
         library = build(folder / "injector")
         self._references = folder / "references"
         self._references.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ class Crew:
 
     def _start(self, slot: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "qanat.crash.worker", str(slot)],
+            [sys.executable, "-m", self._worker, str(slot)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -29,7 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum fault { NONE, KILL, TORN, EIO_ONCE, ENOSPC_ONCE, FULL, STOP };
+enum fault { NONE, KILL, TORN, EIO_ONCE, ENOSPC_ONCE, FULL, STOP, CUT };
 
 /* What kind of call; the letters are those of the record. */
 enum op {
@@ -180,6 +180,9 @@ static int count(enum op op, int creates, const char *path, void (*tear)(void *)
         if (!can_fill(op, creates)) return 0;
         note(NOTE, op, 0, "ENOSPC", path, NULL, NULL, 0);
         return ENOSPC;
+    case CUT:
+        if (op == SEND) note(NOTE, op, 0, "cut", path, NULL, NULL, 0);
+        return 0;
     }
     return 0;
 }
@@ -501,6 +504,9 @@ static ssize_t sent(int fd, const struct msghdr *message, int flags) {
         done = syscall(SYS_sendmsg, fd, message, flags);
         error = errno;
     }
+    /* Either it was not sent, or it arrives and is acted upon and only the answer never comes:
+     * the connection is gone. */
+    if (calls == fatal && (fault == EIO_ONCE || fault == CUT)) shutdown(fd, SHUT_RDWR);
     note(SEND, done < 0 ? -error : done, 0, "-", "socket", NULL, NULL, 0);
     pthread_mutex_unlock(&lock);
     if (done < 0) errno = error;

@@ -37,6 +37,8 @@ class Fault(IntEnum):
     """The disk is full from this call on, until the process has ended."""
     STOP = 6
     """The process is stopped before the call, for as long as whoever watches it likes."""
+    CUT = 7
+    """What is sent over a socket arrives, and the connection is cut before the answer."""
 
 
 def build(folder: Path) -> Path:

@@ -18,6 +18,7 @@ _MEANING = {
     "enospc": "the call fails for want of space, those after it succeed",
     "full": "the disk is full from the call on",
     "stop": "the process sleeps before the call, and another update runs meanwhile",
+    "cut": "what is sent to a database arrives, its answer does not",
     "rival": "two updates at once, one of which is killed before the call",
     "recovery": "killed, and killed again while it recovers, up to five times",
     "power": "the power goes after the call, and with it what was not synced",

@@ -22,7 +22,7 @@ from qanat.crash.trace import Call
 from qanat.errors import CommandLineError, UpdateRunningError, nearest
 from qanat.run.workspace import Workspace
 
-KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "rival", "recovery", "power")
+KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "cut", "rival", "recovery", "power")
 """Everything that can be tried; see `Case.kind`."""
 
 

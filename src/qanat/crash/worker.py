@@ -18,10 +18,9 @@ from qanat.crash.slot import Reference, Slot
 from qanat.errors import QanatError
 
 
-def main(folder: Path) -> None:
+def serve(slot: Slot) -> None:
     """Answer requests until there are no more."""
     Injector()  # or else nothing would ever go wrong
-    slot = Slot(folder)
     references: dict[str, Reference] = {}
     for line in sys.stdin:
         try:
@@ -49,4 +48,4 @@ def _answer(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(Slot(Path(sys.argv[1])))

@@ -23,16 +23,19 @@ CALLS = [
     Call("l", 0, 0, 0, "-", "t/a", "t/b"),
     Call("u", 0, 0, 0, "-", "t/a", ""),
     Call("o", 0, 0, 0, "--", "t/b", ""),
+    Call("n", 9, 0, 0, "-", "socket", ""),
 ]
 
 
 def test_every_fault_at_every_call_that_it_can_happen_at() -> None:
     found = [str(c) for c in cases.at_every_site("s", CALLS, list(Fault))]
-    kills = [f"s kill@{n} #0" for n in range(1, 8)]
+    kills = [f"s kill@{n} #0" for n in range(1, 9)]
     assert [c for c in found if "kill" in c] == kills
     assert [c for c in found if "torn" in c] == ["s torn@2 #0"]
     # Nothing that only removes, or opens what is there, needs space.
     assert [c for c in found if "enospc" in c] == [f"s enospc@{n} #0" for n in range(1, 6)]
+    # Only a connection can be cut.
+    assert [c for c in found if "cut" in c] == ["s cut@8 #0"]
     assert not [c for c in found if "none" in c]
 
 

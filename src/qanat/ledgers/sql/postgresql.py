@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,16 +13,31 @@ from qanat.errors import LedgerError, MissingExtraError
 from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
+from qanat.model.record import Lease
 
 try:
     import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    from psycopg.errors import LockNotAvailable
 except ModuleNotFoundError as error:
     raise MissingExtraError(
         "a ledger in PostgreSQL needs the package psycopg",
         hint='install it with the extra: pip install "qanat[postgres]"',
     ) from error
 
+_NAME = "qanat"
 _CONNECT_SECONDS = 10
+IDLE_SECONDS = 30.0
+"""How long a transaction may rest between two statements. Ours take no time; but who sleeps in
+one, or whose machine has died, would keep everybody else from the lease's row."""
+# A server that has died is noticed within a minute, not after the system's two hours.
+_ALIVE = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
 _MIGRATION_LOCK = 0x71616E61  # "qana": any number that nobody else takes
 
 
@@ -37,7 +53,22 @@ class PostgresLedger(SqlLedger):
     """
 
     def __init__(self, url: str, scope: str) -> None:
-        super().__init__(PostgresDatabase(url), scope)
+        self._server = PostgresDatabase(url)
+        super().__init__(self._server, scope)
+
+    def acquire(self, holder: str, seconds: float) -> Lease:
+        """Take the lease for `seconds`, also from a process that sleeps as it writes to it.
+
+        Raises:
+            UpdateRunningError: somebody else holds it (says who, where, since when).
+        """
+        try:
+            return super().acquire(holder, seconds)
+        except LedgerError as error:
+            if not isinstance(error.__cause__, LockNotAvailable):
+                raise
+        self._server.end_sleepers()
+        return super().acquire(holder, seconds)
 
 
 class PostgresDatabase:
@@ -70,8 +101,28 @@ class PostgresDatabase:
         """A transaction that may write."""
         with self._begun() as transaction:
             # A server may be set to answer before the disk has; a ledger must not.
-            transaction.write("SET LOCAL synchronous_commit = on")
+            idle = round(1000 * IDLE_SECONDS)
+            transaction.write(
+                "SET LOCAL synchronous_commit = on;"
+                f" SET LOCAL idle_in_transaction_session_timeout = {idle};"
+                f" SET LOCAL lock_timeout = {2 * idle}"
+            )
             yield transaction
+
+    def end_sleepers(self) -> None:
+        """End our sessions that have begun to say something and do not go on.
+
+        To the server they are not idle but busy, and the limit for idle ones does not hold; one
+        for whole transactions came with PostgreSQL 17.
+        """
+        with self._begun() as transaction:
+            transaction.read(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = ? AND usename = current_user"
+                " AND datname = current_database() AND state = 'active'"
+                " AND wait_event = 'ClientRead' AND clock_timestamp() - state_change > ?",
+                (_NAME, timedelta(seconds=IDLE_SECONDS)),
+            )
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -103,11 +154,10 @@ class PostgresDatabase:
         connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed:
             connection = psycopg.connect(
-                self._url,
+                make_conninfo("", **{**_ALIVE, **conninfo_to_dict(self._url)}),
                 autocommit=True,
-                connect_timeout=_CONNECT_SECONDS,
                 prepare_threshold=None,  # poolers between us and the server mix sessions
-                application_name="qanat",
+                application_name=_NAME,
             )
             self._local.connection = connection
             with self._guard:
@@ -122,6 +172,12 @@ class PostgresDatabase:
         except psycopg.IntegrityError as error:
             text = str(error).partition("\n")[0]
             raise LedgerError(f"the ledger {self._place} refused a row", got=text) from error
+        except LockNotAvailable as error:
+            raise LedgerError(
+                f"the ledger {self._place} is locked",
+                got="another session has begun to write to it and does not go on",
+                hint="see who it is, and end it: SELECT * FROM pg_stat_activity",
+            ) from error
         except psycopg.OperationalError as error:
             raise LedgerError(
                 f"cannot reach the ledger {self._place}",

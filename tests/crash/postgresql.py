@@ -1,0 +1,83 @@
+"""A worker of the crash test whose projects have their ledgers in PostgreSQL.
+
+`python -m tests.crash.postgresql SLOT`: as `qanat.crash.worker`, but what a ledger holds before an
+attempt is a database of the scenario's name, of which each attempt gets a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from qanat.crash.case import Operation, Scenario
+from qanat.crash.slot import Slot, copy_project
+from qanat.crash.worker import serve
+from qanat.ledgers.sql import postgresql
+from tests.acceptance.conftest import Paths
+from tests.crash.projects import operate
+
+SERVER = "QANAT_TEST_POSTGRESQL"
+"""The variable that has the URL of the server."""
+LEDGER = "QANAT__LEDGER"
+_WORK = "work"
+
+
+def database(name: str) -> str:
+    """The URL of a database of the server."""
+    return urlsplit(os.environ[SERVER])._replace(path=f"/{name}").geturl()
+
+
+def copy_database(source: str, target: str) -> None:
+    """Make a database that holds what another one does, in place of one of that name."""
+    with closing(psycopg.connect(os.environ[SERVER], autocommit=True)) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)".encode())
+        server.execute(f"CREATE DATABASE {target} TEMPLATE {source}".encode())
+
+
+class DatabaseSlot(Slot):
+    """A slot with a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._database = folder.name.replace("-", "_")
+        os.environ[LEDGER] = database(self._database)
+
+    def restore(self, scenario: Scenario, keep_trace: bool = False) -> None:
+        """Make project and ledger as they are in a scenario's images."""
+        super().restore(scenario, keep_trace)
+        copy_database(scenario.name, self._database)
+
+
+def scenarios(folder: Path) -> list[Scenario]:
+    """The paths of the write path, with the ledger in this process's `QANAT__LEDGER`."""
+    copy_database("template1", _WORK)
+    os.environ[LEDGER] = database(_WORK)
+    first = Paths.make(folder / "first")
+    first.first()
+    copy_database(_WORK, "first")
+    append = Paths(copy_project(first.root, folder / "append"))
+    operate(append.root)
+    append.second()
+    copy_database(_WORK, "append")
+    later = Paths(copy_project(append.root, folder / "later"))
+    operate(later.root)
+    later.declare(165)
+    for name in ("replay", "refresh"):
+        copy_database(_WORK, name)
+    return [
+        Scenario("first", first.root, Operation.RUN, sockets=True),
+        Scenario("append", append.root, Operation.RUN, sockets=True),
+        Scenario("replay", later.root, Operation.REPLAY, sockets=True),
+        Scenario("refresh", later.root, Operation.REFRESH, sockets=True),
+    ]
+
+
+if __name__ == "__main__":
+    # Attempts are as impatient with each other as with leases.
+    postgresql.IDLE_SECONDS = 0.2
+    serve(DatabaseSlot(Path(sys.argv[1])))
