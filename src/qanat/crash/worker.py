@@ -7,6 +7,7 @@ needs is imported before the first case, so that an attempt is a fork away.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +28,13 @@ def serve(slot: Slot) -> None:
             answer = _answer(slot, json.loads(line), references)
         except QanatError as error:
             answer = {"error": error.facts()}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever asked is gone; nor does Python have to complain of that as it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
 
 
 def _answer(
