@@ -2,7 +2,8 @@
 
 Read `workspace` (an opened project with its adapters), `compiled` and `analysis` (flows ready to
 run; `memo` keeps them for the next time), `reach` (what a flow has not read yet, and that data
-bound for the engine), then the write path: `epoch` (one atomic step; `publish` is its last act),
+bound for the engine), then the write path: `epoch` (one atomic step; `publish` is its last act,
+`published` takes it back),
 `recovery` (what a crash left behind), `consistency` (whether ledger and tables tell the same
 story), `refresh` (all epochs of one dataset), `selection` (which datasets), `update` (all of
 them, in parallel), with `lease` (one update at a time), `gate` (what keeps one that slept too

@@ -34,6 +34,7 @@ from qanat.model.work import Output, RuleCount, Staged, StagedTable, ViewWork, W
 from qanat.run.compiled import CompiledFlow
 from qanat.run.lease import HeldLease
 from qanat.run.publish import publish
+from qanat.run.published import published, take_back
 from qanat.run.reach import Bound, absolute, bind, key_of, portable
 from qanat.run.retry import retrying
 from qanat.run.scratch import make_folder
@@ -52,6 +53,8 @@ class Step:
         update: identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
+        stuck: by dataset (casefolded), why an epoch that a crash left open could not be brought
+            to an end; the dataset is not run.
         stopping: set when somebody pressed Ctrl-C; no epoch begins or is published after that.
     """
 
@@ -61,6 +64,7 @@ class Step:
     update: str
     at_ns: int
     tell: Callable[[Event], None]
+    stuck: dict[str, QanatError] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -158,21 +162,27 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
         ExpectationFailedError: a `fail` expectation is violated; the epoch is given up.
-        QanatError: anything else; given up too, unless publishing had begun.
+        QanatError: anything else; given up too, unless somebody can see it already.
     """
     started = time.monotonic()
     try:
         work, bound, staged = _stage(step, compiled, epoch)
-        try:
-            _unless_stopping(step)
-            epoch = _audited(step, compiled, epoch, staged)
-        except BaseException:
-            _unstage(work, staged)
-            raise
     except BaseException as error:
         _give_up(step, epoch, error)
         raise
-    version = publish(step.ws, step.gate, compiled, epoch, work, staged)
+    try:
+        _unless_stopping(step)
+        epoch = _audited(step, compiled, epoch, staged)
+    except BaseException as error:
+        # In this order: what the disk does not let go of, recovery of an open epoch removes.
+        _unstage(work, staged)
+        _give_up(step, epoch, error)
+        raise
+    try:
+        version = publish(step.ws, step.gate, compiled, epoch, work, staged)
+    except QanatError as error:
+        _withdraw(step, compiled, epoch, work, staged, error)
+        raise
     epoch = replace(epoch, version=version, ended=time.time(), status=EpochStatus.COMMITTED)
     step.ws.ledger.settle(epoch, step.lease.current)
     read = bound.rows + (staged.read or 0)
@@ -204,6 +214,31 @@ def _give_up(step: Step, epoch: Epoch, error: BaseException) -> None:
     except QanatError as second:
         # It stays open: the next update brings it to an end. What failed first matters more.
         error.add_note(f"the epoch could not be given up: {second.message}")
+
+
+def _withdraw(
+    step: Step,
+    compiled: CompiledFlow,
+    epoch: Epoch,
+    work: Work,
+    staged: Staged,
+    error: QanatError,
+) -> None:
+    """Give up an epoch that could not be published, unless somebody can see it already.
+
+    What the store refuses now, it would refuse each time that the epoch is carried out again.
+    """
+    if compiled.dataset.sink is not None:
+        return  # of several files some may have been sent
+    try:
+        if published(step.ws, epoch):
+            return  # it only may not be durable: the next update sees to that
+        take_back(step.ws, step.gate, epoch)
+        _unstage(work, staged)
+    except (QanatError, OSError) as second:
+        error.add_note(f"the epoch stays open: {second}")
+        return
+    _give_up(step, epoch, error)
 
 
 # -- compute and stage -----------------------------------------------------------------------

@@ -19,7 +19,7 @@ def publish(
 
     Quarantine first: a row that leaves the table is never nowhere.
     """
-    over = _starts_over(ws, epoch)
+    over = starts_over(ws, epoch)
     for view in work.views:
         found = staged.quarantines.get(view.name)
         # The view's rows are computed from the start: what the flow put there before is old.
@@ -67,7 +67,7 @@ def publish(
     )
 
 
-def _starts_over(ws: Workspace, epoch: Epoch) -> bool:
+def starts_over(ws: Workspace, epoch: Epoch) -> bool:
     """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
     last = ws.ledger.last_epoch(epoch.flow)
     return epoch.replaces or last is None or last.generation < epoch.generation

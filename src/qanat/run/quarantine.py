@@ -13,6 +13,7 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
+from qanat.run.consistency import check_history
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
 from qanat.run.gate import Gate
@@ -94,6 +95,7 @@ def replay(
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine cannot be replayed (it is no streaming table).
+        HistoryMismatchError: table, quarantine and ledger are not of the same time.
         UpdateRunningError: an update is running.
     """
     ws.require()
@@ -109,6 +111,11 @@ def replay(
             with explained("use"):
                 start_clean(step, entry.begin)
                 for each in chosen:
+                    # Before it is looked into: a quarantine that was lost is not empty.
+                    if (stuck := step.stuck.get(each.name.casefold())) is not None:
+                        raise stuck
+                    for compiled in ws.analysis.flows_into(each.name):
+                        check_history(ws, compiled)
                     snapshot = _snapshot(ws, each)
                     if snapshot is None or not snapshot.rows:
                         continue

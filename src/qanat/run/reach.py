@@ -302,7 +302,7 @@ def _batch(
             return snapshot.batch, snapshot.rows or 0, 0
     if ws.store.version(folder) is not None:
         # Nothing unread here, but another input of the flow has: no rows, known columns.
-        snapshot = ws.store.snapshot(folder, version)
+        snapshot = ws.store.snapshot(folder)
         return TableBatch((), snapshot.schema, snapshot.partition_by), 0, 0
     name = read.source.dataset if isinstance(read.source, DatasetRead) else folder
     raise DatasetNotFoundError(

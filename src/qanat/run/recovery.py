@@ -1,40 +1,46 @@
 """What a crash left behind: settle what was published, redo what was not, sweep the rest.
 
-An epoch publishes its quarantine first and its table second. Whoever finds only the first of
-the two cannot know that computing again gives the same rows: the author may have changed a rule
-meanwhile, or the query may ask for the time. So what the epoch put into quarantines is taken
-back (one commit that restores what was there) before the epoch is computed again, as a whole,
-or given up. A row is then in the table, or in a quarantine, or its input is unread; never two
-of these.
+An epoch is computed again only as it was intended: from the same range, by the same definition,
+into the same table. Where one of them is another now, it is given up, and its range is unread:
+what a definition reads that it did not read then, the range says nothing about.
+
+What stands in the way of one dataset does not stop the others. Its own run tells, and its full
+refresh is a way out of anything: no part of what was begun will be left.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from qanat.errors import QanatError
-from qanat.model.dataset import QUARANTINE
+from qanat.errors import LedgerError, QanatError
+from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Recovered, Warned
-from qanat.model.flow import application
+from qanat.model.location import Location
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
+from qanat.run.compiled import CompiledFlow
+from qanat.run.consistency import mismatch_of
 from qanat.run.epoch import Step, carry_out
-from qanat.run.replay import finish, is_replay
+from qanat.run.publish import starts_over
+from qanat.run.published import published, tables, take_back
+from qanat.run.replay import Replay, is_replay
 from qanat.run.scratch import sweep_scratch
 from qanat.run.workspace import Workspace
 
 
-def start_clean(step: Step, begin: Callable[[], None]) -> None:
+def start_clean(
+    step: Step, begin: Callable[[], None], anew: Collection[str] = frozenset()
+) -> None:
     """Leave nothing of earlier updates in the way, whatever became of them.
+
+    An epoch that cannot be brought to an end now is put down in `step.stuck`.
 
     Args:
         begin: called before anything is written to the ledger.
-
-    Raises:
-        QanatError: an epoch was published in part and cannot be brought to an end now.
+        anew: datasets that are about to be computed from the start.
     """
     ledger = step.ws.ledger
     # Whoever holds the lease knows that no other update runs, whatever the ledger says.
@@ -42,35 +48,66 @@ def start_clean(step: Step, begin: Callable[[], None]) -> None:
     crashed = [u for u in crashed if u.id != step.update]
     if crashed or ledger.open_epochs():
         begin()
-        recover(step)
+        recover(step, anew)
     _tidy(step)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
         ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
 
 
-def recover(step: Step) -> None:
+def recover(step: Step, anew: Collection[str] = frozenset()) -> None:
     """Bring every open epoch to an end, then remove files that no table knows.
 
-    An epoch whose number the table carries is settled; any other is computed again from
-    exactly the range it had, or given up with a warning where that fails: its range is unread
-    again. Sweeping comes last: until an open epoch is settled, the process that began it may
-    only be asleep, and its staged files are still wanted.
-
-    Raises:
-        QanatError: an epoch was published in part and cannot be brought to an end now.
+    Sweeping comes last: until an open epoch is settled, the process that began it may only be
+    asleep, and its staged files are still wanted.
     """
     ws = step.ws
-    tables = _tables(ws)
+    folders = tables(ws)
     _sweep_sinks(step)
-    for folder in tables:
-        ws.store.repair(folder)
+    _each(step, folders, ws.store.repair)
     for epoch in ws.ledger.open_epochs():
-        how = _bring_to_an_end(step, epoch)
-        step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
-    for folder in tables:
-        if folder.is_dir():
-            ws.store.sweep(folder, step.at_ns)
+        how: str | None
+        try:
+            how = _bring_to_an_end(step, epoch)
+        except LedgerError:
+            raise
+        except QanatError as error:
+            # Whoever has lost the lease has no say any more.
+            step.lease.confirm()
+            how = _set_aside(step, epoch, error, anew)
+        if how is not None:
+            step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
+    _each(step, folders, lambda folder: ws.store.sweep(folder, step.at_ns))
+
+
+def _each(step: Step, folders: Collection[Path], act: Callable[[Path], object]) -> None:
+    """Do something to each table; one that is damaged is its dataset's trouble alone."""
+    ws = step.ws
+    owners = {ws.folder(n): d.name for d in ws.pipeline.datasets for n in (d.name, d.quarantine)}
+    for folder in folders:
+        try:
+            act(folder)
+        except QanatError as error:
+            name = owners.get(folder, folder.name)
+            step.stuck.setdefault(name.casefold(), error)
+            step.tell(Warned(name, error.message))
+
+
+def _set_aside(step: Step, epoch: Epoch, error: QanatError, anew: Collection[str]) -> str | None:
+    """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
+    name = epoch.dataset.casefold()
+    if name not in {n.casefold() for n in anew}:
+        step.stuck.setdefault(name, error)
+        message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
+        step.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        return None
+    if is_replay(epoch.flow) and published(step.ws, epoch):
+        # Rows are in two places until all are computed anew: nobody may go on before that.
+        settled = replace(epoch, status=EpochStatus.COMMITTED)
+        step.ws.ledger.settle(settled, step.lease.current)
+        return "settled"
+    step.ws.ledger.abandon(epoch, error.message, step.lease.current)
+    return "abandoned"
 
 
 def _tidy(step: Step) -> None:
@@ -98,37 +135,10 @@ def _sweep_sinks(step: Step) -> None:
             ws.sink.sweep(dataset.sink, ws.project.root, step.at_ns)
 
 
-def published(ws: Workspace, epoch: Epoch) -> bool:
-    """Whether an epoch's last commit happened, although the ledger does not know."""
-    dataset = ws.pipeline.get(epoch.dataset)
-    if dataset is not None and dataset.sink is not None:
-        return ws.sink.carries(dataset.sink, epoch.flow, epoch.number, ws.project.root)
-    folder = str(ws.folder(epoch.dataset))
-    return ws.store.transaction(folder, application(epoch.flow)) >= epoch.number
-
-
-def _tables(ws: Workspace) -> list[Path]:
-    """The folders of all tables, also of datasets that are no longer declared.
-
-    A folder without a log is one only if its name, or the ledger, says so: it may be somebody's
-    own.
-    """
-    names = {n for d in ws.pipeline.datasets for n in (d.name, d.quarantine)}
-    names |= {e.dataset for e in ws.ledger.open_epochs()}
-    known = {ws.folder(n) for n in names}
-
-    def ours(folder: Path) -> bool:
-        named = folder in known or folder.name.endswith(QUARANTINE)
-        return named or ws.store.version(str(folder)) is not None
-
-    return sorted(f for f in ws.project.tables.glob("*") if f.is_dir() and ours(f))
-
-
 def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
     ws = step.ws
     if is_replay(epoch.flow):
-        finish(step, epoch)
-        return "redone"
+        return _finish_replay(step, epoch)
     if published(ws, epoch):
         version = ws.store.version(str(ws.folder(epoch.dataset)))
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
@@ -138,12 +148,16 @@ def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
             ws.sink.secure(dataset.sink, ws.project.root)
         ws.ledger.settle(settled, step.lease.current)
         return "settled"
-    _take_back(step, epoch)
+    take_back(ws, step.gate, epoch)
     compiled = ws.analysis.flows.get(epoch.flow)
     if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
         # Nothing of it is wanted any more.
         ws.ledger.abandon(epoch, "the flow is no longer declared", step.lease.current)
         step.tell(Warned(epoch.dataset, f"flow {epoch.flow} is gone; its open epoch was given up"))
+        return "abandoned"
+    if (why := _not_as_intended(ws, compiled, epoch)) is not None:
+        # Nothing is lost by it, so that nobody need hear of it.
+        ws.ledger.abandon(epoch, why, step.lease.current)
         return "abandoned"
     try:
         carry_out(step, compiled, epoch)
@@ -157,12 +171,38 @@ def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
     return "redone"
 
 
-def _take_back(step: Step, epoch: Epoch) -> None:
-    """Make all quarantines as they were before an epoch: it is computed again, or given up.
+def _not_as_intended(ws: Workspace, compiled: CompiledFlow, epoch: Epoch) -> str | None:
+    """Why an epoch that nobody has seen cannot be computed as it was meant to be."""
+    fingerprint, _ = ws.analysis.definitions[compiled.dataset.name]
+    if fingerprint != epoch.fingerprint:
+        return "the definition has changed"
+    if starts_over(ws, epoch):
+        return None  # it replaces whatever there is
+    mismatch = mismatch_of(ws, compiled)
+    return None if mismatch is None else mismatch.message
 
-    All of them: which views a flow reads may have changed since.
-    """
-    store = step.ws.store
-    for folder in _tables(step.ws):
-        if folder.name.endswith(QUARANTINE):
-            store.retract(str(folder), application(epoch.flow), epoch.number, step.gate)
+
+def _finish_replay(step: Step, epoch: Epoch) -> str:
+    """Bring a replay to its end; give it up while nobody has seen anything of it."""
+    ws = step.ws
+    dataset = ws.pipeline.get(epoch.dataset)
+    replay = Replay(step, dataset or _undeclared(ws, epoch))
+    if not replay.begun(epoch):
+        why = None
+        if dataset is None:
+            why = "the dataset is no longer declared"
+        elif not replay.kept(epoch):
+            why = "the rows to move are gone"
+        else:
+            found = (mismatch_of(ws, c) for c in ws.analysis.flows_into(dataset.name))
+            why = next((m.message for m in found if m is not None), None)
+        if why is not None:
+            ws.ledger.abandon(epoch, why, step.lease.current)
+            return "abandoned"
+    replay.publish(epoch)
+    return "redone"
+
+
+def _undeclared(ws: Workspace, epoch: Epoch) -> Dataset:
+    """What has to be known of a dataset whose rows were moved in part, and which is gone."""
+    return Dataset(epoch.dataset, DatasetKind.STREAMING_TABLE, Location(str(ws.project.spec)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from qanat.disk import explained, sync_path
-from qanat.errors import HistoryMismatchError
+from qanat.errors import HistoryMismatchError, QanatError, TableNotFoundError
 from qanat.model.batch import Batch, TableBatch
 from qanat.model.dataset import Dataset
 from qanat.model.expectation import Action, Expectation, References, Unique
@@ -43,19 +43,6 @@ def is_replay(flow: str) -> bool:
 def replay_flow(dataset: str) -> str:
     """The name under which the ledger knows a dataset's replays."""
     return dataset + _SUFFIX
-
-
-def finish(step: Step, epoch: Epoch) -> None:
-    """Bring a replay that a crash interrupted to its end."""
-    dataset = step.ws.pipeline.get(epoch.dataset)
-    if dataset is None:
-        step.ws.ledger.abandon(epoch, "the dataset is no longer declared", step.lease.current)
-        return
-    replay = Replay(step, dataset)
-    if replay.begun(epoch) or any((step.ws.replays / epoch.fingerprint).glob("*.parquet")):
-        replay.publish(epoch)
-    else:
-        step.ws.ledger.abandon(epoch, "the rows to move are gone", step.lease.current)
 
 
 class Replay:
@@ -95,7 +82,11 @@ class Replay:
             ),
             self.step.lease.current,
         )
-        version = self.publish(epoch)
+        try:
+            version = self.publish(epoch)
+        except QanatError as error:
+            self._give_up(epoch, error)
+            raise
         return ReplayResult(dataset.name, examined, passed.rows, examined - passed.rows, version)
 
     def begun(self, epoch: Epoch) -> bool:
@@ -103,10 +94,25 @@ class Replay:
         folder = str(self.ws.folder(self.dataset.name))
         return self.ws.store.transaction(folder, self.flow.application) >= epoch.number
 
+    def kept(self, epoch: Epoch) -> bool:
+        """Whether the rows to move are still written down."""
+        return any((self.ws.replays / epoch.fingerprint).glob("*.parquet"))
+
     def _keep(self) -> None:
         """Make the names of the folders durable in which the rows were written down."""
         with explained("keep", self.ws.replays):
             sync_path(self.ws.replays)
+
+    def _give_up(self, epoch: Epoch, error: QanatError) -> None:
+        """Note that a replay failed, unless rows have been moved: then it goes on some day."""
+        try:
+            if self.begun(epoch):
+                return
+            self.ws.ledger.abandon(epoch, error.message, self.step.lease.current)
+        except QanatError as second:
+            error.add_note(f"the replay stays open: {second.message}")
+            return
+        shutil.rmtree(self.ws.replays / epoch.fingerprint, ignore_errors=True)
 
     def _next_number(self) -> int:
         # A table or a quarantine that was rebuilt has forgotten its replays.
@@ -124,15 +130,24 @@ class Replay:
         table = ws.store.snapshot(str(table_folder))
         read = epoch.ranges[_QUARANTINE]
         version_read = read.version if isinstance(read, TableSnapshot) else None
-        quarantine = ws.store.snapshot(str(quarantine_folder), version_read)
+        try:
+            quarantine = ws.store.snapshot(str(quarantine_folder), version_read)
+        except TableNotFoundError as error:
+            raise HistoryMismatchError(
+                f"the quarantine of {dataset.name} was lost, or restored from a copy, while a"
+                " replay was moving rows out of it",
+                wanted=f"version {version_read} of {quarantine_folder}",
+                hint="restore it of that time, or compute table and quarantine anew from their"
+                f" sources: qanat run --full-refresh {dataset.name}",
+            ) from error
         files = tuple(str(p) for p in sorted(folder.glob("*.parquet")))
         if not files:
             # Without them the quarantine would keep rows that the table has already.
             raise HistoryMismatchError(
                 f"the rows that a replay was moving into {dataset.name} are gone",
                 wanted=f"Parquet files in {folder}",
-                hint=f"restore that folder; or remove {table_folder} and {quarantine_folder},"
-                f" and rebuild both: qanat run --full-refresh {dataset.name}",
+                hint="restore that folder, or compute table and quarantine anew from their"
+                f" sources: qanat run --full-refresh {dataset.name}",
             )
         identity = next(f for f in quarantine.schema.fields if f.name == _ID)
         passed = TableBatch(files, Schema((*table.schema.fields, identity)))
@@ -228,20 +243,25 @@ class Replay:
         replaces: bool,
         partitions: tuple[str, ...],
     ) -> None:
-        self.ws.store.publish(
-            Commit(
-                folder=folder,
-                schema=staged.schema,
-                files=staged.files,
-                replaces=replaces,
-                application=self.flow.application,
-                number=epoch.number,
-                partition_by=partitions,
-                gaps=True,
-                gate=self.step.gate,
-                info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-            )
+        commit = Commit(
+            folder=folder,
+            schema=staged.schema,
+            files=staged.files,
+            replaces=replaces,
+            application=self.flow.application,
+            number=epoch.number,
+            partition_by=partitions,
+            gaps=True,
+            gate=self.step.gate,
+            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         )
+        store = self.ws.store
+        try:
+            store.publish(commit)
+        except QanatError:
+            if store.transaction(str(folder), commit.application) < commit.number:
+                unstage(folder, staged)
+            raise
 
 
 def _silent(fraction: float | None) -> None:

@@ -37,7 +37,6 @@ def update(
         ProblemsError: the declarations are wrong; nothing was run.
         SelectionError: the selection names something that is not there.
         UpdateRunningError: another update of the project and environment is running.
-        QanatError: an epoch that a crash left open cannot be brought to an end.
     """
     ws.require()
     chosen = choose_datasets(ws, selection or Selection())
@@ -51,7 +50,7 @@ def update(
         status, error = UpdateStatus.FAILED, None
         try:
             with explained("use"):
-                start_clean(step, entry.begin)
+                start_clean(step, entry.begin, chosen.full_refresh)
             results = _walk(step, chosen, entry)
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
@@ -123,6 +122,8 @@ def _run_dataset(step: Step, chosen: Chosen, name: str, entry: Entry) -> Dataset
     started = time.monotonic()
     run = DatasetRun(step, dataset, chosen, entry.begin)
     try:
+        if (stuck := step.stuck.get(dataset.name.casefold())) is not None:
+            raise stuck
         run.run()
         status = "updated" if run.epochs else "unchanged"
         error = None

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable, TableFeatures
 
-from qanat.errors import HistoryMismatchError
+from qanat.errors import (
+    HistoryMismatchError,
+    QanatError,
+    TableCorruptError,
+    TableTooNewError,
+)
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import Event, Recovered, Warned
 from qanat.model.record import EpochStatus, UpdateStatus
+from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
 
@@ -142,3 +149,114 @@ def test_a_quarantine_that_knows_more_than_the_ledger(root: Path) -> None:
     with Workspace.open(root) as ws:
         error = update(ws).failed[0].error
     assert isinstance(error, HistoryMismatchError)
+
+
+def _declare(root: Path, path: str = "in/*.csv", options: str = "", more: str = "") -> None:
+    stream = (
+        f"CREATE OR REFRESH STREAMING TABLE t AS SELECT id FROM STREAM read_files('{path}',"
+        f" format => 'csv', header => true, schema => 'id BIGINT'{options}){more};\n"
+    )
+    (root / "t.sql").write_text(stream + VIEW)
+
+
+CHANGED = {
+    "another glob": {"path": "in/[0-9].csv"},
+    "another option": {"options": ", recursive => false"},
+    "one more input": {
+        "more": " JOIN read_files('dim/*.csv', format => 'csv', header => true,"
+        " schema => 'id BIGINT, name STRING') AS d USING (id)"
+    },
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+def test_what_reads_otherwise_now_is_not_redone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The range of then says nothing about the inputs of now: they would be taken as empty."""
+    (root / "dim").mkdir()
+    (root / "dim/1.csv").write_text("id,name\n1,a\n2,b\n3,c\n")
+    _declare(root)
+    _run(root)
+    (root / "in/2.csv").write_text("id\n3\n")
+    _die_in("prepare", root, monkeypatch)
+    _declare(root, **CHANGED[change])
+    heard, statuses = _run(root)
+    assert [e.how for e in heard.of(Recovered)] == ["abandoned"]
+    assert not heard.of(Warned)
+    assert statuses == {"t": "updated", "other": "unchanged"}
+    assert _rows(root) == 3
+
+
+def _ended(root: Path, selection: Selection | None = None) -> dict[str, QanatError | None]:
+    with Workspace.open(root) as ws:
+        return {d.dataset: d.error for d in update(ws, selection).datasets}
+
+
+@pytest.mark.parametrize("method", ["prepare", "settle"])
+def test_a_table_that_was_lost_while_an_epoch_was_open(
+    root: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    _declare(root)
+    _run(root)
+    (root / "in/2.csv").write_text("id\n3\n")
+    _die_in(method, root, monkeypatch)
+    shutil.rmtree(root / "storage/tables/t")
+    for _ in range(2):
+        ended = _ended(root)
+        assert isinstance(ended["t"], HistoryMismatchError)
+        assert "qanat run --full-refresh t" in str(ended["t"])
+        assert ended["other"] is None
+    assert _ended(root, Selection(full_refresh=("t",))) == {"t": None}
+    assert _rows(root) == 3
+    assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
+
+
+def test_a_damaged_table_stops_nobody_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(root)
+    _run(root)
+    (root / "in/2.csv").write_text("id\n3\n")
+    _run(root)
+    (root / "in/3.csv").write_text("id\n4\n")
+    _die_in("prepare", root, monkeypatch)
+    first = root / f"storage/tables/t/_delta_log/{0:020}.json"
+    whole = first.read_bytes()
+    first.write_bytes(b"{")
+    ended = _ended(root)
+    assert isinstance(ended["t"], TableCorruptError)
+    assert ended["other"] is None
+    first.write_bytes(whole)
+    _run(root)
+    assert _rows(root) == 4
+
+
+def test_what_the_store_refuses_is_given_up(root: Path) -> None:
+    """It would refuse it each time, and whatever else is run."""
+    properties = "t TBLPROPERTIES ('delta.appendOnly' = '{}')"
+    declared = STREAM.replace("TABLE t", f"TABLE {properties.format('true')}") + VIEW
+    (root / "t.sql").write_text(declared)
+    _run(root)
+    for _ in range(2):
+        ended = _ended(root, Selection(full_refresh=("t", "other")))
+        assert "may only be appended to" in str(ended["t"])
+        assert ended["other"] is None
+        assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
+        with Workspace.open(root) as ws:
+            assert not ws.ledger.open_epochs()
+    # The way out that it names.
+    (root / "t.sql").write_text(declared.replace("'true'", "'false'"))
+    assert _ended(root, Selection(full_refresh=("t",))) == {"t": None}
+    assert _rows(root) == 2
+
+
+def test_a_table_that_another_tool_has_changed_stops_nobody_else(root: Path) -> None:
+    (root / "t.sql").write_text(STREAM + VIEW)
+    _run(root)
+    table = DeltaTable(root / "storage/tables/t")
+    table.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
+    (root / "in/2.csv").write_text("id\n3\n")
+    for _ in range(2):
+        ended = _ended(root)
+        assert isinstance(ended["t"], TableTooNewError)
+        assert ended["other"] is None
+    assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1

@@ -34,19 +34,28 @@ def relaxed(tmp_path: Path) -> Paths:
     return paths
 
 
-def interrupt(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str) -> Path:
-    """A replay that fails before it commits to a table; the folder of the rows it moves."""
+class _Dead(BaseException):
+    """The process, so to speak: nobody clears up."""
+
+
+def fail(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str, error: BaseException) -> None:
+    """A replay to which something happens before it commits to a table."""
     publish = DeltaStore.publish
 
     def failing(self: DeltaStore, commit: Commit) -> int:
         if commit.folder.name == at:
-            raise StorageFullError("no space left")
+            raise error
         return publish(self, commit)
 
     with monkeypatch.context() as patched, Workspace.open(paths.root) as ws:
         patched.setattr(DeltaStore, "publish", failing)
-        with pytest.raises(StorageFullError):
+        with pytest.raises(type(error)):
             replay(ws)
+
+
+def interrupt(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str) -> Path:
+    """A replay that dies before it commits to a table; the folder of the rows it moves."""
+    fail(paths, monkeypatch, at, _Dead())
     (folder,) = (paths.root / "storage/_qanat/replay").iterdir()
     return folder
 
@@ -137,19 +146,74 @@ def test_half_a_replay_whose_rows_are_gone(
 ) -> None:
     """Which rows the quarantine would have to lose nobody knows any more."""
     shutil.rmtree(interrupt(relaxed, monkeypatch, "silver__quarantine"))
+    assert "are gone" in refused(relaxed)
     with Workspace.open(relaxed.root) as ws:
-        with pytest.raises(HistoryMismatchError, match="are gone") as caught:
-            update(ws)
-        # The way out that it names.
-        for name in ("silver", "silver__quarantine"):
-            folder = ws.folder(name)
-            assert str(folder) in str(caught.value)
-            shutil.rmtree(folder)
-        assert "--full-refresh silver" in str(caught.value)
         result = update(ws, Selection(full_refresh=("silver", "export")))
     assert result.status == "succeeded", result.failed
     places = [
         name for name, rows in picture(relaxed.root).items() if any("150" in r for r in rows)
     ]
     assert places == ["bronze", "silver", "out/export"]
+    check(relaxed.root)
+
+
+def refused(paths: Paths) -> str:
+    """What an update says of silver, and only of silver and what reads it; with the way out."""
+    with Workspace.open(paths.root) as ws:
+        with pytest.raises(HistoryMismatchError):
+            replay(ws)
+        result = update(ws)
+    errors = {d.dataset: d.error for d in result.failed}
+    assert errors.keys() == {"silver"}
+    assert isinstance(errors["silver"], HistoryMismatchError)
+    assert "qanat run --full-refresh silver" in str(errors["silver"])
+    assert {d.dataset for d in result.datasets if d.status == "unchanged"} == {"bronze"}
+    return str(errors["silver"])
+
+
+@pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
+@pytest.mark.parametrize("name", ["silver", "silver__quarantine"])
+def test_an_interrupted_replay_of_which_a_table_is_lost(
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, at: str, name: str
+) -> None:
+    interrupt(relaxed, monkeypatch, at)
+    shutil.rmtree(relaxed.root / "storage/tables" / name)
+    assert "was lost, or restored from a copy" in refused(relaxed)
+    with Workspace.open(relaxed.root) as ws:
+        assert update(ws, Selection(full_refresh=("silver", "export"))).status == "succeeded"
+        assert update(ws).status == "succeeded"
+    check(relaxed.root)
+
+
+def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its rows are in the table already, and must leave the quarantine all the same."""
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(relaxed.root, undisturbed)
+    operate(undisturbed, "replay")
+    operate(undisturbed, "run")
+    interrupt(relaxed, monkeypatch, "silver__quarantine")
+    declared = (relaxed.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    exported = (relaxed.root / "transformations/flows.py").read_text(encoding="utf-8")
+    relaxed.write("transformations/tables.sql", declared.partition("CREATE TEMPORARY VIEW")[0])
+    (relaxed.root / "transformations/flows.py").unlink()
+    operate(relaxed.root, "run")
+    relaxed.write("transformations/tables.sql", declared)
+    relaxed.write("transformations/flows.py", exported)
+    operate(relaxed.root, "run")
+    operate(relaxed.root, "replay")
+    operate(relaxed.root, "run")
+    assert picture(relaxed.root) == picture(undisturbed)
+    check(relaxed.root)
+
+
+def test_a_replay_that_fails_is_given_up(relaxed: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing has been moved; else the next update goes on with it."""
+    fail(relaxed, monkeypatch, "silver", StorageFullError("no space left"))
+    check(relaxed.root)
+    fail(relaxed, monkeypatch, "silver__quarantine", StorageFullError("no space left"))
+    with Workspace.open(relaxed.root) as ws:
+        assert [e.flow for e in ws.ledger.open_epochs()] == ["silver::replay"]
+    operate(relaxed.root, "run")
     check(relaxed.root)

@@ -141,11 +141,12 @@ def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
 
 
 def _check_removable(commit: Commit, state: TableState) -> None:
-    if state.properties.get("delta.appendOnly", "").lower() == "true":
+    properties = {**state.properties, **commit.properties}
+    if properties.get("delta.appendOnly", "").lower() == "true":
         raise AdapterError(
             f"{commit.folder.name} may only be appended to",
             got="a commit that replaces its rows",
-            hint="its table property delta.appendOnly is true",
+            hint="its table property delta.appendOnly is true; declare it false first",
         )
 
 
