@@ -569,3 +569,25 @@ def test_a_struct_gains_fields(tmp_path: Path) -> None:
         assert sorted(show(ws, "gold").rows) == [(1, 1), (3, 1)]
         old = show(ws, "silver", where="s.b IS NULL").rows
     assert len(old) == 1
+
+
+# -- names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+@pytest.mark.parametrize("name", ["t u", "tü", "Aufträge & y", "50%"])
+def test_names_that_have_to_be_quoted(tmp_path: Path, name: str, format: str) -> None:
+    """Of tables, of the storage, of folders with files that hold malformed rows."""
+    shop = Shop(tmp_path / "a b")
+    text = {"csv": "id\n1\nx\n", "json": '{"id": 1}\n{"id": \n'}[format]
+    shop.file(f"d ü & e/1.{format}", text)
+    quoted = f'"{name}"'
+    shop.sql(
+        f"CREATE STREAMING TABLE {quoted} AS SELECT * FROM STREAM read_files('d ü & e/*',"
+        f" format => '{format}', schema => 'id BIGINT');\n"
+        f"CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM {quoted};"
+    )
+    shop.run()
+    assert shop.rows(name) == [(1,)]
+    assert shop.rows("n") == [(1,)]
+    assert len(shop.quarantined(name)) == 1

@@ -164,14 +164,17 @@ def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, anothe
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(
     ledger: Ledger, url: str | None, scope: str, tmp_path: Path
 ) -> None:
+    """Also where nobody has waited for it, as in a container without an init."""
     program = (
         "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
         "url, private, scope = sys.argv[1:]\n"
         "open_ledger(url or None, Path(private), scope).acquire('crashed', 3600)"
     )
     arguments = [url or "", str(tmp_path / "_qanat"), scope]
-    subprocess.run([sys.executable, "-c", program, *arguments], check=True)
-    assert ledger.acquire("update-2", 60).holder == "update-2"
+    with subprocess.Popen([sys.executable, "-c", program, *arguments]) as holder:
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+        assert ledger.acquire("update-2", 60).holder == "update-2"
+    assert holder.returncode == 0
 
 
 def _race(url: str | None, private: Path, scope: str, gate: object, results: object) -> None:

@@ -98,10 +98,10 @@ def _next(result: UpdateResult, place: Place) -> list[tuple[str, str]]:
     full = [d for d in updated if d.counts.written and d.kind != DatasetKind.SINK]
     views = [d for d in full if d.kind == DatasetKind.MATERIALIZED_VIEW]
     for best in (views or full)[-1:]:
-        hints.append((f"qanat show {best.dataset}{where}", "look at the result"))
+        hints.append((f"qanat show {shlex.quote(best.dataset)}{where}", "look at the result"))
     jailed = [d for d in updated if d.counts.quarantined or d.counts.malformed]
     for worst in sorted(jailed, key=lambda d: d.counts.quarantined + d.counts.malformed)[-1:]:
-        typed = f"qanat quarantine show {worst.dataset}{where}"
+        typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{where}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
     if not result.failed:
         hints.append((f"qanat run{where}", "run again: only what is new is read"))

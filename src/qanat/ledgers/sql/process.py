@@ -37,13 +37,18 @@ class Process:
             return True
         except PermissionError:
             pass
-        return self.started != 0 and _started(self.pid) not in (0, self.started)
+        if self.started == 0:
+            return False
+        state, started = _status(self.pid)
+        # One that nobody has waited for has a number still, and nothing else.
+        return state in ("Z", "X") or started not in (0, self.started)
 
 
 def this_process() -> Process:
     """The process that calls."""
     pid = os.getpid()
-    return Process(socket.gethostname(), _machine(), pid, _started(pid))
+    _, started = _status(pid)
+    return Process(socket.gethostname(), _machine(), pid, started)
 
 
 @cache
@@ -57,10 +62,12 @@ def _machine() -> str:
     return " ".join(parts)
 
 
-def _started(pid: int) -> int:
+def _status(pid: int) -> tuple[str, int]:
+    """A process's state, as a letter, and when it started; as `Process.started`."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return 0
-    # Field 22; the second is the program's name in parentheses and may hold anything.
-    return int(text.rpartition(")")[2].split()[19])
+        return "", 0
+    # Fields 3 and 22; the second is the program's name in parentheses and may hold anything.
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])

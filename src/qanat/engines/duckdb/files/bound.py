@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import duckdb
@@ -55,6 +56,15 @@ class FileTable:
     files: tuple[LocalFile, ...]
     partitions: Partitions
     _made: set[str] = field(default_factory=set)
+
+    @property
+    def rejects(self) -> tuple[str, str]:
+        """Names of tables for what DuckDB could not parse, and of the scans that met it.
+
+        It takes no name that would have to be quoted, and ours may be any path.
+        """
+        name = f"qanat_rejects_{blake2b(self.name.encode(), digest_size=8).hexdigest()}"
+        return name, f"{name}_scan"
 
     def variable(self, purpose: str, values: Sequence[Any], type_: str) -> str:
         """Store a list and give the SQL that reads it."""

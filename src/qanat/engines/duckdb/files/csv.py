@@ -130,8 +130,7 @@ class _Reader:
     def _spool(self, spools: Spools, group: Group) -> dict[int, tuple[str, ...]]:
         """Spool a group; the files that need care, with their columns."""
         names = group.names
-        rejects = f"qanat_{self.table.name}_rejects"
-        tables = (rejects, f"{rejects}_scan")
+        tables = self.table.rejects
         dirty: dict[int, tuple[str, ...]] = {}
         while group.files:
             more = (

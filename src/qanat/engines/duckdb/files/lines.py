@@ -61,8 +61,7 @@ class Texts:
 
     def _fast(self, indexes: list[int]) -> list[int]:
         """Read files with DuckDB; those in which it met trouble, to be read carefully."""
-        rejects = f"qanat_{self.table.name}_rejects"
-        tables = (rejects, f"{rejects}_scan")
+        tables = self.table.rejects
         for name in tables:
             self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
         files = self._files([self.table.files[i].local for i in indexes])
