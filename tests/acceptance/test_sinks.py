@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from qanat.errors import QanatError
+from qanat.connectors.files import FilesSink
+from qanat.errors import HistoryMismatchError, QanatError
+from qanat.model.work import Output
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -36,7 +39,7 @@ def sink(shop: Shop, format_: str, options: dict[str, Any], rules: str = "") -> 
 
 
 def files(shop: Shop) -> list[Path]:
-    return sorted(f for f in (shop.folder / "out").iterdir() if not f.name.startswith("."))
+    return sorted((shop.folder / "out").glob("[!.]*"))
 
 
 CSV = {
@@ -174,3 +177,162 @@ def test_compression_none(shop: Shop) -> None:
     shop.run()
     (file,) = files(shop)
     assert file.read_text() == CSV["as is"][1]
+
+
+# -- what was lost, of the sink or of the ledger -------------------------------------------------
+
+
+LEAVE = (
+    "dp.create_sink('out', 'csv', {'path': 'out', 'header': 'false'})\n"
+    "@dp.append_flow(target='out')\n"
+    "def leave():\n"
+    "    return \"SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT'%s)"
+    ' WHERE id >= %d"\n'
+)
+
+
+def many(tmp_path: Path, epochs: int, empty: int = 0) -> Shop:
+    """A project that has sent an epoch for each file, or found nothing to send in the first."""
+    shop = Shop(tmp_path)
+    for i in range(epochs):
+        shop.file(f"data/{i:02}.csv", f"id\n{i}\n")
+    shop.python(LEAVE % (", maxFilesPerTrigger => 1", empty))
+    shop.run()
+    assert sent(shop) == list(range(empty, epochs))
+    return shop
+
+
+def sent(shop: Shop) -> list[int]:
+    return sorted(int(line) for f in files(shop) for line in f.read_text().splitlines())
+
+
+def lose_ledger(shop: Shop) -> None:
+    shutil.rmtree(shop.folder / "storage/_qanat")
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_many_epochs_and_a_lost_ledger(tmp_path: Path, at_once: bool) -> None:
+    """The way out sends everything, behind all that was sent before."""
+    shop = many(tmp_path, 40)
+    lose_ledger(shop)
+    assert isinstance(shop.failures()["out"], HistoryMismatchError)
+    if at_once:
+        shop.python(LEAVE % ("", 0))
+    assert shop.run(full_refresh=("out",))["out"].counts.written == 40
+    assert sent(shop) == sorted([*range(40), *range(40)])
+    assert shop.run()["out"].status == "unchanged"
+    shop.file("data/99.csv", "id\n99\n")
+    shop.run()
+    assert sent(shop)[-2:] == [39, 99]
+
+
+def test_a_ledger_from_before_many_epochs_without_rows(tmp_path: Path) -> None:
+    shop = many(tmp_path, 40, empty=38)
+    lose_ledger(shop)
+    error = shop.failures()["out"]
+    assert isinstance(error, HistoryMismatchError)
+    assert error.got == "epoch 40 in the sink"
+    assert sent(shop) == [38, 39]
+
+
+@pytest.mark.parametrize("removed", ["out", "out/leave-0000000002-0.csv"])
+def test_what_was_sent_and_taken_away_is_not_sent_again(tmp_path: Path, removed: str) -> None:
+    """Whoever it was for may do with it what they like; all of it is sent again if asked for."""
+    shop = many(tmp_path, 2)
+    (shop.folder / removed).rename(tmp_path / "taken away")
+    left = sent(shop)
+    assert shop.run()["out"].status == "unchanged"
+    assert sent(shop) == left
+    shop.file("data/02.csv", "id\n2\n")
+    shop.run()
+    assert sent(shop) == [*left, 2]
+    shop.run(full_refresh=("out",))
+    assert sent(shop) == sorted([*left, 2, 0, 1, 2])
+
+
+def guarded(tmp_path: Path) -> Shop:
+    """A project that has sent a row, and put one into the sink's quarantine."""
+    shop = Shop(tmp_path)
+    shop.file("data/00.csv", "id\n0\n-1\n")
+    shop.python(
+        LEAVE.replace("'false'})", "'false'}, expect_all_or_quarantine={'plus': 'id >= 0'})")
+        % ("", -9)
+    )
+    shop.run()
+    assert shop.quarantined("out") == [(-1, ["plus"])]
+    return shop
+
+
+def test_an_epoch_that_somebody_else_sent_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that was not sent is called sent, then or later, and nothing else is published."""
+    shop = guarded(tmp_path)
+    shop.file("data/01.csv", "id\n1\n-2\n")
+    foreign = shop.folder / "out/leave-0000000002-0.csv"
+    real = FilesSink.output
+
+    def output(*arguments: Any) -> Output:
+        foreign.write_text("77\n")
+        return real(*arguments)
+
+    monkeypatch.setattr(FilesSink, "output", output)
+    error = shop.failures()["out"]
+    assert isinstance(error, HistoryMismatchError)
+    assert "this project has not sent" in error.message
+    monkeypatch.undo()
+    assert "older than what the sink holds" in shop.failures()["out"].message
+    assert sent(shop) == [0, 77]
+    assert shop.quarantined("out") == [(-1, ["plus"])]
+    foreign.unlink()
+    shop.run()
+    assert sent(shop) == [0, 1]
+    assert shop.quarantined("out") == [(-1, ["plus"]), (-2, ["plus"])]
+
+
+def test_an_epoch_that_somebody_else_sent_before_ours_was_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = many(tmp_path, 1)
+    shop.file("data/01.csv", "id\n1\n")
+
+    class Died(BaseException):
+        pass
+
+    def die(*arguments: Any) -> None:
+        raise Died
+
+    monkeypatch.setattr(FilesSink, "output", die)
+    monkeypatch.setattr("qanat.run.epoch._give_up", lambda *arguments: None)
+    with pytest.raises(Died):
+        shop.update()
+    monkeypatch.undo()
+    foreign = shop.file("out/leave-0000000002-0.csv", "77\n")
+    assert isinstance(shop.failures()["out"], HistoryMismatchError)
+    foreign.unlink()
+    shop.run()
+    assert sent(shop) == [0, 1]
+
+
+def test_a_lost_ledger_that_only_the_quarantine_of_a_sink_tells(tmp_path: Path) -> None:
+    shop = guarded(tmp_path)
+    lose_ledger(shop)
+    shutil.rmtree(shop.folder / "out")
+    error = shop.failures()["out"]
+    assert isinstance(error, HistoryMismatchError)
+    assert error.message.startswith("the ledger of out is older than its quarantine")
+    assert error.hint is not None
+    assert error.hint.endswith("send everything again: qanat run --full-refresh out")
+    shop.run(full_refresh=("out",))
+    assert sent(shop) == [0]
+    assert shop.quarantined("out") == [(-1, ["plus"])]
+    assert shop.run()["out"].status == "unchanged"
+
+
+def test_a_lost_quarantine_of_a_sink(tmp_path: Path) -> None:
+    shop = guarded(tmp_path)
+    shutil.rmtree(shop.folder / "storage/tables/out__quarantine")
+    assert "the quarantine of out is older than its ledger" in shop.failures()["out"].message
+    shop.run(full_refresh=("out",))
+    assert sent(shop) == [0, 0]
+    assert shop.quarantined("out") == [(-1, ["plus"])]

@@ -28,16 +28,26 @@ class Sink(Protocol):
         staging: Path,
         staged: StagedTable,
         root: Path,
+        again: bool,
     ) -> None:
         """Make the epoch visible, whole; doing it twice is the same as once.
 
         Args:
             staging: the folder of the output in which the rows were staged.
+            again: an earlier attempt may have published the epoch; if it has, that is the one
+                that counts.
+
+        Raises:
+            HistoryMismatchError: the sink holds an epoch of that number which is not this one.
         """
         ...
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published."""
+        ...
+
+    def last(self, target: SinkTarget, flow: str, root: Path) -> int:
+        """The greatest number of the flow's epochs that are still there; 0 if none is."""
         ...
 
     def secure(self, target: SinkTarget, root: Path) -> None:

@@ -7,7 +7,7 @@ from qanat.model.dataset import DatasetKind
 from qanat.model.flow import application
 from qanat.model.position import TableRange, quarantine_key
 from qanat.run.compiled import CompiledFlow
-from qanat.run.epoch import last_number, quarantines
+from qanat.run.number import last_number, quarantines
 from qanat.run.replay import replay_flow
 from qanat.run.workspace import Workspace
 
@@ -25,13 +25,16 @@ def check_history(ws: Workspace, compiled: CompiledFlow) -> None:
 
 
 def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError | None:
-    """What ledger and tables tell differently about a flow; None if nothing."""
-    if compiled.dataset.kind is DatasetKind.SINK:
-        return None
+    """What ledger and tables tell differently about a flow; None if nothing.
+
+    Of a sink only its quarantines can tell: what it has sent may have been taken away by whom it
+    was for.
+    """
     flow, name = compiled.flow, compiled.dataset.name
     last = ws.memory.last_epoch(flow.name)
     known = last.number if last else 0
-    there = last_number(ws, compiled)
+    sink = compiled.dataset.kind is DatasetKind.SINK
+    there = known if sink else last_number(ws, compiled)
     if there == known:
         generation = ws.memory.generation(name)
         for dataset, folder in quarantines(ws, compiled).items():
@@ -46,13 +49,14 @@ def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError |
                 return _lost_quarantine(compiled, dataset, put.upto, found)
         else:
             return _forgotten_replay(ws, compiled, generation)
-    newer, older = ("table", "ledger") if there > known else ("ledger", "table")
+    table = "quarantine" if sink else "table"
+    newer, older = (table, "ledger") if there > known else ("ledger", table)
     return HistoryMismatchError(
         f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
         wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
-        got=f"{there} in the table",
-        hint=f"restore the {older} of the same time as the {newer}, or rebuild the table from its"
-        f" sources: qanat run --full-refresh {name}",
+        got=f"{there} in the {table}",
+        hint=f"restore the {older} of the same time as the {newer}, or"
+        f" {_anew(compiled, 'rebuild the table from its sources')}",
     )
 
 
@@ -80,12 +84,17 @@ def _forgotten_replay(
 def _lost_quarantine(
     compiled: CompiledFlow, dataset: str, wanted: int, found: int
 ) -> HistoryMismatchError:
-    name = compiled.dataset.name
     return HistoryMismatchError(
         f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
         " copy",
         wanted=f"epoch {wanted} of flow {compiled.flow.name}, which put rows into it",
         got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
-        hint="restore the quarantine of the same time as the ledger, or compute table and"
-        f" quarantine anew from their sources: qanat run --full-refresh {name}",
+        hint="restore the quarantine of the same time as the ledger, or"
+        f" {_anew(compiled, 'compute table and quarantine anew from their sources')}",
     )
+
+
+def _anew(compiled: CompiledFlow, what: str) -> str:
+    if compiled.dataset.kind is DatasetKind.SINK:
+        what = "send everything again"
+    return f"{what}: qanat run --full-refresh {compiled.dataset.name}"

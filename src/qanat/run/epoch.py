@@ -24,7 +24,7 @@ from qanat.errors import (
     RunError,
     located,
 )
-from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.dataset import Dataset
 from qanat.model.event import DatasetProgress, EpochCommitted, Event
 from qanat.model.expectation import Unique
 from qanat.model.position import FilesRange, Range
@@ -33,15 +33,13 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, RuleCount, Staged, StagedTable, ViewWork, Work
 from qanat.run.compiled import CompiledFlow
 from qanat.run.lease import HeldLease
+from qanat.run.number import next_number
 from qanat.run.publish import publish
 from qanat.run.published import published, take_back
 from qanat.run.reach import Bound, absolute, bind, key_of, portable
 from qanat.run.retry import retrying
 from qanat.run.scratch import make_folder
 from qanat.run.workspace import Workspace
-
-_AHEAD = 32
-"""How many epochs a sink is looked through; those without rows leave nothing in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def intend(
         Epoch(
             flow=compiled.flow.name,
             dataset=compiled.dataset.name,
-            number=_next_number(ws, compiled, generation),
+            number=next_number(ws, compiled, generation),
             update=step.update,
             generation=generation,
             replaces=replaces,
@@ -109,53 +107,6 @@ def intend(
     )
 
 
-def _next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
-    last = ws.ledger.last_epoch(compiled.flow.name)
-    known = last.number if last else 0
-    if compiled.dataset.sink is not None:
-        sent = _sent(ws, compiled, known)
-        if sent > known and generation == (last.generation if last else 0):
-            name = compiled.dataset.name
-            raise HistoryMismatchError(
-                f"the ledger of {name} is older than what the sink holds: it was lost, or restored"
-                " from a copy",
-                wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
-                got=f"epoch {sent} in the sink",
-                hint="restore the ledger of the same time, or send everything again:"
-                f" qanat run --full-refresh {name}",
-            )
-        return sent + 1
-    # They differ only where a full refresh starts over after one of them was lost.
-    tables = (str(ws.folder(compiled.dataset.name)), *quarantines(ws, compiled).values())
-    return max(known, *(ws.store.transaction(t, compiled.flow.application) for t in tables)) + 1
-
-
-def _sent(ws: Workspace, compiled: CompiledFlow, known: int) -> int:
-    """The newest epoch that a sink holds, not much after the one that the ledger knows."""
-    sink, flow = compiled.dataset.sink, compiled.flow.name
-    if sink is None:
-        return known
-    later = range(known + 1, known + 1 + _AHEAD)
-    with located(compiled.dataset.location):
-        carried = [n for n in later if ws.sink.carries(sink, flow, n, ws.project.root)]
-    return max(carried, default=known)
-
-
-def quarantines(ws: Workspace, compiled: CompiledFlow) -> dict[str, str]:
-    """The folders of all quarantines that a flow may put rows into, by dataset."""
-    datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
-    return {d.name: str(ws.folder(d.quarantine)) for d in datasets}
-
-
-def last_number(ws: Workspace, compiled: CompiledFlow) -> int:
-    """The number of a flow's newest commit: what its table says, or the ledger for sinks."""
-    if compiled.dataset.kind is DatasetKind.SINK:
-        last = ws.ledger.last_epoch(compiled.flow.name)
-        return last.number if last else 0
-    folder = str(ws.folder(compiled.dataset.name))
-    return ws.store.transaction(folder, compiled.flow.application)
-
-
 def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
     """Compute an intended epoch and publish it.
 
@@ -165,6 +116,8 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
         QanatError: anything else; given up too, unless somebody can see it already.
     """
     started = time.monotonic()
+    # Nothing is published before it was written down what was staged.
+    again = epoch.counts is not None
     try:
         work, bound, staged = _stage(step, compiled, epoch)
     except BaseException as error:
@@ -179,7 +132,7 @@ def carry_out(step: Step, compiled: CompiledFlow, epoch: Epoch) -> Done:
         _give_up(step, epoch, error)
         raise
     try:
-        version = publish(step.ws, step.gate, compiled, epoch, work, staged)
+        version = publish(step.ws, step.gate, compiled, epoch, work, staged, again)
     except QanatError as error:
         _withdraw(step, compiled, epoch, work, staged, error)
         raise
@@ -228,10 +181,12 @@ def _withdraw(
 
     What the store refuses now, it would refuse each time that the epoch is carried out again.
     """
-    if compiled.dataset.sink is not None:
+    sink = compiled.dataset.sink is not None
+    if sink and not isinstance(error, HistoryMismatchError):
         return  # of several files some may have been sent
     try:
-        if published(step.ws, epoch):
+        # What a sink holds then is not of this epoch, and must not be taken for it later.
+        if not sink and published(step.ws, epoch):
             return  # it only may not be durable: the next update sees to that
         take_back(step.ws, step.gate, epoch)
         _unstage(work, staged)

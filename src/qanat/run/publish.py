@@ -13,11 +13,23 @@ from qanat.run.workspace import Workspace
 
 
 def publish(
-    ws: Workspace, gate: Path, compiled: CompiledFlow, epoch: Epoch, work: Work, staged: Staged
+    ws: Workspace,
+    gate: Path,
+    compiled: CompiledFlow,
+    epoch: Epoch,
+    work: Work,
+    staged: Staged,
+    again: bool,
 ) -> int | None:
     """Make an epoch visible; the new version of its table, None for a sink.
 
     Quarantine first: a row that leaves the table is never nowhere.
+
+    Args:
+        again: an earlier attempt may have published the epoch.
+
+    Raises:
+        HistoryMismatchError: a sink holds somebody else's epoch of that number.
     """
     over = starts_over(ws, epoch)
     for view in work.views:
@@ -47,6 +59,7 @@ def publish(
             work.output.folder,
             staged.table,
             ws.project.root,
+            again,
         )
         return None
     return ws.store.publish(

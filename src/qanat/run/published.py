@@ -21,7 +21,9 @@ def published(ws: Workspace, epoch: Epoch) -> bool:
     """Whether an epoch's last commit has happened, whatever the ledger knows."""
     dataset = ws.pipeline.get(epoch.dataset)
     if dataset is not None and dataset.sink is not None:
-        return ws.sink.carries(dataset.sink, epoch.flow, epoch.number, ws.project.root)
+        # As long as nobody wrote down what was staged, what has its number is somebody else's.
+        sent = epoch.counts is not None
+        return sent and ws.sink.carries(dataset.sink, epoch.flow, epoch.number, ws.project.root)
     folder = str(ws.folder(epoch.dataset))
     return ws.store.transaction(folder, application(epoch.flow)) >= epoch.number
 

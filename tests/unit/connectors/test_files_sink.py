@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qanat.connectors.files import FilesSink
-from qanat.errors import FileVanishedError, OptionError, UnsupportedError
+from qanat.errors import FileVanishedError, HistoryMismatchError, OptionError, UnsupportedError
 from qanat.model.dataset import SinkTarget
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import DataFile, Output, StagedTable
@@ -25,9 +25,10 @@ def stage(output: Output, *names: str) -> StagedTable:
     return StagedTable(NO_COLUMNS, tuple(DataFile(n, len(n), 1, {}, "{}") for n in names))
 
 
-def publish(sink: FilesSink, flow: str, *names: str) -> None:
-    output = sink.output(CSV, flow, 1, sink._root)
-    sink.publish(CSV, flow, 1, output.folder, stage(output, *names), sink._root)
+def publish(sink: FilesSink, flow: str, *names: str, epoch: int = 1, again: bool = False) -> None:
+    output = sink.output(CSV, flow, epoch, sink._root)
+    table = stage(output, *names)
+    sink.publish(CSV, flow, epoch, output.folder, table, sink._root, again)
 
 
 def published(root: Path) -> list[str]:
@@ -56,10 +57,10 @@ def test_an_epoch_becomes_visible_once(
     table = stage(output, *staged)
     (output.folder / "left-over.tmp").touch()
     assert not sink.carries(CSV, "to_csv", 7, tmp_path)
-    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path)
+    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path, again=False)
     assert sink.carries(CSV, "to_csv", 7, tmp_path)
     assert published(tmp_path) == visible
-    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path)
+    sink.publish(CSV, "to_csv", 7, output.folder, table, tmp_path, again=False)
     assert published(tmp_path) == visible
     for flow, epoch in (("to_csv", 8), ("to_csv", 70), ("to", 7), ("to_csv-0000000007", 0)):
         assert not sink.carries(CSV, flow, epoch, tmp_path)
@@ -76,9 +77,69 @@ def test_a_crash_between_publishing_and_settling(tmp_path: Path) -> None:
     sink = FilesSink(tmp_path)
     publish(sink, "f", "part-0.csv")
     first = (tmp_path / "out/f-0000000001-0.csv").stat().st_ino
-    publish(sink, "f", "part-0.csv")
+    publish(sink, "f", "part-0.csv", again=True)
     assert (tmp_path / "out/f-0000000001-0.csv").stat().st_ino == first
     assert published(tmp_path) == ["f-0000000001-0.csv"]
+
+
+@pytest.mark.parametrize("there", [["part-0.csv"], ["part-0.csv", "part-1.csv"]])
+@pytest.mark.parametrize("new", [["part-0.csv"], ["part-0.csv", "part-1.csv"]])
+def test_an_epoch_is_never_taken_for_another_of_its_number(
+    tmp_path: Path, there: list[str], new: list[str]
+) -> None:
+    sink = FilesSink(tmp_path)
+    publish(sink, "f", *there)
+    before = published(tmp_path)
+    with pytest.raises(HistoryMismatchError, match="epoch 1 of flow f"):
+        publish(sink, "f", *new)
+    assert published(tmp_path) == before
+
+
+def test_the_last_epoch_that_is_there(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    assert sink.last(CSV, "f", tmp_path) == 0
+    assert sink.last(SinkTarget("csv", (("path", "nowhere"),)), "f", tmp_path) == 0
+    publish(sink, "f", "part-0.csv", epoch=3)
+    assert sink.last(CSV, "f", tmp_path) == 3
+    publish(sink, "f", "part-0.csv", "part-1.csv", epoch=70)
+    assert sink.last(CSV, "f", tmp_path) == 70
+    publish(sink, "f", epoch=99)  # without rows
+    stage(sink.output(CSV, "f", 100, tmp_path), "part-0.csv")  # not published
+    assert sink.last(CSV, "f", tmp_path) == 70
+    publish(sink, "f", "part-0.csv.gz", epoch=12345678901)
+    assert sink.last(CSV, "f", tmp_path) == 12345678901
+    assert sink.carries(CSV, "f", 12345678901, tmp_path)
+
+
+def test_what_else_is_in_the_folder_is_no_epoch(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    publish(sink, "f", "part-0.csv", epoch=2)
+    for flow in ("f-", "f-0000000007", "f-0000000007-0.x", "ff", "g-f"):
+        publish(sink, flow, "part-0.csv", epoch=8)
+        publish(sink, flow, "part-0.csv", "part-1.csv", epoch=9)
+    for name in (
+        "f-9.csv",
+        "f-00000000010-0.csv",
+        "f-0000000011.csv",
+        "f-0000000012-1.csv",
+        "f-0000000013-0",
+        "f-٠٠٠٠٠٠٠٠١٤-0.csv",
+        "f-1234567890123456789-0.csv",
+        ".f-0000000015-0.csv",
+        "_SUCCESS",
+    ):
+        (tmp_path / "out" / name).touch()
+    assert sink.last(CSV, "f", tmp_path) == 2
+    assert not any(sink.carries(CSV, "f", n, tmp_path) for n in range(3, 20))
+    assert sink.last(CSV, "f-0000000007", tmp_path) == 9
+
+
+def test_a_file_that_its_reader_has_marked_was_sent(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    publish(sink, "f", "part-0.csv")
+    sent = tmp_path / "out/f-0000000001-0.csv"
+    sent.rename(sent.with_name(f"{sent.name}.done"))
+    assert sink.last(CSV, "f", tmp_path) == 1
 
 
 def test_an_epoch_without_rows(tmp_path: Path) -> None:
@@ -93,7 +154,7 @@ def test_staged_files_that_somebody_removed(tmp_path: Path) -> None:
     table = stage(output, "part-0.csv", "part-1.csv")
     (output.folder / "part-1.csv").unlink()
     with pytest.raises(FileVanishedError, match="part-1"):
-        sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
+        sink.publish(CSV, "f", 1, output.folder, table, tmp_path, again=False)
     assert not sink.carries(CSV, "f", 1, tmp_path)
 
 
@@ -107,11 +168,11 @@ def test_who_slept_while_another_redid_the_epoch_publishes_nothing(
     redone = sink.output(CSV, "f", 1, tmp_path)
     table = stage(redone, "part-0.csv", "part-2.csv")
     with pytest.raises(FileVanishedError):
-        sink.publish(CSV, "f", 1, output.folder, slept, tmp_path)
+        sink.publish(CSV, "f", 1, output.folder, slept, tmp_path, again=False)
     assert published(tmp_path) == []
-    sink.publish(CSV, "f", 1, redone.folder, table, tmp_path)
+    sink.publish(CSV, "f", 1, redone.folder, table, tmp_path, again=False)
     assert published(tmp_path) == ["f-0000000001/part-0.csv", "f-0000000001/part-2.csv"]
-    sink.publish(CSV, "f", 1, output.folder, slept, tmp_path)
+    sink.publish(CSV, "f", 1, output.folder, slept, tmp_path, again=False)
     assert len(published(tmp_path)) == 2
 
 
@@ -125,7 +186,7 @@ def test_what_was_staged_before_is_swept_and_what_is_newer_stays(tmp_path: Path)
     os.utime(new.folder.parent, ns=(now + 10**9, now + 10**9))
     sink.sweep(CSV, tmp_path, now)
     assert [p.name for p in (tmp_path / "out/.qanat").iterdir()] == ["new-0000000001"]
-    sink.publish(CSV, "new", 1, new.folder, table, tmp_path)
+    sink.publish(CSV, "new", 1, new.folder, table, tmp_path, again=False)
     sink.sweep(CSV, tmp_path, now)
     assert published(tmp_path) == ["new-0000000001-0.csv"]
     assert not (tmp_path / "out/.qanat").exists()
@@ -151,7 +212,7 @@ def test_an_epoch_is_durable_before_anybody_is_told(
     monkeypatch.setattr(os, "fsync", fsync)
     for _ in range(2):  # the second time somebody else has published it
         synced.clear()
-        sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
+        sink.publish(CSV, "f", 1, output.folder, table, tmp_path, again=False)
         assert {tmp_path / "out", tmp_path} <= set(synced)
     synced.clear()
     sink.secure(CSV, tmp_path)
@@ -184,7 +245,7 @@ def test_what_is_not_to_be_published_is_gone_for_good(
     monkeypatch.setattr(Path, "rename", renaming)
     monkeypatch.setattr(Path, "unlink", unlinking)
     monkeypatch.setattr(os, "fsync", syncing)
-    sink.publish(CSV, "f", 1, output.folder, table, tmp_path)
+    sink.publish(CSV, "f", 1, output.folder, table, tmp_path, again=False)
     assert done[:4] == [
         ("unlink", "left-over.tmp"),
         ("sync", "k=2"),
@@ -198,6 +259,7 @@ def test_flows_of_any_name(tmp_path: Path, flow: str) -> None:
     sink = FilesSink(tmp_path)
     publish(sink, flow, "part-0.csv")
     assert sink.carries(CSV, flow, 1, tmp_path)
+    assert sink.last(CSV, flow, tmp_path) == 1
     (name,) = published(tmp_path)
     assert name[0] not in "._"
     assert "/" not in name
@@ -208,6 +270,7 @@ def test_long_names_stay_apart(tmp_path: Path) -> None:
     long = "x" * 300
     publish(sink, long, "p.csv")
     assert not sink.carries(CSV, long + "y", 1, tmp_path)
+    assert sink.last(CSV, long + "y", tmp_path) == 0
 
 
 @pytest.mark.parametrize(

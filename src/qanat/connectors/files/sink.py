@@ -8,6 +8,7 @@ step, so that no list of what is valid has to be kept or read.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from hashlib import blake2b
@@ -17,7 +18,13 @@ from uuid import uuid4
 
 from qanat.connectors.files.place import is_url
 from qanat.disk import explained, sync, sync_path
-from qanat.errors import FileVanishedError, OptionError, UnsupportedError, nearest
+from qanat.errors import (
+    FileVanishedError,
+    HistoryMismatchError,
+    OptionError,
+    UnsupportedError,
+    nearest,
+)
 from qanat.model.dataset import SinkTarget
 from qanat.model.work import Output, StagedTable
 
@@ -93,20 +100,33 @@ class FilesSink:
         staging: Path,
         staged: StagedTable,
         root: Path,
+        again: bool,
     ) -> None:
         """Make the epoch visible, whole and durably; doing it twice is the same as once.
 
         Args:
             staging: the folder of the output in which the rows were staged.
+            again: an earlier attempt may have published the epoch; if it has, what is staged is
+                thrown away.
 
         Raises:
+            HistoryMismatchError: there is an epoch of that number which is not this one.
             FileVanishedError: somebody removed staged files.
             StorageFullError, AdapterError: the disk refuses.
         """
         folder, name = _folder(target, root), _name(flow, epoch)
         with explained("publish to", folder):
-            if staged.files and not _carries(folder, name):
-                self._publish(folder / name, staging, staged)
+            if epoch not in _held(folder, flow):
+                if staged.files:
+                    self._publish(folder / name, staging, staged)
+            # What is no longer staged was published from there, or taken away by who redid it.
+            elif not again and any((staging / f.path).is_file() for f in staged.files):
+                raise HistoryMismatchError(
+                    f"there is an epoch {epoch} of flow {flow} in {str(folder)!r} already, which"
+                    " this project has not sent",
+                    hint="if another project or environment sends there too, give each a folder of"
+                    " its own",
+                )
             sync_path(folder)
         shutil.rmtree(staging.parent, ignore_errors=True)
 
@@ -126,7 +146,17 @@ class FilesSink:
 
     def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
         """Whether the epoch has been published (an epoch without rows publishes nothing)."""
-        return _carries(_folder(target, root), _name(flow, epoch))
+        return epoch in _held(_folder(target, root), flow)
+
+    def last(self, target: SinkTarget, flow: str, root: Path) -> int:
+        """The greatest number of the flow's epochs that are still there; 0 if none is.
+
+        Raises:
+            StorageFullError, AdapterError: the disk refuses.
+        """
+        folder = _folder(target, root)
+        with explained("look into", folder):
+            return max(_held(folder, flow), default=0)
 
     def secure(self, target: SinkTarget, root: Path) -> None:
         """Make durable what has been published, by whomever.
@@ -158,11 +188,18 @@ def _remove(path: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
 
 
-def _carries(folder: Path, name: str) -> bool:
+def _held(folder: Path, flow: str) -> set[int]:
+    """The numbers of a flow's epochs in a folder, whatever else is in it.
+
+    What follows a number has no other hyphen, and so no other flow's name can look like it. The
+    ledger counts no further than 18 digits.
+    """
     if not folder.is_dir():
-        return False
+        return set()
+    number = "([0-9]{10}|[1-9][0-9]{10,17})"
+    epoch = re.compile(rf"{re.escape(_plain(flow))}-{number}(?:-0\.[^-]+)?")
     with os.scandir(folder) as entries:
-        return any(e.name == name or e.name.startswith(f"{name}-0.") for e in entries)
+        return {int(found[1]) for e in entries if (found := epoch.fullmatch(e.name))}
 
 
 def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
