@@ -380,6 +380,24 @@ def test_a_reader_notices_that_its_table_was_rebuilt(paths: Paths) -> None:
     assert sum(picture(paths.root)["bronze"].values()) == 12
 
 
+def test_a_reader_notices_it_however_many_epochs_later(paths: Paths) -> None:
+    operate(paths.root, "run")
+    held = picture(paths.root)["silver"]
+    shutil.rmtree(_tables(paths.root) / "bronze")
+    sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
+    limited = sql.replace("header => true,", "header => true, maxFilesPerTrigger => 1,", 1)
+    assert limited != sql
+    paths.write("transformations/tables.sql", limited)
+    for n in range(105):
+        paths.write(f"in/more-{n:03}.csv", f"id,kind,amount\n{100 + n},a,1\n")
+    with Workspace.open(paths.root) as ws:
+        selection = Selection(select=("bronze",), full_refresh=("bronze",))
+        assert update(ws, selection).status == "succeeded"
+        failed = {d.dataset: d.error for d in update(ws).failed}
+    assert isinstance(failed["silver"], NotAppendOnlyError)
+    assert picture(paths.root)["silver"] == held
+
+
 def test_a_project_that_moved_reads_nothing_again(paths: Paths, tmp_path: Path) -> None:
     operate(paths.root, "run")
     held = picture(paths.root)

@@ -375,6 +375,20 @@ def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> N
     assert ledger.generation_started("bronze", 1)
 
 
+def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease: Lease) -> None:
+    read = committed(ledger, lease, epoch(replaces=True))
+    assert ledger.replaced("bronze", read.id) is None
+    committed(ledger, lease, epoch(2, flow="silver", dataset="silver", replaces=True))
+    given_up = ledger.intend(epoch(2, replaces=True), lease)
+    ledger.abandon(given_up, "no space", lease)
+    assert ledger.replaced("bronze", read.id) is None
+    for number in range(3, 110):
+        # However long ago it was.
+        committed(ledger, lease, epoch(number, replaces=number in (5, 7)))
+    assert ledger.replaced("BRONZE", read.id) == 4
+    assert ledger.replaced("bronze", 0) == 0
+
+
 def test_updates_come_newest_first(ledger: Ledger) -> None:
     for n in (1, 2, 3):
         ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)))

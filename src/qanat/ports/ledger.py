@@ -137,6 +137,14 @@ class Ledger(Protocol):
         """Whether an epoch of that generation has been committed."""
         ...
 
+    def replaced(self, dataset: str, after: int) -> int | None:
+        """The lowest version at which committed epochs have replaced a dataset's table.
+
+        Args:
+            after: only epochs whose `id` is greater; None if there is none.
+        """
+        ...
+
     # -- looking back ----------------------------------------------------------------------
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:

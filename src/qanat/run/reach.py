@@ -26,7 +26,6 @@ from qanat.model.position import (
     source_key,
 )
 from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source
-from qanat.model.record import EpochStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.run.compiled import CompiledFlow
 from qanat.run.workspace import Workspace, folder_name
@@ -233,14 +232,8 @@ def _check_same_table(
         name = read.source.dataset
         mine = ws.memory.last_epoch(compiled.flow.name) if ws.memory.generation(name) else None
         if mine is not None:
-            later = (e for e in ws.memory.epochs(dataset=name) if e.id > mine.id)
-            rebuilt = any(
-                e.replaces
-                and e.status is EpochStatus.COMMITTED
-                and e.version is not None
-                and e.version <= after
-                for e in later
-            )
+            anew = ws.memory.replaced(name, after=mine.id)
+            rebuilt = anew is not None and anew <= after
     if rebuilt:
         name = compiled.dataset.name
         raise NotAppendOnlyError(

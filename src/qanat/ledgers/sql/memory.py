@@ -138,6 +138,20 @@ class Memory:
             )
         return bool(rows)
 
+    def replaced(self, dataset: str, after: int) -> int | None:
+        """The lowest version at which committed epochs have replaced a dataset's table.
+
+        Args:
+            after: only epochs whose `id` is greater; None if there is none.
+        """
+        with self._database.reading() as transaction:
+            ((version,),) = transaction.read(
+                "SELECT min(version) FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
+                " AND id > ? AND replaces = 1 AND status = 'committed'",
+                (self.scope, dataset.casefold(), after),
+            )
+        return None if version is None else int(version)
+
     def _epochs(self, where: str, values: Sequence[object], whole: bool) -> list[Epoch]:
         with self._database.reading() as transaction:
             rows = transaction.read(
