@@ -245,6 +245,40 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     assert tuple(reader.epoch_files(settled.id)) == FILES.files
 
 
+def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> None:
+    broken, fine = (RuleCount("View", "r", "quarantine", n) for n in (1, 0))
+    own, none = Counts(2, 1, 0, 1), Counts(2, 2)
+
+    def kept(generation: int) -> tuple[object, object]:
+        names = ("quarantine:bronze", "quarantine:view")
+        return tuple(ledger.position("bronze", generation, n) for n in names)  # type: ignore[return-value]
+
+    committed(ledger, lease, epoch(1, counts=none, rules=(fine,)))
+    assert kept(0) == (None, None)
+    committed(ledger, lease, epoch(2, counts=own, rules=(broken,)))
+    committed(ledger, lease, epoch(3, counts=none, rules=(fine,)))
+    assert kept(0) == (TableRange(-1, 2), TableRange(-1, 2))
+    # A full refresh empties them.
+    first = epoch(4, generation=1, replaces=True, counts=none, rules=(fine,))
+    committed(ledger, lease, first)
+    assert kept(1) == (TableRange(4, 4), TableRange(4, 4))
+    committed(ledger, lease, epoch(5, generation=1, counts=none, rules=(broken,)))
+    assert kept(1) == (TableRange(4, 4), TableRange(-1, 5))
+    # The first flow does so for all others.
+    other = epoch(1, flow="more", generation=1, counts=none, rules=(fine,))
+    committed(ledger, lease, other)
+    assert ledger.positions("quarantine:bronze", 1) == {"bronze": TableRange(4, 4)}
+    assert ledger.positions("quarantine:view", 1) == {
+        "bronze": TableRange(-1, 5),
+        "more": TableRange(1, 1),
+    }
+    # A materialized view's do so each time.
+    committed(ledger, lease, replace(first, number=6, counts=own, rules=(broken,)))
+    assert kept(1) == (TableRange(-1, 6), TableRange(-1, 6))
+    committed(ledger, lease, replace(first, number=7))
+    assert kept(1) == (TableRange(7, 7), TableRange(7, 7))
+
+
 def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Lease) -> None:
     intended = ledger.intend(epoch(), lease)
     read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))

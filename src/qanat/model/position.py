@@ -70,7 +70,10 @@ _CHOOSING = {
 
 
 def quarantine_key(dataset: str) -> str:
-    """The name under which the newest epoch is kept that put rows into a quarantine."""
+    """The name under which is kept which epochs of a flow a quarantine has rows of.
+
+    Those after one number, up to another. None is between them when the newest one emptied it.
+    """
     return f"quarantine:{dataset.casefold()}"
 
 

@@ -84,6 +84,11 @@ class Epoch:
             found.add(self.dataset)
         return frozenset(found)
 
+    @property
+    def ruled(self) -> frozenset[str]:
+        """The datasets (the target, views that it reads) whose rules it applied."""
+        return frozenset({self.dataset, *(r.dataset for r in self.rules)})
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:

@@ -96,6 +96,10 @@ class Ledger(Protocol):
         """The newest committed table range of a flow's source (by `source_key`)."""
         ...
 
+    def positions(self, source: str, generation: int) -> Mapping[str, Range]:
+        """The newest committed table range of a source in every flow that has one."""
+        ...
+
     def seen(
         self,
         flow: str,

@@ -43,10 +43,13 @@ def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError |
             if found > known:
                 there = found
                 break
-            # nor forget one that put rows into it.
+            # nor forget one that put rows into it, or emptied it.
             put = ws.memory.position(flow.name, generation, quarantine_key(dataset))
-            if isinstance(put, TableRange) and found < put.upto:
-                return _lost_quarantine(compiled, dataset, put.upto, found)
+            if not isinstance(put, TableRange) or found >= put.upto:
+                continue
+            emptied = put.after == put.upto
+            if not emptied or found or _of_others(ws, compiled, dataset, generation):
+                return _lost_quarantine(compiled, dataset, put, found)
         else:
             return _forgotten_replay(ws, compiled, generation)
     table = "quarantine" if sink else "table"
@@ -58,6 +61,22 @@ def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError |
         hint=f"restore the {older} of the same time as the {newer}, or"
         f" {_anew(compiled, 'rebuild the table from its sources')}",
     )
+
+
+def _of_others(ws: Workspace, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
+    """Whether a quarantine has rows of other flows from before the table was replaced.
+
+    The flow that replaced the table emptied it, if it was there.
+    """
+    folder = str(ws.folder(compiled.dataset.quarantine))
+    if dataset != compiled.dataset.name or ws.store.version(folder) is None:
+        return False
+    if any(e.dataset == dataset for e in ws.memory.open_epochs()):
+        return False  # which may have put rows there
+    since = ws.memory.positions(quarantine_key(dataset), generation).values()
+    if any(isinstance(put, TableRange) and put.after < put.upto for put in since):
+        return False  # whose own flows would miss them
+    return ws.store.snapshot(folder).rows != 0
 
 
 def _forgotten_replay(
@@ -82,12 +101,13 @@ def _forgotten_replay(
 
 
 def _lost_quarantine(
-    compiled: CompiledFlow, dataset: str, wanted: int, found: int
+    compiled: CompiledFlow, dataset: str, put: TableRange, found: int
 ) -> HistoryMismatchError:
+    did = "emptied it" if put.after == put.upto else "put rows into it"
     return HistoryMismatchError(
         f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
         " copy",
-        wanted=f"epoch {wanted} of flow {compiled.flow.name}, which put rows into it",
+        wanted=f"epoch {put.upto} of flow {compiled.flow.name}, which {did}",
         got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
         hint="restore the quarantine of the same time as the ledger, or"
         f" {_anew(compiled, 'compute table and quarantine anew from their sources')}",

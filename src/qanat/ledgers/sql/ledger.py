@@ -182,17 +182,32 @@ class SqlLedger(Memory):
                 self._check_status(transaction, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
-            positions = {
-                source: range_to_text(range_)
-                for source, range_ in epoch.ranges.items()
-                if isinstance(range_, TableRange)
-            }
-            for dataset in epoch.quarantined:
-                upto = range_to_text(TableRange(-1, epoch.number))
-                positions[quarantine_key(dataset)] = upto
-            self._remember(transaction, epoch, "position", positions)
+            read = {s: r for s, r in epoch.ranges.items() if isinstance(r, TableRange)}
+            positions = read | self._put(transaction, epoch)
+            texts = {s: range_to_text(position) for s, position in positions.items()}
+            self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
+
+    def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, TableRange]:
+        """What the quarantines hold of a flow since its epoch, where that changed them."""
+        emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
+        if not epoch.replaces:
+            # Whoever replaced the table has emptied its quarantine for all flows.
+            emptied -= {epoch.dataset}
+        found = dict.fromkeys(emptied, TableRange(epoch.number, epoch.number))
+        found |= dict.fromkeys(epoch.quarantined, TableRange(-1, epoch.number))
+        return {quarantine_key(dataset): put for dataset, put in found.items()}
+
+    def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
+        """Whether it is a flow's first epoch after a full refresh, or replaces all anyway."""
+        if epoch.replaces or not epoch.generation:
+            return epoch.replaces
+        return not transaction.read(
+            "SELECT 1 FROM qanat_epochs WHERE scope = ? AND flow = ? AND generation = ?"
+            " AND status = 'committed' AND id <> ? LIMIT 1",
+            (self.scope, epoch.flow, epoch.generation, epoch.id),
+        )
 
     def _write_results(self, transaction: Transaction, epoch: Epoch) -> None:
         written = transaction.write(

@@ -81,6 +81,16 @@ class Memory:
         text = self._remembered(flow, generation, source, "position")
         return None if text is None else range_from_text(text)
 
+    def positions(self, source: str, generation: int) -> Mapping[str, Range]:
+        """The newest committed table range of a source in every flow that has one."""
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT flow, position FROM qanat_sources"
+                " WHERE scope = ? AND generation = ? AND source = ? AND position IS NOT NULL",
+                (self.scope, generation, source),
+            )
+        return {flow: range_from_text(text) for flow, text in rows}
+
     def seen(
         self,
         flow: str,
