@@ -24,6 +24,7 @@ from qanat.errors import (
     UpdateRunningError,
 )
 from qanat.ledgers import open_ledger
+from qanat.ledgers.sql.tables import MIGRATIONS
 from qanat.model.position import FileRef, FilesRange, TableRange, TableSnapshot
 from qanat.model.record import (
     Definition,
@@ -436,6 +437,14 @@ def test_updates_come_newest_first(ledger: Ledger) -> None:
         ledger.begin_update(UpdateRecord("u1", "dev", "run", 1.0))
 
 
+def test_updates_that_are_said_to_run_are_found_however_many_came_later(ledger: Ledger) -> None:
+    for n in range(40):
+        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)))
+        if n not in (1, 3):
+            ledger.end_update(f"u{n}", UpdateStatus.SUCCEEDED)
+    assert [u.id for u in ledger.open_updates()] == ["u1", "u3"]
+
+
 def test_epochs_are_found_by_update_and_dataset(ledger: Ledger, lease: Lease) -> None:
     committed(ledger, lease, epoch(1))
     committed(ledger, lease, epoch(2, update="update-2"))
@@ -517,6 +526,18 @@ def test_a_ledger_of_a_newer_qanat_is_refused(
             open_ledger(url, tmp_path / "_qanat", scope)
     finally:
         set_version(now)
+
+
+def test_a_ledger_of_an_older_qanat_becomes_todays(ledger: Ledger, another: Open) -> None:
+    ((now,),) = _read(ledger, "SELECT version FROM qanat_ledger")
+    with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+        transaction.write("DROP INDEX qanat_updates_open")
+        transaction.write("UPDATE qanat_ledger SET version = 1")
+    assert another().open_updates() == []
+    assert _read(ledger, "SELECT version FROM qanat_ledger") == [(now,)]
+    with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+        transaction.write("DROP INDEX qanat_updates_open")  # so it was made again
+        transaction.write(MIGRATIONS[1][0])
 
 
 def _read(ledger: Ledger, sql: str) -> list[tuple[int, ...]]:

@@ -84,6 +84,10 @@ class Ledger(Protocol):
         """Mark an intended epoch failed: nothing of it was published, its range is unread."""
         ...
 
+    def open_updates(self) -> Sequence[UpdateRecord]:
+        """The updates that are said to run, oldest first."""
+        ...
+
     def open_epochs(self) -> Sequence[Epoch]:
         """The intended epochs, oldest first, with their full ranges."""
         ...

@@ -44,8 +44,7 @@ def start_clean(
     """
     ledger = step.ws.ledger
     # Whoever holds the lease knows that no other update runs, whatever the ledger says.
-    crashed = [u for u in ledger.updates() if u.status is UpdateStatus.RUNNING]
-    crashed = [u for u in crashed if u.id != step.update]
+    crashed = [u for u in ledger.open_updates() if u.id != step.update]
     if crashed or ledger.open_epochs():
         begin()
         recover(step, anew)

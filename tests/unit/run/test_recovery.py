@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from qanat.errors import (
 )
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import Event, Recovered, Warned
-from qanat.model.record import EpochStatus, UpdateStatus
+from qanat.model.record import EpochStatus, UpdateRecord, UpdateStatus
 from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
@@ -106,6 +107,27 @@ def test_what_was_not_is_redone(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert _rows(root) == 2
     assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
     assert foreign.exists()
+
+
+def test_a_crash_is_remembered_however_many_updates_later(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("prepare", root, monkeypatch)
+    left = root / "storage/tables/t/epoch-1-left.parquet"
+    left.touch()
+    with Workspace.open(root) as ws:
+        lease = ws.ledger.acquire("later", 60)
+        for epoch in ws.ledger.open_epochs():
+            ws.ledger.abandon(epoch, "given up", lease)
+        for n in range(25):
+            ws.ledger.begin_update(UpdateRecord(f"later-{n}", "default", "run", time.time()))
+            ws.ledger.end_update(f"later-{n}", UpdateStatus.FAILED)
+        ws.ledger.release(lease)
+    _run(root)
+    assert not left.exists()
+    with Workspace.open(root) as ws:
+        assert ws.ledger.open_updates() == []
 
 
 def test_what_cannot_be_redone_stops_nobody_else(

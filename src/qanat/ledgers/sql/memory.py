@@ -32,6 +32,10 @@ class Memory:
         self._database = database
         self.scope = scope
 
+    def open_updates(self) -> Sequence[UpdateRecord]:
+        """The updates that are said to run, oldest first."""
+        return self._updates("status = 'running' ORDER BY started, id", ())
+
     def open_epochs(self) -> Sequence[Epoch]:
         """The intended epochs, oldest first, with their full ranges."""
         return self._epochs("status = 'intended' ORDER BY id", (), whole=True)
@@ -65,16 +69,7 @@ class Memory:
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Newest first."""
-        with self._database.reading() as transaction:
-            rows = transaction.read(
-                "SELECT id, environment, command, started, ended, status, error"
-                " FROM qanat_updates WHERE scope = ? ORDER BY started DESC, id DESC LIMIT ?",
-                (self.scope, limit),
-            )
-        return [
-            UpdateRecord(id, environment, command, started, ended, UpdateStatus(status), error)
-            for id, environment, command, started, ended, status, error in rows
-        ]
+        return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
 
     def position(self, flow: str, generation: int, source: str) -> Range | None:
         """The newest committed table range of a flow's source (by `source_key`)."""
@@ -161,6 +156,18 @@ class Memory:
                 (self.scope, dataset.casefold(), after),
             )
         return None if version is None else int(version)
+
+    def _updates(self, where: str, values: Sequence[object]) -> list[UpdateRecord]:
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT id, environment, command, started, ended, status, error"
+                f" FROM qanat_updates WHERE scope = ? AND {where}",
+                (self.scope, *values),
+            )
+        return [
+            UpdateRecord(id, environment, command, started, ended, UpdateStatus(status), error)
+            for id, environment, command, started, ended, status, error in rows
+        ]
 
     def _epochs(self, where: str, values: Sequence[object], whole: bool) -> list[Epoch]:
         with self._database.reading() as transaction:

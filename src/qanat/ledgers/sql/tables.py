@@ -96,6 +96,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, dataset_key)
         )""",
     ),
+    (
+        # Asked by every update, of all that there ever were.
+        "CREATE INDEX qanat_updates_open ON qanat_updates (scope, id) WHERE status = 'running'",
+    ),
 )
 """Statements that lead from one version of the tables to the next; never changed, only added."""
 
