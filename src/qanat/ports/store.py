@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -136,11 +136,12 @@ class TableStore(Protocol):
         """
         ...
 
-    def sweep(self, folder: Path, before_ns: int | None = None) -> int:
+    def sweep(self, folder: Path, confirm: Callable[[], object] | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
         Args:
-            before_ns: only those last changed before then, in nanoseconds since 1970.
+            confirm: called once they have been found, before any is deleted; raises if another
+                writer may have begun. Nothing that came later is deleted, whatever it is called.
         """
         ...
 

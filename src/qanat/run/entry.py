@@ -13,6 +13,7 @@ from qanat.model.event import Event
 from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.ports.observer import Observer
 from qanat.run.gate import Gate
+from qanat.run.pulse import Pulse
 from qanat.run.workspace import Workspace
 
 
@@ -47,11 +48,17 @@ class Entry:
     command: str = "run"
     begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pulse: Pulse = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pulse = Pulse(self.ws.scratches, self.id)
 
     def begin(self) -> None:
         """Write it, unless it is there."""
         with self._lock:
             if not self.begun:
+                # First: who is said to run and has no pulse must be dead.
+                self._pulse.start()
                 self.gate.open()
                 environment = self.ws.project.environment
                 record = UpdateRecord(self.id, environment, self.command, time.time())
@@ -60,7 +67,10 @@ class Entry:
 
     def end(self, status: UpdateStatus, error: str | None = None) -> None:
         """Write how the update ended, and what stopped it."""
-        if self.begun:
-            # First: who dies in between is looked for, since its update is said to run.
-            self.gate.close()
-            self.ws.ledger.end_update(self.id, status, error)
+        try:
+            if self.begun:
+                # First: who dies in between is looked for, since its update is said to run.
+                self.gate.close()
+                self.ws.ledger.end_update(self.id, status, error)
+        finally:
+            self._pulse.stop()

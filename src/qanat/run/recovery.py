@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from qanat.run.consistency import mismatch_of
 from qanat.run.epoch import Step, carry_out
 from qanat.run.publish import starts_over
 from qanat.run.published import published, tables, take_back
+from qanat.run.pulse import felt
 from qanat.run.replay import Replay, is_replay
 from qanat.run.scratch import sweep_scratch
 from qanat.run.workspace import Workspace
@@ -45,13 +45,16 @@ def start_clean(
     ledger = step.ws.ledger
     # Whoever holds the lease knows that no other update runs, whatever the ledger says.
     crashed = [u for u in ledger.open_updates() if u.id != step.update]
+    # Asked before anything is swept: what a sleeper stages after that, a later update removes.
+    asleep = {u.id for u in crashed if felt(step.ws.scratches, u.id)}
     if crashed or ledger.open_epochs():
         begin()
         recover(step, anew)
     _tidy(step)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
-        ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
+        if update.id not in asleep:
+            ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
 
 
 def recover(step: Step, anew: Collection[str] = frozenset()) -> None:
@@ -76,7 +79,9 @@ def recover(step: Step, anew: Collection[str] = frozenset()) -> None:
             how = _set_aside(step, epoch, error, anew)
         if how is not None:
             step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
-    _each(step, folders, lambda folder: ws.store.sweep(folder, step.at_ns))
+    # No clock says whose a file is. But what was there while we held the lease, and is none of
+    # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
+    _each(step, folders, lambda folder: ws.store.sweep(folder, step.lease.confirm))
 
 
 def _each(step: Step, folders: Collection[Path], act: Callable[[Path], object]) -> None:
@@ -87,6 +92,7 @@ def _each(step: Step, folders: Collection[Path], act: Callable[[Path], object]) 
         try:
             act(folder)
         except QanatError as error:
+            step.lease.confirm()
             name = owners.get(folder, folder.name)
             step.stuck.setdefault(name.casefold(), error)
             step.tell(Warned(name, error.message))
@@ -110,21 +116,19 @@ def _set_aside(step: Step, epoch: Epoch, error: QanatError, anew: Collection[str
 
 
 def _tidy(step: Step) -> None:
-    """Remove what crashed processes left aside, now that no epoch is open.
-
-    But only what is older than this update. If it sleeps now, and wakes when another has taken
-    over, it must not take away what that one has just made.
-    """
+    """Remove what crashed processes left aside, but for what an epoch that stays open needs."""
     ws = step.ws
     sweep_scratch(ws.scratches)
     _sweep_sinks(step)
     # A replay writes its rows down before it intends to move them; and a disk may have refused
     # to let go of a gate.
-    for parent in (ws.replays, ws.gates):
-        with suppress(FileNotFoundError):
-            for folder in parent.iterdir():
-                if folder != step.gate and folder.stat().st_mtime_ns < step.at_ns:
-                    shutil.rmtree(folder, ignore_errors=True)
+    parents = [p for p in (ws.replays, ws.gates) if p.is_dir()]
+    if left := [f for p in parents for f in p.iterdir() if f != step.gate]:
+        needed = {e.fingerprint for e in ws.ledger.open_epochs() if is_replay(e.flow)}
+        step.lease.confirm()
+        for folder in left:
+            if folder.name not in needed:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep_sinks(step: Step) -> None:

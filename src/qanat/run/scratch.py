@@ -28,7 +28,7 @@ class Scratch:
     def __init__(self, parent: Path) -> None:
         make_folder(parent)
         self.folder = parent / uuid4().hex
-        self._lock = _locked(self.folder.with_suffix(_LOCK))
+        self._lock = locked(self.folder.with_suffix(_LOCK))
         make_folder(self.folder)
 
     def close(self) -> None:
@@ -78,7 +78,12 @@ def sweep_scratch(parent: Path) -> int:
     return swept
 
 
-def _locked(path: Path) -> int:
+def locked(path: Path) -> int:
+    """Make a file and lock it, for as long as this process lives or the handle is open.
+
+    Raises:
+        StorageFullError, AdapterError: it cannot be made.
+    """
     while True:
         with explained("make", path):
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

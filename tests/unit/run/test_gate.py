@@ -54,17 +54,50 @@ def test_a_gate_that_is_gone_is_closed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["commits/7", "replay/abc"])
-def test_an_update_removes_what_is_older_than_itself(tmp_path: Path, name: str) -> None:
-    """A disk that refused to let go of it for a moment."""
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
     (tmp_path / "qanat.yml").write_text("name: p\nstorage: storage\nlibraries: []\n")
-    private = tmp_path / "storage/_qanat"
-    old, new = private / name, private / f"{name}-new"
-    for path, age in ((old, 60), (new, -60)):
-        path.mkdir(parents=True)
-        then = time.time() - age
-        os.utime(path, (then, then))
-    with Workspace.open(tmp_path) as ws:
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["commits/7", "replay/abc"])
+@pytest.mark.parametrize("age", [60, -60])
+def test_an_update_removes_what_others_left(project: Path, name: str, age: float) -> None:
+    """A disk that refused to let go of it for a moment; the clock may have been set back."""
+    left = project / "storage/_qanat" / name
+    left.mkdir(parents=True)
+    then = time.time() - age
+    os.utime(left, (then, then))
+    with Workspace.open(project) as ws:
         assert update(ws).status == "succeeded"
-    assert not old.exists()
-    assert new.exists()
+    assert not left.exists()
+
+
+def test_an_update_that_sleeps_meanwhile_takes_nothing_from_who_took_over(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = project / "storage/_qanat/commits"
+    (gates / "7").mkdir(parents=True)
+    confirm = HeldLease.confirm
+
+    def lost(self: HeldLease) -> None:
+        confirm(self)
+        if not (gates / "8").exists():
+            (gates / "8").mkdir()
+            raise LeaseLostError("another update took over")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HeldLease, "confirm", lost)
+        with Workspace.open(project) as ws:
+            with pytest.raises(LeaseLostError):
+                update(ws)
+            assert sorted(p.name for p in gates.iterdir()) == ["7", "8"]
+
+    def slept(self: HeldLease) -> None:
+        confirm(self)
+        (gates / "9").mkdir()
+
+    monkeypatch.setattr(HeldLease, "confirm", slept)
+    with Workspace.open(project) as ws:
+        update(ws)
+    assert [p.name for p in gates.iterdir()] == ["9"]

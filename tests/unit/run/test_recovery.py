@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from qanat.errors import (
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import Event, Recovered, Warned
 from qanat.model.record import EpochStatus, UpdateRecord, UpdateStatus
+from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
 from qanat.run.workspace import Workspace
@@ -55,12 +57,13 @@ class _Dead(BaseException):
     """The process, so to speak."""
 
 
-def _die_in(method: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dead(*_: Any) -> None:
-        raise _Dead
+def _raise_dead(*_: Any) -> None:
+    raise _Dead
 
+
+def _die_in(method: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(SqlLedger, method, dead)
+        patched.setattr(SqlLedger, method, _raise_dead)
         # Nothing of what a living process does when it fails: the dead do not.
         patched.setattr(SqlLedger, "abandon", lambda *_: None)
         patched.setattr(SqlLedger, "end_update", lambda *_: None)
@@ -128,6 +131,41 @@ def test_a_crash_is_remembered_however_many_updates_later(
     assert not left.exists()
     with Workspace.open(root) as ws:
         assert ws.ledger.open_updates() == []
+
+
+def test_a_clock_that_was_set_back_lets_nothing_stay(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("prepare", root, monkeypatch)
+    left = root / "storage/tables/t/epoch-1-left.parquet"
+    left.touch()
+    later = time.time() + 3600
+    os.utime(left, (later, later))
+    _run(root)
+    assert not left.exists()
+
+
+def test_what_an_open_replay_moves_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = "t (CONSTRAINT small EXPECT (id < {limit}) ON VIOLATION QUARANTINE ROW)"
+    sql = STREAM.replace("TABLE t", f"TABLE {rule}")
+    (root / "t.sql").write_text(sql.format(limit=2))
+    _run(root)
+    (root / "t.sql").write_text(sql.format(limit=9))
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlLedger, "settle", _raise_dead)
+        patched.setattr(SqlLedger, "end_update", lambda *_: None)
+        with Workspace.open(root) as ws, pytest.raises(_Dead):
+            replay(ws)
+    folder = root / "storage/tables/t__quarantine"
+    folder.rename(root / "aside")
+    with Workspace.open(root) as ws:
+        assert [d.dataset for d in update(ws).failed] == ["t"]
+        assert ws.ledger.open_epochs()
+    # Whoever restores it in time loses nothing.
+    (root / "aside").rename(folder)
+    _run(root)
+    assert _rows(root) == 2
 
 
 def test_what_cannot_be_redone_stops_nobody_else(

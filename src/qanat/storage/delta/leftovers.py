@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +27,10 @@ _STAYS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
-def sweep(log: Log, before_ns: int | None = None) -> int:
+def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
     """Delete files that no version mentions and empty folders, durably; how many files.
+
+    Those that were there before `confirm` was called, and no other: names are never used again.
 
     A crash is what makes anybody look for them: what came back with the power after that would
     stay. Hence also folders are synced in which nothing was found: who crashed may have been
@@ -38,7 +40,9 @@ def sweep(log: Log, before_ns: int | None = None) -> int:
     """
     if not log.table.is_dir():
         return 0
-    stale = [p for p in orphans(log) if before_ns is None or _changed(p) < before_ns]
+    stale = orphans(log)
+    if stale and confirm is not None:
+        confirm()
     for path in stale:
         if path.is_dir():
             with suppress(FileNotFoundError):
@@ -117,13 +121,6 @@ def _log_leftovers(log: Log) -> Iterator[Path]:
     if log.folder.is_dir():
         yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
     yield from log.shadows()
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 def _in_flight(path: Path) -> bool:

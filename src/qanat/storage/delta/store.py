@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -174,17 +174,17 @@ class DeltaStore:
                 return True
         return False
 
-    def sweep(self, folder: Path, before_ns: int | None = None) -> int:
+    def sweep(self, folder: Path, confirm: Callable[[], object] | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
         Args:
-            before_ns: only those last changed before then, in nanoseconds since 1970.
+            confirm: called between finding and deleting; raises if they may be somebody's.
 
         Those named as Spark and delta-rs name theirs stay for a day: their commit may be
         under way.
         """
         try:
-            return sweep(Log(folder), before_ns)
+            return sweep(Log(folder), confirm)
         except OSError as error:
             raise disk_error(error, "sweep", folder) from error
 

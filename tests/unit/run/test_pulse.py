@@ -1,0 +1,115 @@
+"""The pulse of an update is felt while its process lives; what it leaves then is looked for."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qanat.errors import AdapterError
+from qanat.model.record import UpdateStatus
+from qanat.run import lease
+from qanat.run.entry import Entry
+from qanat.run.gate import Gate
+from qanat.run.lease import HeldLease
+from qanat.run.pulse import Pulse, felt
+from qanat.run.scratch import sweep_scratch
+from qanat.run.update import update
+from qanat.run.workspace import Workspace
+
+SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "qanat.yml").write_text(SPEC)
+    (tmp_path / "t.sql").write_text("CREATE MATERIALIZED VIEW t AS SELECT 1 AS x;\n")
+    return tmp_path
+
+
+def _sleep(root: Path, left: Path, awake: Any, asleep: Any) -> None:
+    """An update that loses its lease, stages a file all the same, and is killed."""
+    lease.SECONDS = -1  # already over
+    with Workspace.open(root) as ws, HeldLease(ws.ledger, "sleeper") as held:
+        Entry(ws, "sleeper", Gate(ws.gates, held)).begin()
+        asleep.set()
+        awake.wait(60)
+        left.touch()
+        os._exit(9)
+
+
+@pytest.fixture
+def sleeper(root: Path) -> Iterator[tuple[Any, Any]]:
+    spawn = multiprocessing.get_context("spawn")
+    awake, asleep = spawn.Event(), spawn.Event()
+    left = root / "storage/tables/t/epoch-1-left.parquet"
+    child = spawn.Process(target=_sleep, args=(root, left, awake, asleep))
+    child.start()
+    assert asleep.wait(60)
+    yield child, awake
+    child.kill()
+    child.join(60)
+
+
+def _statuses(root: Path) -> list[tuple[str, UpdateStatus]]:
+    with Workspace.open(root) as ws:
+        update(ws)
+        found = [(u.id == "sleeper", u.status) for u in ws.ledger.updates()]
+    return [status for mine, status in found if mine]
+
+
+def test_who_is_killed_while_staging_after_another_took_over(
+    root: Path, sleeper: tuple[Any, Any]
+) -> None:
+    child, awake = sleeper
+    # Who lives may leave more.
+    for _ in range(2):
+        assert _statuses(root) == [UpdateStatus.RUNNING]
+    awake.set()
+    child.join(60)
+    assert child.exitcode == 9
+    left = root / "storage/tables/t/epoch-1-left.parquet"
+    assert left.exists()
+    assert _statuses(root) == [UpdateStatus.FAILED]
+    assert not left.exists()
+    assert list((root / "storage/_qanat/scratch").iterdir()) == []
+
+
+def test_it_stops_with_the_update(tmp_path: Path) -> None:
+    pulse = Pulse(tmp_path / "scratch", "u")
+    pulse.stop()
+    assert not felt(tmp_path / "scratch", "u")
+    pulse.start()
+    assert sweep_scratch(tmp_path / "scratch") == 0
+    assert felt(tmp_path / "scratch", "u")
+    assert not felt(tmp_path / "scratch", "another")
+    pulse.stop()
+    assert not felt(tmp_path / "scratch", "u")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_the_disk_refuses_to_remove_is_no_pulse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse = Pulse(tmp_path, "u")
+    pulse.start()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        pulse.stop()
+    assert not felt(tmp_path, "u")
+    assert sweep_scratch(tmp_path) == 1
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AdapterError, match="cannot make"):
+        Pulse(tmp_path / "file", "u").start()
