@@ -90,6 +90,7 @@ FILES = FilesRange(
 )
 TAGS = Array(Primitive("string"))
 COLUMNS = Schema((Field("id", Primitive("long"), False, "the “key”"), Field("tags", TAGS)))
+DEFINITION = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' -- 100 % ?")
 RANGES = {"files:/in": FILES, "dataset:other": TableRange(-1, 4), "delta:/d": TableSnapshot(7)}
 
 
@@ -145,11 +146,16 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.abandon(epoch(), "no", old),
         lambda: ledger.refresh("bronze", old),
+        lambda: ledger.define(DEFINITION, old),
+        lambda: ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), old),
+        lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
         lambda: ledger.renew(old, 60),
     ):
         with pytest.raises(LeaseLostError, match="update-2"):
             write()
     assert ledger.open_epochs() == []
+    assert ledger.definitions() == {}
+    assert ledger.updates() == []
     ledger.release(old)  # changes nothing
     with pytest.raises(UpdateRunningError):
         another().acquire("update-3", 60)
@@ -392,11 +398,11 @@ def test_an_intention_is_whole_or_not_at_all(ledger: Ledger, lease: Lease) -> No
 # -- definitions, generations, updates ----------------------------------------------------------
 
 
-def test_definitions_are_kept_by_folded_name(ledger: Ledger) -> None:
-    first = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' -- 100 % ?")
-    ledger.define(first)
-    ledger.define(replace(first, dataset="BRONZE", fingerprint="f2"))
-    assert ledger.definitions() == {"bronze": replace(first, dataset="BRONZE", fingerprint="f2")}
+def test_definitions_are_kept_by_folded_name(ledger: Ledger, lease: Lease) -> None:
+    second = replace(DEFINITION, dataset="BRONZE", fingerprint="f2")
+    ledger.define(DEFINITION, lease)
+    ledger.define(second, lease)
+    assert ledger.definitions() == {"bronze": second}
 
 
 def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> None:
@@ -424,24 +430,26 @@ def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease:
     assert ledger.replaced("bronze", 0) == 0
 
 
-def test_updates_come_newest_first(ledger: Ledger) -> None:
+def test_updates_come_newest_first(ledger: Ledger, lease: Lease) -> None:
     for n in (1, 2, 3):
-        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)))
-    ledger.end_update("u2", UpdateStatus.FAILED, "boom")
+        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)
+    ledger.end_update("u2", UpdateStatus.FAILED, lease, "boom")
     assert [u.id for u in ledger.updates(2)] == ["u3", "u2"]
     assert ledger.updates()[1].status is UpdateStatus.FAILED
     assert ledger.updates()[1].error == "boom"
     assert ledger.updates()[1].ended is not None
     assert ledger.updates()[0] == UpdateRecord("u3", "dev", "run", 3.0)
     with pytest.raises(LedgerError, match="refused"):
-        ledger.begin_update(UpdateRecord("u1", "dev", "run", 1.0))
+        ledger.begin_update(UpdateRecord("u1", "dev", "run", 1.0), lease)
 
 
-def test_updates_that_are_said_to_run_are_found_however_many_came_later(ledger: Ledger) -> None:
+def test_updates_that_are_said_to_run_are_found_however_many_came_later(
+    ledger: Ledger, lease: Lease
+) -> None:
     for n in range(40):
-        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)))
+        ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)
         if n not in (1, 3):
-            ledger.end_update(f"u{n}", UpdateStatus.SUCCEEDED)
+            ledger.end_update(f"u{n}", UpdateStatus.SUCCEEDED, lease)
     assert [u.id for u in ledger.open_updates()] == ["u1", "u3"]
 
 
@@ -462,15 +470,15 @@ def test_scopes_share_a_ledger_and_nothing_else(
     ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
 ) -> None:
     committed(ledger, lease, epoch())
-    ledger.define(Definition("bronze", "view", "f", "i", "t"))
-    ledger.begin_update(UpdateRecord("u", "dev", "run", 1.0))
+    ledger.define(Definition("bronze", "view", "f", "i", "t"), lease)
+    ledger.begin_update(UpdateRecord("u", "dev", "run", 1.0), lease)
     neighbour = open_ledger(url, tmp_path / "_qanat", f"flights/{uuid4().hex}")
     assert not neighbour.epochs()
     assert not neighbour.updates()
     assert not neighbour.definitions()
     assert neighbour.generation("bronze") == 0
-    neighbour.begin_update(UpdateRecord("u", "dev", "run", 1.0))
     own = neighbour.acquire("update-9", 60)
+    neighbour.begin_update(UpdateRecord("u", "dev", "run", 1.0), own)
     assert neighbour.intend(epoch(), own).number == 1
     with pytest.raises(LedgerError, match="does not hold"):
         neighbour.intend(epoch(flow="x"), lease)

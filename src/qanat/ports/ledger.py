@@ -46,12 +46,22 @@ class Ledger(Protocol):
 
     # -- updates and epochs ----------------------------------------------------------------
 
-    def begin_update(self, update: UpdateRecord) -> None:
-        """Record that an update runs."""
+    def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
+        """Record that an update runs.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
         ...
 
-    def end_update(self, id: str, status: UpdateStatus, error: str | None = None) -> None:
-        """Record how an update ended."""
+    def end_update(
+        self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
+    ) -> None:
+        """Record how an update ended: one's own, or that of somebody who lost the lease.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
         ...
 
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
@@ -128,8 +138,12 @@ class Ledger(Protocol):
         """All datasets as last run, by case-folded name."""
         ...
 
-    def define(self, definition: Definition) -> None:
-        """Record a dataset as it is now run."""
+    def define(self, definition: Definition, lease: Lease) -> None:
+        """Record a dataset as it is now run.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
         ...
 
     def generation(self, dataset: str) -> int:

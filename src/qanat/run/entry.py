@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_hex
 
+from qanat.errors import LeaseLostError
 from qanat.model.event import Event
 from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.ports.observer import Observer
@@ -62,7 +64,7 @@ class Entry:
                 self.gate.open()
                 environment = self.ws.project.environment
                 record = UpdateRecord(self.id, environment, self.command, time.time())
-                self.ws.ledger.begin_update(record)
+                self.ws.ledger.begin_update(record, self.gate.lease.current)
                 self.begun = True
 
     def end(self, status: UpdateStatus, error: str | None = None) -> None:
@@ -71,6 +73,8 @@ class Entry:
             if self.begun:
                 # First: who dies in between is looked for, since its update is said to run.
                 self.gate.close()
-                self.ws.ledger.end_update(self.id, status, error)
+                # Who has taken over ends what lost its lease, once it has nothing left to remove.
+                with suppress(LeaseLostError):
+                    self.ws.ledger.end_update(self.id, status, self.gate.lease.current, error)
         finally:
             self._pulse.stop()

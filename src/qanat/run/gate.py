@@ -28,7 +28,7 @@ class Gate:
     """
 
     def __init__(self, parent: Path, lease: HeldLease) -> None:
-        self._lease = lease
+        self.lease = lease
         self.folder = parent / str(lease.current.token)
 
     def open(self) -> None:
@@ -43,12 +43,12 @@ class Gate:
         with explained("close the gates in", parent):
             # Asked before, lest a sleeper close the gate of the update that took over; and
             # after, lest it open its own behind the back of that update.
-            self._lease.confirm()
+            self.lease.confirm()
             for other in parent.iterdir():
                 if other != self.folder:
                     close(other)
             self.folder.mkdir(exist_ok=True)
-        self._lease.confirm()
+        self.lease.confirm()
 
     def close(self) -> None:
         """Close it: the update is over."""

@@ -54,7 +54,8 @@ def start_clean(
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
         if update.id not in asleep:
-            ledger.end_update(update.id, UpdateStatus.FAILED, "its process ended before it did")
+            why = "its process ended before it did"
+            ledger.end_update(update.id, UpdateStatus.FAILED, step.lease.current, why)
 
 
 def recover(step: Step, anew: Collection[str] = frozenset()) -> None:

@@ -187,7 +187,7 @@ class DatasetRun:
         before = self.step.ws.ledger.definitions().get(found.dataset.casefold())
         if before != found:
             self.begin()
-            self.step.ws.ledger.define(found)
+            self.step.ws.ledger.define(found, self.step.lease.current)
 
     def explain(self, error: Exception) -> QanatError:
         """An exception that is not ours: the user's function's, or a defect of Qanat."""

@@ -80,6 +80,21 @@ def test_who_is_killed_while_staging_after_another_took_over(
     assert list((root / "storage/_qanat/scratch").iterdir()) == []
 
 
+def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SECONDS", -1)
+    with Workspace.open(root) as ws:
+        with HeldLease(ws.ledger, "sleeper") as held:
+            entry = Entry(ws, "sleeper", Gate(ws.gates, held))
+            entry.begin()
+            with HeldLease(ws.ledger, "other"):
+                entry.end(UpdateStatus.SUCCEEDED)
+        assert not felt(ws.scratches, "sleeper")
+        assert [u.id for u in ws.ledger.open_updates()] == ["sleeper"]
+    assert _statuses(root) == [UpdateStatus.FAILED]
+
+
 def test_it_stops_with_the_update(tmp_path: Path) -> None:
     pulse = Pulse(tmp_path / "scratch", "u")
     pulse.stop()

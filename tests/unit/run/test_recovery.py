@@ -124,8 +124,10 @@ def test_a_crash_is_remembered_however_many_updates_later(
         for epoch in ws.ledger.open_epochs():
             ws.ledger.abandon(epoch, "given up", lease)
         for n in range(25):
-            ws.ledger.begin_update(UpdateRecord(f"later-{n}", "default", "run", time.time()))
-            ws.ledger.end_update(f"later-{n}", UpdateStatus.FAILED)
+            ws.ledger.begin_update(
+                UpdateRecord(f"later-{n}", "default", "run", time.time()), lease
+            )
+            ws.ledger.end_update(f"later-{n}", UpdateStatus.FAILED, lease)
         ws.ledger.release(lease)
     _run(root)
     assert not left.exists()

@@ -113,6 +113,10 @@ def test_who_slept_before_it_staged_leaves_nothing(
         operate(relaxed.root, "replay")
     assert opened.exists()
     assert picture(relaxed.root) == picture(undisturbed)
+    with Workspace.open(relaxed.root) as ws:
+        assert ws.store.orphans(ws.folder(at)) == 0
+    # It had no say any more in how it ended.
+    operate(relaxed.root, "run")
     check(relaxed.root)
 
 

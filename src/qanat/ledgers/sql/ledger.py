@@ -67,13 +67,14 @@ class SqlLedger(Memory):
         with self._database.reading() as transaction:
             return leases.held(transaction, self.scope)
 
-    def begin_update(self, update: UpdateRecord) -> None:
+    def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
         """Record that an update runs.
 
         Raises:
+            LeaseLostError: the lease is no longer ours.
             LedgerError: one of that identifier is recorded already.
         """
-        with self._database.writing() as transaction:
+        with self._held(lease) as transaction:
             transaction.write(
                 "INSERT INTO qanat_updates"
                 " (scope, id, environment, command, started, ended, status, error)"
@@ -90,9 +91,15 @@ class SqlLedger(Memory):
                 ),
             )
 
-    def end_update(self, id: str, status: UpdateStatus, error: str | None = None) -> None:
-        """Record how an update ended."""
-        with self._database.writing() as transaction:
+    def end_update(
+        self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
+    ) -> None:
+        """Record how an update ended: one's own, or that of somebody who lost the lease.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        with self._held(lease) as transaction:
             transaction.write(
                 "UPDATE qanat_updates SET ended = ?, status = ?, error = ?"
                 " WHERE scope = ? AND id = ?",
@@ -251,9 +258,13 @@ class SqlLedger(Memory):
                 ),
             )
 
-    def define(self, definition: Definition) -> None:
-        """Record a dataset as it is now run."""
-        with self._database.writing() as transaction:
+    def define(self, definition: Definition, lease: Lease) -> None:
+        """Record a dataset as it is now run.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        with self._held(lease) as transaction:
             transaction.write(
                 "INSERT INTO qanat_definitions"
                 " (scope, dataset_key, dataset, kind, fingerprint, inputs, text)"
