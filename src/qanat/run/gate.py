@@ -41,12 +41,12 @@ class Gate:
         parent = self.folder.parent
         make_folder(parent)
         with explained("close the gates in", parent):
-            # Asked before, lest a sleeper close the gate of the update that took over; and
-            # after, lest it open its own behind the back of that update.
+            # Asked between looking and closing, lest a sleeper close the gate of the update that
+            # took over; and after, lest it open its own behind the back of that update.
+            others = [f for f in parent.iterdir() if f != self.folder]
             self.lease.confirm()
-            for other in parent.iterdir():
-                if other != self.folder:
-                    close(other)
+            for other in others:
+                close(other)
             self.folder.mkdir(exist_ok=True)
         self.lease.confirm()
 

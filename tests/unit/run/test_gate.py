@@ -49,6 +49,23 @@ def test_who_takes_over_closes_the_gates_of_others(
     assert list((tmp_path / "gates").iterdir()) == []
 
 
+def test_who_sleeps_while_it_closes_gates_leaves_that_of_who_took_over(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates, confirm = tmp_path / "gates", HeldLease.confirm
+    (gates / "old").mkdir(parents=True)
+
+    def slept(self: HeldLease) -> None:
+        monkeypatch.undo()
+        confirm(self)
+        (gates / "new").mkdir()
+
+    with HeldLease(ledger, "sleeper") as held:
+        monkeypatch.setattr(HeldLease, "confirm", slept)
+        Gate(gates, held).open()
+    assert sorted(p.name for p in gates.iterdir()) == [str(held.current.token), "new"]
+
+
 def test_a_gate_that_is_gone_is_closed(tmp_path: Path) -> None:
     close(tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
