@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +55,11 @@ class Sink(Protocol):
         """Make durable what has been published, by whomever."""
         ...
 
-    def sweep(self, target: SinkTarget, root: Path, before_ns: int) -> None:
-        """Remove what was staged before a time (nanoseconds since 1970), and not published."""
+    def sweep(self, target: SinkTarget, root: Path, confirm: Callable[[], object]) -> None:
+        """Remove what was staged and not published.
+
+        Args:
+            confirm: called once it has been found, before any of it is removed; raises if another
+                update may have begun. Nothing that came later is removed.
+        """
         ...

@@ -53,7 +53,7 @@ def start_clean(
     _tidy(step)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
-        if update.id not in asleep:
+        if update.id not in asleep and not step.stuck:
             why = "its process ended before it did"
             ledger.end_update(update.id, UpdateStatus.FAILED, step.lease.current, why)
 
@@ -136,7 +136,7 @@ def _sweep_sinks(step: Step) -> None:
     ws = step.ws
     for dataset in ws.pipeline.datasets:
         if dataset.sink is not None:
-            ws.sink.sweep(dataset.sink, ws.project.root, step.at_ns)
+            ws.sink.sweep(dataset.sink, ws.project.root, step.lease.confirm)
 
 
 def _bring_to_an_end(step: Step, epoch: Epoch) -> str:

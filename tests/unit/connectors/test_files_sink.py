@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from qanat.connectors.files import FilesSink
-from qanat.errors import FileVanishedError, HistoryMismatchError, OptionError, UnsupportedError
+from qanat.errors import (
+    FileVanishedError,
+    HistoryMismatchError,
+    LeaseLostError,
+    OptionError,
+    UnsupportedError,
+)
 from qanat.model.dataset import SinkTarget
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import DataFile, Output, StagedTable
@@ -176,23 +181,39 @@ def test_who_slept_while_another_redid_the_epoch_publishes_nothing(
     assert len(published(tmp_path)) == 2
 
 
-def test_what_was_staged_before_is_swept_and_what_is_newer_stays(tmp_path: Path) -> None:
+def test_what_was_there_is_swept_and_what_comes_later_stays(tmp_path: Path) -> None:
+    """Whatever clocks say, and also where the later one is the same epoch."""
     sink = FilesSink(tmp_path)
-    stage(sink.output(CSV, "old", 1, tmp_path), "part-0.csv")
-    now = time.time_ns()
-    os.utime(tmp_path / "out/.qanat/old-0000000001", ns=(now - 10**9, now - 10**9))
-    new = sink.output(CSV, "new", 1, tmp_path)
-    table = stage(new, "part-0.csv")
-    os.utime(new.folder.parent, ns=(now + 10**9, now + 10**9))
-    sink.sweep(CSV, tmp_path, now)
-    assert [p.name for p in (tmp_path / "out/.qanat").iterdir()] == ["new-0000000001"]
-    sink.publish(CSV, "new", 1, new.folder, table, tmp_path, again=False)
-    sink.sweep(CSV, tmp_path, now)
-    assert published(tmp_path) == ["new-0000000001-0.csv"]
+    stage(sink.output(CSV, "f", 1, tmp_path), "part-0.csv")
+    (tmp_path / "out/.qanat/.gone-by-somebody-killed").mkdir()
+    later: list[tuple[Output, StagedTable]] = []
+
+    def overtaken() -> None:
+        output = sink.output(CSV, "f", 1, tmp_path)
+        later.append((output, stage(output, "part-0.csv")))
+
+    sink.sweep(CSV, tmp_path, overtaken)
+    ((new, table),) = later
+    assert [*(tmp_path / "out/.qanat").glob("*/*")] == [new.folder]
+    sink.publish(CSV, "f", 1, new.folder, table, tmp_path, again=False)
+    sink.sweep(CSV, tmp_path, lambda: None)
+    assert published(tmp_path) == ["f-0000000001-0.csv"]
     assert not (tmp_path / "out/.qanat").exists()
     # Where nothing was ever sent, and where nothing can be.
-    sink.sweep(SinkTarget("csv", (("path", "nowhere"),)), tmp_path, now)
-    sink.sweep(SinkTarget("csv", (("path", "s3://bucket/out"),)), tmp_path, now)
+    sink.sweep(SinkTarget("csv", (("path", "nowhere"),)), tmp_path, pytest.fail)
+    sink.sweep(SinkTarget("csv", (("path", "s3://bucket/out"),)), tmp_path, pytest.fail)
+
+
+def test_who_has_lost_the_lease_sweeps_nothing(tmp_path: Path) -> None:
+    sink = FilesSink(tmp_path)
+    output = sink.output(CSV, "f", 1, tmp_path)
+
+    def lost() -> None:
+        raise LeaseLostError("somebody else has taken it")
+
+    with pytest.raises(LeaseLostError):
+        sink.sweep(CSV, tmp_path, lost)
+    assert output.folder.is_dir()
 
 
 def test_an_epoch_is_durable_before_anybody_is_told(

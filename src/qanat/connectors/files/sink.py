@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -51,6 +52,7 @@ _TRUTH = {
 _ALIASES = {"sep": "delimiter", "delim": "delimiter", "nullstr": "null_value"}
 _LATER = frozenset({"delta", "eventhubs", "iceberg", "kafka", "kinesis", "orc", "postgres"})
 _LONGEST_NAME = 150
+_GONE = ".gone-"
 _STAGING = ".qanat"
 """The folder in a sink's own that holds what is not published yet."""
 
@@ -168,21 +170,29 @@ class FilesSink:
         with explained("publish to", folder):
             sync_path(folder)
 
-    def sweep(self, target: SinkTarget, root: Path, before_ns: int) -> None:
-        """Remove what was staged before a time (nanoseconds since 1970), and not published."""
+    def sweep(self, target: SinkTarget, root: Path, confirm: Callable[[], object]) -> None:
+        """Remove what was staged and not published.
+
+        Args:
+            confirm: called once it has been found, before any of it is removed; raises if another
+                update may have begun. Nothing that came later is removed.
+        """
         # A target that is wrong, its own flow says where it is declared.
-        with suppress(OptionError, UnsupportedError, FileNotFoundError):
+        with suppress(OptionError, UnsupportedError):
             staging = _folder(target, root) / _STAGING
-            for path in staging.iterdir():
-                if path.stat().st_mtime_ns < before_ns:
-                    _remove(path)
-            with suppress(OSError):
-                staging.rmdir()
+            # Those of single attempts, whose names are never used again.
+            if found := [*staging.glob("*/*"), *staging.glob(f"{_GONE}*")]:
+                confirm()
+            for path in found:
+                _remove(path)
+            for path in (*staging.glob("*"), staging):
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def _remove(path: Path) -> None:
     """Take a folder away from whoever works in it, at once, and remove it."""
-    away = path.with_name(f".gone-{uuid4().hex}")
+    away = path.with_name(f"{_GONE}{uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
