@@ -121,7 +121,13 @@ def roomy(ws: Workspace, jobs: int) -> Path:
 
 def copy_storage(source: Path, target: Path) -> None:
     """Copy a storage byte by byte, without what is of the moment only."""
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("scratch"))
+    private = source / "_qanat"
+
+    def of_the_moment(folder: str, names: list[str]) -> set[str]:
+        # Only there: a dataset or a partition may have the same name.
+        return {"scratch"}.intersection(names if Path(folder) == private else ())
+
+    shutil.copytree(source, target, symlinks=True, ignore=of_the_moment)
 
 
 def _link(source: Path, target: Path, here: Path, own: set[Path]) -> None:
