@@ -121,6 +121,16 @@ class Folder:
             self._written[name] = number
             _set(self.durable, name, node)
 
+    def after(self, drawn: frozenset[_Change]) -> dict[str, Node]:
+        """The names that it holds when of the pending changes these came to the disk, too."""
+        names = dict(self.durable)
+        for change in self.pending:
+            for where, name, node in change.parts if change in drawn else ():
+                # A later change may have come there before, synced through another folder.
+                if where is self and change.number > self._written.get(name, -1):
+                    _set(names, name, node)
+        return names
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Change:
@@ -296,12 +306,7 @@ def _materialize(
     drawn: frozenset[_Change],
     chance: Random,
 ) -> None:
-    names = dict(folder.durable)
-    for change in folder.pending:
-        if change in drawn:
-            for where, name, node in change.parts:
-                if where is folder:
-                    _set(names, name, node)
+    names = folder.after(drawn)
     target.mkdir(exist_ok=True)
     for path in target.iterdir():
         _clear(path, names.get(path.name))

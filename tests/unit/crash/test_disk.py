@@ -119,6 +119,8 @@ def test_removed_and_made_again(power: Power) -> None:
 def test_a_later_change_is_not_undone_by_an_earlier_one(power: Power) -> None:
     """Synced through another folder, out of order."""
     power.do(call("m", "d"), sync(""), create("a"), call("r", "a", "d/a"), sync("d"))
+    for loss in Loss:
+        assert power.lose(loss) == {"old": b"old", "d/a": b""}
     power.do(sync(""))
     assert power.lose(Loss.ALL) == {"old": b"old", "d/a": b""}
 
