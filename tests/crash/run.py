@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 
 from qanat.crash.case import Case, Verdict
@@ -120,11 +121,15 @@ def cache() -> Path:
 
 def key(extent: Extent) -> str:
     """Names what is tested: another program has other verdicts."""
-    digest = blake2b(f"{extent.seed}".encode(), digest_size=16)
-    for folder in (ROOT / "src", ROOT / "tests" / "crash"):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".c"):
-                digest.update(path.read_bytes())
+    # The calls are theirs as much as ours.
+    drivers = [f"{name} {version(name)}" for name in ("duckdb", "deltalake", "pyarrow")]
+    digest = blake2b(f"{extent.seed} {sys.version} {drivers}".encode(), digest_size=16)
+    paths = [*(ROOT / "src").rglob("*"), *(ROOT / "tests" / "crash").rglob("*")]
+    # The project of some scenarios is that of the acceptance tests.
+    paths.append(ROOT / "tests" / "acceptance" / "conftest.py")
+    for path in sorted(paths):
+        if path.suffix in (".py", ".c"):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
