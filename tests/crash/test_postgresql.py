@@ -12,7 +12,7 @@ from qanat.crash.case import Case, Scenario, Shot
 from qanat.crash.cases import applicable
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
-from qanat.crash.slot import Reference
+from qanat.crash.reference import Reference
 from qanat.crash.trace import Call
 from qanat.testing.postgresql import postgresql
 from tests.crash.postgresql import LEDGER, SERVER, scenarios

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qanat.crash.accounts import Accounts
 from qanat.crash.case import Operation, Scenario
+from qanat.crash.deliveries import sinks
 from qanat.crash.disk import Disk
 from qanat.crash.injector import Fault, Injector
 from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
-from qanat.crash.picture import picture, sinks
-from qanat.errors import InvariantError, QanatError, RunError
+from qanat.crash.picture import picture
+from qanat.errors import QanatError
 from qanat.ledgers.sql import sqlite
 from qanat.model.event import EpochCommitted, Event
 from qanat.run import lease
@@ -100,11 +102,18 @@ class Process:
         started = time.monotonic()
         wrong += (f"run again: {e['code']} {e['message']}" for e in self._operate(None))
         with self._workspace() as ws:
-            found = picture(ws)
-            wrong += complaints(ws)
+            accounts = Accounts(ws)
+            found, books = picture(ws, accounts), accounts.books()
+            wrong += complaints(ws, accounts, self._scenario.image)
         seconds = time.monotonic() - started
         self._write(
-            {"complaints": wrong, "picture": found, "seconds": seconds, "modules": _modules()}
+            {
+                "complaints": wrong,
+                "picture": found,
+                "books": books,
+                "seconds": seconds,
+                "modules": _modules(),
+            }
         )
 
     def _settle_in(self) -> None:
@@ -154,6 +163,4 @@ def _modules() -> list[str]:
 
 
 def _facts(error: QanatError) -> dict[str, Any]:
-    # A plain RunError is what the runner makes of an exception that nobody foresaw.
-    unforeseen = type(error) in (RunError, InvariantError, QanatError)
-    return {"code": error.code, "message": str(error), "unforeseen": unforeseen}
+    return {"code": error.code, "message": str(error)}

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.injector import build
-from qanat.crash.slot import Reference
+from qanat.crash.reference import Reference
 from qanat.errors import AdapterError
 
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from deltalake import DeltaTable
 
+from qanat.crash.accounts import Accounts
+from qanat.crash.deliveries import sent, sink_folder, sinks
 from qanat.crash.disk import Disk, File
-from qanat.crash.picture import sent, sink_folder, sinks
-from qanat.model.dataset import DatasetKind
+from qanat.crash.inventory import Inventory
 from qanat.model.event import EpochCommitted
-from qanat.model.record import Epoch, EpochStatus, UpdateStatus
-from qanat.run.replay import is_replay
+from qanat.model.record import UpdateStatus
 from qanat.run.workspace import Workspace
 
 _ALL = 1_000_000
 
 
-def complaints(ws: Workspace) -> Iterator[str]:
-    """Everything that is not as it must be after an update that went well."""
-    ledger, store = ws.ledger, ws.store
+def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
+    """Everything that is not as it must be after an update that went well.
+
+    Args:
+        image: the project as it was before.
+    """
+    ledger = ws.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
     if ledger.held() is not None:
@@ -30,13 +33,17 @@ def complaints(ws: Workspace) -> Iterator[str]:
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
             yield f"update {update.id} is said to run"
+    inventory = Inventory(ws.project.storage, ws.scratch)
+    yield from accounts.errors(inventory, image)
     for folder in sorted(ws.project.tables.glob("*")):
-        if left := store.orphans(folder):
+        # As that sees it which sweeps; below, without it.
+        if left := ws.store.orphans(folder):
             yield f"{left} files in {folder.name} are in no version"
         yield from _foreign(folder)
-    for dataset in ws.pipeline.datasets:
-        if dataset.kind is DatasetKind.STREAMING_TABLE:
-            yield from _counts(ws, dataset.name)
+    for path in inventory.strangers():
+        where = path.relative_to(ws.project.root)
+        if not (image / where).exists():
+            yield f"{where} belongs to nothing"
     private = ws.project.private
     own = ws.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
@@ -54,43 +61,6 @@ def _foreign(folder: Path) -> Iterator[str]:
     for uri in DeltaTable(folder).file_uris():
         if not Path(uri.removeprefix("file://")).exists():
             yield f"{folder.name} has lost {Path(uri).name}"
-
-
-def _counts(ws: Workspace, name: str) -> Iterator[str]:
-    """The ledger's counts are those of the tables."""
-    generation = ws.ledger.generation(name)
-    epochs = [
-        e
-        for e in ws.ledger.epochs(dataset=name, limit=_ALL)
-        if e.status is EpochStatus.COMMITTED and e.generation == generation
-    ]
-    numbers: dict[str, list[int]] = {}
-    for epoch in epochs:
-        numbers.setdefault(epoch.flow, []).append(epoch.number)
-    for flow, given in numbers.items():
-        if len(given) != len(set(given)):
-            yield f"flow {flow} has committed an epoch twice"
-    moved = sum(c.written for c in _of(epochs, replays=True))
-    own = [*_of(epochs, replays=False)]
-    if not all(c.balanced for c in own):
-        yield f"rows of {name} do not add up in the ledger"
-    yield from _rows(ws, name, sum(c.written for c in own) + moved)
-    yield from _rows(
-        ws, f"{name}__quarantine", sum(c.quarantined + c.malformed for c in own) - moved
-    )
-
-
-def _of(epochs: Sequence[Epoch], replays: bool) -> Iterator[Any]:
-    for epoch in epochs:
-        if is_replay(epoch.flow) is replays and epoch.counts is not None:
-            yield epoch.counts
-
-
-def _rows(ws: Workspace, table: str, wanted: int) -> Iterator[str]:
-    folder = str(ws.folder(table))
-    there = 0 if ws.store.version(folder) is None else ws.store.snapshot(folder).rows
-    if there != wanted:
-        yield f"{table} has {there} rows, the ledger counts {wanted}"
 
 
 # -- after a power loss, before anything has been repaired ----------------------------------------

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qanat.crash.accounts import Accounts
+from qanat.crash.deliveries import deliveries, lines, sinks
 from qanat.errors import QanatError
-from qanat.model.dataset import SinkTarget
 from qanat.run.workspace import Workspace
 
 # What names the update, its time or its place differs from run to run.
@@ -16,12 +17,14 @@ _VARIES = frozenset(
 )
 _STAGED = r"(epoch|replay)-\d+-[0-9a-f]+"
 _TABLE = "t"
+EARLIER = " before it was sent anew"
+"""What names of what a sink got before its last full refresh end in."""
 
 Picture = dict[str, tuple[int, str]]
 """By name: how many rows, and a digest of them in any order."""
 
 
-def picture(ws: Workspace) -> Picture:
+def picture(ws: Workspace, accounts: Accounts) -> Picture:
     """All rows of all tables, quarantines and sinks.
 
     Raises:
@@ -42,28 +45,16 @@ def picture(ws: Workspace) -> Picture:
             if twice := ws.engine.query(query, inputs)[1][0][0]:
                 raise QanatError(f"{folder.name} holds {twice} rows twice")
     for name, target in sinks(ws):
-        files = sorted(str(p) for p in sent(ws, target))
-        if files:
-            _add(found, f"sink {name}", ws, _lines(target, files), {})
+        generation = ws.ledger.generation(name)
+        old = [e for e in accounts.of(name) if e.generation < generation]
+        now: list[Path] = []
+        before: list[Path] = []
+        for each in deliveries(ws, target):
+            (before if any(each.is_of(e.flow, e.number) for e in old) else now).extend(each.files)
+        for label, files in ((f"sink {name}", now), (f"sink {name}{EARLIER}", before)):
+            if files:
+                _add(found, label, ws, lines(target, files), {})
     return found
-
-
-def sinks(ws: Workspace) -> list[tuple[str, SinkTarget]]:
-    """The sinks of a project and where they write."""
-    return [(d.name, d.sink) for d in ws.pipeline.datasets if d.sink is not None]
-
-
-def sink_folder(ws: Workspace, target: SinkTarget) -> Path:
-    """The folder that a sink writes into."""
-    path = next(v for k, v in target.options if k.casefold() == "path")
-    return ws.project.root / Path(path).expanduser()
-
-
-def sent(ws: Workspace, target: SinkTarget) -> list[Path]:
-    """The files that a sink has published."""
-    folder = sink_folder(ws, target)
-    staging = folder / ".qanat"
-    return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
 
 
 def differences(
@@ -100,13 +91,3 @@ def _add(found: Picture, name: str, ws: Workspace, lines: str, inputs: Mapping[s
     # A table without rows is as good as none.
     if rows:
         found[name] = (int(rows), f"{total}-{mixed}")
-
-
-def _lines(target: SinkTarget, files: list[str]) -> str:
-    texts = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
-    if target.format.casefold() == "parquet":
-        return f"SELECT CAST(f AS VARCHAR) AS line FROM read_parquet([{texts}]) AS f"
-    return (
-        f"SELECT line FROM read_csv([{texts}], columns = {{'line': 'VARCHAR'}}, delim = '\x01',"
-        " quote = '', escape = '', header = false, auto_detect = false)"
-    )

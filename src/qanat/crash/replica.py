@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from qanat.crash.case import Operation, Scenario
-from qanat.crash.picture import sink_folder, sinks
+from qanat.crash.deliveries import sink_folder, sinks
 from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError

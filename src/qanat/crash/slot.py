@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 from qanat.crash.attempt import Arming, Process
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk import Disk
+from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
 from qanat.crash.injector import Fault
-from qanat.crash.picture import differences
-from qanat.crash.trace import Call, read_trace, said, sites
+from qanat.crash.picture import EARLIER, differences
+from qanat.crash.reference import Reference
+from qanat.crash.trace import read_trace, said, sites
 from qanat.errors import AdapterError
 
 _FORK = multiprocessing.get_context("fork")
@@ -29,45 +31,6 @@ _SAID = 600
 """Characters of what a process said that are kept."""
 _ASLEEP = 0.3
 """Seconds that a stopped process sleeps; its lease is shorter."""
-
-
-@dataclass(slots=True)
-class Reference:
-    """What a scenario does undisturbed.
-
-    Args:
-        calls: what it does to the disk, in order.
-        picture: what the tables hold at the end.
-        unstable: tables whose rows differ from run to run by themselves.
-        seconds: how long it takes with the verification.
-        modules: what it imports on the way.
-    """
-
-    calls: list[Call]
-    picture: dict[str, Any]
-    unstable: frozenset[str]
-    seconds: float
-    modules: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """For the driver and other workers."""
-        calls = [
-            (c.op, c.result, c.offset, c.length, c.detail, c.path, c.other) for c in self.calls
-        ]
-        return {
-            "calls": calls,
-            "picture": self.picture,
-            "unstable": sorted(self.unstable),
-            "seconds": self.seconds,
-            "modules": self.modules,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Reference:
-        """What `to_json` gave."""
-        calls = [Call(*c) for c in found["calls"]]
-        unstable, modules = frozenset(found["unstable"]), tuple(found["modules"])
-        return cls(calls, found["picture"], unstable, found["seconds"], modules)
 
 
 @dataclass(slots=True)
@@ -119,14 +82,8 @@ class Slot:
         Raises:
             AdapterError: it fails by itself.
         """
-        references = [self._undisturbed(scenario) for _ in range(2)]
-        first, second = references
-        unstable = {
-            name
-            for name in {*first.picture, *second.picture}
-            if first.picture.get(name) != second.picture.get(name)
-        }
-        return replace(second, unstable=frozenset(unstable))
+        first, second = (self._undisturbed(scenario) for _ in range(2))
+        return second.without(first)
 
     def _undisturbed(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
@@ -149,7 +106,12 @@ class Slot:
         # Each of the two imports what the other does without.
         modules = {*outcome["modules"], *after["modules"]}
         return Reference(
-            sites(calls), picture, frozenset(), after["seconds"], tuple(sorted(modules))
+            sites(calls),
+            picture,
+            frozenset(),
+            after["seconds"],
+            tuple(sorted(modules)),
+            after["books"],
         )
 
     # -- with faults -------------------------------------------------------------------------
@@ -177,6 +139,7 @@ class Slot:
         stops = shot.fault is Fault.STOP
         self._report.unlink(missing_ok=True)
         child = self._start(process.attempt, arming, stops or case.rival)
+        before = found.hits
         if stops and self._stopped(child):
             found.hits += 1
             time.sleep(_ASLEEP)
@@ -185,7 +148,6 @@ class Slot:
         elif case.rival:
             self._rival(scenario, found)
         outcome = self._join(child)
-        before = found.hits
         if not stops:
             hit = [c for c in read_trace(self._trace) if c.is_note and c.detail != "said"]
             found.sites += (f"{chr(c.result)} {c.path}" for c in hit[-1:])
@@ -193,8 +155,10 @@ class Slot:
         found.depth += child.exitcode == -signal.SIGKILL
         if child.exitcode not in (0, -signal.SIGKILL):
             found.complaints.append(f"exit code {child.exitcode}: {self._said()}")
-        self._note_errors(outcome, found)
-        return found.hits > before or stops
+        happened = found.hits > before
+        allowed = excuses(shot.fault if happened else Fault.NONE, stops or case.rival)
+        self._note_errors(outcome, found, allowed)
+        return happened or stops
 
     def _rival(self, scenario: Scenario, found: _Findings) -> None:
         """Another update of the same project, while the first one is there."""
@@ -205,13 +169,16 @@ class Slot:
         self._wait(child)
         if child.exitcode:
             found.complaints.append(f"rival: exit code {child.exitcode}: {self._said()}")
-        self._note_errors(_read(aside), found)
+        self._note_errors(_read(aside), found, OTHER)
 
-    def _note_errors(self, outcome: dict[str, Any] | None, found: _Findings) -> None:
+    def _note_errors(
+        self, outcome: dict[str, Any] | None, found: _Findings, allowed: Excuses
+    ) -> None:
         for error in (outcome or {"errors": ()})["errors"]:
-            found.errors.append(error["code"])
-            if error["unforeseen"]:
-                found.complaints.append(f"unexplained: {error['message']}")
+            code, message = error["code"], error["message"]
+            found.errors.append(code)
+            if not explained(code, message, allowed):
+                found.complaints.append(f"unexplained: {code} {message}")
 
     def _recover(
         self,
@@ -233,6 +200,7 @@ class Slot:
             reference.unstable,
         )
         found.complaints += [*outcome["complaints"], *wrong]
+        found.complaints += reference.miscounted(outcome["books"])
         found.lost += lost
         found.doubled += doubled
 
@@ -243,9 +211,13 @@ class Slot:
     ) -> None:
         """Record the last attempt, then go through the disks that a power loss may leave."""
         before = len(sites(read_trace(self._trace))) if case.shots else 0
-        self._outcome(
+        outcome = self._outcome(
             self._process(scenario).attempt, Arming(trace=self._trace, content=True), False
         )
+        if outcome is None:
+            found.complaints.append(f"before the power went: {self._said()}")
+        # The power has not gone yet, and what went wrong before is over.
+        self._note_errors(outcome, found, NONE)
         calls = read_trace(self._trace)
         acknowledged = list(said(calls))
         done = sites(calls)
@@ -343,9 +315,9 @@ def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path) -> Non
 
 
 def _comparable(scenario: Scenario, picture: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    # A sink that is told twice to send everything sends it twice.
+    # A sink that is told twice to send everything sends it twice: the last time counts.
     sent_again = scenario.operation is Operation.REFRESH
-    kept = (k for k in picture if not (sent_again and k.startswith("sink ")))
+    kept = (k for k in picture if not (sent_again and k.endswith(EARLIER)))
     return {k: tuple(picture[k]) for k in kept}
 
 

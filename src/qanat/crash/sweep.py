@@ -15,9 +15,9 @@ from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
 from qanat.crash.page import page
+from qanat.crash.reference import Reference
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
-from qanat.crash.slot import Reference
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError, UpdateRunningError, nearest
 from qanat.run.workspace import Workspace

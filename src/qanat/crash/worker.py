@@ -15,7 +15,8 @@ from typing import Any
 
 from qanat.crash.case import Case, Scenario
 from qanat.crash.injector import Injector
-from qanat.crash.slot import Reference, Slot
+from qanat.crash.reference import Reference
+from qanat.crash.slot import Slot
 from qanat.errors import QanatError
 
 

@@ -10,7 +10,7 @@ from qanat.crash import cases
 from qanat.crash.case import Case, Shot, Verdict
 from qanat.crash.disk import Loss
 from qanat.crash.injector import Fault
-from qanat.crash.slot import Reference
+from qanat.crash.reference import Reference
 from qanat.crash.sweep import KINDS, Extent, every, mixed
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError

@@ -1,0 +1,146 @@
+"""The ledger's books: whether they agree with tables and sinks, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from qanat.crash.deliveries import deliveries, rows, sinks
+from qanat.crash.inventory import Inventory
+from qanat.model.dataset import Dataset, DatasetKind, SinkTarget
+from qanat.model.flow import application
+from qanat.model.record import Epoch, EpochStatus
+from qanat.model.work import Counts
+from qanat.run.replay import is_replay
+from qanat.run.workspace import Workspace
+
+_ALL = 1_000_000
+
+Books = dict[str, str]
+"""By dataset: what the ledger has counted, in a form that can be compared."""
+
+
+class Accounts:
+    """What the ledger says of committed epochs, newest first."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._epochs: dict[str, list[Epoch]] = {}
+        for epoch in ws.ledger.epochs(limit=_ALL):
+            if epoch.status is EpochStatus.COMMITTED:
+                self._epochs.setdefault(epoch.dataset.casefold(), []).append(epoch)
+
+    def of(self, dataset: str) -> Sequence[Epoch]:
+        """All of a dataset, whatever their generation."""
+        return self._epochs.get(dataset.casefold(), ())
+
+    def current(self, dataset: Dataset) -> Sequence[Epoch]:
+        """Those whose rows a dataset holds now."""
+        generation = self._ws.ledger.generation(dataset.name)
+        found = [e for e in self.of(dataset.name) if e.generation == generation]
+        # Each of a view's replaces what those before it have written.
+        return found[:1] if dataset.kind is DatasetKind.MATERIALIZED_VIEW else found
+
+    # -- what they say -----------------------------------------------------------------------
+
+    def books(self) -> Books:
+        """What was counted of the rows of now: the same, however often it was tried."""
+        return {d.name: self._book(d) for d in self._ws.pipeline.datasets}
+
+    def _book(self, dataset: Dataset) -> str:
+        epochs = self.current(dataset)
+        own = [e for e in epochs if not is_replay(e.flow)]
+        rules: dict[str, int] = {}
+        for rule in (r for e in own for r in e.rules):
+            name = f"{rule.dataset} {rule.rule}"
+            rules[name] = rules.get(name, 0) + rule.violations
+        moved = sum(c.written for c in _counts(e for e in epochs if is_replay(e.flow)))
+        total = _total(_counts(own))
+        return json.dumps({**asdict(total), "moved": moved, "rules": rules}, sort_keys=True)
+
+    # -- whether that is so ------------------------------------------------------------------
+
+    def errors(self, inventory: Inventory, image: Path) -> Iterator[str]:
+        """Where tables and sinks do not hold what was counted.
+
+        Args:
+            image: the project as it was before: what was missing then was taken by somebody.
+        """
+        for dataset in self._ws.pipeline.datasets:
+            yield from self._sums(dataset)
+            yield from self._commits(dataset, inventory)
+            if dataset.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW):
+                yield from self._table(dataset)
+        for name, target in sinks(self._ws):
+            yield from self._sink(name, target, image)
+
+    def _sums(self, dataset: Dataset) -> Iterator[str]:
+        seen: set[tuple[str, int]] = set()
+        for epoch in self.of(dataset.name):
+            if (epoch.flow, epoch.number) in seen:
+                yield f"flow {epoch.flow} has committed epoch {epoch.number} twice"
+            seen.add((epoch.flow, epoch.number))
+            if epoch.counts is None or not epoch.counts.balanced:
+                yield f"rows of epoch {epoch.number} of {epoch.flow} do not add up in the ledger"
+
+    def _commits(self, dataset: Dataset, inventory: Inventory) -> Iterator[str]:
+        """Each commit has as many rows as its epoch."""
+        log = inventory.table(self._ws.folder(dataset.name).name)
+        for epoch in self.of(dataset.name) if log else ():
+            there = log.rows(application(epoch.flow), epoch.number) if log else None
+            if there is not None and epoch.counts and there != epoch.counts.written:
+                yield (
+                    f"epoch {epoch.number} of {epoch.flow} has {there} rows in its table's log,"
+                    f" the ledger counts {epoch.counts.written}"
+                )
+
+    def _table(self, dataset: Dataset) -> Iterator[str]:
+        epochs = self.current(dataset)
+        moved = sum(c.written for c in _counts(e for e in epochs if is_replay(e.flow)))
+        own = _total(_counts(e for e in epochs if not is_replay(e.flow)))
+        kept = own.quarantined + own.malformed - moved
+        for table, wanted in ((dataset.name, own.written + moved), (dataset.quarantine, kept)):
+            folder = str(self._ws.folder(table))
+            store = self._ws.store
+            there = 0 if store.version(folder) is None else store.snapshot(folder).rows
+            if there != wanted:
+                yield f"{table} has {there} rows, the ledger counts {wanted}"
+
+    def _sink(self, name: str, target: SinkTarget, image: Path) -> Iterator[str]:
+        """Each epoch is there once and whole, and nothing else is."""
+        held = deliveries(self._ws, target)
+        counted = rows(self._ws, target, [f for d in held for f in d.files])
+        made = image.stat().st_ctime
+        unknown = {d.name: d for d in held}
+        for epoch in self.of(name):
+            mine = [d for d in held if d.is_of(epoch.flow, epoch.number)]
+            for each in mine:
+                unknown.pop(each.name, None)
+            there = sum(counted.get(str(f), 0) for d in mine for f in d.files)
+            wanted = epoch.counts.written if epoch.counts else 0
+            if there > wanted or (there < wanted and epoch.started > made):
+                yield (
+                    f"epoch {epoch.number} of {epoch.flow} has {there} rows in the sink {name},"
+                    f" the ledger counts {wanted}"
+                )
+        # Several sinks may share a folder.
+        others = [e for known in self._epochs.values() for e in known]
+        for each in unknown.values():
+            path = each.files[0].relative_to(self._ws.project.root)
+            known = any(each.is_of(e.flow, e.number) for e in others)
+            if not known and not (image / path).exists():
+                yield f"the ledger does not know {path}, which the sink {name} holds"
+
+
+def _counts(epochs: Iterable[Epoch]) -> Iterator[Counts]:
+    return (e.counts for e in epochs if e.counts is not None)
+
+
+def _total(counts: Iterable[Counts]) -> Counts:
+    sums = {"out": 0, "written": 0, "dropped": 0, "quarantined": 0, "malformed": 0}
+    for each in counts:
+        for name, number in asdict(each).items():
+            sums[name] += number
+    return Counts(**sums)
