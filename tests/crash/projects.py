@@ -67,9 +67,22 @@ class Growing:
         (self.root / path).write_text(text, encoding="utf-8")
 
 
+# Tables that do not read one another, and so run at the same time, and a view of each.
+PARALLEL = """\
+CREATE OR REFRESH STREAMING TABLE part_{n} (
+  CONSTRAINT small EXPECT (amount < 100) ON VIOLATION QUARANTINE ROW,
+  CONSTRAINT one EXPECT UNIQUE (id) ON VIOLATION DROP ROW
+) PARTITIONED BY (kind) AS SELECT * FROM STREAM read_files('in/*.json', format => 'json');
+
+CREATE OR REFRESH MATERIALIZED VIEW sum_{n} (
+  CONSTRAINT several EXPECT (n > 1) ON VIOLATION QUARANTINE ROW
+) AS SELECT kind, count(*) AS n, sum(amount) AS total FROM part_{n} GROUP BY kind;
+"""
+
+
 def scenarios(folder: Path) -> list[Scenario]:
     """Make them all below a folder."""
-    return [*_paths(folder), *_growing(folder)]
+    return [*_paths(folder), *_growing(folder), *_parallel(folder)]
 
 
 def _paths(folder: Path) -> list[Scenario]:
@@ -86,6 +99,15 @@ def _paths(folder: Path) -> list[Scenario]:
         Scenario("append", append.root, Operation.RUN),
         Scenario("replay", later.root, Operation.REPLAY),
         Scenario("refresh", later.root, Operation.REFRESH),
+        # Somebody recovers by doing something else. A replay that was given up before it had
+        # chosen its rows has moved none: it is done once more, and then what reads them.
+        Scenario(
+            "replay-run",
+            later.root,
+            Operation.REPLAY,
+            then=(Operation.RUN, Operation.REPLAY, Operation.RUN),
+        ),
+        Scenario("run-refresh", append.root, Operation.RUN, then=(Operation.REFRESH,)),
     ]
 
 
@@ -102,6 +124,17 @@ def _growing(folder: Path) -> list[Scenario]:
         Scenario("checkpoint", project.root, Operation.RUN),
         Scenario("evolve", evolve, Operation.RUN),
     ]
+
+
+def _parallel(folder: Path) -> list[Scenario]:
+    project = Growing(folder / "parallel")
+    (project.root / "transformations/tables.sql").write_text(
+        "\n".join(PARALLEL.format(n=n) for n in range(4)), encoding="utf-8"
+    )
+    project.add(1)
+    operate(project.root)
+    project.add(2)
+    return [Scenario("parallel", project.root, Operation.RUN, threads=2)]
 
 
 def _at(root: Path) -> Growing:

@@ -61,12 +61,15 @@ class Process:
 
     Args:
         report: file that the outcome is written to, as JSON.
+        again: something has gone wrong before: an attempt is one to recover from that.
     """
 
-    def __init__(self, project: Path, scenario: Scenario, report: Path) -> None:
+    def __init__(
+        self, project: Path, scenario: Scenario, report: Path, again: bool = False
+    ) -> None:
         self._project = project
         self._scenario = scenario
-        self._operation = scenario.operation
+        self._operation = scenario.recovery[0] if again else scenario.operation
         self._report = report
 
     def attempt(self, arming: Arming, impatient: bool) -> None:
@@ -82,11 +85,11 @@ class Process:
         injector = Injector()
         sockets = self._scenario.sockets
         injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content, sockets)
-        errors = self._operate(injector)
+        errors = self._operate(self._operation, injector)
         self._write({"errors": errors, "calls": injector.calls(), "modules": _modules()})
 
     def recover(self, disk: Disk | None = None, acknowledged: Sequence[str] = ()) -> None:
-        """Do it again undisturbed, and look at everything.
+        """Do undisturbed what is done afterwards, and look at everything each time.
 
         Args:
             disk: what programs had seen before the power went, if it did.
@@ -100,21 +103,16 @@ class Process:
             with self._workspace() as ws:
                 wrong += forgotten(ws, acknowledged)
         started = time.monotonic()
-        wrong += (f"run again: {e['code']} {e['message']}" for e in self._operate(None))
-        with self._workspace() as ws:
-            accounts = Accounts(ws)
-            found, books = picture(ws, accounts), accounts.books()
-            wrong += complaints(ws, accounts, self._scenario.image)
+        seen: dict[str, Any] = {}
+        for operation in self._scenario.recovery:
+            errors = self._operate(operation)
+            wrong += (f"{operation} again: {e['code']} {e['message']}" for e in errors)
+            with self._workspace() as ws:
+                accounts = Accounts(ws)
+                seen = {"picture": picture(ws, accounts), "books": accounts.books()}
+                wrong += complaints(ws, accounts, self._scenario.image)
         seconds = time.monotonic() - started
-        self._write(
-            {
-                "complaints": wrong,
-                "picture": found,
-                "books": books,
-                "seconds": seconds,
-                "modules": _modules(),
-            }
-        )
+        self._write({"complaints": wrong, **seen, "seconds": seconds, "modules": _modules()})
 
     def _settle_in(self) -> None:
         os.chdir(self._project)
@@ -126,14 +124,16 @@ class Process:
     def _workspace(self) -> Workspace:
         return Workspace.open(self._project, self._scenario.environment)
 
-    def _operate(self, injector: Injector | None) -> list[dict[str, Any]]:
+    def _operate(
+        self, operation: Operation, injector: Injector | None = None
+    ) -> list[dict[str, Any]]:
         """The errors that it ended with."""
         try:
             with self._workspace() as ws:
-                if self._operation is Operation.REPLAY:
+                if operation is Operation.REPLAY:
                     replay(ws)
                     return []
-                everything = self._operation is Operation.REFRESH
+                everything = operation is Operation.REFRESH
                 again = tuple(name for name, _ in sinks(ws)) if everything else ()
                 selection = Selection(full_refresh=again, full_refresh_all=everything)
                 observers = [_Notary(ws, injector)] if injector else []

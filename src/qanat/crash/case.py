@@ -33,6 +33,8 @@ class Scenario:
         environment: of the project.
         threads: cores that the operation may use; with one, calls come in the same order.
         sockets: what is sent to a database is a call, too.
+        then: what is done afterwards, one after the other, whatever became of the operation.
+            Default: the same again.
     """
 
     name: str
@@ -42,6 +44,12 @@ class Scenario:
     environment: str = "dev"
     threads: int = 1
     sockets: bool = False
+    then: tuple[Operation, ...] = ()
+
+    @property
+    def recovery(self) -> tuple[Operation, ...]:
+        """What is done afterwards; the first of it is what recovers."""
+        return self.then or (self.operation,)
 
     def to_json(self) -> dict[str, Any]:
         """For a worker."""
@@ -53,6 +61,7 @@ class Scenario:
             "environment": self.environment,
             "threads": self.threads,
             "sockets": self.sockets,
+            "then": [o.value for o in self.then],
         }
 
     @classmethod
@@ -66,6 +75,7 @@ class Scenario:
             found["environment"],
             found["threads"],
             found["sockets"],
+            tuple(Operation(o) for o in found["then"]),
         )
 
 

@@ -120,8 +120,8 @@ class Slot:
         """Try a case."""
         found = _Findings()
         self.restore(scenario)
-        for shot in case.shots:
-            if not self._shoot(scenario, case, shot, found):
+        for number, shot in enumerate(case.shots):
+            if not self._shoot(scenario, case, shot, found, again=number > 0):
                 break
         if case.powers:
             self._powers(scenario, case, reference, found)
@@ -129,9 +129,11 @@ class Slot:
             self._recover(scenario, reference, found)
         return found.verdict(case)
 
-    def _shoot(self, scenario: Scenario, case: Case, shot: Shot, found: _Findings) -> bool:
+    def _shoot(
+        self, scenario: Scenario, case: Case, shot: Shot, found: _Findings, again: bool
+    ) -> bool:
         """One attempt with a fault; whether it happened."""
-        process = self._process(scenario)
+        process = self._process(scenario, again)
         recorded = bool(case.powers)
         if not recorded:
             self._trace.unlink(missing_ok=True)
@@ -143,10 +145,10 @@ class Slot:
         if stops and self._stopped(child):
             found.hits += 1
             time.sleep(_ASLEEP)
-            self._rival(scenario, found)
+            self._rival(scenario, found, again)
             os.kill(child.pid, signal.SIGCONT)
         elif case.rival:
-            self._rival(scenario, found)
+            self._rival(scenario, found, again)
         outcome = self._join(child)
         if not stops:
             hit = [c for c in read_trace(self._trace) if c.is_note and c.detail != "said"]
@@ -160,10 +162,10 @@ class Slot:
         self._note_errors(outcome, found, allowed)
         return happened or stops
 
-    def _rival(self, scenario: Scenario, found: _Findings) -> None:
+    def _rival(self, scenario: Scenario, found: _Findings, again: bool) -> None:
         """Another update of the same project, while the first one is there."""
         aside = self._report.with_name("rival.json")
-        process = Process(self.project, scenario, aside)
+        process = Process(self.project, scenario, aside, again)
         aside.unlink(missing_ok=True)
         child = self._start(process.attempt, Arming(), True)
         self._wait(child)
@@ -212,7 +214,9 @@ class Slot:
         """Record the last attempt, then go through the disks that a power loss may leave."""
         before = len(sites(read_trace(self._trace))) if case.shots else 0
         outcome = self._outcome(
-            self._process(scenario).attempt, Arming(trace=self._trace, content=True), False
+            self._process(scenario, again=bool(case.shots)).attempt,
+            Arming(trace=self._trace, content=True),
+            False,
         )
         if outcome is None:
             found.complaints.append(f"before the power went: {self._said()}")
@@ -251,8 +255,8 @@ class Slot:
         if not keep_trace:
             self._trace.unlink(missing_ok=True)
 
-    def _process(self, scenario: Scenario) -> Process:
-        return Process(self.project, scenario, self._report)
+    def _process(self, scenario: Scenario, again: bool = False) -> Process:
+        return Process(self.project, scenario, self._report, again)
 
     def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
         """What a process reports; None if it died without."""
@@ -316,7 +320,7 @@ def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path) -> Non
 
 def _comparable(scenario: Scenario, picture: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
     # A sink that is told twice to send everything sends it twice: the last time counts.
-    sent_again = scenario.operation is Operation.REFRESH
+    sent_again = Operation.REFRESH in (scenario.operation, *scenario.then)
     kept = (k for k in picture if not (sent_again and k.endswith(EARLIER)))
     return {k: tuple(picture[k]) for k in kept}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from qanat.crash import cases
-from qanat.crash.case import Case, Shot, Verdict
+from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.reference import Reference
@@ -78,6 +80,16 @@ def test_the_nearest_fault_is_named() -> None:
     with pytest.raises(CommandLineError) as caught:
         Shot.parse("kil@3")
     assert caught.value.nearest == "kill"
+
+
+def test_a_scenario_can_be_written_down() -> None:
+    then = (Operation.RUN, Operation.REPLAY)
+    for scenario in (
+        Scenario("s", Path("/i"), Operation.RUN),
+        Scenario("s", Path("/i"), Operation.REPLAY, "a/b", "prod", 2, True, then),
+    ):
+        assert Scenario.from_json(json.loads(json.dumps(scenario.to_json()))) == scenario
+    assert Scenario("s", Path("/i"), Operation.REPLAY).recovery == (Operation.REPLAY,)
 
 
 def test_a_verdict_can_be_written_down() -> None:

@@ -1,0 +1,88 @@
+"""Every file of a storage is known by what it is, or by nobody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qanat.crash.deliveries import Delivery
+from qanat.crash.inventory import Inventory
+
+ENTRY = f"{0:020}.json"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    actions = [
+        {"txn": {"appId": "qanat:t", "version": 3}},
+        {"add": {"path": "a%20b.parquet", "stats": json.dumps({"numRecords": 5})}},
+        {"add": {"path": "kind=x/c.parquet", "stats": json.dumps({"numRecords": 2})}},
+        {"remove": {"path": "old.parquet"}},
+    ]
+    known = {
+        f"tables/t/_delta_log/{ENTRY}": "\n".join(map(json.dumps, actions)) + "\n",
+        f"tables/t/_delta_log/{1:020}.checkpoint.parquet": "",
+        "tables/t/_delta_log/_last_checkpoint": "",
+        "tables/t/a b.parquet": "",
+        "tables/t/kind=x/c.parquet": "",
+        "tables/t/old.parquet": "",
+        "_qanat/ledger.db": "",
+        "_qanat/scratch/mine.lock": "",
+        "_qanat/scratch/mine/rows.parquet": "",
+    }
+    for name, text in known.items():
+        _write(tmp_path / name, text)
+    return tmp_path
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def strangers(storage: Path) -> list[str]:
+    found = Inventory(storage, storage / "_qanat/scratch/mine").strangers()
+    return [str(p.relative_to(storage)) for p in found]
+
+
+def test_what_a_project_needs_is_no_stranger(storage: Path) -> None:
+    assert strangers(storage) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tables/t/d.parquet",
+        "tables/t/kind=x/.hidden",
+        "tables/t/kind=x/a b.parquet",
+        f"tables/t/_delta_log/{ENTRY}.tmp",
+        "tables/t/_delta_log/_commit_1.json.tmp",
+        "tables/u/e.parquet",
+        "tables/f",
+        "_qanat/commits/7/x.json",
+        "_qanat/scratch/other.lock",
+        "_qanat/replay/x/y.parquet",
+        "tmp",
+    ],
+)
+def test_what_nothing_mentions_is_one(storage: Path, name: str) -> None:
+    _write(storage / name, "")
+    assert strangers(storage) == [name]
+
+
+def test_the_rows_of_a_commit(storage: Path) -> None:
+    table = Inventory(storage, storage / "mine").table("t")
+    assert table is not None
+    assert table.rows("qanat:t", 3) == 7
+    assert table.rows("qanat:t", 2) is None
+
+
+def test_what_a_sink_holds_names_its_epoch() -> None:
+    assert Delivery("f-0000000001", ()).is_of("f", 1)
+    assert Delivery("f-0000000001-0.csv.gz", ()).is_of("f", 1)
+    assert Delivery("%2Ef%2Fg-0000000001-0.csv", ()).is_of(".f/g", 1)
+    assert Delivery(f"{'f' * 150}~{'0' * 16}-0000000001", ()).is_of("f" * 200, 1)
+    for name in ("f-0000000002", "g-0000000001", "f-0000000001.csv", "f", "f-0000000001-1.csv"):
+        assert not Delivery(name, ()).is_of("f", 1)
