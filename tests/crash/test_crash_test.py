@@ -276,6 +276,21 @@ def test_data_elsewhere_is_read_where_it_is(paths: Paths) -> None:
     assert not (paths.root.parent / "storage").exists()
 
 
+def test_names_of_any_kind(tmp_path: Path) -> None:
+    root = tmp_path / "mein Projekt"
+    (root / "d e").mkdir(parents=True)
+    (root / "qanat.yml").write_text(
+        'name: names\nstorage: "für & wider"\nlibraries:\n  - glob:\n      include: "*.sql"\n'
+    )
+    (root / "all.sql").write_text(
+        "CREATE STREAMING TABLE \"t ü\" PARTITIONED BY (k) AS SELECT 'x y ü 50% a/b' AS k, a"
+        " FROM STREAM read_files('d e/*.csv', format => 'csv', header => true);\n"
+    )
+    (root / "d e/1.csv").write_text("a\n1\n")
+    done = doctor(root, "--cases", "8", "--seed", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_sink_that_cannot_be_copied_is_refused(paths: Paths) -> None:
     text = (paths.root / "transformations/flows.py").read_text(encoding="utf-8")
     place = paths.root.parent / "export"

@@ -8,9 +8,7 @@ from types import MappingProxyType
 from qanat.crash.injector import Fault
 from qanat.errors import (
     AdapterError,
-    CommitConflictError,
     FileUnreadableError,
-    FileVanishedError,
     LeaseLostError,
     LedgerError,
     QanatError,
@@ -33,10 +31,6 @@ OTHER = _codes(
         LedgerError: "",
         UpdateRunningError: "",
         LeaseLostError: "",
-        CommitConflictError: "another update",
-        # Who takes over takes away what the sleeper had staged.
-        AdapterError: "No such file",
-        FileVanishedError: "",
     }
 )
 """There is another update of the same project."""

@@ -58,9 +58,17 @@ def _foreign(folder: Path) -> Iterator[str]:
     """What another reader of Delta tables says: every file that it would read is there."""
     if not any((folder / "_delta_log").glob("*.json")):
         return
-    for uri in DeltaTable(folder).file_uris():
-        if not Path(uri.removeprefix("file://")).exists():
-            yield f"{folder.name} has lost {Path(uri).name}"
+    for path in _live(folder):
+        if not path.exists():
+            yield f"{folder.name} has lost {path.name}"
+
+
+def _live(folder: Path) -> list[Path]:
+    """The files of a table as it is now, as another reader of Delta tables finds them."""
+    table = DeltaTable(folder)
+    # Of these paths the table's own part is encoded, and the rest is not.
+    root = table.table_uri.removeprefix("file://")
+    return [folder / u.removeprefix("file://").removeprefix(root) for u in table.file_uris()]
 
 
 # -- after a power loss, before anything has been repaired ----------------------------------------
@@ -78,7 +86,7 @@ def torn(root: Path, disk: Disk) -> Iterator[str]:
         # Names with an underscore are hidden: a checkpoint in the making.
         if not entries or folder.name.startswith("_"):
             continue
-        for path in [*entries, *(Path(u) for u in DeltaTable(folder).file_uris())]:
+        for path in [*entries, *_live(folder)]:
             name = str(path.relative_to(root))
             seen = disk.find(name)
             if not path.exists():

@@ -43,6 +43,20 @@ class HeldLease:
         """
         self._lease = self._ledger.renew(self.current, SECONDS)
 
+    def judged(self, error: QanatError) -> QanatError:
+        """The error to tell: who has lost the lease meets what its successor has done.
+
+        Tables are newer then than what was read of the ledger, and files are gone.
+        """
+        try:
+            self.confirm()
+        except LeaseLostError as lost:
+            lost.__cause__ = error
+            return lost
+        except QanatError:
+            pass
+        return error
+
     def _keep(self) -> None:
         while not self._done.wait(SECONDS / 3):
             try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, PlanError, nearest
+from qanat.errors import DatasetNotFoundError, PlanError, QanatError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
@@ -122,6 +122,9 @@ def replay(
                     entry.begin()
                     results.append(Replay(step, each).run(snapshot))
             status = UpdateStatus.SUCCEEDED
+        except QanatError as caught:
+            told = lease.judged(caught)
+            raise told from told.__cause__
         finally:
             entry.end(status)
     return tuple(results)

@@ -56,8 +56,9 @@ def update(
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
         except QanatError as caught:
-            error = caught.message
-            raise
+            told = lease.judged(caught)
+            error = told.message
+            raise told from told.__cause__
         finally:
             entry.end(status, error)
             seconds = time.monotonic() - started
@@ -129,9 +130,10 @@ def _run_dataset(step: Step, chosen: Chosen, name: str, entry: Entry) -> Dataset
         error = None
         reason = run.reason
     except QanatError as caught:
-        status, reason, error = "failed", caught.message, caught
+        error = step.lease.judged(caught)
+        status, reason = "failed", error.message
     except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
-        error = run.explain(caught)
+        error = step.lease.judged(run.explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
     step.tell(DatasetEnded(dataset.name, status, reason, seconds))

@@ -80,13 +80,13 @@ def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
     )
     if rows and rows[0][:2] == (lease.token, lease.holder):
         return
-    who = "nobody"
+    got = "another update has had it since"
     if rows and rows[0][1] is not None:
         _, holder, host, pid, since = rows[0]
-        who = f"update {holder} on {host}, process {pid}, since {_time(since)}"
+        got = f"now held by update {holder} on {host}, process {pid}, since {_time(since)}"
     raise LeaseLostError(
         f"update {lease.holder} no longer holds the lease of {lease.scope}",
-        got=f"now held by {who}",
+        got=got,
         hint="it was stopped for longer than its lease; nothing of it is lost: run again",
     )
 
