@@ -76,6 +76,28 @@ def test_no_encoding_breaks_the_output(terminal: Any) -> None:
     assert r"\u6570\u636e" in terminal.text
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "says"),
+    [
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        (">/dev/full", 1, "no space left to write to standard output"),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+def test_output_that_cannot_be_written(
+    tmp_path: Path, redirection: str, code: int, says: str
+) -> None:
+    assert subprocess.run([sys.executable, "-m", "qanat", "init", tmp_path / "p"]).returncode == 0
+    command = f"exec '{sys.executable}' -m qanat lineage {redirection}"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path / "p", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "defect" not in done.stderr
+
+
 def test_help_needs_no_command(terminal: Any) -> None:
     """`qanat --help` loads no command and nothing that only commands need."""
     script = (

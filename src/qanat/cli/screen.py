@@ -8,26 +8,49 @@ import os
 import shutil
 import sys
 import threading
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from qanat.disk import disk_error
+
 
 def prepare() -> None:
-    """Make both streams write any text, whatever the encoding of the terminal is."""
+    """Make both streams write any text, whatever the encoding of the terminal is.
+
+    Also where somebody has closed them (`qanat run >&-`).
+    """
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
 def write(text: str) -> None:
-    """Print a result to standard output, with a newline."""
-    _put(sys.stdout, text)
+    """Print a result to standard output, with a newline.
+
+    Raises:
+        StorageFullError, AdapterError: what it goes to does not take it.
+    """
+    try:
+        _put(sys.stdout, text)
+    except OSError as error:
+        _forget(sys.stdout)
+        raise disk_error(error, "write to", "standard output") from error
 
 
 def note(text: str) -> None:
     """Print something about the result (an error, a remark) to standard error."""
-    _put(sys.stderr, text)
+    try:
+        _put(sys.stderr, text)
+    except OSError:
+        _forget(sys.stderr)  # there is nowhere left to say so
 
 
 def _put(stream: TextIO, text: str) -> None:
