@@ -10,21 +10,26 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shlex
 import sys
-import tempfile
+from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
+from qanat.crash.ending import ends_cleanly
 from qanat.crash.journal import Journal
+from qanat.crash.page import Origin
+from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.report import Report
 from qanat.crash.sweep import KINDS, Extent, Outcome, carry_out, prepare
 from qanat.observe.terminal.bar import Bar
 from tests.crash.projects import scenarios
 
 ROOT = Path(__file__).parents[2]
+AGAIN = "python -m tests.crash.run"
 SAMPLE_SECONDS = 220.0
 """A sample takes at most five minutes with all that comes before and after."""
 
@@ -53,14 +58,14 @@ def main() -> int:
         only=[Case.parse(c) for c in options.case],
     )
     kept = not (options.sample or options.case)
-    memory = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder in it
-    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="qanat-crash-", dir=place) as name:
-        outcome = run(Path(name), extent, options.jobs, options.scenarios, kept)
-    target = options.report or cache() / "report.html"
-    target.write_text(outcome.page(), encoding="utf-8")
+    with ends_cleanly():
+        sweep_quarters(places())
+        with quarters(places()[0]) as folder:
+            outcome = run(folder, extent, options.jobs, options.scenarios, kept)
     found = outcome.report
     say(found)
+    target = options.report or cache() / "report.html"
+    target.write_text(outcome.page(origin()), encoding="utf-8")
     print(f"page: {target}")
     return 1 if found.failures or not found.tried else 0
 
@@ -89,12 +94,23 @@ def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Outco
         return carry_out(crew, prepared, extent, journal, tell)
 
 
+def origin() -> Origin:
+    """What the page is about."""
+    facts = {
+        "project": "those of Qanat's own tests",
+        "command": shlex.join(["python", "-m", "tests.crash.run", *sys.argv[1:]]),
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Qanat": version("qanat"),
+    }
+    return Origin(facts, AGAIN)
+
+
 def complain(verdict: Verdict) -> None:
     """Say what went wrong, and how to have it again."""
     print(f"FAILED {verdict.case}")
     for line in [*(f"at {s}" for s in verdict.sites), *verdict.complaints]:
         print("    " + line.replace("\n", "\n    ")[:1000])
-    print(f'    again: python -m tests.crash.run --case "{verdict.case}"', flush=True)
+    print(f'    again: {AGAIN} --case "{verdict.case}"', flush=True)
 
 
 def say(found: Report) -> None:

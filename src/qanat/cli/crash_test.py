@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from qanat import __version__
 from qanat.cli import documents, screen
 from qanat.cli.documents.crash import crash_document
 from qanat.cli.grid import Value, grid
 from qanat.cli.options import Place
 from qanat.crash.case import Case, Verdict
+from qanat.crash.ending import ends_cleanly
+from qanat.crash.page import Origin
+from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.replica import roomy
 from qanat.crash.report import Report
-from qanat.crash.sweep import Extent, crash_test
+from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
 from qanat.observe.terminal.amounts import count, duration
 from qanat.observe.terminal.bar import Bar
@@ -53,39 +58,90 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     # A case that is repeated brings its own seed.
     only = tuple(Case.parse(c) for c in wish.only)
     extent = Extent(seed, chains=50, revivals=50, most=wish.cases, only=only)
-    jobs = wish.jobs or len(os.sched_getaffinity(0))
-    colour = screen.coloured(sys.stderr)
-    live = screen.interactive(sys.stderr)
-    with Workspace.open(place.start, place.environment) as ws:
-        bar = Bar(sys.stderr, live=live, colour=colour)
-        with tempfile.TemporaryDirectory(prefix="qanat-crash-", dir=roomy(ws, jobs)) as name:
-            failed = 0
-
-            def tell(verdict: Verdict) -> None:
-                nonlocal failed
-                failed += bool(verdict.complaints)
-                bar.advance(f"{failed} failed" if failed else "")
-
-            with bar:
-                bar.prepare("running everything undisturbed")
-                outcome = crash_test(
-                    ws, Path(name), extent, jobs, lambda n: bar.begin("crash test", n), tell
-                )
-    report = outcome.report
-    if wish.report is not None:
-        with explained("write", wish.report):
-            wish.report.write_text(outcome.page(), encoding="utf-8")
-    if json:
-        screen.write(documents.dumps(crash_document(report)))
-    else:
-        screen.write("\n".join(_lines(report, wish.report)))
+    again = _again(place)
+    with ends_cleanly():
+        with Workspace.open(place.start, place.environment) as ws:
+            facts = {"project": str(ws.project.root), "environment": ws.project.environment}
+            outcome = _outcome(ws, extent, wish.jobs or len(os.sched_getaffinity(0)), again)
+        report = outcome.report
+        if json:
+            screen.write(documents.dumps(crash_document(report)))
+        else:
+            screen.write("\n".join(_lines(report, bool(only), again)))
+        if wish.report is not None:
+            with explained("write", wish.report):
+                page = outcome.page(Origin({**facts, **_now()}, again))
+                wish.report.write_text(page, encoding="utf-8")
+            if not json:
+                screen.write(f"\nThe page that shows it: {printable(str(wish.report))}")
     return 1 if report.failures or not report.tried else 0
 
 
-def _lines(report: Report, page: Path | None) -> Iterator[str]:
+def _outcome(ws: Workspace, extent: Extent, jobs: int, again: str) -> Outcome:
+    """What came of it; if it is interrupted, what had come of it until then is told."""
+    told: list[Verdict] = []
+    total = 0
+    live = screen.interactive(sys.stderr)
+    bar = Bar(sys.stderr, live=live, colour=screen.coloured(sys.stderr))
+
+    def begin(cases: int) -> None:
+        nonlocal total
+        total = cases
+        bar.begin("crash test", cases)
+
+    def tell(verdict: Verdict) -> None:
+        told.append(verdict)
+        failed = sum(bool(v.complaints) for v in told)
+        bar.advance(f"{failed} failed" if failed else "")
+
+    try:
+        with bar:
+            bar.prepare("running everything undisturbed")
+            sweep_quarters(places())
+            with quarters(roomy(ws, jobs)) as folder:
+                return crash_test(ws, folder, extent, jobs, begin, tell)
+    except SystemExit:
+        screen.note("\n".join(_so_far(told, total, again)))
+        raise
+
+
+def _so_far(told: Sequence[Verdict], total: int, again: str) -> Iterator[str]:
+    failures = [v for v in told if v.complaints]
+    tried = f"{len(told):,} of {count(total, 'case')} tried, {len(failures):,} failed"
+    yield f"Interrupted: {tried if total else 'nothing was tried yet'}. The project is untouched."
+    yield from _failures(failures, again)
+
+
+def _again(place: Place) -> str:
+    """The command that tries a case of this project again, but for the case."""
+    parts = ["qanat", "doctor", "--crash-test"]
+    if place.start != Path():
+        parts += ["--project", str(place.start)]
+    if place.environment is not None:
+        parts += ["--env", place.environment]
+    return shlex.join(parts)
+
+
+def _now() -> dict[str, str]:
+    return {
+        "command": shlex.join(["qanat", *sys.argv[1:]]),
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Qanat": __version__,
+    }
+
+
+def _lines(report: Report, chosen: bool, again: str) -> Iterator[str]:
+    """The result in words.
+
+    Args:
+        chosen: cases were given, and not drawn.
+    """
     tried = f"{count(report.tried, 'fault')} at {count(report.sites, 'site')}"
     if not report.tried:
-        yield "Nothing was tried: no update of this project writes anything."
+        why = "no update of this project writes anything"
+        if chosen:
+            why = "the update ended before, or the fault cannot happen at that call"
+        yield f"Nothing was tried: {why}."
         return
     rows: list[list[Value]] = [[line.kind, line.tried, line.survived] for line in report.lines]
     yield from grid(["Fault", "Tried", "Survived"], rows)
@@ -103,12 +159,17 @@ def _lines(report: Report, page: Path | None) -> Iterator[str]:
         f"  recovery with verification: median {duration(report.median)}, p99"
         f" {duration(report.p99)}, slowest {duration(report.slowest)}"
     )
-    yield f"  seed: {report.seed}"
-    if page is not None:
-        yield f"  page: {printable(str(page))}"
-    for verdict in report.failures[:_SHOWN]:
+    if not chosen:
+        yield f"  seed: {report.seed}"
+    yield from _failures(report.failures, again)
+
+
+def _failures(failures: Sequence[Verdict], again: str) -> Iterator[str]:
+    for verdict in failures[:_SHOWN]:
         yield ""
         yield f"{screen.paint('✗', fg='red')} {verdict.case}"
         yield from (f"  at {printable(site)}" for site in verdict.sites)
         yield from (f"  {printable(line)}" for c in verdict.complaints for line in c.splitlines())
-        yield f'  = hint: again: qanat doctor --crash-test --case "{verdict.case}"'
+        yield f'  = hint: again: {again} --case "{verdict.case}"'
+    if len(failures) > _SHOWN:
+        yield f"\n{len(failures) - _SHOWN:,} more; --report FILE shows all of them"

@@ -16,6 +16,8 @@ from qanat.run.doctor import examine
 from qanat.run.results import Finding
 from qanat.run.workspace import Workspace
 
+CASES = 200
+"""What a crash test tries unless it is told how much."""
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
@@ -29,14 +31,26 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 @click.option(
     "--cases",
     type=int,
-    default=200,
     callback=positive,
     metavar="N",
-    help="How many faults the crash test tries, at most.  [default: 200]",
+    help="How many cases the crash test tries, at most: each a fault, or the up to four disks that"
+    " a power loss may leave.  [default: 200]",
 )
 @click.option("--seed", type=int, metavar="N", help="Draw the same faults as that crash test.")
-@click.option("--jobs", type=int, metavar="N", help="Crash tests at a time.  [default: cores]")
-@click.option("--case", "only", multiple=True, metavar="CASE", help="Only this fault. Repeatable.")
+@click.option(
+    "--jobs",
+    type=int,
+    callback=positive,
+    metavar="N",
+    help="How many cases are tried at a time.  [default: cores]",
+)
+@click.option(
+    "--case",
+    "only",
+    multiple=True,
+    metavar="CASE",
+    help="Only this case, as a failure names it: 'run kill@17'. Repeatable.",
+)
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -49,7 +63,7 @@ def command(
     place: Place,
     json: bool,
     crash_test: bool,
-    cases: int,
+    cases: int | None,
     seed: int | None,
     jobs: int | None,
     only: tuple[str, ...],
@@ -57,20 +71,34 @@ def command(
 ) -> int:
     """Check the installation, and the project's spec, storage and ledger if there is one here."""
     if crash_test:
-        if report is not None and not report.parent.is_dir():
-            # Said now, and not after minutes.
-            raise CommandLineError(f"--report: there is no folder {report.parent}")
+        if report is not None:
+            _try(report)
         # With it come the engine and half of the standard library.
         module = import_module("qanat.cli.crash_test")
-        return int(module.run(place, module.Wish(cases, seed, jobs, only, report), json))
-    if only or report or seed is not None or jobs is not None:
-        raise CommandLineError("--case, --seed, --jobs and --report need --crash-test")
+        return int(module.run(place, module.Wish(cases or CASES, seed, jobs, only, report), json))
+    if only or any(each is not None for each in (cases, seed, jobs, report)):
+        raise CommandLineError("--cases, --seed, --jobs, --case and --report need --crash-test")
     findings = _examine(place)
     if json:
         screen.write(documents.dumps(doctor_document(findings)))
     else:
         screen.write("\n".join(line for f in findings for line in _finding(f)))
     return 1 if any(f.level == "error" for f in findings) else 0
+
+
+def _try(report: Path) -> None:
+    """Find out now, and not after minutes, whether a page can be written."""
+    if not report.parent.is_dir():
+        raise CommandLineError(f"--report: there is no folder {report.parent}")
+    new = not report.exists()
+    try:
+        report.open("a").close()
+    except OSError as error:
+        raise CommandLineError(
+            f"--report: cannot write {str(report)!r}", got=error.strerror
+        ) from error
+    if new:
+        report.unlink()
 
 
 def _examine(place: Place) -> tuple[Finding, ...]:

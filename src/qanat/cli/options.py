@@ -130,13 +130,13 @@ def logs(command: Function) -> Function:
     return with_logs
 
 
-def positive(context: click.Context, parameter: click.Parameter, value: int) -> int:
-    """A click callback: refuse numbers below 1.
+def positive(context: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    """A click callback: refuse numbers below 1; None is an option that was not given.
 
     Raises:
         CommandLineError: the number is below 1.
     """
-    if value < 1:
+    if value is not None and value < 1:
         raise CommandLineError(f"--{parameter.name} must be 1 or more", got=str(value))
     return value
 

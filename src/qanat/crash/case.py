@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,9 @@ from typing import Any
 from qanat.crash.disk import Loss
 from qanat.crash.injector import Fault
 from qanat.errors import CommandLineError, nearest
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_SEED = re.compile(r"#-?[0-9]{1,4000}")
 
 
 class Operation(StrEnum):
@@ -79,6 +83,10 @@ class Scenario:
         )
 
 
+FAULTS = tuple(f.name.lower() for f in Fault if f is not Fault.NONE)
+LOSSES = tuple(loss.value for loss in Loss)
+
+
 @dataclass(frozen=True, slots=True)
 class Shot:
     """A fault at a call, by its number from 1 on."""
@@ -100,12 +108,9 @@ class Shot:
         'kill@17'
         """
         fault, _, call = text.partition("@")
-        if fault.upper() not in Fault.__members__ or not call.isdigit():
-            known = [f.name.lower() for f in Fault]
-            raise CommandLineError(
-                f"no fault {text!r}", wanted="as in kill@17", nearest=nearest(fault, known)
-            )
-        return cls(Fault[fault.upper()], int(call))
+        if fault not in FAULTS:
+            raise _no_fault(fault)
+        return cls(Fault[fault.upper()], _call(text, call))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +161,39 @@ class Case:
         'append kill@17 all@3 part@4 rival #5'
         """
         scenario, *parts = text.split() or [""]
-        losses = {loss.value for loss in Loss}
         shots, powers, rival, seed = [], [], False, 0
         for part in parts:
             kind, _, call = part.partition("@")
             if part.startswith("#"):
-                seed = int(part[1:])
+                seed = _seed(part)
             elif part == "rival":
                 rival = True
-            elif kind in losses and call.isdigit():
-                powers.append((int(call), Loss(kind)))
+            elif kind in LOSSES:
+                powers.append((_call(part, call), Loss(kind)))
             else:
                 shots.append(Shot.parse(part))
         if not shots and not powers:
             raise CommandLineError(f"the case {text!r} has no fault", wanted="as in 'run kill@17'")
         return cls(scenario, tuple(shots), tuple(powers), rival, seed)
+
+
+def _no_fault(name: str) -> CommandLineError:
+    near = nearest(name, (*FAULTS, *LOSSES))
+    wanted = None if near else f"{', '.join(FAULTS)}; when the power goes: {', '.join(LOSSES)}"
+    return CommandLineError(f"no fault {name!r}", wanted=wanted, nearest=near)
+
+
+def _call(text: str, number: str) -> int:
+    if not _NUMBER.fullmatch(number) or not int(number):
+        what = f"{number!r} in {text!r} is no number" if number else f"{text!r} lacks the number"
+        raise CommandLineError(f"{what} of a call, from 1 on", wanted="as in kill@17")
+    return int(number)
+
+
+def _seed(text: str) -> int:
+    if not _SEED.fullmatch(text):
+        raise CommandLineError(f"{text!r} is no seed", wanted="a number, as in #7")
+    return int(text[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from qanat.crash.case import Case, Scenario, Verdict
-from qanat.crash.injector import build
+from qanat.crash.injector import build, preloaded
 from qanat.crash.reference import Reference
 from qanat.errors import AdapterError
 
@@ -28,7 +29,7 @@ class Crew:
         worker: the module that is one.
 
     Raises:
-        UnsupportedError, MissingExtraError, AdapterError: the injector cannot be built.
+        UnsupportedError, MissingExtraError, AdapterError: the injector cannot be built or loaded.
     """
 
     def __init__(self, folder: Path, size: int, worker: str = "qanat.crash.worker") -> None:
@@ -37,8 +38,10 @@ class Crew:
         library = build(folder / "injector")
         self._references = folder / "references"
         self._references.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {"LD_PRELOAD": str(library)}
-        self._workers = [self._start(folder / f"slot-{n}", environment) for n in range(size)]
+        self._environment = os.environ | {"LD_PRELOAD": preloaded(library, os.environ)}
+        self._size = size
+        self._workers: list[subprocess.Popen[str]] = []
+        self._ends = ExitStack()
 
     def prepare(self, scenario: Scenario) -> Reference:
         """Run a scenario undisturbed.
@@ -104,16 +107,29 @@ class Crew:
     def _reference(self, scenario: Scenario) -> Path:
         return self._references / f"{scenario.name}.json"
 
-    def _start(self, slot: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - ourselves
+    @contextmanager
+    def _working(self, slot: Path) -> Iterator[subprocess.Popen[str]]:
+        with subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", self._worker, str(slot)],
-            env=environment,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-        )
+            # What a terminal sends to all is for us: they end with us.
+            start_new_session=True,
+        ) as worker:
+            try:
+                yield worker
+            finally:
+                worker.kill()
 
     def __enter__(self) -> Self:
+        # A worker dies with the thread that has started it: this one stays until the end.
+        with ExitStack() as ends:
+            for n in range(self._size):
+                slot = self._folder / f"slot-{n}"
+                self._workers.append(ends.enter_context(self._working(slot)))
+            self._ends = ends.pop_all()
         return self
 
     def __exit__(
@@ -122,11 +138,7 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
-            worker.kill()
-        for worker in self._workers:
-            with worker:
-                pass
+        self._ends.close()
 
 
 def _ask(worker: subprocess.Popen[str], request: dict[str, Any]) -> dict[str, Any]:

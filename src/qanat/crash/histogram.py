@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 _WIDTH, _HEIGHT = 1000, 170
-_LEFT, _TOP, _BOTTOM = 62, 24, 36
+_LEFT, _TOP, _BOTTOM = 62, 24, 40
+_LABEL = 130
 _BARS = 40
 _TAIL = 1.5
 """What took so many times longer than 99 of 100 is in one bar: it would squeeze the others."""
@@ -36,11 +37,16 @@ def histogram(seconds: Sequence[float], median: float, p99: float) -> str:
     parts.append(
         _text(middle, _HEIGHT - 4, "seconds to run again and verify everything", "middle")
     )
-    for name, value, anchor in (("median", median, "start"), ("p99", p99, "start")):
+    # One to the left and one to the right: they may be at the same place.
+    for name, value, anchor, off in (("median", median, "end", -4), ("p99", p99, "start", 4)):
         x = _LEFT + min(value / top, 1.0) * _BARS * width
+        if x < _LEFT + _LABEL:
+            anchor, off = "start", 4
+        elif x > _WIDTH - _LABEL:
+            anchor, off = "end", -4
         parts.append(
             f'<path class="mark" d="M{x:.1f} {_TOP - 12}V{_HEIGHT - _BOTTOM}"/>'
-            + _text(x + 4, _TOP - 4, f"{name} {value:.2f} s", anchor)
+            + _text(x + off, _TOP - 4, f"{name} {value:.2f} s", anchor)
         )
     return (
         f'<div class="wide"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'

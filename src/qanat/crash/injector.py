@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import cached_property
 from hashlib import blake2b
@@ -19,6 +21,8 @@ from qanat.errors import AdapterError, MissingExtraError, UnsupportedError
 SOURCE = "fault.c"
 _COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-O2", "-shared", "-fPIC", "-pthread")
+_SPLIT = re.compile(r"[\s:$]")
+"""Where the loader ends a path in `LD_PRELOAD`, or puts in something else."""
 
 
 class Fault(IntEnum):
@@ -65,8 +69,9 @@ def build(folder: Path) -> Path:
     text = folder / f"qanat-fault-{digest}-{os.getpid()}.c"
     text.write_bytes(source)
     try:
+        compiler = _compiler()
         done = subprocess.run(  # noqa: S603 - a compiler, found by us, on our own source
-            [*_compiler(), *_FLAGS, "-o", str(unfinished), str(text)],
+            [*compiler, *_FLAGS, "-o", str(unfinished), str(text)],
             capture_output=True,
             text=True,
             check=False,
@@ -74,9 +79,32 @@ def build(folder: Path) -> Path:
     finally:
         text.unlink()
     if done.returncode:
-        raise AdapterError("the fault injector cannot be compiled", got=done.stderr.strip())
+        raise AdapterError(
+            f"{' '.join(compiler)} cannot compile the fault injector",
+            got=(done.stderr or done.stdout).strip() or f"exit code {done.returncode}",
+            hint="the variable CC says which compiler to take",
+        )
     unfinished.rename(library)
     return library
+
+
+def preloaded(library: Path, environment: Mapping[str, str]) -> str:
+    """What `LD_PRELOAD` has to be: the library, and what the user preloads.
+
+    Raises:
+        UnsupportedError: the library's path means something else there.
+
+    >>> preloaded(Path("/dev/shm/f.so"), {"LD_PRELOAD": "libjemalloc.so"})
+    '/dev/shm/f.so:libjemalloc.so'
+    """
+    if _SPLIT.search(str(library)):
+        raise UnsupportedError(
+            f"the fault injector cannot be loaded from {library.parent}",
+            wanted="a path without spaces, colons and dollar signs",
+            hint="set TMPDIR to a folder that has such a path",
+        )
+    others = environment.get("LD_PRELOAD", "")
+    return f"{library}:{others}" if others else str(library)
 
 
 def _compiler() -> tuple[str, ...]:

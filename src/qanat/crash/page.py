@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from qanat import errors
 from qanat.crash.case import Verdict
@@ -23,14 +24,27 @@ _MEANING = {
     "recovery": "killed, and killed again while it recovers, up to five times",
     "power": "the power goes after the call, and with it what was not synced",
 }
+_LOSSES = {
+    "all": "nothing of it came to the disk",
+    "content": "file names came, what is in the files did not: they are empty",
+    "zeros": "names and sizes came, and zeros where content is missing",
+    "names": "content came, the names did not",
+    "part": "some of either came",
+}
+_STATES = {
+    "first-run": "an update as if the project had never run",
+    "run": "an update of the project as it is",
+    "full-refresh": "an update that computes every table anew",
+    "replay": "quarantined rows are checked again",
+}
 _OPEN = 3
 """Failures that need not be unfolded to be read."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #566272; --page: #fff; --line: #dde2e9;
-  --good: #8fcfb4; --bad: #c23b00; --none: #eff1f4; --well: #00724f; --bar: #6d8fb8; }
+  --good: #2a9d78; --bad: #c23b00; --none: #e9ecf0; --well: #00724f; --bar: #6d8fb8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6ebf2; --soft: #9aa7b8; --page: #12171e;
-  --line: #2b3542; --good: #23745a; --bad: #ff8a50; --none: #1d242d; --well: #4fc79c;
+  --line: #2b3542; --good: #36b088; --bad: #ff7a3d; --none: #222b36; --well: #4fc79c;
   --bar: #5f86b5; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
   max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; }
@@ -54,8 +68,13 @@ th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: baseli
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; white-space: nowrap; } thead th { color: var(--soft); font-size: .85rem; }
 .n { text-align: right; white-space: nowrap; } td.why { width: 100%; }
-svg { display: block; width: 100%; min-width: 720px; height: auto; margin: .2rem 0 .6rem; }
+svg { display: block; width: 100%; }
 svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
+@media (max-width: 760px) { svg text { font-size: 19px; } }
+.strip { display: grid; grid-template-columns: max-content 1fr; column-gap: .7rem;
+  margin: .2rem 0 .6rem; color: var(--soft); font-size: 10.5px; }
+.names span { display: block; } .axis { position: relative; height: 16px; line-height: 16px; }
+.axis span { position: absolute; transform: translateX(-50%); }
 .good { fill: var(--good); } .bad { fill: var(--bad); } .none { fill: var(--none); }
 .site { fill: transparent; } .site:hover { fill: var(--ink); fill-opacity: .35; }
 .bar { fill: var(--bar); } .bar:hover { fill: var(--ink); } .grid { stroke: var(--line); }
@@ -65,6 +84,8 @@ svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em;
   border-radius: 2px; vertical-align: -.05em; outline: 1px solid var(--line); }
 details { border-left: 3px solid var(--bad); padding: .1rem 0 .1rem .9rem; margin: .8rem 0; }
+.origin th { width: 1%; color: var(--soft); font-weight: 400; }
+.origin td { overflow-wrap: anywhere; }
 summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
 pre, code { font: 12.5px/1.5 ui-monospace, monospace; }
 pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin: .5rem 0;
@@ -74,17 +95,35 @@ pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin:
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(report: Report, calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]) -> str:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a page is about.
+
+    Args:
+        facts: by name: which project, when, and the like.
+        again: the command that tries a case again, but for the case.
+    """
+
+    facts: Mapping[str, str]
+    again: str
+
+
+def page(
+    report: Report,
+    calls: Mapping[str, Sequence[Call]],
+    verdicts: Sequence[Verdict],
+    origin: Origin,
+) -> str:
     """One HTML page that needs nothing else.
 
     Args:
         calls: by scenario, what it does to the disk undisturbed.
         verdicts: those that the report adds up.
     """
-    parts = [*_head(report), *_kinds(report)]
+    parts = [*_head(report), *_failures(report, origin), *_kinds(report)]
     if calls:
-        parts += _strips(report, calls, verdicts)
-    parts += [*_recoveries(report, verdicts), *_errors(report), *_failures(report)]
+        parts += _strips(calls, verdicts)
+    parts += [*_recoveries(report, verdicts), *_errors(report), *_origin(origin)]
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -113,6 +152,9 @@ def _head(report: Report) -> Iterator[str]:
     yield "<h1>Qanat crash test</h1>"
     ill = " ill" if report.failures or not report.tried else ""
     yield f'<p class="verdict{ill}">{_sentence(report)}.</p>'
+    for verdict in report.failures[:1]:
+        example = verdict.complaints[0].partition("\n")[0]
+        yield f"<p>For example, <code>{shown(verdict.case)}</code>: {shown(example)}</p>"
     facts = [
         ("different calls hit", f"{report.sites:,}"),
         ("deaths in a row, at most", f"{report.deepest}"),
@@ -141,6 +183,9 @@ def _kinds(report: Report) -> Iterator[str]:
             f'<td class="n{" ill" if ill else ""}">{f"{ill:,}" if ill else "–"}</td></tr>'
         )
     yield _table(("Fault", ""), ("Tried", "Survived", "Did harm"), rows)
+    if any(line.kind == "power" for line in report.lines):
+        losses = "; ".join(f"<b>{name}</b>: {text}" for name, text in _LOSSES.items())
+        yield f"<p>What becomes of what was not synced when the power goes: {losses}.</p>"
 
 
 def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> str:
@@ -154,11 +199,8 @@ def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) ->
     )
 
 
-def _strips(
-    report: Report, calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]
-) -> Iterator[str]:
+def _strips(calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]) -> Iterator[str]:
     found = cells(verdicts)
-    kinds = [line.kind for line in report.lines]
     yield "<h2>Where</h2>"
     yield (
         "<p>Each column is a call by which an update changes the disk, from the first on the left"
@@ -167,8 +209,11 @@ def _strips(
     )
     yield legend()
     for scenario, made in calls.items():
-        yield f"<h3>{shown(scenario)} <small>{_count(len(made), 'call')}</small></h3>"
-        yield strip(made, found.get(scenario, {}), kinds)
+        state = f"{_STATES[scenario]}, " if scenario in _STATES else ""
+        yield f"<h3>{shown(scenario)} <small>{state}{_count(len(made), 'call')}</small></h3>"
+        here = found.get(scenario, {})
+        tried = {kind for kind, _ in here}
+        yield strip(made, here, [kind for kind in _MEANING if kind in tried])
 
 
 def _recoveries(report: Report, verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -181,10 +226,11 @@ def _recoveries(report: Report, verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _errors(report: Report) -> Iterator[str]:
     if not report.errors:
         return
-    yield "<h2>How updates said that they could not go on</h2>"
+    yield "<h2>Errors that updates ended with</h2>"
     yield (
-        "<p>How often an attempt ended with each error because of a fault. The others died without"
-        " a word, or went on.</p>"
+        "<p>These are expected: an update that meets a broken disk, or another update, has to say"
+        " so and end. The others died without a word, or went on. An error that the fault does not"
+        " explain counts as harm.</p>"
     )
     known = {
         e.code: e
@@ -203,18 +249,26 @@ def _errors(report: Report) -> Iterator[str]:
     yield _table(("Code", "Error", ""), ("Times",), rows)
 
 
-def _failures(report: Report) -> Iterator[str]:
+def _origin(origin: Origin) -> Iterator[str]:
+    yield "<h2>What was tested</h2>"
+    facts = origin.facts.items()
+    rows = (f"<tr><th>{shown(name)}</th><td>{shown(value)}</td></tr>" for name, value in facts)
+    yield f'<table class="origin"><tbody>{"".join(rows)}</tbody></table>'
+
+
+def _failures(report: Report, origin: Origin) -> Iterator[str]:
     if not report.failures:
         return
     yield "<h2>What did harm</h2>"
     yield (
-        f"<p>{_count(len(report.failures), 'case')}. To have one again, give it to the same"
-        " command, as it is written beneath it.</p>"
+        f"<p>{_count(len(report.failures), 'case')}. A case is a project's state and what went"
+        " wrong at which of the calls; beneath it is what tries it again.</p>"
     )
     for number, verdict in enumerate(report.failures):
         lines = [*(f"at {s}" for s in verdict.sites), *verdict.complaints]
+        command = f'{origin.again} --case "{verdict.case}"'
         yield (
             f"<details{' open' if number < _OPEN else ''}><summary>{shown(verdict.case)}</summary>"
             f"<pre>{shown(chr(10).join(lines))}</pre>"
-            f'<p>again: <code>--case "{shown(verdict.case)}"</code></p></details>'
+            f"<p><code>{shown(command)}</code></p></details>"
         )

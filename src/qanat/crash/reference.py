@@ -17,7 +17,7 @@ class Reference:
         calls: what it does to the disk, in order.
         picture: what the tables hold at the end.
         unstable: tables whose rows differ from run to run by themselves.
-        seconds: how long it takes with the verification.
+        seconds: how long it takes, with doing it again and the verification.
         modules: what it imports on the way.
         books: what the ledger has counted.
     """

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sink_folder, sinks
+from qanat.crash.quarters import places
 from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError
 from qanat.model.dataset import SinkTarget
 from qanat.run.workspace import Workspace
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder is made in it as tempfile makes it
 _ASIDE = ".qanat-storage"
 """Where the copy has its storage if the original has it outside of the project."""
 
@@ -107,14 +106,12 @@ def roomy(ws: Workspace, jobs: int) -> Path:
     size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
     # The image, its copies in the slots, and what an update adds or writes anew.
     wanted = (3 * jobs + 2) * size + 2**28
-    places = [_MEMORY, Path(tempfile.gettempdir()), ws.project.root]
-    for place in places:
-        usable = place.is_dir() and os.access(place, os.W_OK)
-        if usable and shutil.disk_usage(place).free > wanted:
+    for place in places():
+        if shutil.disk_usage(place).free > wanted:
             return place
     raise StorageFullError(
         f"no place for the copies of {storage}",
-        wanted=f"{wanted / 2**30:,.1f} GiB free in one of {', '.join(map(str, places))}",
+        wanted=f"{wanted / 2**30:,.1f} GiB free in one of {', '.join(map(str, places()))}",
         hint="set TMPDIR to a folder on a larger disk",
     )
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from qanat.crash.attempt import Arming, Process
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk import Disk
+from qanat.crash.ending import die_with
 from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
 from qanat.crash.injector import Fault
 from qanat.crash.picture import EARLIER, differences
@@ -26,7 +27,9 @@ from qanat.errors import AdapterError
 
 _FORK = multiprocessing.get_context("fork")
 _PATIENCE = 60.0
-"""Seconds after which a process is said to hang."""
+"""Seconds after which a process is said to hang, at least."""
+_SLOWER = 10.0
+"""So many times what it takes undisturbed it may take, too: others are at work beside it."""
 _SAID = 600
 """Characters of what a process said that are kept."""
 _ASLEEP = 0.3
@@ -72,7 +75,10 @@ class Slot:
         self._trace = folder / "trace"
         self._report = folder / "report.json"
         self._output = folder / "output.txt"
-        folder.mkdir(parents=True, exist_ok=True)
+        # As long as nobody has been disturbed, nobody knows how long it takes.
+        self._patience: float | None = None
+        # Not what is above it: who has removed that wants nothing more from us.
+        folder.mkdir(exist_ok=True)
 
     # -- undisturbed -------------------------------------------------------------------------
 
@@ -82,15 +88,18 @@ class Slot:
         Raises:
             AdapterError: it fails by itself.
         """
+        self._patience = None
         first, second = (self._undisturbed(scenario) for _ in range(2))
         return second.without(first)
 
     def _undisturbed(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
         process = self._process(scenario)
+        started = time.monotonic()
         outcome = self._outcome(process.attempt, Arming(trace=self._trace), False)
         calls = read_trace(self._trace)
         after = self._outcome(process.recover)
+        seconds = time.monotonic() - started
         wrong = [e["message"] for e in (outcome or {"errors": ()})["errors"]]
         if outcome is None or after is None:
             wrong.append(self._said())
@@ -109,7 +118,7 @@ class Slot:
             sites(calls),
             picture,
             frozenset(),
-            after["seconds"],
+            seconds,
             tuple(sorted(modules)),
             after["books"],
         )
@@ -119,6 +128,7 @@ class Slot:
     def attempt(self, scenario: Scenario, case: Case, reference: Reference) -> Verdict:
         """Try a case."""
         found = _Findings()
+        self._patience = max(_PATIENCE, _SLOWER * reference.seconds)
         self.restore(scenario)
         for number, shot in enumerate(case.shots):
             if not self._shoot(scenario, case, shot, found, again=number > 0):
@@ -152,7 +162,7 @@ class Slot:
         outcome = self._join(child)
         if not stops:
             hit = [c for c in read_trace(self._trace) if c.is_note and c.detail != "said"]
-            found.sites += (f"{chr(c.result)} {c.path}" for c in hit[-1:])
+            found.sites += (replace(c, op=chr(c.result)).site for c in hit[-1:])
             found.hits += bool(hit) if not recorded else child.exitcode == -signal.SIGKILL
         found.depth += child.exitcode == -signal.SIGKILL
         if child.exitcode not in (0, -signal.SIGKILL):
@@ -264,7 +274,7 @@ class Slot:
         return self._join(self._start(act, *args))
 
     def _start(self, act: Callable[..., None], *args: Any) -> Any:
-        child = _FORK.Process(target=_alone, args=(act, args, self._output))
+        child = _FORK.Process(target=_alone, args=(act, args, self._output, os.getpid()))
         child.start()
         return child
 
@@ -273,14 +283,18 @@ class Slot:
         return _read(self._report)
 
     def _wait(self, child: Any) -> None:
-        child.join(_PATIENCE)
+        child.join(self._patience)
         if child.exitcode is None:
             os.kill(child.pid, signal.SIGABRT)
+            # Who was stopped meanwhile would not hear it.
+            os.kill(child.pid, signal.SIGCONT)
             child.join()
+            with self._output.open("a", encoding="utf-8") as output:
+                output.write(f"took longer than {self._patience:.0f} s")
 
     def _stopped(self, child: Any) -> bool:
         """Wait until a process is stopped; False if it ended before."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + (self._patience or _PATIENCE)
         while time.monotonic() < end:
             state = os.waitid(
                 os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
@@ -310,8 +324,9 @@ def _copy(source: str, target: str) -> str:
     return shutil.copy2(source, target)
 
 
-def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path) -> None:
+def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path, parent: int) -> None:
     """What a child process does first: what it says goes to a file."""
+    die_with(parent)
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(handle, 1)
     os.dup2(handle, 2)

@@ -12,11 +12,11 @@ from qanat.crash.trace import Call
 Cells = Mapping[tuple[str, int], bool]
 """By kind of fault and number of a call, whether all was well."""
 
-_WIDTH, _LEFT = 1000, 62
+_WIDTH = 1000
 _ROW, _GAP = 11, 2
-_FLAGS, _AXIS = 8, 16
-_WIDEST_MARK = 3.0
-"""Of 500 calls each is two pixels wide: one at which there was harm is drawn wider."""
+_FLAGS = 8
+_NARROWEST = 4.0
+"""Of 500 calls each is two pixels wide: one at which something was tried is drawn wider."""
 
 # Most are by Okabe and Ito, told apart by those who do not see all colours. Green and vermilion
 # say how it went, so that no part of the disk has them.
@@ -95,17 +95,16 @@ def _squares(meanings: Sequence[tuple[str, str]]) -> str:
 
 
 def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
-    """An SVG with a column for each call and a row for each kind of fault.
+    """A picture with a column for each call and a row for each kind of fault.
 
     Args:
         kinds: the rows, from top to bottom.
     """
-    width = (_WIDTH - _LEFT) / max(len(calls), 1)
+    width = _WIDTH / max(len(calls), 1)
     band = _FLAGS + len(kinds) * (_ROW + _GAP) + _GAP
-    parts = []
+    parts: list[str] = []
     for row, kind in enumerate(kinds):
         y = _FLAGS + row * (_ROW + _GAP)
-        parts.append(f'<text x="0" y="{y + _ROW - 2}">{shown(kind)}</text>')
         parts += _row(y, width, [found.get((kind, n)) for n in range(1, len(calls) + 1)])
     colours = {name: colour for name, colour, _ in _ABOUT}
     names = [about(c) for c in calls]
@@ -119,20 +118,24 @@ def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
             if found.get((kind, n)) is False:
                 harm.setdefault(n, []).append(kind)
     for n in harm:
-        x = _LEFT + (n - 0.5) * width
-        parts.append(f'<path class="bad" d="M{x - 4:.2f} 0h8l-4 {_FLAGS - 1}z"/>')
-    parts += _axis(len(calls), width, band + _ROW + _AXIS - 4)
+        x = (n - 0.5) * width
+        parts.append(f'<path class="bad" d="M{x - 5:.2f} 0h10l-5 {_FLAGS - 1}z"/>')
     height = band + _ROW
     for n, call in enumerate(calls, 1):
         ill = f" — did harm: {', '.join(harm[n])}" if n in harm else ""
         parts.append(
-            f'<rect class="site" x="{_LEFT + (n - 1) * width:.2f}" y="0" width="{width:.2f}"'
+            f'<rect class="site" x="{(n - 1) * width:.2f}" y="0" width="{width:.2f}"'
             f' height="{height}"><title>{n}: {shown(call.site + ill)}</title></rect>'
         )
     label = f"{len(calls)} calls, harm at {len(harm)}"
+    rows = f"height:{_ROW + _GAP}px;line-height:{_ROW}px"
+    texts = "".join(f'<span style="{rows}">{shown(kind)}</span>' for kind in kinds)
+    # Squeezed into whatever width there is: to the right of it nobody would look for harm.
     return (
-        f'<div class="wide"><svg viewBox="0 0 {_WIDTH} {height + _AXIS}" role="img"'
-        f' aria-label="{label}">{"".join(parts)}</svg></div>'
+        f'<div class="strip"><div class="names" style="padding-top:{_FLAGS}px">{texts}</div><div>'
+        f'<svg viewBox="0 0 {_WIDTH} {height}" height="{height}" preserveAspectRatio="none"'
+        f' role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        f'<div class="axis">{"".join(_axis(len(calls)))}</div></div></div>'
     )
 
 
@@ -140,24 +143,23 @@ def _row(y: int, width: float, states: Sequence[bool | None]) -> Iterator[str]:
     # Neighbours of one colour are one shape: a page of 20,000 shapes opens slowly.
     names = {None: "none", True: "good", False: "bad"}
     runs = [(names[states[start]], start, end) for start, end in _runs(states)]
-    # What did harm comes last, over its neighbours.
-    for name, start, end in sorted(runs, key=lambda r: r[0] == "bad"):
+    # What was tried comes over its neighbours, what did harm over all.
+    for name, start, end in sorted(runs, key=lambda r: ("none", "good", "bad").index(r[0])):
         x, wide = start * width, (end - start) * width
-        if name == "bad" and wide < _WIDEST_MARK:
-            x, wide = x - (_WIDEST_MARK - wide) / 2, _WIDEST_MARK
+        if name != "none" and wide < _NARROWEST:
+            x, wide = x - (_NARROWEST - wide) / 2, _NARROWEST
         yield _rect(f'class="{name}"', x, wide, y)
 
 
 def _rect(look: str, x: float, width: float, y: float) -> str:
-    return f'<rect {look} x="{_LEFT + x:.2f}" y="{y:.0f}" width="{width:.2f}" height="{_ROW}"/>'
+    return f'<rect {look} x="{x:.2f}" y="{y:.0f}" width="{width:.2f}" height="{_ROW}"/>'
 
 
-def _axis(count: int, width: float, y: float) -> Iterator[str]:
+def _axis(count: int) -> Iterator[str]:
     """Every tenth, fiftieth or hundredth call's number."""
     step = next((s for s in (1, 5, 10, 25, 50, 100, 250, 500) if count <= 12 * s), 1000)
     for n in range(step, count + 1, step):
-        x = _LEFT + (n - 0.5) * width
-        yield f'<text x="{x:.2f}" y="{y}" text-anchor="middle">{n}</text>'
+        yield f'<span style="left:{(n - 0.5) / count:.2%}">{n}</span>'
 
 
 def _runs(values: Sequence[object]) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
-from qanat.crash.page import page
+from qanat.crash.page import Origin, page
 from qanat.crash.reference import Reference
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
@@ -62,9 +62,9 @@ class Outcome:
     calls: Mapping[str, Sequence[Call]]
     verdicts: Sequence[Verdict]
 
-    def page(self) -> str:
+    def page(self, origin: Origin) -> str:
         """It all as one HTML page that needs nothing else."""
-        return page(self.report, self.calls, self.verdicts)
+        return page(self.report, self.calls, self.verdicts, origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def crash_test(
 
     Args:
         ws: the project; it is only read.
-        folder: absolute, empty; where the copies are. Best on a disk in memory.
+        folder: absolute; where the copies are. Best on a disk in memory.
         jobs: how many processes at a time.
         begin: told how many cases there are.
         tell: told each verdict as it comes.
@@ -98,6 +98,7 @@ def crash_test(
         UnsupportedError: the project writes to a place that cannot be copied; this is no Linux.
         MissingExtraError: there is no C compiler.
         AdapterError: the project fails by itself.
+        CommandLineError: a case is of a scenario, or at a call, that there is not.
     """
     ws.require()
     if (lease := ws.memory.held()) is not None:
@@ -106,8 +107,8 @@ def crash_test(
             got=f"update {lease.holder} on {lease.host}, process {lease.pid}",
             hint="wait for it: what it is writing would be half in the copy",
         )
-    scenarios = Replica(ws, folder / "images").scenarios()
     with Crew(folder, jobs) as crew:
+        scenarios = Replica(ws, folder / "images").scenarios()
         prepared = prepare(crew, scenarios, extent)
         begin(len(prepared.cases))
         return carry_out(crew, prepared, extent, Journal(None, ""), tell)
@@ -118,6 +119,7 @@ def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepar
 
     Raises:
         AdapterError: a scenario fails by itself.
+        CommandLineError: a case is of a scenario, or at a call, that there is not.
     """
     names = {c.scenario for c in extent.only}
     known = [s.name for s in scenarios]
@@ -127,6 +129,12 @@ def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepar
         raise CommandLineError(f"no scenario {min(missing)!r}", wanted=wanted, nearest=near)
     scenarios = [s for s in scenarios if not names or s.name in names]
     references = {s.name: crew.prepare(s) for s in scenarios}
+    for case in extent.only:
+        calls = len(references[case.scenario].calls)
+        # Later ones are calls of a recovery, which nobody has counted.
+        first = [s.call for s in case.shots[:1]] or [call for call, _ in case.powers]
+        if max(first) > calls:
+            raise CommandLineError(f"{case.scenario} has {calls} calls", got=str(case))
     if extent.only:
         return Prepared({s.name: s for s in scenarios}, references, extent.only)
     found = [c for s in scenarios for c in every(s.name, references[s.name], extent)]

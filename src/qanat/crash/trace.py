@@ -69,7 +69,8 @@ class Call:
         ...      "t/0.json").site
         'link t/0.json'
         """
-        return f"{self.word} {_TOKEN.sub('…', self.other or self.path)}"
+        path = self.other or self.path or "the project's folder"
+        return f"{self.word} {_TOKEN.sub('…', path)}"
 
 
 def read_trace(path: Path) -> list[Call]:

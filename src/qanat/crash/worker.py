@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qanat.crash.case import Case, Scenario
+from qanat.crash.ending import die_with
 from qanat.crash.injector import Injector
 from qanat.crash.reference import Reference
 from qanat.crash.slot import Slot
@@ -22,6 +23,8 @@ from qanat.errors import QanatError
 
 def serve(slot: Slot) -> None:
     """Answer requests until there are no more."""
+    # Had whoever asks ended before, there would be nothing to read.
+    die_with()
     Injector()  # or else nothing would ever go wrong
     references: dict[str, Reference] = {}
     for line in sys.stdin:

@@ -52,6 +52,8 @@ class Bar:
     def prepare(self, what: str) -> None:
         """Say what is being done before anything can be counted."""
         self._progress.update(self._task, description=what, total=None)
+        if not self._live:
+            self._say(what)
 
     def begin(self, what: str, total: int) -> None:
         """Start to count.
@@ -74,8 +76,11 @@ class Bar:
             self._said = now
             left = (now - self._began) / self._done * (self._total - self._done)
             text = f"{self._done:,} of {self._total:,}, about {left / 60:,.0f} min left"
-            self._stream.write(f"{text}{', ' + note if note else ''}\n")
-            self._stream.flush()
+            self._say(f"{text}{', ' + note if note else ''}")
+
+    def _say(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def __enter__(self) -> Self:
         self._progress.start()
