@@ -177,6 +177,32 @@ def test_table_written_by_a_newer_version(shop: Any) -> None:
     assert shop.type("qanat run") == 1
 
 
+def test_crash_test_command_line(shop: Any) -> None:
+    """All of it is said before anything is copied or built."""
+    for options in (
+        "--cases 5",
+        "--crash-test --cases 0",
+        "--crash-test --jobs 0",
+        "--crash-test --jobs -1",
+        "--crash-test --case 'first-run kill@3 #abc'",
+        "--crash-test --case 'first-run kill@'",
+        "--crash-test --case 'first-run kill@²'",
+        "--crash-test --case 'first-run none@3'",
+        "--crash-test --case 'first-run kil@3'",
+        "--crash-test --case ''",
+        "--crash-test --report ''",
+        "--crash-test --report nowhere/page.html",
+        "--crash-test --report /proc/page.html",
+    ):
+        assert shop.type(f"qanat doctor {options}") == 2
+    page = shop.folder / "page.html"
+    assert shop.type("qanat doctor --crash-test --report page.html --case 'run foo'") == 2
+    assert not page.exists()
+    compiler = {"CC": "/bin/false"}
+    assert shop.type("qanat doctor --crash-test", compiler) == 1
+    assert not list(shop.folder.glob("storage"))
+
+
 SLOW = """\
 import time
 from pathlib import Path

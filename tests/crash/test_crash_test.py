@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.journal import Journal
+from qanat.crash.quarters import places, sweep_quarters
 from qanat.crash.sweep import Extent, carry_out, prepare
 from tests.acceptance.conftest import Paths
 from tests.crash.projects import scenarios
@@ -146,6 +150,19 @@ PLANTED = {
         scenario="replay-run",
         site="link storage/tables/silver__quarantine",
     ),
+    # Undisturbed it takes longer than that, too, and nobody minds.
+    "an update hangs": Defect(
+        "import time\n"
+        "import qanat.crash.slot as slot\n"
+        "slot._PATIENCE, slot._SLOWER = 0.1, 0.0\n"
+        "from qanat.ledgers.sql.ledger import SqlLedger\n"
+        "real = SqlLedger.open_epochs\n"
+        "def open_epochs(self):\n"
+        "    time.sleep(0.2)\n"
+        "    return real(self)\n"
+        "SqlLedger.open_epochs = open_epochs\n",
+        "took longer than 0 s",
+    ),
     "a recovery fails the first time": Defect(
         "import pathlib\n"
         "import qanat.run.recovery as recovery\n"
@@ -252,8 +269,11 @@ def test_a_user_crashes_a_copy_of_a_project(paths: Paths) -> None:
     page = paths.root.parent / "ergebnis ä.html"
     again = doctor(paths.root, "--case", "run kill@5 #2", "--report", str(page))
     assert again.returncode == 0, again.stdout + again.stderr
+    # Said at once, and not after minutes; and a case that was given was not drawn by a seed.
+    assert again.stderr.startswith("running everything undisturbed\n")
+    assert "seed:" not in again.stdout
     assert "1 fault at 1 site, all survived" in again.stdout
-    assert f"page: {page}" in again.stdout
+    assert f"The page that shows it: {page}" in again.stdout
     assert "1 fault, 1 survived; no row lost, none doubled" in page.read_text(encoding="utf-8")
 
 
@@ -317,3 +337,66 @@ def test_a_case_of_a_scenario_that_is_not_there(paths: Paths) -> None:
     assert done.returncode == 2
     assert "fist-run" in done.stderr
     assert "first-run" in done.stderr
+    done = doctor(paths.root, "--case", "first-run kill@9999")
+    assert done.returncode == 2
+    assert re.search(r"first-run has \d+ calls", done.stderr)
+
+
+def below(process: int) -> list[int]:
+    """A process's children and theirs."""
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8")
+    children = [int(p) for p in listed.split()]
+    return [*children, *(p for c in children for p in below(c))]
+
+
+def alive(process: int) -> bool:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    # Whoever inherits a dead one may be slow to ask how it died.
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_nothing_stays(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    # A case that ends only when it is told: the process sleeps, and nobody wakes it.
+    folder = paths.root.parent / "planted"
+    folder.mkdir()
+    patch = "import qanat.crash.slot as slot\nslot._ASLEEP = 3600\n"
+    (folder / "sitecustomize.py").write_text(patch, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path.cwd()}:{Path.cwd() / 'src'}")
+    options = ["--crash-test", "--case", "first-run stop@9", "--jobs", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "qanat", "doctor", *options],
+        cwd=paths.root,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        stopped = False
+        while not stopped:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.05)
+            states = [Path(f"/proc/{p}/stat").read_text("utf-8") for p in below(process.pid)]
+            stopped = any(s.rpartition(")")[2].split()[0] == "T" for s in states)
+        started = below(process.pid)
+        (worker, *_) = started
+        slot = Path(f"/proc/{worker}/cmdline").read_bytes().split(b"\0")[-2]
+        copies = Path(os.fsdecode(slot)).parent
+        assert copies.is_dir()
+        process.send_signal(number)
+        _, said = process.communicate()
+    for _ in range(500):
+        if not any(map(alive, started)):
+            break
+        time.sleep(0.01)
+    assert not any(map(alive, started))
+    if number == signal.SIGKILL:
+        sweep_quarters(places())
+    else:
+        assert process.returncode == 128 + number
+        assert "Interrupted: 0 of 1 case tried, 0 failed. The project is untouched." in said
+    assert not copies.exists()

@@ -101,11 +101,18 @@ def _outcome(ws: Workspace, extent: Extent, jobs: int, again: str) -> Outcome:
             with quarters(roomy(ws, jobs)) as folder:
                 return crash_test(ws, folder, extent, jobs, begin, tell)
     except SystemExit:
-        screen.note("\n".join(_so_far(told, total, again)))
+        screen.note("\n".join(so_far(told, total, again)))
         raise
 
 
-def _so_far(told: Sequence[Verdict], total: int, again: str) -> Iterator[str]:
+def so_far(told: Sequence[Verdict], total: int, again: str) -> Iterator[str]:
+    """What is said when it is interrupted.
+
+    Args:
+        told: the verdicts until then.
+        total: how many there were to be; 0 when nothing was tried yet.
+        again: the command that tries a case again, but for the case.
+    """
     failures = [v for v in told if v.complaints]
     tried = f"{len(told):,} of {count(total, 'case')} tried, {len(failures):,} failed"
     yield f"Interrupted: {tried if total else 'nothing was tried yet'}. The project is untouched."

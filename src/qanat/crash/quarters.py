@@ -45,7 +45,7 @@ def sweep_quarters(where: Iterable[Path]) -> None:
     for folder in (f for place in where for f in place.glob(f"{_PREFIX}*")):
         # Without a lock it is just being made, or removed; or a crash test is at work in it.
         with suppress(OSError):
-            if folder.lstat().st_uid != os.geteuid():
+            if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
                 continue
             lock = os.open(folder / _LOCK, os.O_RDWR)
             try:

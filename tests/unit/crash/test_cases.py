@@ -82,6 +82,33 @@ def test_the_nearest_fault_is_named() -> None:
     assert caught.value.nearest == "kill"
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "wanted"),
+    [
+        ("run kill@3 #abc", "'#abc' is no seed", "#7"),
+        ("run kill@3 #", "'#' is no seed", "#7"),
+        ("run kill@", "'kill@' lacks the number of a call", "kill@17"),
+        ("run kill", "'kill' lacks the number of a call", "kill@17"),
+        ("run kill@x", "'x' in 'kill@x' is no number of a call", "kill@17"),
+        ("run kill@0", "'0' in 'kill@0' is no number of a call", "kill@17"),
+        ("run kill@²", "'²' in 'kill@²' is no number of a call", "kill@17"),
+        ("run all@٣", "'٣' in 'all@٣' is no number of a call", "kill@17"),
+        ("run none@3", "no fault 'none'", "kill, torn"),
+        ("run foo", "no fault 'foo'", "kill, torn, eio, enospc, full, stop, cut; when the power"),
+        ("run rival", "the case 'run rival' has no fault", "run kill@17"),
+    ],
+)
+def test_what_is_wrong_with_a_case_is_said(text: str, message: str, wanted: str) -> None:
+    with pytest.raises(CommandLineError) as caught:
+        Case.parse(text)
+    assert message in caught.value.message
+    assert wanted in str(caught.value.wanted)
+
+
+def test_a_seed_may_be_below_zero_as_that_of_a_crash_test() -> None:
+    assert Case.parse("run kill@3 #-5").seed == -5
+
+
 def test_a_scenario_can_be_written_down() -> None:
     then = (Operation.RUN, Operation.REPLAY)
     for scenario in (

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 
 from qanat.crash.case import Verdict
 from qanat.crash.histogram import histogram
-from qanat.crash.page import page
+from qanat.crash.page import Origin, page
 from qanat.crash.report import report
-from qanat.crash.strip import cells
+from qanat.crash.strip import cells, strip
 from qanat.crash.sweep import KINDS
 from qanat.crash.trace import Call
 
@@ -21,6 +22,9 @@ CALLS = [
 GOOD = Verdict("run kill@1 #0", 1, 1, ("o storage",), ("Q4007",), seconds=(0.25,))
 BAD = Verdict("run eio@2 #0", 1, 0, ("s <t>",), (), 1, 2, ("<i> has 1 row",), (0.5,))
 POWER = Verdict("run all@1 part@2 #0", 2, seconds=(0.3, 0.35))
+
+
+ORIGIN = Origin({"project": "/home/<me>/shop", "Qanat": "0.0"}, "qanat doctor --crash-test")
 
 
 class Reader(HTMLParser):
@@ -46,7 +50,7 @@ class Reader(HTMLParser):
 
 
 def test_all_well() -> None:
-    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER])
+    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER], ORIGIN)
     reader = Reader(text)
     assert reader.seen.count("svg") == 2
     for part in (
@@ -55,29 +59,36 @@ def test_all_well() -> None:
         "0.25",
         "StorageFullError",
         "2: sync storage/tables",
+        "an update of the project as it is, 2 calls",
+        "<b>zeros</b>: names and sizes came",
+        "/home/&lt;me&gt;/shop",
     ):
         assert part in text, part
     assert "What did harm" not in text
     assert 'class="bad"' not in text
+    # Only what was tried there has a row in a strip.
+    assert text.count('px">kill</span>') == text.count('px">power</span>') == 1
+    assert 'px">eio</span>' not in text
 
 
 def test_something_was_not_survived() -> None:
-    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD])
+    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD], ORIGIN)
     Reader(text)
     for part in (
         "2 faults, 1 survived, 1 did harm; 1 row lost, 2 rows doubled",
-        '--case "run eio@2 #0"',
+        "<code>qanat doctor --crash-test --case &quot;run eio@2 #0&quot;</code>",
+        "For example, <code>run eio@2 #0</code>: &lt;i&gt; has 1 row",
         "did harm: eio",
         'class="bad"',
     ):
         assert part in text, part
-    assert "&lt;i&gt; has 1 row" in text
+    assert text.index("<h2>What did harm") < text.index("<h2>What was tried")
     assert "<i> has" not in text
     assert "<b>&" not in text
 
 
 def test_nothing_was_tried() -> None:
-    text = page(report(7, [], KINDS), {}, [])
+    text = page(report(7, [], KINDS), {}, [], ORIGIN)
     Reader(text)
     assert "Nothing was tried" in text
 
@@ -91,7 +102,7 @@ def test_harm_of_one_power_loss_is_marked_at_its_own_call() -> None:
 
 def test_what_a_message_contains_cannot_run_or_hide() -> None:
     evil = Verdict("run eio@1 #0", 1, complaints=("<script>a\x1b[2J\u202ename\ud800",))
-    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil])
+    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil], ORIGIN)
     Reader(text)
     assert "<script" not in text
     assert not {"\x1b", "\u202e", "\ud800"} & set(text)
@@ -107,3 +118,16 @@ def test_one_recovery_that_hangs_does_not_squeeze_the_others() -> None:
 @pytest.mark.parametrize("seconds", [[0.0], [1e-6], [0.25], [0.2, 900.0], [3e5] * 3])
 def test_any_durations_can_be_drawn(seconds: list[float]) -> None:
     Reader(histogram(seconds, seconds[0], seconds[-1]))
+
+
+def test_a_single_mark_among_many_calls_can_be_seen() -> None:
+    text = strip(CALLS * 500, {("kill", 400): True, ("kill", 7): False}, ["kill"])
+    Reader(text)
+    for state in ("good", "bad"):
+        assert re.search(rf'<rect class="{state}" [^>]*width="4.00"', text)
+
+
+def test_marks_of_one_duration_have_their_names_side_by_side() -> None:
+    picture = histogram([0.2] * 500 + [0.5], 0.2, 0.2)
+    assert re.search(r'text-anchor="end">median', picture)
+    assert re.search(r'text-anchor="start">p99', picture)

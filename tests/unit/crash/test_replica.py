@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qanat.crash.replica import copy_storage
+import pytest
+
+from qanat.crash.quarters import places
+from qanat.crash.replica import copy_storage, roomy
+from qanat.errors import StorageFullError
+from qanat.run.workspace import Workspace
 
 
 def test_only_scratch_space_is_left_out(tmp_path: Path) -> None:
@@ -16,3 +21,15 @@ def test_only_scratch_space_is_left_out(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy_storage(storage, copy)
     assert {str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file()} == kept
+
+
+def test_the_project_itself_is_no_place_for_copies(tmp_path: Path) -> None:
+    (tmp_path / "qanat.yml").write_text("name: shop\n", encoding="utf-8")
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "a").write_text("a", encoding="utf-8")
+    with Workspace.open(tmp_path, None) as ws:
+        assert roomy(ws, 1) in places()
+        with pytest.raises(StorageFullError) as caught:
+            roomy(ws, 10**18)
+    assert str(tmp_path) not in str(caught.value.wanted)
+    assert "TMPDIR" in str(caught.value.hint)

@@ -39,4 +39,5 @@ def test_notes_are_no_calls(tmp_path: Path) -> None:
 def test_a_site_has_the_same_name_in_every_run() -> None:
     names = ("epoch-1-" + "0f" * 16, "epoch-1-" + "a3" * 16)
     found = {Call("w", 1, 0, 1, "-", f"t/{name}-0.parquet", "").site for name in names}
+    assert Call("s", 0, 0, 0, "-", "", "").site == "sync the project's folder"
     assert found == {"write t/epoch-1-…-0.parquet"}
