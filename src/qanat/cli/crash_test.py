@@ -179,4 +179,4 @@ def _failures(failures: Sequence[Verdict], again: str) -> Iterator[str]:
         yield from (f"  {printable(line)}" for c in verdict.complaints for line in c.splitlines())
         yield f'  = hint: again: {again} --case "{verdict.case}"'
     if len(failures) > _SHOWN:
-        yield f"\n{len(failures) - _SHOWN:,} more; --report FILE shows all of them"
+        yield f"\n{len(failures) - _SHOWN:,} more; the page of --report shows all"

@@ -9,5 +9,6 @@ what there is: `accounts` asks whether the ledger is right, with `deliveries` of
 `inventory` of the storage; `excuse` which errors a fault explains; a `reference` is what comes of
 it undisturbed. A `worker` does that for a `crew`; what came of it goes into a `journal`, and from
 there into a `report`, which a `page` of `strip`s and a `histogram` shows. `replica` copies a
-project of anybody's, and `sweep` puts it all together.
+project of anybody's into `quarters`, which are gone afterwards, as by `ending` all processes are;
+and `sweep` puts it all together.
 """

@@ -71,7 +71,7 @@ th { font-weight: 600; white-space: nowrap; } thead th { color: var(--soft); fon
 svg { display: block; width: 100%; }
 svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
 @media (max-width: 760px) { svg text { font-size: 19px; } }
-.strip { display: grid; grid-template-columns: max-content 1fr; column-gap: .7rem;
+.strip { display: grid; grid-template-columns: 3.6rem 1fr;
   margin: .2rem 0 .6rem; color: var(--soft); font-size: 10.5px; }
 .names span { display: block; } .axis { position: relative; height: 16px; line-height: 16px; }
 .axis span { position: absolute; transform: translateX(-50%); }
