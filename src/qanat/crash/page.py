@@ -7,36 +7,12 @@ from dataclasses import dataclass
 
 from qanat import errors
 from qanat.crash.case import Verdict
+from qanat.crash.glossary import FAULTS, LOSSES, SCENARIOS
 from qanat.crash.histogram import histogram
 from qanat.crash.report import Report
 from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
 
-_MEANING = {
-    "kill": "the process is killed before the call",
-    "torn": "half of a write is written, then the process is killed",
-    "eio": "the call fails with an error of the disk",
-    "enospc": "the call fails for want of space, those after it succeed",
-    "full": "the disk is full from the call on",
-    "stop": "the process sleeps before the call, and another update runs meanwhile",
-    "cut": "what is sent to a database arrives, its answer does not",
-    "rival": "two updates at once, one of which is killed before the call",
-    "recovery": "killed, and killed again while it recovers, up to five times",
-    "power": "the power goes after the call, and with it what was not synced",
-}
-_LOSSES = {
-    "all": "nothing of it came to the disk",
-    "content": "file names came, what is in the files did not: they are empty",
-    "zeros": "names and sizes came, and zeros where content is missing",
-    "names": "content came, the names did not",
-    "part": "some of either came",
-}
-_STATES = {
-    "first-run": "an update as if the project had never run",
-    "run": "an update of the project as it is",
-    "full-refresh": "an update that computes every table anew",
-    "replay": "quarantined rows are checked again",
-}
 _OPEN = 3
 """Failures that need not be unfolded to be read."""
 
@@ -178,13 +154,13 @@ def _kinds(report: Report) -> Iterator[str]:
     for line in report.lines:
         ill = line.tried - line.survived
         rows.append(
-            f'<tr><th>{shown(line.kind)}</th><td class="why">{_MEANING.get(line.kind, "")}</td>'
+            f'<tr><th>{shown(line.kind)}</th><td class="why">{FAULTS.get(line.kind, "")}</td>'
             f'<td class="n">{line.tried:,}</td><td class="n">{line.survived:,}</td>'
             f'<td class="n{" ill" if ill else ""}">{f"{ill:,}" if ill else "–"}</td></tr>'
         )
     yield _table(("Fault", ""), ("Tried", "Survived", "Did harm"), rows)
     if any(line.kind == "power" for line in report.lines):
-        losses = "; ".join(f"<b>{name}</b>: {text}" for name, text in _LOSSES.items())
+        losses = "; ".join(f"<b>{name}</b>: {text}" for name, text in LOSSES.items())
         yield f"<p>What becomes of what was not synced when the power goes: {losses}.</p>"
 
 
@@ -209,11 +185,11 @@ def _strips(calls: Mapping[str, Sequence[Call]], verdicts: Sequence[Verdict]) ->
     )
     yield legend()
     for scenario, made in calls.items():
-        state = f"{_STATES[scenario]}, " if scenario in _STATES else ""
+        state = f"{SCENARIOS[scenario]}, " if scenario in SCENARIOS else ""
         yield f"<h3>{shown(scenario)} <small>{state}{_count(len(made), 'call')}</small></h3>"
         here = found.get(scenario, {})
         tried = {kind for kind, _ in here}
-        yield strip(made, here, [kind for kind in _MEANING if kind in tried])
+        yield strip(made, here, [kind for kind in FAULTS if kind in tried])
 
 
 def _recoveries(report: Report, verdicts: Sequence[Verdict]) -> Iterator[str]:
