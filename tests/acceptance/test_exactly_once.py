@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from qanat.errors import (
     ExpectationFailedError,
@@ -492,6 +493,9 @@ def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.Monk
         with Workspace.open(paths.root) as ws:
             assert [d.dataset for d in update(ws).failed] == ["silver"]
         check(paths.root)
+        # Whoever reads the quarantine as it was for a moment still can.
+        moment = DeltaTable(_tables(paths.root) / "silver__quarantine", version=0)
+        assert moment.to_pyarrow_table().num_rows == 2
         with Workspace.open(paths.root) as ws:
             assert [d.dataset for d in update(ws).failed] == ["silver"]
     undisturbed = Paths.make(paths.root.parent / "undisturbed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -188,8 +188,13 @@ def _withdraw(
         # What a sink holds then is not of this epoch, and must not be taken for it later.
         if not sink and published(step.ws, epoch):
             return  # it only may not be durable: the next update sees to that
+        application = compiled.flow.application
+        folders = {folder for folder, _ in _tables(work, staged)}
+        unseen = {
+            f for f in folders if step.ws.store.transaction(str(f), application) < epoch.number
+        }
         take_back(step.ws, step.gate, epoch)
-        _unstage(work, staged)
+        _unstage(work, staged, unseen)
     except (QanatError, OSError) as second:
         error.add_note(f"the epoch stays open: {second}")
         return
@@ -277,14 +282,23 @@ def _stage(step: Step, compiled: CompiledFlow, epoch: Epoch) -> tuple[Work, Boun
     return retrying(attempt, step.ws.project.retries, name, step.tell)
 
 
-def _unstage(work: Work, staged: Staged) -> None:
-    """Remove staged files: no update looks for leftovers of an epoch that was given up."""
+def _unstage(work: Work, staged: Staged, only: Collection[Path] | None = None) -> None:
+    """Remove staged files: no update looks for leftovers of an epoch that was given up.
+
+    Args:
+        only: in these folders. What was published and taken back an older version still has.
+    """
+    for folder, table in _tables(work, staged):
+        if only is None or folder in only:
+            unstage(folder, table)
+
+
+def _tables(work: Work, staged: Staged) -> list[tuple[Path, StagedTable]]:
+    """What was staged, each with its table's folder."""
     folders = {v.name: v.quarantine.folder for v in work.views}
     folders[work.dataset] = work.quarantine.folder
-    tables: list[tuple[Path, StagedTable]] = [(work.output.folder, staged.table)]
-    tables += ((folders[name], table) for name, table in staged.quarantines.items())
-    for folder, table in tables:
-        unstage(folder, table)
+    found = [(folders[name], table) for name, table in staged.quarantines.items()]
+    return [(work.output.folder, staged.table), *found]
 
 
 def unstage(folder: Path, table: StagedTable) -> None:

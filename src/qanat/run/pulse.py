@@ -32,6 +32,8 @@ class Pulse:
         Raises:
             StorageFullError, AdapterError: the file cannot be made.
         """
+        if self._lock is not None:
+            return  # what came next the first time has failed
         make_folder(self._path.parent)
         self._lock = locked(self._path)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from qanat.errors import AdapterError
+from qanat.errors import AdapterError, StorageFullError
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.entry import Entry
@@ -128,3 +128,24 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AdapterError, match="cannot make"):
         Pulse(tmp_path / "file", "u").start()
+
+
+def test_a_beginning_that_fails_can_be_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another dataset of the update begins when the disk has refused the first one."""
+    (root / "u.sql").write_text("CREATE MATERIALIZED VIEW u AS SELECT 2 AS x;\n")
+    opened, refused = Gate.open, []
+
+    def once(self: Gate) -> None:
+        if not refused:
+            refused.append(self)
+            raise StorageFullError("no space left")
+        opened(self)
+
+    monkeypatch.setattr(Gate, "open", once)
+    with Workspace.open(root) as ws:
+        statuses = sorted(d.status for d in update(ws).datasets)
+        assert statuses == ["failed", "updated"]
+        (ended,) = ws.ledger.updates()
+    assert ended.status is UpdateStatus.FAILED
