@@ -157,6 +157,22 @@ Path("old").unlink()
     assert not (program.root / "old").exists()
 
 
+def test_a_disk_that_was_full_is_on_record_whatever_came_first(program: Program) -> None:
+    """A removal needs no space: the fault happens at the next call that does."""
+    (program.root / "old").touch()
+    text = """
+Path("old").unlink()
+for name in ("a", "b"):
+    try:
+        Path(name).write_text("x")
+    except OSError as error:
+        assert error.errno == 28, error
+"""
+    assert program.run(text, Fault.FULL, 1) == 0
+    notes = [(c.detail, c.path) for c in read_trace(program.trace) if c.is_note]
+    assert notes == [("ENOSPC", "a")]
+
+
 def test_copies_inside_the_kernel_are_seen(program: Program) -> None:
     (program.root / "a").write_bytes(b"x" * 5000)
     assert program.run("import shutil; shutil.copyfile('a', 'b')") == 0

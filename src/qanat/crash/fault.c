@@ -44,6 +44,7 @@ static int armed;
 static enum fault fault;
 static long fatal;
 static long calls;
+static int filled;
 static int record = -1;
 static int with_bytes;
 static int with_sockets;
@@ -158,7 +159,12 @@ static int can_fill(enum op op, int creates) {
  * it is done by `tear` first. */
 static int count(enum op op, int creates, const char *path, void (*tear)(void *), void *torn) {
     calls++;
-    if (fault == FULL && calls > fatal && can_fill(op, creates)) return ENOSPC;
+    if (fault == FULL && calls >= fatal && can_fill(op, creates)) {
+        /* The first one that it hits: that may come later, since not every call needs space. */
+        if (!filled) note(NOTE, op, 0, "ENOSPC", path, NULL, NULL, 0);
+        filled = 1;
+        return ENOSPC;
+    }
     if (calls != fatal) return 0;
     switch (fault) {
     case NONE: return 0;
@@ -176,7 +182,8 @@ static int count(enum op op, int creates, const char *path, void (*tear)(void *)
     case EIO_ONCE:
         note(NOTE, op, 0, "EIO", path, NULL, NULL, 0);
         return op == SEND ? ECONNRESET : EIO;
-    case ENOSPC_ONCE: case FULL:
+    case FULL: return 0;
+    case ENOSPC_ONCE:
         if (!can_fill(op, creates)) return 0;
         note(NOTE, op, 0, "ENOSPC", path, NULL, NULL, 0);
         return ENOSPC;
@@ -200,6 +207,7 @@ void qanat_fault_arm(const char *folder, int kind, long at, const char *trace, i
     fault = (enum fault)kind;
     fatal = at;
     calls = 0;
+    filled = 0;
     with_bytes = bytes;
     with_sockets = sockets;
     if (record >= 0) syscall(SYS_close, record);
