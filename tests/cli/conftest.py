@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,8 @@ class Transcript:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            # As in a terminal: what a shell runs in the background ignores Ctrl-C.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def put(self, line: str, output: str, code: int) -> int:

@@ -31,7 +31,7 @@ def scope() -> str:
 
 @pytest.fixture
 def ledger(url: str, scope: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresLedger]:
-    monkeypatch.setattr(adapter, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(adapter, "IDLE_SECONDS", 1.0)
     with closing(PostgresLedger(url, scope)) as found:
         yield found
 

@@ -79,5 +79,5 @@ def scenarios(folder: Path) -> list[Scenario]:
 
 if __name__ == "__main__":
     # Attempts are as impatient with each other as with leases.
-    postgresql.IDLE_SECONDS = 0.2
+    postgresql.IDLE_SECONDS = 1.0
     serve(DatabaseSlot(Path(sys.argv[1])))

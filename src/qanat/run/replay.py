@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -159,7 +161,8 @@ class Replay:
             )
             counts = Counts(out=moved.rows, written=moved.rows)
             epoch = replace(epoch, counts=counts)
-            ws.ledger.prepare(epoch, self.step.lease.current)
+            with _removing(table_folder, moved):
+                ws.ledger.prepare(epoch, self.step.lease.current)
             self._commit(table_folder, moved, epoch, replaces=False, partitions=table.partition_by)
         if ws.store.transaction(str(quarantine_folder), self.flow.application) < epoch.number:
             left = self._stage(
@@ -170,6 +173,8 @@ class Replay:
                 quarantine,
                 epoch,
             )
+            with _removing(quarantine_folder, left):
+                self.step.lease.confirm()
             self._commit(quarantine_folder, left, epoch, replaces=True, partitions=())
         version = ws.store.version(str(table_folder))
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version, ended=time.time())
@@ -210,15 +215,7 @@ class Replay:
             partition_by=into.partition_by,
         )
         work = self._work(query, inputs, output, epoch.number)
-        staged = self.ws.engine.stage(work, _silent).table
-        try:
-            self.step.lease.confirm()
-        except BaseException:
-            # Another update has ended this replay meanwhile, and has swept before these files
-            # were written: nobody else looks for them.
-            unstage(folder, staged)
-            raise
-        return staged
+        return self.ws.engine.stage(work, _silent).table
 
     def _work(self, query: str, inputs: dict[str, Batch], output: Output, number: int) -> Work:
         scratch = self.ws.scratch / uuid4().hex
@@ -262,6 +259,20 @@ class Replay:
             if store.transaction(str(folder), commit.application) < commit.number:
                 unstage(folder, staged)
             raise
+
+
+@contextmanager
+def _removing(folder: Path, staged: StagedTable) -> Iterator[None]:
+    """Remove what was staged if it is not to be published after all: nobody looks for it.
+
+    The replay is given up then; or another update has brought it to its end meanwhile, and has
+    swept before these files were written.
+    """
+    try:
+        yield
+    except BaseException:
+        unstage(folder, staged)
+        raise
 
 
 def _silent(fraction: float | None) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.errors import HistoryMismatchError, LeaseLostError, StorageFullError
+from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ports.store import Commit
 from qanat.run import lease
 from qanat.run.quarantine import replay
@@ -209,6 +210,21 @@ def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
     operate(relaxed.root, "replay")
     operate(relaxed.root, "run")
     assert picture(relaxed.root) == picture(undisturbed)
+    check(relaxed.root)
+
+
+def test_a_replay_that_the_ledger_refuses_leaves_no_file(
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is published: no update looks for what nobody has begun."""
+
+    def refused(*_: object) -> None:
+        raise StorageFullError("no space left for the ledger")
+
+    with monkeypatch.context() as patched, Workspace.open(relaxed.root) as ws:
+        patched.setattr(SqlLedger, "prepare", refused)
+        with pytest.raises(StorageFullError):
+            replay(ws)
     check(relaxed.root)
 
 
