@@ -57,6 +57,8 @@ def speaking(expired: Lease, url: str, touch: str) -> Iterator[None]:
         connection.pgconn.send_query_params(touch.encode(), None)
         connection.pgconn.send_flush_request()
         connection.pgconn.flush()
+        # Its answer: by then the server holds the lock.
+        connection.pgconn.get_result()
         yield
 
 
