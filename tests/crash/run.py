@@ -21,7 +21,7 @@ from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.ending import ends_cleanly
 from qanat.crash.journal import Journal
-from qanat.crash.page import Origin
+from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.report import Report
 from qanat.crash.sweep import KINDS, Extent, Outcome, carry_out, prepare
@@ -65,7 +65,7 @@ def main() -> int:
     found = outcome.report
     say(found)
     target = options.report or cache() / "report.html"
-    target.write_text(outcome.page(origin()), encoding="utf-8")
+    target.write_text(outcome.page(subject()), encoding="utf-8")
     print(f"page: {target}")
     return 1 if found.failures or not found.tried else 0
 
@@ -94,7 +94,7 @@ def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Outco
         return carry_out(crew, prepared, extent, journal, tell)
 
 
-def origin() -> Origin:
+def subject() -> Subject:
     """What the page is about."""
     facts = {
         "project": "those of Qanat's own tests",
@@ -102,7 +102,7 @@ def origin() -> Origin:
         "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "Qanat": version("qanat"),
     }
-    return Origin(facts, AGAIN)
+    return Subject(facts, AGAIN)
 
 
 def complain(verdict: Verdict) -> None:

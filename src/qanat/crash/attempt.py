@@ -14,7 +14,7 @@ from typing import Any
 from qanat.crash.accounts import Accounts
 from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sinks
-from qanat.crash.disk import Disk
+from qanat.crash.disk_model import Disk
 from qanat.crash.injector import Fault, Injector
 from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
 from qanat.crash.picture import picture
@@ -56,7 +56,7 @@ class Arming:
     content: bool = False
 
 
-class Process:
+class Attempt:
     """An operation on the project in a folder.
 
     Args:
@@ -72,7 +72,7 @@ class Process:
         self._operation = scenario.recovery[0] if again else scenario.operation
         self._report = report
 
-    def attempt(self, arming: Arming, impatient: bool) -> None:
+    def carry_out(self, arming: Arming, impatient: bool) -> None:
         """Do it, with a fault on the way.
 
         Args:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.errors import CommandLineError, nearest
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from qanat.crash.case import Case, Shot
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.trace import Call
 

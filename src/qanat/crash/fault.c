@@ -4,7 +4,7 @@
  * changes something below one folder: files opened for writing, writes, renames, links, unlinks,
  * folders made and removed, truncations, syncs. At the N-th of them it does what it was armed
  * with. It also records the calls, with the bytes written, so that the states in which a power
- * loss may leave a disk can be built from the record (see qanat.crash.disk).
+ * loss may leave a disk can be built from the record (see qanat.crash.disk_model).
  *
  * One lock is held from counting a call until it is done and recorded: the record has the order
  * in which things happened, and nothing happens after the call that kills.

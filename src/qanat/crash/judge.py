@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import sent, sink_folder, sinks
-from qanat.crash.disk import Disk, File
+from qanat.crash.disk_model import Disk, File
 from qanat.crash.inventory import Inventory
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus

@@ -72,7 +72,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Subject:
     """What a page is about.
 
     Args:
@@ -88,7 +88,7 @@ def page(
     report: Report,
     calls: Mapping[str, Sequence[Call]],
     verdicts: Sequence[Verdict],
-    origin: Origin,
+    subject: Subject,
 ) -> str:
     """One HTML page that needs nothing else.
 
@@ -96,10 +96,10 @@ def page(
         calls: by scenario, what it does to the disk undisturbed.
         verdicts: those that the report adds up.
     """
-    parts = [*_head(report), *_failures(report, origin), *_kinds(report)]
+    parts = [*_head(report), *_failures(report, subject), *_kinds(report)]
     if calls:
         parts += _strips(calls, verdicts)
-    parts += [*_recoveries(report, verdicts), *_errors(report), *_origin(origin)]
+    parts += [*_recoveries(report, verdicts), *_errors(report), *_subject(subject)]
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -225,14 +225,14 @@ def _errors(report: Report) -> Iterator[str]:
     yield _table(("Code", "Error", ""), ("Times",), rows)
 
 
-def _origin(origin: Origin) -> Iterator[str]:
+def _subject(subject: Subject) -> Iterator[str]:
     yield "<h2>What was tested</h2>"
-    facts = origin.facts.items()
+    facts = subject.facts.items()
     rows = (f"<tr><th>{shown(name)}</th><td>{shown(value)}</td></tr>" for name, value in facts)
     yield f'<table class="origin"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def _failures(report: Report, origin: Origin) -> Iterator[str]:
+def _failures(report: Report, subject: Subject) -> Iterator[str]:
     if not report.failures:
         return
     yield "<h2>What did harm</h2>"
@@ -242,7 +242,7 @@ def _failures(report: Report, origin: Origin) -> Iterator[str]:
     )
     for number, verdict in enumerate(report.failures):
         lines = [*(f"at {s}" for s in verdict.sites), *verdict.complaints]
-        command = f'{origin.again} --case "{verdict.case}"'
+        command = f'{subject.again} --case "{verdict.case}"'
         yield (
             f"<details{' open' if number < _OPEN else ''}><summary>{shown(verdict.case)}</summary>"
             f"<pre>{shown(chr(10).join(lines))}</pre>"

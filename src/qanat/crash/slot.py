@@ -14,9 +14,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qanat.crash.attempt import Arming, Process
+from qanat.crash.attempt import Arming, Attempt
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
-from qanat.crash.disk import Disk
+from qanat.crash.disk_model import Disk
 from qanat.crash.ending import die_with
 from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
 from qanat.crash.injector import Fault
@@ -94,11 +94,11 @@ class Slot:
 
     def _undisturbed(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
-        process = self._process(scenario)
+        attempt = self._attempt(scenario)
         started = time.monotonic()
-        outcome = self._outcome(process.attempt, Arming(trace=self._trace), False)
+        outcome = self._outcome(attempt.carry_out, Arming(trace=self._trace), False)
         calls = read_trace(self._trace)
-        after = self._outcome(process.recover)
+        after = self._outcome(attempt.recover)
         seconds = time.monotonic() - started
         wrong = [e["message"] for e in (outcome or {"errors": ()})["errors"]]
         if outcome is None or after is None:
@@ -143,14 +143,14 @@ class Slot:
         self, scenario: Scenario, case: Case, shot: Shot, found: _Findings, again: bool
     ) -> bool:
         """One attempt with a fault; whether it happened."""
-        process = self._process(scenario, again)
+        attempt = self._attempt(scenario, again)
         recorded = bool(case.powers)
         if not recorded:
             self._trace.unlink(missing_ok=True)
         arming = Arming(shot.fault, shot.call, self._trace, recorded)
         stops = shot.fault is Fault.STOP
         self._report.unlink(missing_ok=True)
-        child = self._start(process.attempt, arming, stops or case.rival)
+        child = self._start(attempt.carry_out, arming, stops or case.rival)
         before = found.hits
         if stops and self._stopped(child):
             found.hits += 1
@@ -175,9 +175,9 @@ class Slot:
     def _rival(self, scenario: Scenario, found: _Findings, again: bool) -> None:
         """Another update of the same project, while the first one is there."""
         aside = self._report.with_name("rival.json")
-        process = Process(self.project, scenario, aside, again)
+        attempt = Attempt(self.project, scenario, aside, again)
         aside.unlink(missing_ok=True)
-        child = self._start(process.attempt, Arming(), True)
+        child = self._start(attempt.carry_out, Arming(), True)
         self._wait(child)
         if child.exitcode:
             found.complaints.append(f"rival: exit code {child.exitcode}: {self._said()}")
@@ -200,8 +200,8 @@ class Slot:
         disk: Disk | None = None,
         acknowledged: Sequence[str] = (),
     ) -> None:
-        process = self._process(scenario)
-        outcome = self._outcome(process.recover, disk, acknowledged)
+        attempt = self._attempt(scenario)
+        outcome = self._outcome(attempt.recover, disk, acknowledged)
         if outcome is None:
             found.complaints.append(f"run again: {self._said()}")
             return
@@ -224,7 +224,7 @@ class Slot:
         """Record the last attempt, then go through the disks that a power loss may leave."""
         before = len(sites(read_trace(self._trace))) if case.shots else 0
         outcome = self._outcome(
-            self._process(scenario, again=bool(case.shots)).attempt,
+            self._attempt(scenario, again=bool(case.shots)).carry_out,
             Arming(trace=self._trace, content=True),
             False,
         )
@@ -265,8 +265,8 @@ class Slot:
         if not keep_trace:
             self._trace.unlink(missing_ok=True)
 
-    def _process(self, scenario: Scenario, again: bool = False) -> Process:
-        return Process(self.project, scenario, self._report, again)
+    def _attempt(self, scenario: Scenario, again: bool = False) -> Attempt:
+        return Attempt(self.project, scenario, self._report, again)
 
     def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
         """What a process reports; None if it died without."""

@@ -14,7 +14,7 @@ from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
-from qanat.crash.page import Origin, page
+from qanat.crash.page import Subject, page
 from qanat.crash.reference import Reference
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
@@ -62,9 +62,9 @@ class Outcome:
     calls: Mapping[str, Sequence[Call]]
     verdicts: Sequence[Verdict]
 
-    def page(self, origin: Origin) -> str:
+    def page(self, subject: Subject) -> str:
         """It all as one HTML page that needs nothing else."""
-        return page(self.report, self.calls, self.verdicts, origin)
+        return page(self.report, self.calls, self.verdicts, subject)
 
 
 @dataclass(frozen=True, slots=True)

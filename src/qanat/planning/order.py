@@ -1,4 +1,4 @@
-"""The order of datasets, and what makes an order impossible."""
+"""The order in which datasets are computed, and the problems that make it impossible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from qanat.planning.meaning import problems_of_flow
 
 
 def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple[QanatError, ...]]:
-    """Order the datasets and find everything that is wrong with how they fit together.
+    """Order the datasets, and find every problem with how they fit together.
 
     Args:
-        complete: whether all flows are there; if some could not be understood, a dataset
-            without a flow is no problem of its own.
+        pipeline: the declarations.
+        complete: False if some flows could not be parsed: a dataset without a flow is then not
+            reported, since its flow may be one of those.
+
+    Returns:
+        The graph, and the problems in the order of the declarations.
     """
     problems: list[QanatError] = []
     edges: dict[str, dict[str, Location]] = {d.name: {} for d in pipeline.datasets}
@@ -79,12 +83,12 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
 
 
 def _same(found: Dataset, target: Dataset, name: str) -> bool:
-    """A dataset may read its own quarantine: that is no circle of rows."""
+    """True if a dataset reads its own quarantine, which is allowed and no cycle."""
     return found is target and name.casefold() != found.name.casefold()
 
 
 def _sort(edges: Mapping[str, Mapping[str, Location]]) -> tuple[tuple[str, ...], list[str]]:
-    """Depth-first in the order of declaration; also the first circle found."""
+    """The datasets in depth-first order from the first declared, and the first cycle found."""
     order: list[str] = []
     state: dict[str, int] = {}
     cycle: list[str] = []

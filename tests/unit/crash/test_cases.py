@@ -10,7 +10,7 @@ import pytest
 
 from qanat.crash import cases
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.reference import Reference
 from qanat.crash.sweep import KINDS, Extent, every, mixed

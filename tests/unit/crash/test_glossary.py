@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.glossary import FAULTS, LOSSES
 from qanat.crash.sweep import KINDS
 

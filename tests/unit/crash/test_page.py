@@ -9,7 +9,7 @@ import pytest
 
 from qanat.crash.case import Verdict
 from qanat.crash.histogram import histogram
-from qanat.crash.page import Origin, page
+from qanat.crash.page import Subject, page
 from qanat.crash.report import report
 from qanat.crash.strip import cells, strip
 from qanat.crash.sweep import KINDS
@@ -24,7 +24,7 @@ BAD = Verdict("run eio@2 #0", 1, 0, ("s <t>",), (), 1, 2, ("<i> has 1 row",), (0
 POWER = Verdict("run all@1 part@2 #0", 2, seconds=(0.3, 0.35))
 
 
-ORIGIN = Origin({"project": "/home/<me>/shop", "Qanat": "0.0"}, "qanat doctor --crash-test")
+SUBJECT = Subject({"project": "/home/<me>/shop", "Qanat": "0.0"}, "qanat doctor --crash-test")
 
 
 class Reader(HTMLParser):
@@ -50,7 +50,7 @@ class Reader(HTMLParser):
 
 
 def test_all_well() -> None:
-    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER], ORIGIN)
+    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER], SUBJECT)
     reader = Reader(text)
     assert reader.seen.count("svg") == 2
     for part in (
@@ -72,7 +72,7 @@ def test_all_well() -> None:
 
 
 def test_something_was_not_survived() -> None:
-    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD], ORIGIN)
+    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD], SUBJECT)
     Reader(text)
     for part in (
         "2 faults, 1 survived, 1 did harm; 1 row lost, 2 rows doubled",
@@ -88,7 +88,7 @@ def test_something_was_not_survived() -> None:
 
 
 def test_nothing_was_tried() -> None:
-    text = page(report(7, [], KINDS), {}, [], ORIGIN)
+    text = page(report(7, [], KINDS), {}, [], SUBJECT)
     Reader(text)
     assert "Nothing was tried" in text
 
@@ -102,7 +102,7 @@ def test_harm_of_one_power_loss_is_marked_at_its_own_call() -> None:
 
 def test_what_a_message_contains_cannot_run_or_hide() -> None:
     evil = Verdict("run eio@1 #0", 1, complaints=("<script>a\x1b[2J\u202ename\ud800",))
-    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil], ORIGIN)
+    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil], SUBJECT)
     Reader(text)
     assert "<script" not in text
     assert not {"\x1b", "\u202e", "\ud800"} & set(text)

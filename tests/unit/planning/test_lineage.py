@@ -15,7 +15,7 @@ from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
 from qanat.model.query import DatasetRead, FunctionQuery, Read
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.planning.columns import column_lineage, split_target
+from qanat.planning.column_lineage import column_lineage, split_target
 from qanat.planning.lineage import Lineage, LineageNode, table_lineage
 from qanat.planning.order import build_graph
 

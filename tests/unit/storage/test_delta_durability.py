@@ -18,8 +18,8 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta import DeltaStore, disk
-from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.table import checkpoint
 
 ID = Schema((Field("id", Primitive("long")),))

@@ -28,7 +28,7 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
 from qanat.storage.delta import DeltaStore
-from qanat.storage.delta.disk import put_if_absent
+from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.table import load
 

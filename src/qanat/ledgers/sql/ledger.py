@@ -10,7 +10,7 @@ from dataclasses import replace
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction
-from qanat.ledgers.sql.memory import Memory, current_generation
+from qanat.ledgers.sql.reader import SqlLedgerReader, current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -27,7 +27,7 @@ from qanat.model.position import TableRange, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
 
-class SqlLedger(Memory):
+class SqlLedger(SqlLedgerReader):
     """One project and environment's memory in a relational database.
 
     Args:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from qanat.crash.disk import Disk, Loss
+from qanat.crash.disk_model import Disk, Loss
 from qanat.crash.trace import Call
 
 

@@ -20,7 +20,7 @@ _PATHS_A_QUERY = 500
 """SQLite up to 3.31 takes 999 values in one statement."""
 
 
-class Memory:
+class SqlLedgerReader:
     """The reading half of a ledger: no method writes, none waits for a writer.
 
     Args:

@@ -1,4 +1,4 @@
-"""Columns that expectations use."""
+"""Columns that expectations use and that do not exist."""
 
 from __future__ import annotations
 
