@@ -112,7 +112,7 @@ class Projection:
     # -- prepare the query -------------------------------------------------------------------
 
     def _renamed(self) -> exp.Expr:
-        """The tree with plain identifiers as input names: sqlglot cannot trace quoted ones."""
+        """The tree with plain identifiers as input names, since a read's name may be any text."""
         tree = tree_of(self._query).copy()
         plain = {r.name: name for name, r in self._relations.items()}
         for table in tree.find_all(exp.Table):

@@ -1,4 +1,4 @@
-"""Clauses of a query, node by node."""
+"""Translates the clauses of a query, node by node."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def _select(node: exp.Select) -> exp.Expr:
     distinct = node.args.get("distinct")
     if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
         raise Refused("DISTINCT ON", "use row_number() OVER (…) = 1")
-    # How, not what.
+    # DISTRIBUTE, CLUSTER and SORT BY only spread rows over workers, so they are dropped; with
+    # LIMIT they would decide which rows are returned.
     if node.args.get("limit") and (node.args.get("sort") or node.args.get("cluster")):
         raise Refused("LIMIT after SORT BY or CLUSTER BY", "use ORDER BY")
     for key in ("distribute", "cluster", "sort"):
@@ -51,7 +52,7 @@ def _select(node: exp.Select) -> exp.Expr:
 
 
 def _joined(lateral: exp.Lateral) -> exp.Join:
-    """A LATERAL VIEW as a join with what it gives for the row."""
+    """A LATERAL VIEW as a lateral join with the rows that it makes of each row."""
     call = lateral.this
     name = call.name.casefold() if isinstance(call, exp.Anonymous) else ""
     if name not in ("explode", "posexplode", "explode_outer", "posexplode_outer"):
@@ -112,7 +113,7 @@ def _with(node: exp.With) -> exp.Expr:
 
 
 def _values(node: exp.Values) -> exp.Expr:
-    """The columns of VALUES are called col1, col2, … in Spark, col0, … in DuckDB."""
+    """Name the columns of VALUES col1, col2, … as Spark does; DuckDB counts from col0."""
     rows = [
         r if isinstance(r, exp.Tuple) else exp.Tuple(expressions=[r]) for r in node.expressions
     ]
@@ -146,7 +147,7 @@ def _limit(node: exp.Limit) -> exp.Expr:
 
 
 def _set_operation(node: exp.SetOperation) -> exp.Expr:
-    """A string beside another type becomes that type in Spark, and the other a string here."""
+    """Refuse a string beside another type: Spark casts the string, DuckDB the other value."""
     sides = [s for s in (node.left, node.right) if isinstance(s, exp.Select)]
     if len(sides) == 2:
         for left, right in zip(sides[0].expressions, sides[1].expressions, strict=False):

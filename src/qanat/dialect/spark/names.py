@@ -1,4 +1,4 @@
-"""The functions that Spark 4.3 has, and the way out of those that are not carried over."""
+"""The functions that Spark 4.3 has, and hints for those that are not translated."""
 
 from __future__ import annotations
 

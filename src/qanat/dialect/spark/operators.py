@@ -1,4 +1,4 @@
-"""Operators and special forms of expressions, node by node."""
+"""Translates operators and special forms of expressions, node by node."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def _divided(node: exp.Div) -> exp.Expr:
     kinds = kind(x), kind(y)
     if "double" not in kinds:
         if "decimal" in kinds and None in kinds:
-            # Exact for a double on the other side; anything else makes a decimal.
+            # With a double beside the decimal both give a double. With any other type Spark gives
+            # a decimal of another scale, so the unknown side is checked at run time.
             x, y = _double_beside_decimal(x, y)
         else:
             x, y = not_decimal([x]), not_decimal([y])
@@ -216,7 +217,7 @@ def _extract(node: exp.Extract) -> exp.Expr:
 def _trim(node: exp.Trim) -> exp.Expr:
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position")), "trim")
     characters = node.expression
-    # A bare TRIM takes spaces off, not tabs: the same in both.
+    # Without characters, TRIM removes spaces and no tabs, in both Spark and DuckDB.
     args = [node.this, *([characters] if characters is not None else [])]
     return marked(exp.Anonymous(this=name, expressions=args), "string")
 
@@ -265,7 +266,7 @@ def _adjacent(node: exp.Concat) -> exp.Expr:
 
 
 def _known_only(node: exp.IgnoreNulls) -> exp.Expr:
-    """IGNORE NULLS: the first or last that is known."""
+    """IGNORE NULLS of first and last, which Spark also writes as first(x, TRUE)."""
     name = node.this.meta.get("name")
     if name not in ("first", "first_value", "any_value", "last", "last_value"):
         raise Refused("IGNORE NULLS here", "carried over for first and last")

@@ -1,4 +1,4 @@
-"""Java's patterns for times and regular expressions, in DuckDB's words."""
+"""Java's patterns for dates and regular expressions as DuckDB's strftime and RE2 patterns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WAY_OUT = "letters that are carried over: yyyy yy MM M dd d HH H mm ss SSS SSSS
 
 
 def shown(pattern: str) -> str:
-    """The strftime pattern that writes what a Spark pattern writes.
+    """The strftime pattern that writes dates as a Spark pattern does.
 
     >>> shown("yyyy-MM-dd'T'HH:mm")
     '%Y-%m-%dT%H:%M'
@@ -46,7 +46,9 @@ def shown(pattern: str) -> str:
 
 
 def read(pattern: str) -> tuple[str, str]:
-    """The strptime pattern for a Spark pattern, and what a text must look like to fit it.
+    """The strptime pattern of a Spark pattern, and a regular expression of the texts that fit.
+
+    The regular expression is needed because strptime accepts more texts than Spark does.
 
     >>> read("yyyy-MM")
     ('%Y-%m', '[0-9]{4}-(0[1-9]|1[0-2])')
@@ -78,54 +80,68 @@ _REGEX = "Java and RE2 read it differently; use a simpler pattern, or a function
 
 
 def regex(pattern: str) -> tuple[str, bool, bool]:
-    """A Java regular expression for RE2; whether it has a `.`, and whether it has a `$`.
+    """A Java regular expression as one of RE2.
+
+    Returns:
+        The RE2 pattern, True if the pattern has a `.`, and True if it has a `$`.
 
     Raises:
-        Refused: something in it means another thing to RE2, or nothing.
+        Refused: a part of the pattern has another meaning in RE2, or none.
     """
     out: list[str] = []
-    dot = dollar = False
-    position, klass = 0, False
+    dot = dollar = in_class = False
+    position = 0
     while position < len(pattern):
         char = pattern[position]
         if char == "\\":
-            following = pattern[position + 1 : position + 2]
-            if following not in _ESCAPES or not following or (klass and following in "bB"):
-                raise Refused(f"'\\{following}' in a regular expression", _REGEX)
-            # In Java \s has the vertical tab too.
-            spaces = {"s": r"[\t-\r ]", "S": r"[^\t-\r ]"} if not klass else {"s": r"\t-\r "}
-            if following == "S" and klass:
-                raise Refused(r"'\S' in a character class", _REGEX)
-            out.append(spaces.get(following, "\\" + following))
+            out.append(_escape(pattern[position + 1 : position + 2], in_class))
             position += 2
             continue
-        if klass:
-            if char == "[" or pattern.startswith("&&", position):
-                raise Refused("a character class inside another", _REGEX)
-            klass = char != "]"
-        elif char == "[":
-            klass = True
-            if pattern[position + 1 : position + 2] == "]" or pattern.startswith("[^]", position):
-                raise Refused("a ']' at the start of a character class", _REGEX)
-        elif char == "(" and pattern.startswith("(?", position):
-            if not pattern.startswith("(?:", position):
-                raise Refused("'(?' in a regular expression", _REGEX)
-        elif char in "*+?}" and pattern[position + 1 : position + 2] == "+":
-            raise Refused("a possessive quantifier", _REGEX)
-        elif char == ".":
-            dot = True
-        elif char == "$":
-            dollar = True
-            out.append(r"\z")
-            position += 1
-            continue
-        out.append(char)
+        if in_class:
+            _check_in_class(pattern, position)
+            in_class = char != "]"
+        else:
+            _check_outside_class(pattern, position)
+            in_class = char == "["
+            dot |= char == "."
+            dollar |= char == "$"
+        out.append(r"\z" if char == "$" and not in_class else char)
         position += 1
     return "".join(out), dot, dollar
 
 
+def _escape(following: str, in_class: bool) -> str:
+    r"""RE2's form of a backslash and the character that follows it."""
+    if following not in _ESCAPES or not following or (in_class and following in "bB"):
+        raise Refused(f"'\\{following}' in a regular expression", _REGEX)
+    if following == "S" and in_class:
+        raise Refused(r"'\S' in a character class", _REGEX)
+    # Java's \s has the vertical tab, RE2's has not.
+    spaces = {"s": r"\t-\r "} if in_class else {"s": r"[\t-\r ]", "S": r"[^\t-\r ]"}
+    return spaces.get(following, "\\" + following)
+
+
+def _check_in_class(pattern: str, position: int) -> None:
+    if pattern[position] == "[" or pattern.startswith("&&", position):
+        raise Refused("a character class inside another", _REGEX)
+
+
+def _check_outside_class(pattern: str, position: int) -> None:
+    rest = pattern[position:]
+    if rest.startswith(("[]", "[^]")):
+        raise Refused("a ']' at the start of a character class", _REGEX)
+    if rest.startswith("(?") and not rest.startswith("(?:"):
+        raise Refused("'(?' in a regular expression", _REGEX)
+    if rest[0] in "*+?}" and rest[1:2] == "+":
+        raise Refused("a possessive quantifier", _REGEX)
+
+
 def replacement(text: str) -> str:
-    """A Java replacement text for RE2."""
+    """A Java replacement text as one of RE2: groups are `\\1`, not `$1`.
+
+    Raises:
+        Refused: the text has a backslash, or a `$` that names no group.
+    """
     if "\\" in text:
         raise Refused("a backslash in the text of regexp_replace", "use $1 for groups")
     found = re.sub(r"\$([0-9])", r"\\\1", text)
@@ -135,12 +151,16 @@ def replacement(text: str) -> str:
 
 
 def groups(pattern: str) -> int:
-    """How many groups a pattern has."""
+    """The number of capturing groups of a pattern."""
     return len(re.findall(r"(?<!\\)\((?!\?)", re.sub(r"\\\\|\[[^]]*\]", "", pattern)))
 
 
 def could_be_empty(pattern: str) -> bool:
-    """Whether a pattern matches the empty text."""
+    """True if a pattern matches the empty text.
+
+    Raises:
+        Refused: the pattern does not parse.
+    """
     try:
         return re.compile(pattern).match("") is not None
     except re.error as error:

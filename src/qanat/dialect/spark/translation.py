@@ -1,4 +1,4 @@
-"""A Spark query, walked from the leaves up."""
+"""Translates a Spark query, node by node from the leaves up."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ _MARK = "AGGREGATE"
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A query in DuckDB's SQL, or what stands in the way."""
+    """The result of a translation.
+
+    Args:
+        sql: the query in DuckDB's SQL; empty if there are problems.
+        problems: what could not be translated, in the order of the text.
+    """
 
     sql: str
     problems: tuple[Problem, ...]
 
 
 def translate(sql: str) -> Translation:
-    """Translate a query or an expression.
+    """Translate a query or an expression from Spark's SQL to DuckDB's.
 
     >>> translate("SELECT size(array(1, 2)) AS n").sql
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
@@ -50,7 +55,7 @@ def _broken(message: str, hint: str | None) -> Translation:
 def _walked(tree: exp.Expr) -> Translation:
     holder = exp.Paren(this=tree)
     for select in holder.find_all(exp.Select):
-        # Hints say how, not what.
+        # Optimizer hints do not change the result.
         select.set("hint", None)
     _name_results(holder.this)
     problems = []
@@ -87,14 +92,14 @@ def _converted(node: exp.Expr) -> exp.Expr:
 
 
 def _settle(node: exp.Expr) -> None:
-    """Take the marks off the aggregates inside: no OVER can come to them any more."""
+    """Remove the AGGREGATE marks inside a node: no FILTER or OVER can be attached any more."""
     for mark in list(node.find_all(exp.Anonymous)):
         if mark.name == _MARK and mark is not node:
             mark.replace(mark.expressions[0])
 
 
 def _around(node: exp.Expr) -> exp.Expr:
-    """FILTER and OVER belong to the aggregate inside what a call was translated to."""
+    """Move FILTER or OVER from a translated call to the aggregates that are marked inside it."""
     inner: exp.Expr = node.this
     marks = [m for m in inner.find_all(exp.Anonymous) if m.name == _MARK]
     if not marks:
@@ -106,7 +111,7 @@ def _around(node: exp.Expr) -> exp.Expr:
             call.set("expression", exp.Where(this=both))
             continue
         if isinstance(node, exp.Window) and "known" in call.meta:
-            # Over a window DuckDB has no FILTER for these, but IGNORE NULLS.
+            # DuckDB allows no FILTER on first and last over a window, but IGNORE NULLS.
             ends = {"first": exp.FirstValue, "last": exp.LastValue}
             value = call.this.expressions[0]
             call = exp.IgnoreNulls(this=ends[call.this.name](this=value))
@@ -117,7 +122,7 @@ def _around(node: exp.Expr) -> exp.Expr:
 
 
 def _name_results(tree: exp.Expr) -> None:
-    """Name what the author did not: rewritten, it would be called after the rewriting."""
+    """Give result columns without an alias Spark's name, before their text is rewritten."""
     for select in tree.find_all(exp.Select):
         if isinstance(select.parent, exp.In | exp.Exists):
             continue
@@ -126,7 +131,7 @@ def _name_results(tree: exp.Expr) -> None:
             if item.is_star or (plain and item.output_name.islower()):
                 continue
             if isinstance(item, exp.Column | exp.Dot):
-                # Named as it is written here, not as it was written for the table.
+                # Spark spells the column as in this query, DuckDB as in the table.
                 alias = exp.to_identifier(item.output_name, quoted=True)
                 item.replace(exp.Alias(this=item.copy(), alias=alias))
                 continue
