@@ -1,4 +1,4 @@
-"""Whether ledger, tables and disk agree, and whether anything lies about."""
+"""Checks that ledger, tables and disk agree, and that nothing is left over."""
 
 from __future__ import annotations
 
@@ -20,11 +20,23 @@ _ALL = 1_000_000
 
 
 def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
-    """Everything that is not as it must be after an update that went well.
+    """A sentence for everything that is wrong after an update that succeeded.
 
     Args:
-        image: the project as it was before.
+        ws: the opened project.
+        accounts: the ledger's counts.
+        image: the folder with the project before the crash test.
     """
+    inventory = Inventory(ws.project.storage, ws.scratch)
+    yield from _unfinished(ws)
+    yield from accounts.errors(inventory, image)
+    yield from _broken_tables(ws)
+    yield from _strangers(ws, inventory, image)
+    yield from _left_over(ws)
+
+
+def _unfinished(ws: Workspace) -> Iterator[str]:
+    """What the ledger still holds open."""
     ledger = ws.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
@@ -33,17 +45,26 @@ def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
             yield f"update {update.id} is said to run"
-    inventory = Inventory(ws.project.storage, ws.scratch)
-    yield from accounts.errors(inventory, image)
+
+
+def _broken_tables(ws: Workspace) -> Iterator[str]:
+    """Tables with orphans by Qanat's own search, or that another Delta reader cannot read."""
     for folder in sorted(ws.project.tables.glob("*")):
-        # As that sees it which sweeps; below, without it.
         if left := ws.store.orphans(folder):
             yield f"{left} files in {folder.name} are in no version"
         yield from _foreign(folder)
+
+
+def _strangers(ws: Workspace, inventory: Inventory, image: Path) -> Iterator[str]:
+    """Files that belong to nothing, found without Qanat's own search; old ones are ignored."""
     for path in inventory.strangers():
         where = path.relative_to(ws.project.root)
         if not (image / where).exists():
             yield f"{where} belongs to nothing"
+
+
+def _left_over(ws: Workspace) -> Iterator[str]:
+    """Temporary files of updates that have ended."""
     private = ws.project.private
     own = ws.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
@@ -55,7 +76,7 @@ def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
 
 
 def _foreign(folder: Path) -> Iterator[str]:
-    """What another reader of Delta tables says: every file that it would read is there."""
+    """The files that delta-rs would read of a table, and that do not exist."""
     if not any((folder / "_delta_log").glob("*.json")):
         return
     for path in _live(folder):
@@ -64,9 +85,9 @@ def _foreign(folder: Path) -> Iterator[str]:
 
 
 def _live(folder: Path) -> list[Path]:
-    """The files of a table as it is now, as another reader of Delta tables finds them."""
+    """The files of a table's newest version, as delta-rs lists them."""
     table = DeltaTable(folder)
-    # Of these paths the table's own part is encoded, and the rest is not.
+    # delta-rs encodes the table's part of these URIs and leaves the rest as it is.
     root = table.table_uri.removeprefix("file://")
     return [folder / u.removeprefix("file://").removeprefix(root) for u in table.file_uris()]
 
@@ -75,15 +96,17 @@ def _live(folder: Path) -> list[Path]:
 
 
 def torn(root: Path, disk: Disk) -> Iterator[str]:
-    """What a reader cannot read: each table has to be as it was at one of its versions.
+    """The files of tables that are missing or incomplete after a power loss.
+
+    Before anything is repaired, each table must be readable at one of its versions.
 
     Args:
-        root: the folder that `disk` is about.
-        disk: what programs had seen before the power went.
+        root: the folder with the project, as the power loss left it.
+        disk: the same folder as programs saw it before the power loss.
     """
     for log in sorted(root.glob("**/_delta_log")):
         folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-        # Names with an underscore are hidden: a checkpoint in the making.
+        # Readers skip names that begin with an underscore: a checkpoint that is being made.
         if not entries or folder.name.startswith("_"):
             continue
         for path in [*entries, *_live(folder)]:
@@ -97,7 +120,12 @@ def torn(root: Path, disk: Disk) -> Iterator[str]:
 
 
 def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
-    """Epochs that were said to be committed, and are not there."""
+    """The acknowledged epochs that ledger, table or sink no longer have.
+
+    Args:
+        ws: the opened project, as the power loss left it.
+        acknowledged: what `acknowledgement` gave for each epoch.
+    """
     for text in acknowledged:
         epoch = json.loads(text)
         dataset = ws.pipeline.dataset(epoch["dataset"])
@@ -115,7 +143,7 @@ def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
 
 
 def acknowledgement(ws: Workspace, event: EpochCommitted) -> str:
-    """What `forgotten` needs to know of an epoch that has just been committed."""
+    """The facts about a committed epoch that `forgotten` checks, as JSON text."""
     dataset = ws.pipeline.dataset(event.dataset)
     files = [] if dataset.sink is None else [p.name for p in sent(ws, dataset.sink)]
     facts = {

@@ -1,4 +1,4 @@
-"""What a crash test has found, as a page to look at."""
+"""The HTML page with the results of a crash test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
 
 _OPEN = 3
-"""Failures that need not be unfolded to be read."""
+"""Failures that are shown unfolded."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #566272; --page: #fff; --line: #dde2e9;
@@ -67,17 +67,17 @@ pre, code { font: 12.5px/1.5 ui-monospace, monospace; }
 pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin: .5rem 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 """
-# Nothing is fetched and nothing runs, whatever a name or a message should contain.
+# The page loads nothing and runs no script, even if a name or message contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a page is about.
+    """What the page is about.
 
     Args:
-        facts: by name: which project, when, and the like.
-        again: the command that tries a case again, but for the case.
+        facts: facts to show, by name: which project, when, …
+        again: the command that repeats a case, without its `--case` option.
     """
 
     facts: Mapping[str, str]
@@ -90,11 +90,13 @@ def page(
     verdicts: Sequence[Verdict],
     subject: Subject,
 ) -> str:
-    """One HTML page that needs nothing else.
+    """The results as one self-contained HTML page.
 
     Args:
-        calls: by scenario, what it does to the disk undisturbed.
-        verdicts: those that the report adds up.
+        report: the results, added up.
+        calls: by scenario, its calls without a fault.
+        verdicts: the verdicts that the report adds up.
+        subject: what was tested.
     """
     parts = [*_head(report), *_failures(report, subject), *_kinds(report)]
     if calls:
