@@ -1,4 +1,4 @@
-"""Table functions that read from outside: `read_files`, DuckDB's readers, `read_table`, …"""
+"""Table functions that read from outside the query: `read_files`, `read_csv`, `read_table`, …"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READERS: dict[str, str | None] = {
     "read_parquet": "parquet",
     "parquet_scan": "parquet",
 }
-"""Functions that read files, and the format that each means."""
+"""The functions that read files, and the format that each implies."""
 
 TABLES = ("read_table", "delta_scan")
 
@@ -53,7 +53,7 @@ REFUSED = (
     "cloud_files",
     "table_changes",
 )
-"""Functions that read what Qanat could not track, so that an update would miss changes."""
+"""Functions whose input Qanat cannot track: an update would not see that it changed."""
 
 PREFIXES: dict[str, str] = {
     "csv": "csv",
@@ -65,11 +65,11 @@ PREFIXES: dict[str, str] = {
     "binaryfile": "binaryfile",
     "avro": "avro",
 }
-"""Spark's ``format.`path` ``."""
+"""The formats of Spark's syntax ``format.`path` ``."""
 
 
 def function_name(node: exp.Expr) -> str:
-    """The name of a function as SQL writes it, in lower case."""
+    """The name of a function in SQL, in lower case; empty if the node is no function."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     return node.sql_name().lower() if isinstance(node, exp.Func) else ""
@@ -78,14 +78,17 @@ def function_name(node: exp.Expr) -> str:
 def read_call(
     name: str, arguments: list[Any], dialect: str, location: Location, place: Place
 ) -> Source:
-    """The source that a table function means.
+    """The source that a call of a table function reads.
 
     Args:
-        name: in lower case, one of `READERS` or `TABLES`.
+        name: the function, in lower case: one of `READERS`, `TABLES` or `REFUSED`.
+        arguments: sqlglot's nodes of the arguments.
+        dialect: the project's dialect.
+        location: the call's place, for errors.
         place: gives the location of an argument.
 
     Raises:
-        OptionError: an argument is unknown, no literal, or missing.
+        OptionError: an argument is unknown, missing, or no literal.
         UnsupportedError: Qanat cannot track what the function reads.
     """
     if name in LATER:
@@ -110,13 +113,13 @@ def read_call(
     options = dict(check_option(key, value, where) for key, (value, where) in named.items())
     written = options.pop("format", READERS[name])
     if "schema" in options:
-        options["dialect"] = dialect  # whoever parses the types must know whose they are
+        options["dialect"] = dialect  # the types in `schema` are parsed in this dialect
     format_ = check_format(written, location) if written else None
     return FilesRead(path, spark_json(format_, options, dialect), tuple(options.items()))
 
 
 def spark_json(format_: str | None, options: dict[str, Any], dialect: str) -> str | None:
-    """Spark's `json` is one value a line unless `multiLine` says otherwise."""
+    """The format of JSON files: Spark's `json` means one value per line unless `multiLine`."""
     if format_ == "json" and dialect == "spark" and not options.get("multi_line"):
         return "ndjson"
     return format_
@@ -154,7 +157,11 @@ def _arguments(
 
 
 def _literal(node: exp.Expression, function: str, what: str, location: Location) -> Any:
-    """The Python value of a literal; `{'a': 'INT'}` becomes `a INT` (columns)."""
+    """The Python value of a literal; a struct such as `{'a': 'INT'}` becomes the text `"a" INT`.
+
+    Raises:
+        OptionError: the node is no literal.
+    """
     if isinstance(node, exp.Literal):
         if node.is_string:
             return node.name

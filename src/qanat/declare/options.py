@@ -1,4 +1,4 @@
-"""The options of `read_files`: their names, other spellings, and what they mean."""
+"""The options of `read_files`: names, other spellings, meanings and types."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Option:
     Args:
         name: the canonical name, in `FilesRead.options`.
         meaning: one line for the reference.
-        spellings: other names, compared like all names without case and underscores.
-        type: Python type of the value.
+        spellings: other names; case and underscores do not count in any name.
+        type: the Python type of the value.
     """
 
     name: str
@@ -79,7 +79,7 @@ REFUSED = {
     "schema_evolution_mode": "set the table property 'qanat.schema_drift'",
     "rescued_data_column": "set the table property 'qanat.schema_drift' = 'rescue'",
 }
-"""Options that exist elsewhere, and the way out."""
+"""Options of other systems that are not supported, each with a hint."""
 
 
 def _fold(name: str) -> str:
@@ -91,10 +91,15 @@ _REFUSED = {_fold(name): reason for name, reason in REFUSED.items()}
 
 
 def check_option(name: str, value: Any, location: Location) -> tuple[str, Any]:
-    """The canonical name and the value of an option.
+    """The canonical name of an option, and its value in the option's type.
+
+    Args:
+        name: the option as the author wrote it.
+        value: the value as the author wrote it.
+        location: the option's place, for errors.
 
     Raises:
-        OptionError: there is no such option, or the value has another type.
+        OptionError: there is no such option, or the value does not have its type.
 
     >>> check_option("maxFilesPerTrigger", 10, Location("a.sql"))
     ('max_files_per_trigger', 10)

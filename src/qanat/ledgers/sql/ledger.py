@@ -1,4 +1,4 @@
-"""The ledger's logic, the same for every database: what an update writes down."""
+"""The writing half of the ledger, the same for every database."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateReco
 
 
 class SqlLedger(SqlLedgerReader):
-    """One project and environment's memory in a relational database.
+    """The ledger of one project and environment, in a relational database.
 
     Args:
-        database: where the rows are; closed with the ledger.
-        scope: `<project>/<environment>`: whose rows.
+        database: the database; it is closed with the ledger.
+        scope: `<project>/<environment>`; several ledgers may share a database.
     """
 
     def __init__(self, database: Database, scope: str) -> None:
@@ -40,30 +40,30 @@ class SqlLedger(SqlLedgerReader):
         self._locks = database.locks_rows
 
     def acquire(self, holder: str, seconds: float) -> Lease:
-        """Take the lease for `seconds`; from a dead process of this machine at once.
+        """Take the lease for `seconds`; a lease of a dead process of this machine counts as free.
 
         Raises:
-            UpdateRunningError: somebody else holds it (says who, where, since when).
+            UpdateRunningError: another update holds it; the error says which, where, since when.
         """
         with self._database.writing() as transaction:
             return leases.acquire(transaction, self._locks, self.scope, holder, seconds)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
-        """Prolong the lease.
+        """Prolong the lease by `seconds` from now.
 
         Raises:
-            LeaseLostError: it expired and somebody else has taken it.
+            LeaseLostError: it expired, and another update took it.
         """
         with self._held(lease) as transaction:
             return replace(lease, expires=leases.prolong(transaction, lease, seconds))
 
     def release(self, lease: Lease) -> None:
-        """Give the lease back; silently nothing if it was lost."""
+        """Give the lease back; does nothing if it was lost."""
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
     def held(self) -> Lease | None:
-        """The lease that a living process holds now, for people to look at."""
+        """The lease as it is held now, for display; None if no living process holds it."""
         with self._database.reading() as transaction:
             return leases.held(transaction, self.scope)
 
@@ -72,7 +72,7 @@ class SqlLedger(SqlLedgerReader):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            LedgerError: one of that identifier is recorded already.
+            LedgerError: an update with that identifier is already recorded.
         """
         with self._held(lease) as transaction:
             transaction.write(
@@ -94,7 +94,7 @@ class SqlLedger(SqlLedgerReader):
     def end_update(
         self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
     ) -> None:
-        """Record how an update ended: one's own, or that of somebody who lost the lease.
+        """Record how an update ended: this one, or an earlier one that lost the lease.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -115,7 +115,7 @@ class SqlLedger(SqlLedgerReader):
         """
         with self._held(lease) as transaction:
             self._check_due(transaction, epoch)
-            # The lease's row is locked: nobody else gives out numbers in this scope.
+            # The lease's row is locked, so no other update takes the same number in this scope.
             ((last,),) = transaction.read(
                 "SELECT coalesce(max(id), 0) FROM qanat_epochs WHERE scope = ?", (self.scope,)
             )
@@ -154,23 +154,25 @@ class SqlLedger(SqlLedgerReader):
         return intended
 
     def prepare(self, epoch: Epoch, lease: Lease) -> None:
-        """Record what was staged, before it is published: counts, rules, schemas, digests.
+        """Record the results of a staged epoch before it is published.
+
+        Results are counts, violations, source schemas, bytes and file digests.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was given up, or is not known.
+            EpochConflictError: the epoch was abandoned, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             self._write_results(transaction, epoch)
 
     def settle(self, epoch: Epoch, lease: Lease) -> None:
-        """Mark an intended epoch committed, with its version, counts, rules and schemas.
+        """Mark an intended epoch as committed, with its results; its range counts as read.
 
-        Settling twice is the same as once.
+        Settling an epoch twice is the same as settling it once.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was given up, or is not known.
+            EpochConflictError: the epoch was abandoned, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             settled = transaction.write(
@@ -197,17 +199,17 @@ class SqlLedger(SqlLedgerReader):
             self._remember(transaction, epoch, "columns", columns)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, TableRange]:
-        """What the quarantines hold of a flow since its epoch, where that changed them."""
+        """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
         emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
         if not epoch.replaces:
-            # Whoever replaced the table has emptied its quarantine for all flows.
+            # The epoch that replaced the table has already emptied its quarantine for all flows.
             emptied -= {epoch.dataset}
         found = dict.fromkeys(emptied, TableRange(epoch.number, epoch.number))
         found |= dict.fromkeys(epoch.quarantined, TableRange(-1, epoch.number))
         return {quarantine_key(dataset): put for dataset, put in found.items()}
 
     def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
-        """Whether it is a flow's first epoch after a full refresh, or replaces all anyway."""
+        """True if the epoch replaces the table, or is the flow's first after a full refresh."""
         if epoch.replaces or not epoch.generation:
             return epoch.replaces
         return not transaction.read(
@@ -239,7 +241,7 @@ class SqlLedger(SqlLedgerReader):
         )
 
     def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
-        """Mark an intended epoch failed: nothing of it was published, its range is unread.
+        """Mark an intended epoch as failed: nothing was published, and its range is unread again.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -259,7 +261,7 @@ class SqlLedger(SqlLedgerReader):
             )
 
     def define(self, definition: Definition, lease: Lease) -> None:
-        """Record a dataset as it is now run.
+        """Record the definition that a dataset was run with.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -284,7 +286,7 @@ class SqlLedger(SqlLedgerReader):
             )
 
     def refresh(self, dataset: str, lease: Lease) -> int:
-        """Begin the next generation; returns its number.
+        """Begin a dataset's next generation, for a full refresh; returns its number.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -305,7 +307,7 @@ class SqlLedger(SqlLedgerReader):
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """A transaction in which nobody can take the lease from us."""
+        """Begin a transaction in which the lease is ours and no other update can take it."""
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
         with self._database.writing() as transaction:
@@ -328,7 +330,8 @@ class SqlLedger(SqlLedgerReader):
             " WHERE scope = ? AND flow = ? AND status = 'committed'",
             (self.scope, epoch.flow),
         )
-        # A number may be left out where a full refresh starts over from an older ledger.
+        # Gaps are allowed: with a ledger restored from a copy, a full refresh continues at the
+        # table's number.
         if epoch.number <= last:
             raise EpochConflictError(
                 f"flow {epoch.flow} has had that epoch",

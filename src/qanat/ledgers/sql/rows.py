@@ -1,4 +1,4 @@
-"""Records as rows, and back."""
+"""Converts the ledger's records to rows of its tables, and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ FILE_COLUMNS = "path, size, modified_ns, digest"
 
 
 def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
-    """An epoch; `files` by source, empty where its file ranges shall come without."""
+    """The epoch of a row.
+
+    Args:
+        row: the values of `EPOCH_COLUMNS`.
+        files: the files of its ranges, by source; the ranges of absent sources stay empty.
+    """
     counts, rules, schemas = row[13:16]
     return Epoch(
         id=row[0],
@@ -54,13 +59,13 @@ def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
 
 
 def ranges_to_text(ranges: Mapping[str, Range]) -> str:
-    """All ranges without their files, which have rows of their own."""
+    """Ranges as JSON, without the files of file ranges: those have rows of their own."""
     bare = {k: FilesRange(()) if isinstance(r, FilesRange) else r for k, r in ranges.items()}
     return json.dumps({k: range_to_json(r) for k, r in bare.items()})
 
 
 def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """A row for each file of each file range."""
+    """The rows of `qanat_epoch_files`: one for each file of each file range."""
     for source, range_ in ranges.items():
         if isinstance(range_, FilesRange):
             for n, file in enumerate(range_.files):
@@ -68,14 +73,14 @@ def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[R
 
 
 def digest_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """What is known of each file once it has been read, then its place."""
+    """The digest of each file that has one, followed by the key of the file's row."""
     for *place, _path, _size, _modified, digest in file_rows(scope, epoch, ranges):
         if digest is not None:
             yield (digest, *place)
 
 
 def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tuple[FileRef, ...]]:
-    """The files of an epoch, by source, in order."""
+    """The files of an epoch, by source, in the order of the range."""
     found: dict[str, list[FileRef]] = {}
     for source, *values in transaction.read(
         f"SELECT source, {FILE_COLUMNS} FROM qanat_epoch_files"
@@ -92,12 +97,12 @@ def counts_to_text(counts: Counts | None) -> str | None:
 
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
-    """Violations as JSON."""
+    """The counts of violations as JSON."""
     return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
 
 
 def schemas_to_text(schemas: Mapping[str, Schema]) -> str:
-    """Columns of several sources as JSON."""
+    """The columns of several sources as JSON, by source."""
     return json.dumps({name: schema_to_text(schema) for name, schema in schemas.items()})
 
 
@@ -120,7 +125,7 @@ def range_from_text(text: str) -> Range:
     """Read what `range_to_text` wrote.
 
     Raises:
-        LedgerError: a newer Qanat wrote a kind of range that we do not know.
+        LedgerError: a newer version of Qanat wrote a kind of range that is unknown here.
     """
     return _range(json.loads(text))
 
