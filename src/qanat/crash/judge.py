@@ -44,7 +44,7 @@ def _unfinished(ws: Workspace) -> Iterator[str]:
         yield "the lease is still held"
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
-            yield f"update {update.id} is said to run"
+            yield f"update {update.id} is still recorded as running"
 
 
 def _broken_tables(ws: Workspace) -> Iterator[str]:

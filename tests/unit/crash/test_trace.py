@@ -14,7 +14,7 @@ RECORD = (
 )
 
 
-def test_calls_with_whatever_they_wrote(tmp_path: Path) -> None:
+def test_calls_are_read_with_their_bytes(tmp_path: Path) -> None:
     (tmp_path / "trace").write_bytes(RECORD)
     assert read_trace(tmp_path / "trace") == [
         Call("o", 0, 0, 0, "c-", "in/%a\tb", ""),
