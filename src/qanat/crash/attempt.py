@@ -16,7 +16,7 @@ from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sinks
 from qanat.crash.disk_model import Disk
 from qanat.crash.injector import Fault, Injector
-from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
+from qanat.crash.judge import acknowledgement, complaints, lost_epochs, unreadable_files
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
 from qanat.ledgers.sql import sqlite
@@ -103,10 +103,10 @@ class Attempt:
         self._settle_in()
         wrong: list[str] = []
         if disk is not None:
-            wrong += torn(self._project, disk)
+            wrong += unreadable_files(self._project, disk)
         if acknowledged:
             with self._workspace() as ws:
-                wrong += forgotten(ws, acknowledged)
+                wrong += lost_epochs(ws, acknowledged)
         started = time.monotonic()
         seen: dict[str, Any] = {}
         for operation in self._scenario.recovery:
@@ -141,7 +141,7 @@ class Attempt:
                 everything = operation is Operation.REFRESH
                 again = tuple(name for name, _ in sinks(ws)) if everything else ()
                 selection = Selection(full_refresh=again, full_refresh_all=everything)
-                observers = [_Notary(ws, injector)] if injector else []
+                observers = [_AcknowledgementObserver(ws, injector)] if injector else []
                 result = update(ws, selection, observers)
         except QanatError as error:
             return [_facts(error)]
@@ -151,7 +151,7 @@ class Attempt:
         self._report.write_text(json.dumps(outcome), encoding="utf-8")
 
 
-class _Notary:
+class _AcknowledgementObserver:
     """An observer that notes in the record of calls which epochs were acknowledged, and when."""
 
     def __init__(self, ws: Workspace, injector: Injector) -> None:
@@ -160,7 +160,7 @@ class _Notary:
 
     def on(self, event: Event) -> None:
         if isinstance(event, EpochCommitted):
-            self._injector.say(acknowledgement(self._ws, event))
+            self._injector.note(acknowledgement(self._ws, event))
 
 
 def _modules() -> list[str]:

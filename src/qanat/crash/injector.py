@@ -173,6 +173,6 @@ class Injector:
         """The number of calls so far."""
         return int(self._count())
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Add a note to the record of calls."""
         self._here.qanat_fault_note(text.encode())

@@ -52,7 +52,7 @@ def _broken_tables(ws: Workspace) -> Iterator[str]:
     for folder in sorted(ws.project.tables.glob("*")):
         if left := ws.store.orphans(folder):
             yield f"{left} files in {folder.name} are in no version"
-        yield from _foreign(folder)
+        yield from _missing_files(folder)
 
 
 def _strangers(ws: Workspace, inventory: Inventory, image: Path) -> Iterator[str]:
@@ -75,16 +75,16 @@ def _left_over(ws: Workspace) -> Iterator[str]:
         yield f"{path.relative_to(ws.project.root)} was left over"
 
 
-def _foreign(folder: Path) -> Iterator[str]:
+def _missing_files(folder: Path) -> Iterator[str]:
     """The files that delta-rs would read of a table, and that do not exist."""
     if not any((folder / "_delta_log").glob("*.json")):
         return
-    for path in _live(folder):
+    for path in _files_of_newest_version(folder):
         if not path.exists():
             yield f"{folder.name} has lost {path.name}"
 
 
-def _live(folder: Path) -> list[Path]:
+def _files_of_newest_version(folder: Path) -> list[Path]:
     """The files of a table's newest version, as delta-rs lists them."""
     table = DeltaTable(folder)
     # delta-rs encodes the table's part of these URIs and leaves the rest as it is.
@@ -95,7 +95,7 @@ def _live(folder: Path) -> list[Path]:
 # -- after a power loss, before anything has been repaired ----------------------------------------
 
 
-def torn(root: Path, disk: Disk) -> Iterator[str]:
+def unreadable_files(root: Path, disk: Disk) -> Iterator[str]:
     """The files of tables that are missing or incomplete after a power loss.
 
     Before anything is repaired, each table must be readable at one of its versions.
@@ -109,17 +109,17 @@ def torn(root: Path, disk: Disk) -> Iterator[str]:
         # Readers skip names that begin with an underscore: a checkpoint that is being made.
         if not entries or folder.name.startswith("_"):
             continue
-        for path in [*entries, *_live(folder)]:
+        for path in [*entries, *_files_of_newest_version(folder)]:
             name = str(path.relative_to(root))
             seen = disk.find(name)
             if not path.exists():
                 yield f"{name} is gone"
             elif not isinstance(seen, File) or seen.content != path.read_bytes():
                 yield f"{name} is torn"
-        yield from _foreign(folder)
+        yield from _missing_files(folder)
 
 
-def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
+def lost_epochs(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
     """The acknowledged epochs that ledger, table or sink no longer have.
 
     Args:
@@ -143,7 +143,7 @@ def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
 
 
 def acknowledgement(ws: Workspace, event: EpochCommitted) -> str:
-    """The facts about a committed epoch that `forgotten` checks, as JSON text."""
+    """The facts about a committed epoch that `lost_epochs` checks, as JSON text."""
     dataset = ws.pipeline.dataset(event.dataset)
     files = [] if dataset.sink is None else [p.name for p in sent(ws, dataset.sink)]
     facts = {

@@ -22,7 +22,7 @@ from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
 from qanat.crash.injector import Fault
 from qanat.crash.picture import EARLIER, differences
 from qanat.crash.reference import Reference
-from qanat.crash.trace import read_trace, said, sites
+from qanat.crash.trace import notes, read_trace, sites
 from qanat.errors import AdapterError
 
 _FORK = multiprocessing.get_context("fork")
@@ -30,7 +30,7 @@ _PATIENCE = 60.0
 """Seconds after which a process counts as hanging, at least."""
 _SLOWER = 10.0
 """A process may take so many times as long as without a fault: the workers share the machine."""
-_SAID = 600
+_OUTPUT_KEPT = 600
 """Characters of a process's output that are kept."""
 _ASLEEP = 0.3
 """Seconds that a stopped process sleeps; longer than its lease, so that a rival takes over."""
@@ -89,10 +89,10 @@ class Slot:
             AdapterError: the scenario fails without a fault.
         """
         self._patience = None
-        first, second = (self._undisturbed(scenario) for _ in range(2))
+        first, second = (self._without_fault(scenario) for _ in range(2))
         return second.without(first)
 
-    def _undisturbed(self, scenario: Scenario) -> Reference:
+    def _without_fault(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
         attempt = self._attempt(scenario)
         started = time.monotonic()
@@ -102,7 +102,7 @@ class Slot:
         seconds = time.monotonic() - started
         wrong = [e["message"] for e in (outcome or {"errors": ()})["errors"]]
         if outcome is None or after is None:
-            wrong.append(self._said())
+            wrong.append(self._last_output())
         elif after["complaints"]:
             wrong += after["complaints"]
         if outcome is None or after is None or wrong:
@@ -137,7 +137,7 @@ class Slot:
         self._patience = max(_PATIENCE, _SLOWER * reference.seconds)
         self.restore(scenario)
         for number, shot in enumerate(case.shots):
-            if not self._shoot(scenario, case, shot, found, again=number > 0):
+            if not self._attempt_with_fault(scenario, case, shot, found, again=number > 0):
                 break
         if case.powers:
             self._powers(scenario, case, reference, found)
@@ -145,7 +145,7 @@ class Slot:
             self._recover(scenario, reference, found)
         return found.verdict(case)
 
-    def _shoot(
+    def _attempt_with_fault(
         self, scenario: Scenario, case: Case, shot: Shot, found: _Findings, again: bool
     ) -> bool:
         """Do one attempt with a fault; returns False if it ended before the fault's call."""
@@ -172,7 +172,7 @@ class Slot:
             found.hits += bool(hit) if not recorded else child.exitcode == -signal.SIGKILL
         found.depth += child.exitcode == -signal.SIGKILL
         if child.exitcode not in (0, -signal.SIGKILL):
-            found.complaints.append(f"exit code {child.exitcode}: {self._said()}")
+            found.complaints.append(f"exit code {child.exitcode}: {self._last_output()}")
         happened = found.hits > before
         allowed = excuses(shot.fault if happened else Fault.NONE, stops or case.rival)
         self._note_errors(outcome, found, allowed)
@@ -186,7 +186,7 @@ class Slot:
         child = self._start(attempt.carry_out, Arming(), True)
         self._wait(child)
         if child.exitcode:
-            found.complaints.append(f"rival: exit code {child.exitcode}: {self._said()}")
+            found.complaints.append(f"rival: exit code {child.exitcode}: {self._last_output()}")
         self._note_errors(_read(aside), found, OTHER)
 
     def _note_errors(
@@ -209,7 +209,7 @@ class Slot:
         attempt = self._attempt(scenario)
         outcome = self._outcome(attempt.recover, disk, acknowledged)
         if outcome is None:
-            found.complaints.append(f"run again: {self._said()}")
+            found.complaints.append(f"run again: {self._last_output()}")
             return
         found.seconds.append(outcome["seconds"])
         wrong, lost, doubled = differences(
@@ -235,11 +235,11 @@ class Slot:
             False,
         )
         if outcome is None:
-            found.complaints.append(f"before the power went: {self._said()}")
+            found.complaints.append(f"before the power went: {self._last_output()}")
         # The recorded attempt has no fault, and the power loss comes later: no error is excused.
         self._note_errors(outcome, found, NONE)
         calls = read_trace(self._trace)
-        acknowledged = list(said(calls))
+        acknowledged = list(notes(calls))
         done = sites(calls)
         for point, loss in case.powers:
             at = before + point
@@ -257,9 +257,9 @@ class Slot:
             self._recover(scenario, reference, found, disk, known)
             found.complaints[first:] = [label + c for c in found.complaints[first:]]
 
-    def _said(self) -> str:
+    def _last_output(self) -> str:
         """The end of the last process's output."""
-        return self._output.read_text(encoding="utf-8", errors="replace")[-_SAID:]
+        return self._output.read_text(encoding="utf-8", errors="replace")[-_OUTPUT_KEPT:]
 
     # -- processes ---------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Slot:
         return self._join(self._start(act, *args))
 
     def _start(self, act: Callable[..., None], *args: Any) -> Any:
-        child = _FORK.Process(target=_alone, args=(act, args, self._output, os.getpid()))
+        child = _FORK.Process(target=_child_main, args=(act, args, self._output, os.getpid()))
         child.start()
         return child
 
@@ -330,7 +330,9 @@ def _copy(source: str, target: str) -> str:
     return shutil.copy2(source, target)
 
 
-def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path, parent: int) -> None:
+def _child_main(
+    act: Callable[..., None], args: tuple[Any, ...], output: Path, parent: int
+) -> None:
     """The start of a child process: send its output to a file, and die with the parent."""
     die_with(parent)
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)

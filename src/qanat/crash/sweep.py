@@ -140,12 +140,12 @@ def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepar
             raise CommandLineError(f"{case.scenario} has {calls} calls", got=str(case))
     if extent.only:
         return Prepared({s.name: s for s in scenarios}, references, extent.only)
-    found = [c for s in scenarios for c in every(s.name, references[s.name], extent)]
-    ordered = mixed(found, extent.seed)[: extent.most]
+    found = [c for s in scenarios for c in all_cases(s.name, references[s.name], extent)]
+    ordered = interleaved(found, extent.seed)[: extent.most]
     return Prepared({s.name: s for s in scenarios}, references, ordered)
 
 
-def every(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]:
+def all_cases(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]:
     """All cases of a scenario that `extent` asks for."""
     calls, seed = reference.calls, extent.seed
     faults = [f for f in Fault if f.name.lower() in extent.kinds]
@@ -159,7 +159,7 @@ def every(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]
         yield from cases.powers_after_deaths(scenario, calls, extent.revivals, seed)
 
 
-def mixed(found: Sequence[Case], seed: int) -> list[Case]:
+def interleaved(found: Sequence[Case], seed: int) -> list[Case]:
     """The cases, ordered so that the first n of them cover every scenario and kind, for any n."""
     groups: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in found:

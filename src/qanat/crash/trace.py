@@ -84,8 +84,8 @@ def sites(calls: Sequence[Call]) -> list[Call]:
     return [c for c in calls if not c.is_note]
 
 
-def said(calls: Sequence[Call]) -> Iterator[tuple[int, str]]:
-    """What the process noted with `Injector.say`, each with the number of calls before it."""
+def notes(calls: Sequence[Call]) -> Iterator[tuple[int, str]]:
+    """What the process noted with `Injector.note`, each with the number of calls before it."""
     before = 0
     for call in calls:
         if not call.is_note:

@@ -49,7 +49,7 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
                 found = resolve(pipeline, read.source.dataset)
                 if found is None:
                     known = False
-                    problems.append(_unknown(pipeline, read.source.dataset, read.location))
+                    problems.append(_unknown_dataset(pipeline, read.source.dataset, read.location))
                 elif not _same(found, target, read.source.dataset):
                     edges[target.name].setdefault(found.name, read.location)
         if known:
@@ -57,19 +57,19 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
             if dataset.kind is DatasetKind.SINK and isinstance(expectation.rule, Unique):
-                problems.append(_forgetful(dataset, expectation))
+                problems.append(_unique_on_sink(dataset, expectation))
             if not isinstance(expectation.rule, References):
                 continue
             found = resolve(pipeline, expectation.rule.dataset)
             if found is None:
                 where = expectation.location
-                problems.append(_unknown(pipeline, expectation.rule.dataset, where))
+                problems.append(_unknown_dataset(pipeline, expectation.rule.dataset, where))
             elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
                 problems.append(_not_stored(found, expectation.name, expectation.location))
             elif found is not dataset:
                 edges[dataset.name].setdefault(found.name, expectation.location)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
-            problems.append(_unfed(dataset))
+            problems.append(_without_flow(dataset))
     order, cycle = _sort(edges)
     if cycle:
         problems.append(_cycle(cycle, edges))
@@ -123,7 +123,7 @@ def _cycle(cycle: list[str], edges: Mapping[str, Mapping[str, Location]]) -> Cyc
     )
 
 
-def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundError:
+def _unknown_dataset(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundError:
     return DatasetNotFoundError(
         f"no dataset {name!r}",
         location=where,
@@ -131,7 +131,7 @@ def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundE
     )
 
 
-def _forgetful(sink: Dataset, expectation: Expectation) -> FlowError:
+def _unique_on_sink(sink: Dataset, expectation: Expectation) -> FlowError:
     return FlowError(
         f"expectation {expectation.name}: sink {sink.name} does not know what it has sent",
         location=expectation.location,
@@ -148,7 +148,7 @@ def _not_stored(found: Dataset, rule: str, where: Location) -> FlowError:
     )
 
 
-def _unfed(dataset: Dataset) -> FlowError:
+def _without_flow(dataset: Dataset) -> FlowError:
     return FlowError(
         f"{dataset.kind} {dataset.name} has no query and no flow feeds it",
         location=dataset.location,

@@ -18,7 +18,7 @@ METADATA = "_metadata"
 """The column that `read_files` adds to those of the files."""
 
 # sqlglot raises these for queries that it parses but cannot resolve.
-_CONFUSED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
+_UNRESOLVED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Projection:
         self._schema = {n: dict.fromkeys(c, "unknown") for n, c in columns.items() if c}
         try:
             self._scope = build_scope(self._qualified(tree))
-        except _CONFUSED:
+        except _UNRESOLVED:
             return
 
     @property
@@ -103,8 +103,8 @@ class Projection:
                 copy=False,
                 trim_selects=False,
             )
-        except _CONFUSED:
-            return self._anything()
+        except _UNRESOLVED:
+            return self._from_any_input()
         origins = tuple(dict.fromkeys(self._origins(node)))
         expressions = dict.fromkeys(e for e in self._expressions(node) if e)
         return Made("; ".join(expressions), origins)
@@ -174,15 +174,15 @@ class Projection:
             # It can only come through `*` from the one input whose columns are unknown.
             return Made("", (Origin(self._unknown[0], column),))
         # With unknown names, COLUMNS(…) or PIVOT may make it.
-        return None if self.names is not None else self._anything()
+        return None if self.names is not None else self._from_any_input()
 
-    def _anything(self) -> Made:
+    def _from_any_input(self) -> Made:
         return Made("", tuple(Origin(r, None) for r in self._query.reads))
 
     def _origins(self, node: Node) -> Iterator[Origin]:
         for leaf in node.walk():
             if isinstance(leaf.expression, exp.Placeholder):
-                yield from self._anything().origins
+                yield from self._from_any_input().origins
             elif isinstance(leaf.expression, exp.Table):
                 read = self._relations.get(leaf.expression.name)
                 if read is not None:

@@ -13,7 +13,7 @@ from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.reference import Reference
-from qanat.crash.sweep import KINDS, Extent, every, mixed
+from qanat.crash.sweep import KINDS, Extent, all_cases, interleaved
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError
 
@@ -57,16 +57,16 @@ def test_chains_have_two_to_five_kills_and_depend_on_the_seed_only() -> None:
 def test_the_first_cases_cover_every_scenario_and_kind() -> None:
     reference = Reference(CALLS * 20, {}, frozenset(), 0.1)
     extent = Extent(seed=3)
-    found = [c for name in ("a", "b") for c in every(name, reference, extent)]
-    ordered = mixed(found, 3)
+    found = [c for name in ("a", "b") for c in all_cases(name, reference, extent)]
+    ordered = interleaved(found, 3)
     assert Counter(map(str, ordered)) == Counter(map(str, found))
-    assert mixed(found, 3) == ordered != mixed(found, 4)
+    assert interleaved(found, 3) == ordered != interleaved(found, 4)
     beginning = {(c.scenario, c.kind) for c in ordered[: len(found) // 10]}
     assert beginning == {(name, kind) for name in ("a", "b") for kind in KINDS}
 
 
 def test_a_case_is_parsed_from_its_own_text() -> None:
-    for case in every("s", Reference(CALLS, {}, frozenset(), 0.1), Extent(seed=3)):
+    for case in all_cases("s", Reference(CALLS, {}, frozenset(), 0.1), Extent(seed=3)):
         assert Case.parse(str(case)) == case
 
 

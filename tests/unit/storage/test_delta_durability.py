@@ -17,7 +17,7 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import DeltaStore, disk
+from qanat.storage.delta import DeltaStore, put
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.table import checkpoint
@@ -257,14 +257,14 @@ def test_a_checkpoint_that_fails_fails_no_commit(
         commit(folder, number)
     log = folder / "_delta_log"
     refusing = Refusing(name, errno.ENOSPC)
-    publishing = disk.sync
+    publishing = put.sync
 
     def published(path: Path) -> None:
         publishing(path)
         refusing.install(monkeypatch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "sync", published)
+        patched.setattr(put, "sync", published)
         commit(folder, 101)
     monkeypatch.undo()
     assert refusing.refused
@@ -319,7 +319,7 @@ def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """A file system that has no hard links, and one that cannot rename without replacing."""
     Refusing("link", errno.EPERM).install(monkeypatch)
     if request.param == "copies":
-        monkeypatch.setattr(disk, "_renamed", lambda *_: False)
+        monkeypatch.setattr(put, "_renamed", lambda *_: False)
     return str(request.param)
 
 

@@ -19,7 +19,7 @@ from qanat.dialect.spark import (
     numbers,
     strings,
 )
-from qanat.dialect.spark.kinds import marked
+from qanat.dialect.spark.kinds import with_kind
 from qanat.dialect.spark.names import KNOWN, WAYS_OUT
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
@@ -52,8 +52,8 @@ class Rule:
 
 def _rules() -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = defaultdict(list)
-    for room in (numbers, strings, dates, nested, aggregates, conditions):
-        for signature, template in room.RULES:
+    for table in (numbers, strings, dates, nested, aggregates, conditions):
+        for signature, template in table.RULES:
             match = _SIGNATURE.fullmatch(signature)
             if match is None:
                 raise ValueError(signature)
@@ -68,7 +68,7 @@ RULES = _rules()
 AGGREGATES = frozenset(s.partition("(")[0] for s, _ in aggregates.RULES)
 
 
-def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
+def translate_call(name: str, args: list[exp.Expr]) -> exp.Expr:
     """A call of a Spark function as DuckDB's SQL.
 
     Args:
@@ -99,7 +99,7 @@ def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
     if rule is None:
         wanted = " or ".join(f"{folded}({', '.join(r.parameters)})" for r in rules)
         raise Refused(f"{folded}() with {len(values)} arguments", f"carried over: {wanted}")
-    result = marked(_applied(rule, values, distinct), rule.kind)
+    result = with_kind(_applied(rule, values, distinct), rule.kind)
     result.meta["name"] = folded
     return result
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
 
@@ -54,7 +54,7 @@ def cast(operand: exp.Expr, to: exp.DataType, tries: bool = False) -> exp.Expr:
     if isinstance(operand, exp.Null):
         return exp.Cast(this=operand, to=to)
     template = _template(to, kind(operand), tries)
-    return marked(fill(template, {"x": operand}), kind(exp.Cast(this=exp.Null(), to=to)))
+    return with_kind(fill(template, {"x": operand}), kind(exp.Cast(this=exp.Null(), to=to)))
 
 
 def to_text(operand: exp.Expr) -> exp.Expr:

@@ -12,7 +12,7 @@ from qanat.dialect.spark.refused import Refused
 
 Handler = Callable[[Any], exp.Expr]
 
-_NEVER = {
+_REFUSED = {
     "match": "MATCH_RECOGNIZE",
     "connect": "CONNECT BY",
     "kind": "SELECT AS",
@@ -28,7 +28,7 @@ _NEVER = {
 
 
 def _select(node: exp.Select) -> exp.Expr:
-    for key, name in _NEVER.items():
+    for key, name in _REFUSED.items():
         if node.args.get(key):
             raise Refused(name)
     if not node.expressions:
@@ -45,13 +45,15 @@ def _select(node: exp.Select) -> exp.Expr:
     laterals = node.args.get("laterals") or []
     node.set("laterals", None)
     for lateral in laterals:
-        node.append("joins", _joined(lateral) if isinstance(lateral, exp.Lateral) else lateral)
+        node.append(
+            "joins", _lateral_join(lateral) if isinstance(lateral, exp.Lateral) else lateral
+        )
     if any(isinstance(p, exp.Alias) and isinstance(p.this, exp.Star) for p in node.expressions):
         raise Refused("a star with an alias")
     return node
 
 
-def _joined(lateral: exp.Lateral) -> exp.Join:
+def _lateral_join(lateral: exp.Lateral) -> exp.Join:
     """A LATERAL VIEW as a lateral join with the rows that it makes of each row."""
     call = lateral.this
     name = call.name.casefold() if isinstance(call, exp.Anonymous) else ""
@@ -99,7 +101,7 @@ def _table(node: exp.Table) -> exp.Expr:
     return node
 
 
-def _never(name: str, hint: str) -> Handler:
+def _refusing(name: str, hint: str) -> Handler:
     def refuse(node: exp.Expr) -> exp.Expr:
         raise Refused(name, hint)
 
@@ -164,9 +166,9 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Select: _select,
     exp.Table: _table,
     exp.With: _with,
-    exp.Pivot: _never("PIVOT or UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
-    exp.TableSample: _never("TABLESAMPLE", "read the whole table, or filter on a column"),
-    exp.Qualify: _never("QUALIFY", "filter on the window in a query around it"),
+    exp.Pivot: _refusing("PIVOT or UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
+    exp.TableSample: _refusing("TABLESAMPLE", "read the whole table, or filter on a column"),
+    exp.Qualify: _refusing("QUALIFY", "filter on the window in a query around it"),
     exp.Values: _values,
     exp.Group: _group,
     exp.Ordered: _ordered,

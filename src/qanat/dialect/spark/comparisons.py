@@ -55,15 +55,15 @@ def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
         raise Refused("a string compared with a number", "cast one of them")
     if "bool" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
         raise Refused("a number compared with a boolean", "cast one of them")
-    if "string" in kinds or None not in kinds or _opaque(left) or _opaque(right):
-        return _exact(left, right), _exact(right, left)
-    return _typed(left, right), _typed(right, left)
+    if "string" in kinds or None not in kinds or _must_not_repeat(left) or _must_not_repeat(right):
+        return _check_literal(left, right), _check_literal(right, left)
+    return _check_type(left, right), _check_type(right, left)
 
 
-def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+def _check_literal(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     """Check a literal such as '1.5' at run time if the other side may be a number."""
     is_text = isinstance(side, exp.Literal) and side.is_string
-    if not is_text or kind(other) is not None or _opaque(other):
+    if not is_text or kind(other) is not None or _must_not_repeat(other):
         return side
     try:
         float(side.name)
@@ -78,7 +78,7 @@ def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     )
 
 
-def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+def _check_type(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     if kind(side) is not None:
         return side
     message = "error('values of different types compared: cast one of them')"
@@ -101,7 +101,7 @@ def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     return side
 
 
-def _opaque(node: exp.Expr) -> bool:
+def _must_not_repeat(node: exp.Expr) -> bool:
     """True for a node that must not be repeated in the result: a subquery, window or tuple."""
     return bool(node.find(exp.Query, exp.Window)) or isinstance(node, exp.Tuple)
 

@@ -276,19 +276,19 @@ def sha2(args: list[exp.Expr]) -> exp.Expr:
     return fill("sha256(s)", {"s": args[0]})
 
 
-def shown(args: list[exp.Expr]) -> exp.Expr:
+def date_format(args: list[exp.Expr]) -> exp.Expr:
     """date_format(t, p)."""
-    pattern = patterns.shown(literal(args[1], "a date pattern"))
+    pattern = patterns.strftime_pattern(literal(args[1], "a date pattern"))
     return fill(
         "strftime(CAST(t AS TIMESTAMP), p)",
         {"t": casts.to_timestamp(args[0]), "p": text(pattern)},
     )
 
 
-def _read(args: list[exp.Expr], to: str) -> exp.Expr:
+def _parsed(args: list[exp.Expr], to: str) -> exp.Expr:
     if kind(args[0]) in ("date", "timestamp"):
         return casts.cast(args[0], exp.DataType.build(to))
-    pattern, look = patterns.read(literal(args[1], "a date pattern"))
+    pattern, look = patterns.strptime_pattern(literal(args[1], "a date pattern"))
     target = "DATE" if to == "date" else "TIMESTAMPTZ"
     return fill(
         "CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, look) THEN"
@@ -300,12 +300,12 @@ def _read(args: list[exp.Expr], to: str) -> exp.Expr:
 
 def parsed_date(args: list[exp.Expr]) -> exp.Expr:
     """to_date(s, p)."""
-    return _read(args, "date")
+    return _parsed(args, "date")
 
 
 def parsed_timestamp(args: list[exp.Expr]) -> exp.Expr:
     """to_timestamp(s, p)."""
-    return _read(args, "timestamptz")
+    return _parsed(args, "timestamptz")
 
 
 UNITS = {
@@ -372,7 +372,7 @@ FORMS: dict[str, Form] = {
     "INITCAP_": initcap,
     "LEVENSHTEIN_": levenshtein,
     "SHA2_": sha2,
-    "FORMATTED": shown,
+    "FORMATTED": date_format,
     "PARSED_DATE": parsed_date,
     "PARSED_TIMESTAMP": parsed_timestamp,
     "TRUNCATED": truncated,

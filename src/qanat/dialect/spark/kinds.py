@@ -68,7 +68,7 @@ def _kind_of_arithmetic(operands: set[str | None]) -> str | None:
     return operands.pop() if len(operands) == 1 else None
 
 
-def marked(node: exp.Expr, known: str | None) -> exp.Expr:
+def with_kind(node: exp.Expr, known: str | None) -> exp.Expr:
     """The node, with its kind attached; None attaches nothing."""
     if known is not None:
         node.meta[_KIND] = known

@@ -6,13 +6,13 @@ import re
 
 from qanat.dialect.spark.refused import Refused
 
-_SHOWN = {
+_STRFTIME = {
     "y": "%Y", "yyyy": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B",
     "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M",
     "m": "%-M", "ss": "%S", "s": "%-S", "SSS": "%g", "SSSSSS": "%f", "a": "%p", "E": "%a",
     "EE": "%a", "EEE": "%a", "EEEE": "%A", "DDD": "%j", "D": "%-j",
 }  # fmt: skip
-_READ = {
+_STRPTIME = {
     "yyyy": ("%Y", r"[0-9]{4}"), "MM": ("%m", r"(0[1-9]|1[0-2])"),
     "M": ("%m", r"(0?[1-9]|1[0-2])"), "dd": ("%d", r"(0[1-9]|[12][0-9]|3[01])"),
     "d": ("%d", r"(0?[1-9]|[12][0-9]|3[01])"), "HH": ("%H", r"([01][0-9]|2[0-3])"),
@@ -23,10 +23,10 @@ _PIECES = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|(.)", re.DOTALL)
 _WAY_OUT = "letters that are carried over: yyyy yy MM M dd d HH H mm ss SSS SSSSSS"
 
 
-def shown(pattern: str) -> str:
+def strftime_pattern(pattern: str) -> str:
     """The strftime pattern that writes dates as a Spark pattern does.
 
-    >>> shown("yyyy-MM-dd'T'HH:mm")
+    >>> strftime_pattern("yyyy-MM-dd'T'HH:mm")
     '%Y-%m-%dT%H:%M'
     """
     out = []
@@ -35,9 +35,9 @@ def shown(pattern: str) -> str:
         if match.group(1) is not None:
             out.append((match.group(1).replace("''", "'") or "'").replace("%", "%%"))
         elif match.group(2):
-            if whole not in _SHOWN:
+            if whole not in _STRFTIME:
                 raise Refused(f"{whole!r} in a date pattern", _WAY_OUT)
-            out.append(_SHOWN[whole])
+            out.append(_STRFTIME[whole])
         elif whole in "[]{}#'":
             raise Refused(f"{whole!r} in a date pattern", _WAY_OUT)
         else:
@@ -45,12 +45,12 @@ def shown(pattern: str) -> str:
     return "".join(out)
 
 
-def read(pattern: str) -> tuple[str, str]:
+def strptime_pattern(pattern: str) -> tuple[str, str]:
     """The strptime pattern of a Spark pattern, and a regular expression of the texts that fit.
 
     The regular expression is needed because strptime accepts more texts than Spark does.
 
-    >>> read("yyyy-MM")
+    >>> strptime_pattern("yyyy-MM")
     ('%Y-%m', '[0-9]{4}-(0[1-9]|1[0-2])')
     """
     out, look = [], []
@@ -59,10 +59,10 @@ def read(pattern: str) -> tuple[str, str]:
         if match.group(1) is not None:
             plain = match.group(1).replace("''", "'") or "'"
         elif match.group(2):
-            if whole not in _READ:
+            if whole not in _STRPTIME:
                 raise Refused(f"{whole!r} in a date pattern", _WAY_OUT)
-            out.append(_READ[whole][0])
-            look.append(_READ[whole][1])
+            out.append(_STRPTIME[whole][0])
+            look.append(_STRPTIME[whole][1])
             continue
         elif whole in "[]{}#'":
             raise Refused(f"{whole!r} in a date pattern", _WAY_OUT)

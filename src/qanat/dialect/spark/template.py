@@ -38,13 +38,13 @@ def fill(template: str, arguments: Mapping[str, exp.Expr]) -> exp.Expr:
     for node in list(tree.find_all(exp.Column)):
         argument = None if node.table else arguments.get(node.name)
         if argument is not None:
-            node.replace(whole(argument.copy()))
+            node.replace(parenthesized(argument.copy()))
     inner: exp.Expr = tree.this
     inner.pop()
     return inner
 
 
-def whole(node: exp.Expr) -> exp.Expr:
+def parenthesized(node: exp.Expr) -> exp.Expr:
     """The node, in parentheses if an operator beside it could bind to a part of it."""
     free = isinstance(node, (*_SIMPLE, exp.Lambda, exp.Star, exp.Distinct, exp.DataType, exp.Null))
     return node if free or isinstance(node, exp.Boolean | exp.Var) else exp.Paren(this=node)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from qanat.dialect.spark import clauses, operators
-from qanat.dialect.spark.calls import translated
+from qanat.dialect.spark.calls import translate_call
 from qanat.dialect.spark.grammar import Unparsed, parse_spark
-from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.refused import Problem, Refused
 from qanat.dialect.spark.titles import title
 from qanat.errors import SqlSyntaxError
@@ -40,19 +40,19 @@ def translate(sql: str) -> Translation:
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
     """
     try:
-        return _walked(parse_spark(sql))
+        return _translate(parse_spark(sql))
     except RecursionError:
         hint = "split it: a temporary view can hold a part"
-        return _broken("the query is nested too deeply", hint)
+        return _unparsed("the query is nested too deeply", hint)
     except Unparsed as error:
-        return _broken(f"not Spark SQL: {error}", None)
+        return _unparsed(f"not Spark SQL: {error}", None)
 
 
-def _broken(message: str, hint: str | None) -> Translation:
+def _unparsed(message: str, hint: str | None) -> Translation:
     return Translation("", (Problem(message, hint, None, SqlSyntaxError, None, None),))
 
 
-def _walked(tree: exp.Expr) -> Translation:
+def _translate(tree: exp.Expr) -> Translation:
     holder = exp.Paren(this=tree)
     for select in holder.find_all(exp.Select):
         # Optimizer hints do not change the result.
@@ -63,26 +63,26 @@ def _walked(tree: exp.Expr) -> Translation:
         if node is not holder.this and node.parent is None:
             continue
         try:
-            result = _converted(node)
+            result = _translate_node(node)
         except Refused as refused:
             problems.append(_problem(node, refused))
             continue
         if result is not node:
-            marked(result, kind(result) or kind(node))
+            with_kind(result, kind(result) or kind(node))
             node.replace(result)
-    _settle(holder)
+    _remove_marks(holder)
     problems.sort(key=lambda p: p.offset or 0)
     return Translation("" if problems else holder.this.sql(dialect="duckdb"), tuple(problems))
 
 
-def _converted(node: exp.Expr) -> exp.Expr:
+def _translate_node(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous):
         if isinstance(node.parent, exp.Lateral | exp.Table):
             return node
-        _settle(node)
-        return translated(node.name, list(node.expressions))
+        _remove_marks(node)
+        return translate_call(node.name, list(node.expressions))
     if isinstance(node, _AROUND):
-        return _around(node)
+        return _attach_to_aggregates(node)
     handler = _HANDLERS.get(type(node))
     if handler is not None:
         return handler(node)
@@ -91,14 +91,14 @@ def _converted(node: exp.Expr) -> exp.Expr:
     raise Refused(f"this use of {type(node).__name__.upper()}")
 
 
-def _settle(node: exp.Expr) -> None:
+def _remove_marks(node: exp.Expr) -> None:
     """Remove the AGGREGATE marks inside a node: no FILTER or OVER can be attached any more."""
     for mark in list(node.find_all(exp.Anonymous)):
         if mark.name == _MARK and mark is not node:
             mark.replace(mark.expressions[0])
 
 
-def _around(node: exp.Expr) -> exp.Expr:
+def _attach_to_aggregates(node: exp.Expr) -> exp.Expr:
     """Move FILTER or OVER from a translated call to the aggregates that are marked inside it."""
     inner: exp.Expr = node.this
     marks = [m for m in inner.find_all(exp.Anonymous) if m.name == _MARK]

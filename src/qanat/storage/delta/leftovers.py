@@ -24,7 +24,7 @@ _FOREIGN = re.compile(r"part-\d+-.*|.*#\d+")
 _FOREIGN_SECONDS = 24 * 3600
 _DATA = re.compile(r".*\.parquet(#\d+)?")
 # A folder that is not empty, or that another process has removed.
-_STAYS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
+_CANNOT_REMOVE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
@@ -151,7 +151,7 @@ def _remove_empty(folder: Path, table: Path) -> None:
         try:
             folder.rmdir()
         except OSError as error:
-            if error.errno not in _STAYS:
+            if error.errno not in _CANNOT_REMOVE:
                 raise
             return
         folder = folder.parent
