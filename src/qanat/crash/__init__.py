@@ -12,7 +12,7 @@ loss; `ending` makes sure that no process outlives the test.
 Afterwards the slot runs the update again without a fault and compares: `picture` is what tables
 and sinks hold, and a `reference` what they hold without any fault. `judge` checks the disk, with
 `accounts` (the ledger's counts), `deliveries` (what sinks hold) and an `inventory` (the files of
-the storage). `excuse` says which errors a fault explains.
+the storage); `question` asks the engine for rows. `excuse` says which errors a fault explains.
 
 The verdicts go into a `journal`. A `report` adds them up, and a `page` shows it, with a `strip`
 for each scenario and a `histogram`, in the words of the `glossary`.

@@ -14,30 +14,30 @@ from qanat.crash.disk_model import Disk, File
 from qanat.crash.inventory import Inventory
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _ALL = 1_000_000
 
 
-def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
+def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[str]:
     """A sentence for everything that is wrong after an update that succeeded.
 
     Args:
-        ws: the opened project.
+        session: the opened project.
         accounts: the ledger's counts.
         image: the folder with the project before the crash test.
     """
-    inventory = Inventory(ws.project.storage, ws.scratch)
-    yield from _unfinished(ws)
+    inventory = Inventory(session.project.storage, session.scratch)
+    yield from _unfinished(session)
     yield from accounts.errors(inventory, image)
-    yield from _broken_tables(ws)
-    yield from _strangers(ws, inventory, image)
-    yield from _left_over(ws)
+    yield from _broken_tables(session)
+    yield from _strangers(session, inventory, image)
+    yield from _left_over(session)
 
 
-def _unfinished(ws: Workspace) -> Iterator[str]:
+def _unfinished(session: Session) -> Iterator[str]:
     """What the ledger still holds open."""
-    ledger = ws.ledger
+    ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
     if ledger.held() is not None:
@@ -47,32 +47,32 @@ def _unfinished(ws: Workspace) -> Iterator[str]:
             yield f"update {update.id} is still recorded as running"
 
 
-def _broken_tables(ws: Workspace) -> Iterator[str]:
+def _broken_tables(session: Session) -> Iterator[str]:
     """Tables with orphans by Qanat's own search, or that another Delta reader cannot read."""
-    for folder in sorted(ws.project.tables.glob("*")):
-        if left := ws.store.orphans(folder):
-            yield f"{left} files in {folder.name} are in no version"
-        yield from _missing_files(folder)
+    for table in session.store.tables(str(session.project.tables)):
+        if left := session.store.orphans(table):
+            yield f"{left} files in {table.name} are in no version"
+        yield from _missing_files(table.folder)
 
 
-def _strangers(ws: Workspace, inventory: Inventory, image: Path) -> Iterator[str]:
+def _strangers(session: Session, inventory: Inventory, image: Path) -> Iterator[str]:
     """Files that belong to nothing, found without Qanat's own search; old ones are ignored."""
     for path in inventory.strangers():
-        where = path.relative_to(ws.project.root)
+        where = path.relative_to(session.project.root)
         if not (image / where).exists():
             yield f"{where} belongs to nothing"
 
 
-def _left_over(ws: Workspace) -> Iterator[str]:
+def _left_over(session: Session) -> Iterator[str]:
     """Temporary files of updates that have ended."""
-    private = ws.project.private
-    own = ws.scratches.glob("*")
-    left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
-    left_over += [*private.glob("replay/*"), *private.glob("commits/*")]
-    for _, target in sinks(ws):
-        left_over += sink_folder(ws, target).glob(".qanat/*")
+    private = session.project.private
+    own = session.scratches.glob("*")
+    left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
+    left_over += private.glob("commits/*")
+    for _, target in sinks(session):
+        left_over += sink_folder(session, target).glob(".qanat/*")
     for path in left_over:
-        yield f"{path.relative_to(ws.project.root)} was left over"
+        yield f"{path.relative_to(session.project.root)} was left over"
 
 
 def _missing_files(folder: Path) -> Iterator[str]:
@@ -119,33 +119,33 @@ def unreadable_files(root: Path, disk: Disk) -> Iterator[str]:
         yield from _missing_files(folder)
 
 
-def lost_epochs(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
+def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
     """The acknowledged epochs that ledger, table or sink no longer have.
 
     Args:
-        ws: the opened project, as the power loss left it.
+        session: the opened project, as the power loss left it.
         acknowledged: what `acknowledgement` gave for each epoch.
     """
     for text in acknowledged:
         epoch = json.loads(text)
-        dataset = ws.pipeline.dataset(epoch["dataset"])
+        dataset = session.pipeline.dataset(epoch["dataset"])
         name = f"epoch {epoch['number']} of {epoch['flow']}"
-        known = ws.ledger.last_epoch(epoch["flow"])
+        known = session.ledger.last_epoch(epoch["flow"])
         if known is None or known.number < epoch["number"]:
             yield f"the ledger has forgotten {name}, which was acknowledged"
         if dataset.sink is not None:
-            if not set(epoch["sent"]) <= {p.name for p in sent(ws, dataset.sink)}:
+            if not set(epoch["sent"]) <= {p.name for p in sent(session, dataset.sink)}:
                 yield f"the sink has lost {name}, which was acknowledged"
             continue
-        there = ws.store.version(str(ws.folder(dataset.name)))
+        there = session.store.version(session.table(dataset.name))
         if there is None or there < epoch["version"]:
             yield f"the table has lost {name}, which was acknowledged"
 
 
-def acknowledgement(ws: Workspace, event: EpochCommitted) -> str:
+def acknowledgement(session: Session, event: EpochCommitted) -> str:
     """The facts about a committed epoch that `lost_epochs` checks, as JSON text."""
-    dataset = ws.pipeline.dataset(event.dataset)
-    files = [] if dataset.sink is None else [p.name for p in sent(ws, dataset.sink)]
+    dataset = session.pipeline.dataset(event.dataset)
+    files = [] if dataset.sink is None else [p.name for p in sent(session, dataset.sink)]
     facts = {
         "dataset": dataset.name,
         "flow": event.flow,

@@ -18,7 +18,7 @@ from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError
 from qanat.model.dataset import SinkTarget
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _ASIDE = ".qanat-storage"
 """The copy's storage folder if the original's storage is outside of the project's folder."""
@@ -28,46 +28,46 @@ class Replica:
     """Copies of a project in several states.
 
     Args:
-        ws: the opened original.
+        session: the opened original.
         folder: the folder for the copies, as an absolute path.
 
     Raises:
         UnsupportedError: the project writes to a place that cannot be copied.
     """
 
-    def __init__(self, ws: Workspace, folder: Path) -> None:
-        self._ws = ws
+    def __init__(self, session: Session, folder: Path) -> None:
+        self._session = session
         self._folder = folder
-        root, storage = ws.project.root, ws.project.storage
+        root, storage = session.project.root, session.project.storage
         self.storage = str(storage.relative_to(root)) if storage.is_relative_to(root) else _ASIDE
-        if ws.project.ledger is not None:
+        if session.project.ledger is not None:
             raise UnsupportedError(
                 "a crash test needs a ledger that can be copied, and this one is in a database",
                 hint="without `ledger` in the spec it is in the storage; for example in an"
                 " environment of its own: qanat doctor --crash-test --env NAME",
             )
-        self._sinks = [self._sink(name, target) for name, target in sinks(ws)]
-        self._declared = [p.relative_to(root) for p in library_files(ws.project)]
-        self._declared.append(ws.project.spec.relative_to(root))
+        self._sinks = [self._sink(name, target) for name, target in sinks(session)]
+        self._declared = [p.relative_to(root) for p in library_files(session.project)]
+        self._declared.append(session.project.spec.relative_to(root))
 
     def scenarios(self) -> list[Scenario]:
         """Make the copies: one as the project is, one without storage; and their scenarios."""
         now = self._image("now", with_storage=True)
         new = self._image("new", with_storage=False)
         named = [("first-run", new, Operation.RUN)]
-        if self._ws.project.storage.exists():
+        if self._session.project.storage.exists():
             named.append(("run", now, Operation.RUN))
             named.append(("full-refresh", now, Operation.REFRESH))
         if any(self._quarantined()):
             named.append(("replay", now, Operation.REPLAY))
         return [
-            Scenario(name, image, operation, self.storage, self._ws.project.environment)
+            Scenario(name, image, operation, self.storage, self._session.project.environment)
             for name, image, operation in named
         ]
 
     def _sink(self, name: str, target: SinkTarget) -> Path:
-        folder = Path(os.path.normpath(sink_folder(self._ws, target)))
-        root = self._ws.project.root
+        folder = Path(os.path.normpath(sink_folder(self._session, target)))
+        root = self._session.project.root
         if not folder.is_relative_to(root) or folder == root:
             raise UnsupportedError(
                 f"the sink {name} writes to {folder}, which is not in a folder of the project:"
@@ -77,13 +77,13 @@ class Replica:
         return folder.relative_to(root)
 
     def _quarantined(self) -> Iterable[bool]:
-        for dataset in self._ws.pipeline.datasets:
-            folder = str(self._ws.folder(dataset.quarantine))
-            if self._ws.store.version(folder) is not None:
-                yield bool(self._ws.store.snapshot(folder).rows)
+        for dataset in self._session.pipeline.datasets:
+            table = self._session.table(dataset.quarantine)
+            if self._session.store.version(table) is not None:
+                yield bool(self._session.store.snapshot(table).rows)
 
     def _image(self, name: str, with_storage: bool) -> Path:
-        project = self._ws.project
+        project = self._session.project
         image = self._folder / name
         written = {Path(self.storage), *self._sinks}
         _link(project.root, image, Path(), {*written, *self._declared})
@@ -97,17 +97,17 @@ class Replica:
         return image
 
 
-def roomy(ws: Workspace, jobs: int) -> Path:
+def roomy(session: Session, jobs: int) -> Path:
     """The best place with room for the copies: in memory if possible, else on a disk.
 
     Args:
-        ws: the opened original.
+        session: the opened original.
         jobs: the number of processes, each with copies of its own.
 
     Raises:
         StorageFullError: no place has enough free space.
     """
-    storage = ws.project.storage
+    storage = session.project.storage
     size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
     # Two images, and for each slot a copy and what an update adds or rewrites; plus 256 MiB.
     wanted = (3 * jobs + 2) * size + 2**28

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 
 from qanat.cli.documents import dumps, failure, moment
 from qanat.cli.documents.history import history_document
@@ -17,7 +18,6 @@ from qanat.cli.documents.table import plain, table_document
 from qanat.cli.documents.update import update_document
 from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
 from qanat.model.location import Location
-from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount

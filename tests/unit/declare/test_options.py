@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from qanat.declare.options import OPTIONS, check_option
 
 from qanat.connectors.files.options import read_options
-from qanat.declare.options import OPTIONS, check_option
 from qanat.model.location import Location
 from qanat.model.query import FilesRead
 

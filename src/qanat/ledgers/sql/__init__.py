@@ -7,3 +7,12 @@ processes are alive), `lease`, `rows` (records as rows and back), `reader` (the 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.
 """
+
+from qanat.model.adapter import LedgerKind
+
+SQLITE = LedgerKind("sqlite", "qanat.ledgers.sql.sqlite:SqliteLedger")
+POSTGRESQL = LedgerKind(
+    "postgresql",
+    "qanat.ledgers.sql.postgresql:PostgresLedger",
+    schemes=("postgresql", "postgres"),
+)

@@ -12,11 +12,14 @@ and reads tables.
 
 Read `store` (what the port asks for), then `log` (the entries as files), `state` and `features`
 (what a table is, and what it requires of writers), `reconciliation` and `table` (two ways to load
-that), `commit` (the content of an entry), `retract` (how a commit is undone), `changes` (the rows
-that a table gained), `leftovers` (files that crashes leave) and `put` (durable creation of a
-file).
+that), `commit` (the content of an entry, with `statistics`), `retract` (how a commit is undone),
+`changes` (the rows that a table gained), `leftovers` (files that crashes leave) and `put` (durable
+creation of a file).
 """
 
-from qanat.storage.delta.store import DeltaStore
+from qanat.model.adapter import TableFormat
+from qanat.model.options import OptionTable
 
-__all__ = ["DeltaStore"]
+DELTA = TableFormat(
+    "delta", "qanat.storage.delta.store:DeltaStore", OptionTable("table_format: delta", ())
+)
