@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
 from qanat.run.consistency import check_history
+from qanat.run.diary import failure_of
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.epoch import Step
 from qanat.run.gate import Gate
@@ -100,34 +102,60 @@ def replay(
     """
     ws.require()
     chosen = _replayable(ws, dataset)
+    started = time.monotonic()
     id = new_id()
     results = []
     with HeldLease(ws.ledger, id) as lease:
         gate = Gate(ws.gates, lease)
-        step = Step(ws, lease, gate.folder, id, time.time_ns(), telling(observers))
         entry = Entry(ws, id, gate, "quarantine replay")
-        status = UpdateStatus.FAILED
+        tell = telling((entry.diary, *observers))
+        step = Step(ws, lease, gate.folder, id, time.time_ns(), tell)
+        tell(UpdateStarted(id, ws.project.environment, tuple(d.name for d in chosen)))
+        status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
                 start_clean(step, entry.begin)
                 for each in chosen:
-                    # Before it is looked into: a quarantine that was lost is not empty.
-                    if (stuck := step.stuck.get(each.name.casefold())) is not None:
-                        raise stuck
-                    for compiled in ws.analysis.flows_into(each.name):
-                        check_history(ws, compiled)
-                    snapshot = _snapshot(ws, each)
-                    if snapshot is None or not snapshot.rows:
-                        continue
-                    entry.begin()
-                    results.append(Replay(step, each).run(snapshot))
+                    result = _replay(step, each, entry)
+                    results.extend([] if result is None else [result])
             status = UpdateStatus.SUCCEEDED
         except QanatError as caught:
             told = lease.judged(caught)
+            failure = failure_of(told)
             raise told from told.__cause__
         finally:
-            entry.end(status)
+            ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
+            entry.end(ended)
+            tell(ended)
     return tuple(results)
+
+
+def _replay(step: Step, dataset: Dataset, entry: Entry) -> ReplayResult | None:
+    """Replay one dataset; None if it has no row in quarantine."""
+    ws, started = step.ws, time.monotonic()
+    step.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    status, reason, failure = "failed", "it did not come to its end", None
+    try:
+        # Before it is looked into: a quarantine that was lost is not empty.
+        if (stuck := step.stuck.get(dataset.name.casefold())) is not None:
+            raise stuck
+        for compiled in ws.analysis.flows_into(dataset.name):
+            check_history(ws, compiled)
+        snapshot = _snapshot(ws, dataset)
+        if snapshot is None or not snapshot.rows:
+            status, reason = "unchanged", "nothing in quarantine"
+            return None
+        entry.begin()
+        result = Replay(step, dataset).run(snapshot)
+        status = "updated" if result.replayed else "unchanged"
+        reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
+        return result
+    except QanatError as error:
+        reason, failure = error.message, failure_of(error)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        step.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
 
 
 def _dataset(ws: Workspace, name: str) -> Dataset:

@@ -20,6 +20,7 @@ from qanat.disk import explained, sync_path
 from qanat.errors import HistoryMismatchError, QanatError, TableNotFoundError
 from qanat.model.batch import Batch, TableBatch
 from qanat.model.dataset import Dataset
+from qanat.model.event import EpochCommitted
 from qanat.model.expectation import Action, Expectation, References, Unique
 from qanat.model.flow import Flow
 from qanat.model.location import Location
@@ -126,6 +127,7 @@ class Replay:
     def publish(self, epoch: Epoch) -> int:
         """Move the rows that were written down; doing it again is the same as once."""
         ws, dataset = self.ws, self.dataset
+        started = time.monotonic()
         folder = ws.replays / epoch.fingerprint
         table_folder = ws.folder(dataset.name)
         quarantine_folder = ws.folder(dataset.quarantine)
@@ -179,6 +181,12 @@ class Replay:
         version = ws.store.version(str(table_folder))
         settled = replace(epoch, status=EpochStatus.COMMITTED, version=version, ended=time.time())
         ws.ledger.settle(settled, self.step.lease.current)
+        seconds = time.monotonic() - started
+        self.step.tell(
+            EpochCommitted(
+                dataset.name, epoch.flow, epoch.number, version, counts, (), len(files), seconds
+            )
+        )
         shutil.rmtree(folder, ignore_errors=True)
         return version or 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.events import read_events
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     epoch_from_row,
@@ -12,6 +13,7 @@ from qanat.ledgers.sql.rows import (
     range_from_text,
     schema_from_text,
 )
+from qanat.model.event_record import EventRecord
 from qanat.model.position import FileRef, Range
 from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
@@ -70,6 +72,16 @@ class Memory:
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Newest first."""
         return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
+
+    def update(self, id: str) -> UpdateRecord | None:
+        """The update of that identifier."""
+        found = self._updates("id = ?", (id,))
+        return found[0] if found else None
+
+    def events(self, update: str, after: int = 0, limit: int = 1000) -> Sequence[EventRecord]:
+        """What an update has told, in its order."""
+        with self._database.reading() as transaction:
+            return read_events(transaction, self.scope, update, after, limit)
 
     def position(self, flow: str, generation: int, source: str) -> Range | None:
         """The newest committed table range of a flow's source (by `source_key`)."""
