@@ -96,6 +96,7 @@ def test_history_of_an_update(shop: Any) -> None:
     shop.text = ""
     assert shop.type(f"qanat history --update {first}") == 0
     assert shop.type(f"qanat history --update {second}") == 0
+    assert shop.type("qanat history --update last silver_orders") == 0
     assert shop.type(f"qanat history customers --update {first} --output json") == 0
     assert shop.type("qanat history --update latest") == 2
 

@@ -39,7 +39,7 @@ HEADERS = (
 
 @click.command("history", short_help="List past updates and their epochs.")
 @click.argument("dataset", required=False)
-@click.option("--update", metavar="ID", help="Only this update, with all that it told.")
+@click.option("--update", metavar="ID", help="What this update told; `last` is the newest.")
 @limit
 @place
 @output
@@ -48,9 +48,8 @@ def command(dataset: str | None, update: str | None, limit: int, place: Place, j
 
     With DATASET: only updates that worked on it, and only its epochs.
 
-    With --update: what that update told, in its order: starts, ends, rows, broken rules, errors,
-    warnings. An update that runs has told what it wrote last; one whose process died, what it
-    had written until then. --limit does not apply.
+    With --update: all that one update told, in its order: starts, ends, rows, broken rules,
+    errors, warnings. --limit does not apply.
     """
     with Workspace.open(place.start, place.environment) as workspace:
         if update is not None:

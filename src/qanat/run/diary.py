@@ -18,6 +18,9 @@ from qanat.run.workspace import Workspace
 MOST = 10_000
 """Events kept of one update; beyond that only failures, and how the update ended."""
 
+LAST = "last"
+"""Stands for the identifier of the newest update."""
+
 _PAGE = 1000
 _SUGGESTIONS = 1000
 """Updates among whose identifiers to look for the one that was meant."""
@@ -101,7 +104,7 @@ def update_events(ws: Workspace, update: str, dataset: str | None = None) -> Upd
     """What an update has told: of one that runs, up to its last write to the ledger.
 
     Args:
-        update: its identifier, as `history` gives it.
+        update: its identifier, as `history` gives it, or `last` for the newest.
         dataset: only the events about this dataset.
 
     Raises:
@@ -109,7 +112,8 @@ def update_events(ws: Workspace, update: str, dataset: str | None = None) -> Upd
         DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
     """
     ledger = ws.memory
-    found = ledger.update(update)
+    newest = ledger.updates(1) if update == LAST else []
+    found = newest[0] if newest else ledger.update(update)
     if found is None:
         known = [u.id for u in ledger.updates(_SUGGESTIONS)]
         raise UpdateNotFoundError(
@@ -117,7 +121,7 @@ def update_events(ws: Workspace, update: str, dataset: str | None = None) -> Upd
             nearest=nearest(update, known),
             hint="qanat history lists them",
         )
-    records = _all(ledger, update)
+    records = _all(ledger, found.id)
     if dataset is not None:
         if not ledger.epochs(dataset=dataset, limit=1):
             dataset = dataset_of(ws.pipeline, dataset).name

@@ -15,29 +15,45 @@ from qanat.model.event_record import EventRecord, UnknownEvent, event_of, facts_
 
 
 class WaitingEvents:
-    """Events that no transaction has written yet, by update; safe for several threads."""
+    """Events that are not known to be written yet, by update; safe for several threads."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[EventRecord]] = {}
         self._lock = Lock()
 
     def add(self, update: str, records: Iterable[EventRecord]) -> None:
-        """Let events wait, also those that a transaction took and could not write."""
+        """Let events wait; their numbers are greater than those of all before."""
         with self._lock:
             self._waiting.setdefault(update, []).extend(records)
 
-    def take(self, update: str) -> Sequence[EventRecord]:
-        """All that wait of an update; they wait no more."""
+    def of(self, update: str) -> Sequence[EventRecord]:
+        """All that wait of an update; they wait on until somebody says that they are written.
+
+        So each transaction writes all that is missing, and there is never a gap: not even where
+        one fails while another goes on.
+        """
         with self._lock:
-            return self._waiting.pop(update, ())
+            return tuple(self._waiting.get(update, ()))
+
+    def written(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Forget events that a transaction has written."""
+        if records:
+            with self._lock:
+                left = self._waiting.get(update, [])
+                self._waiting[update] = [r for r in left if r.number > records[-1].number]
+
+    def forget(self, update: str) -> None:
+        """Forget all of an update."""
+        with self._lock:
+            self._waiting.pop(update, None)
 
 
 def write_events(
     transaction: Transaction, scope: str, update: str, records: Sequence[EventRecord]
 ) -> None:
     """Insert events; one that is there already stays as it is."""
-    # A server that dies during COMMIT may have kept what the client believes lost, and writes
-    # again.
+    # Two threads may write the same one after another; and a server that dies during COMMIT may
+    # have kept what its client believes lost.
     transaction.write_all(
         "INSERT INTO qanat_events (scope, update_id, number, at, kind, facts)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (scope, update_id, number) DO NOTHING",

@@ -62,7 +62,7 @@ class SqlLedger(Memory):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; silently nothing if it was lost."""
-        self._events.take(lease.holder)  # no other write of that update will come
+        self._events.forget(lease.holder)  # no other write of that update will come
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -319,17 +319,12 @@ class SqlLedger(Memory):
         """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
-        events: Sequence[EventRecord] = ()
-        try:
-            with self._database.writing() as transaction:
-                leases.check(transaction, self._locks, lease)
-                yield transaction
-                if events := self._events.take(lease.holder):
-                    write_events(transaction, self.scope, lease.holder, events)
-        except BaseException:
-            if events:
-                self._events.add(lease.holder, events)  # for the next transaction
-            raise
+        with self._database.writing() as transaction:
+            leases.check(transaction, self._locks, lease)
+            yield transaction
+            if events := self._events.of(lease.holder):
+                write_events(transaction, self.scope, lease.holder, events)
+        self._events.written(lease.holder, events)
 
     def _check_due(self, transaction: Transaction, epoch: Epoch) -> None:
         rows = transaction.read(
