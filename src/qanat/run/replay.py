@@ -183,9 +183,7 @@ class Replay:
         ws.ledger.settle(settled, self.step.lease.current)
         seconds = time.monotonic() - started
         self.step.tell(
-            EpochCommitted(
-                dataset.name, epoch.flow, epoch.number, version, counts, (), len(files), seconds
-            )
+            EpochCommitted(dataset.name, epoch.flow, epoch.number, version, counts, (), 0, seconds)
         )
         shutil.rmtree(folder, ignore_errors=True)
         return version or 0
