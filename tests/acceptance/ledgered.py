@@ -12,6 +12,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from qanat.model.dataset import DatasetKind
+from qanat.model.event import UpdateEnded
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.run.session import Session
 
@@ -51,6 +52,12 @@ def check(project: Path) -> None:
         assert not ledger.open_epochs()
         assert ledger.held() is None
         assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
+        for update in ledger.updates(1000):
+            told = ledger.events(update.id)
+            assert [e.number for e in told] == list(range(1, len(told) + 1)), update
+            # What crashed was ended by another, and its events stop where it did.
+            if update.status is UpdateStatus.SUCCEEDED:
+                assert isinstance(told[-1].event, UpdateEnded), update
         for table in store.tables(str(session.project.tables)):
             assert store.orphans(table) == 0, table
         for dataset in session.pipeline.datasets:

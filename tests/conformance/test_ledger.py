@@ -25,6 +25,19 @@ from qanat.errors import (
 )
 from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.tables import MIGRATIONS
+from qanat.model.event import (
+    DatasetEnded,
+    DatasetStarted,
+    EpochCommitted,
+    Event,
+    Failure,
+    Recovered,
+    Retried,
+    UpdateEnded,
+    UpdateStarted,
+    Warned,
+)
+from qanat.model.event_record import EventRecord, UnknownEvent
 from qanat.model.position import FileRef, QuarantineMark, Range
 from qanat.model.record import (
     Definition,
@@ -160,12 +173,15 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
         lambda: ledger.renew(old, 60),
     ):
+        ledger.keep("update-1", [EventRecord(1, 1.0, Warned(None, "late"))])
         with pytest.raises(LeaseLostError, match="update-2"):
             write()
     assert ledger.open_epochs() == []
     assert ledger.definitions() == {}
     assert ledger.updates() == []
     ledger.release(old)  # changes nothing
+    ledger.renew(new, 60)
+    assert ledger.events("update-1") == []
     with pytest.raises(UpdateRunningError):
         another().acquire("update-3", 60)
 
@@ -472,6 +488,144 @@ def test_epochs_are_found_by_update_and_dataset(ledger: Ledger, lease: Lease) ->
     assert ledger.epochs(update="nobody") == []
 
 
+# -- events -------------------------------------------------------------------------------------
+
+EVENTS: tuple[Event, ...] = (
+    UpdateStarted("update-1", "dev", ("bronze", "sílver\udcff\x00")),
+    DatasetStarted("bronze", "streaming table"),
+    Retried("bronze", 1, "busy", 0.25),
+    Recovered("bronze", "bronze", 2, "redone"),
+    EpochCommitted(
+        dataset="bronze",
+        flow="bronze",
+        epoch=3,
+        version=None,
+        counts=Counts(10, 7, 1, 2, 1),
+        rules=(RuleCount("bronze", "r", "drop", 1), RuleCount("view", "s", "warn", 2**40)),
+        files_read=2,
+        seconds=0.1,
+    ),
+    Warned(None, "100 % ? {} ünsure"),
+    DatasetEnded("bronze", "updated", "", 0.5),
+    DatasetEnded(
+        "silver",
+        "failed",
+        "no",
+        0.5,
+        Failure("Q2001", "ExpectationFailedError", "no", "silver.sql", 3, 1, "a", hint="b"),
+    ),
+    UpdateEnded("update-1", "failed", 1.5, Failure("Q5002", "LeaseLostError", "lost")),
+)
+
+
+def records(*events: Event, first: int = 1) -> list[EventRecord]:
+    return [EventRecord(n, 1000.25 + n, event) for n, event in enumerate(events, first)]
+
+
+def test_events_are_read_back_as_they_were_told(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), lease)
+    told = records(*EVENTS)
+    ledger.keep("update-1", told)
+    ledger.end_update("update-1", UpdateStatus.FAILED, lease)
+    reader = another()
+    assert reader.events("update-1") == told
+    assert reader.events("update-1", after=2, limit=3) == told[2:5]
+    assert reader.events("update-1", after=len(told)) == []
+    assert reader.events("update-2") == []
+
+
+def test_events_wait_for_whatever_is_written_next(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), lease)
+    intended = epoch()
+    writes: list[Callable[[], object]] = [
+        lambda: ledger.intend(intended, lease),
+        lambda: ledger.prepare(ledger.open_epochs()[0], lease),
+        lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
+        lambda: ledger.define(DEFINITION, lease),
+        lambda: ledger.refresh("bronze", lease),
+        lambda: ledger.renew(lease, 60),
+        lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
+    ]
+    reader = another()
+    for number, write in enumerate(writes, 1):
+        ledger.keep("update-1", records(Warned(None, str(number)), first=number))
+        assert len(reader.events("update-1")) == number - 1
+        write()
+        assert len(reader.events("update-1")) == number
+
+
+def test_events_outlive_a_write_that_fails(ledger: Ledger, lease: Lease) -> None:
+    told = records(*EVENTS[:2])
+    ledger.keep("update-1", told)
+    with pytest.raises(EpochConflictError):
+        ledger.settle(epoch(id=99), lease)
+    bad = Definition("b\udcff", "view", "f", "i", "t")
+    with pytest.raises(LedgerError):
+        ledger.define(bad, lease)
+    assert ledger.events("update-1") == []
+    ledger.define(DEFINITION, lease)
+    assert ledger.events("update-1") == told
+
+
+def test_an_event_that_is_written_twice_is_there_once(ledger: Ledger, lease: Lease) -> None:
+    for _ in range(2):
+        ledger.keep("update-1", records(*EVENTS))
+        ledger.renew(lease, 60)
+    assert ledger.events("update-1") == records(*EVENTS)
+
+
+def test_events_are_written_by_their_own_update_alone(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.keep("update-2", records(*EVENTS))
+    ledger.keep("update-1", records(*EVENTS[:1]))
+    ledger.renew(lease, 60)
+    assert ledger.events("update-1") == records(*EVENTS[:1])
+    ledger.keep("update-1", records(*EVENTS, first=2))
+    ledger.release(lease)
+    ledger.renew(ledger.acquire("update-1", 60), 60)
+    assert len(ledger.events("update-1")) == 1
+    assert another().events("update-2") == []
+
+
+def test_events_of_a_newer_qanat_are_read_as_far_as_they_are_known(
+    ledger: Ledger, lease: Lease
+) -> None:
+    ledger.keep("update-1", records(*[Warned("bronze", "x")] * 5))
+    ledger.renew(lease, 60)
+    newer = {
+        1: ("table_compacted", '{"files": 3}'),
+        2: ("warned", '{"dataset": "bronze", "message": "x", "since": 5}'),
+        3: ("warned", '{"dataset": "bronze"}'),
+        4: ("epoch_committed", "[1]"),
+        5: ("warned", "{"),
+    }
+    with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+        for number, (kind, facts) in newer.items():
+            transaction.write(
+                "UPDATE qanat_events SET kind = ?, facts = ? WHERE scope = ? AND number = ?",
+                (kind, facts, lease.scope, number),
+            )
+    assert [r.event for r in ledger.events("update-1")] == [
+        UnknownEvent("table_compacted", {"files": 3}),
+        Warned("bronze", "x"),
+        UnknownEvent("warned", {"dataset": "bronze"}),
+        UnknownEvent("epoch_committed", {"facts": [1]}),
+        UnknownEvent("warned", {"text": "{"}),
+    ]
+
+
+def test_an_update_is_found_by_its_identifier(ledger: Ledger, lease: Lease) -> None:
+    begun = UpdateRecord("u1", "dev", "run", 1.0)
+    ledger.begin_update(begun, lease)
+    assert ledger.update("u1") == begun
+    assert ledger.update("u2") is None
+
+
 # -- sharing ------------------------------------------------------------------------------------
 
 
@@ -484,6 +638,9 @@ def test_scopes_share_a_ledger_and_nothing_else(
     neighbour = open_ledger(url, tmp_path / "_qanat", f"flights/{uuid4().hex}")
     assert not neighbour.epochs()
     assert not neighbour.updates()
+    ledger.keep("update-1", records(*EVENTS))
+    ledger.renew(lease, 60)
+    assert not neighbour.events("update-1")
     assert not neighbour.definitions()
     assert neighbour.generation("bronze") == 0
     own = neighbour.acquire("update-9", 60)
@@ -549,8 +706,10 @@ def test_a_ledger_of_an_older_qanat_becomes_todays(ledger: Ledger, another: Open
     ((now,),) = _read(ledger, "SELECT version FROM qanat_ledger")
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")
+        transaction.write("DROP TABLE qanat_events")
         transaction.write("UPDATE qanat_ledger SET version = 1")
     assert another().open_updates() == []
+    assert another().events("update-1") == []
     assert _read(ledger, "SELECT version FROM qanat_ledger") == [(now,)]
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")  # so it was made again

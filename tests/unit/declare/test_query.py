@@ -119,7 +119,8 @@ def test_inputs(sql: str, executable: str, reads: list[str]) -> None:
         ("delta.`/a`", "spark", delta("/a")),
         ("csv.t", "spark", dataset_ref("csv.t")),
         ("delta_scan('../t')", "duckdb", delta("../t")),
-        ("read_table('t', project => '../o')", "duckdb", plugins.connector("project").refer("t", {"project": "../o"})),
+        ("read_table('t', project => '../o')", "duckdb",
+         plugins.connector("project").refer("t", {"project": "../o"})),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("streaming", [False, True])
@@ -162,7 +163,8 @@ def test_text_stays_as_written() -> None:
         ("FROM read_files('a', hedder => true)",
          "a.sql:1:22: read_files has no option 'hedder' (did you mean 'header'?)"),
         ("FROM read_files('a', header => 3)",
-         "a.sql:1:22: the option 'header' of read_files does not fit\n  wanted: true or false\n  got: 3"),
+         ("a.sql:1:22: the option 'header' of read_files does not fit\n"
+         "  wanted: true or false\n  got: 3")),
         ("FROM read_files('a', ignore_errors => true)",
          ("a.sql:1:22: read_files has no option 'ignore_errors'\n"
          "  hint: malformed rows always go to quarantine, with file and line")),

@@ -22,6 +22,7 @@ from qanat.errors import (
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import (
     DatasetEnded,
+    DatasetProgress,
     DatasetStarted,
     EpochCommitted,
     Event,
@@ -80,6 +81,19 @@ class Project:
         with Session.open(self.root) as session:
             return update(session, Selection(**selection), [self.heard])
 
+    def check_diary(self) -> None:
+        """The ledger has kept what the last update told, unless it found nothing to do."""
+        (started,) = self.heard.of(UpdateStarted)
+        kept = [e for e in self.heard.events if not isinstance(e, DatasetProgress)]
+        with Session.open(self.root) as session:
+            if session.ledger.update(started.update) is None:
+                assert session.ledger.events(started.update) == []
+                return
+            told = session.ledger.events(started.update)
+        assert [r.number for r in told] == list(range(1, len(kept) + 1))
+        # Threads may tell the diary and another observer in another order.
+        assert sorted(map(repr, kept)) == sorted(repr(r.event) for r in told)
+
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         with Session.open(self.root) as session:
             return sorted(
@@ -98,6 +112,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     assert len(made.heard.of(UpdateStarted)) == len(made.heard.of(UpdateEnded))
     left = tmp_path / "env=dev" / "storage" / "_qanat"
     assert list(left.glob("scratch/*")) == []
+    if made.heard.events:
+        made.check_diary()
 
 
 STREAM = """CREATE OR REFRESH STREAMING TABLE {0}
