@@ -28,7 +28,7 @@ from qanat.run.doctor import examine
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
-from qanat.storage.delta import DeltaStore
+from qanat.storage.delta.store import DeltaStore
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import (
     DIED,

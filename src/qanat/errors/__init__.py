@@ -15,6 +15,7 @@
     │   ├── OptionError                 Q1011
     │   ├── UnsupportedError            Q1012
     │   ├── CommandLineError            Q1013
+    │   ├── UpdateNotFoundError         Q1014
     │   └── ProblemsError               Q1099
     ├── ContractError                   Q2000  the data broke a declared promise
     │   ├── ExpectationFailedError      Q2001
@@ -93,6 +94,7 @@ from qanat.errors.declaration import (
     SqlSyntaxError,
     TypeNameError,
     UnsupportedError,
+    UpdateNotFoundError,
 )
 from qanat.errors.locating import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
@@ -154,6 +156,7 @@ __all__ = [
     "TypeNameError",
     "UnsupportedError",
     "UpdateFailedError",
+    "UpdateNotFoundError",
     "UpdateRunningError",
     "disk_full",
     "located",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.events import WaitingEvents, write_events
 from qanat.ledgers.sql.reader import SqlLedgerReader, current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
@@ -24,6 +25,7 @@ from qanat.ledgers.sql.rows import (
     schema_to_text,
     schemas_to_text,
 )
+from qanat.model.event_record import EventRecord
 from qanat.model.position import QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
@@ -39,6 +41,7 @@ class SqlLedger(SqlLedgerReader):
     def __init__(self, database: Database, scope: str) -> None:
         super().__init__(database, scope)
         self._locks = database.locks_rows
+        self._events = WaitingEvents()
 
     def acquire(self, holder: str, seconds: float) -> Lease:
         """Take the lease for `seconds`; a lease of a dead process of this machine counts as free.
@@ -60,6 +63,7 @@ class SqlLedger(SqlLedgerReader):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it was lost."""
+        self._events.forget(lease.holder)  # no other write of that update will come
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -106,6 +110,10 @@ class SqlLedger(SqlLedgerReader):
                 " WHERE scope = ? AND id = ?",
                 (time.time(), status.value, error, self.scope, id),
             )
+
+    def keep(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Keep events of an update that has begun, with its next write of any kind."""
+        self._events.add(update, records)
 
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
         """Record an epoch before it is computed; returns it with its `id`.
@@ -326,12 +334,18 @@ class SqlLedger(SqlLedgerReader):
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """Begin a transaction in which the lease is ours and no other update can take it."""
+        """Begin a transaction in which the lease is ours and no other update can take it.
+
+        It also writes the waiting events of the lease's update.
+        """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
         with self._database.writing() as transaction:
             leases.check(transaction, self._locks, lease)
             yield transaction
+            if events := self._events.of(lease.holder):
+                write_events(transaction, self.scope, lease.holder, events)
+        self._events.written(lease.holder, events)
 
     def _check_due(self, transaction: Transaction, epoch: Epoch) -> None:
         rows = transaction.read(

@@ -100,6 +100,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Every update looks for running ones; without the index it would read all past updates.
         "CREATE INDEX qanat_updates_open ON qanat_updates (scope, id) WHERE status = 'running'",
     ),
+    (
+        # Facts as text, not as PostgreSQL's JSON: that refuses the character 0 in a value.
+        """CREATE TABLE qanat_events (
+            scope TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            PRIMARY KEY (scope, update_id, number)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 
