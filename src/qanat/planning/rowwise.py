@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from qanat.model.query import SqlQuery
 from qanat.planning.aggregate import aggregates
@@ -39,9 +40,13 @@ def row_source(query: SqlQuery) -> str | None:
 
     None where a row of the result is not computed from one row of one input, or where asking
     twice may give other rows. Joins are allowed as long as every result row still has one row
-    of the first input (which it may share with others).
+    of the first input (which it may share with others). None also where sqlglot cannot read
+    the query: the engine will, or will say what is wrong with it.
     """
-    tree = tree_of(query)
+    try:
+        tree = tree_of(query)
+    except SqlglotError:
+        return None
     if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
         return None
     clause = tree.args.get("from_")

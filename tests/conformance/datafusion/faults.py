@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from qanat.errors import (
     AdapterError,
@@ -21,13 +22,15 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.location import Location
-from qanat.model.query import SqlQuery
+from qanat.model.query import Computation, SqlQuery
+
+About: TypeAlias = Computation | Location | None
 
 # In this order: the first that is found in the message says what kind of error it is.
 _KINDS: tuple[tuple[str, type[QanatError]], ...] = (
     (r"No space left on device", StorageFullError),
     (r"Resources exhausted", AdapterError),
-    (r"Object Store error|Parquet error|IO error", FileUnreadableError),
+    (r"Object Store error|Parquet error|IO error|No files found", FileUnreadableError),
     (r"No field named (?P<name>\S+?)\.(?:\s|$)", ColumnNotFoundError),
     (r"Invalid function '(?P<name>\w+)'", FunctionNotFoundError),
     (r"table '(?:[^']*\.)?(?P<name>[^'.]+)' not found", DatasetNotFoundError),
@@ -38,7 +41,7 @@ _KINDS: tuple[tuple[str, type[QanatError]], ...] = (
 
 
 @contextmanager
-def explained(about: SqlQuery | Location | None, who: str = "") -> Iterator[None]:
+def explained(about: About, who: str = "") -> Iterator[None]:
     """Turn any error of DataFusion inside into the QanatError that it means.
 
     Args:
@@ -54,7 +57,7 @@ def explained(about: SqlQuery | Location | None, who: str = "") -> Iterator[None
         raise _meaning(str(error), about, who) from error
 
 
-def _meaning(text: str, about: SqlQuery | Location | None, who: str) -> QanatError:
+def _meaning(text: str, about: About, who: str) -> QanatError:
     first = text.splitlines()[0].removeprefix("DataFusion error: ")
     for pattern, kind in _KINDS:
         found = re.search(pattern, text)
@@ -81,8 +84,10 @@ def _fields(text: str) -> str:
     return text.partition("Valid fields are ")[2].replace(", ", " ").replace(".", " ")
 
 
-def _place(about: SqlQuery | Location | None, name: str) -> Location | None:
-    if not isinstance(about, SqlQuery):
+def _place(about: About, name: str) -> Location | None:
+    if about is None or isinstance(about, Location):
         return about
-    found = re.search(rf"\b{re.escape(name)}\b", about.text) if name else None
-    return about.at(found.start()) if found else about.location
+    if name and isinstance(about, SqlQuery):
+        found = re.search(rf"\b{re.escape(name)}\b", about.text)
+        return about.at(found.start()) if found else about.location
+    return about.location

@@ -14,7 +14,7 @@ from datafusion import DataFrame, SessionContext, col
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError
 from qanat.model.batch import Batch, ViewBatch
 from qanat.model.expectation import Expectation
-from qanat.model.query import FunctionQuery, Query, Readmission, SqlQuery
+from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import (
     MALFORMED,
@@ -67,7 +67,7 @@ class Stage:
         """Stage everything, or leave nothing staged."""
         try:
             query = self.work.query
-            staged = self._readmit(query) if isinstance(query, Readmission) else self._run()
+            staged = self._readmit(query) if isinstance(query, Readmission) else self._run(query)
         except BaseException:
             self._discard()
             raise
@@ -78,28 +78,30 @@ class Stage:
 
     def describe(self) -> Schema:
         """Compile everything; run nothing but temporary views that have rules."""
-        work = self.work
+        work, query = self.work, self.work.query
+        if isinstance(query, Readmission):
+            return work.output.schema
         self._bind_all()
-        result = self._result(work.query, work.output, work.dataset)
-        empty = self._spool(result.frame.limit(0), work.query)
+        result = self._result(query, work.output, work.dataset)
+        empty = self._spool(result.frame.limit(0), query)
         mark(self.session, empty, work.expectations, None, self._references())
         return result.schema
 
-    def _run(self) -> Staged:
+    def _run(self, query: Query) -> Staged:
         work = self.work
         self._bind_all()
-        result = self._result(work.query, work.output, work.dataset)
+        result = self._result(query, work.output, work.dataset)
         if not work.expectations:
             visible = result.frame.select(*(col(quote(n)) for n in result.schema.names))
-            table = write(self._batches(visible, work.query), result.schema, work.output)
+            table = write(self._batches(visible, query), result.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
         else:
-            marked = self._mark(result, work.query, work.expectations, work.output.existing)
+            marked = self._mark(result, query, work.expectations, work.output.existing)
             counts = self._count(marked, work.dataset)
             if any(r.action == "fail" and r.violations for r in self.rules):
                 table = StagedTable(result.schema, ())
             else:
-                self._put_aside(marked, result, work.dataset, work.quarantine)
+                self._put_aside(marked, result, work.dataset, work.quarantine, counts)
                 kept = marked.select(_list(result.schema.names), marked.kept)
                 table = write(self._batches(kept, None), result.schema, work.output)
                 _check(work.dataset, counts.written, table.rows)
@@ -152,8 +154,8 @@ class Stage:
             frame = result.frame
             if view.expectations:
                 marked = self._mark(result, view.query, view.expectations, None)
-                self.view_counts[view.name] = self._count(marked, view.name)
-                self._put_aside(marked, result, view.name, view.quarantine)
+                counts = self.view_counts[view.name] = self._count(marked, view.name)
+                self._put_aside(marked, result, view.name, view.quarantine, counts)
                 frame = marked.select("*", marked.kept)
             visible = frame.select(*(col(quote(n)) for n in result.schema.names))
             self.session.register_view(quote(view_name(view.name)), visible)
@@ -169,7 +171,7 @@ class Stage:
                 if carried := carrying(query, self.inputs.files):
                     sql, source = carried
                     frame = self.session.sql(sql)
-        elif isinstance(query, FunctionQuery):
+        else:
             frame = self._call(query)
         at = [col(AT)] if source is not None else []
         schema, columns = fit(frame.drop(AT) if at else frame, output, query.location, dataset)
@@ -191,13 +193,12 @@ class Stage:
             )
         return self.session.from_arrow(result)
 
-    def _batches(self, frame: DataFrame, query: Query | None) -> Iterator[pa.RecordBatch]:
-        about = query if isinstance(query, SqlQuery) else query and query.location
-        with explained(about):
+    def _batches(self, frame: DataFrame, query: Computation | None) -> Iterator[pa.RecordBatch]:
+        with explained(query):
             for batch in frame.execute_stream():
                 yield batch.to_pyarrow()
 
-    def _spool(self, frame: DataFrame, query: Query | None) -> str:
+    def _spool(self, frame: DataFrame, query: Computation) -> str:
         """Compute rows once, number them in their order, and keep them in scratch space.
 
         What is computed again for each pass may differ, and has no order to number it by.
@@ -222,7 +223,7 @@ class Stage:
     def _mark(
         self,
         result: Result,
-        query: Query,
+        query: Computation,
         expectations: tuple[Expectation, ...],
         existing: Batch | None,
     ) -> Marked:
@@ -250,7 +251,9 @@ class Stage:
         self.rules += rules
         return counts
 
-    def _put_aside(self, marked: Marked, result: Result, dataset: str, output: Output) -> None:
+    def _put_aside(
+        self, marked: Marked, result: Result, dataset: str, output: Output, counts: Counts
+    ) -> None:
         target = quarantine_schema(result.schema, output)
         rows = marked.select("*", marked.quarantined)
         source = None
@@ -258,7 +261,7 @@ class Stage:
             source = partial(self.inputs.source, result.source)
         batches = described(rows, result.schema, target, marked.expectations, self.work, source)
         staged = write(batches, target, output)
-        _check(dataset, marked.count(dataset)[0].quarantined, staged.rows)
+        _check(dataset, counts.quarantined, staged.rows)
         if staged.rows:
             self.quarantines[dataset] = staged
 

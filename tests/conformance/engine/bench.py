@@ -18,7 +18,7 @@ from qanat.model.change import Change
 from qanat.model.dataset import Drift
 from qanat.model.expectation import Action, Expectation, Predicate, Rule
 from qanat.model.location import Location
-from qanat.model.query import Query, Read, SqlQuery
+from qanat.model.query import Computation, Read, SqlQuery
 from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
 from qanat.model.source import SourceRef, dataset_ref
 from qanat.model.table import TableRef
@@ -107,7 +107,7 @@ class Bench:
 
     def work(
         self,
-        query: str | Words | Query,
+        query: str | Words | Computation,
         inputs: Mapping[str, Batch],
         expectations: Sequence[Expectation] = (),
         **changes: Any,
@@ -132,7 +132,7 @@ class Bench:
 
     def stage(
         self,
-        query: str | Words | Query,
+        query: str | Words | Computation,
         inputs: Mapping[str, Batch],
         expectations: Sequence[Expectation] = (),
         **changes: Any,
@@ -148,7 +148,9 @@ class Bench:
         self, staged: StagedTable, *partition_by: str, folder: str = "target"
     ) -> list[dict[str, Any]]:
         """Staged rows as another Delta reader sees them once they are published."""
-        return self.publish(staged, *partition_by, folder=folder).to_pyarrow_table().to_pylist()
+        table = self.publish(staged, *partition_by, folder=folder).to_pyarrow_table()
+        rows: list[dict[str, Any]] = table.to_pylist()
+        return rows
 
     def publish(
         self, staged: StagedTable, *partition_by: str, folder: str = "target"
@@ -161,9 +163,11 @@ class Bench:
         )
         return deltalake.DeltaTable(table.location)
 
-    def published(self, folder: str = "target") -> Batch:
+    def published(self, folder: str = "target") -> TableBatch:
         """A published table, to be read again."""
-        return self.store.snapshot(self.ref(folder)).batch
+        batch = self.store.snapshot(self.ref(folder)).batch
+        assert isinstance(batch, TableBatch)
+        return batch
 
     def ref(self, folder: str) -> TableRef:
         return TableRef(str(self.folder / folder), folder)
@@ -189,4 +193,4 @@ def violations(staged: Staged) -> dict[str, int]:
 
 def local(*parts: int) -> dt.datetime:
     """A time without a zone, as TIMESTAMP is."""
-    return dt.datetime(*parts)  # noqa: DTZ001
+    return dt.datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001

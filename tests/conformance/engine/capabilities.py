@@ -6,8 +6,6 @@ declare it. Everything else in this folder holds for every engine.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 CAPABILITIES = {
@@ -25,11 +23,12 @@ CAPABILITIES = {
 ALL = frozenset(CAPABILITIES)
 
 
-def needs(*capabilities: str) -> Any:
+def needs(*capabilities: str) -> pytest.MarkDecorator:
     """Mark a test, or a case of one, that only engines with these capabilities are held to."""
     unknown = set(capabilities) - ALL
     assert not unknown, unknown
-    return pytest.mark.needs(*capabilities)
+    mark: pytest.MarkDecorator = pytest.mark.needs(*capabilities)
+    return mark
 
 
 class Words(dict[str, str]):

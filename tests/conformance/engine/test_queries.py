@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from qanat.errors import (
+    AdapterError,
     ColumnNotFoundError,
     ContractError,
     DeclarationError,
@@ -20,7 +23,7 @@ from qanat.model.batch import ArrowBatch, TableBatch
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.source import dataset_ref
-from qanat.model.work import Counts
+from qanat.model.work import Counts, Output, Staged
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 
@@ -155,3 +158,36 @@ def test_columns_are_known_before_anything_runs(bench: Bench) -> None:
         bench.engine.describe(
             bench.work("SELECT id FROM t", work.inputs, [bench.expect("r", "vv > 0")])
         )
+
+
+def test_a_folder_that_cannot_be_written(bench: Bench) -> None:
+    (bench.folder / "target").write_text("in the way")
+    with pytest.raises(AdapterError):
+        bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, [bench.expect("r", "v > 0")])
+    assert bench.files() == []
+    assert not list((bench.folder / "work").glob("*"))
+
+
+def test_an_input_that_is_gone(bench: Bench) -> None:
+    batch = bench.table(NUMBERS, parts=3)
+    Path(batch.files[1]).unlink()
+    with pytest.raises(AdapterError):
+        bench.stage("SELECT * FROM t", {"t": batch})
+    assert bench.files() == []
+
+
+def test_several_threads_at_once(bench: Bench) -> None:
+    def stage(number: int) -> Staged:
+        inputs = {"t": bench.table({"id": list(range(number, number + 1000))}, parts=2)}
+        output = Output(bench.folder / f"target-{number}", "x")
+        rules = [bench.expect("even", "id % 2 = 0", "drop")]
+        work = bench.work("SELECT * FROM t", inputs, rules, output=output)
+        return bench.engine.stage(work, lambda fraction: None)
+
+    (bench.folder / "inputs").mkdir()
+    with ThreadPoolExecutor(4) as pool:
+        for number, staged in enumerate(pool.map(stage, range(8))):
+            assert staged.counts == Counts(out=1000, written=500, dropped=500)
+            rows = bench.rows(staged.table, folder=f"target-{number}")
+            even = range(number + number % 2, number + 1000, 2)
+            assert sorted(r["id"] for r in rows) == list(even)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from qanat.model.batch import TableBatch
-from qanat.model.expectation import Unique
+from qanat.model.expectation import Expectation, Unique
 from qanat.model.query import Read, Readmission
 from qanat.model.source import dataset_ref
 from qanat.model.work import MALFORMED, Counts, Output, Staged
@@ -18,7 +19,7 @@ pytestmark = needs("readmission")
 QUARANTINE = "target__quarantine"
 
 
-def _readmit(bench: Bench, quarantine: TableBatch, *rules: object, **output: object) -> Staged:
+def _readmit(bench: Bench, quarantine: TableBatch, *rules: Expectation, **output: Any) -> Staged:
     read = Read("q", dataset_ref(QUARANTINE), streaming=False, location=HERE)
     work = bench.work(Readmission((read,), HERE), {"q": quarantine}, rules)
     return bench.stage(
