@@ -18,6 +18,7 @@ from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Rows
+from tests.conformance.datafusion import DATAFUSION
 from tests.conformance.datafusion.columns import schema_of
 from tests.conformance.datafusion.faults import explained
 from tests.conformance.datafusion.inputs import Inputs
@@ -48,7 +49,7 @@ class DataFusionEngine:
         threads: more than one is of no use to this engine: it keeps rows in their order.
     """
 
-    dialect = "postgres"  # the nearest that sqlglot knows
+    dialect = DATAFUSION.dialect
     capabilities = frozenset(
         {"functions", "partitions", "positions", "profile", "readmission", "views"}
     )
