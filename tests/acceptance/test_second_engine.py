@@ -81,3 +81,11 @@ def test_a_mistake_is_told_with_its_place(shop: Shop) -> None:
     (problem,) = shop.problems()
     assert "all.sql:9:36" in problem
     assert "amont" in problem
+
+
+def test_a_source_that_the_engine_cannot_read(shop: Shop) -> None:
+    shop.file("in/a.csv", "id\n1\n")
+    shop.sql("CREATE STREAMING TABLE bronze\nAS SELECT * FROM STREAM read_files('in/*.csv')")
+    (error,) = shop.failures().values()
+    assert "all.sql:2:" in str(error)
+    assert "does not read csv files" in str(error)

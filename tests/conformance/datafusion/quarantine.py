@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from tests.conformance.datafusion.positions import AT
 from tests.conformance.datafusion.rules import RID, broken
 
 Source = Callable[[int], Mapping[str, str | int]]
+_TRY = "__qanat_try_"
 _RULES = "map_keys(_quarantine_rules)"
 _ORDER = "_quarantine_epoch, _quarantine_source['file'], _quarantine_source['row'], _quarantine_id"
 
@@ -43,49 +45,59 @@ def described(
         schema: the columns of the dataset; `target`, those of the quarantine.
         source: from the position of a row to its file and number.
     """
-    at = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=work.at_ns // 1000)
-    retyped = [f for f in schema.fields if _retyped(f, target)]
-    # The quarantine keeps the type that it has; what no longer fits is kept as text.
+    retyped = {
+        f.name: known.type
+        for f in schema.fields
+        if (known := target.get(f.name)) and known.type != f.type
+    }
+    # The quarantine keeps the type that it has; what does not fit it is NULL, and the row text.
     tries = [
-        col(quote(f.name)).try_cast(to_arrow(field.type)).alias(f"__qanat_try_{f.name}")
-        for f in retyped
-        if (field := target.get(f.name))
+        col(quote(name)).try_cast(to_arrow(type_)).alias(f"{_TRY}{name}")
+        for name, type_ in retyped.items()
     ]
-    for each in rows.select(
-        *(col(quote(n)) for n in rows.schema().names), *tries
-    ).execute_stream():
+    every = [col(quote(name)) for name in rows.schema().names]
+    for each in rows.select(*every, *tries).execute_stream():
         batch = each.to_pyarrow()
-        known = {n.casefold(): batch.column(n) for n in schema.names}
-        known |= {f.name.casefold(): batch.column(f"__qanat_try_{f.name}") for f in retyped}
-        marks = [batch.column(broken(i)).to_pylist() for i in range(len(expectations))]
-        texts = [(e.name, str(e.rule)) for e in expectations]
-        failed = [
-            [text for text, mark in zip(texts, row, strict=True) if mark]
-            for row in zip(*marks, strict=True)
-        ]
-        own = batch.select(schema.names).to_pylist() if retyped else []
-        values = {
-            "_quarantine_id": [
-                f"{work.flow}:{work.epoch}:{n}" for n in batch.column(RID).to_pylist()
-            ],
-            "_quarantine_rules": failed,
-            "_quarantine_flow": [work.flow] * batch.num_rows,
-            "_quarantine_update": [work.update] * batch.num_rows,
-            "_quarantine_epoch": [work.epoch] * batch.num_rows,
-            "_quarantine_source": [source(a) for a in batch.column(AT).to_pylist()]
-            if source
-            else None,
-            "_quarantine_raw": [json.dumps(r, default=str) for r in own] or None,
-            "_quarantine_at": [at] * batch.num_rows,
-        }
-        nothing = [None] * batch.num_rows
+        values = _about(batch, expectations, work, source)
+        if retyped:
+            own = batch.select(schema.names).to_pylist()
+            values["_quarantine_raw"] = [json.dumps(row, default=str) for row in own]
+        columns = {f.name: pa.array(values[f.name], to_arrow(f.type)) for f in QUARANTINE_FIELDS}
+        for name in schema.names:
+            columns[name.casefold()] = batch.column(f"{_TRY}{name}" if name in retyped else name)
+        nothing = pa.nulls(batch.num_rows)
         arrays = [
-            known[f.name.casefold()]
-            if f.name.casefold() in known
-            else pa.array(values.get(f.name) or nothing, to_arrow(f.type))
-            for f in target.fields
+            columns.get(f.name.casefold(), nothing).cast(to_arrow(f.type)) for f in target.fields
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(target))
+
+
+def _about(
+    batch: pa.RecordBatch,
+    expectations: tuple[Expectation, ...],
+    work: Work,
+    source: Source | None,
+) -> dict[str, Any]:
+    """What the quarantine says about each row of a batch."""
+    count = batch.num_rows
+    at = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=work.at_ns // 1000)
+    texts = [(e.name, str(e.rule)) for e in expectations]
+    marks = [batch.column(broken(i)).to_pylist() for i in range(len(expectations))]
+    numbers = batch.column(RID).to_pylist()
+    positions = batch.column(AT).to_pylist() if source else []
+    return {
+        "_quarantine_id": [f"{work.flow}:{work.epoch}:{n}" for n in numbers],
+        "_quarantine_rules": [
+            [text for text, mark in zip(texts, row, strict=True) if mark]
+            for row in zip(*marks, strict=True)
+        ],
+        "_quarantine_flow": [work.flow] * count,
+        "_quarantine_update": [work.update] * count,
+        "_quarantine_epoch": [work.epoch] * count,
+        "_quarantine_source": [source(p) for p in positions] if source else [None] * count,
+        "_quarantine_raw": [None] * count,
+        "_quarantine_at": [at] * count,
+    }
 
 
 def broken_rules(session: SessionContext, quarantine: str) -> dict[str, int]:
@@ -107,8 +119,3 @@ def broke(rule: str) -> str:
     """The condition of the quarantined rows that broke a rule."""
     text = rule.replace("'", "''")
     return f"array_has({_RULES}, '{text}')"
-
-
-def _retyped(field: Field, target: Schema) -> bool:
-    known = target.get(field.name)
-    return known is not None and known.type != field.type

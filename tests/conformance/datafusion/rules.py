@@ -89,36 +89,16 @@ def mark(
     rows = f"SELECT {', '.join(['*', *marks])} FROM {quote(table)}"
     for index, each in enumerate(expectations):
         if isinstance(each.rule, References):
-            other = references.get(each.rule.dataset.casefold())
-            if other is None:
-                raise DatasetNotFoundError(
-                    f"expectation {each.name} references {each.rule.dataset!r},"
-                    " which is not there",
-                    location=each.location,
-                )
-            found = _found(each.rule.columns, other, each.rule.target_columns)
-            rows = (
-                f"SELECT m.*, {_complete(each.rule.columns)} AND k.hit IS NULL AS {broken(index)}"
-                f" FROM ({rows}) AS m {found}"
-            )
+            rows = _orphans(rows, broken(index), each, each.rule, references)
             _compile(session, each, rows)
     # UNIQUE comes last, so that a row another rule has already removed claims no key.
-    marked = [e for e in expectations if not isinstance(e.rule, Unique)]
+    before = [i for i, e in enumerate(expectations) if not isinstance(e.rule, Unique)]
     for index, each in enumerate(expectations):
         if isinstance(each.rule, Unique):
-            columns = each.rule.columns
-            removes = _any(expectations, Action.QUARANTINE, Action.DROP, among=marked)
-            keys = ", ".join(f"m.{quote(c)}" for c in columns)
-            first = f"min(CASE WHEN NOT {removes} THEN m.{RID} END) OVER (PARTITION BY {keys})"
-            known, found = "false", ""
-            if existing is not None:
-                known, found = "k.hit IS NOT NULL", _found(columns, existing, columns)
-            rows = (
-                f"SELECT m.*, {_complete(columns)} AND ({known} OR coalesce(m.{RID} > {first}, "
-                f"false)) AS {broken(index)} FROM ({rows}) AS m {found}"
-            )
+            removed = _any(expectations, Action.QUARANTINE, Action.DROP, among=before)
+            rows = _repeated(rows, broken(index), each.rule.columns, removed, existing)
             _compile(session, each, rows)
-            marked.append(each)
+            before.append(index)
     return Marked(session, rows, tuple(expectations))
 
 
@@ -142,15 +122,41 @@ def _compile(session: SessionContext, expectation: Expectation, sql: str) -> Non
         session.sql(sql)
 
 
-def _any(
-    expectations: Sequence[Expectation],
-    *actions: Action,
-    among: Sequence[Expectation] | None = None,
+def _orphans(
+    rows: str, name: str, expectation: Expectation, rule: References, tables: Mapping[str, str]
 ) -> str:
+    """Rows with a mark on those whose key another table does not have."""
+    other = tables.get(rule.dataset.casefold())
+    if other is None:
+        raise DatasetNotFoundError(
+            f"expectation {expectation.name} references {rule.dataset!r}, which is not there",
+            location=expectation.location,
+        )
+    found = _found(rule.columns, other, rule.target_columns)
+    orphan = f"{_complete(rule.columns)} AND k.hit IS NULL"
+    return f"SELECT m.*, {orphan} AS {name} FROM ({rows}) AS m {found}"
+
+
+def _repeated(
+    rows: str, name: str, columns: tuple[str, ...], removed: str, existing: str | None
+) -> str:
+    """Rows with a mark on those whose key the table has, or a kept row before them."""
+    keys = ", ".join(f"m.{quote(c)}" for c in columns)
+    first = f"min(CASE WHEN NOT {removed} THEN m.{RID} END) OVER (PARTITION BY {keys})"
+    repeats, found = f"coalesce(m.{RID} > {first}, false)", ""
+    if existing is not None:
+        repeats, found = f"(k.hit IS NOT NULL OR {repeats})", _found(columns, existing, columns)
+    return f"SELECT m.*, {_complete(columns)} AND {repeats} AS {name} FROM ({rows}) AS m {found}"
+
+
+def _any(
+    expectations: Sequence[Expectation], *actions: Action, among: Sequence[int] | None = None
+) -> str:
+    """The condition of the rows that break a rule with one of these actions."""
     marks = [
         broken(i)
         for i, e in enumerate(expectations)
-        if e.action in actions and (among is None or e in among)
+        if e.action in actions and (among is None or i in among)
     ]
     return f"({' OR '.join(marks) or 'false'})"
 

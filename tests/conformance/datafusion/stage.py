@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datafusion import DataFrame, SessionContext, col
-from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError
+from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
 from qanat.model.batch import Batch, ViewBatch
 from qanat.model.expectation import Expectation
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
@@ -82,7 +82,7 @@ class Stage:
         if isinstance(query, Readmission):
             return work.output.schema
         self._bind_all()
-        result = self._result(query, work.output, work.dataset)
+        result = self._result(query, work.output, work.dataset, positions=False)
         empty = self._spool(result.frame.limit(0), query)
         mark(self.session, empty, work.expectations, None, self._references())
         return result.schema
@@ -90,7 +90,7 @@ class Stage:
     def _run(self, query: Query) -> Staged:
         work = self.work
         self._bind_all()
-        result = self._result(query, work.output, work.dataset)
+        result = self._result(query, work.output, work.dataset, bool(work.expectations))
         if not work.expectations:
             visible = result.frame.select(*(col(quote(n)) for n in result.schema.names))
             table = write(self._batches(visible, query), result.schema, work.output)
@@ -140,17 +140,21 @@ class Stage:
 
     def _bind_all(self) -> None:
         """Make inputs known by their names, and define the temporary views on them."""
-        later = {n: b for n, b in self.work.inputs.items() if isinstance(b, ViewBatch)}
-        for name, batch in self.work.inputs.items():
+        work = self.work
+        places = {r.name: r.location for v in work.views for r in v.query.reads}
+        places |= {r.name: r.location for r in work.query.reads}
+        later = {n: b for n, b in work.inputs.items() if isinstance(b, ViewBatch)}
+        for name, batch in work.inputs.items():
             if name not in later:
-                self.inputs.bind(name, batch)
-        for view in self.work.views:
+                with located(places.get(name)):
+                    self.inputs.bind(name, batch)
+        for view in work.views:
             for read in view.query.reads:
                 if read.name in later:
                     self.inputs.bind(read.name, later.pop(read.name))
             # A view has no table whose columns its own would have to match.
             free = Output(view.quarantine.folder, view.quarantine.prefix)
-            result = self._result(view.query, free, view.name)
+            result = self._result(view.query, free, view.name, bool(view.expectations))
             frame = result.frame
             if view.expectations:
                 marked = self._mark(result, view.query, view.expectations, None)
@@ -162,13 +166,17 @@ class Stage:
         for name, batch in later.items():
             self.inputs.bind(name, batch)
 
-    def _result(self, query: Query, output: Output, dataset: str) -> Result:
-        """A query's rows in the columns of its table, with their positions if they have any."""
+    def _result(self, query: Query, output: Output, dataset: str, positions: bool) -> Result:
+        """A query's rows in the columns of its table.
+
+        Args:
+            positions: give the rows their positions, and their order, if they have any.
+        """
         source = None
         if isinstance(query, SqlQuery):
             with explained(query):
                 frame = self.session.sql(query.sql)  # an error is of the text as it was written
-                if carried := carrying(query, self.inputs.files):
+                if positions and (carried := carrying(query, self.inputs.files)):
                     sql, source = carried
                     frame = self.session.sql(sql)
         else:

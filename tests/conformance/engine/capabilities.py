@@ -14,11 +14,9 @@ CAPABILITIES = {
     "positions": "tells the file and row that a quarantined row came from",
     "views": "computes temporary views, with rules and quarantines of their own",
     "functions": "calls Python functions that take and return Arrow tables",
-    "frames": "calls Python functions that take and return Polars and pandas data frames",
     "partitions": "writes and reads partitioned tables",
     "readmission": "checks quarantined rows again",
     "profile": "describes columns by numbers",
-    "columns in any case": "takes a column's name in upper or lower case",
 }
 ALL = frozenset(CAPABILITIES)
 
