@@ -25,7 +25,7 @@ from qanat.errors import (
 )
 from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.tables import MIGRATIONS
-from qanat.model.position import FileRef, FilesRange, TableRange, TableSnapshot
+from qanat.model.position import FileRef, QuarantineMark, Range
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -82,7 +82,11 @@ def lease(ledger: Ledger) -> Lease:
     return ledger.acquire("update-1", 60)
 
 
-FILES = FilesRange(
+def files(found: tuple[FileRef, ...]) -> Range:
+    return Range({"kind": "files"}, found)
+
+
+FILES = files(
     (
         FileRef("/in/ü 1.csv", 10, 1_700_000_000_123_456_789),
         FileRef("s3://b/2", 20, 2, "etag"),
@@ -91,7 +95,12 @@ FILES = FilesRange(
 TAGS = Array(Primitive("string"))
 COLUMNS = Schema((Field("id", Primitive("long"), False, "the “key”"), Field("tags", TAGS)))
 DEFINITION = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' -- 100 % ?")
-RANGES = {"files:/in": FILES, "dataset:other": TableRange(-1, 4), "delta:/d": TableSnapshot(7)}
+MOVED = {"after": -1, "upto": 4}
+RANGES = {
+    "files:/in": FILES,
+    "dataset:other": Range(MOVED, moves=True),
+    "delta:/d": Range({"version": 7}),
+}
 
 
 def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
@@ -242,12 +251,12 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     reader = another()
     assert reader.open_epochs() == []
     assert reader.last_epoch("bronze") == expected
-    assert reader.position("bronze", 0, "dataset:other") == TableRange(-1, 4)
+    assert reader.position("bronze", 0, "dataset:other") == MOVED
     assert reader.position("bronze", 0, "delta:/d") is None
     assert reader.position("bronze", 1, "dataset:other") is None
     assert reader.source_schema("bronze", 0, "files:/in") == COLUMNS
     assert reader.source_schema("bronze", 0, "files:/elsewhere") is None
-    bare = replace(expected, ranges={**expected.ranges, "files:/in": FilesRange(())})
+    bare = replace(expected, ranges={**expected.ranges, "files:/in": files(())})
     assert reader.epochs() == [bare]
     assert tuple(reader.epoch_files(settled.id)) == FILES.files
 
@@ -257,38 +266,38 @@ def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> 
     own, none = Counts(2, 1, 0, 1), Counts(2, 2)
 
     def kept(generation: int) -> tuple[object, object]:
-        names = ("quarantine:bronze", "quarantine:view")
-        return tuple(ledger.position("bronze", generation, n) for n in names)  # type: ignore[return-value]
+        own, view = (ledger.quarantine_mark("bronze", generation, n) for n in ("bronze", "View"))
+        return own, view
 
     committed(ledger, lease, epoch(1, counts=none, rules=(fine,)))
     assert kept(0) == (None, None)
     committed(ledger, lease, epoch(2, counts=own, rules=(broken,)))
     committed(ledger, lease, epoch(3, counts=none, rules=(fine,)))
-    assert kept(0) == (TableRange(-1, 2), TableRange(-1, 2))
+    assert kept(0) == (QuarantineMark(2), QuarantineMark(2))
     # A full refresh empties them.
     first = epoch(4, generation=1, replaces=True, counts=none, rules=(fine,))
     committed(ledger, lease, first)
-    assert kept(1) == (TableRange(4, 4), TableRange(4, 4))
+    assert kept(1) == (QuarantineMark(4, emptied=True), QuarantineMark(4, emptied=True))
     committed(ledger, lease, epoch(5, generation=1, counts=none, rules=(broken,)))
-    assert kept(1) == (TableRange(4, 4), TableRange(-1, 5))
+    assert kept(1) == (QuarantineMark(4, emptied=True), QuarantineMark(5))
     # The first flow does so for all others.
     other = epoch(1, flow="more", generation=1, counts=none, rules=(fine,))
     committed(ledger, lease, other)
-    assert ledger.positions("quarantine:bronze", 1) == {"bronze": TableRange(4, 4)}
-    assert ledger.positions("quarantine:view", 1) == {
-        "bronze": TableRange(-1, 5),
-        "more": TableRange(1, 1),
+    assert ledger.quarantine_marks("bronze", 1) == {"bronze": QuarantineMark(4, emptied=True)}
+    assert ledger.quarantine_marks("view", 1) == {
+        "bronze": QuarantineMark(5),
+        "more": QuarantineMark(1, emptied=True),
     }
     # A materialized view's do so each time.
     committed(ledger, lease, replace(first, number=6, counts=own, rules=(broken,)))
-    assert kept(1) == (TableRange(-1, 6), TableRange(-1, 6))
+    assert kept(1) == (QuarantineMark(6), QuarantineMark(6))
     committed(ledger, lease, replace(first, number=7))
-    assert kept(1) == (TableRange(7, 7), TableRange(7, 7))
+    assert kept(1) == (QuarantineMark(7, emptied=True), QuarantineMark(7, emptied=True))
 
 
 def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Lease) -> None:
     intended = ledger.intend(epoch(), lease)
-    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    read = files(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
     ledger.settle(
         replace(intended, version=0, ranges={**intended.ranges, "files:/in": read}), lease
     )
@@ -311,7 +320,7 @@ def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, leas
     committed(
         ledger,
         lease,
-        epoch(ranges={"files:1": FilesRange((one,)), "files:2": FilesRange((other,))}),
+        epoch(ranges={"files:1": files((one,)), "files:2": files((other,))}),
     )
     for source, file in (("files:1", one), ("files:2", other)):
         assert ledger.seen("bronze", 0, ["/in/a"], source.__eq__) == {"/in/a": file}
@@ -321,16 +330,16 @@ def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, leas
 def test_a_file_read_again_is_seen_as_it_was_last(ledger: Ledger, lease: Lease) -> None:
     first, second = (FileRef("/in/a", size, 1, "x") for size in (1, 2))
     for n, file in enumerate((first, second), 1):
-        committed(ledger, lease, epoch(n, ranges={"files:/in": FilesRange((file,))}))
+        committed(ledger, lease, epoch(n, ranges={"files:/in": files((file,))}))
     assert ledger.seen("bronze", 0, ["/in/a"]) == {"/in/a": second}
 
 
 def test_ten_thousand_files_in_one_epoch(ledger: Ledger, lease: Lease) -> None:
-    files = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
-    committed(ledger, lease, epoch(ranges={"files:/in": FilesRange(files)}))
+    many = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
+    committed(ledger, lease, epoch(ranges={"files:/in": files(many)}))
     new = [f"/in/new-{n}.csv" for n in range(10)]
-    assert len(ledger.seen("bronze", 0, [f.path for f in files] + new)) == 10_000
-    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == files
+    assert len(ledger.seen("bronze", 0, [f.path for f in many] + new)) == 10_000
+    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == many
 
 
 def test_a_flow_has_one_open_epoch(ledger: Ledger, lease: Lease) -> None:
@@ -352,7 +361,7 @@ def test_numbers_only_grow(ledger: Ledger, lease: Lease, number: int) -> None:
 def test_a_prepared_epoch_is_open_with_what_was_staged(
     ledger: Ledger, another: Open, lease: Lease
 ) -> None:
-    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    read = files(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
     prepared = replace(
         ledger.intend(epoch(), lease),
         ranges={**RANGES, "files:/in": read},
@@ -388,7 +397,7 @@ def test_an_epoch_that_nobody_intended_cannot_be_settled(ledger: Ledger, lease: 
 
 
 def test_an_intention_is_whole_or_not_at_all(ledger: Ledger, lease: Lease) -> None:
-    bad = FilesRange((FILES.files[0], FileRef("/in/\udcff.csv", 1, 1)))
+    bad = files((FILES.files[0], FileRef("/in/\udcff.csv", 1, 1)))
     with pytest.raises(LedgerError):
         ledger.intend(epoch(ranges={"files:/in": bad}), lease)
     assert ledger.epochs() == []

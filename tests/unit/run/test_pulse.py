@@ -19,8 +19,8 @@ from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.pulse import Pulse, felt
 from qanat.run.scratch import sweep_scratch
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 
