@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from qanat.model.query import SqlQuery
 from qanat.planning.aggregate import aggregates
@@ -39,9 +40,13 @@ def row_source(query: SqlQuery) -> str | None:
 
     None if a result row may combine several rows of the input, or if the query is not
     deterministic. Joins are allowed while every result row has exactly one row of the first
-    input; several result rows may share it.
+    input; several result rows may share it. None, too, if sqlglot cannot read the
+    query: the engine will, or will say what is wrong with it.
     """
-    tree = tree_of(query)
+    try:
+        tree = tree_of(query)
+    except SqlglotError:
+        return None
     if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
         return None
     clause = tree.args.get("from_")
