@@ -7,7 +7,7 @@ way out, as far as they are known.
 `root` has the root; the families are `declaration` (the author must change a file), `contract`
 (the data broke a promise), `plan` (the declarations make no pipeline), `adapter` (something
 outside is missing or in the way) and `run` (an update could not do its work). `place` adds the
-place to an error that does not know it.
+place to an error that does not know it, `extra` names the extra that brings a package.
 """
 
 from qanat.errors.adapter import (
@@ -50,6 +50,7 @@ from qanat.errors.declaration import (
     TypeNameError,
     UnsupportedError,
 )
+from qanat.errors.extra import install
 from qanat.errors.place import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
 from qanat.errors.root import QanatError, nearest
@@ -112,6 +113,7 @@ __all__ = [
     "UpdateFailedError",
     "UpdateRunningError",
     "disk_full",
+    "install",
     "located",
     "nearest",
 ]
