@@ -60,10 +60,11 @@ def test_a_read_brings_all_that_was_asked_for(tmp_path: Path, compression: str) 
 def test_damage(tmp_path: Path, compression: str, damage: str) -> None:
     whole = PACKED[compression](TEXT)
     middle = len(whole) // 2
+    others = bytes(byte ^ 0x55 for byte in whole[middle : middle + 16])
     content = {
         "cut": whole[:-5],
         "garbage": b"this was never compressed at all",
-        "changed": whole[: middle - 8] + b"\xff" * 16 + whole[middle + 8 :],
+        "changed": whole[:middle] + others + whole[middle + 16 :],
     }[damage]
     with pytest.raises((OSError, EOFError)) as caught:
         unpacked(tmp_path / "x", content, compression)
