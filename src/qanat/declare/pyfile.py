@@ -14,7 +14,7 @@ from types import ModuleType
 
 from qanat.declare import python
 from qanat.declare.capture import Capture, active
-from qanat.errors import PythonFileError, nearest
+from qanat.errors import PythonFileError, install, nearest
 from qanat.model.location import Location
 
 _INSTALL = "install it into the environment that qanat runs in"
@@ -83,7 +83,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         raise PythonFileError(
             f"no module {error.name!r}",
             location=_line(error, capture, path),
-            hint=_SPARK if str(error.name).partition(".")[0] == "pyspark" else _INSTALL,
+            hint=_way_out(str(error.name)),
         ) from error
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
@@ -92,6 +92,12 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
             location=_line(error, capture, path),
             nearest=_meant(error),
         ) from error
+
+
+def _way_out(package: str) -> str:
+    if package.partition(".")[0] == "pyspark":
+        return _SPARK
+    return install(package) or _INSTALL
 
 
 def _meant(error: BaseException) -> str | None:

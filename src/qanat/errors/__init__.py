@@ -52,7 +52,8 @@ Every class has a stable code. Every error carries what happened, where, what wa
 found, the nearest right name and a hint, as far as they are known.
 
 `root` defines `QanatError`; `declaration`, `contract`, `plan`, `adapter` and `run` each define one
-family. `locating` adds the location to an error that was raised without one.
+family. `locating` adds the location to an error that was raised without one; `extra`
+names the extra that brings a missing package.
 """
 
 from qanat.errors.adapter import (
@@ -96,6 +97,7 @@ from qanat.errors.declaration import (
     UnsupportedError,
     UpdateNotFoundError,
 )
+from qanat.errors.extra import install
 from qanat.errors.locating import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
 from qanat.errors.root import QanatError, nearest
@@ -159,6 +161,7 @@ __all__ = [
     "UpdateNotFoundError",
     "UpdateRunningError",
     "disk_full",
+    "install",
     "located",
     "nearest",
 ]

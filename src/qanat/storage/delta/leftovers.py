@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from glob import escape
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
@@ -98,15 +99,16 @@ def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:
 
 
 def _in_checkpoints(log: Log) -> Iterator[str]:
-    # Imported here because importing PyArrow takes longer than a sweep, and few logs need it.
-    parquet = import_module("pyarrow.parquet")
-    for file in log.folder.glob("*.checkpoint*"):
-        if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
-            raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
-        with parquet.ParquetFile(file) as reader:
-            actions = reader.read(columns=["add.path", "remove.path"])
-        for kind in ("add", "remove"):
-            yield from (row["path"] for row in actions.column(kind).to_pylist() if row)
+    # Imported here because importing DuckDB takes longer than a sweep, and few logs need it.
+    with import_module("duckdb").connect(":memory:") as con:
+        for file in log.folder.glob("*.checkpoint*"):
+            if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
+                raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
+            # DuckDB takes every path for a pattern, so the name's own wildcards are escaped.
+            rows = con.execute(
+                "SELECT add.path, remove.path FROM read_parquet(?)", [escape(str(file))]
+            )
+            yield from (path for row in rows.fetchall() for path in row if path is not None)
 
 
 def _relative(log: Log, path: str) -> str:

@@ -196,6 +196,10 @@ def test_damaged_compression_is_named(bench: Any) -> None:
         bench.bind(good, worse)
     with pytest.raises(FileUnreadableError):
         bench.bind(good, bad)
+    packed = gzip.compress(b"a\n1\n")
+    broken = bench.put("d.csv.gz", packed[:10] + b"\xff" * 8 + packed[18:])
+    with pytest.raises(FileUnreadableError, match=r"d\.csv\.gz"):
+        bench.bind(broken)
 
 
 def test_long_fields(bench: Any) -> None:
