@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from qanat.connectors.files import FilesSink
+from qanat.connectors.files.sink import FilesSink
 from qanat.errors import HistoryMismatchError, QanatError
 from qanat.model.work import Output
 from tests.acceptance.projects import Shop

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext
+
 from qanat import disk
 from qanat.errors import AdapterError
 from qanat.model.batch import Batch, Inputs as Bound
@@ -18,14 +19,14 @@ from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Rows
-from tests.conformance.datafusion import DATAFUSION
-from tests.conformance.datafusion.columns import schema_of
-from tests.conformance.datafusion.faults import explained
-from tests.conformance.datafusion.inputs import Inputs
-from tests.conformance.datafusion.profile import PROFILE, profile
-from tests.conformance.datafusion.quarantine import broken_rules, quarantined
-from tests.conformance.datafusion.rules import RID, mark
-from tests.conformance.datafusion.stage import Stage
+from tests.conformance.datafusion_engine import DATAFUSION
+from tests.conformance.datafusion_engine.columns import schema_of
+from tests.conformance.datafusion_engine.faults import explained
+from tests.conformance.datafusion_engine.inputs import Inputs
+from tests.conformance.datafusion_engine.profile import PROFILE, profile
+from tests.conformance.datafusion_engine.quarantine import broken_rules, quarantined
+from tests.conformance.datafusion_engine.rules import RID, mark
+from tests.conformance.datafusion_engine.stage import Stage
 
 _SETTINGS = {
     "datafusion.execution.time_zone": "+00:00",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from datafusion import SessionContext
+
 from qanat.model.schema import STRING, Array, Decimal, Field, MapType, Primitive, Schema, Struct
-from tests.conformance.datafusion.columns import quote
+from tests.conformance.datafusion_engine.columns import quote
 
 _WHOLE, _REAL = Primitive("long"), Primitive("double")
 PROFILE = Schema(

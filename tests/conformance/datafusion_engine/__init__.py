@@ -15,5 +15,5 @@ DATAFUSION = EngineKind(
     "datafusion",
     # The nearest that sqlglot knows.
     "postgres",
-    "tests.conformance.datafusion.engine:DataFusionEngine",
+    "tests.conformance.datafusion_engine.engine:DataFusionEngine",
 )

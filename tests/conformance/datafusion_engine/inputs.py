@@ -6,14 +6,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
-
 from datafusion import DataFrame, Expr, SessionContext, col, functions, lit
+
 from qanat.errors import UnsupportedError
 from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
-from tests.conformance.datafusion.columns import arrow_schema, quote, to_arrow
-from tests.conformance.datafusion.faults import explained
-from tests.conformance.datafusion.positions import AT
-from tests.conformance.datafusion.write import NULL_FOLDER
+from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
+from tests.conformance.datafusion_engine.faults import explained
+from tests.conformance.datafusion_engine.positions import AT
+from tests.conformance.datafusion_engine.write import NULL_FOLDER
 
 _ROW_BITS = 40
 

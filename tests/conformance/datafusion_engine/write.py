@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from qanat.disk import explained, sync
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
-from tests.conformance.datafusion.columns import arrow_schema
+from tests.conformance.datafusion_engine.columns import arrow_schema
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 

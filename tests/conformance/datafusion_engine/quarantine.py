@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-
 from datafusion import DataFrame, SessionContext, col
+
 from qanat.model.expectation import Expectation
 from qanat.model.schema import Field, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, Work
-from tests.conformance.datafusion.columns import arrow_schema, quote, to_arrow
-from tests.conformance.datafusion.positions import AT
-from tests.conformance.datafusion.rules import RID, broken
+from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
+from tests.conformance.datafusion_engine.positions import AT
+from tests.conformance.datafusion_engine.rules import RID, broken
 
 Source = Callable[[int], Mapping[str, str | int]]
 _TRY = "__qanat_try_"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.types as kinds
-
 from datafusion import DataFrame, Expr, col, functions, lit
+
 from qanat.model.location import Location
 from qanat.model.schema import (
     STRING,

@@ -9,8 +9,8 @@ from itertools import count
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from datafusion import DataFrame, SessionContext, col
+
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
 from qanat.model.batch import Batch, ViewBatch
 from qanat.model.expectation import Expectation
@@ -26,13 +26,13 @@ from qanat.model.work import (
     StagedTable,
     Work,
 )
-from tests.conformance.datafusion.columns import fit, quote
-from tests.conformance.datafusion.faults import explained
-from tests.conformance.datafusion.inputs import Inputs, view_name
-from tests.conformance.datafusion.positions import AT, carrying
-from tests.conformance.datafusion.quarantine import broke, described, quarantine_schema
-from tests.conformance.datafusion.rules import RID, Marked, blame, mark
-from tests.conformance.datafusion.write import discard, write
+from tests.conformance.datafusion_engine.columns import fit, quote
+from tests.conformance.datafusion_engine.faults import explained
+from tests.conformance.datafusion_engine.inputs import Inputs, view_name
+from tests.conformance.datafusion_engine.positions import AT, carrying
+from tests.conformance.datafusion_engine.quarantine import broke, described, quarantine_schema
+from tests.conformance.datafusion_engine.rules import RID, Marked, blame, mark
+from tests.conformance.datafusion_engine.write import discard, write
 
 _EXISTING = "__qanat_existing"
 

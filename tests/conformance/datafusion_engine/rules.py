@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datafusion import DataFrame, SessionContext
+
 from qanat.errors import DatasetNotFoundError
 from qanat.model.expectation import Action, Expectation, Predicate, References, Unique
 from qanat.model.work import Counts, RuleCount
-from tests.conformance.datafusion.columns import quote
-from tests.conformance.datafusion.faults import explained
+from tests.conformance.datafusion_engine.columns import quote
+from tests.conformance.datafusion_engine.faults import explained
 
 RID = "__qanat_rid"
 """The number of a row in the result that rules are applied to, from 0."""

@@ -10,7 +10,7 @@ from sqlglot.errors import SqlglotError
 
 from qanat.model.query import SqlQuery
 from qanat.planning.rowwise import row_source
-from tests.conformance.datafusion.columns import quote
+from tests.conformance.datafusion_engine.columns import quote
 
 AT = "__qanat_at"
 """The column that says where a row came from: the file's number and the row's in the file."""
