@@ -8,7 +8,7 @@ all has gone wrong that should, the update is run once more, and `judge` and `pi
 what there is: `accounts` asks whether the ledger is right, with `deliveries` of sinks and an
 `inventory` of the storage; `excuse` which errors a fault explains; a `reference` is what comes of
 it undisturbed. A `worker` does that for a `crew`; what came of it goes into a `journal`, and from
-there into a `report`, which a `page` of `strip`s and a `histogram` shows, in the words of a
-`glossary`. `replica` copies a project of anybody's into `quarters`, which are gone afterwards, as
-by `ending` all processes are; and `sweep` puts it all together.
+there into a `report`, which a `document` has as JSON and a `page` of `strip`s and a `histogram`
+shows, in the words of a `glossary`. `replica` copies a project of anybody's into `quarters`, which
+are gone afterwards, as by `ending` all processes are; and `sweep` puts it all together.
 """

@@ -9,6 +9,7 @@ dataset), `selection` (which datasets), `update` (all of them, in parallel), wit
 update at a time), `gate` (what keeps one that slept too long from committing), `pulse` (whether
 its process lives), `entry` (its line in the ledger), `retry` and `scratch`. `quarantine` looks at
 quarantined rows, `replay` moves those that pass now. The rest answers questions without writing:
-`preview`, `validate`, `look`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
-`stored` finds the tables they ask about, `results` is what all of them return.
+`preview`, `validate`, `look`, `lineage`, `profile`, `query`, `expectations`, `doctor` and
+`installation`; `stored` finds the tables they ask about, `results` (and `rows`, of a query) is
+what all of them return.
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qanat.cli import screen
-from qanat.observe.terminal.amounts import count
-from qanat.observe.terminal.characters import cells, clip, printable
+from qanat.text.amounts import count
+from qanat.text.characters import cells, clip, printable
+from qanat.text.style import PLAIN, Layout, Paint
 
 GAP = "  "
 WIDEST = 40
@@ -20,7 +20,7 @@ class Cell:
 
     Args:
         text: any text; control characters are shown, not sent.
-        style: on terminals that show colours: a colour's name, `bold` or `dim`.
+        style: where colours are shown: a colour's name, `bold` or `dim`.
         right: a number, or something that may stand among numbers; a column of nothing else
             is aligned to the right.
     """
@@ -34,20 +34,21 @@ Value = str | int | None | Cell
 
 
 def grid(
-    headers: Sequence[str], rows: Sequence[Sequence[Value]], *, width: int | None = None
+    headers: Sequence[str], rows: Sequence[Sequence[Value]], layout: Layout = PLAIN
 ) -> list[str]:
     """The lines of a table.
 
     Args:
         rows: whole numbers get thousands separators; None becomes a dash.
-        width: columns of the terminal to fit into, None for no limit. Long values are cut
-            first; columns that do not fit are left out, and a last line names them.
+        layout: where it has a width, long values are cut first; columns that do not fit are
+            left out, and a last line names them.
 
     >>> print("\\n".join(grid(["Table", "Rows"], [["bronze", 1200], ["silver", 7]])))
     Table    Rows
     bronze  1,200
     silver      7
     """
+    width = layout.width
     widest = None if width is None else min(width, WIDEST)
     head = [_cut(Cell(h, "bold"), widest) for h in headers]
     body = [[_cut(_cell(value), widest) for value in row] for row in rows]
@@ -55,7 +56,7 @@ def grid(
     right = [bool(body) and all(row[i].right for row in body) for i in columns]
     sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
     shown = _fitting(sizes, width)
-    lines = [_line(row[:shown], sizes, right) for row in [head, *body]]
+    lines = [_line(row[:shown], sizes, right, layout.paint) for row in [head, *body]]
     if shown < len(head):
         more = count(len(head) - shown, "more column")
         hidden = ", ".join(h.text for h in head[shown:])
@@ -93,21 +94,10 @@ def _fitting(sizes: Sequence[int], width: int | None) -> int:
     return len(sizes)
 
 
-def _line(row: Sequence[Cell], sizes: Sequence[int], right: Sequence[bool]) -> str:
+def _line(row: Sequence[Cell], sizes: Sequence[int], right: Sequence[bool], paint: Paint) -> str:
     parts = []
     for cell, size, to_right in zip(row, sizes, right, strict=False):
         space = " " * (size - cells(cell.text))
-        parts.append(space + _styled(cell) if to_right else _styled(cell) + space)
+        text = cell.text if cell.style is None else paint(cell.text, cell.style)
+        parts.append(space + text if to_right else text + space)
     return GAP.join(parts).rstrip()
-
-
-def _styled(cell: Cell) -> str:
-    match cell.style:
-        case None:
-            return cell.text
-        case "bold":
-            return screen.paint(cell.text, bold=True)
-        case "dim":
-            return screen.paint(cell.text, dim=True)
-        case colour:
-            return screen.paint(cell.text, fg=colour)

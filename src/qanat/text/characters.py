@@ -7,7 +7,7 @@ follows, and characters that reverse the direction of writing. They are shown, n
 from __future__ import annotations
 
 import re
-from importlib import import_module
+import unicodedata
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, ESC and CSI among them
@@ -50,8 +50,13 @@ def cells(text: str) -> int:
     """
     if text.isascii() and text.isprintable():
         return len(text)
-    # Imported when there is such a text: most commands never need it.
-    return int(import_module("rich.cells").cell_len(text))
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def clip(text: str, width: int) -> str:

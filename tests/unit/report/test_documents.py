@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
-from qanat.cli.documents import dumps, failure, moment
-from qanat.cli.documents.history import history_document
-from qanat.cli.documents.plan import plan_document
-from qanat.cli.documents.table import plain, table_document
-from qanat.cli.documents.update import update_document
 from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
 from qanat.model.location import Location
 from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
+from qanat.report.documents import document
+from qanat.report.failure import dumps, failure
+from qanat.report.shape import Shapes
+from qanat.report.version import moment
 from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
 
 
@@ -45,8 +44,8 @@ from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResu
     ],
 )
 def test_every_value_survives_json(value: Any, expected: Any) -> None:
-    assert plain(value) == expected
-    assert json.loads(dumps(plain(value))) == expected
+    assert Shapes().plain(value) == expected
+    assert json.loads(dumps(Shapes().plain(value))) == expected
 
 
 def test_documents_are_unicode_and_cannot_steer_a_terminal() -> None:
@@ -60,15 +59,15 @@ def test_documents_are_unicode_and_cannot_steer_a_terminal() -> None:
 def test_rows_are_objects() -> None:
     schema = Schema((Field("id", Primitive("long"), False), Field("x", DecimalType(10, 2))))
     view = TableView("t", "streaming table", "/t", 3, schema, [(1, Decimal("0.10"))], 9, 100, 1)
-    document = table_document(view)
-    assert document["rows"] == [{"id": 1, "x": "0.10"}]
-    assert document["columns"][0] == {
+    found = document("table", view)
+    assert found["rows"] == [{"id": 1, "x": "0.10"}]
+    assert found["columns"][0] == {
         "name": "id",
         "type": "bigint",
         "nullable": False,
         "comment": None,
     }
-    assert (document["version"], document["table_version"]) == (1, 3)
+    assert (found["version"], found["table_version"]) == (1, 3)
 
 
 def test_a_failed_update_tells_why() -> None:
@@ -80,16 +79,16 @@ def test_a_failed_update_tells_why() -> None:
         1.0,
         (DatasetResult("a", "view", "failed", "x", Counts(), rules, 0, 0.5, error=error),),
     )
-    document = update_document(result)
-    (dataset,) = document["datasets"]
+    found = document("update", result)
+    (dataset,) = found["datasets"]
     assert dataset["error"] is not None
     assert dataset["error"]["code"] == "Q4002"
     assert dataset["rules"] == [{"dataset": "a", "rule": "r", "action": "drop", "violations": 2}]
-    assert json.loads(dumps(document)) == document
+    assert json.loads(dumps(found)) == found
 
 
 def test_an_update_that_wrote_nothing_has_no_name() -> None:
-    assert update_document(UpdateResult("", "succeeded", 0.0, ()))["update"] is None
+    assert document("update", UpdateResult("", "succeeded", 0.0, ()))["update"] is None
 
 
 def test_a_plan() -> None:
@@ -97,21 +96,21 @@ def test_a_plan() -> None:
         "dev",
         (DatasetPlan("a", "sink", Change.NEW, Step.CREATE, "new", (Waiting("f", 1, 10),), "+ x"),),
     )
-    document = plan_document(plan)
-    assert document["datasets"][0]["waiting"] == [
+    found = document("plan", plan)
+    assert found["datasets"][0]["waiting"] == [
         {"source": "f", "files": 1, "bytes": 10, "rows": None}
     ]
-    assert json.loads(dumps(document)) == document
+    assert json.loads(dumps(found)) == found
 
 
 def test_history_of_an_update_that_still_runs() -> None:
     update = UpdateRecord("u", "dev", "run", 0.0)
     epoch = Epoch("f", "a", 1, "u", 0, False, {}, "x", 0.0)
-    document = history_document([HistoryEntry(update, (epoch,))])
-    (past,) = document["updates"]
+    found = document("history", [HistoryEntry(update, (epoch,))])
+    (past,) = found["updates"]
     assert (past["status"], past["seconds"]) == (UpdateStatus.RUNNING.value, None)
     assert (past["epochs"][0]["status"], past["epochs"][0]["written"]) == ("intended", 0)
-    assert json.loads(dumps(document)) == document
+    assert json.loads(dumps(found)) == found
 
 
 def test_problems_come_all_at_once() -> None:

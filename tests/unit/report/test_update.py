@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qanat.cli.options import Place
-from qanat.cli.summary import summary
 from qanat.model.work import Counts, RuleCount
+from qanat.report.update import update_text
 from qanat.run.results import DatasetResult, UpdateResult
-
-HERE = Place(Path(), None)
 
 
 def dataset(name: str, status: str, counts: Counts | None = None, **rest: object) -> DatasetResult:
@@ -29,7 +27,7 @@ def dataset(name: str, status: str, counts: Counts | None = None, **rest: object
 
 def test_nothing_new_is_said_plainly() -> None:
     result = UpdateResult("", "succeeded", 0.1, (dataset("a", "unchanged"),))
-    assert summary(result, HERE) == (
+    assert update_text(result) == (
         "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date."
     )
 
@@ -45,7 +43,7 @@ def test_everything_that_happened_is_there() -> None:
     result = UpdateResult(
         "u", "succeeded", 1.0, (dataset("silver", "updated", counts, rules=rules), view)
     )
-    assert summary(result, Place(Path("my shop"), "prod")).splitlines() == [
+    assert update_text(result, Place(Path("my shop"), "prod").options).splitlines() == [
         "Dataset  Status   Files   Read  Written  Quarantined  Dropped    Time  Kind",
         "silver   updated      1  1,000      990            6        6  0.50 s  streaming table",
         "gold     updated      1      3        3            0        0  0.50 s  materialized view",
@@ -73,7 +71,7 @@ def test_a_failure_says_what_it_stopped() -> None:
         2.0,
         (dataset("a", "failed"), dataset("b", "skipped"), dataset("c", "updated")),
     )
-    text = summary(result, HERE)
+    text = update_text(result)
     assert "Update failed after 2.00 s: 1 dataset failed, 1 that depends on it skipped." in text
     assert "run again" not in text
 
@@ -81,6 +79,6 @@ def test_a_failure_says_what_it_stopped() -> None:
 def test_a_thousand_unchanged_datasets_are_only_counted() -> None:
     many = tuple(dataset(f"t{n}", "unchanged") for n in range(1000))
     changed = dataset("one", "updated", Counts(out=1, written=1))
-    lines = summary(UpdateResult("u", "succeeded", 1.0, (*many, changed)), HERE).splitlines()
+    lines = update_text(UpdateResult("u", "succeeded", 1.0, (*many, changed))).splitlines()
     assert len(lines) < 12
     assert "… and 1,000 unchanged" in lines

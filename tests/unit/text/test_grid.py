@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from qanat.cli.grid import Cell, grid
-from qanat.observe.terminal.characters import cells
+from qanat.text.characters import cells
+from qanat.text.grid import Cell, grid
+from qanat.text.style import Layout
 
 
 def test_wide_characters_line_up() -> None:
@@ -25,7 +26,7 @@ def test_everything_fits_a_terminal() -> None:
     headers = [f"column_{n}" for n in range(30)]
     rows = [["数" * 5000] * 30, ["x"] * 30]
     for width in (10, 20, 80, 200):
-        assert all(cells(line) <= width for line in grid(headers, rows, width=width))
+        assert all(cells(line) <= width for line in grid(headers, rows, Layout(width=width)))
 
 
 def test_nothing_is_cut_elsewhere() -> None:

@@ -1,0 +1,40 @@
+"""A project as a Python object: what `qanat.open` gives, and what the command line calls.
+
+`opened` has the object and its functions, `relation` what can be read as a data frame, `table`
+the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
+"""
+
+from qanat.project.opened import Project, doctor, open_project
+from qanat.project.relation import Query, Relation
+from qanat.project.shown import (
+    Checks,
+    Drawing,
+    History,
+    Plan,
+    Replays,
+    Summaries,
+    Update,
+    Validated,
+    View,
+)
+from qanat.project.table import Quarantine, Table, TableVersion
+
+__all__ = [
+    "Checks",
+    "Drawing",
+    "History",
+    "Plan",
+    "Project",
+    "Quarantine",
+    "Query",
+    "Relation",
+    "Replays",
+    "Summaries",
+    "Table",
+    "TableVersion",
+    "Update",
+    "Validated",
+    "View",
+    "doctor",
+    "open_project",
+]
