@@ -5,9 +5,9 @@ then `files` and `library` (its files). SQL: `statements` walks with a `cursor` 
 hands its parts to `columns`, `rules`, `types` and `properties`. Python: `python` has the
 decorators, `capture` notes what they are told, `pyfile` runs the user's file, `functions` makes
 declarations of it. Both end in `query`, which finds what a query reads (`stream`, `calls`,
-`options`), and `registry`, which gathers declarations and everything that is wrong with them. `adhoc` reads a
-query that nobody declares. Smaller things that these share: `arguments` and `frames` (of decorators), `names`, `syntax`
-(sqlglot's errors as ours).
+`options`), and `registry`, which gathers declarations and everything that is wrong with them.
+`adhoc` reads a query that nobody declares. Smaller things that these share: `arguments` and
+`frames` (of decorators), `names`, `syntax` (sqlglot's errors as ours).
 
 The parsers behind these names cost a tenth of a second to import, which an update of unchanged
 files need not spend: so each name is imported when it is first used.
