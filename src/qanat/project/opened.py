@@ -17,11 +17,11 @@ from qanat.project.shown import (
     Drawing,
     History,
     Plan,
+    Profile,
     Replays,
     Summaries,
     Update,
     Validated,
-    View,
     shown,
 )
 from qanat.project.table import Quarantine, Table
@@ -111,7 +111,11 @@ class Project:
         return self._current().graph.order
 
     def validate(self) -> Validated:
-        """Check the whole project without running it: names, columns, types, functions, rules."""
+        """Check the whole project without running it: names, columns, types, functions, rules.
+
+        >>> project.validate().valid
+        True
+        """
         return shown(Validated, _run("validate").validate(self._current()))
 
     def plan(
@@ -122,6 +126,10 @@ class Project:
         Raises:
             ProblemsError: the declarations are wrong.
             SelectionError: a name matches nothing.
+
+        >>> plan = project.plan("silver_orders")
+        >>> plan.datasets[0].reason, plan.blocked
+        ('nothing new', False)
         """
         chosen = _selection(select, refresh, full_refresh)
         return shown(Plan, _run("preview").plan(self._current(), chosen))
@@ -148,6 +156,10 @@ class Project:
             ProblemsError: the declarations are wrong; nothing was run.
             SelectionError: a name matches nothing.
             UpdateRunningError: another update of the project and environment is running.
+
+        >>> update = project.run()
+        >>> update.status, update["silver_orders"].status
+        ('succeeded', 'unchanged')
         """
         chosen = _selection(select, refresh, full_refresh)
         try:
@@ -162,6 +174,9 @@ class Project:
 
         Raises:
             SelectionError: a name matches nothing.
+
+        >>> project.test("silver_orders").passed
+        True
         """
         return Checks(_run("expectations").check(self._current(), _selection(select)))
 
@@ -174,6 +189,9 @@ class Project:
         Raises:
             DatasetNotFoundError: nobody declares it; names the nearest.
             TableNotFoundError: it has no table (yet), or no such version.
+
+        >>> len(project.table("silver_orders"))
+        5
         """
         return Table(partial(self._current), name, version)
 
@@ -185,6 +203,9 @@ class Project:
 
         Raises:
             DeclarationError: it is no query, or does not fit the tables; says where in it.
+
+        >>> project.query("SELECT count(*) AS n FROM silver_orders VERSION AS OF 0").rows()
+        [(5,)]
         """
         query = _run("query").query
         return Query(sql, lambda limit: query(self._current(), sql, limit))
@@ -194,11 +215,18 @@ class Project:
 
         Raises:
             DatasetNotFoundError: nobody declares it; names the nearest.
+
+        >>> len(project.quarantine("silver_orders"))
+        3
         """
         return Quarantine(partial(self._current), name)
 
     def quarantines(self) -> Summaries:
-        """How many rows each dataset has in quarantine, by rule; only datasets that have some."""
+        """How many rows each dataset has in quarantine, by rule; only datasets that have some.
+
+        >>> [(each.dataset, each.rows) for each in project.quarantines()]
+        [('silver_orders', 3)]
+        """
         return Summaries(_run("quarantine").summary(self._current()))
 
     def replay(self, dataset: str | None = None, observers: Sequence[Observer] = ()) -> Replays:
@@ -211,6 +239,9 @@ class Project:
             DatasetNotFoundError: nobody declares it.
             PlanError: it is no streaming table.
             UpdateRunningError: an update is running.
+
+        >>> [(each.examined, each.replayed) for each in project.replay()]
+        [(3, 0)]
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers))
 
@@ -219,6 +250,9 @@ class Project:
 
         Raises:
             DatasetNotFoundError: nobody declares it, and no epoch remembers it.
+
+        >>> str(project.history("silver_orders")[-1].update.status)
+        'succeeded'
         """
         return History(_run("look").history(self._current(), dataset, limit=limit))
 
@@ -228,12 +262,21 @@ class Project:
         Raises:
             DatasetNotFoundError: nobody declares it.
             ColumnNotFoundError: the table has no such column.
+
+        >>> print(project.lineage("silver_orders"))  # doctest: +ELLIPSIS
+        silver_orders (streaming table)
+        ├─ bronze_orders (streaming table)
+        ...
         """
         return shown(Drawing, _run("lineage").lineage(self._current(), target))
 
-    def profile(self, name: str) -> View:
-        """One row for each column of a table: type, missing and distinct values, range, mean."""
-        return shown(View, _run("profile").profile(self._current(), name))
+    def profile(self, name: str) -> Profile:
+        """One row for each column of a table: type, missing and distinct values, range, mean.
+
+        >>> project.profile("silver_orders").rows[0][:3]
+        ('order_id', 'bigint', 5)
+        """
+        return shown(Profile, _run("profile").profile(self._current(), name))
 
     def close(self) -> None:
         """Close what was opened; whatever is called next opens it again."""

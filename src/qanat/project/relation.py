@@ -33,12 +33,20 @@ class Relation:
 
     @property
     def columns(self) -> tuple[Field, ...]:
-        """The columns, each with `name` and `type`."""
+        """The columns, each with `name` and `type`.
+
+        >>> [str(c) for c in project.query("SELECT 1 AS id, 'x' AS name").columns]
+        ['id int', 'name string']
+        """
         with self._read(0) as reading:
             return reading.schema.fields
 
     def arrow(self) -> pyarrow.Table:
-        """All rows as a `pyarrow.Table`."""
+        """All rows as a `pyarrow.Table`.
+
+        >>> project.table("silver_orders").arrow().num_rows
+        5
+        """
         package = _package("pyarrow", "arrow")
         with self._read(None) as reading:
             return package.RecordBatchReader.from_stream(reading.arrow()).read_all()
@@ -48,6 +56,9 @@ class Relation:
 
         Raises:
             MissingExtraError: Polars is not installed.
+
+        >>> project.table("silver_orders").polars().height
+        5
         """
         package = _package("polars", "polars")
         with self._read(None) as reading:
@@ -59,6 +70,9 @@ class Relation:
 
         Raises:
             MissingExtraError: pandas is not installed.
+
+        >>> len(project.table("silver_orders").pandas())
+        5
         """
         _package("pandas", "pandas")
         frame: pandas.DataFrame = self.arrow().to_pandas()
@@ -69,6 +83,9 @@ class Relation:
 
         Args:
             limit: so many rows at most.
+
+        >>> sum(len(chunk) for chunk in project.table("silver_orders").chunks())
+        5
         """
         with self._read(limit) as reading:
             yield from reading.chunks()
@@ -78,6 +95,9 @@ class Relation:
 
         Args:
             limit: so many at most.
+
+        >>> project.query("SELECT order_id FROM silver_orders ORDER BY 1").rows(2)
+        [(1,), (2,)]
         """
         return [row for chunk in self.chunks(limit) for row in chunk]
 
@@ -89,6 +109,9 @@ class Relation:
 
         Returns:
             How many rows there were.
+
+        >>> project.table("silver_orders").write_parquet(project.root / "orders.parquet")
+        5
         """
         with self._read(limit) as reading:
             return reading.write(Path(path))
@@ -98,6 +121,9 @@ class Relation:
 
         Args:
             limit: None for all.
+
+        >>> project.table("silver_orders").head(2).complete
+        False
         """
         # One more than wanted tells whether there are more.
         with self._read(None if limit is None else limit + 1) as reading:

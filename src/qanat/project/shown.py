@@ -133,6 +133,18 @@ class View(TableView):
         return str(report("table").table_html(self))
 
 
+class Profile(TableView):
+    """One row for each column of a table, as numbers describe it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("table").profile_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("table").profile_html(self))
+
+
 class History(tuple[HistoryEntry, ...]):
     """Past updates, newest first, each with its epochs."""
 

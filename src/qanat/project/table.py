@@ -13,7 +13,7 @@ from qanat.model.record import EpochStatus
 from qanat.model.schema import Field
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query, Relation
-from qanat.project.shown import Drawing, History, Jailed, Replays, View, shown
+from qanat.project.shown import Drawing, History, Jailed, Profile, Replays, View, shown
 from qanat.run.stored import Stored, stored
 from qanat.run.workspace import Workspace
 
@@ -80,7 +80,11 @@ class Table(Relation):
         )
 
     def versions(self) -> tuple[TableVersion, ...]:
-        """All versions, oldest first, with what the ledger knows of them."""
+        """All versions, oldest first, with what the ledger knows of them.
+
+        >>> [(each.version, each.written) for each in project.table("silver_orders").versions()]
+        [(0, 5)]
+        """
         ws = self._session()
         newest = ws.store.version(str(ws.folder(self.name)))
         epochs = {
@@ -98,6 +102,9 @@ class Table(Relation):
 
         Raises:
             DeclarationError: it does not fit the tables; says where.
+
+        >>> project.table("silver_orders").sql("SELECT max(amount) AS top FROM self").rows()
+        [(Decimal('720.00'),)]
         """
         return Query(query, partial(_ask, self._session, self._stored, query))
 
@@ -106,21 +113,37 @@ class Table(Relation):
 
         Args:
             where: only rows for which this condition, in the project's dialect, is true.
+
+        >>> print(project.table("customers").show(1))  # doctest: +ELLIPSIS
+        customers: materialized view, version 0, 4 rows, 1 file, ...
         """
         show = import_module("qanat.run.look").show
         ws = self._session()
         return shown(View, show(ws, self.name, limit=limit, where=where, version=self._version))
 
-    def profile(self) -> View:
-        """One row for each column: type, missing and distinct values, range, mean."""
-        return shown(View, import_module("qanat.run.profile").profile(self._session(), self.name))
+    def profile(self) -> Profile:
+        """One row for each column: type, missing and distinct values, range, mean.
+
+        >>> project.table("silver_orders").profile().schema.names[:4]
+        ('column', 'type', 'rows', 'nulls')
+        """
+        found = import_module("qanat.run.profile").profile(self._session(), self.name)
+        return shown(Profile, found)
 
     def history(self, limit: int = 20) -> History:
-        """The newest updates that worked on it."""
+        """The newest updates that worked on it.
+
+        >>> len(project.table("silver_orders").history()) > 0
+        True
+        """
         return History(import_module("qanat.run.look").history(self._session(), self.name, limit))
 
     def lineage(self) -> Drawing:
-        """What it is made from."""
+        """What it is made from.
+
+        >>> project.table("silver_orders").lineage().roots[0].name
+        'silver_orders'
+        """
         found = import_module("qanat.run.lineage").lineage(self._session(), self.name)
         return shown(Drawing, found)
 
@@ -148,6 +171,9 @@ class Quarantine:
 
         Raises:
             TableNotFoundError: no row was ever put there.
+
+        >>> project.quarantine("silver_orders").table.name
+        'silver_orders__quarantine'
         """
         return Table(self._session, f"{self.name}__quarantine")
 
@@ -156,6 +182,9 @@ class Quarantine:
 
         Args:
             rule: only rows that broke this one.
+
+        >>> len(project.quarantine("silver_orders").rows(rule="positive_amount").rows)
+        1
         """
         found = import_module("qanat.run.quarantine").rows(
             self._session(), self.name, limit=limit, rule=rule
@@ -168,6 +197,9 @@ class Quarantine:
         Raises:
             PlanError: it is the quarantine of no streaming table.
             UpdateRunningError: an update is running.
+
+        >>> [each.remaining for each in project.quarantine("silver_orders").replay()]
+        [3]
         """
         replay = import_module("qanat.run.quarantine").replay
         return Replays(replay(self._session(), self.name, observers))

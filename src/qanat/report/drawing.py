@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from qanat.report.html import Part, text
 from qanat.text.characters import cells, clip, printable
 
-_HEIGHT, _ROW, _COLUMN, _MARGIN = 40, 56, 56, 8
+_HEIGHT, _ROW, _LANE, _COLUMN, _MARGIN = 40, 54, 22, 56, 6
 _LETTER, _PADDING, _WIDEST = 7.2, 12, 34
 """Width of a letter and of a box's margin in pixels; letters that a box shows."""
 _COLOURS = {
@@ -36,9 +38,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    box: Box
+    """Where a box stands, or (without one) where a long line passes through a column."""
+
+    box: Box | None
     x: float
-    y: float
+    middle: float
     width: float
 
 
@@ -50,50 +54,70 @@ def drawing(
     """An SVG element of a graph without circles.
 
     Args:
-        boxes: each after those that it comes from.
+        boxes: each after those that it comes from; at least one.
         edges: (from, to) by name.
         dashed: those of the edges that are drawn so.
     """
-    placed = _placed(_columns(boxes, edges), boxes)
-    lines = [
-        _edge(placed[here], placed[there], (here, there) in dashed)
-        for here, there in edges
-        if here in placed and there in placed
-    ]
+    by_name = {b.name: b for b in boxes}
+    known = [e for e in edges if e[0] in by_name and e[1] in by_name]
+    depth = _depths(by_name, known)
+    paths = {edge: _path(edge, depth) for edge in known}
+    columns = _columns(depth, paths.values())
+    placed, height = _placed(columns, by_name)
+    lines = [_line([placed[n] for n in paths[e]], e in dashed) for e in known]
+    shown = [_box(p.box, p) for p in placed.values() if p.box is not None]
     width = max(p.x + p.width for p in placed.values()) + _MARGIN
-    height = max(p.y for p in placed.values()) + _HEIGHT + _MARGIN
     style = "max-width:none;color:inherit;font:12px system-ui,sans-serif"
     return Part(
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:.0f}" '
         f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" style="{style}">'
-        + "".join([*lines, *map(_box, placed.values())])
+        + "".join([*lines, *shown])
         + "</svg>"
     )
 
 
-def _columns(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """The names of the boxes, column by column, ordered so that few edges cross."""
-    sources: dict[str, list[str]] = {b.name: [] for b in boxes}
-    targets: dict[str, list[str]] = {b.name: [] for b in boxes}
+def _depths(names: Iterable[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The column of each box: right of all that it comes from."""
+    sources: dict[str, list[str]] = {name: [] for name in names}
+    targets: dict[str, list[str]] = {name: [] for name in sources}
     for here, there in edges:
-        if here in sources and there in sources:
+        sources[there].append(here)
+        targets[here].append(there)
+    depth: dict[str, int] = {}
+    for name, above in sources.items():
+        depth[name] = 1 + max((depth.get(s, -1) for s in above), default=-1)
+    for name, above in sources.items():
+        # A source stands beside its first reader: a long line says less than a short one.
+        if not above and targets[name]:
+            depth[name] = max(0, min(depth[t] for t in targets[name]) - 1)
+    return depth
+
+
+def _path(edge: tuple[str, str], depth: Mapping[str, int]) -> list[str]:
+    """An edge's ends, and in between a place of its own in each column that it crosses."""
+    here, there = edge
+    between = range(depth[here] + 1, depth[there])
+    return [here, *(f"{here}\0{there}\0{column}" for column in between), there]
+
+
+def _columns(depth: Mapping[str, int], paths: Iterable[Sequence[str]]) -> list[list[str]]:
+    """The boxes and crossings of each column, ordered so that few lines cross."""
+    columns: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
+    for name, column in depth.items():
+        columns[column].append(name)
+    sources: dict[str, list[str]] = defaultdict(list)
+    targets: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        for at, crossing in enumerate(path[1:-1], depth[path[0]] + 1):
+            columns[at].append(crossing)
+        for here, there in pairwise(path):
             sources[there].append(here)
             targets[here].append(there)
-    depth: dict[str, int] = {}
-    for box in boxes:
-        depth[box.name] = 1 + max((depth.get(s, -1) for s in sources[box.name]), default=-1)
-    columns: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
-    for name in reversed([b.name for b in boxes]):
-        # A source stands beside its first reader: a long line says less than a short one.
-        if not sources[name] and targets[name]:
-            depth[name] = min(depth[t] for t in targets[name]) - 1
-    for box in boxes:
-        columns[depth[box.name]].append(box.name)
     for sweep in range(_SWEEPS):
         forwards = sweep % 2 == 0
         near = sources if forwards else targets
-        for column in columns if forwards else reversed(columns):
-            _sort(column, near, columns)
+        for each in columns if forwards else reversed(columns):
+            _sort(each, near, columns)
     return columns
 
 
@@ -101,32 +125,32 @@ def _sort(
     column: list[str], near: Mapping[str, Sequence[str]], columns: Sequence[Sequence[str]]
 ) -> None:
     """Order a column by where, on average, the neighbours of its boxes stand."""
-    heights = {n: _share(at, len(c)) for c in columns for at, n in enumerate(c)}
+    heights = {n: (at + 0.5) / len(c) for c in columns for at, n in enumerate(c)}
     means = {
         name: sum(heights[n] for n in near[name]) / len(near[name])
-        if near[name]
+        if near.get(name)
         else heights[name]
         for name in column
     }
     column.sort(key=means.__getitem__)
 
 
-def _share(at: int, number: int) -> float:
-    return (at + 0.5) / number
-
-
-def _placed(columns: Sequence[Sequence[str]], boxes: Sequence[Box]) -> dict[str, _Placed]:
-    by_name = {b.name: b for b in boxes}
-    tallest = max(map(len, columns))
+def _placed(
+    columns: Sequence[Sequence[str]], boxes: Mapping[str, Box]
+) -> tuple[dict[str, _Placed], float]:
+    """Where everything stands, and how high the drawing is."""
+    rows = [[_ROW if name in boxes else _LANE for name in column] for column in columns]
+    tallest = max(map(sum, rows))
     placed: dict[str, _Placed] = {}
     x = float(_MARGIN)
-    for column in columns:
-        width = max(map(_width, (by_name[n] for n in column)))
-        top = _MARGIN + (tallest - len(column)) * _ROW / 2
-        for at, name in enumerate(column):
-            placed[name] = _Placed(by_name[name], x, top + at * _ROW, width)
+    for column, heights in zip(columns, rows, strict=True):
+        width = max((_width(boxes[n]) for n in column if n in boxes), default=0.0)
+        y = _MARGIN + (tallest - sum(heights)) / 2
+        for name, height in zip(column, heights, strict=True):
+            placed[name] = _Placed(boxes.get(name), x, y + height / 2, width)
+            y += height
         x += width + _COLUMN
-    return placed
+    return placed, tallest + 2 * _MARGIN
 
 
 def _below(box: Box) -> str:
@@ -138,12 +162,11 @@ def _width(box: Box) -> float:
     return max(name, cells(_below(box)) * _LETTER * 0.88) + 2 * _PADDING
 
 
-def _box(placed: _Placed) -> str:
-    box, x, y = placed.box, placed.x, placed.y
+def _box(box: Box, placed: _Placed) -> str:
+    x, y = placed.x, placed.middle - _HEIGHT / 2
     colour = _COLOURS.get(box.kind, _OTHER)
-    full = escape(
-        printable(f"{box.name} ({box.kind})" + (f" = {box.remark}" if box.remark else ""))
-    )
+    remark = f" = {box.remark}" if box.remark else ""
+    full = escape(printable(f"{box.name} ({box.kind}){remark}"))
     name = text(clip(printable(box.name), _WIDEST))
     return (
         f"<g><title>{full}</title>"
@@ -156,15 +179,18 @@ def _box(placed: _Placed) -> str:
     )
 
 
-def _edge(here: _Placed, there: _Placed, dashed: bool) -> str:
-    x1, y1 = here.x + here.width, here.y + _HEIGHT / 2
-    x2, y2 = there.x - 5, there.y + _HEIGHT / 2
-    bend = max(24.0, (x2 - x1) / 2)
+def _line(path: Sequence[_Placed], dashed: bool) -> str:
+    """A line from box to box, straight where it crosses a column, with a head."""
+    curve = f"M{path[0].x + path[0].width:.0f} {path[0].middle:.0f}"
+    for here, there in pairwise(path):
+        x1, x2 = here.x + here.width, there.x - (5 if there is path[-1] else 0)
+        y1, y2, bend = here.middle, there.middle, (x2 - x1) / 2
+        curve += f"C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+        if there is not path[-1]:
+            curve += f"h{there.width:.0f}"
+    end = path[-1]
+    head = f"M{end.x:.0f} {end.middle:.0f}l-6 -3.5v7z"
     dashes = ' stroke-dasharray="4 3"' if dashed else ""
-    curve = (
-        f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
-    )
-    head = f"M{x2 + 5:.0f} {y2:.0f}l-6 -3.5v7z"
     return (
         f'<path d="{curve}" fill="none" stroke="{_OTHER}"{dashes}/>'
         f'<path d="{head}" fill="{_OTHER}"/>'

@@ -26,6 +26,8 @@ COLOURS = {
     "bright_black": "#808891",
     "dim": "#808891",
 }
+_SHORT = 32
+"""Characters of a value that is not broken into lines."""
 _MOODS = {"ok": "green", "bad": "red", "plain": ""}
 _STYLE = """\
 .qanat{font:13px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;max-width:100%;\
@@ -35,11 +37,12 @@ overflow-x:auto}
 .qanat table{border-collapse:collapse;margin:.2em 0 .6em;font-variant-numeric:tabular-nums;\
 color:inherit;border:0;width:auto}
 .qanat th,.qanat td{padding:.2em .9em .2em .3em;text-align:left;vertical-align:top;border:0;\
-background:none;color:inherit;max-width:40em;white-space:pre-wrap;overflow-wrap:anywhere}
+background:none;color:inherit;max-width:36em;white-space:pre-wrap;overflow-wrap:break-word}
 .qanat tr{background:none}
 .qanat th{font-weight:600;border-bottom:1px solid #80889180;white-space:nowrap}
 .qanat tbody tr+tr td{border-top:1px solid #80889130}
 .qanat .r{text-align:right}
+.qanat .s{white-space:nowrap}
 .qanat pre{font:12px/1.45 ui-monospace,Menlo,Consolas,monospace;margin:.2em 0 .8em;padding:0;\
 background:none;color:inherit;white-space:pre-wrap}
 """
@@ -68,11 +71,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> Part:
     """A table; a column of numbers is aligned to the right, as in `qanat.text.grid`."""
     body = [[_cell(value) for value in row] for row in rows]
     right = [bool(body) and all(row[i].right for row in body) for i in range(len(headers))]
-    head = "".join(_tag("th", text(h), r) for h, r in zip(headers, right, strict=True))
+    head = "".join(_tag("th", Cell(h), r) for h, r in zip(headers, right, strict=True))
     lines = (
-        "<tr>"
-        + "".join(_tag("td", _styled(c), r) for c, r in zip(row, right, strict=True))
-        + "</tr>"
+        "<tr>" + "".join(_tag("td", c, r) for c, r in zip(row, right, strict=True)) + "</tr>"
         for row in body
     )
     return Part(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>")
@@ -103,5 +104,8 @@ def _styled(cell: Cell) -> str:
     return f'<span style="color:{colour}">{shown}</span>' if colour else shown
 
 
-def _tag(name: str, content: str, right: bool) -> str:
-    return f'<{name} class="r">{content}</{name}>' if right else f"<{name}>{content}</{name}>"
+def _tag(name: str, cell: Cell, right: bool) -> str:
+    # Short values stay on one line: a date broken at its hyphens is hard to read.
+    classes = [*(["r"] if right else []), *(["s"] if len(cell.text) <= _SHORT else [])]
+    start = f'{name} class="{" ".join(classes)}"' if classes else name
+    return f"<{start}>{_styled(cell)}</{name}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import compress
 
 from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
 from qanat.report.html import Part, heading, page, preformatted, table
@@ -48,6 +49,7 @@ _SIGNS = {
     Change.REMOVED: ("-", "red"),
 }
 _DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
+_HEADERS = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
 _IDLE = (Step.NONE, Step.SKIP)
 
 
@@ -67,8 +69,11 @@ def plan_html(plan: UpdatePlan) -> str:
     """A plan for a notebook."""
     parts: list[Part] = [heading(_summary(plan), "bad" if blocked(plan) else "plain")]
     if plan.datasets:
-        headers = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
-        parts.append(table(headers, [_row(d) for d in plan.datasets]))
+        # What is empty for every dataset is left out.
+        columns = [True] * 4 + [any(d.waiting for d in plan.datasets)]
+        columns.append(any(d.consequence for d in plan.datasets))
+        rows = [list(compress(_row(d), columns)) for d in plan.datasets]
+        parts.append(table(list(compress(_HEADERS, columns)), rows))
     for dataset in plan.datasets:
         if dataset.difference:
             lines = [(text, _DIFFERENCE.get(text[:1])) for text in _changed(dataset)]

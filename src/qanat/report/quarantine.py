@@ -107,8 +107,12 @@ def _row(
         yield "   " + layout.paint(", ".join(values), "dim")
 
 
-def _source(row: Mapping[str, Any], tables: Path, root: Path) -> str:
-    """Where a row came from: `file:line` of a source, or the row of a table's file."""
+def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = False) -> str:
+    """Where a row came from: `file:line` of a source, or the row of a table's file.
+
+    Args:
+        brief: without the name of the table's file.
+    """
     source = row.get("_quarantine_source") or {}
     file, line = source.get("file"), source.get("row")
     if file is None:
@@ -117,7 +121,7 @@ def _source(row: Mapping[str, Any], tables: Path, root: Path) -> str:
     path = Path(str(file))
     if path.is_relative_to(tables):
         table_name, *_, name = path.relative_to(tables).parts
-        return printable(f"{table_name}, row {line} of {name}")
+        return printable(f"{table_name}, row {line}" + ("" if brief else f" of {name}"))
     shown = path.relative_to(root) if path.is_relative_to(root) else file
     return printable(str(shown)) + (f":{line}" if line is not None else "")
 
@@ -130,7 +134,7 @@ def rows_html(view: TableView, tables: Path, root: Path) -> str:
     for values in view.rows:
         row = dict(zip(names, values, strict=True))
         rules = ", ".join(map(str, dict(row.get("_quarantine_rules") or {})))
-        found: list[Value] = [Cell(rules, "red"), _source(row, tables, root)]
+        found: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
         rows.append([*found, *(value_cell(row[n]) for n in own)])
     total = count(len(rows) if view.total is None else view.total, "row")
     head = heading(view.dataset, remark=f"{total} in quarantine")

@@ -98,11 +98,13 @@ def schema_text(view: TableView, layout: Layout = PLAIN) -> str:
 
 def profile_text(view: TableView, layout: Layout = PLAIN) -> str:
     """The columns of a table, described by numbers."""
-    parts = [f"version {view.version}"]
-    if view.total is not None:
-        parts.append(count(view.total, "row"))
-    head = f"{layout.paint(printable(view.dataset), 'bold')}: {', '.join(parts)}"
+    head = f"{layout.paint(printable(view.dataset), 'bold')}: {_profiled(view)}"
     return f"{head}\n\n{rows_text(view.schema, view.rows, layout)}"
+
+
+def _profiled(view: TableView) -> str:
+    parts = [f"version {view.version}"]
+    return ", ".join(parts if view.total is None else [*parts, count(view.total, "row")])
 
 
 def query_text(rows: Rows, layout: Layout = PLAIN) -> str:
@@ -124,6 +126,12 @@ def table_html(view: TableView) -> str:
         parts.append(heading("", remark=view.comment))
     parts.append(table(view.schema.names, _cells(view.rows)))
     return page(*parts, heading("", remark=shown(view)))
+
+
+def profile_html(view: TableView) -> str:
+    """The columns of a table, described by numbers, for a notebook."""
+    head = heading(view.dataset, remark=_profiled(view))
+    return page(head, table(view.schema.names, _cells(view.rows)))
 
 
 def rows_html(rows: Rows) -> str:
