@@ -65,6 +65,8 @@ def command(
             "--output parquet needs --to FILE",
             hint="qanat query … --output parquet --to x.parquet",
         )
+    if to is not None and not to.parent.is_dir():
+        raise CommandLineError(f"--to: there is no folder {to.parent}")
     text = sys.stdin.read() if sql == "-" else sql
     excerpt.remember(PLACE, text)
     with place.open() as project:

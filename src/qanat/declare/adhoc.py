@@ -16,6 +16,7 @@ from sqlglot import Token, TokenType
 from qanat.declare.query import parse_query
 from qanat.declare.sqltext import SqlText
 from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
+from qanat.model.location import Location
 from qanat.model.project import Project
 from qanat.model.query import DatasetRead, Read, SqlQuery
 
@@ -24,15 +25,20 @@ PLACE = "query"
 
 
 @dataclass(frozen=True, slots=True)
-class AdhocQuery:
-    """A query and what is not part of its SQL.
+class AskedTable:
+    """A table that a query reads, as it was at a version; None for the newest."""
 
-    Args:
-        versions: by `Read.name`, the version of the table that is read; newest where none.
-    """
+    dataset: str
+    version: int | None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class AdhocQuery:
+    """A query, and by `Read.name` the tables that it reads."""
 
     query: SqlQuery
-    versions: Mapping[str, int]
+    tables: Mapping[str, AskedTable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,11 @@ def parse_adhoc(text: str, project: Project) -> AdhocQuery:
         if error.message.startswith("not a query"):
             error.hint = "a query only reads; what changes tables is declared in the project"
         raise
-    for read in query.reads:
-        _check(read)
     at = {source.at(c.name): c.version for c in clauses}
-    versions = {r.name: at.pop(r.location) for r in query.reads if r.location in at}
+    tables = {r.name: _table(r, at.pop(r.location, None)) for r in query.reads}
     if at:
         raise SqlSyntaxError("this version belongs to no table", location=next(iter(at)))
-    return AdhocQuery(query, versions)
+    return AdhocQuery(query, tables)
 
 
 def _one(source: SqlText, tokens: list[Token]) -> list[Token]:
@@ -139,7 +143,7 @@ def _no_version(source: SqlText, token: Token) -> QanatError:
     )
 
 
-def _check(read: Read) -> None:
+def _table(read: Read, version: int | None) -> AskedTable:
     if read.streaming:
         raise UnsupportedError(
             "STREAM has no meaning in a query that is asked once",
@@ -152,3 +156,4 @@ def _check(read: Read) -> None:
             location=read.location,
             hint="declare a streaming table or a view that reads it, and query that",
         )
+    return AskedTable(read.source.dataset, version, read.location)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from qanat.declare.adhoc import parse_adhoc
+from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import located
 from qanat.model.batch import Batch
-from qanat.model.query import DatasetRead
 from qanat.ports.engine import Reading
 from qanat.run.stored import Stored, stored
 from qanat.run.workspace import Workspace
@@ -37,15 +36,16 @@ def query(
     """
     asked = parse_adhoc(sql, ws.project)
     inputs: dict[str, Batch] = {}
-    for read in asked.query.reads:
-        assert isinstance(read.source, DatasetRead)  # noqa: S101 - parse_adhoc gives no other
+    for name, read in asked.tables.items():
         with located(read.location):
-            name, version = read.source.dataset, asked.versions.get(read.name)
-            if table is not None and name.casefold() == SELF:
-                found = table if version is None else stored(ws, table.name, version)
-            else:
-                found = stored(ws, name, version)
-        inputs[read.name] = found.snapshot.batch
+            found = _found(ws, read, table)
+        inputs[name] = found.snapshot.batch
     executable = to_engine(asked.query, ws.dialect)
     with ws.engine.read(executable, inputs, limit) as reading:
         yield reading
+
+
+def _found(ws: Workspace, read: AskedTable, table: Stored | None) -> Stored:
+    if table is None or read.dataset.casefold() != SELF:
+        return stored(ws, read.dataset, read.version)
+    return table if read.version is None else stored(ws, table.name, read.version)
