@@ -24,6 +24,7 @@ from qanat.errors import (
     TableNotFoundError,
     UnsupportedError,
 )
+from qanat.model.event import DatasetStarted, Event
 from qanat.run.results import UpdateResult
 
 FEBRUARY = "order_id,customer_id,ordered_on,amount\n9,4,2026-02-02,10.00\n"
@@ -83,6 +84,21 @@ def test_declarations_that_change_are_read_again(full: qanat.Project, folder: Pa
     spec.write_text(spec.read_text() + "\nthreads: 1\n")
     assert full.run().status == "succeeded"
     assert full.session.project.threads == 1
+
+
+class Interrupting:
+    """Is Ctrl-C as soon as a dataset begins."""
+
+    def on(self, event: Event) -> None:
+        if isinstance(event, DatasetStarted):
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_update_can_be_followed_by_another(shop: qanat.Project) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        shop.run(observers=[Interrupting()])
+    assert shop.run().status == "succeeded"
+    assert len(shop.table("silver_orders")) == 5
 
 
 def test_a_closed_project_opens_again(full: qanat.Project) -> None:

@@ -8,26 +8,28 @@ from qanat.project.opened import Project, doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,
-    Drawing,
     History,
+    Lineage,
     Plan,
     Profile,
+    QuarantinedRows,
     Replays,
     Summaries,
     Update,
-    Validated,
+    Validation,
     View,
 )
 from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
     "Checks",
-    "Drawing",
     "History",
+    "Lineage",
     "Plan",
     "Profile",
     "Project",
     "Quarantine",
+    "QuarantinedRows",
     "Query",
     "Relation",
     "Replays",
@@ -35,7 +37,7 @@ __all__ = [
     "Table",
     "TableVersion",
     "Update",
-    "Validated",
+    "Validation",
     "View",
     "doctor",
     "open_project",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +14,14 @@ from qanat.ports.observer import Observer
 from qanat.project.relation import Query
 from qanat.project.shown import (
     Checks,
-    Drawing,
     History,
+    Lineage,
     Plan,
     Profile,
     Replays,
     Summaries,
     Update,
-    Validated,
+    Validation,
     shown,
 )
 from qanat.project.table import Quarantine, Table
@@ -90,6 +90,18 @@ class Project:
         self._fresh = False
         return session
 
+    @contextmanager
+    def _writing(self) -> Iterator[Workspace]:
+        """The session for something that may be interrupted."""
+        try:
+            yield self._current()
+        except QanatError:
+            raise
+        except BaseException:
+            # Ctrl-C has stopped the engine in the middle: the next call begins with another one.
+            self.close()
+            raise
+
     @property
     def name(self) -> str:
         """As the spec says."""
@@ -110,13 +122,13 @@ class Project:
         """The names of all datasets, each after what it reads."""
         return self._current().graph.order
 
-    def validate(self) -> Validated:
+    def validate(self) -> Validation:
         """Check the whole project without running it: names, columns, types, functions, rules.
 
         >>> project.validate().valid
         True
         """
-        return shown(Validated, _run("validate").validate(self._current()))
+        return shown(Validation, _run("validate").validate(self._current()))
 
     def plan(
         self, select: Names = (), *, refresh: Names = (), full_refresh: Names | bool = False
@@ -162,12 +174,8 @@ class Project:
         ('succeeded', 'unchanged')
         """
         chosen = _selection(select, refresh, full_refresh)
-        try:
-            return shown(Update, _run("update").update(self._current(), chosen, observers))
-        except KeyboardInterrupt:
-            # The engine was stopped in the middle: the next call begins with another one.
-            self.close()
-            raise
+        with self._writing() as session:
+            return shown(Update, _run("update").update(session, chosen, observers))
 
     def test(self, select: Names = ()) -> Checks:
         """Every expectation against the rows that the tables hold now; nothing is written.
@@ -193,7 +201,7 @@ class Project:
         >>> len(project.table("silver_orders"))
         5
         """
-        return Table(partial(self._current), name, version)
+        return Table(self._current, name, version)
 
     def query(self, sql: str) -> Query:
         """A query over the stored tables, in the project's dialect.
@@ -219,7 +227,7 @@ class Project:
         >>> len(project.quarantine("silver_orders"))
         3
         """
-        return Quarantine(partial(self._current), name)
+        return Quarantine(self._current, name, self.replay)
 
     def quarantines(self) -> Summaries:
         """How many rows each dataset has in quarantine, by rule; only datasets that have some.
@@ -243,7 +251,8 @@ class Project:
         >>> [(each.examined, each.replayed) for each in project.replay()]
         [(3, 0)]
         """
-        return Replays(_run("quarantine").replay(self._current(), dataset, observers))
+        with self._writing() as session:
+            return Replays(_run("quarantine").replay(session, dataset, observers))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -256,7 +265,7 @@ class Project:
         """
         return History(_run("look").history(self._current(), dataset, limit=limit))
 
-    def lineage(self, target: str | None = None) -> Drawing:
+    def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.
 
         Raises:
@@ -268,7 +277,7 @@ class Project:
         ├─ bronze_orders (streaming table)
         ...
         """
-        return shown(Drawing, _run("lineage").lineage(self._current(), target))
+        return shown(Lineage, _run("lineage").lineage(self._current(), target))
 
     def profile(self, name: str) -> Profile:
         """One row for each column of a table: type, missing and distinct values, range, mean.

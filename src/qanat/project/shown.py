@@ -12,16 +12,8 @@ from typing import Any, TypeVar
 
 from qanat.model.plan import UpdatePlan
 from qanat.model.work import Counts
-from qanat.run.results import (
-    HistoryEntry,
-    Lineage,
-    QuarantineSummary,
-    ReplayResult,
-    RuleCheck,
-    TableView,
-    UpdateResult,
-    Validation,
-)
+from qanat.run import results
+from qanat.run.results import HistoryEntry, QuarantineSummary, ReplayResult, RuleCheck
 
 Shown = TypeVar("Shown")
 
@@ -36,7 +28,7 @@ def report(module: str) -> Any:
     return import_module(f"qanat.report.{module}")
 
 
-class Update(UpdateResult):
+class Update(results.UpdateResult):
     """What an update did.
 
     `status` is `succeeded` or `failed`; `failed` has the datasets that failed, each with its
@@ -90,7 +82,7 @@ class Plan(UpdatePlan):
         return str(report("plan").plan_html(self))
 
 
-class Validated(Validation):
+class Validation(results.Validation):
     """All that is wrong with a project; `valid` if nothing is."""
 
     __slots__ = ()
@@ -109,7 +101,7 @@ class Validated(Validation):
         return str(report("validation").validation_html(self))
 
 
-class Drawing(Lineage):
+class Lineage(results.Lineage):
     """What a table or a column is made from: trees (`roots`), also as `nodes` and `edges`."""
 
     __slots__ = ()
@@ -121,7 +113,7 @@ class Drawing(Lineage):
         return str(report("lineage").lineage_html(self))
 
 
-class View(TableView):
+class View(results.TableView):
     """The first rows of a table, and what is known of it."""
 
     __slots__ = ()
@@ -133,7 +125,7 @@ class View(TableView):
         return str(report("table").table_html(self))
 
 
-class Profile(TableView):
+class Profile(results.TableView):
     """One row for each column of a table, as numbers describe it."""
 
     __slots__ = ()
@@ -198,7 +190,7 @@ class Replays(tuple[ReplayResult, ...]):
         return str(report("quarantine").replay_html(self))
 
 
-class Jailed(TableView):
+class QuarantinedRows(results.TableView):
     """Rows in quarantine, with the rules that they broke."""
 
     __slots__ = ()

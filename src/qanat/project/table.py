@@ -13,7 +13,7 @@ from qanat.model.record import EpochStatus
 from qanat.model.schema import Field
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query, Relation
-from qanat.project.shown import Drawing, History, Jailed, Profile, Replays, View, shown
+from qanat.project.shown import History, Lineage, Profile, QuarantinedRows, Replays, View, shown
 from qanat.run.stored import Stored, stored
 from qanat.run.workspace import Workspace
 
@@ -138,14 +138,14 @@ class Table(Relation):
         """
         return History(import_module("qanat.run.look").history(self._session(), self.name, limit))
 
-    def lineage(self) -> Drawing:
+    def lineage(self) -> Lineage:
         """What it is made from.
 
         >>> project.table("silver_orders").lineage().roots[0].name
         'silver_orders'
         """
         found = import_module("qanat.run.lineage").lineage(self._session(), self.name)
-        return shown(Drawing, found)
+        return shown(Lineage, found)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, version={self.version})"
@@ -160,8 +160,9 @@ class Table(Relation):
 class Quarantine:
     """The rows of a dataset that broke a rule with the action `quarantine`."""
 
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, session: Session, name: str, replay: Callable[..., Replays]) -> None:
         self._session = session
+        self._replay = replay
         self.name = name
         self.rows()  # a name that nobody declares is told here
 
@@ -177,7 +178,7 @@ class Quarantine:
         """
         return Table(self._session, f"{self.name}__quarantine")
 
-    def rows(self, limit: int = 20, rule: str | None = None) -> Jailed:
+    def rows(self, limit: int = 20, rule: str | None = None) -> QuarantinedRows:
         """The first rows, with the rules that they broke and where they came from.
 
         Args:
@@ -189,7 +190,7 @@ class Quarantine:
         found = import_module("qanat.run.quarantine").rows(
             self._session(), self.name, limit=limit, rule=rule
         )
-        return shown(Jailed, found)
+        return shown(QuarantinedRows, found)
 
     def replay(self, observers: Sequence[Observer] = ()) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.
@@ -201,8 +202,7 @@ class Quarantine:
         >>> [each.remaining for each in project.quarantine("silver_orders").replay()]
         [3]
         """
-        replay = import_module("qanat.run.quarantine").replay
-        return Replays(replay(self._session(), self.name, observers))
+        return self._replay(self.name, observers)
 
     def __len__(self) -> int:
         """How many rows it has."""

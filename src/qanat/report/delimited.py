@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from qanat.report.shape import Shapes
@@ -33,14 +35,10 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     ['1,', '2,""', '3,"a ""b"", c"']
     """
     for row in rows:
-        yield ",".join("" if value is None else _text(value) for value in row)
+        yield ",".join([_WRITERS.get(type(value), _text)(value) for value in row])
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
     found = _PLAIN(value)
     if isinstance(found, dict | list):
         found = json.dumps(found, ensure_ascii=False)
@@ -51,3 +49,14 @@ def _quoted(text: str) -> str:
     if text and not _SPECIAL.search(text):
         return text
     return '"' + text.replace('"', '""') + '"'
+
+
+# Most values are of these types, and a large table has many: the rest takes a longer way.
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "",
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    Decimal: str,
+    str: _quoted,
+    date: date.isoformat,
+}
