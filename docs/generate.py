@@ -465,7 +465,7 @@ def json_documents() -> Lines:
     yield ""
     yield document(documents).split("\n\n", 1)[1]
     yield ""
-    yield "Each has a JSON schema, also as `qanat.report.documents.schema(name)`:"
+    yield "Each has a JSON schema, also as `qanat.report.schema(name)`:"
     yield ""
     folder = f"schemas/v{VERSION}"
     rows = [

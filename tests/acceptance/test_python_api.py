@@ -15,6 +15,7 @@ import pytest
 import qanat
 from qanat.cli.template import contents
 from qanat.errors import (
+    ConversionError,
     DatasetNotFoundError,
     PlanError,
     QanatError,
@@ -191,6 +192,20 @@ def test_mistakes_are_placed(
     with pytest.raises(error) as caught:
         full.query(sql)
     assert str(caught.value.location) == place
+
+
+def test_a_value_that_does_not_fit_is_told_however_it_is_read(full: qanat.Project) -> None:
+    bad = full.query(
+        "SELECT CAST(CASE WHEN order_id = 6 THEN 'x' ELSE '1' END AS INT) AS n FROM silver_orders"
+    )
+    for read in (bad.arrow, bad.polars, bad.pandas, bad.rows, bad.head):
+        with pytest.raises(ConversionError, match="could not convert string 'x'"):
+            read()
+    folder = full.root / "out"
+    folder.mkdir()
+    with pytest.raises(ConversionError):
+        bad.write_parquet(folder / "x.parquet")
+    assert list(folder.iterdir()) == []
 
 
 def test_a_version_in_a_text_or_a_column_is_none(full: qanat.Project) -> None:

@@ -32,8 +32,8 @@ class Reading(Protocol):
         """The rows as Python values, some thousand at a time; never all in memory."""
         ...
 
-    def arrow(self) -> Any:
-        """The rows as an object with `__arrow_c_stream__`, to be read before the end."""
+    def arrow(self) -> AbstractContextManager[Any]:
+        """The rows as an object with `__arrow_c_stream__`, to be read inside the block."""
         ...
 
     def write(self, path: Path) -> int:

@@ -48,8 +48,8 @@ class Relation:
         5
         """
         package = _package("pyarrow", "arrow")
-        with self._read(None) as reading:
-            return package.RecordBatchReader.from_stream(reading.arrow()).read_all()
+        with self._read(None) as reading, reading.arrow() as stream:
+            return package.RecordBatchReader.from_stream(stream).read_all()
 
     def polars(self) -> polars.DataFrame:
         """All rows as a `polars.DataFrame`.
@@ -61,8 +61,8 @@ class Relation:
         5
         """
         package = _package("polars", "polars")
-        with self._read(None) as reading:
-            frame: polars.DataFrame = package.DataFrame(reading.arrow())
+        with self._read(None) as reading, reading.arrow() as stream:
+            frame: polars.DataFrame = package.DataFrame(stream)
             return frame
 
     def pandas(self) -> pandas.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,12 @@ class DuckDBReading:
                 return
             yield rows
 
-    def arrow(self) -> Any:
+    @contextmanager
+    def arrow(self) -> Iterator[DuckDBPyRelation]:
         """The rows as an object with `__arrow_c_stream__`."""
+        # DuckDB computes while the stream is read, and raises its errors there.
         with explained(self._query, self._columns):
-            return self._relation()
+            yield self._relation()
 
     def write(self, path: Path) -> int:
         """Write the rows to one Parquet file, which appears when it is whole."""
