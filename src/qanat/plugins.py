@@ -1,52 +1,97 @@
-"""Find an adapter by name, importing nothing else.
+"""Find adapters by name, importing nothing but what they say of themselves.
 
-Adapters are entry points of the group `qanat.<kind>` (`qanat.engines`, `qanat.ledgers`,
-`qanat.storage`, `qanat.sources`, `qanat.sinks`), so that a package from outside can add one.
-Those that come with Qanat are listed here as well: reading package metadata costs 20 ms that
-`qanat run` need not spend.
+Adapters that come with Qanat have one line each in `BUILTIN`; those of other packages are entry
+points of the group `qanat.<kind>` (`qanat.connectors`, `qanat.engines`, `qanat.formats`,
+`qanat.ledgers`). Both name a value of `qanat.model.adapter`. Reading package metadata costs 20 ms
+that `qanat run` need not spend, so other packages are asked only for what is not built in.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from qanat.errors import OptionError, nearest
+from qanat.model.adapter import Connector, Connectors, EngineKind, LedgerKind, TableFormat
 
 BUILTIN: dict[str, dict[str, str]] = {
-    "engines": {"duckdb": "qanat.engines.duckdb:DuckDBEngine"},
-    "storage": {"delta": "qanat.storage.delta:DeltaStore"},
-    "ledgers": {
-        "sqlite": "qanat.ledgers.sql.sqlite:SqliteLedger",
-        "postgresql": "qanat.ledgers.sql.postgresql:PostgresLedger",
+    "connectors": {
+        "dataset": "qanat.connectors.tables:DATASETS",
+        "files": "qanat.connectors.files:FILES",
+        "project": "qanat.connectors.tables:PROJECTS",
+        "delta": "qanat.connectors.tables:DELTA",
     },
-    "sources": {"files": "qanat.connectors.files:FilesSource"},
-    "sinks": {"files": "qanat.connectors.files:FilesSink"},
+    "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
+    "formats": {"delta": "qanat.storage.delta:DELTA"},
+    "ledgers": {
+        "sqlite": "qanat.ledgers.sql:SQLITE",
+        "postgresql": "qanat.ledgers.sql:POSTGRESQL",
+    },
+}
+_NOUNS = {
+    "connectors": "connector",
+    "engines": "engine",
+    "formats": "table format",
+    "ledgers": "ledger",
 }
 
 
-def load(kind: str, name: str) -> Any:
-    """The class of an adapter.
-
-    Args:
-        kind: `engines`, `storage`, `ledgers`, `sources` or `sinks`.
-        name: as in the spec, such as `duckdb`.
-
-    Raises:
-        OptionError: there is no such adapter; names the nearest one.
-    """
-    target = BUILTIN.get(kind, {}).get(name)
-    if target is None:
-        # Imported only when asked for: it costs more than many an update.
-        entry_points = import_module("importlib.metadata").entry_points
-        found = {e.name: e for e in entry_points(group=f"qanat.{kind}")}
-        if name in found:
-            return found[name].load()
-        known = sorted({*BUILTIN.get(kind, {}), *found})
-        raise OptionError(
-            f"no {kind} adapter {name!r}",
-            wanted=" or ".join(known),
-            nearest=nearest(name, known),
-        )
+def imported(target: str) -> Any:
+    """The value that `package.module:name` names."""
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
+
+
+@cache
+def connectors() -> Connectors:
+    """All connectors: those that come with Qanat, then those of other packages."""
+    found = {name: imported(target) for name, target in BUILTIN["connectors"].items()}
+    return Connectors({**_entry_points("connectors"), **found})
+
+
+def connector(name: str) -> Connector:
+    """The connector of a name.
+
+    Raises:
+        OptionError: there is none; names the nearest one.
+    """
+    return cast("Connector", _adapter("connectors", name))
+
+
+def engine(name: str) -> EngineKind:
+    """The engine of a name; raises `OptionError` as `connector` does."""
+    return cast("EngineKind", _adapter("engines", name))
+
+
+def table_format(name: str) -> TableFormat:
+    """The table format of a name; raises `OptionError` as `connector` does."""
+    return cast("TableFormat", _adapter("formats", name))
+
+
+def ledgers() -> tuple[LedgerKind, ...]:
+    """All kinds of ledger."""
+    found = [imported(target) for target in BUILTIN["ledgers"].values()]
+    return (*found, *_entry_points("ledgers").values())
+
+
+def _adapter(kind: str, name: str) -> Any:
+    target = BUILTIN[kind].get(name)
+    if target is not None:
+        return imported(target)
+    others = _entry_points(kind)
+    if name in others:
+        return others[name]
+    known = sorted({*BUILTIN[kind], *others})
+    raise OptionError(
+        f"there is no {_NOUNS[kind]} {name!r}",
+        wanted=" or ".join(known),
+        nearest=nearest(name, known),
+    )
+
+
+@cache
+def _entry_points(kind: str) -> dict[str, Any]:
+    # Imported only when asked for: it costs more than many an update.
+    entry_points = import_module("importlib.metadata").entry_points
+    return {e.name: e.load() for e in entry_points(group=f"qanat.{kind}")}

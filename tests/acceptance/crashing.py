@@ -24,9 +24,9 @@ from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.ledgers.sql.sqlite import SqliteDatabase
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
+from qanat.run.session import Session
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
-from qanat.storage.delta import DeltaStore
+from qanat.storage.delta.store import DeltaStore
 
 DIED = 9
 _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
@@ -42,13 +42,13 @@ Operation = str
 
 def operate(project: Path, operation: Operation) -> None:
     """Do it in this process."""
-    with Workspace.open(project) as ws:
+    with Session.open(project) as session:
         if operation == "replay":
-            replay(ws)
+            replay(session)
             return
         all_ = operation == "refresh"
         selection = Selection(full_refresh=("export",) if all_ else (), full_refresh_all=all_)
-        result = update(ws, selection)
+        result = update(session, selection)
     for failed in result.failed:
         raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error
 
@@ -134,7 +134,7 @@ class Halt:
     def _table(self, args: Any) -> str:
         if self.moment == "commit":
             return Path(args[1]).parent.parent.name
-        return str(args[1].dataset if self.moment == "stage" else args[1].folder.name)
+        return str(args[1].dataset if self.moment == "stage" else args[1].table.name)
 
 
 def _child(

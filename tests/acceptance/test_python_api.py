@@ -62,7 +62,10 @@ def test_a_project_outlives_its_updates(shop: qanat.Project, folder: Path) -> No
     (folder / "data/orders/2026-02.csv").write_text(FEBRUARY)
     waiting = shop.plan()
     assert not waiting.blocked
-    assert next(d for d in waiting.datasets if d.dataset == "bronze_orders").waiting[0].files == 1
+    assert (
+        next(d for d in waiting.datasets if d.dataset == "bronze_orders").waiting[0].amount.files
+        == 1
+    )
     assert shop.run()["silver_orders"].counts.written == 1
     assert len(shop.table("silver_orders")) == 6
     assert shop.session.engine is engine, "adapters are opened once"

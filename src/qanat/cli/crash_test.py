@@ -25,7 +25,7 @@ from qanat.crash.report import Report
 from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
 from qanat.report.failure import dumps
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from qanat.text.amounts import count, duration
 from qanat.text.characters import printable
 from qanat.text.grid import Value, grid
@@ -80,7 +80,7 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     return 1 if report.failures or not report.tried else 0
 
 
-def _outcome(ws: Workspace, extent: Extent, jobs: int, again: str) -> Outcome:
+def _outcome(ws: Session, extent: Extent, jobs: int, again: str) -> Outcome:
     """What came of it; if it is interrupted, what had come of it until then is told."""
     told: list[Verdict] = []
     total = 0

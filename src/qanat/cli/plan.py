@@ -6,7 +6,7 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.options import Place, full, output, place, refreshes, selection
-from qanat.model.plan import UpdatePlan
+from qanat.model.decision import UpdatePlan
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.plan import blocked, plan_text

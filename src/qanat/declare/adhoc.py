@@ -16,9 +16,10 @@ from sqlglot import Token, TokenType
 from qanat.declare.query import parse_query
 from qanat.declare.sqltext import SqlText
 from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
+from qanat.model.adapter import Connectors
 from qanat.model.location import Location
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, Read, SqlQuery
+from qanat.model.query import Read, SqlQuery
 
 PLACE = "query"
 """What errors call the text, in the place of a file."""
@@ -51,7 +52,7 @@ class _Clause:
     version: int
 
 
-def parse_adhoc(text: str, project: Project) -> AdhocQuery:
+def parse_adhoc(text: str, project: Project, connectors: Connectors) -> AdhocQuery:
     """Parse a query over the datasets of a project; places of errors are lines of `query`.
 
     Raises:
@@ -68,7 +69,7 @@ def parse_adhoc(text: str, project: Project) -> AdhocQuery:
         source = replace(source, text=changed)
     kept = [t for t in tokens if not any(c.start <= t.start < c.end for c in clauses)]
     try:
-        query = parse_query(source, kept, PLACE, project)
+        query = parse_query(source, kept, PLACE, project, connectors)
     except SqlSyntaxError as error:
         if error.message.startswith("not a query"):
             error.hint = "a query only reads; what changes tables is declared in the project"
@@ -150,10 +151,11 @@ def _table(read: Read, version: int | None) -> AskedTable:
             location=read.location,
             hint="leave STREAM out: the table is read as it is now",
         )
-    if not isinstance(read.source, DatasetRead):
+    dataset = read.source.dataset
+    if dataset is None:
         raise UnsupportedError(
             "a query reads the project's tables, and nothing beside them",
             location=read.location,
             hint="declare a streaming table or a view that reads it, and query that",
         )
-    return AskedTable(read.source.dataset, version, read.location)
+    return AskedTable(dataset, version, read.location)

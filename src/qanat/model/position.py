@@ -1,17 +1,15 @@
-"""How far a flow has read: the ranges of its inputs that one epoch takes.
+"""How far a flow has read: the ranges of its sources that one epoch takes.
 
 A range is chosen once, written to the ledger, and read again exactly the same if the epoch must
-be redone. Ranges are keyed by the source (`source_key`), not by its place in the query, so that
-an author may rearrange a query without rereading anything.
+be redone. Ranges are kept by `SourceRef.key`, not by their place in the query, so that an author
+may rearrange a query without rereading anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Source
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,96 +30,70 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True)
-class FilesRange:
-    """These files, whole."""
+class Amount:
+    """How much a range has, or how much waits; `rows` is None where nobody has counted.
 
-    files: tuple[FileRef, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TableRange:
-    """The rows that a Delta table gained after one version, up to and with another.
-
-    `after` is -1 to start with everything that the table holds at `upto`.
+    >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
+    Amount(files=3, bytes=15, rows=None)
     """
 
-    after: int
-    upto: int
+    files: int = 0
+    bytes: int = 0
+    rows: int | None = None
+
+    def __add__(self, other: Amount) -> Amount:
+        rows = None if self.rows is None or other.rows is None else self.rows + other.rows
+        return Amount(self.files + other.files, self.bytes + other.bytes, rows)
 
 
 @dataclass(frozen=True, slots=True)
-class TableSnapshot:
-    """A Delta table as it was at a version; -1 when it did not exist."""
+class Range:
+    """The part of one source that one epoch reads.
 
-    version: int
+    Args:
+        value: JSON of the connector's own. The kernel stores it and hands it back, and never
+            opens it.
+        files: whole files of the range, for sources that are read by file. The ledger remembers
+            them one by one on the connector's behalf (`Past.seen`).
+        moves: whether the range continues an earlier one: once the epoch is committed, `value`
+            is where the next one starts from (`Past.position`).
+        amount: how much it has, as far as that is known before it is read; not stored.
+    """
+
+    value: Mapping[str, Any]
+    files: tuple[FileRef, ...] = ()
+    moves: bool = False
+    amount: Amount = field(default_factory=Amount, compare=False)
 
 
-Range: TypeAlias = FilesRange | TableRange | TableSnapshot
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a source has that a flow has not read.
+
+    Args:
+        range: what the next epoch takes.
+        waiting: everything unread, which is more than the range where options limit an epoch.
+        more: whether an epoch after this one would find something of what is there now.
+    """
+
+    range: Range
+    waiting: Amount
+    more: bool = False
 
 
-_CHOOSING = {
-    "filenamepattern",
-    "modifiedafter",
-    "modifiedbefore",
-    "pathglobfilter",
-    "recursive",
-    "recursivefilelookup",
-}
+@dataclass(frozen=True, slots=True)
+class QuarantineMark:
+    """What a quarantine must carry, if it was neither lost nor restored from an older copy.
+
+    Args:
+        number: of the newest epoch of a flow that changed the quarantine.
+        emptied: whether that epoch left no row of the flow there.
+    """
+
+    number: int
+    emptied: bool = False
 
 
 def quarantine_key(dataset: str) -> str:
-    """The name under which is kept which epochs of a flow a quarantine has rows of.
-
-    Those after one number, up to another. None is between them when the newest one emptied it.
-    """
+    """The name under which is kept which epochs of a flow a quarantine has rows of."""
     return f"quarantine:{dataset.casefold()}"
-
-
-def source_key(source: Source) -> str:
-    """The name under which a source's position is kept.
-
-    What chooses among the files below a path is part of the name: two reads of one folder, each
-    of its own files, are two sources.
-
-    >>> source_key(DatasetRead("Bronze"))
-    'dataset:bronze'
-    >>> source_key(FilesRead("in", "csv", (("header", True), ("path_glob_filter", "a*"))))
-    'files:in?pathglobfilter=a*'
-    """
-    match source:
-        case DatasetRead(dataset):
-            return f"dataset:{dataset.casefold()}"
-        case FilesRead(path):
-            folded = sorted((k.replace("_", "").casefold(), v) for k, v in source.options)
-            choosing = "&".join(f"{k}={v}" for k, v in folded if k in _CHOOSING)
-            return f"files:{path}?{choosing}" if choosing else f"files:{path}"
-        case DeltaRead(path, project):
-            return f"delta:{project}#{path}" if project else f"delta:{path}"
-
-
-def range_to_json(value: Range) -> dict[str, Any]:
-    """A form for the ledger; `range_from_json` reads it back."""
-    match value:
-        case FilesRange(files):
-            rows = [[f.path, f.size, f.modified_ns, f.digest] for f in files]
-            return {"kind": "files", "files": rows}
-        case TableRange(after, upto):
-            return {"kind": "table", "after": after, "upto": upto}
-        case TableSnapshot(version):
-            return {"kind": "snapshot", "version": version}
-
-
-def range_from_json(value: Mapping[str, Any]) -> Range:
-    """Read what `range_to_json` wrote.
-
-    Raises:
-        ValueError: the kind is unknown (written by a newer Qanat).
-    """
-    match value["kind"]:
-        case "files":
-            return FilesRange(tuple(FileRef(*row) for row in value["files"]))
-        case "table":
-            return TableRange(value["after"], value["upto"])
-        case "snapshot":
-            return TableSnapshot(value["version"])
-    raise ValueError(f"unknown range {value['kind']!r}")

@@ -7,50 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from qanat.model.location import Location
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetRead:
-    """A read of another dataset of the project, by the name it is declared under."""
-
-    dataset: str
-
-
-@dataclass(frozen=True, slots=True)
-class FilesRead:
-    """A read of files: `read_files('glob', format => 'csv', …)` or ``csv.`glob` ``.
-
-    Args:
-        path: path, folder, glob or URL as written (relative to the project root).
-        format: `csv`, `json`, `ndjson`, `parquet` or `orc`; None means by the file name.
-        options: the other named arguments, values as Python values (str, int, float, bool).
-    """
-
-    path: str
-    format: str | None
-    options: tuple[tuple[str, Any], ...] = ()
-
-    def option(self, name: str, default: Any = None) -> Any:
-        """The option of that name, compared without case."""
-        folded = name.casefold()
-        return next((v for k, v in self.options if k.casefold() == folded), default)
-
-
-@dataclass(frozen=True, slots=True)
-class DeltaRead:
-    """A read of a Delta table that is not a dataset of this project.
-
-    Args:
-        path: folder or URL of the table (`delta_scan('…')` or ``delta.`…` ``), or, with
-            `project`, the name of a dataset there (`read_table('name', project => '…')`).
-        project: folder of the other Qanat project, or None.
-    """
-
-    path: str
-    project: str | None = None
-
-
-Source: TypeAlias = DatasetRead | FilesRead | DeltaRead
+from qanat.model.source import SourceRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +22,7 @@ class Read:
     """
 
     name: str
-    source: Source
+    source: SourceRef
     streaming: bool
     location: Location
 
@@ -130,4 +87,20 @@ class FunctionQuery:
     location: Location
 
 
+@dataclass(frozen=True, slots=True)
+class Readmission:
+    """The rows of a quarantine, to be checked against the rules as they are now.
+
+    Rows that pass go into the table, without what the quarantine knows of them; all others go
+    back as they are. Rows that could not be parsed (`_malformed`) never pass.
+
+    Args:
+        reads: the quarantine, alone.
+    """
+
+    reads: tuple[Read]
+    location: Location
+
+
 Query: TypeAlias = SqlQuery | FunctionQuery
+Computation: TypeAlias = Query | Readmission

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
-from qanat.model.query import Query
+from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
 
 MALFORMED = "_malformed"
@@ -90,7 +91,7 @@ class Work:
     epoch: int
     update: str
     dataset: str
-    query: Query
+    query: Computation
     inputs: Inputs
     output: Output
     quarantine: Output
@@ -102,23 +103,44 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """What is known of one column of one file, without its rows.
+
+    Args:
+        nulls: how many values are NULL; None where nobody has counted.
+        low, high: bounds of all other values, as Python values of the column's type (str, int,
+            float, bool, Decimal, date, datetime): loose perhaps, never wrong. Both are None
+            where no bounds are known.
+    """
+
+    nulls: int | None = None
+    low: Any = None
+    high: Any = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether bounds are known."""
+        return self.low is not None and self.high is not None
+
+
+@dataclass(frozen=True, slots=True)
 class DataFile:
     """One staged file.
 
     Args:
-        path: relative to the table's folder, `/` between parts, as Delta's `add.path`
-            before URL-encoding.
+        path: relative to the folder of its `Output`, `/` between parts.
         size: bytes.
         rows: number of rows.
         partition_values: by column, as text; None for NULL.
-        stats: Delta's per-file statistics as JSON text (numRecords, minValues, …).
+        statistics: by column name, for the columns that have an order; the table store renders
+            them in its format's own form.
     """
 
     path: str
     size: int
     rows: int
-    partition_values: Mapping[str, str | None]
-    stats: str
+    partition_values: Mapping[str, str | None] = field(default_factory=dict)
+    statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +191,7 @@ class Staged:
         quarantines: by dataset name (the target's, and those of temporary views); only
             those that have rows.
         counts: of the target; `view_counts` of the views that have expectations.
-        source_schemas: by `Read.name`, the columns found in files, for `FilesBatch.known`.
+        source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
     """
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from qanat.model.batch import Batch, Inputs
-from qanat.model.expectation import Expectation
+from qanat.model.expectation import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import RuleCount, Staged, Work
 
 Progress = Callable[[float | None], None]
 """Called now and then with the fraction done (0 to 1), or None when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as Python values, for people to look at.
+
+    Args:
+        total: how many there are in all, where that was asked for.
+    """
+
+    schema: Schema
+    values: Sequence[tuple[Any, ...]]
+    total: int | None = None
 
 
 class Reading(Protocol):
@@ -42,11 +56,15 @@ class Reading(Protocol):
 
 
 class Engine(Protocol):
-    """Runs queries; safe to call from several threads at once."""
+    """Runs queries; safe to call from several threads at once.
+
+    It is handed values (a query with its dialect, rules, ranges, keys) and never SQL that
+    somebody else has made up: what it does with them, in which language, is its own affair.
+    """
 
     @property
     def dialect(self) -> str:
-        """The SQL dialect that `Work.query` must be in."""
+        """The SQL dialect that queries and predicates come in."""
         ...
 
     def stage(self, work: Work, progress: Progress) -> Staged:
@@ -67,9 +85,9 @@ class Engine(Protocol):
         ...
 
     def fetch(
-        self, batch: Batch, limit: int | None = None, where: str | None = None
-    ) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
-        """The first rows of a batch as Python values, for people to look at.
+        self, batch: Batch, limit: int | None = None, where: Predicate | None = None
+    ) -> Rows:
+        """The first rows of a batch.
 
         Args:
             where: a condition in the engine's dialect; errors are placed at `--where`.
@@ -79,7 +97,7 @@ class Engine(Protocol):
         """
         ...
 
-    def profile(self, batch: Batch) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+    def profile(self, batch: Batch) -> Rows:
         """One row for each column of a batch, as numbers describe it.
 
         The columns: column, type, rows, nulls (percent), distinct (approximate), min, max,
@@ -105,8 +123,24 @@ class Engine(Protocol):
         """
         ...
 
-    def query(self, sql: str, inputs: Inputs) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
-        """The rows of a query of Qanat's own over batches, by the names it calls them."""
+    def query(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Rows:
+        """The rows of an author's query over batches, by `Read.name`.
+
+        Raises:
+            DeclarationError: the query does not compile, or fails on a value.
+        """
+        ...
+
+    def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
+        """How many rows of a quarantine broke each rule, most frequent first."""
+        ...
+
+    def quarantined(self, quarantine: Batch, rule: str | None, limit: int) -> Rows:
+        """The first rows of a quarantine, in the order of their sources, and how many there are.
+
+        Args:
+            rule: only rows that broke this one.
+        """
         ...
 
     def read(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from qanat.model.position import FileRef, Range
+from qanat.model.event_record import EventRecord
+from qanat.model.position import FileRef, QuarantineMark
 from qanat.model.record import Definition, Epoch, Lease, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
 
 
 class Ledger(Protocol):
-    """One project and environment's memory. Every method that writes is durable on return.
+    """One project and environment's memory. Every method that writes is durable on return, but
+    for `keep`.
 
     Safe to call from several threads; readers in other processes are never blocked.
     """
@@ -64,6 +66,16 @@ class Ledger(Protocol):
         """
         ...
 
+    def keep(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Keep events of an update that has begun.
+
+        They are written together with the next thing that is written under that update's lease
+        (whose `holder` it is), a renewal included, at the latest by `end_update`: a crash loses
+        those that came after the last write. What was not written when the lease is released
+        is forgotten. Numbers are given once.
+        """
+        ...
+
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
         """Record an epoch before it is computed; returns it with its `id`.
 
@@ -94,6 +106,14 @@ class Ledger(Protocol):
         """Mark an intended epoch failed: nothing of it was published, its range is unread."""
         ...
 
+    def forget(self, epoch: Epoch, lease: Lease) -> None:
+        """Remove an intended epoch that turned out to have nothing to do.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
     def open_updates(self) -> Sequence[UpdateRecord]:
         """The updates that are said to run, oldest first."""
         ...
@@ -106,12 +126,20 @@ class Ledger(Protocol):
         """The newest committed epoch of a flow."""
         ...
 
-    def position(self, flow: str, generation: int, source: str) -> Range | None:
-        """The newest committed table range of a flow's source (by `source_key`)."""
+    def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
+        """The value of the newest committed range of a flow's source that moves.
+
+        Args:
+            source: as `SourceRef.key`.
+        """
         ...
 
-    def positions(self, source: str, generation: int) -> Mapping[str, Range]:
-        """The newest committed table range of a source in every flow that has one."""
+    def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
+        """What a quarantine must carry of a flow; None if the flow has never changed it."""
+        ...
+
+    def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
+        """What a quarantine must carry, by flow, of each flow that has changed it."""
         ...
 
     def seen(
@@ -171,6 +199,20 @@ class Ledger(Protocol):
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Newest first."""
+        ...
+
+    def update(self, id: str) -> UpdateRecord | None:
+        """The update of that identifier; None if there is none."""
+        ...
+
+    def events(self, update: str, after: int = 0, limit: int = 1000) -> Sequence[EventRecord]:
+        """What an update has told so far, in its order; kinds that are not known come as
+        `UnknownEvent`.
+
+        Args:
+            after: only events whose `number` is greater.
+            limit: events at most.
+        """
         ...
 
     def epochs(

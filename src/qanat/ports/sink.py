@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,27 +11,34 @@ from qanat.model.dataset import SinkTarget
 from qanat.model.work import Output, StagedTable
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One epoch of one flow on its way into a sink.
+
+    Args:
+        epoch: its number within the flow.
+        scratch: a folder of this attempt's own, for sinks that stage rows on this machine. It
+            is removed with the attempt, or by recovery.
+    """
+
+    target: SinkTarget
+    flow: str
+    epoch: int
+    scratch: Path
+
+
 class Sink(Protocol):
-    """A place that takes each epoch of a flow exactly once."""
+    """A place that takes each epoch of a flow exactly once; made with its `Surroundings`."""
 
     def check(self, target: SinkTarget) -> None:
         """Raise what is wrong with a target, as far as it can be told without writing."""
         ...
 
-    def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
-        """Where the engine shall stage the rows."""
+    def output(self, delivery: Delivery) -> Output:
+        """Where and how the engine stages the rows."""
         ...
 
-    def publish(
-        self,
-        target: SinkTarget,
-        flow: str,
-        epoch: int,
-        staging: Path,
-        staged: StagedTable,
-        root: Path,
-        again: bool,
-    ) -> None:
+    def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
         """Make the epoch visible, whole; doing it twice is the same as once.
 
         Args:
@@ -43,19 +51,19 @@ class Sink(Protocol):
         """
         ...
 
-    def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
+    def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
         """Whether the epoch has been published."""
         ...
 
-    def last(self, target: SinkTarget, flow: str, root: Path) -> int:
+    def last(self, target: SinkTarget, flow: str) -> int:
         """The greatest number of the flow's epochs that are still there; 0 if none is."""
         ...
 
-    def secure(self, target: SinkTarget, root: Path) -> None:
+    def secure(self, target: SinkTarget) -> None:
         """Make durable what has been published, by whomever."""
         ...
 
-    def sweep(self, target: SinkTarget, root: Path, confirm: Callable[[], object]) -> None:
+    def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
         """Remove what was staged and not published.
 
         Args:

@@ -1,61 +1,114 @@
-"""What finds data outside: files, queues, databases."""
+"""What reads: files, queues, databases, and the project's own tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from qanat.model.batch import Batch
 from qanat.model.dataset import Drift
-from qanat.model.position import FileRef, Range
-from qanat.model.query import FilesRead
+from qanat.model.position import Amount, FileRef, Range, Unread
 from qanat.model.schema import Schema
+from qanat.model.source import SourceRef
+from qanat.model.table import TableRef
+from qanat.ports.store import TableStore
 
-Seen = Callable[[Iterable[str]], Mapping[str, FileRef]]
-"""Of these paths, those already read, as they were then."""
+
+class Past(Protocol):
+    """What the ledger remembers of one source of one flow, for the connector to go on from."""
+
+    @property
+    def position(self) -> Mapping[str, Any] | None:
+        """`Range.value` of the newest committed range that moves; None before the first."""
+        ...
+
+    def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
+        """Of these paths of `Range.files`, those already read, as they were then."""
+        ...
+
+    def replaced(self, dataset: str) -> int | None:
+        """The lowest version at which a dataset's table was replaced since the flow's last epoch.
+
+        None if it was not.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a connector may use of the project that it works for.
+
+    Args:
+        root: absolute folder that relative paths start from.
+        table: the table of a dataset of the project.
+        elsewhere: the table of a dataset of another project: its folder, the dataset.
+        store: the tables' store; with a name, the store of that table format.
+    """
+
+    root: Path
+    table: Callable[[str], TableRef]
+    elsewhere: Callable[[str, str], TableRef]
+    store: Callable[[str | None], TableStore]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A range bound for an engine; `amount` as far as it is known."""
+
+    batch: Batch
+    amount: Amount = field(default_factory=Amount)
 
 
 class Source(Protocol):
-    """One input outside the project."""
+    """Reads the sources of one connector; made with its `Surroundings`.
 
-    def unread(
-        self, read: FilesRead, seen: Seen, without: frozenset[str] = frozenset()
-    ) -> Range | None:
+    It owns its positions: what `Range.value` means, nobody else knows.
+    """
+
+    def plan(
+        self, ref: SourceRef, past: Past, without: frozenset[str] = frozenset()
+    ) -> Unread | None:
         """What is there and has not been read; None if nothing.
 
         Args:
-            without: paths of files to leave for a later update (they are still being written).
+            without: files (as `FileChangedError.path` names them) to leave for a later update,
+                because they are still being written.
 
         Raises:
-            SourceNotFoundError: the folder or bucket does not exist.
-            FileChangedError: a file that was read has come back with new content, and
-                `allowOverwrites` is not set.
+            SourceNotFoundError: what is read does not exist.
+            FileChangedError: a file that was read has come back with new content.
+            NotAppendOnlyError: what was read before has been removed or rewritten.
         """
         ...
 
-    def everything(self, read: FilesRead) -> Range:
-        """All that is there now, for reads without STREAM."""
+    def everything(self, ref: SourceRef) -> Range | None:
+        """All that is there now, for reads without STREAM; None if it does not exist yet."""
         ...
 
-    def fetch(
-        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
-    ) -> Batch:
-        """Exactly that range, ready for an engine.
+    def bind(
+        self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
+    ) -> Input:
+        """Exactly that range, ready for an engine; for None the columns, without rows.
+
+        Args:
+            known: the columns found in earlier epochs; empty in the first.
+            drift: what to do with columns that are not in `known`.
+            scratch: an existing folder for temporary files.
 
         Raises:
             FileVanishedError: a file of the range is gone or has changed since.
+            DatasetNotFoundError: there is nothing to know the columns from.
         """
         ...
 
-    def sample(
-        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
-    ) -> Batch | None:
-        """Enough of a range to tell its columns, cheaply; None if there is nothing there."""
+    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+        """Enough to tell the columns, cheaply; None if there is nothing there."""
         ...
 
-    def verify(self, range: Range) -> Range:
-        """Confirm after reading that nothing changed meanwhile; returns it with digests.
+    def verify(self, ref: SourceRef, range: Range) -> Range:
+        """Confirm after reading that nothing changed meanwhile; returns the range with digests.
 
         Raises:
             FileChangedError: a file grew or was rewritten while it was read.

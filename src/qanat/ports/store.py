@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from qanat.model.batch import Batch
+from qanat.model.change import Change
+from qanat.model.position import Amount
 from qanat.model.schema import Schema
+from qanat.model.table import TableRef
 from qanat.model.work import DataFile
 
 
@@ -31,15 +34,18 @@ class Snapshot:
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def amount(self) -> Amount:
+        """How much the table has."""
+        return Amount(self.files, self.bytes, self.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a table gained between two versions; `rows` and `bytes` as the log knows them."""
+    """What a table gained between two versions; `amount` as the log knows it."""
 
     batch: Batch
-    rows: int | None
-    bytes: int
-    files: int
+    amount: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,9 @@ class Commit:
     """One atomic change of one table.
 
     Args:
-        folder: absolute folder of the table.
-        replaces: the new files take the place of all old ones; else they are added.
-        replaces_own: they take the place of those that the application added before.
-        application, number: Delta transaction identifier. The commit happens only if the
-            table's version for that application is exactly `number - 1` (none counts as 0).
+        change: what becomes of the rows that are there.
+        application, number: transaction identifier. The commit happens only if the table's
+            version for that application is exactly `number - 1` (none counts as 0).
         gaps: the commit also happens if the table is at any smaller number: for quarantine
             tables (epochs without quarantined rows leave no commit there) and fresh starts.
         properties: table properties to have set.
@@ -60,10 +64,10 @@ class Commit:
             has taken it away, the commit cannot happen. None: somewhere in the table.
     """
 
-    folder: Path
+    table: TableRef
     schema: Schema
     files: tuple[DataFile, ...]
-    replaces: bool
+    change: Change
     application: str
     number: int
     partition_by: tuple[str, ...] = ()
@@ -71,18 +75,21 @@ class Commit:
     properties: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
-    replaces_own: bool = False
     gate: Path | None = None
 
 
 class TableStore(Protocol):
-    """Tables with atomic, durable, idempotent commits. Folders are absolute."""
+    """Tables with atomic, durable, idempotent commits."""
 
-    def version(self, folder: str) -> int | None:
+    def tables(self, place: str) -> Sequence[TableRef]:
+        """All tables right below a folder or URL, also those that nobody declares any more."""
+        ...
+
+    def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: reads no data."""
         ...
 
-    def snapshot(self, folder: str, version: int | None = None) -> Snapshot:
+    def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
         """The table at a version (default: newest).
 
         Raises:
@@ -91,7 +98,7 @@ class TableStore(Protocol):
         """
         ...
 
-    def added(self, folder: str, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
@@ -101,8 +108,12 @@ class TableStore(Protocol):
         """
         ...
 
-    def transaction(self, folder: str, application: str) -> int:
+    def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
+        ...
+
+    def staging(self, table: TableRef) -> Path:
+        """The folder in which an engine stages files that a commit can make part of the table."""
         ...
 
     def publish(self, commit: Commit) -> int:
@@ -118,7 +129,7 @@ class TableStore(Protocol):
         ...
 
     def retract(
-        self, folder: str, application: str, number: int, gate: Path | None = None
+        self, table: TableRef, application: str, number: int, gate: Path | None = None
     ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
@@ -128,7 +139,7 @@ class TableStore(Protocol):
         """
         ...
 
-    def repair(self, folder: Path) -> bool:
+    def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, but for what a power loss tore; whether it did.
 
         Only what no update has been told is done can be torn. Everything else may have been
@@ -136,7 +147,7 @@ class TableStore(Protocol):
         """
         ...
 
-    def sweep(self, folder: Path, confirm: Callable[[], object] | None = None) -> int:
+    def sweep(self, table: TableRef, confirm: Callable[[], object] | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
         Args:
@@ -145,6 +156,10 @@ class TableStore(Protocol):
         """
         ...
 
-    def orphans(self, folder: Path) -> int:
+    def orphans(self, table: TableRef) -> int:
         """How many files `sweep` would delete now; deletes nothing."""
+        ...
+
+    def missing(self, table: TableRef) -> Sequence[str]:
+        """The files of the newest version that are not there."""
         ...

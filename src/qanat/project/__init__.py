@@ -8,6 +8,7 @@ from qanat.project.opened import Project, doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,
+    Events,
     History,
     Lineage,
     Plan,
@@ -23,6 +24,7 @@ from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
     "Checks",
+    "Events",
     "History",
     "Lineage",
     "Plan",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from qanat.ports.observer import Observer
 from qanat.project.relation import Query
 from qanat.project.shown import (
     Checks,
+    Events,
     History,
     Lineage,
     Plan,
@@ -26,7 +26,7 @@ from qanat.project.shown import (
 )
 from qanat.project.table import Quarantine, Table
 from qanat.run.results import Finding, Selection
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 Names = str | Iterable[str]
 
@@ -65,21 +65,21 @@ class Project:
     def __init__(self, path: Path, environment: str | None = None) -> None:
         self._path = path
         self._environment = environment
-        self._opened: Workspace | None = Workspace.open(path, environment)
+        self._opened: Session | None = Session.open(path, environment)
         self._fresh = True
 
     @property
-    def session(self) -> Workspace:
+    def session(self) -> Session:
         """The opened project and its adapters as they are, for the layers below."""
         if self._opened is None:
-            self._opened = Workspace.open(self._path, self._environment)
+            self._opened = Session.open(self._path, self._environment)
             self._fresh = True
         return self._opened
 
-    def _current(self) -> Workspace:
+    def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         if not self._fresh and self._opened is not None:
-            found = Workspace.open(self._path, self._environment)
+            found = Session.open(self._path, self._environment)
             if found.project == self._opened.project:
                 # Connections, engine and caches go on; only what is declared is new.
                 self._opened.analysis, self._opened.problems = found.analysis, found.problems
@@ -89,18 +89,6 @@ class Project:
         session = self.session
         self._fresh = False
         return session
-
-    @contextmanager
-    def _writing(self) -> Iterator[Workspace]:
-        """The session for something that may be interrupted."""
-        try:
-            yield self._current()
-        except QanatError:
-            raise
-        except BaseException:
-            # Ctrl-C has stopped the engine in the middle: the next call begins with another one.
-            self.close()
-            raise
 
     @property
     def name(self) -> str:
@@ -144,7 +132,7 @@ class Project:
         ('nothing new', False)
         """
         chosen = _selection(select, refresh, full_refresh)
-        return shown(Plan, _run("preview").plan(self._current(), chosen))
+        return shown(Plan, _run("plan").plan(self._current(), chosen))
 
     def run(
         self,
@@ -174,8 +162,7 @@ class Project:
         ('succeeded', 'unchanged')
         """
         chosen = _selection(select, refresh, full_refresh)
-        with self._writing() as session:
-            return shown(Update, _run("update").update(session, chosen, observers))
+        return shown(Update, _run("update").update(self._current(), chosen, observers))
 
     def test(self, select: Names = ()) -> Checks:
         """Every expectation against the rows that the tables hold now; nothing is written.
@@ -251,8 +238,7 @@ class Project:
         >>> [(each.examined, each.replayed) for each in project.replay()]
         [(3, 0)]
         """
-        with self._writing() as session:
-            return Replays(_run("quarantine").replay(session, dataset, observers))
+        return Replays(_run("quarantine").replay(self._current(), dataset, observers))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -264,6 +250,22 @@ class Project:
         'succeeded'
         """
         return History(_run("look").history(self._current(), dataset, limit=limit))
+
+    def events(self, update: str = "last", dataset: str | None = None) -> Events:
+        """What an update told, in its order: starts, ends, rows, broken rules, errors, warnings.
+
+        Args:
+            update: its identifier, as `history` gives it; default: the newest.
+            dataset: only the events about this one.
+
+        Raises:
+            UpdateNotFoundError: there is no such update.
+            DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
+
+        >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
+        2...
+        """
+        return shown(Events, _run("diary").update_events(self._current(), update, dataset))
 
     def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.

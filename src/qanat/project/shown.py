@@ -10,9 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qanat.model.plan import UpdatePlan
+from qanat.model.decision import UpdatePlan
 from qanat.model.work import Counts
 from qanat.run import results
+from qanat.run.diary import UpdateEvents
 from qanat.run.results import HistoryEntry, QuarantineSummary, ReplayResult, RuleCheck
 
 Shown = TypeVar("Shown")
@@ -99,6 +100,18 @@ class Validation(results.Validation):
 
     def _repr_html_(self) -> str:
         return str(report("validation").validation_html(self))
+
+
+class Events(UpdateEvents):
+    """What one update told, in its order."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("events").events_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("events").events_html(self))
 
 
 class Lineage(results.Lineage):

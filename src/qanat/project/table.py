@@ -14,10 +14,10 @@ from qanat.model.schema import Field
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import History, Lineage, Profile, QuarantinedRows, Replays, View, shown
+from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
-from qanat.run.workspace import Workspace
 
-Session = Callable[[], Workspace]
+Opened = Callable[[], Session]
 """Gives the opened project as it is now."""
 
 
@@ -46,7 +46,7 @@ class Table(Relation):
         version: None for the newest each time it is read.
     """
 
-    def __init__(self, session: Session, name: str, version: int | None = None) -> None:
+    def __init__(self, session: Opened, name: str, version: int | None = None) -> None:
         super().__init__(partial(_read, session, name, version))
         self._session = session
         self._version = version
@@ -86,7 +86,7 @@ class Table(Relation):
         [(0, 5)]
         """
         ws = self._session()
-        newest = ws.store.version(str(ws.folder(self.name)))
+        newest = ws.store.version(ws.table(self.name))
         epochs = {
             e.version: e
             for e in ws.memory.epochs(dataset=self.name, limit=1_000_000)
@@ -160,7 +160,7 @@ class Table(Relation):
 class Quarantine:
     """The rows of a dataset that broke a rule with the action `quarantine`."""
 
-    def __init__(self, session: Session, name: str, replay: Callable[..., Replays]) -> None:
+    def __init__(self, session: Opened, name: str, replay: Callable[..., Replays]) -> None:
         self._session = session
         self._replay = replay
         self.name = name
@@ -230,12 +230,12 @@ def _version(number: int, epoch: Any) -> TableVersion:
     )
 
 
-def _read(session: Session, name: str, version: int | None, limit: int | None) -> Any:
+def _read(session: Opened, name: str, version: int | None, limit: int | None) -> Any:
     ws = session()
     found = stored(ws, name, version)
     query = import_module("qanat.run.query").query
     return query(ws, "SELECT * FROM self", limit, found)
 
 
-def _ask(session: Session, table: Callable[[], Stored], query: str, limit: int | None) -> Any:
+def _ask(session: Opened, table: Callable[[], Stored], query: str, limit: int | None) -> Any:
     return import_module("qanat.run.query").query(session(), query, limit, table())

@@ -15,6 +15,7 @@ from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
     checks,
     doctor,
+    events,
     history,
     lineage,
     plan,
@@ -66,6 +67,7 @@ DOCUMENTS: dict[str, Shape] = {
     "query": table.QUERY,
     "lineage": lineage.LINEAGE,
     "history": history.HISTORY,
+    "events": events.EVENTS,
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
     "doctor": doctor.DOCTOR,
@@ -79,6 +81,7 @@ SHAPES = Shapes(
     *table.PARTS,
     *lineage.PARTS,
     *history.PARTS,
+    *events.PARTS,
     *quarantine.PARTS,
     *validation.PARTS,
     *doctor.PARTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from qanat.model.record import Epoch, UpdateStatus
+from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
 from qanat.report.html import Mood, Part, heading, page, table
 from qanat.report.shape import Key, Shape
@@ -76,7 +76,7 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
         update, seconds = entry.update, _took(entry)
         took = f" in {duration(seconds)}" if seconds is not None else ""
         mood = _MOODS.get(update.status, "plain")
-        text = f"{_started(entry)}: {update.command} {update.status.value}{took}"
+        text = f"{_started(update)}: {update.command} {update.status.value}{took}"
         parts.append(heading(text, mood, update.id))
         if update.error:
             parts.append(heading(update.error.partition("\n")[0], "bad"))
@@ -89,16 +89,22 @@ def _took(entry: HistoryEntry) -> float | None:
     return elapsed(entry.update.started, entry.update.ended)
 
 
-def _started(entry: HistoryEntry) -> str:
-    return datetime.fromtimestamp(entry.update.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _started(update: UpdateRecord) -> str:
+    return datetime.fromtimestamp(update.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def head(update: UpdateRecord, layout: Layout = PLAIN) -> str:
+    """One update on a line: its identifier, start, command, status and duration."""
+    seconds = elapsed(update.started, update.ended)
+    status = layout.paint(update.status.value, _COLOURS.get(update.status.value, ""))
+    took = f" in {duration(seconds)}" if seconds is not None else ""
+    id_ = layout.paint(update.id, "bold")
+    return f"{id_}  {_started(update)}  {printable(update.command)}  {status}{took}"
 
 
 def _update(entry: HistoryEntry, layout: Layout) -> list[str]:
-    update, seconds = entry.update, _took(entry)
-    status = layout.paint(update.status.value, _COLOURS.get(update.status.value, ""))
-    took = f" in {duration(seconds)}" if seconds is not None else ""
-    head = layout.paint(update.id, "bold")
-    lines = [f"{head}  {_started(entry)}  {printable(update.command)}  {status}{took}"]
+    update = entry.update
+    lines = [head(update, layout)]
     if update.error:
         lines.append("  " + printable(update.error.partition("\n")[0]))
     if entry.epochs:

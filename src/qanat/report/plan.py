@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from itertools import compress
 
-from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
+from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.report.html import Part, heading, page, preformatted, table
-from qanat.report.shape import Shape
+from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
 from qanat.text.amounts import count, size
 from qanat.text.characters import cells, printable
@@ -17,12 +17,12 @@ from qanat.text.style import PLAIN, Layout
 WAITING = Shape(
     "WaitingDocument",
     Waiting,
-    ("source", "files", "bytes", "rows"),
+    ("source", *(Key(name, f"amount.{name}") for name in ("files", "bytes", "rows"))),
     "Unread input of one source: whole files, or rows of a table (null where unknown).",
 )
 DATASET = Shape(
     "DatasetPlanDocument",
-    DatasetPlan,
+    Decision,
     (
         *("dataset", "kind", "change", "step", "reason"),
         *("waiting", "difference", "consequence"),
@@ -43,10 +43,10 @@ PLAN = Shape(
 PARTS = (DATASET, WAITING)
 
 _SIGNS = {
-    Change.NEW: ("+", "green"),
-    Change.CHANGED: ("~", "yellow"),
-    Change.UNCHANGED: ("=", "bright_black"),
-    Change.REMOVED: ("-", "red"),
+    Declared.NEW: ("+", "green"),
+    Declared.CHANGED: ("~", "yellow"),
+    Declared.UNCHANGED: ("=", "bright_black"),
+    Declared.REMOVED: ("-", "red"),
 }
 _DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
 _HEADERS = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
@@ -81,14 +81,14 @@ def plan_html(plan: UpdatePlan) -> str:
     return page(*parts)
 
 
-def _row(plan: DatasetPlan) -> list[Value]:
+def _row(plan: Decision) -> list[Value]:
     sign, colour = _SIGNS[plan.change]
     step = Cell(_step(plan), "red" if plan.step is Step.FAIL else None)
     waiting = "; ".join(_waiting(w) for w in plan.waiting)
     return [Cell(sign, colour), plan.dataset, step, plan.reason, waiting, plan.consequence]
 
 
-def _dataset(plan: DatasetPlan, widest: int, layout: Layout) -> list[str]:
+def _dataset(plan: Decision, widest: int, layout: Layout) -> list[str]:
     sign, colour = _SIGNS[plan.change]
     name = printable(plan.dataset)
     head = f"{sign} {name}{' ' * (widest - cells(name))}"
@@ -102,28 +102,28 @@ def _dataset(plan: DatasetPlan, widest: int, layout: Layout) -> list[str]:
     return lines
 
 
-def _changed(plan: DatasetPlan) -> list[str]:
+def _changed(plan: Decision) -> list[str]:
     """The difference without the names of files that a unified diff begins with."""
     return [t for t in plan.difference.splitlines() if not t.startswith(("---", "+++"))]
 
 
-def _step(plan: DatasetPlan) -> str:
+def _step(plan: Decision) -> str:
     return "nothing to do" if plan.step in _IDLE else plan.step.value
 
 
 def _waiting(waiting: Waiting) -> str:
-    parts = [count(waiting.files, "file")] if waiting.files else []
-    if waiting.rows is not None:
-        parts.append(count(waiting.rows, "row"))
-    parts.append(size(waiting.bytes))
+    parts = [count(waiting.amount.files, "file")] if waiting.amount.files else []
+    if waiting.amount.rows is not None:
+        parts.append(count(waiting.amount.rows, "row"))
+    parts.append(size(waiting.amount.bytes))
     return f"{', '.join(parts)} in {printable(waiting.source)}"
 
 
 def _summary(plan: UpdatePlan) -> str:
     changes = Counter(d.change for d in plan.datasets)
-    busy = sum(d.step not in (*_IDLE, Step.FAIL) for d in plan.datasets)
+    busy = sum(d.step.works for d in plan.datasets)
     failing = sum(d.step is Step.FAIL for d in plan.datasets)
-    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Change if changes[c])
+    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Declared if changes[c])
     if not plan.datasets:
         return "Nothing is declared and nothing is selected."
     work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import located
 from qanat.model.batch import Batch
 from qanat.ports.engine import Reading
+from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
-from qanat.run.workspace import Workspace
 
 SELF = "self"
 """What the query of one table calls that table."""
@@ -19,7 +20,7 @@ SELF = "self"
 
 @contextmanager
 def query(
-    ws: Workspace, sql: str, limit: int | None = None, table: Stored | None = None
+    session: Session, sql: str, limit: int | None = None, table: Stored | None = None
 ) -> Iterator[Reading]:
     """Run a query over the stored tables; its rows are taken while the block lasts.
 
@@ -34,18 +35,18 @@ def query(
         TableNotFoundError: that has no table (yet), or no such version.
         DeclarationError: it is no query, or does not fit the tables; says where in it.
     """
-    asked = parse_adhoc(sql, ws.project)
+    asked = parse_adhoc(sql, session.project, plugins.connectors())
     inputs: dict[str, Batch] = {}
     for name, read in asked.tables.items():
         with located(read.location):
-            found = _found(ws, read, table)
+            found = _found(session, read, table)
         inputs[name] = found.snapshot.batch
-    executable = to_engine(asked.query, ws.dialect)
-    with ws.engine.read(executable, inputs, limit) as reading:
+    executable = to_engine(asked.query, session.dialect)
+    with session.engine.read(executable, inputs, limit) as reading:
         yield reading
 
 
-def _found(ws: Workspace, read: AskedTable, table: Stored | None) -> Stored:
+def _found(session: Session, read: AskedTable, table: Stored | None) -> Stored:
     if table is None or read.dataset.casefold() != SELF:
-        return stored(ws, read.dataset, read.version)
-    return table if read.version is None else stored(ws, table.name, read.version)
+        return stored(session, read.dataset, read.version)
+    return table if read.version is None else stored(session, table.name, read.version)

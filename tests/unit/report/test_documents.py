@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
+from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.model.location import Location
-from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
+from qanat.model.position import Amount
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
@@ -94,7 +95,17 @@ def test_an_update_that_wrote_nothing_has_no_name() -> None:
 def test_a_plan() -> None:
     plan = UpdatePlan(
         "dev",
-        (DatasetPlan("a", "sink", Change.NEW, Step.CREATE, "new", (Waiting("f", 1, 10),), "+ x"),),
+        (
+            Decision(
+                "a",
+                "sink",
+                Declared.NEW,
+                Step.CREATE,
+                "new",
+                (Waiting("f", Amount(1, 10)),),
+                "+ x",
+            ),
+        ),
     )
     found = document("plan", plan)
     assert found["datasets"][0]["waiting"] == [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.events import WaitingEvents, write_events
 from qanat.ledgers.sql.memory import Memory, current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
@@ -17,13 +19,14 @@ from qanat.ledgers.sql.rows import (
     counts_to_text,
     digest_rows,
     file_rows,
-    range_to_text,
+    position_to_text,
     ranges_to_text,
     rules_to_text,
     schema_to_text,
     schemas_to_text,
 )
-from qanat.model.position import TableRange, quarantine_key
+from qanat.model.event_record import EventRecord
+from qanat.model.position import QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
 
@@ -38,6 +41,7 @@ class SqlLedger(Memory):
     def __init__(self, database: Database, scope: str) -> None:
         super().__init__(database, scope)
         self._locks = database.locks_rows
+        self._events = WaitingEvents()
 
     def acquire(self, holder: str, seconds: float) -> Lease:
         """Take the lease for `seconds`; from a dead process of this machine at once.
@@ -59,6 +63,7 @@ class SqlLedger(Memory):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; silently nothing if it was lost."""
+        self._events.forget(lease.holder)  # no other write of that update will come
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -105,6 +110,10 @@ class SqlLedger(Memory):
                 " WHERE scope = ? AND id = ?",
                 (time.time(), status.value, error, self.scope, id),
             )
+
+    def keep(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Keep events of an update that has begun, with its next write of any kind."""
+        self._events.add(update, records)
 
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
         """Record an epoch before it is computed; returns it with its `id`.
@@ -189,22 +198,22 @@ class SqlLedger(Memory):
                 self._check_status(transaction, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
-            read = {s: r for s, r in epoch.ranges.items() if isinstance(r, TableRange)}
-            positions = read | self._put(transaction, epoch)
-            texts = {s: range_to_text(position) for s, position in positions.items()}
+            read = {s: r.value for s, r in epoch.ranges.items() if r.moves}
+            positions = {**read, **self._put(transaction, epoch)}
+            texts = {s: position_to_text(position) for s, position in positions.items()}
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
 
-    def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, TableRange]:
+    def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """What the quarantines hold of a flow since its epoch, where that changed them."""
         emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
         if not epoch.replaces:
             # Whoever replaced the table has emptied its quarantine for all flows.
             emptied -= {epoch.dataset}
-        found = dict.fromkeys(emptied, TableRange(epoch.number, epoch.number))
-        found |= dict.fromkeys(epoch.quarantined, TableRange(-1, epoch.number))
-        return {quarantine_key(dataset): put for dataset, put in found.items()}
+        found = dict.fromkeys(emptied, QuarantineMark(epoch.number, emptied=True))
+        found |= dict.fromkeys(epoch.quarantined, QuarantineMark(epoch.number))
+        return {quarantine_key(dataset): asdict(mark) for dataset, mark in found.items()}
 
     def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
         """Whether it is a flow's first epoch after a full refresh, or replaces all anyway."""
@@ -258,6 +267,24 @@ class SqlLedger(Memory):
                 ),
             )
 
+    def forget(self, epoch: Epoch, lease: Lease) -> None:
+        """Remove an intended epoch that turned out to have nothing to do.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        with self._held(lease) as transaction:
+            gone = transaction.write(
+                "DELETE FROM qanat_epochs WHERE scope = ? AND id = ? AND status = ?",
+                (self.scope, epoch.id, EpochStatus.INTENDED.value),
+            )
+            if gone:
+                # The next epoch may get the same identifier.
+                transaction.write(
+                    "DELETE FROM qanat_epoch_files WHERE scope = ? AND epoch_id = ?",
+                    (self.scope, epoch.id),
+                )
+
     def define(self, definition: Definition, lease: Lease) -> None:
         """Record a dataset as it is now run.
 
@@ -305,12 +332,18 @@ class SqlLedger(Memory):
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """A transaction in which nobody can take the lease from us."""
+        """A transaction in which nobody can take the lease from us.
+
+        It also writes the events of the lease's update that wait.
+        """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
         with self._database.writing() as transaction:
             leases.check(transaction, self._locks, lease)
             yield transaction
+            if events := self._events.of(lease.holder):
+                write_events(transaction, self.scope, lease.holder, events)
+        self._events.written(lease.holder, events)
 
     def _check_due(self, transaction: Transaction, epoch: Epoch) -> None:
         rows = transaction.read(
