@@ -1,4 +1,4 @@
-"""What a spec may say, and the values it may have."""
+"""The keys of a spec, and the values that they allow."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _size(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """YAML reads `start: 2013` as a number; configuration is text as in SDP."""
+    """A scalar as text: YAML reads `start: 2013` as a number, but configuration is text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
 def _globs(value: Any) -> Any:
-    """SDP's `glob: {include: …}` and a plain glob mean the same."""
+    """Globs as a tuple of text, from plain globs or SDP's `glob: {include: …}`."""
     found = []
     for item in [value] if isinstance(value, str) else value or ():
         include = item
@@ -43,7 +43,7 @@ Name = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 
 
 class Settings(BaseModel):
-    """The keys of a spec with one environment applied."""
+    """The settings of a spec with one environment applied."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,4 +93,4 @@ class Settings(BaseModel):
 
 
 KEYS: tuple[str, ...] = tuple(f.alias or n for n, f in Settings.model_fields.items())
-"""What an author may write, apart from `database` (SDP's other name of `schema`)."""
+"""The keys that an author may write, apart from `database`, SDP's other name of `schema`."""
