@@ -1,6 +1,6 @@
 """The flights demo with dlt: it loads the new files, SQL in the destination does the rest.
 
-    python flights_pipeline.py
+python flights_pipeline.py
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def csv(name: str, folder: str, glob: str, *, once: bool = False) -> DltResource
 
 
 def main() -> int:
-    """Load what is new, then transform, check and answer; 1 if a rule of action `fail` is broken."""
+    """Load what is new, transform, check, answer; 1 if a rule of action `fail` is broken."""
     pipeline = dlt.pipeline(
         "flights",
         destination=dlt.destinations.duckdb("warehouse.duckdb"),
