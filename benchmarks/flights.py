@@ -112,8 +112,10 @@ def _sqlmesh(programs: Path) -> Sequence[Sequence[str | Path]]:
     return (plan, (program, "run", "-e", "2013-11-30"), (program, "run", "-e", "2013-12-31"))
 
 
-def _peer(name: str, *requirements: str, without: Sequence[str] = ()) -> Callable[[], Path]:
-    return lambda: environment(name, *requirements, without=without) / "python"
+def _peer(folder: str, without: Sequence[str] = ()) -> Callable[[], Path]:
+    wanted = (PEERS / folder / "requirements.txt").read_text(encoding="utf-8").split()
+    name = folder.partition("_")[0]
+    return lambda: environment(name, *wanted, without=without) / "python"
 
 
 OURS = Tool(
@@ -130,7 +132,7 @@ PLAIN = Tool(
     package="duckdb",
     source=PEERS / "plain",
     files=("*.py",),
-    python=_peer("plain", "duckdb"),
+    python=_peer("plain"),
     commands=lambda programs: _same((programs / "python", "flights_script.py")),
     gold=("parquet", "warehouse"),
 )
@@ -139,11 +141,9 @@ DBT = Tool(
     package="dbt-core",
     source=PEERS / "dbt",
     files=("*.yml", "macros/*", "models/**/*.*", "tests/*"),
-    # The parser of dbt v2 is used with `--use-v2-parser` only, and is no package of PyPI: its
-    # installation fetches it from elsewhere.
-    python=_peer(
-        "dbt", "dbt-core", "dbt-duckdb", without=("dbt-core-experimental-parser==2.0.0",)
-    ),
+    # The parser of dbt v2 is used with `--use-v2-parser` only; its package on PyPI has no content
+    # but fetches it from GitHub.
+    python=_peer("dbt", without=("dbt-core-experimental-parser==2.0.0",)),
     commands=lambda programs: _same((programs / "dbt", "build")),
     gold=("duckdb", "warehouse.duckdb", "main"),
     variables={"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
@@ -153,7 +153,7 @@ SQLMESH = Tool(
     package="sqlmesh",
     source=PEERS / "sqlmesh",
     files=("*.yaml", "audits/*", "models/*"),
-    python=_peer("sqlmesh", "sqlmesh"),
+    python=_peer("sqlmesh"),
     commands=_sqlmesh,
     gold=("duckdb", "warehouse.duckdb", "flights"),
 )
@@ -162,7 +162,7 @@ DLT = Tool(
     package="dlt",
     source=PEERS / "dlt_sql",
     files=("*.py", "*.sql", ".dlt/config.toml"),
-    python=_peer("dlt", "dlt[duckdb,filesystem]", "pyarrow"),
+    python=_peer("dlt_sql"),
     commands=lambda programs: _same((programs / "python", "flights_pipeline.py")),
     gold=("duckdb", "warehouse.duckdb", "flights"),
 )

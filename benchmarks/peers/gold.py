@@ -44,8 +44,8 @@ def read(kind: str, place: str, schema: str = "") -> dict[str, str | int]:
 
         quarantined = "__quarantine" if kind == "delta" else "_quarantine"
         result: dict[str, str | int] = {table: count(table) for table in COUNTED}
-        # Not those of `silver_flights`: of a cancelled flight to an unknown airport Qanat keeps the
-        # row, as it prefers quarantine to drop; the others drop it.
+        # Not those of `silver_flights`: of a cancelled flight to an unknown airport Qanat keeps
+        # the row, as it prefers quarantine to drop; the others drop it.
         result["airports, quarantined"] = count("airports" + quarantined)
         for table in GOLD:
             cursor = con.execute(f"SELECT * FROM {relation(table)}")
