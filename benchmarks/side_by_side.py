@@ -2,7 +2,7 @@
 
     python benchmarks/side_by_side.py                      all, medians of 5
     python benchmarks/side_by_side.py --repeats 3 Qanat dbt
-    python benchmarks/side_by_side.py --write              … and write README_TABLE.md anew
+    python benchmarks/side_by_side.py --write              … and put the table into the README
 
 The projects are those of `peers/`; each tool has an environment of its own in the cache, made
 once from PyPI. The tools take turns, so that a busy moment of the machine hits all alike. Ends
@@ -12,16 +12,20 @@ with an error if the gold tables of two tools differ.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from figure import keep
 from flights import PHASES, TOOLS, Tool, compare, prepare
 from measure import Cost, median
-from place import CORES, scratch
+from place import CORES, ROOT, scratch
 
+README = ROOT / "README.md"
 TABLE = Path(__file__).with_name("README_TABLE.md")
 Costs = Mapping[str, Mapping[str, Cost]]
 """Of each tool and phase."""
@@ -54,17 +58,37 @@ def measure(tools: Sequence[Tool], repeats: int) -> Costs:
 
 
 def table(tools: Sequence[Tool], costs: Costs) -> str:
-    """The costs as a Markdown table."""
-    rows = [
-        ["wall s / CPU s / MB", *(f"{t.name} {t.version()}" for t in tools)],
-        ["---"] * (len(tools) + 1),
-    ]
-    for phase in PHASES:
-        found = [costs[t.name][phase] for t in tools]
-        rows.append([phase, *(f"{c.wall:.2f} / {c.cpu:.2f} / {c.peak / 1e6:.0f}" for c in found)])
-    sizes = [tool.size() for tool in tools]
-    rows.append(["lines / files", *(f"{lines} / {files}" for lines, files in sizes)])
+    """The costs as a Markdown table, a tool a row."""
+    rows = [["wall s / CPU s / peak MB", *PHASES, "lines / files"], ["---"] * (len(PHASES) + 2)]
+    for tool in tools:
+        found = [costs[tool.name][phase] for phase in PHASES]
+        cells = [f"{c.wall:.2f} / {c.cpu:.2f} / {c.peak / 1e6:.0f}" for c in found]
+        lines, files = tool.size()
+        rows.append([f"{tool.name} {tool.version()}", *cells, f"{lines} / {files}"])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def caption(repeats: int, load: float) -> str:
+    """How and where the table was measured."""
+    system = f"{platform.system()} on {platform.machine()}, {CORES} cores"
+    text = (
+        f"Measured by `make bench-peers` on {datetime.now(UTC).date()}: medians of {repeats} runs "
+        f"in turns, {system}, Python {platform.python_version()}, load average {load:.1f} at the "
+        "start. CPU seconds are the safer figures: other work on a machine stretches wall time "
+        "most. All five gave the same answers, checked by hash; what each does is told in "
+        "[benchmarks](LINK)."
+    )
+    return textwrap.fill(text, 99, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def write(text: str) -> None:
+    """Put the table into README_TABLE.md, and into the README between its marks."""
+    TABLE.write_text(text.replace("LINK", "README.md"), encoding="utf-8")
+    page = README.read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- side by side -->\n")
+    _, end, after = rest.partition("<!-- /side by side -->")
+    inner = f"\n{text.replace('LINK', 'benchmarks/README.md')}\n"
+    README.write_text(before + start + inner + end + after, encoding="utf-8")
 
 
 def main() -> int:
@@ -74,9 +98,10 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="tool", help=", ".join(t.name for t in TOOLS))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help=f"write {TABLE.name} anew")
+    parser.add_argument("--write", action="store_true", help="write the table into the README")
     asked = parser.parse_args()
     tools = [t for t in TOOLS if not asked.names or t.name in asked.names]
+    load = os.getloadavg()[0]
     costs = measure(tools, asked.repeats)
     text = table(tools, costs)
     print(text, end="")
@@ -87,8 +112,7 @@ def main() -> int:
         [{"tool": t.name, "phase": p, **costs[t.name][p].document()} for t, p in measured],
     )
     if asked.write:
-        machine = f"{CORES} cores, Python {platform.python_version()}, {platform.system()}"
-        TABLE.write_text(f"{text}\n<!-- {machine} -->\n", encoding="utf-8")
+        write(f"{text}\n{caption(asked.repeats, load)}")
     return 0
 
 
