@@ -4,11 +4,11 @@
     python benchmarks/compare.py HEAD~3 startup plan_1000
     python benchmarks/compare.py main --rounds 9 flights_plain
 
-BASE gets a work tree and an environment in the cache, this checkout an environment beside it, so
-that both are installed alike and with the same versions of everything. The benchmarks are those
-of this checkout for both; they are called in turns, round by round, and each figure is the median
-over the rounds. A row is printed when it can be measured for both. Exits with 1 if one got worse
-by more than `--tolerance` (3 %).
+The files of BASE are laid out in the cache; both are installed alike, in environments of their own
+there, with the same versions of everything. The benchmarks are those of this checkout for both;
+they are called in turns, round by round, and each figure is the median over the rounds. A row is
+printed when it can be measured for both. Exits with 1 if one got worse by more than `--tolerance`
+(3 %).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from place import ROOT, cache, environment, install
+from place import ROOT, environment, install, scratch
 from run import NAMES
 
 HERE = Path(__file__).parent
@@ -67,22 +67,18 @@ class Side:
         return figures
 
 
-def git(*words: str | Path) -> str:
+def git(*words: str) -> bytes:
     """What git prints."""
-    done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True).stdout
 
 
 @contextmanager
-def work_tree(commit: str) -> Iterator[Path]:
+def checked_out(commit: str) -> Iterator[Path]:
     """The files of a commit, in a folder that goes away again."""
-    folder = cache() / "compare" / commit
-    git("worktree", "prune")
-    git("worktree", "add", "--detach", "--force", folder, commit)
-    try:
+    with scratch("compare") as folder:
+        archive = git("archive", "--format=tar", commit)
+        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         yield folder
-    finally:
-        git("worktree", "remove", "--force", folder)
 
 
 def side(name: str, folder: str, checkout: Path) -> Side:
@@ -128,9 +124,9 @@ def main() -> int:
     names = asked.names or [name for name in NAMES if name not in LONG]
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    commit = git("rev-parse", "--verify", f"{asked.base}^{{commit}}")
+    commit = git("rev-parse", "--verify", f"{asked.base}^{{commit}}").decode().strip()
     worse = 0
-    with work_tree(commit) as base:
+    with checked_out(commit) as base:
         sides = (side(asked.base, "base", base), side("this checkout", "head", ROOT))
         print(f"{'what':42} {asked.base[:12]:>12} {'this':>12}         ratio")
         for name in names:
