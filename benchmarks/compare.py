@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tolerance", type=float, default=0.03)
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     names = asked.names or [name for name in NAMES if name not in LONG]
     if unknown := [name for name in names if name not in NAMES]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")

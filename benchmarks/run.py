@@ -50,7 +50,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     names = asked.names or list(NAMES)
     unknown = [name for name in names if name not in NAMES]
     if unknown:

@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="tool", help=", ".join(t.name for t in TOOLS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="write the table into the README")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     tools = [t for t in TOOLS if not asked.names or t.name in asked.names]
     load = os.getloadavg()[0]
     costs = measure(tools, asked.repeats)
