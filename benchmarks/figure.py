@@ -94,8 +94,8 @@ def keep(name: str, figures: Sequence[object]) -> None:
 
 
 def table(figures: list[Figure]) -> str:
-    """The figures as text, one line each."""
-    head = ("what", "value", "baseline", "", "result", "at most", "")
+    """The figures as text, one line each: medians of Qanat and of its baseline."""
+    head = ("what", "Qanat", "baseline", "", "result", "at most", "")
     rows = [head]
     for f in figures:
         rows.append(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from importlib import import_module
 
@@ -61,7 +62,7 @@ def main() -> int:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         try:
             found += measure(name)
-        except (CommandError, ValueError) as error:
+        except (CommandError, ValueError, OSError, subprocess.CalledProcessError) as error:
             broken += 1
             print(f"{name} could not be measured: {error}", file=sys.stderr)
     print(json.dumps([f.document() for f in found]) if asked.json else table(found))
