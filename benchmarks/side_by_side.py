@@ -44,17 +44,24 @@ def measure(tools: Sequence[Tool], repeats: int) -> Costs:
             answers: dict[str, dict[str, dict[str, object]]] = {phase: {} for phase in PHASES}
             for tool in tools:
                 project = folder / tool.source.name
+                told = f"{repeat + 1}/{repeats} {tool.name}:"
                 for phase in PHASES:
                     cost = tool.run(project, phase, data)
+                    told += f"  {phase} {shown(cost)}"
                     if repeat >= 0:
                         taken[tool.name][phase].append(cost)
                     else:
                         answers[phase][tool.name] = tool.answers(project)
-                print(f"{repeat + 1}/{repeats} {tool.name}", file=sys.stderr, flush=True)
+                print(told, file=sys.stderr, flush=True)
             if repeat < 0:
                 for phase in PHASES:
                     compare(phase, answers[phase])
     return {name: {p: median(c) for p, c in phases.items()} for name, phases in taken.items()}
+
+
+def shown(cost: Cost) -> str:
+    """Wall seconds, CPU seconds, MB."""
+    return f"{cost.wall:.2f} / {cost.cpu:.2f} / {cost.peak / 1e6:.0f}"
 
 
 def table(tools: Sequence[Tool], costs: Costs) -> str:
@@ -62,7 +69,7 @@ def table(tools: Sequence[Tool], costs: Costs) -> str:
     rows = [["wall s / CPU s / peak MB", *PHASES, "lines / files"], ["---"] * (len(PHASES) + 2)]
     for tool in tools:
         found = [costs[tool.name][phase] for phase in PHASES]
-        cells = [f"{c.wall:.2f} / {c.cpu:.2f} / {c.peak / 1e6:.0f}" for c in found]
+        cells = [shown(cost) for cost in found]
         lines, files = tool.size()
         rows.append([f"{tool.name} {tool.version()}", *cells, f"{lines} / {files}"])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
