@@ -107,6 +107,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="write the table into the README")
     asked = parser.parse_intermixed_args()
+    if asked.write and asked.names:
+        parser.error("--write takes a table of all tools")
     tools = [t for t in TOOLS if not asked.names or t.name in asked.names]
     load = os.getloadavg()[0]
     costs = measure(tools, asked.repeats)
