@@ -51,7 +51,7 @@ class Tool:
     python: Callable[[], Path]
     commands: Callable[[Path], Sequence[Sequence[str | Path]]]
     gold: tuple[str, ...]
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def lay_out(self, folder: Path, data: Path) -> None:
         """A fresh project with the data of eleven months."""
