@@ -19,12 +19,13 @@ OPTIONAL = {
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
     "obstore": frozenset({"connectors/files/bucket.py"}),
-    "pandas": frozenset[str](),
-    "polars": frozenset[str](),
+    "pandas": frozenset({"project/relation.py"}),
+    "polars": frozenset({"project/relation.py"}),
     "psycopg": frozenset({"ledgers/sql/postgresql.py"}),
-    "pyarrow": frozenset({"connectors/files/orc.py"}),
+    "pyarrow": frozenset({"connectors/files/orc.py", "project/relation.py"}),
 }
-"""Packages of extras, and the modules that are nothing without them."""
+"""Packages of extras, and the modules that name them: those that are nothing without them, and
+`project/relation.py`, which imports them for type checkers alone."""
 PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))
 
 PROGRAM = """
