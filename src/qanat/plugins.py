@@ -19,8 +19,9 @@ BUILTIN: dict[str, dict[str, str]] = {
     "connectors": {
         "dataset": "qanat.connectors.tables:DATASETS",
         "files": "qanat.connectors.files:FILES",
-        "postgres": "qanat.connectors.postgres:POSTGRES",
+        "project": "qanat.connectors.tables:PROJECTS",
         "delta": "qanat.connectors.tables:DELTA",
+        "postgres": "qanat.connectors.postgres:POSTGRES",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
     "formats": {"delta": "qanat.storage.delta:DELTA"},
