@@ -31,8 +31,15 @@ from qanat.errors import (
     SourceUnavailableError,
 )
 from qanat.model.dataset import SinkTarget
-from qanat.model.schema import Array, DataType, Field, MapType, Primitive, Schema
-from qanat.model.schema import Decimal as DecimalType
+from qanat.model.schema import (
+    Array,
+    DataType,
+    Decimal as DecimalType,
+    Field,
+    MapType,
+    Primitive,
+    Schema,
+)
 from qanat.model.work import DataFile, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.testing.postgresql import postgresql

@@ -13,8 +13,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from qanat.connectors.postgres import POSTGRES, READ
-from qanat.connectors.postgres import source as adapter
+from qanat.connectors.postgres import POSTGRES, READ, source as adapter
 from qanat.connectors.postgres.source import PostgresSource
 from qanat.errors import (
     AdapterError,

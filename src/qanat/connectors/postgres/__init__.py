@@ -8,14 +8,9 @@ Read in this order: `url` (what must not be seen), `relation` (a table or a quer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
-from qanat.connectors.postgres.url import Url
+from qanat.connectors.postgres.url import UrlOptions
 from qanat.model.adapter import Connector, Reader
-from qanat.model.options import Kind, Option, OptionTable
-from qanat.model.source import SourceRef
+from qanat.model.options import Kind, Option
 
 _URL = Option(
     "url",
@@ -23,9 +18,11 @@ _URL = Option(
     " `PGPASSWORD`, a `.pgpass` file or a `${key}` of the configuration",
     spellings=("connection",),
     required=True,
+    # As it shows itself: host and database, whoever logs in.
+    identity=True,
 )
 
-READ = OptionTable(
+READ = UrlOptions(
     "read_postgres",
     (
         _URL,
@@ -83,7 +80,7 @@ READ = OptionTable(
     },
 )
 
-WRITE = OptionTable(
+WRITE = UrlOptions(
     "a sink of the format 'postgres'",
     (
         _URL,
@@ -108,27 +105,7 @@ WRITE = OptionTable(
 )
 
 
-class PostgresConnector(Connector):
-    """The connector of PostgreSQL: its references keep passwords to themselves."""
-
-    __slots__ = ()
-
-    def refer(self, place: str, options: Mapping[str, Any]) -> SourceRef:
-        """The reference to a table or query; its key has the database without user or password.
-
-        >>> ref = POSTGRES.refer("orders", {"url": "postgresql://ada:secret@db/shop",
-        ...                                 "cursor": "id"})
-        >>> ref.key
-        'postgres:orders?cursor=id&url=postgresql://db/shop'
-        >>> "secret" in ref.text
-        False
-        """
-        url = Url(options.get("url", ""))
-        ref = super().refer(place, {**options, "url": url})
-        return replace(ref, key=f"{ref.key}{'&' if '?' in ref.key else '?'}url={url.place}")
-
-
-POSTGRES = PostgresConnector(
+POSTGRES = Connector(
     name="postgres",
     kind="PostgreSQL",
     options=READ,
@@ -140,4 +117,12 @@ POSTGRES = PostgresConnector(
     },
     sinks={"postgres": WRITE, "postgresql": WRITE},
 )
-"""What `qanat.plugins` finds."""
+"""What `qanat.plugins` finds.
+
+>>> given = READ.check_all([("url", "postgresql://ada:secret@db/shop"), ("cursor", "id")])
+>>> ref = POSTGRES.refer("orders", given)
+>>> ref.key
+'postgres:orders?cursor=id&url=postgresql://db/shop'
+>>> "secret" in repr(ref)
+False
+"""

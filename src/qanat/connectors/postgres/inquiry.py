@@ -10,7 +10,7 @@ from typing import Any
 from qanat.connectors.postgres.relation import Relation, literal
 from qanat.connectors.postgres.server import Control, reading
 from qanat.connectors.postgres.types import Column, ServerType, declared, described
-from qanat.connectors.postgres.url import Url, checked
+from qanat.connectors.postgres.url import Url
 from qanat.errors import ColumnNotFoundError, QueryError, nearest
 from qanat.model.source import SourceRef
 
@@ -109,12 +109,9 @@ def inquiry(ref: SourceRef) -> Iterator[Inquiry]:
 
 
 def address(ref: SourceRef) -> Url:
-    """The database of a reference.
-
-    Raises:
-        OptionError: its URL is none.
-    """
-    return checked(ref.option("url", ""), "read_postgres")
+    """The database of a reference."""
+    url = ref.option("url")
+    return url if isinstance(url, Url) else Url(str(url))
 
 
 def _types(session: Control, relation: Relation, place: str) -> dict[str, ServerType]:

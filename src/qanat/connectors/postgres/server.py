@@ -141,9 +141,9 @@ def batches(cursor: Bulk, url: Url) -> Iterator[Any]:
 
 def _complete(url: Url) -> str:
     """The URL with what keeps a connection alive, as far as the author has not said."""
-    given = conninfo_to_dict(url)
+    given = conninfo_to_dict(url.text)
     missing = {k: v for k, v in {**_ALIVE, "application_name": NAME}.items() if k not in given}
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(missing)}"
+    return f"{url.text}{'&' if '?' in url.text else '?'}{urlencode(missing)}"
 
 
 @contextmanager

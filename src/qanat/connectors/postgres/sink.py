@@ -24,7 +24,7 @@ from qanat.connectors.postgres.target import (
     new_type,
     transfers,
 )
-from qanat.connectors.postgres.url import Url, checked
+from qanat.connectors.postgres.url import Url
 from qanat.disk import explained
 from qanat.errors import (
     CommitConflictError,
@@ -169,8 +169,7 @@ class PostgresSink:
 
 def _target(target: SinkTarget) -> _Target:
     options = WRITE.check_all(target.options)
-    url = checked(options["url"], WRITE.owner)
-    return _Target(url, TableName.of(options["table"]), options.get("create", True))
+    return _Target(options["url"], TableName.of(options["table"]), options.get("create", True))
 
 
 def _ask(cursor: Bulk, sql: str) -> list[tuple[Any, ...]]:
