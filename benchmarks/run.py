@@ -32,6 +32,7 @@ NAMES = (
     "lineitem_rules",
     "lineitem_keys",
     "memory_bound",
+    "postgres",
 )
 RESULTS = Path(__file__).parent / "results"
 
