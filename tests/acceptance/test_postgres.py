@@ -155,3 +155,35 @@ def test_declarations_are_checked(shop: PostgresShop) -> None:
     )
     assert "nonsense" in "".join(shop.problems())
     assert "hush" not in "".join(shop.problems())
+
+
+def test_columns_that_come_and_go(shop: PostgresShop) -> None:
+    shop.sql(SQL.replace("id, amount, placed", "*"))
+    shop.order(1, "9.50", 1)
+    shop.run()
+    shop.query("ALTER TABLE orders DROP COLUMN amount", "ALTER TABLE orders ADD note text")
+    shop.query("ALTER TABLE report ADD note text")
+    shop.query("INSERT INTO orders VALUES (2, '2026-01-01 02:00Z', 'new')")
+    # The rule wants an amount, and there is none.
+    shop.run()
+    assert shop.columns("bronze") == [
+        "id int", "amount decimal(10,2)", "placed timestamp", "note string",
+    ]  # fmt: skip
+    assert [row[:2] for row in shop.rows("bronze__quarantine")] == [(2, None)]
+
+
+def test_a_project_in_sql_alone_is_remembered_without_its_password(
+    shop: PostgresShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop.folder / "transformations/all.py").unlink()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shop.folder / "cache"))
+    shop.order(1, "9.50", 1)
+    shop.run()
+    shop.order(2, "9.50", 2)
+    shop.run()
+    assert len(shop.rows("bronze")) == 2
+    with Session.open(shop.folder) as session:
+        (flow,) = session.pipeline.flows_into("bronze")
+        (read,) = flow.query.reads
+    assert read.source.option("url").text == shop.url
+    assert "hush" not in repr(read.source)

@@ -411,7 +411,7 @@ def test_a_table_that_is_there_refuses_what_does_not_fit(
 def test_a_type_that_postgresql_does_not_have(outlet: Outlet, type_: DataType) -> None:
     delivery = outlet.delivery(1)
     folder, staged = outlet.stage(delivery, pa.table({"c": pa.array([], pa.int64())}), type_)
-    with pytest.raises(SchemaMismatchError, match="column c cannot go(.|\n)*to_json"):
+    with pytest.raises(SchemaMismatchError, match=r"column c cannot go(.|\n)*to_json"):
         outlet.sink.publish(delivery, folder, staged, False)
 
 
@@ -464,7 +464,7 @@ def test_wrong_options(outlet: Outlet, options: dict[str, str], message: str) ->
 
 
 def test_a_table_that_is_not_to_be_created(outlet: Outlet) -> None:
-    with pytest.raises(SourceNotFoundError, match='CREATE TABLE "public"."out" ."id" bigint'):
+    with pytest.raises(SourceNotFoundError, match=r'CREATE TABLE "public"."out" ."id" bigint'):
         outlet.send(1, 1, create=False)
     outlet.run("CREATE TABLE out (id bigint)")
     outlet.send(1, 1, create=False)

@@ -308,7 +308,7 @@ def test_null_cursors_are_refused_or_left_out(events: Database) -> None:
         ("date", ["2020-01-01", "2020-02-29", "9999-12-31"], "1 day"),
         ("timestamp", ["2020-01-01 00:00:00.000001", "2020-01-01 00:00:00.000002", "2021-01-01"],
          "1 microsecond"),
-        ("timestamptz", ["2020-10-25 00:30:00+00", "2020-10-25 01:30:00+00", "2021-01-01 00:00+14"],
+        ("timestamptz", ["2020-10-25 00:30Z", "2020-10-25 01:30Z", "2021-01-01 00:00+14"],
          "PT1H"),
         ("text", ["a'b\\c", "b", "c"], None),
         ("varchar(9)", ["a", "b", "c"], None),
@@ -461,14 +461,21 @@ def test_columns_without_rows(events: Database) -> None:
 
 
 def test_columns_that_come_and_go(events: Database) -> None:
-    add(events, (1, 10))
+    add(events, (1, 10), (2, None))
     known = Schema((Field("id", Primitive("integer")), Field("gone", Primitive("double"))))
     ref = events.ref("events")
-    table = events.read(ref, events.source.everything(ref), known=known)
-    assert table.to_pydict() == {"id": [1], "at": [10], "gone": [None]}
+    whole = events.source.everything(ref)
+    table = events.read(ref, whole, known=known)
+    assert table.to_pydict() == {"id": [1, 2], "gone": [None, None], "at": [10, None]}
     assert table.schema.field("gone").type == pa.float64()
     with pytest.raises(SchemaDriftError, match="at int"):
         events.read(ref, None, known=known, drift=Drift.FREEZE)
+    for rescued in ((), (Field("_rescued_data", Primitive("string")),)):
+        known = Schema((Field("id", Primitive("integer")), *rescued))
+        table = events.read(ref, whole, known=known, drift=Drift.RESCUE)
+        assert table.to_pydict() == {"id": [1, 2], "_rescued_data": ['{"at": 10}', None]}
+    table = events.read(ref, whole, drift=Drift.RESCUE)
+    assert table.column_names == ["id", "at", "_rescued_data"]
 
 
 # -- values --------------------------------------------------------------------------------------

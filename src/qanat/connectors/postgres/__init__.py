@@ -1,9 +1,11 @@
 """PostgreSQL: tables and queries read by a cursor column, and tables that take each epoch once.
 
-Read in this order: `url` (what must not be seen), `relation` (a table or a query), `server`
-(connections and what their errors mean), then for the source `types` (no value changes),
-`position` (how far it has been read), `spool` (rows on their way) and `source`; for the sink
-`target` (which column takes what), `bookkeeping` (which epochs are there) and `sink`.
+Here stands what an author may say. Read on in this order: `url` (what must not be seen),
+`relation` (a table or a query), `server` (connections and what their errors mean); for the source
+`inquiry` (what the server says of a relation), `types` and `arrow` (no value changes), `drift`
+(columns that come and go), `position` (how far it has been read), `spool` (rows on their way) and
+`source`; for the sink `target` (which column takes what), `bookkeeping` (which epochs are there)
+and `sink`.
 """
 
 from __future__ import annotations

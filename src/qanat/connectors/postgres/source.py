@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qanat.connectors.postgres.drift import drifted
 from qanat.connectors.postgres.inquiry import Inquiry, address, inquiry
 from qanat.connectors.postgres.position import Position, Ruler, Window
 from qanat.connectors.postgres.relation import quoted
 from qanat.connectors.postgres.server import SNAPSHOT, batches, bulk
 from qanat.connectors.postgres.spool import nothing, spool
-from qanat.connectors.postgres.types import Column, null
-from qanat.errors import ConversionError, OptionError, SchemaDriftError
+from qanat.connectors.postgres.types import Column
+from qanat.errors import ConversionError, OptionError
 from qanat.model.batch import ArrowBatch, Batch
 from qanat.model.dataset import Drift
 from qanat.model.position import Amount, Range, Unread
@@ -80,7 +81,7 @@ class PostgresSource:
             QanatError: the server says no, as `server.explained` tells.
         """
         with inquiry(ref) as found:
-            columns = _drifted(found.columns, known, drift, ref.place)
+            columns = drifted(found.columns, known, drift, ref.place[:80])
             sql = None if range is None else _rows(found, range, columns)
         schema = Schema(tuple(Field(c.name, c.type) for c in columns))
         if sql is None:
@@ -213,29 +214,3 @@ def _rows(found: Inquiry, range: Range, columns: tuple[Column, ...]) -> str:
     cursor = found.column(position.cursor)
     ruler = Ruler(found.relation.text, cursor, _cursor_type(found, cursor))
     return ruler.rows(position, select)
-
-
-def _drifted(
-    columns: tuple[Column, ...], known: Schema, drift: Drift, place: str
-) -> tuple[Column, ...]:
-    """The columns as the drift policy has them, those that have gone as NULL.
-
-    Raises:
-        SchemaDriftError: `freeze`, and there is one that was not there before.
-    """
-    if not known.fields:
-        return columns
-    new = [c for c in columns if known.get(c.name) is None]
-    if new and drift is Drift.FREEZE:
-        raise SchemaDriftError(
-            f"{place[:80]} has new columns, and qanat.schema_drift is 'freeze'",
-            got=", ".join(f"{c.name} {c.type}" for c in new),
-            hint="let them in with 'evolve', or read a query that leaves them out",
-        )
-    there = {c.name.casefold() for c in columns}
-    gone = [
-        Column(f.name, null(f.type), f.type)
-        for f in known.fields
-        if f.name.casefold() not in there
-    ]
-    return (*columns, *gone)
