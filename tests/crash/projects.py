@@ -8,8 +8,8 @@ from qanat.crash.case import Operation, Scenario
 from qanat.crash.slot import copy_project
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 from tests.acceptance.conftest import Paths
 
 SPEC = """\

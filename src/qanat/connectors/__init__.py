@@ -1,1 +1,3 @@
-"""How data comes in and goes out: one package for each outside system, today `files`."""
+"""How data comes in and goes out: one package for each outside system.
+
+Today `files`, `postgres` and `tables` (Delta tables, of this project and others)."""
