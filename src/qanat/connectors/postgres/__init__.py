@@ -1,11 +1,11 @@
 """PostgreSQL: tables and queries read by a cursor column, and tables that take each epoch once.
 
 Here stands what an author may say. Read on in this order: `url` (what must not be seen),
-`relation` (a table or a query), `server` (connections and what their errors mean); for the source
-`inquiry` (what the server says of a relation), `types` and `arrow` (no value changes), `drift`
-(columns that come and go), `position` (how far it has been read), `spool` (rows on their way) and
-`source`; for the sink `target` (which column takes what), `bookkeeping` (which epochs are there)
-and `sink`.
+`relation` (a table or a query), `drivers` and `server` (connections and what their errors mean);
+for the source `inquiry` (what the server says of a relation), `types` and `arrow` (no value
+changes), `drift` (columns that come and go), `position` (how far it has been read), `spool` (rows
+on their way) and `source`; for the sink `target` (which column takes what), `bookkeeping` (which
+epochs are there) and `sink`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ POSTGRES = Connector(
         "read_postgres": Reader(argument="table or query"),
         "read_postgresql": Reader(argument="table or query"),
     },
-    sinks={"postgres": WRITE, "postgresql": WRITE},
+    sinks={"postgres": WRITE},
 )
 """What `qanat.plugins` finds.
 

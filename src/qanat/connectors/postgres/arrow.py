@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
+from qanat.connectors.postgres.drivers import pa
 from qanat.model.schema import Array, DataType, Decimal, Primitive
 
 _ARROW: dict[str, pa.DataType] = {

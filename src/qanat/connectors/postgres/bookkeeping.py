@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from psycopg.errors import LockNotAvailable
-
+from qanat.connectors.postgres.drivers import LockNotAvailable
 from qanat.connectors.postgres.relation import TableName, literal, quoted
 from qanat.connectors.postgres.server import Control
 

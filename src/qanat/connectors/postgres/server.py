@@ -12,27 +12,21 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
+from qanat.connectors.postgres.drivers import (
+    adbc_driver_manager,
+    conninfo_to_dict,
+    dbapi,
+    psycopg,
+)
 from qanat.connectors.postgres.relation import MARK
 from qanat.connectors.postgres.url import Url
 from qanat.errors import (
     AdapterError,
     ConversionError,
-    MissingExtraError,
     QanatError,
     SourceNotFoundError,
     SourceUnavailableError,
 )
-
-try:
-    import adbc_driver_manager
-    import psycopg
-    from adbc_driver_postgresql import dbapi
-    from psycopg.conninfo import conninfo_to_dict
-except ModuleNotFoundError as error:
-    raise MissingExtraError(
-        "PostgreSQL needs the packages psycopg and adbc-driver-postgresql",
-        hint='install them with the extra: pip install "qanat[postgres]"',
-    ) from error
 
 NAME = "qanat"
 """How our sessions call themselves in `pg_stat_activity`."""

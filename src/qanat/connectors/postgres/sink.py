@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
-import pyarrow as pa
-from pyarrow import parquet
-
 from qanat.connectors.postgres import WRITE
 from qanat.connectors.postgres.arrow import arrow_type
 from qanat.connectors.postgres.bookkeeping import LOCK_SECONDS, Books
+from qanat.connectors.postgres.drivers import pa, parquet
 from qanat.connectors.postgres.relation import TableName, literal, quoted
 from qanat.connectors.postgres.server import Bulk, bulk, control
 from qanat.connectors.postgres.target import (
@@ -27,13 +26,13 @@ from qanat.connectors.postgres.target import (
 from qanat.connectors.postgres.url import Url
 from qanat.disk import explained
 from qanat.errors import (
+    AdapterError,
     CommitConflictError,
     FileVanishedError,
     HistoryMismatchError,
     InvariantError,
     OptionError,
     SourceNotFoundError,
-    SourceUnavailableError,
     UnsupportedError,
 )
 from qanat.model.dataset import SinkTarget
@@ -155,16 +154,25 @@ class PostgresSink:
         except (OptionError, UnsupportedError):
             # The dataset's own flow tells what is wrong with its target.
             return
-        try:
+        # Only what is sent here has to wait for a server that is away: `carries` asks again.
+        self._unswept.add((to.url.place, to.table))
+        found: dict[str, str] | None = None
+        with suppress(AdapterError), control(to.url) as session:
+            found = Books.of(session, to.table).attempts(session)
+        if found:
+            confirm()
+        if found is not None:
+            with suppress(AdapterError):
+                self._end(to, found)
+                self._unswept.discard((to.url.place, to.table))
+
+    def _end(self, to: _Target, attempts: Mapping[str, str]) -> None:
+        """Let none of these commit."""
+        if attempts:
             with control(to.url) as session:
                 books = Books.of(session, to.table)
-                if found := books.attempts(session):
-                    confirm()
-                for flow, attempt in found.items():
+                for flow, attempt in attempts.items():
                     books.end(session, flow, attempt)
-        except (SourceUnavailableError, SourceNotFoundError):
-            # Only what is sent here has to wait for the server: `carries` asks again.
-            self._unswept.add((to.url.place, to.table))
 
 
 def _target(target: SinkTarget) -> _Target:

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
-from pyarrow import compute, ipc
-
 from qanat.connectors.postgres.arrow import arrow_type
+from qanat.connectors.postgres.drivers import compute, ipc, pa
 from qanat.connectors.postgres.types import Column
 from qanat.disk import explained
 from qanat.errors import ConversionError

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from qanat.connectors.postgres import READ, WRITE
@@ -119,3 +122,23 @@ def test_options_that_are_elsewhere(name: str) -> None:
     with pytest.raises(OptionError) as caught:
         READ.check(name, "x")
     assert caught.value.hint
+
+
+def test_a_declaration_costs_no_driver_and_a_missing_one_is_named() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['adbc_driver_postgresql'] = None\n"
+        "from qanat.connectors.postgres import POSTGRES\n"
+        "assert not {'psycopg', 'pyarrow', 'adbc_driver_manager'} & set(sys.modules)\n"
+        "from qanat.errors import MissingExtraError\n"
+        "from qanat.plugins import imported\n"
+        "for target in (POSTGRES.source, POSTGRES.sink):\n"
+        "    try:\n"
+        "        imported(target)\n"
+        "    except MissingExtraError as error:\n"
+        "        print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.count("the package adbc_driver_postgresql") == 2
+    assert done.stdout.count('pip install "qanat[postgres]"') == 2
