@@ -1,6 +1,6 @@
 """Move rows out of PostgreSQL or into it, and print how many seconds that took.
 
-    python postgres_move.py prepare|qanat-out|adbc-out|qanat-into|adbc-into URL FOLDER ROWS
+python postgres_move.py prepare|qanat-out|adbc-out|qanat-into|adbc-into URL FOLDER ROWS
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Every file of a storage, and what it is: found without the code that is being tested."""
+"""The files of a storage, and which of them belong to it.
+
+It reads the logs itself: the code that the crash test checks must not check itself.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ class Inventory:
     """A storage as it is now.
 
     Args:
-        storage: its folder.
-        scratch: where the process that looks has its own files.
+        storage: the storage's folder.
+        scratch: the scratch folder of this process, which belongs to it.
     """
 
     def __init__(self, storage: Path, scratch: Path) -> None:
@@ -31,11 +34,11 @@ class Inventory:
         }
 
     def table(self, name: str) -> TableLog | None:
-        """The log of the table in a folder of that name."""
+        """The log of the table in the folder `name`; None if there is no such folder."""
         return self._tables.get(name)
 
     def strangers(self) -> Iterator[Path]:
-        """Files that are nothing that a project needs."""
+        """The files that belong to no table, and are none of Qanat's own."""
         for path in _files(self._storage):
             top, *below = path.relative_to(self._storage).parts
             if top == _PRIVATE:
@@ -50,9 +53,10 @@ class Inventory:
 
 
 class TableLog:
-    """What the log entries of a table say, one after the other.
+    """What the JSON entries of a table's log say.
 
-    What only a checkpoint says is from before any crash test: Qanat removes no entries.
+    Checkpoints are not read: Qanat removes no entries, so an entry is missing only if another tool
+    removed it before the crash test.
     """
 
     def __init__(self, table: Path) -> None:
@@ -74,11 +78,11 @@ class TableLog:
                     self._rows[made["appId"], made["version"]] = rows
 
     def rows(self, application: str, number: int) -> int | None:
-        """How many rows the commit of that number added; None if there is none."""
+        """The number of rows that an application's commit added; None without such a commit."""
         return self._rows.get((application, number))
 
     def knows(self, path: str) -> bool:
-        """Whether a file below the table's folder is part of the table, now or once."""
+        """True if a file, relative to the table's folder, is or was part of the table."""
         folder, _, name = path.rpartition("/")
         if folder == _LOG:
             return bool(_ENTRY.fullmatch(name) or _READERS.fullmatch(name))

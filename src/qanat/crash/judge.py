@@ -1,4 +1,4 @@
-"""Whether ledger, tables and disk agree, and whether anything lies about."""
+"""Checks that ledger, tables and disk agree, and that nothing is left over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import sent, sink_folder, sinks
-from qanat.crash.disk import Disk, File
+from qanat.crash.disk_model import Disk, File
 from qanat.crash.inventory import Inventory
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus
@@ -20,11 +20,23 @@ _ALL = 1_000_000
 
 
 def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[str]:
-    """Everything that is not as it must be after an update that went well.
+    """A sentence for everything that is wrong after an update that succeeded.
 
     Args:
-        image: the project as it was before.
+        session: the opened project.
+        accounts: the ledger's counts.
+        image: the folder with the project before the crash test.
     """
+    inventory = Inventory(session.project.storage, session.scratch)
+    yield from _unfinished(session)
+    yield from accounts.errors(inventory, image)
+    yield from _broken_tables(session)
+    yield from _strangers(session, inventory, image)
+    yield from _left_over(session)
+
+
+def _unfinished(session: Session) -> Iterator[str]:
+    """What the ledger still holds open."""
     ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
@@ -32,18 +44,27 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         yield "the lease is still held"
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
-            yield f"update {update.id} is said to run"
-    inventory = Inventory(session.project.storage, session.scratch)
-    yield from accounts.errors(inventory, image)
+            yield f"update {update.id} is still recorded as running"
+
+
+def _broken_tables(session: Session) -> Iterator[str]:
+    """Tables with orphans by Qanat's own search, or that another Delta reader cannot read."""
     for table in session.store.tables(str(session.project.tables)):
-        # As that sees it which sweeps; below, without it.
         if left := session.store.orphans(table):
             yield f"{left} files in {table.name} are in no version"
-        yield from _foreign(table.folder)
+        yield from _missing_files(table.folder)
+
+
+def _strangers(session: Session, inventory: Inventory, image: Path) -> Iterator[str]:
+    """Files that belong to nothing, found without Qanat's own search; old ones are ignored."""
     for path in inventory.strangers():
         where = path.relative_to(session.project.root)
         if not (image / where).exists():
             yield f"{where} belongs to nothing"
+
+
+def _left_over(session: Session) -> Iterator[str]:
+    """Temporary files of updates that have ended."""
     private = session.project.private
     own = session.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
@@ -55,19 +76,19 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         yield f"{path.relative_to(session.project.root)} was left over"
 
 
-def _foreign(folder: Path) -> Iterator[str]:
-    """What another reader of Delta tables says: every file that it would read is there."""
+def _missing_files(folder: Path) -> Iterator[str]:
+    """The files that delta-rs would read of a table, and that do not exist."""
     if not any((folder / "_delta_log").glob("*.json")):
         return
-    for path in _live(folder):
+    for path in _files_of_newest_version(folder):
         if not path.exists():
             yield f"{folder.name} has lost {path.name}"
 
 
-def _live(folder: Path) -> list[Path]:
-    """The files of a table as it is now, as another reader of Delta tables finds them."""
+def _files_of_newest_version(folder: Path) -> list[Path]:
+    """The files of a table's newest version, as delta-rs lists them."""
     table = DeltaTable(folder)
-    # Of these paths the table's own part is encoded, and the rest is not.
+    # delta-rs encodes the table's part of these URIs and leaves the rest as it is.
     root = table.table_uri.removeprefix("file://")
     return [folder / u.removeprefix("file://").removeprefix(root) for u in table.file_uris()]
 
@@ -75,30 +96,37 @@ def _live(folder: Path) -> list[Path]:
 # -- after a power loss, before anything has been repaired ----------------------------------------
 
 
-def torn(root: Path, disk: Disk) -> Iterator[str]:
-    """What a reader cannot read: each table has to be as it was at one of its versions.
+def unreadable_files(root: Path, disk: Disk) -> Iterator[str]:
+    """The files of tables that are missing or incomplete after a power loss.
+
+    Before anything is repaired, each table must be readable at one of its versions.
 
     Args:
-        root: the folder that `disk` is about.
-        disk: what programs had seen before the power went.
+        root: the folder with the project, as the power loss left it.
+        disk: the same folder as programs saw it before the power loss.
     """
     for log in sorted(root.glob("**/_delta_log")):
         folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-        # Names with an underscore are hidden: a checkpoint in the making.
+        # Readers skip names that begin with an underscore: a checkpoint that is being made.
         if not entries or folder.name.startswith("_"):
             continue
-        for path in [*entries, *_live(folder)]:
+        for path in [*entries, *_files_of_newest_version(folder)]:
             name = str(path.relative_to(root))
             seen = disk.find(name)
             if not path.exists():
                 yield f"{name} is gone"
             elif not isinstance(seen, File) or seen.content != path.read_bytes():
                 yield f"{name} is torn"
-        yield from _foreign(folder)
+        yield from _missing_files(folder)
 
 
-def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
-    """Epochs that were said to be committed, and are not there."""
+def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
+    """The acknowledged epochs that ledger, table or sink no longer have.
+
+    Args:
+        session: the opened project, as the power loss left it.
+        acknowledged: what `acknowledgement` gave for each epoch.
+    """
     for text in acknowledged:
         epoch = json.loads(text)
         dataset = session.pipeline.dataset(epoch["dataset"])
@@ -116,7 +144,7 @@ def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
 
 
 def acknowledgement(session: Session, event: EpochCommitted) -> str:
-    """What `forgotten` needs to know of an epoch that has just been committed."""
+    """The facts about a committed epoch that `lost_epochs` checks, as JSON text."""
     dataset = session.pipeline.dataset(event.dataset)
     files = [] if dataset.sink is None else [p.name for p in sent(session, dataset.sink)]
     facts = {
