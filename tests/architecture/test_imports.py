@@ -15,14 +15,16 @@ HEAVY = frozenset(
     ("deltalake", "duckdb", "ibis", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
 )
 OPTIONAL = {
+    "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
+    "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
     "obstore": frozenset({"connectors/files/bucket.py"}),
     "pandas": frozenset[str](),
     "polars": frozenset[str](),
-    "psycopg": frozenset({"ledgers/sql/postgresql.py"}),
-    "pyarrow": frozenset({"connectors/files/orc.py"}),
+    "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
+    "pyarrow": frozenset({"connectors/files/orc.py", "connectors/postgres/drivers.py"}),
 }
 """Packages of extras, and the modules that are nothing without them."""
 PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))
