@@ -33,6 +33,7 @@ NAMES = (
     "lineitem_rules",
     "lineitem_keys",
     "memory_bound",
+    "postgres",
 )
 
 

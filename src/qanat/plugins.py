@@ -21,6 +21,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "files": "qanat.connectors.files:FILES",
         "project": "qanat.connectors.tables:PROJECTS",
         "delta": "qanat.connectors.tables:DELTA",
+        "postgres": "qanat.connectors.postgres:POSTGRES",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
     "formats": {"delta": "qanat.storage.delta:DELTA"},

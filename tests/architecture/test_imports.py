@@ -15,14 +15,18 @@ HEAVY = frozenset(
     ("deltalake", "duckdb", "ibis", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
 )
 OPTIONAL = {
+    "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
+    "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
     "obstore": frozenset({"connectors/files/bucket.py"}),
     "pandas": frozenset({"project/relation.py"}),
     "polars": frozenset({"project/relation.py"}),
-    "psycopg": frozenset({"ledgers/sql/postgresql.py"}),
-    "pyarrow": frozenset({"connectors/files/orc.py", "project/relation.py"}),
+    "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
+    "pyarrow": frozenset(
+        {"connectors/files/orc.py", "connectors/postgres/drivers.py", "project/relation.py"}
+    ),
 }
 """Packages of extras, and the modules that name them: those that are nothing without them, and
 `project/relation.py`, which imports them for type checkers alone."""

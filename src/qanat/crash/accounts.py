@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from qanat.crash.deliveries import deliveries, rows, sinks
+from qanat.crash.deliveries import deliveries, rows, sink_folder, sinks
 from qanat.crash.inventory import Inventory
 from qanat.model.dataset import Dataset, DatasetKind, SinkTarget
 from qanat.model.event import UpdateEnded
@@ -80,7 +80,9 @@ class Accounts:
             if dataset.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW):
                 yield from self._table(dataset)
         for name, target in sinks(self._session):
-            yield from self._sink(name, target, image)
+            # What a sink holds that is no folder, only its own tests can tell.
+            if sink_folder(self._session, target) is not None:
+                yield from self._sink(name, target, image)
         yield from self._told()
 
     def _told(self) -> Iterator[str]:

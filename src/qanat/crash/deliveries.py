@@ -50,15 +50,17 @@ def sinks(session: Session) -> list[tuple[str, SinkTarget]]:
     return [(d.name, d.sink) for d in session.pipeline.datasets if d.sink is not None]
 
 
-def sink_folder(session: Session, target: SinkTarget) -> Path:
-    """The folder that a sink writes to."""
-    path = next(v for k, v in target.options if k.casefold() == "path")
-    return session.project.root / Path(path).expanduser()
+def sink_folder(session: Session, target: SinkTarget) -> Path | None:
+    """The folder that a sink writes to; None if it writes elsewhere."""
+    path = next((v for k, v in target.options if k.casefold() == "path"), None)
+    return None if path is None else session.project.root / Path(path).expanduser()
 
 
 def sent(session: Session, target: SinkTarget) -> list[Path]:
     """The files that a sink has published, without those it is still writing."""
     folder = sink_folder(session, target)
+    if folder is None:
+        return []
     staging = folder / _STAGING
     return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
 
@@ -66,6 +68,8 @@ def sent(session: Session, target: SinkTarget) -> list[Path]:
 def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
     """What a sink has published: one delivery for each epoch."""
     folder = sink_folder(session, target)
+    if folder is None:
+        return []
     by_name: dict[str, list[Path]] = {}
     for path in sorted(sent(session, target)):
         by_name.setdefault(path.relative_to(folder).parts[0], []).append(path)

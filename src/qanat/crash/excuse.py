@@ -12,6 +12,7 @@ from qanat.errors import (
     LeaseLostError,
     LedgerError,
     QanatError,
+    SourceUnavailableError,
     StorageFullError,
     UpdateRunningError,
 )
@@ -41,12 +42,13 @@ _BY_FAULT: dict[Fault, Excuses] = {
             AdapterError: "Input/output error",
             FileUnreadableError: "Input/output error",
             LedgerError: "",
+            SourceUnavailableError: "",
         }
     ),
     Fault.ENOSPC: _FULL,
     Fault.FULL: _FULL,
     Fault.STOP: OTHER,
-    Fault.CUT: _codes({LedgerError: ""}),
+    Fault.CUT: _codes({LedgerError: "", SourceUnavailableError: ""}),
 }
 
 

@@ -70,7 +70,8 @@ def _left_over(session: Session) -> Iterator[str]:
     left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
     left_over += private.glob("commits/*")
     for _, target in sinks(session):
-        left_over += sink_folder(session, target).glob(".qanat/*")
+        if (folder := sink_folder(session, target)) is not None:
+            left_over += folder.glob(".qanat/*")
     for path in left_over:
         yield f"{path.relative_to(session.project.root)} was left over"
 

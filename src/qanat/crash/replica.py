@@ -66,7 +66,14 @@ class Replica:
         ]
 
     def _sink(self, name: str, target: SinkTarget) -> Path:
-        folder = Path(os.path.normpath(sink_folder(self._session, target)))
+        found = sink_folder(self._session, target)
+        if found is None:
+            raise UnsupportedError(
+                f"the sink {name} writes to {target.format}, of which there is no copy: a crash"
+                " test would write there, too",
+                hint="give the sink a folder in the environment to test",
+            )
+        folder = Path(os.path.normpath(found))
         root = self._session.project.root
         if not folder.is_relative_to(root) or folder == root:
             raise UnsupportedError(

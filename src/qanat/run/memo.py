@@ -29,6 +29,7 @@ from qanat.model.project import Project
 from qanat.run.compiled import Analysis
 
 _ROOMS = ("declare", "dialect", "model", "planning", "run")
+_OURS = ("qanat.model.", "qanat.planning.graph", "qanat.run.compiled", "qanat.connectors.")
 _TAG, _VALUE = "$", "v"
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -149,7 +150,7 @@ def _class(name: str) -> Any:
     if found is None:
         module, _, attribute = name.partition(":")
         # Only what this program itself writes: a file must not choose what is imported.
-        if not module.startswith(("qanat.model.", "qanat.planning.graph", "qanat.run.compiled")):
+        if not module.startswith(_OURS):
             raise ValueError(f"{name} has no place in a memo")
         found = _classes[name] = getattr(import_module(module), attribute)
     return found

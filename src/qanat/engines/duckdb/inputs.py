@@ -78,7 +78,7 @@ class Bindings:
                 self.con.execute(f"CREATE TEMP TABLE {quote(raw + '_t')} AS FROM {quote(raw)}")
                 self.con.unregister(raw)
                 text = f"SELECT * FROM {quote(raw + '_t')}"
-                found = Bound(text, text)
+                found = Bound(text, text, schema=batch.schema)
             case ViewBatch(view):
                 text = f"SELECT * FROM {view_name(view)}"
                 found = Bound(text, text)
