@@ -19,6 +19,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "connectors": {
         "dataset": "qanat.connectors.tables:DATASETS",
         "files": "qanat.connectors.files:FILES",
+        "project": "qanat.connectors.tables:PROJECTS",
         "delta": "qanat.connectors.tables:DELTA",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},

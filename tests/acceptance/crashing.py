@@ -25,7 +25,7 @@ from qanat.ledgers.sql.sqlite import SqliteDatabase
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from qanat.storage.delta import DeltaStore
 
 DIED = 9
@@ -42,13 +42,13 @@ Operation = str
 
 def operate(project: Path, operation: Operation) -> None:
     """Do it in this process."""
-    with Workspace.open(project) as ws:
+    with Session.open(project) as session:
         if operation == "replay":
-            replay(ws)
+            replay(session)
             return
         all_ = operation == "refresh"
         selection = Selection(full_refresh=("export",) if all_ else (), full_refresh_all=all_)
-        result = update(ws, selection)
+        result = update(session, selection)
     for failed in result.failed:
         raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error
 

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from qanat.model.dataset import DatasetKind
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 # What names the update, its time or its place differs from run to run.
 _VARIES = ("_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch")
@@ -46,27 +46,27 @@ def picture(project: Path) -> Picture:
 
 def check(project: Path) -> None:
     """The ledger's counts are those of the tables, and nothing lies about."""
-    with Workspace.open(project) as ws:
-        ledger, store = ws.ledger, ws.store
+    with Session.open(project) as session:
+        ledger, store = session.ledger, session.store
         assert not ledger.open_epochs()
         assert ledger.held() is None
         assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
-        for folder in ws.project.tables.glob("*"):
+        for folder in session.project.tables.glob("*"):
             assert store.orphans(folder) == 0, folder
-        for dataset in ws.pipeline.datasets:
+        for dataset in session.pipeline.datasets:
             if dataset.kind is DatasetKind.STREAMING_TABLE:
-                _check_counts(ws, dataset.name)
+                _check_counts(session, dataset.name)
     private = project / "storage" / "_qanat"
     left = [*private.glob("scratch/*"), *private.glob("replay/*")]
     left += list((project / "out").rglob(".qanat/*"))
     assert left == []
 
 
-def _check_counts(ws: Workspace, name: str) -> None:
-    generation = ws.ledger.generation(name)
+def _check_counts(session: Session, name: str) -> None:
+    generation = session.ledger.generation(name)
     epochs = [
         e
-        for e in ws.ledger.epochs(dataset=name, limit=10_000)
+        for e in session.ledger.epochs(dataset=name, limit=10_000)
         if e.status is EpochStatus.COMMITTED and e.generation == generation
     ]
     numbers: dict[str, list[int]] = {}
@@ -77,9 +77,9 @@ def _check_counts(ws: Workspace, name: str) -> None:
     moved = sum(c.written for c in _counts(epochs, replays=True))
     own = [*_counts(epochs, replays=False)]
     assert all(c.balanced for c in own)
-    assert _rows(ws, name) == sum(c.written for c in own) + moved, name
+    assert _rows(session, name) == sum(c.written for c in own) + moved, name
     aside = sum(c.quarantined + c.malformed for c in own)
-    assert _rows(ws, f"{name}__quarantine") == aside - moved, name
+    assert _rows(session, f"{name}__quarantine") == aside - moved, name
 
 
 def _counts(epochs: list[Epoch], replays: bool) -> Iterator[Any]:
@@ -89,8 +89,8 @@ def _counts(epochs: list[Epoch], replays: bool) -> Iterator[Any]:
             yield epoch.counts
 
 
-def _rows(ws: Workspace, table: str) -> int:
-    folder = str(ws.folder(table))
-    rows = 0 if ws.store.version(folder) is None else ws.store.snapshot(folder).rows
+def _rows(session: Session, table: str) -> int:
+    folder = str(session.folder(table))
+    rows = 0 if session.store.version(folder) is None else session.store.snapshot(folder).rows
     assert rows is not None
     return rows

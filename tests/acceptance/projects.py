@@ -10,7 +10,7 @@ from qanat.run.look import show
 from qanat.run.results import DatasetResult, Selection, UpdateResult, Validation
 from qanat.run.update import update
 from qanat.run.validate import validate
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 class Shop:
@@ -34,8 +34,8 @@ class Shop:
 
     def update(self, environment: str | None = None, **selection: Any) -> UpdateResult:
         """Run; whatever fails is in the result."""
-        with Workspace.open(self.folder, environment) as ws:
-            return update(ws, Selection(**selection))
+        with Session.open(self.folder, environment) as session:
+            return update(session, Selection(**selection))
 
     def run(self, environment: str | None = None, **selection: Any) -> dict[str, DatasetResult]:
         """Run; nothing may fail."""
@@ -47,25 +47,25 @@ class Shop:
         return {d.dataset: d.error for d in self.update(**selection).failed if d.error}
 
     def validation(self) -> Validation:
-        with Workspace.open(self.folder) as ws:
-            return validate(ws)
+        with Session.open(self.folder) as session:
+            return validate(session)
 
     def problems(self) -> list[str]:
         return [str(p) for p in self.validation().problems]
 
     def rows(self, dataset: str, environment: str | None = None) -> list[tuple[Any, ...]]:
         """All rows of a table, sorted by their text."""
-        with Workspace.open(self.folder, environment) as ws:
-            return sorted(show(ws, dataset, limit=1_000_000).rows, key=repr)
+        with Session.open(self.folder, environment) as session:
+            return sorted(show(session, dataset, limit=1_000_000).rows, key=repr)
 
     def columns(self, dataset: str) -> list[str]:
-        with Workspace.open(self.folder) as ws:
-            return [f"{f.name} {f.type}" for f in show(ws, dataset).schema.fields]
+        with Session.open(self.folder) as session:
+            return [f"{f.name} {f.type}" for f in show(session, dataset).schema.fields]
 
     def quarantined(self, dataset: str) -> list[tuple[Any, list[str]]]:
         """Of each row in quarantine its first column, and the names of the rules it broke."""
-        with Workspace.open(self.folder) as ws:
-            view = show(ws, f"{dataset}__quarantine", limit=1_000_000)
+        with Session.open(self.folder) as session:
+            view = show(session, f"{dataset}__quarantine", limit=1_000_000)
         rules = view.schema.names.index("_quarantine_rules")
         return sorted(((r[0], sorted(r[rules])) for r in view.rows), key=repr)
 

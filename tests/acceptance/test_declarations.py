@@ -13,7 +13,7 @@ from qanat.model.plan import Step
 from qanat.run.look import show
 from qanat.run.preview import plan
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -510,8 +510,8 @@ def test_a_view_that_becomes_a_streaming_table_starts_over(shop: Shop, source: s
     shop.run()
     assert shop.rows("t") == [(6,)]
     shop.sql(ORDERS + f"CREATE STREAMING TABLE t AS SELECT id FROM STREAM {source};")
-    with Workspace.open(shop.folder) as ws:
-        planned = {d.dataset: d for d in plan(ws).datasets}["t"]
+    with Session.open(shop.folder) as session:
+        planned = {d.dataset: d for d in plan(session).datasets}["t"]
     assert (planned.step, planned.reason) == (Step.REFRESH, "it was a materialized view")
     shop.run()
     assert [i for (i,) in shop.rows("t") if i is not None] == [1, 2, 2, 3]
@@ -522,8 +522,8 @@ def test_a_plan_says_what_stands_in_the_way(shop: Shop) -> None:
     shop.sql(CHAIN)
     shop.run()
     shop.run(full_refresh=("orders",))
-    with Workspace.open(shop.folder) as ws:
-        planned = {d.dataset: d for d in plan(ws).datasets}
+    with Session.open(shop.folder) as session:
+        planned = {d.dataset: d for d in plan(session).datasets}
     assert planned["orders"].step is Step.SKIP, "the others are planned all the same"
     silver = planned["silver"]
     assert silver.step is Step.FAIL
@@ -537,8 +537,8 @@ def test_a_plan_says_that_other_partitions_need_a_full_refresh(shop: Shop) -> No
     shop.sql(ORDERS)
     shop.run()
     shop.sql(ORDERS.replace(" AS SELECT", " PARTITIONED BY (name) AS SELECT"))
-    with Workspace.open(shop.folder) as ws:
-        (planned,) = plan(ws).datasets
+    with Session.open(shop.folder) as session:
+        (planned,) = plan(session).datasets
     assert "nothing more can be added until qanat run --full-refresh orders" in planned.consequence
 
 
@@ -552,22 +552,22 @@ def test_a_struct_gains_fields(tmp_path: Path) -> None:
         "CREATE MATERIALIZED VIEW gold AS SELECT s.a AS a, len(l) AS n FROM silver;\n"
     )
     (tmp_path / "data" / "1.json").write_text('{"s": {"a": 1}, "l": [{"x": 1}]}\n')
-    with Workspace.open(tmp_path) as ws:
-        assert update(ws).status == "succeeded"
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
     (tmp_path / "data" / "2.json").write_text(
         '{"l": [{"y": "q"}], "s": {"b": {"c": 2}, "a": 3}}\n'
     )
     for _ in range(2):
-        with Workspace.open(tmp_path) as ws:
-            assert update(ws).status == "succeeded"
+        with Session.open(tmp_path) as session:
+            assert update(session).status == "succeeded"
     found = DeltaTable(tmp_path / "storage" / "tables" / "silver").to_pyarrow_table().to_pylist()
     assert sorted(found, key=str) == [
         {"s": {"a": 1, "b": None}, "l": [{"x": 1, "y": None}]},
         {"s": {"a": 3, "b": {"c": 2}}, "l": [{"x": None, "y": "q"}]},
     ]
-    with Workspace.open(tmp_path) as ws:
-        assert sorted(show(ws, "gold").rows) == [(1, 1), (3, 1)]
-        old = show(ws, "silver", where="s.b IS NULL").rows
+    with Session.open(tmp_path) as session:
+        assert sorted(show(session, "gold").rows) == [(1, 1), (3, 1)]
+        old = show(session, "silver", where="s.b IS NULL").rows
     assert len(old) == 1
 
 

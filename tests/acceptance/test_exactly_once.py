@@ -27,7 +27,7 @@ from qanat.ports.store import Commit
 from qanat.run.doctor import examine
 from qanat.run.results import Selection
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from qanat.storage.delta import DeltaStore
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import (
@@ -177,8 +177,8 @@ def _redo_that_fails(paths: Paths) -> None:
     assert rule in sql
     failing = sql.replace(rule, "(amount > 15) ON VIOLATION FAIL UPDATE")
     paths.write("transformations/tables.sql", failing)
-    with Workspace.open(paths.root) as ws:
-        assert "silver" in [d.dataset for d in update(ws).failed]
+    with Session.open(paths.root) as session:
+        assert "silver" in [d.dataset for d in update(session).failed]
     paths.write("transformations/tables.sql", sql)
 
 
@@ -307,14 +307,14 @@ def test_what_was_lost_or_restored_is_never_doubled(
     operate(wanted, "refresh")
     lose(paths.root, before)
     held = picture(paths.root)
-    with Workspace.open(paths.root) as ws:
-        result = update(ws)
+    with Session.open(paths.root) as session:
+        result = update(session)
     first = result.failed[0]
     of_both = (_lose_ledger, _lose_table_and_ledger, _old_ledger)
     assert first.dataset == ("bronze" if lose in of_both else "silver")
     # `doctor` says the same beforehand.
-    with Workspace.open(paths.root) as ws:
-        wrong = [f for f in examine(ws, paths.root) if f.level == "error"]
+    with Session.open(paths.root) as session:
+        wrong = [f for f in examine(session, paths.root) if f.level == "error"]
     assert first.error.message in wrong[0].detail
     assert isinstance(first.error, HistoryMismatchError)
     assert f"qanat run --full-refresh {first.dataset}" in str(first.error)
@@ -336,8 +336,8 @@ def test_what_was_restored_from_before_a_replay(paths: Paths, tmp_path: Path, na
     operate(paths.root, "replay")
     shutil.rmtree(_tables(paths.root) / name)
     shutil.copytree(_tables(before) / name, _tables(paths.root) / name)
-    with Workspace.open(paths.root) as ws:
-        (failed,) = update(ws).failed
+    with Session.open(paths.root) as session:
+        (failed,) = update(session).failed
     assert failed.dataset == "silver"
     assert isinstance(failed.error, HistoryMismatchError)
     assert name in failed.error.message
@@ -349,8 +349,8 @@ def test_what_was_restored_from_before_a_replay(paths: Paths, tmp_path: Path, na
 def test_a_sink_that_knows_more_than_the_ledger(paths: Paths) -> None:
     operate(paths.root, "run")
     shutil.rmtree(paths.root / "storage" / "_qanat")
-    with Workspace.open(paths.root) as ws:
-        failed = update(ws, Selection(full_refresh_all=True)).failed
+    with Session.open(paths.root) as session:
+        failed = update(session, Selection(full_refresh_all=True)).failed
     assert [d.dataset for d in failed] == ["export"]
     assert isinstance(failed[0].error, HistoryMismatchError)
     sent = picture(paths.root)["out/export"]
@@ -368,12 +368,12 @@ def test_a_reader_notices_that_its_table_was_rebuilt(paths: Paths) -> None:
     operate(paths.root, "run")
     shutil.rmtree(_tables(paths.root) / "bronze")
     paths.second()
-    with Workspace.open(paths.root) as ws:
-        result = update(ws, Selection(full_refresh=("bronze",)))
+    with Session.open(paths.root) as session:
+        result = update(session, Selection(full_refresh=("bronze",)))
     assert result.status == "succeeded"
     for _ in range(2):
-        with Workspace.open(paths.root) as ws:
-            failed = {d.dataset: d.error for d in update(ws).failed}
+        with Session.open(paths.root) as session:
+            failed = {d.dataset: d.error for d in update(session).failed}
         assert isinstance(failed["silver"], NotAppendOnlyError)
         assert "--full-refresh silver" in str(failed["silver"])
     operate(paths.root, "refresh")
@@ -391,10 +391,10 @@ def test_a_reader_notices_it_however_many_epochs_later(paths: Paths) -> None:
     paths.write("transformations/tables.sql", limited)
     for n in range(105):
         paths.write(f"in/more-{n:03}.csv", f"id,kind,amount\n{100 + n},a,1\n")
-    with Workspace.open(paths.root) as ws:
+    with Session.open(paths.root) as session:
         selection = Selection(select=("bronze",), full_refresh=("bronze",))
-        assert update(ws, selection).status == "succeeded"
-        failed = {d.dataset: d.error for d in update(ws).failed}
+        assert update(session, selection).status == "succeeded"
+        failed = {d.dataset: d.error for d in update(session).failed}
     assert isinstance(failed["silver"], NotAppendOnlyError)
     assert picture(paths.root)["silver"] == held
 
@@ -405,8 +405,8 @@ def test_a_project_that_moved_reads_nothing_again(paths: Paths, tmp_path: Path) 
     moved = tmp_path / "elsewhere" / "project"
     moved.parent.mkdir()
     paths.root.rename(moved)
-    with Workspace.open(moved) as ws:
-        result = update(ws)
+    with Session.open(moved) as session:
+        result = update(session)
     assert {d.status for d in result.datasets} == {"unchanged"}
     assert picture(moved) == held
     check(moved)
@@ -422,8 +422,8 @@ def _published_quarantine_only(paths: Paths) -> None:
     child = start(paths.root, "run", halt=Halt("publish", dies=True))
     child.join(60)
     assert child.exitcode == DIED
-    with Workspace.open(paths.root) as ws:
-        assert [e.flow for e in ws.ledger.open_epochs()] == ["silver"]
+    with Session.open(paths.root) as session:
+        assert [e.flow for e in session.ledger.open_epochs()] == ["silver"]
 
 
 @pytest.fixture(scope="module")
@@ -455,8 +455,8 @@ def test_a_redo_that_fails_gives_the_rows_back(half_published: Path, tmp_path: P
     rule = "(amount > 0) ON VIOLATION DROP ROW"
     failing = sql.replace(rule, "(amount > 5) ON VIOLATION FAIL UPDATE")
     paths.write("transformations/tables.sql", failing)
-    with Workspace.open(paths.root) as ws:
-        result = update(ws)
+    with Session.open(paths.root) as session:
+        result = update(session)
     errors = {d.dataset: d.error for d in result.failed}
     assert isinstance(errors["silver"], ExpectationFailedError)
     assert _where(paths.root, "('amount', 180)") == ["bronze"]
@@ -473,9 +473,9 @@ def test_a_flow_that_is_gone_takes_its_rows_with_it(half_published: Path, tmp_pa
     without, _, _ = sql.partition("CREATE TEMPORARY VIEW")
     paths.write("transformations/tables.sql", without)
     (paths.root / "transformations/flows.py").unlink()
-    with Workspace.open(paths.root) as ws:
-        assert update(ws).status == "succeeded"
-        assert not ws.ledger.open_epochs()
+    with Session.open(paths.root) as session:
+        assert update(session).status == "succeeded"
+        assert not session.ledger.open_epochs()
     assert _where(paths.root, "('amount', 180)") == ["bronze"]
 
 
@@ -490,14 +490,14 @@ def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patched:
         patched.setattr(DeltaStore, "publish", failing)
-        with Workspace.open(paths.root) as ws:
-            assert [d.dataset for d in update(ws).failed] == ["silver"]
+        with Session.open(paths.root) as session:
+            assert [d.dataset for d in update(session).failed] == ["silver"]
         check(paths.root)
         # Whoever reads the quarantine as it was for a moment still can.
         moment = DeltaTable(_tables(paths.root) / "silver__quarantine", version=0)
         assert moment.to_pyarrow_table().num_rows == 2
-        with Workspace.open(paths.root) as ws:
-            assert [d.dataset for d in update(ws).failed] == ["silver"]
+        with Session.open(paths.root) as session:
+            assert [d.dataset for d in update(session).failed] == ["silver"]
     undisturbed = Paths.make(paths.root.parent / "undisturbed")
     undisturbed.first()
     operate(undisturbed.root, "run")

@@ -8,7 +8,7 @@ import pytest
 
 from qanat.run.look import show
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SPEC = 'name: two\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 TABLE = (
@@ -31,11 +31,11 @@ def test_only_one_has_news(tmp_path: Path, name: str) -> None:
     _run(tmp_path)
     (tmp_path / name / "2.csv").write_text("id\n3\n")
     _run(tmp_path)
-    with Workspace.open(tmp_path) as ws:
-        assert sorted(show(ws, "u").rows) == [(1,), (2,), (3,)]
+    with Session.open(tmp_path) as session:
+        assert sorted(show(session, "u").rows) == [(1,), (2,), (3,)]
 
 
 def _run(root: Path) -> None:
-    with Workspace.open(root) as ws:
-        result = update(ws)
+    with Session.open(root) as session:
+        result = update(session)
     assert {d.dataset: d.error for d in result.failed} == {}

@@ -9,7 +9,7 @@ from qanat.crash.slot import copy_project
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from tests.acceptance.conftest import Paths
 
 SPEC = """\
@@ -145,10 +145,10 @@ def _at(root: Path) -> Growing:
 
 def operate(project: Path, operation: Operation = Operation.RUN) -> None:
     """Do it in this process."""
-    with Workspace.open(project) as ws:
+    with Session.open(project) as session:
         if operation is Operation.REPLAY:
-            replay(ws)
+            replay(session)
             return
-        result = update(ws, Selection(full_refresh_all=operation is Operation.REFRESH))
+        result = update(session, Selection(full_refresh_all=operation is Operation.REFRESH))
     for failed in result.failed:
         raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error

@@ -87,8 +87,8 @@ PLANTED = {
     "what a sink was to get is called sent": Defect(
         "import qanat.run.recovery as recovery\n"
         "real = recovery.published\n"
-        "def published(ws, epoch):\n"
-        "    return epoch.dataset == 'export' or real(ws, epoch)\n"
+        "def published(session, epoch):\n"
+        "    return epoch.dataset == 'export' or real(session, epoch)\n"
         "recovery.published = published\n",
         "of exported has 0 rows in the sink export, the ledger counts",
         scenario="refresh",
@@ -140,7 +140,7 @@ PLANTED = {
         "import qanat.run.update as update\n"
         "real = update.start_clean\n"
         "def give_up(step, epoch):\n"
-        "    step.ws.ledger.abandon(epoch, 'gone', step.lease.current)\n"
+        "    step.session.ledger.abandon(epoch, 'gone', step.lease.current)\n"
         "    return 'abandoned'\n"
         "def start_clean(*given):\n"
         "    recovery._finish_replay = give_up\n"

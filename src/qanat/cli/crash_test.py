@@ -27,7 +27,7 @@ from qanat.disk import explained
 from qanat.observe.terminal.amounts import count, duration
 from qanat.observe.terminal.bar import Bar
 from qanat.observe.terminal.characters import printable
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _SHOWN = 10
 """Failures that are shown in full."""
@@ -60,9 +60,12 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     extent = Extent(seed, chains=50, revivals=50, most=wish.cases, only=only)
     again = _again(place)
     with ends_cleanly():
-        with Workspace.open(place.start, place.environment) as ws:
-            facts = {"project": str(ws.project.root), "environment": ws.project.environment}
-            outcome = _outcome(ws, extent, wish.jobs or len(os.sched_getaffinity(0)), again)
+        with Session.open(place.start, place.environment) as session:
+            facts = {
+                "project": str(session.project.root),
+                "environment": session.project.environment,
+            }
+            outcome = _outcome(session, extent, wish.jobs or len(os.sched_getaffinity(0)), again)
         report = outcome.report
         if json:
             screen.write(documents.dumps(crash_document(report)))
@@ -77,7 +80,7 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     return 1 if report.failures or not report.tried else 0
 
 
-def _outcome(ws: Workspace, extent: Extent, jobs: int, again: str) -> Outcome:
+def _outcome(session: Session, extent: Extent, jobs: int, again: str) -> Outcome:
     """What came of it; if it is interrupted, what had come of it until then is told."""
     told: list[Verdict] = []
     total = 0
@@ -98,8 +101,8 @@ def _outcome(ws: Workspace, extent: Extent, jobs: int, again: str) -> Outcome:
         with bar:
             bar.prepare("running everything undisturbed")
             sweep_quarters(places())
-            with quarters(roomy(ws, jobs)) as folder:
-                return crash_test(ws, folder, extent, jobs, begin, tell)
+            with quarters(roomy(session, jobs)) as folder:
+                return crash_test(session, folder, extent, jobs, begin, tell)
     except SystemExit:
         screen.note("\n".join(so_far(told, total, again)))
         raise

@@ -14,7 +14,7 @@ from qanat.errors import CommandLineError, QanatError, SpecNotFoundError
 from qanat.observe.terminal.characters import printable
 from qanat.run.doctor import examine
 from qanat.run.results import Finding
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 CASES = 200
 """What a crash test tries unless it is told how much."""
@@ -103,7 +103,7 @@ def _try(report: Path) -> None:
 
 def _examine(place: Place) -> tuple[Finding, ...]:
     try:
-        with Workspace.open(place.start, place.environment) as workspace:
+        with Session.open(place.start, place.environment) as workspace:
             return examine(workspace, place.start)
     except SpecNotFoundError:
         return examine(None, place.start)

@@ -17,7 +17,7 @@ from qanat.observe.terminal.amounts import duration
 from qanat.observe.terminal.characters import printable
 from qanat.run.look import history
 from qanat.run.results import HistoryEntry
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _COLOURS = {"succeeded": "green", "failed": "red", "running": "yellow"}
 HEADERS = (
@@ -43,7 +43,7 @@ def command(dataset: str | None, limit: int, place: Place, json: bool) -> int:
 
     With DATASET: only updates that worked on it, and only its epochs.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         entries = history(workspace, dataset, limit=limit)
     if json:
         screen.write(documents.dumps(history_document(entries)))

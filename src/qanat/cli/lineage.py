@@ -10,7 +10,7 @@ from qanat.cli.options import Place, output, place
 from qanat.observe.terminal.characters import printable
 from qanat.run.lineage import lineage
 from qanat.run.results import Lineage, LineageNode
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @click.command("lineage", short_help="Show what a table or column is made from.")
@@ -25,7 +25,7 @@ from qanat.run.workspace import Workspace
 @output
 def command(target: str | None, format: str, place: Place, json: bool) -> int:
     """Show what TARGET, a table or `table.column`, is made from; without TARGET: every table."""
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         found = lineage(workspace, target)
     if json or format == "json":
         screen.write(documents.dumps(lineage_document(found)))

@@ -9,18 +9,18 @@ import click
 from qanat.cli import documents, screen
 from qanat.cli.documents.plan import plan_document
 from qanat.cli.options import EVERYTHING, Place, output, place, refreshes, selection
-from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
+from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.observe.terminal.amounts import count, size
 from qanat.observe.terminal.characters import cells, printable
-from qanat.run.preview import plan
+from qanat.run.plan import plan
 from qanat.run.results import Selection
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SIGNS = {
-    Change.NEW: ("+", "green"),
-    Change.CHANGED: ("~", "yellow"),
-    Change.UNCHANGED: ("=", "bright_black"),
-    Change.REMOVED: ("-", "red"),
+    Declared.NEW: ("+", "green"),
+    Declared.CHANGED: ("~", "yellow"),
+    Declared.UNCHANGED: ("=", "bright_black"),
+    Declared.REMOVED: ("-", "red"),
 }
 _DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -42,7 +42,7 @@ def command(
     Signs: + new, ~ changed, = unchanged, - no longer declared. Exit code 1: something stands in
     the way of a dataset.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         return show_plan(plan(workspace, selection_of(select, refresh, full_refresh)), json)
 
 
@@ -70,7 +70,7 @@ def show_plan(result: UpdatePlan, json: bool) -> int:
     return code
 
 
-def _dataset(plan: DatasetPlan, widest: int) -> list[str]:
+def _dataset(plan: Decision, widest: int) -> list[str]:
     sign, colour = SIGNS[plan.change]
     name = printable(plan.dataset)
     step = "nothing to do" if plan.step in (Step.NONE, Step.SKIP) else plan.step.value
@@ -86,18 +86,18 @@ def _dataset(plan: DatasetPlan, widest: int) -> list[str]:
 
 
 def _waiting(waiting: Waiting) -> str:
-    parts = [count(waiting.files, "file")] if waiting.files else []
-    if waiting.rows is not None:
-        parts.append(count(waiting.rows, "row"))
-    parts.append(size(waiting.bytes))
+    parts = [count(waiting.amount.files, "file")] if waiting.amount.files else []
+    if waiting.amount.rows is not None:
+        parts.append(count(waiting.amount.rows, "row"))
+    parts.append(size(waiting.amount.bytes))
     return f"{', '.join(parts)} in {printable(waiting.source)}"
 
 
 def _summary(result: UpdatePlan) -> str:
     changes = Counter(d.change for d in result.datasets)
-    busy = sum(d.step not in (Step.NONE, Step.SKIP, Step.FAIL) for d in result.datasets)
+    busy = sum(d.step.works for d in result.datasets)
     failing = sum(d.step is Step.FAIL for d in result.datasets)
-    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Change if changes[c])
+    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Declared if changes[c])
     if not result.datasets:
         return "Nothing is declared and nothing is selected."
     work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"

@@ -11,7 +11,7 @@ from qanat.cli.show import row_lines
 from qanat.observe.terminal.amounts import count
 from qanat.observe.terminal.characters import printable
 from qanat.run.profile import profile
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @click.command("profile", short_help="Describe the columns of a table by numbers.")
@@ -23,7 +23,7 @@ def command(dataset: str, place: Place, json: bool) -> int:
 
     Reads the whole table.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         view = profile(workspace, dataset)
     if json:
         screen.write(documents.dumps(table_document(view)))

@@ -19,7 +19,7 @@ from qanat.observe.terminal.amounts import count
 from qanat.observe.terminal.characters import printable
 from qanat.run.quarantine import replay, rows, summary
 from qanat.run.results import TableView
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 EXPLAINING = "_quarantine_"
 """How the columns begin that say why a row is in quarantine."""
@@ -39,7 +39,7 @@ def command() -> None:
 @output
 def list_(place: Place, json: bool) -> int:
     """Count the rows in quarantine, by dataset and rule. A row may break several rules."""
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         summaries = summary(workspace)
     if json:
         screen.write(documents.dumps(quarantine_document(summaries)))
@@ -68,7 +68,7 @@ def list_(place: Place, json: bool) -> int:
 @output
 def show(dataset: str, limit: int, rule: str | None, place: Place, json: bool) -> int:
     """Show rows in quarantine: each with where it came from and every rule it broke."""
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         view = rows(workspace, dataset, limit=limit, rule=rule)
     if json:
         screen.write(documents.dumps(table_document(view)))
@@ -85,7 +85,7 @@ def show(dataset: str, limit: int, rule: str | None, place: Place, json: bool) -
     return 0
 
 
-def _row(number: int, row: Mapping[str, Any], workspace: Workspace) -> list[str]:
+def _row(number: int, row: Mapping[str, Any], workspace: Session) -> list[str]:
     """One row: its source, the rules it broke, then its values."""
     lines = [screen.paint(f"{number}. {_source(row, workspace)}", bold=True)]
     for rule, text in dict(row.get("_quarantine_rules") or {}).items():
@@ -104,7 +104,7 @@ def _row(number: int, row: Mapping[str, Any], workspace: Workspace) -> list[str]
     return lines
 
 
-def _source(row: Mapping[str, Any], workspace: Workspace) -> str:
+def _source(row: Mapping[str, Any], workspace: Session) -> str:
     """Where a row came from: `file:line` of a source, or the row of a table's file."""
     source = row.get("_quarantine_source") or {}
     file, line = source.get("file"), source.get("row")
@@ -138,7 +138,7 @@ def replay_(dataset: str | None, place: Place, logs: Logs, json: bool) -> int:
     Without DATASET: of all datasets. A row is moved once, however often this is called.
     """
     with (
-        Workspace.open(place.start, place.environment) as workspace,
+        Session.open(place.start, place.environment) as workspace,
         watching(logs, json) as observers,
     ):
         results = replay(workspace, dataset, observers)

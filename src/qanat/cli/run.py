@@ -16,10 +16,10 @@ from qanat.cli.plan import selection_of, show_plan
 from qanat.cli.summary import summary
 from qanat.errors import UnsupportedError
 from qanat.ports.observer import Observer
-from qanat.run.preview import plan
+from qanat.run.plan import plan
 from qanat.run.results import UpdateResult
+from qanat.run.session import Session
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
 
 
 def _later(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -55,7 +55,7 @@ def command(
     depend on the failed ones are up to date. 2: a file of the project has to be changed.
     """
     chosen = selection_of(select, refresh, full_refresh)
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         if dry_run:
             return show_plan(plan(workspace, chosen), json)
         with watching(logs, json) as observers:

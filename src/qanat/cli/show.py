@@ -16,7 +16,7 @@ from qanat.observe.terminal.amounts import count, size
 from qanat.observe.terminal.characters import printable
 from qanat.run.look import show
 from qanat.run.results import TableView
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @click.command("show", short_help="Look at the rows and columns of a table.")
@@ -41,7 +41,7 @@ def command(
     DATASET may also be a quarantine table, `<dataset>__quarantine`. A missing value is shown as
     NULL, the text "NULL" and an empty text in quotes.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         view = show(workspace, dataset, limit=limit, where=where, version=version)
     if json:
         screen.write(documents.dumps(table_document(view)))

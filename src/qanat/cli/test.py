@@ -12,7 +12,7 @@ from qanat.model.expectation import Action
 from qanat.observe.terminal.amounts import count
 from qanat.run.expectations import check
 from qanat.run.results import RuleCheck, Selection
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @click.command("test", short_help="Check every expectation on the stored tables.")
@@ -25,7 +25,7 @@ def command(select: tuple[str, ...], place: Place, json: bool) -> int:
     Useful after a rule was added or changed: rows written before have not met it. Exit code 1
     when an expectation other than `warn` is violated.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         checks = check(workspace, Selection(select=select))
     broken = [c for c in checks if c.violations and c.action != Action.WARN]
     if json:

@@ -11,8 +11,8 @@ from qanat.cli.documents.project import validation_document
 from qanat.cli.options import Place, output, place
 from qanat.observe.terminal.amounts import count
 from qanat.run.results import Validation
+from qanat.run.session import Session
 from qanat.run.validate import validate
-from qanat.run.workspace import Workspace
 
 
 @click.command("validate", short_help="Check the whole project without running it.")
@@ -24,7 +24,7 @@ def command(place: Place, json: bool) -> int:
     Reads the spec and all transformation files, resolves every name, column, type and function,
     and reports all problems at once. Writes nothing.
     """
-    with Workspace.open(place.start, place.environment) as workspace:
+    with Session.open(place.start, place.environment) as workspace:
         result = validate(workspace)
     if json:
         screen.write(documents.dumps(validation_document(result)))

@@ -10,11 +10,10 @@ from pathlib import Path
 from qanat.crash.deliveries import deliveries, rows, sinks
 from qanat.crash.inventory import Inventory
 from qanat.model.dataset import Dataset, DatasetKind, SinkTarget
-from qanat.model.flow import application
+from qanat.model.flow import application, is_replay
 from qanat.model.record import Epoch, EpochStatus
 from qanat.model.work import Counts
-from qanat.run.replay import is_replay
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _ALL = 1_000_000
 
@@ -25,10 +24,10 @@ Books = dict[str, str]
 class Accounts:
     """What the ledger says of committed epochs, newest first."""
 
-    def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._epochs: dict[str, list[Epoch]] = {}
-        for epoch in ws.ledger.epochs(limit=_ALL):
+        for epoch in session.ledger.epochs(limit=_ALL):
             if epoch.status is EpochStatus.COMMITTED:
                 self._epochs.setdefault(epoch.dataset.casefold(), []).append(epoch)
 
@@ -38,7 +37,7 @@ class Accounts:
 
     def current(self, dataset: Dataset) -> Sequence[Epoch]:
         """Those whose rows a dataset holds now."""
-        generation = self._ws.ledger.generation(dataset.name)
+        generation = self._session.ledger.generation(dataset.name)
         found = [e for e in self.of(dataset.name) if e.generation == generation]
         # Each of a view's replaces what those before it have written.
         return found[:1] if dataset.kind is DatasetKind.MATERIALIZED_VIEW else found
@@ -47,7 +46,7 @@ class Accounts:
 
     def books(self) -> Books:
         """What was counted of the rows of now: the same, however often it was tried."""
-        return {d.name: self._book(d) for d in self._ws.pipeline.datasets}
+        return {d.name: self._book(d) for d in self._session.pipeline.datasets}
 
     def _book(self, dataset: Dataset) -> str:
         epochs = self.current(dataset)
@@ -68,12 +67,12 @@ class Accounts:
         Args:
             image: the project as it was before: what was missing then was taken by somebody.
         """
-        for dataset in self._ws.pipeline.datasets:
+        for dataset in self._session.pipeline.datasets:
             yield from self._sums(dataset)
             yield from self._commits(dataset, inventory)
             if dataset.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW):
                 yield from self._table(dataset)
-        for name, target in sinks(self._ws):
+        for name, target in sinks(self._session):
             yield from self._sink(name, target, image)
 
     def _sums(self, dataset: Dataset) -> Iterator[str]:
@@ -87,7 +86,7 @@ class Accounts:
 
     def _commits(self, dataset: Dataset, inventory: Inventory) -> Iterator[str]:
         """Each commit has as many rows as its epoch."""
-        log = inventory.table(self._ws.folder(dataset.name).name)
+        log = inventory.table(self._session.table(dataset.name).folder.name)
         for epoch in self.of(dataset.name) if log else ():
             there = log.rows(application(epoch.flow), epoch.number) if log else None
             if there is not None and epoch.counts and there != epoch.counts.written:
@@ -102,16 +101,15 @@ class Accounts:
         own = _total(_counts(e for e in epochs if not is_replay(e.flow)))
         kept = own.quarantined + own.malformed - moved
         for table, wanted in ((dataset.name, own.written + moved), (dataset.quarantine, kept)):
-            folder = str(self._ws.folder(table))
-            store = self._ws.store
-            there = 0 if store.version(folder) is None else store.snapshot(folder).rows
+            ref, store = self._session.table(table), self._session.store
+            there = 0 if store.version(ref) is None else store.snapshot(ref).rows
             if there != wanted:
                 yield f"{table} has {there} rows, the ledger counts {wanted}"
 
     def _sink(self, name: str, target: SinkTarget, image: Path) -> Iterator[str]:
         """Each epoch is there once and whole, and nothing else is."""
-        held = deliveries(self._ws, target)
-        counted = rows(self._ws, target, [f for d in held for f in d.files])
+        held = deliveries(self._session, target)
+        counted = rows(self._session, target, [f for d in held for f in d.files])
         made = image.stat().st_ctime
         unknown = {d.name: d for d in held}
         for epoch in self.of(name):
@@ -128,7 +126,7 @@ class Accounts:
         # Several sinks may share a folder.
         others = [e for known in self._epochs.values() for e in known]
         for each in unknown.values():
-            path = each.files[0].relative_to(self._ws.project.root)
+            path = each.files[0].relative_to(self._session.project.root)
             known = any(each.is_of(e.flow, e.number) for e in others)
             if not known and not (image / path).exists():
                 yield f"the ledger does not know {path}, which the sink {name} holds"

@@ -24,8 +24,8 @@ from qanat.model.event import EpochCommitted, Event
 from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
+from qanat.run.session import Session
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
 
 _WARM = sys.stdlib_module_names.union(
     [
@@ -100,17 +100,17 @@ class Process:
         if disk is not None:
             wrong += torn(self._project, disk)
         if acknowledged:
-            with self._workspace() as ws:
-                wrong += forgotten(ws, acknowledged)
+            with self._workspace() as session:
+                wrong += forgotten(session, acknowledged)
         started = time.monotonic()
         seen: dict[str, Any] = {}
         for operation in self._scenario.recovery:
             errors = self._operate(operation)
             wrong += (f"{operation} again: {e['code']} {e['message']}" for e in errors)
-            with self._workspace() as ws:
-                accounts = Accounts(ws)
-                seen = {"picture": picture(ws, accounts), "books": accounts.books()}
-                wrong += complaints(ws, accounts, self._scenario.image)
+            with self._workspace() as session:
+                accounts = Accounts(session)
+                seen = {"picture": picture(session, accounts), "books": accounts.books()}
+                wrong += complaints(session, accounts, self._scenario.image)
         seconds = time.monotonic() - started
         self._write({"complaints": wrong, **seen, "seconds": seconds, "modules": _modules()})
 
@@ -121,23 +121,23 @@ class Process:
         # What is remembered between runs can be torn like anything else.
         os.environ["XDG_CACHE_HOME"] = str(self._project / ".cache")
 
-    def _workspace(self) -> Workspace:
-        return Workspace.open(self._project, self._scenario.environment)
+    def _workspace(self) -> Session:
+        return Session.open(self._project, self._scenario.environment)
 
     def _operate(
         self, operation: Operation, injector: Injector | None = None
     ) -> list[dict[str, Any]]:
         """The errors that it ended with."""
         try:
-            with self._workspace() as ws:
+            with self._workspace() as session:
                 if operation is Operation.REPLAY:
-                    replay(ws)
+                    replay(session)
                     return []
                 everything = operation is Operation.REFRESH
-                again = tuple(name for name, _ in sinks(ws)) if everything else ()
+                again = tuple(name for name, _ in sinks(session)) if everything else ()
                 selection = Selection(full_refresh=again, full_refresh_all=everything)
-                observers = [_Notary(ws, injector)] if injector else []
-                result = update(ws, selection, observers)
+                observers = [_Notary(session, injector)] if injector else []
+                result = update(session, selection, observers)
         except QanatError as error:
             return [_facts(error)]
         return [_facts(d.error) for d in result.failed if d.error is not None]
@@ -149,13 +149,13 @@ class Process:
 class _Notary:
     """Puts on record which epochs were acknowledged, and when."""
 
-    def __init__(self, ws: Workspace, injector: Injector) -> None:
-        self._ws = ws
+    def __init__(self, session: Session, injector: Injector) -> None:
+        self._session = session
         self._injector = injector
 
     def on(self, event: Event) -> None:
         if isinstance(event, EpochCommitted):
-            self._injector.say(acknowledgement(self._ws, event))
+            self._injector.say(acknowledgement(self._session, event))
 
 
 def _modules() -> list[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from qanat.crash.question import ask
 from qanat.model.dataset import SinkTarget
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _STAGING = ".qanat"
 _EPOCH = re.compile(r"(?P<flow>.+)-(?P<number>\d{10,})(-0\..+)?")
@@ -43,29 +44,29 @@ class Delivery:
         return unquote(found["flow"]) == flow or bool(cut and whole.startswith(cut["begin"]))
 
 
-def sinks(ws: Workspace) -> list[tuple[str, SinkTarget]]:
+def sinks(session: Session) -> list[tuple[str, SinkTarget]]:
     """The sinks of a project and where they write."""
-    return [(d.name, d.sink) for d in ws.pipeline.datasets if d.sink is not None]
+    return [(d.name, d.sink) for d in session.pipeline.datasets if d.sink is not None]
 
 
-def sink_folder(ws: Workspace, target: SinkTarget) -> Path:
+def sink_folder(session: Session, target: SinkTarget) -> Path:
     """The folder that a sink writes into."""
     path = next(v for k, v in target.options if k.casefold() == "path")
-    return ws.project.root / Path(path).expanduser()
+    return session.project.root / Path(path).expanduser()
 
 
-def sent(ws: Workspace, target: SinkTarget) -> list[Path]:
+def sent(session: Session, target: SinkTarget) -> list[Path]:
     """The files that a sink has published."""
-    folder = sink_folder(ws, target)
+    folder = sink_folder(session, target)
     staging = folder / _STAGING
     return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
 
 
-def deliveries(ws: Workspace, target: SinkTarget) -> list[Delivery]:
+def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
     """The files that a sink has published, those of an epoch together."""
-    folder = sink_folder(ws, target)
+    folder = sink_folder(session, target)
     by_name: dict[str, list[Path]] = {}
-    for path in sorted(sent(ws, target)):
+    for path in sorted(sent(session, target)):
         by_name.setdefault(path.relative_to(folder).parts[0], []).append(path)
     return [Delivery(name, tuple(files)) for name, files in by_name.items()]
 
@@ -85,7 +86,7 @@ def lines(target: SinkTarget, files: Sequence[Path]) -> str:
     )
 
 
-def rows(ws: Workspace, target: SinkTarget, files: Sequence[Path]) -> dict[str, int]:
+def rows(session: Session, target: SinkTarget, files: Sequence[Path]) -> dict[str, int]:
     """How many rows there are in each file; those without any are left out."""
     if not files:
         return {}
@@ -102,7 +103,7 @@ def rows(ws: Workspace, target: SinkTarget, files: Sequence[Path]) -> dict[str, 
             " all_varchar = true, union_by_name = true, filename = true)"
         )
     text = f"SELECT filename, count(*) FROM ({query}) GROUP BY filename"
-    return {name: int(count) for name, count in ws.engine.query(text, {})[1]}
+    return {name: int(count) for name, count in ask(session, text, {})}
 
 
 def _listed(files: Sequence[Path]) -> str:

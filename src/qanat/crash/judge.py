@@ -14,18 +14,18 @@ from qanat.crash.disk import Disk, File
 from qanat.crash.inventory import Inventory
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _ALL = 1_000_000
 
 
-def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
+def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[str]:
     """Everything that is not as it must be after an update that went well.
 
     Args:
         image: the project as it was before.
     """
-    ledger = ws.ledger
+    ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
     if ledger.held() is not None:
@@ -33,25 +33,25 @@ def complaints(ws: Workspace, accounts: Accounts, image: Path) -> Iterator[str]:
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
             yield f"update {update.id} is said to run"
-    inventory = Inventory(ws.project.storage, ws.scratch)
+    inventory = Inventory(session.project.storage, session.scratch)
     yield from accounts.errors(inventory, image)
-    for folder in sorted(ws.project.tables.glob("*")):
+    for table in session.store.tables(str(session.project.tables)):
         # As that sees it which sweeps; below, without it.
-        if left := ws.store.orphans(folder):
-            yield f"{left} files in {folder.name} are in no version"
-        yield from _foreign(folder)
+        if left := session.store.orphans(table):
+            yield f"{left} files in {table.name} are in no version"
+        yield from _foreign(table.folder)
     for path in inventory.strangers():
-        where = path.relative_to(ws.project.root)
+        where = path.relative_to(session.project.root)
         if not (image / where).exists():
             yield f"{where} belongs to nothing"
-    private = ws.project.private
-    own = ws.scratches.glob("*")
-    left_over = [p for p in own if p.with_suffix("") != ws.scratch.with_suffix("")]
-    left_over += [*private.glob("replay/*"), *private.glob("commits/*")]
-    for _, target in sinks(ws):
-        left_over += sink_folder(ws, target).glob(".qanat/*")
+    private = session.project.private
+    own = session.scratches.glob("*")
+    left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
+    left_over += private.glob("commits/*")
+    for _, target in sinks(session):
+        left_over += sink_folder(session, target).glob(".qanat/*")
     for path in left_over:
-        yield f"{path.relative_to(ws.project.root)} was left over"
+        yield f"{path.relative_to(session.project.root)} was left over"
 
 
 def _foreign(folder: Path) -> Iterator[str]:
@@ -96,28 +96,28 @@ def torn(root: Path, disk: Disk) -> Iterator[str]:
         yield from _foreign(folder)
 
 
-def forgotten(ws: Workspace, acknowledged: Sequence[str]) -> Iterator[str]:
+def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
     """Epochs that were said to be committed, and are not there."""
     for text in acknowledged:
         epoch = json.loads(text)
-        dataset = ws.pipeline.dataset(epoch["dataset"])
+        dataset = session.pipeline.dataset(epoch["dataset"])
         name = f"epoch {epoch['number']} of {epoch['flow']}"
-        known = ws.ledger.last_epoch(epoch["flow"])
+        known = session.ledger.last_epoch(epoch["flow"])
         if known is None or known.number < epoch["number"]:
             yield f"the ledger has forgotten {name}, which was acknowledged"
         if dataset.sink is not None:
-            if not set(epoch["sent"]) <= {p.name for p in sent(ws, dataset.sink)}:
+            if not set(epoch["sent"]) <= {p.name for p in sent(session, dataset.sink)}:
                 yield f"the sink has lost {name}, which was acknowledged"
             continue
-        there = ws.store.version(str(ws.folder(dataset.name)))
+        there = session.store.version(session.table(dataset.name))
         if there is None or there < epoch["version"]:
             yield f"the table has lost {name}, which was acknowledged"
 
 
-def acknowledgement(ws: Workspace, event: EpochCommitted) -> str:
+def acknowledgement(session: Session, event: EpochCommitted) -> str:
     """What `forgotten` needs to know of an epoch that has just been committed."""
-    dataset = ws.pipeline.dataset(event.dataset)
-    files = [] if dataset.sink is None else [p.name for p in sent(ws, dataset.sink)]
+    dataset = session.pipeline.dataset(event.dataset)
+    files = [] if dataset.sink is None else [p.name for p in sent(session, dataset.sink)]
     facts = {
         "dataset": dataset.name,
         "flow": event.flow,

@@ -8,8 +8,9 @@ from typing import Any
 
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import deliveries, lines, sinks
+from qanat.crash.question import ask
 from qanat.errors import QanatError
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 # What names the update, its time or its place differs from run to run.
 _VARIES = frozenset(
@@ -24,36 +25,36 @@ Picture = dict[str, tuple[int, str]]
 """By name: how many rows, and a digest of them in any order."""
 
 
-def picture(ws: Workspace, accounts: Accounts) -> Picture:
+def picture(session: Session, accounts: Accounts) -> Picture:
     """All rows of all tables, quarantines and sinks.
 
     Raises:
         QanatError: a table cannot be read, or holds a row of a quarantine twice.
     """
     found: Picture = {}
-    for folder in sorted(ws.project.tables.glob("*")):
-        if ws.store.version(str(folder)) is None:
+    for table in session.store.tables(str(session.project.tables)):
+        if session.store.version(table) is None:
             continue
-        snapshot = ws.store.snapshot(str(folder))
+        snapshot = session.store.snapshot(table)
         names = [n for n in snapshot.schema.names if n not in _VARIES]
         columns = ", ".join('"' + n.replace('"', '""') + '"' for n in names)
         inputs = {_TABLE: snapshot.batch}
         text = f"CAST(row({columns}) AS VARCHAR)"
-        _add(found, folder.name, ws, f"SELECT {text} AS line FROM {_TABLE}", inputs)
+        _add(found, table.name, session, f"SELECT {text} AS line FROM {_TABLE}", inputs)
         if "_quarantine_id" in snapshot.schema.names:
             query = f"SELECT count(*) - count(DISTINCT _quarantine_id) FROM {_TABLE}"
-            if twice := ws.engine.query(query, inputs)[1][0][0]:
-                raise QanatError(f"{folder.name} holds {twice} rows twice")
-    for name, target in sinks(ws):
-        generation = ws.ledger.generation(name)
+            if twice := ask(session, query, inputs)[0][0]:
+                raise QanatError(f"{table.name} holds {twice} rows twice")
+    for name, target in sinks(session):
+        generation = session.ledger.generation(name)
         old = [e for e in accounts.of(name) if e.generation < generation]
         now: list[Path] = []
         before: list[Path] = []
-        for each in deliveries(ws, target):
+        for each in deliveries(session, target):
             (before if any(each.is_of(e.flow, e.number) for e in old) else now).extend(each.files)
         for label, files in ((f"sink {name}", now), (f"sink {name}{EARLIER}", before)):
             if files:
-                _add(found, label, ws, lines(target, files), {})
+                _add(found, label, session, lines(target, files), {})
     return found
 
 
@@ -80,14 +81,16 @@ def differences(
     return complaints, lost, doubled
 
 
-def _add(found: Picture, name: str, ws: Workspace, lines: str, inputs: Mapping[str, Any]) -> None:
-    root = f"{ws.project.root}/".replace("'", "''")
+def _add(
+    found: Picture, name: str, session: Session, lines: str, inputs: Mapping[str, Any]
+) -> None:
+    root = f"{session.project.root}/".replace("'", "''")
     plain = f"regexp_replace(replace(line, '{root}', ''), '{_STAGED}', '', 'g')"
     query = (
         "SELECT count(*), sum(h), bit_xor(h) FROM"
         f" (SELECT hash({plain}) AS h FROM ({lines}) AS lines)"
     )
-    ((rows, total, mixed),) = ws.engine.query(query, inputs)[1]
+    ((rows, total, mixed),) = ask(session, query, inputs)
     # A table without rows is as good as none.
     if rows:
         found[name] = (int(rows), f"{total}-{mixed}")

@@ -18,7 +18,7 @@ from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError
 from qanat.model.dataset import SinkTarget
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _ASIDE = ".qanat-storage"
 """Where the copy has its storage if the original has it outside of the project."""
@@ -34,39 +34,39 @@ class Replica:
         UnsupportedError: the project writes to a place that cannot be copied.
     """
 
-    def __init__(self, ws: Workspace, folder: Path) -> None:
-        self._ws = ws
+    def __init__(self, session: Session, folder: Path) -> None:
+        self._session = session
         self._folder = folder
-        root, storage = ws.project.root, ws.project.storage
+        root, storage = session.project.root, session.project.storage
         self.storage = str(storage.relative_to(root)) if storage.is_relative_to(root) else _ASIDE
-        if ws.project.ledger is not None:
+        if session.project.ledger is not None:
             raise UnsupportedError(
                 "a crash test needs a ledger that can be copied, and this one is in a database",
                 hint="without `ledger` in the spec it is in the storage; for example in an"
                 " environment of its own: qanat doctor --crash-test --env NAME",
             )
-        self._sinks = [self._sink(name, target) for name, target in sinks(ws)]
-        self._declared = [p.relative_to(root) for p in library_files(ws.project)]
-        self._declared.append(ws.project.spec.relative_to(root))
+        self._sinks = [self._sink(name, target) for name, target in sinks(session)]
+        self._declared = [p.relative_to(root) for p in library_files(session.project)]
+        self._declared.append(session.project.spec.relative_to(root))
 
     def scenarios(self) -> list[Scenario]:
         """The project as it is, as if it had never run, and what can be done to either."""
         now = self._image("now", with_storage=True)
         new = self._image("new", with_storage=False)
         named = [("first-run", new, Operation.RUN)]
-        if self._ws.project.storage.exists():
+        if self._session.project.storage.exists():
             named.append(("run", now, Operation.RUN))
             named.append(("full-refresh", now, Operation.REFRESH))
         if any(self._quarantined()):
             named.append(("replay", now, Operation.REPLAY))
         return [
-            Scenario(name, image, operation, self.storage, self._ws.project.environment)
+            Scenario(name, image, operation, self.storage, self._session.project.environment)
             for name, image, operation in named
         ]
 
     def _sink(self, name: str, target: SinkTarget) -> Path:
-        folder = Path(os.path.normpath(sink_folder(self._ws, target)))
-        root = self._ws.project.root
+        folder = Path(os.path.normpath(sink_folder(self._session, target)))
+        root = self._session.project.root
         if not folder.is_relative_to(root) or folder == root:
             raise UnsupportedError(
                 f"the sink {name} writes to {folder}, which is not in a folder of the project:"
@@ -76,13 +76,13 @@ class Replica:
         return folder.relative_to(root)
 
     def _quarantined(self) -> Iterable[bool]:
-        for dataset in self._ws.pipeline.datasets:
-            folder = str(self._ws.folder(dataset.quarantine))
-            if self._ws.store.version(folder) is not None:
-                yield bool(self._ws.store.snapshot(folder).rows)
+        for dataset in self._session.pipeline.datasets:
+            table = self._session.table(dataset.quarantine)
+            if self._session.store.version(table) is not None:
+                yield bool(self._session.store.snapshot(table).rows)
 
     def _image(self, name: str, with_storage: bool) -> Path:
-        project = self._ws.project
+        project = self._session.project
         image = self._folder / name
         written = {Path(self.storage), *self._sinks}
         _link(project.root, image, Path(), {*written, *self._declared})
@@ -96,13 +96,13 @@ class Replica:
         return image
 
 
-def roomy(ws: Workspace, jobs: int) -> Path:
+def roomy(session: Session, jobs: int) -> Path:
     """Where copies for so many processes fit: in memory if possible, else on a disk.
 
     Raises:
         StorageFullError: nowhere.
     """
-    storage = ws.project.storage
+    storage = session.project.storage
     size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
     # The image, its copies in the slots, and what an update adds or writes anew.
     wanted = (3 * jobs + 2) * size + 2**28

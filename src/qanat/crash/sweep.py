@@ -20,7 +20,7 @@ from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError, UpdateRunningError, nearest
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "cut", "rival", "recovery", "power")
 """Everything that can be tried; see `Case.kind`."""
@@ -77,7 +77,7 @@ class Prepared:
 
 
 def crash_test(
-    ws: Workspace,
+    session: Session,
     folder: Path,
     extent: Extent,
     jobs: int,
@@ -87,7 +87,7 @@ def crash_test(
     """Do it to a copy of somebody's project.
 
     Args:
-        ws: the project; it is only read.
+        session: the project; it is only read.
         folder: absolute; where the copies are. Best on a disk in memory.
         jobs: how many processes at a time.
         begin: told how many cases there are.
@@ -100,15 +100,15 @@ def crash_test(
         AdapterError: the project fails by itself.
         CommandLineError: a case is of a scenario, or at a call, that there is not.
     """
-    ws.require()
-    if (lease := ws.memory.held()) is not None:
+    session.require()
+    if (lease := session.memory.held()) is not None:
         raise UpdateRunningError(
-            f"an update of {ws.scope} is running",
+            f"an update of {session.scope} is running",
             got=f"update {lease.holder} on {lease.host}, process {lease.pid}",
             hint="wait for it: what it is writing would be half in the copy",
         )
     with Crew(folder, jobs) as crew:
-        scenarios = Replica(ws, folder / "images").scenarios()
+        scenarios = Replica(session, folder / "images").scenarios()
         prepared = prepare(crew, scenarios, extent)
         begin(len(prepared.cases))
         return carry_out(crew, prepared, extent, Journal(None, ""), tell)

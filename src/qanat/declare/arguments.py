@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.errors import PythonFileError, UnsupportedError, nearest
+from qanat.model.adapter import Connectors
 from qanat.model.dataset import SinkTarget
 from qanat.model.location import Location
-
-SINK_FORMATS = ("parquet", "csv", "json")
 
 
 def text_of(argument: str, value: Any, location: Location) -> str:
@@ -72,30 +71,28 @@ def check_conf(value: Any, location: Location) -> None:
         )
 
 
-def sink_target(format_: Any, options: Any, location: Location) -> SinkTarget:
+def sink_target(
+    format_: Any, options: Any, connectors: Connectors, location: Location
+) -> SinkTarget:
     """Where a sink writes.
 
     Raises:
-        UnsupportedError: a format that Qanat does not write (yet).
-        PythonFileError: there is no path.
+        UnsupportedError: no connector writes that format.
+        OptionError: an option does not exist, does not fit or is missing.
     """
     name = text_of("format", format_, location).casefold()
-    if name not in SINK_FORMATS:
+    connector = connectors.writing(name)
+    if connector is None:
         raise UnsupportedError(
             f"sinks in format {name!r} are not supported",
             location=location,
-            wanted=" or ".join(SINK_FORMATS),
-            nearest=nearest(name, SINK_FORMATS),
+            wanted=" or ".join(connectors.sinks),
+            nearest=nearest(name, connectors.sinks),
         )
     # A tab is a delimiter, and nothing may stand for NULL.
-    found = mapping_of_text("options", options, location, blank=True)
-    if "path" not in found:
-        raise PythonFileError(
-            "a sink to files needs a path",
-            location=location,
-            wanted="options={'path': 'folder'}",
-        )
-    return SinkTarget(name, tuple(found.items()))
+    given = mapping_of_text("options", options, location, blank=True)
+    found = connector.sinks[name].check_all(given.items(), location)
+    return SinkTarget(name, tuple(found.items()), connector.name)
 
 
 def _misfit(argument: str, wanted: str, value: Any, location: Location) -> PythonFileError:

@@ -1,4 +1,7 @@
-"""Table functions that read from outside: `read_files`, DuckDB's readers, `read_table`, …"""
+"""Table functions that read from outside: `read_files`, `read_table`, and those of connectors.
+
+Which functions there are, and which options, the connectors say.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,12 @@ from typing import Any
 
 from sqlglot import exp
 
-from qanat.declare.options import check_format, check_option
-from qanat.errors import OptionError, UnsupportedError, nearest
+from qanat.errors import OptionError, UnsupportedError
+from qanat.model.adapter import Connector, Connectors
 from qanat.model.location import Location
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Source
+from qanat.model.source import SourceRef, dataset_ref
 
 Place = Callable[[exp.Expression], Location]
-
-READERS: dict[str, str | None] = {
-    "read_files": None,
-    "read_csv": "csv",
-    "read_csv_auto": "csv",
-    "read_json": "json",
-    "read_json_auto": "json",
-    "read_ndjson": "ndjson",
-    "read_ndjson_auto": "ndjson",
-    "read_parquet": "parquet",
-    "parquet_scan": "parquet",
-}
-"""Functions that read files, and the format that each means."""
-
-TABLES = ("read_table", "delta_scan")
 
 LATER = ("read_kafka", "read_kinesis", "read_pubsub", "read_pulsar")
 
@@ -55,17 +43,8 @@ REFUSED = (
 )
 """Functions that read what Qanat could not track, so that an update would miss changes."""
 
-PREFIXES: dict[str, str] = {
-    "csv": "csv",
-    "json": "json",
-    "parquet": "parquet",
-    "orc": "orc",
-    "delta": "delta",
-    "text": "text",
-    "binaryfile": "binaryfile",
-    "avro": "avro",
-}
-"""Spark's ``format.`path` ``."""
+_TABLE = "read_table"
+"""Reads a dataset of this project, or with the option `project` one of another."""
 
 
 def function_name(node: exp.Expr) -> str:
@@ -75,57 +54,90 @@ def function_name(node: exp.Expr) -> str:
     return node.sql_name().lower() if isinstance(node, exp.Func) else ""
 
 
+def reads_outside(name: str, connectors: Connectors) -> bool:
+    """Whether a function, by its name in lower case, is one that `read_call` knows."""
+    return name in REFUSED or connectors.reading(name) is not None
+
+
 def read_call(
-    name: str, arguments: list[Any], dialect: str, location: Location, place: Place
-) -> Source:
+    name: str,
+    arguments: list[Any],
+    dialect: str,
+    connectors: Connectors,
+    location: Location,
+    place: Place,
+) -> SourceRef:
     """The source that a table function means.
 
     Args:
-        name: in lower case, one of `READERS` or `TABLES`.
+        name: in lower case.
         place: gives the location of an argument.
 
     Raises:
         OptionError: an argument is unknown, no literal, or missing.
         UnsupportedError: Qanat cannot track what the function reads.
     """
-    if name in LATER:
+    connector = connectors.reading(name)
+    if connector is None:
+        raise _refused(name, location)
+    reader = connector.functions[name]
+    subject, named = _arguments(name, reader.argument, arguments, location, place)
+    if name == _TABLE and not named:
+        return dataset_ref(subject)
+    given = dict(reader.options)
+    for key, (value, where) in named.items():
+        canonical, checked = connector.options.check(key, value, where)
+        given[canonical] = checked
+    connector.options.check_all(given.items(), location)
+    return connector.refer(subject, given | _written_in(dialect, connector, given))
+
+
+def read_named(
+    place: str, format: str | None, dialect: str, connectors: Connectors, location: Location
+) -> SourceRef:
+    """The source that a string in FROM, or Spark's ``format.`place` ``, means.
+
+    Args:
+        format: as Spark writes it; None for a plain string, which names files.
+
+    Raises:
+        UnsupportedError: no connector reads that format by its name alone.
+    """
+    found = connectors.reading("read_files") if format is None else connectors.formatted(format)
+    if found is None:
         raise UnsupportedError(
+            f"cannot read {format} files",
+            location=location,
+            hint="read_files reads csv, json, ndjson, parquet and orc",
+        )
+    given = {} if format is None else dict(found.formats[format])
+    return found.refer(place, given | _written_in(dialect, found, given))
+
+
+def _written_in(dialect: str, connector: Connector, given: dict[str, Any]) -> dict[str, str]:
+    """The dialect of the call, for connectors whose options mean other things in another."""
+    speaks = "schema" in connector.options.names
+    return {"dialect": dialect} if speaks and ("schema" in given or dialect != "duckdb") else {}
+
+
+def _refused(name: str, location: Location) -> UnsupportedError:
+    if name in LATER:
+        return UnsupportedError(
             f"{name}() comes in a later release",
             location=location,
             hint="until then let something else write files, and read those with read_files",
         )
-    if name in REFUSED:
-        raise UnsupportedError(
-            f"{name}() cannot be read incrementally",
-            location=location,
-            hint="use read_files('path', format => '…'), read_table('name') or delta_scan('path')",
-        )
-    path, named = _arguments(name, arguments, location, place)
-    if name == "delta_scan":
-        _only(name, named, ())
-        return DeltaRead(path)
-    if name == "read_table":
-        _only(name, named, ("project",))
-        return DeltaRead(path, str(named["project"][0])) if named else DatasetRead(path)
-    options = dict(check_option(key, value, where) for key, (value, where) in named.items())
-    written = options.pop("format", READERS[name])
-    if "schema" in options:
-        options["dialect"] = dialect  # whoever parses the types must know whose they are
-    format_ = check_format(written, location) if written else None
-    return FilesRead(path, spark_json(format_, options, dialect), tuple(options.items()))
-
-
-def spark_json(format_: str | None, options: dict[str, Any], dialect: str) -> str | None:
-    """Spark's `json` is one value a line unless `multiLine` says otherwise."""
-    if format_ == "json" and dialect == "spark" and not options.get("multi_line"):
-        return "ndjson"
-    return format_
+    return UnsupportedError(
+        f"{name}() cannot be read incrementally",
+        location=location,
+        hint="use read_files('path', format => '…'), read_table('name') or delta_scan('path')",
+    )
 
 
 def _arguments(
-    name: str, arguments: list[Any], location: Location, place: Place
+    name: str, subject: str, arguments: list[Any], location: Location, place: Place
 ) -> tuple[str, dict[str, tuple[Any, Location]]]:
-    path: str | None = None
+    found: str | None = None
     named: dict[str, tuple[Any, Location]] = {}
     for argument in arguments:
         where = place(argument)
@@ -134,23 +146,25 @@ def _arguments(
             if key.casefold() in {k.casefold() for k in named}:
                 raise OptionError(f"{name}: {key!r} is given twice", location=where)
             named[key] = (_literal(argument.expression, name, key, where), where)
-        elif path is None:
-            value = _literal(argument, name, "the path", where)
+        elif found is None:
+            value = _literal(argument, name, f"the {subject}", where)
             if not isinstance(value, str) or not value.strip():
                 raise OptionError(
-                    f"{name}: the path must be text", location=where, got=argument.sql()
+                    f"{name}: the {subject} must be text", location=where, got=argument.sql()
                 )
-            path = value
+            found = value
         else:
             raise OptionError(
-                f"{name} takes one path",
+                f"{name} takes one {subject}",
                 location=where,
                 got=argument.sql(),
                 hint="name the other arguments: key => value; use a glob for several files",
             )
-    if path is None:
-        raise OptionError(f"{name} needs a path", location=location, wanted=f"{name}('path', …)")
-    return path, named
+    if found is None:
+        raise OptionError(
+            f"{name} needs a {subject}", location=location, wanted=f"{name}('{subject}', …)"
+        )
+    return found, named
 
 
 def _literal(node: exp.Expression, function: str, what: str, location: Location) -> Any:
@@ -176,11 +190,3 @@ def _literal(node: exp.Expression, function: str, what: str, location: Location)
         if several
         else "use ${key} for a value from the spec's configuration",
     )
-
-
-def _only(function: str, named: dict[str, tuple[Any, Location]], known: tuple[str, ...]) -> None:
-    for key, (_, where) in named.items():
-        if key not in known:
-            raise OptionError(
-                f"{function} has no option {key!r}", location=where, nearest=nearest(key, known)
-            )

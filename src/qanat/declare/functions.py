@@ -32,7 +32,8 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Expectation
 from qanat.model.flow import Flow
 from qanat.model.location import Location
-from qanat.model.query import DatasetRead, FunctionQuery, Query, Read
+from qanat.model.query import FunctionQuery, Query, Read
+from qanat.model.source import dataset_ref
 
 _IBIS_DIALECTS = {"duckdb": "duckdb", "spark": "pyspark"}
 
@@ -94,7 +95,9 @@ class _Maker:
         if call.kind is DatasetKind.SINK:
             # Declared even if it is wrong: else every flow into it would be a problem too.
             with self.registry.collecting():
-                sink = sink_target(call.format, call.options, call.location)
+                sink = sink_target(
+                    call.format, call.options, self.registry.connectors, call.location
+                )
         elif call.format is not None:
             check_table_format(text_of("format", call.format, call.location), call.location)
         properties = mapping_of_text("table_properties", call.table_properties, call.location)
@@ -186,7 +189,7 @@ class _Maker:
         reads, takes = [], []
         for parameter in signature.parameters.values():
             takes.append(self._takes(parameter, function, names, at))
-            source = DatasetRead(parameter.name)
+            source = dataset_ref(parameter.name)
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
@@ -232,7 +235,7 @@ class _Maker:
             tokens.pop()
         if not tokens:
             raise PythonFileError(f"{function.__name__}() returned empty SQL", location=at)
-        return parse_query(source, tokens, owner, self.project)
+        return parse_query(source, tokens, owner, self.project, self.registry.connectors)
 
     def _def(self, function: Callable[..., Any]) -> Location:
         """The place of `def`: the code object only knows the first decorator's line."""

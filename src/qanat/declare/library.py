@@ -11,6 +11,7 @@ from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
 from qanat.errors import QanatError, SpecError, SqlSyntaxError
+from qanat.model.adapter import Connectors
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
@@ -24,13 +25,16 @@ class Declared:
     problems: tuple[QanatError, ...]
 
 
-def load_pipeline(project: Project) -> Declared:
+def load_pipeline(project: Project, connectors: Connectors) -> Declared:
     """Read all transformation files of a project.
+
+    Args:
+        connectors: what its queries may read from, and its sinks write to.
 
     Never raises for what the files say: all of it is in `Declared.problems`, in the order of
     files and lines.
     """
-    registry = Registry(project)
+    registry = Registry(project, connectors)
     registry.problems.extend(_check_globs(project))
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()

@@ -13,23 +13,19 @@ from itertools import takewhile
 from sqlglot import Dialect, Token, TokenType, exp
 from sqlglot.errors import ParseError
 
-from qanat.declare.calls import (
-    PREFIXES,
-    READERS,
-    REFUSED,
-    TABLES,
-    function_name,
-    read_call,
-    spark_json,
-)
+from qanat.declare.calls import function_name, read_call, read_named, reads_outside
 from qanat.declare.names import quoted, strip_prefix
-from qanat.declare.options import check_format
 from qanat.declare.sqltext import SqlText
 from qanat.declare.stream import Stream, closing, find_streams
 from qanat.declare.syntax import syntax_error
-from qanat.errors import SqlSyntaxError, UnsupportedError
+from qanat.errors import SqlSyntaxError
+from qanat.model.adapter import Connectors
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Read, Source, SqlQuery
+from qanat.model.query import Read, SqlQuery
+from qanat.model.source import SourceRef, dataset_ref
+
+_UNREAD_FORMATS = ("text", "binaryfile", "avro")
+"""What Spark reads as ``format.`path` ``, and no connector does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +34,23 @@ class _Input:
 
     start: int
     end: int
-    source: Source
+    source: SourceRef
     streaming: bool
     alias: str | None
     """To be added in SQL form; None where the author gave one or none is needed."""
     qualifier: tuple[str, ...] = ()
 
 
-def parse_query(source: SqlText, tokens: list[Token], owner: str, project: Project) -> SqlQuery:
+def parse_query(
+    source: SqlText, tokens: list[Token], owner: str, project: Project, connectors: Connectors
+) -> SqlQuery:
     """Find the inputs of a query and make it executable.
 
     Args:
         source: what `tokens` are offsets into.
         tokens: of the query alone, not empty.
         owner: name of the flow or view, for the names of its inputs.
+        connectors: whose table functions may be called.
 
     Raises:
         DeclarationError: the query does not parse, is no query, or reads something that cannot
@@ -67,7 +66,7 @@ def parse_query(source: SqlText, tokens: list[Token], owner: str, project: Proje
             location=location,
             wanted="SELECT, WITH, FROM, VALUES or PIVOT",
         )
-    finder = _Finder(source, kept, streams, project)
+    finder = _Finder(source, kept, streams, project, connectors)
     inputs = sorted(finder.inputs(tree), key=lambda i: i.start)
     unused = [s for s in streams.values() if not any(i.start == s.start for i in inputs)]
     if unused:
@@ -117,12 +116,18 @@ class _Finder:
     """Finds what a parsed query reads."""
 
     def __init__(
-        self, source: SqlText, tokens: list[Token], streams: dict[int, Stream], project: Project
+        self,
+        source: SqlText,
+        tokens: list[Token],
+        streams: dict[int, Stream],
+        project: Project,
+        connectors: Connectors,
     ) -> None:
         self.source = source
         self.tokens = tokens
         self.streams = streams
         self.project = project
+        self.connectors = connectors
         self.index = {token.start: i for i, token in enumerate(tokens)}
 
     def inputs(self, tree: exp.Expression) -> list[_Input]:
@@ -151,9 +156,10 @@ class _Finder:
 
     def _call(self, table: exp.Table, call: exp.Func, start: int) -> _Input | None:
         name = function_name(call)
-        token = self.tokens[self.index[start]]
-        name = name if name in READERS else token.text.lower()
-        if name not in READERS and name not in TABLES and name not in REFUSED:
+        if self.connectors.reading(name) is None:
+            # sqlglot gives some functions of its own another name than the author wrote.
+            name = self.tokens[self.index[start]].text.lower()
+        if not reads_outside(name, self.connectors):
             return None
         arguments = (
             [call.this, *call.expressions]
@@ -164,14 +170,14 @@ class _Finder:
             name,
             [a for a in arguments if isinstance(a, exp.Expression)],
             self.project.dialect,
+            self.connectors,
             self.source.at(start),
             lambda node: self.source.at(self._argument(node, start)),
         )
         begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
         alias = None
         if name == "read_table" and not table.alias:
-            dataset = source.dataset if isinstance(source, DatasetRead) else source.path
-            alias = self._quoted(dataset.rpartition(".")[2])
+            alias = self._quoted(source.place.rpartition(".")[2])
         return _Input(begin, end, source, streaming, alias)
 
     def _argument(self, node: exp.Expression, start: int) -> int:
@@ -204,25 +210,18 @@ class _Finder:
 
     def _source(
         self, names: tuple[str, ...], written: str, start: int
-    ) -> tuple[Source, str | None]:
+    ) -> tuple[SourceRef, str | None]:
         token = self.tokens[self.index[start]]
+        dialect, location = self.project.dialect, self.source.at(start)
         if len(names) == 1 and token.token_type is TokenType.STRING:
             stem = names[0].replace("\\", "/").rpartition("/")[2].partition(".")[0]
-            return FilesRead(names[0], None), self._quoted(stem) if stem.isidentifier() else None
-        dialect, location = self.project.dialect, self.source.at(start)
+            alias = self._quoted(stem) if stem.isidentifier() else None
+            return read_named(names[0], None, dialect, self.connectors, location), alias
         prefix = names[0].casefold()
-        if dialect == "spark" and len(names) == 2 and prefix in PREFIXES and written[0] == "`":
-            if prefix == "delta":
-                return DeltaRead(names[1]), None
-            if prefix in ("text", "binaryfile", "avro"):
-                raise UnsupportedError(
-                    f"cannot read {prefix} files",
-                    location=location,
-                    hint="read_files reads csv, json, ndjson, parquet and orc",
-                )
-            format_ = check_format(prefix, location)
-            return FilesRead(names[1], spark_json(format_, {}, dialect)), None
-        return DatasetRead(strip_prefix(names, self.project)), written
+        formats = (*_UNREAD_FORMATS, *(f for c in self.connectors.all for f in c.formats))
+        if dialect == "spark" and len(names) == 2 and prefix in formats and written[0] == "`":
+            return read_named(names[1], prefix, dialect, self.connectors, location), None
+        return dataset_ref(strip_prefix(names, self.project)), written
 
     def _quoted(self, name: str) -> str:
         return quoted(name, self.project.dialect)

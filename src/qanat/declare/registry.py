@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from qanat.declare.names import check_name
 from qanat.errors import DuplicateNameError, ProblemsError, QanatError
+from qanat.model.adapter import Connectors
 from qanat.model.dataset import Dataset
 from qanat.model.expectation import Expectation
 from qanat.model.flow import Flow
@@ -16,8 +17,9 @@ from qanat.model.project import Project
 class Registry:
     """Datasets and flows in the order they were declared, and the problems found so far."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, connectors: Connectors) -> None:
         self.project = project
+        self.connectors = connectors
         self.problems: list[QanatError] = []
         self._datasets: dict[str, Dataset] = {}
         self._flows: dict[str, Flow] = {}

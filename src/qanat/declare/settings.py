@@ -83,6 +83,9 @@ class Settings(BaseModel):
     ] = "duckdb"
     engine: Annotated[Name, Field(description="what computes")] = "duckdb"
     table_format: Annotated[Name, Field(description="what tables are stored as")] = "delta"
+    storage_options: Annotated[
+        dict[str, Text], Field(description="of the table format, such as its catalog")
+    ] = {}
     ledger: Annotated[
         Name | None, Field(description="`postgresql://…`; without it SQLite in the storage")
     ] = None

@@ -98,6 +98,7 @@ def load_project(
         ledger=settings.ledger,
         engine=settings.engine,
         table_format=settings.table_format,
+        storage_options=settings.storage_options,
         memory_limit=settings.memory_limit,
         threads=settings.threads,
         retries=settings.retries,

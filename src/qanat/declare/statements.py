@@ -239,5 +239,5 @@ def _query(
     if word is None:
         raise cursor.unexpected("SELECT …")
     tokens = cursor.tokens[word.token :]
-    query = parse_query(cursor.source, tokens, name, registry.project)
+    query = parse_query(cursor.source, tokens, name, registry.project, registry.connectors)
     registry.add_flow(Flow(name, target, query, location, once=once))

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from qanat import plugins
 from qanat.errors import OptionError, nearest
-from qanat.plugins import load
 
 if TYPE_CHECKING:
     from qanat.ports.ledger import Ledger
-
-_POSTGRES = ("postgresql", "postgres")
 
 
 def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
@@ -33,13 +31,15 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
         LedgerError: it cannot be opened.
         TableTooNewError: a newer Qanat wrote it.
     """
-    if url is None:
-        return cast("Ledger", load("ledgers", "sqlite")(private / "ledger.db", scope))
-    scheme = urlsplit(url).scheme
-    if scheme not in _POSTGRES:
+    scheme = "" if url is None else urlsplit(url).scheme
+    kinds = plugins.ledgers()
+    kind = next((k for k in kinds if (scheme in k.schemes if url else not k.schemes)), None)
+    if kind is None:
+        schemes = [s for k in kinds for s in k.schemes]
         raise OptionError(
             f"no ledger at URLs of {scheme or 'no scheme'!r}",
             wanted="postgresql://user@host/database, or no URL for SQLite",
-            nearest=nearest(scheme, _POSTGRES),
+            nearest=nearest(scheme, schemes),
         )
-    return cast("Ledger", load("ledgers", "postgresql")(url, scope))
+    place = private / "ledger.db" if url is None else url
+    return cast("Ledger", plugins.imported(kind.ledger)(place, scope))

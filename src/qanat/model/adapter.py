@@ -42,6 +42,7 @@ class Connector:
         options: of the functions.
         sinks: option tables by sink format.
         hidden: columns of its sources that `SELECT *` leaves out.
+        label: how a source is named to people: `{place}`, and options by name in braces.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Connector:
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    label: str = "{place}"
 
     def refer(self, place: str, options: Mapping[str, Any]) -> SourceRef:
         """The reference to one of its sources.
@@ -68,6 +70,7 @@ class Connector:
             pairs,
             key=f"{self.name}:{place}?{identity}" if identity else f"{self.name}:{place}",
             kind=self.kind,
+            label=self.label.format(place=place, **options),
             function=next(iter(self.functions), ""),
             hidden=self.hidden,
         )
@@ -79,22 +82,27 @@ class Connectors:
 
     by_name: Mapping[str, Connector]
 
+    @property
+    def all(self) -> tuple[Connector, ...]:
+        """Each once."""
+        return tuple(self.by_name.values())
+
     def reading(self, function: str) -> Connector | None:
         """The connector whose table function this is (lower case); None if nobody's."""
-        return next((c for c in self.by_name.values() if function in c.functions), None)
+        return next((c for c in self.all if function in c.functions), None)
 
     def formatted(self, format: str) -> Connector | None:
         """The connector that reads a format by its name alone."""
-        return next((c for c in self.by_name.values() if format in c.formats), None)
+        return next((c for c in self.all if format in c.formats), None)
 
     def writing(self, format: str) -> Connector | None:
         """The connector of a sink format."""
-        return next((c for c in self.by_name.values() if format in c.sinks), None)
+        return next((c for c in self.all if format in c.sinks), None)
 
     @property
     def sinks(self) -> tuple[str, ...]:
         """All sink formats."""
-        return tuple(f for c in self.by_name.values() for f in c.sinks)
+        return tuple(f for c in self.all for f in c.sinks)
 
 
 @dataclass(frozen=True, slots=True)

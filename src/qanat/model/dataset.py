@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from qanat.model.expectation import Expectation
 from qanat.model.location import Location
@@ -35,10 +36,17 @@ class Drift(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SinkTarget:
-    """Where a sink writes: a format (`parquet`, `csv`, `json`), and its options (`path`, …)."""
+    """Where a sink writes.
+
+    Args:
+        format: `parquet`, `csv`, `json`, …
+        options: by canonical name: `path`, …
+        connector: whose format it is.
+    """
 
     format: str
-    options: tuple[tuple[str, str], ...]
+    options: tuple[tuple[str, Any], ...]
+    connector: str = "files"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,3 +33,20 @@ class Flow:
 def application(flow: str) -> str:
     """The Delta transaction application of the commits of a flow of that name."""
     return f"qanat:{flow}"
+
+
+_REPLAY = "::replay"
+
+
+def replay_flow(dataset: str) -> str:
+    """The name under which the ledger knows a dataset's replays."""
+    return dataset + _REPLAY
+
+
+def is_replay(flow: str) -> bool:
+    """Whether a flow's epochs are replays.
+
+    >>> is_replay(replay_flow("silver"))
+    True
+    """
+    return flow.endswith(_REPLAY)

@@ -63,7 +63,7 @@ class Range:
     value: Mapping[str, Any]
     files: tuple[FileRef, ...] = ()
     moves: bool = False
-    amount: Amount = field(default=Amount(), compare=False)
+    amount: Amount = field(default_factory=Amount, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,19 @@ class Unread:
     range: Range
     waiting: Amount
     more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineMark:
+    """What a quarantine must carry, if it was neither lost nor restored from an older copy.
+
+    Args:
+        number: of the newest epoch of a flow that changed the quarantine.
+        emptied: whether that epoch left no row of the flow there.
+    """
+
+    number: int
+    emptied: bool = False
 
 
 def quarantine_key(dataset: str) -> str:

@@ -20,6 +20,7 @@ class Project:
         libraries: globs of transformation files, relative to `root`, as written.
         environment: name of the environment (`dev` unless told).
         ledger: database URL (`postgresql://…`), or None for SQLite below `storage`.
+        storage_options: what the table format wants to know, such as where its catalog is.
         memory_limit: bytes the engine may hold before it spills, or None: a share of memory.
         threads: cores to use, or None: all that the process may use.
         retries: how often a retryable step is tried again.
@@ -38,6 +39,7 @@ class Project:
     ledger: str | None = None
     engine: str = "duckdb"
     table_format: str = "delta"
+    storage_options: Mapping[str, str] = field(default_factory=dict)
     memory_limit: int | None = None
     threads: int | None = None
     retries: int = 3

@@ -102,4 +102,5 @@ class Readmission:
     location: Location
 
 
-Query: TypeAlias = SqlQuery | FunctionQuery | Readmission
+Query: TypeAlias = SqlQuery | FunctionQuery
+Computation: TypeAlias = Query | Readmission

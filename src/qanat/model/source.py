@@ -24,6 +24,7 @@ class SourceRef:
         key: the name under which the ledger keeps how far it has been read. Two references
             with one key are one source.
         kind: what people call it, such as `files`; for lineage.
+        label: the place as people read it; default: as written.
         function: the SQL function that reads it, for fingerprints and messages.
         hidden: columns that it has and `SELECT *` leaves out, such as `_metadata`.
 
@@ -37,6 +38,7 @@ class SourceRef:
     options: tuple[tuple[str, Any], ...] = ()
     key: str = ""
     kind: str = ""
+    label: str = ""
     function: str = ""
     hidden: tuple[str, ...] = ()
 
@@ -69,4 +71,5 @@ def dataset_ref(name: str) -> SourceRef:
     >>> dataset_ref("Bronze").key
     'dataset:bronze'
     """
-    return SourceRef(DATASET, name, key=f"{DATASET}:{name.casefold()}", kind=DATASET)
+    key = f"{DATASET}:{name.casefold()}"
+    return SourceRef(DATASET, name, key=key, kind=DATASET, label=name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from qanat.model.batch import Batch, Inputs
 from qanat.model.expectation import Expectation
-from qanat.model.query import Query
+from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
 
 MALFORMED = "_malformed"
@@ -91,7 +91,7 @@ class Work:
     epoch: int
     update: str
     dataset: str
-    query: Query
+    query: Computation
     inputs: Inputs
     output: Output
     quarantine: Output

@@ -12,8 +12,9 @@ from qanat.errors import ColumnNotFoundError, nearest
 from qanat.model.dataset import Dataset
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, FilesRead, FunctionQuery, Read, SqlQuery
+from qanat.model.query import FunctionQuery, Read, SqlQuery
 from qanat.model.schema import Schema
+from qanat.model.source import SourceRef
 from qanat.model.work import QUARANTINE_FIELDS
 from qanat.planning.graph import Graph, resolve
 from qanat.planning.lineage import (
@@ -156,14 +157,12 @@ class _Tracer:
         return projection.names
 
     def _columns_of(self, read: Read) -> tuple[str, ...] | None:
-        source = read.source
-        if isinstance(source, FilesRead):
-            return _declared(source)
-        if not isinstance(source, DatasetRead):
-            return None
-        found = resolve(self.pipeline, source.dataset)
+        name = read.source.dataset
+        if name is None:
+            return _declared(read.source)
+        found = resolve(self.pipeline, name)
         columns = self.columns.get(found.name) if found else None
-        if columns is None or found is None or _same(source.dataset, found.name):
+        if columns is None or found is None or _same(name, found.name):
             return columns
         return (*columns, *(f.name for f in QUARANTINE_FIELDS))
 
@@ -188,10 +187,10 @@ class _Tracer:
     # -- nodes -------------------------------------------------------------------------------
 
     def _key(self, origin: Origin) -> _Key | None:
-        source = origin.read.source
-        if not isinstance(source, DatasetRead) or origin.column is None:
+        name = origin.read.source.dataset
+        if name is None or origin.column is None:
             return None
-        found = resolve(self.pipeline, source.dataset)
+        found = resolve(self.pipeline, name)
         return (found.name, origin.column.casefold()) if found is not None else None
 
     def _origin(
@@ -202,7 +201,7 @@ class _Tracer:
         nodes: Mapping[_Key, LineageNode],
     ) -> LineageNode | None:
         source = origin.read.source
-        if not isinstance(source, DatasetRead):
+        if source.dataset is None:
             outside = source_node(source)
             if origin.column is None:
                 return LineageNode(f"{outside.name}.?", "unknown")
@@ -222,8 +221,8 @@ class _Tracer:
         return f"{name}.{known.get(column, spelled[key])}"
 
 
-def _declared(source: FilesRead) -> tuple[str, ...] | None:
-    """The columns of `read_files(…, schema => '…')`."""
+def _declared(source: SourceRef) -> tuple[str, ...] | None:
+    """The columns that the option `schema` declares, as in `read_files(…, schema => '…')`."""
     text = source.option("schema")
     if not isinstance(text, str):
         return None

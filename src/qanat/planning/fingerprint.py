@@ -12,7 +12,7 @@ from sqlglot.errors import SqlglotError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Predicate, Rule
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Query, Read
+from qanat.model.query import FunctionQuery, Query, Read
 from qanat.planning.graph import view_of
 from qanat.planning.tree import own_tree, tree_of
 
@@ -157,14 +157,4 @@ def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:
 
 
 def _source(read: Read) -> str:
-    stream = "STREAM " if read.streaming else ""
-    match read.source:
-        case DatasetRead(dataset):
-            return f"{stream}{dataset.casefold()}"
-        case FilesRead(path, format, options):
-            named = "".join(f", {k} => {v!r}" for k, v in sorted(options))
-            kind = f", format => {format!r}" if format else ""
-            return f"{stream}read_files({path!r}{kind}{named})"
-        case DeltaRead(path, project):
-            other = f", project => {project!r}" if project else ""
-            return f"{stream}delta_scan({path!r}{other})"
+    return f"STREAM {read.source.text}" if read.streaming else read.source.text

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from qanat.errors import SelectionError, nearest
 from qanat.model.dataset import QUARANTINE, Dataset, DatasetKind
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, Read
+from qanat.model.query import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,8 @@ def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
 
 def view_of(pipeline: Pipeline, read: Read) -> Dataset | None:
     """The temporary view that is read; None if something else is."""
-    if not isinstance(read.source, DatasetRead):
-        return None
-    found = pipeline.get(read.source.dataset)
+    name = read.source.dataset
+    found = None if name is None else pipeline.get(name)
     return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
 
 

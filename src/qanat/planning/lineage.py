@@ -9,11 +9,10 @@ from qanat.errors import DatasetNotFoundError, nearest
 from qanat.model.dataset import Dataset
 from qanat.model.expectation import References
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Source
+from qanat.model.query import FunctionQuery
+from qanat.model.source import SourceRef
 from qanat.planning.graph import Graph, resolve
 
-FILES = "files"
-DELTA = "delta table"
 FUNCTION = "python function"
 QUARANTINE = "quarantine"
 REFERENCES = "references"
@@ -102,13 +101,9 @@ def dataset_of(pipeline: Pipeline, name: str) -> Dataset:
     return found
 
 
-def source_node(source: FilesRead | DeltaRead) -> LineageNode:
+def source_node(source: SourceRef) -> LineageNode:
     """A source outside the project."""
-    match source:
-        case FilesRead(path):
-            return LineageNode(path, FILES)
-        case DeltaRead(path, project):
-            return LineageNode(f"{project}:{path}" if project else path, DELTA)
+    return LineageNode(source.label, source.kind)
 
 
 def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
@@ -157,16 +152,17 @@ def _inputs(
 
 
 def _read(
-    pipeline: Pipeline, reader: Dataset, source: Source, made: Mapping[str, LineageNode]
+    pipeline: Pipeline, reader: Dataset, source: SourceRef, made: Mapping[str, LineageNode]
 ) -> LineageNode:
-    if not isinstance(source, DatasetRead):
+    name = source.dataset
+    if name is None:
         return source_node(source)
-    found = resolve(pipeline, source.dataset)
+    found = resolve(pipeline, name)
     if found is None:
-        return LineageNode(source.dataset, "unknown")
+        return LineageNode(name, "unknown")
     # A circle ends where it closes.
     node = made.get(found.name, LineageNode(found.name, str(found.kind)))
-    if source.dataset.casefold() == found.name.casefold():
+    if name.casefold() == found.name.casefold():
         return node
     return _quarantine(found, node if found is not reader else None)
 

@@ -14,7 +14,7 @@ from qanat.errors import FlowError, QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead, Query, Read, SqlQuery
+from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.graph import view_of
 from qanat.planning.memory import remembering
 
@@ -65,9 +65,8 @@ def streams(pipeline: Pipeline, read: Read) -> bool:
 
 
 def _problems_of_read(pipeline: Pipeline, read: Read) -> Iterator[QanatError]:
-    if not isinstance(read.source, DatasetRead):
-        return
-    found = pipeline.get(read.source.dataset)
+    name = read.source.dataset
+    found = None if name is None else pipeline.get(name)
     if found is None:
         return
     if found.kind is DatasetKind.SINK:

@@ -10,7 +10,6 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Expectation, References, Unique
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import DatasetRead
 from qanat.planning.graph import Graph, resolve
 from qanat.planning.meaning import problems_of_flow
 
@@ -41,13 +40,15 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
         fed.add(target.name)
         known = True
         for read in flow.query.reads:
-            if isinstance(read.source, DatasetRead):
-                found = resolve(pipeline, read.source.dataset)
-                if found is None:
-                    known = False
-                    problems.append(_unknown(pipeline, read.source.dataset, read.location))
-                elif not _same(found, target, read.source.dataset):
-                    edges[target.name].setdefault(found.name, read.location)
+            name = read.source.dataset
+            if name is None:
+                continue
+            found = resolve(pipeline, name)
+            if found is None:
+                known = False
+                problems.append(_unknown(pipeline, name, read.location))
+            elif not _same(found, target, name):
+                edges[target.name].setdefault(found.name, read.location)
         if known:
             problems.extend(problems_of_flow(pipeline, flow, target))
     for dataset in pipeline.datasets:

@@ -11,10 +11,9 @@ from sqlglot.lineage import Node, lineage as trace
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from qanat.model.query import FilesRead, Read, SqlQuery
+from qanat.model.query import Read, SqlQuery
 from qanat.planning.tree import tree_of
 
-METADATA = "_metadata"
 """What `read_files` offers beside the columns of the files."""
 
 # What sqlglot raises for queries that it reads but cannot resolve.
@@ -139,8 +138,8 @@ class Projection:
             found[unknown[0]] = list(guess.values())
         mentioned = {i.name.casefold() for i in tree.find_all(exp.Identifier)}
         for name, read in self._relations.items():
-            if isinstance(read.source, FilesRead) and METADATA in mentioned and name in found:
-                found[name] = [c for c in found[name] if c.casefold() != METADATA] + [METADATA]
+            for hidden in mentioned.intersection(read.source.hidden) if name in found else ():
+                found[name] = [c for c in found[name] if c.casefold() != hidden] + [hidden]
         return found
 
     def _qualified(self, tree: exp.Expr) -> exp.Expr:

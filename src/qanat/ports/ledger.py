@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from qanat.model.position import FileRef, Range
+from qanat.model.position import FileRef, QuarantineMark
 from qanat.model.record import Definition, Epoch, Lease, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
 
@@ -94,6 +94,14 @@ class Ledger(Protocol):
         """Mark an intended epoch failed: nothing of it was published, its range is unread."""
         ...
 
+    def forget(self, epoch: Epoch, lease: Lease) -> None:
+        """Remove an intended epoch that turned out to have nothing to do.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
     def open_updates(self) -> Sequence[UpdateRecord]:
         """The updates that are said to run, oldest first."""
         ...
@@ -106,12 +114,20 @@ class Ledger(Protocol):
         """The newest committed epoch of a flow."""
         ...
 
-    def position(self, flow: str, generation: int, source: str) -> Range | None:
-        """The newest committed table range of a flow's source (by `source_key`)."""
+    def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
+        """The value of the newest committed range of a flow's source that moves.
+
+        Args:
+            source: as `SourceRef.key`.
+        """
         ...
 
-    def positions(self, source: str, generation: int) -> Mapping[str, Range]:
-        """The newest committed table range of a source in every flow that has one."""
+    def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
+        """What a quarantine must carry of a flow; None if the flow has never changed it."""
+        ...
+
+    def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
+        """What a quarantine must carry, by flow, of each flow that has changed it."""
         ...
 
     def seen(

@@ -1,9 +1,9 @@
-"""What finds data outside, and reads the project's own tables: files, queues, databases, tables."""
+"""What reads: files, queues, databases, and the project's own tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +58,7 @@ class Input:
     """A range bound for an engine; `amount` as far as it is known."""
 
     batch: Batch
-    amount: Amount = Amount()
+    amount: Amount = field(default_factory=Amount)
 
 
 class Source(Protocol):

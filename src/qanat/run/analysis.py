@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from qanat import plugins
 from qanat.declare import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
 from qanat.errors import CycleError, QanatError
@@ -39,7 +40,7 @@ def analyse(project: Project, dialect: str) -> Analysed:
     Args:
         dialect: of the engine.
     """
-    declared = load_pipeline(project)
+    declared = load_pipeline(project, plugins.connectors())
     pipeline = declared.pipeline
     graph, misfits = build_graph(pipeline, complete=not declared.problems)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))

@@ -9,7 +9,7 @@ from qanat.model.dataset import Dataset
 from qanat.model.expectation import Expectation, References
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import Query, Read
+from qanat.model.query import Computation, Query, Read, Readmission
 from qanat.planning.graph import Graph
 
 
@@ -34,11 +34,16 @@ class CompiledFlow:
 
     flow: Flow
     dataset: Dataset
-    query: Query
+    query: Computation
     expectations: tuple[Expectation, ...]
     views: tuple[CompiledView, ...]
     reads: tuple[Read, ...]
     view_reads: tuple[tuple[str, str], ...]
+
+    @property
+    def readmits(self) -> bool:
+        """Whether its rows come out of the target's quarantine, and leave it if they pass."""
+        return isinstance(self.query, Readmission)
 
     @property
     def references(self) -> tuple[str, ...]:

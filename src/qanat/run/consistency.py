@@ -4,91 +4,89 @@ from __future__ import annotations
 
 from qanat.errors import HistoryMismatchError
 from qanat.model.dataset import DatasetKind
-from qanat.model.flow import application
-from qanat.model.position import TableRange, quarantine_key
+from qanat.model.flow import application, replay_flow
+from qanat.model.position import QuarantineMark
 from qanat.run.compiled import CompiledFlow
 from qanat.run.number import last_number, quarantines
-from qanat.run.replay import replay_flow
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
-def check_history(ws: Workspace, compiled: CompiledFlow) -> None:
+def check_history(session: Session, compiled: CompiledFlow) -> None:
     """Refuse to go on where ledger and table tell different stories.
 
     Raises:
         HistoryMismatchError: one of them was lost or restored from an older copy: going on
             would lose rows or double them.
     """
-    mismatch = mismatch_of(ws, compiled)
+    mismatch = mismatch_of(session, compiled)
     if mismatch is not None:
         raise mismatch
 
 
-def mismatch_of(ws: Workspace, compiled: CompiledFlow) -> HistoryMismatchError | None:
+def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchError | None:
     """What ledger and tables tell differently about a flow; None if nothing.
 
     Of a sink only its quarantines can tell: what it has sent may have been taken away by whom it
     was for.
     """
     flow, name = compiled.flow, compiled.dataset.name
-    last = ws.memory.last_epoch(flow.name)
+    last = session.memory.last_epoch(flow.name)
     known = last.number if last else 0
     sink = compiled.dataset.kind is DatasetKind.SINK
-    there = known if sink else last_number(ws, compiled)
+    there = known if sink else last_number(session, compiled)
     if there == known:
-        generation = ws.memory.generation(name)
-        for dataset, folder in quarantines(ws, compiled).items():
-            found = ws.store.transaction(folder, flow.application)
+        generation = session.memory.generation(name)
+        for dataset, table in quarantines(session, compiled).items():
+            found = session.store.transaction(table, flow.application)
             # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
             if found > known:
                 there = found
                 break
             # nor forget one that put rows into it, or emptied it.
-            put = ws.memory.position(flow.name, generation, quarantine_key(dataset))
-            if not isinstance(put, TableRange) or found >= put.upto:
+            mark = session.memory.quarantine_mark(flow.name, generation, dataset)
+            if mark is None or found >= mark.number:
                 continue
-            emptied = put.after == put.upto
-            if not emptied or found or _of_others(ws, compiled, dataset, generation):
-                return _lost_quarantine(compiled, dataset, put, found)
+            if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
+                return _lost_quarantine(compiled, dataset, mark, found)
         else:
-            return _forgotten_replay(ws, compiled, generation)
-    table = "quarantine" if sink else "table"
-    newer, older = (table, "ledger") if there > known else ("ledger", table)
+            return _forgotten_replay(session, compiled, generation)
+    holder = "quarantine" if sink else "table"
+    newer, older = (holder, "ledger") if there > known else ("ledger", holder)
     return HistoryMismatchError(
         f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
         wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
-        got=f"{there} in the {table}",
+        got=f"{there} in the {holder}",
         hint=f"restore the {older} of the same time as the {newer}, or"
         f" {_anew(compiled, 'rebuild the table from its sources')}",
     )
 
 
-def _of_others(ws: Workspace, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
+def _of_others(session: Session, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
     """Whether a quarantine has rows of other flows from before the table was replaced.
 
     The flow that replaced the table emptied it, if it was there.
     """
-    folder = str(ws.folder(compiled.dataset.quarantine))
-    if dataset != compiled.dataset.name or ws.store.version(folder) is None:
+    table = session.table(compiled.dataset.quarantine)
+    if dataset != compiled.dataset.name or session.store.version(table) is None:
         return False
-    if any(e.dataset == dataset for e in ws.memory.open_epochs()):
+    if any(e.dataset == dataset for e in session.memory.open_epochs()):
         return False  # which may have put rows there
-    since = ws.memory.positions(quarantine_key(dataset), generation).values()
-    if any(isinstance(put, TableRange) and put.after < put.upto for put in since):
+    since = session.memory.quarantine_marks(dataset, generation).values()
+    if not all(mark.emptied for mark in since):
         return False  # whose own flows would miss them
-    return ws.store.snapshot(folder).rows != 0
+    return session.store.snapshot(table).rows != 0
 
 
 def _forgotten_replay(
-    ws: Workspace, compiled: CompiledFlow, generation: int
+    session: Session, compiled: CompiledFlow, generation: int
 ) -> HistoryMismatchError | None:
     """A table or quarantine from before rows were moved from one into the other."""
     name = compiled.dataset.name
-    replay = ws.memory.last_epoch(replay_flow(name))
+    replay = session.memory.last_epoch(replay_flow(name))
     if replay is None or replay.generation != generation:
         return None
     for dataset in (name, compiled.dataset.quarantine):
-        found = ws.store.transaction(str(ws.folder(dataset)), application(replay.flow))
+        found = session.store.transaction(session.table(dataset), application(replay.flow))
         if found < replay.number:
             return HistoryMismatchError(
                 f"{dataset} is older than its ledger: it was restored from a copy",
@@ -101,13 +99,13 @@ def _forgotten_replay(
 
 
 def _lost_quarantine(
-    compiled: CompiledFlow, dataset: str, put: TableRange, found: int
+    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, found: int
 ) -> HistoryMismatchError:
-    did = "emptied it" if put.after == put.upto else "put rows into it"
+    did = "emptied it" if mark.emptied else "put rows into it"
     return HistoryMismatchError(
         f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
         " copy",
-        wanted=f"epoch {put.upto} of flow {compiled.flow.name}, which {did}",
+        wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
         got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
         hint="restore the quarantine of the same time as the ledger, or"
         f" {_anew(compiled, 'compute table and quarantine anew from their sources')}",

@@ -8,47 +8,46 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qanat.errors import QanatError
-from qanat.model.batch import TableBatch
 from qanat.model.dataset import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.consistency import mismatch_of
 from qanat.run.installation import installation
 from qanat.run.results import Finding
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
 
 
-def examine(ws: Workspace | None, start: Path) -> tuple[Finding, ...]:
+def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
     """What is here, and what is wrong with it.
 
     Args:
-        ws: the project, or None where there is none at or above `start`.
+        session: the project, or None where there is none at or above `start`.
     """
     found = list(installation())
-    if ws is None:
+    if session is None:
         detail = f"none at {start} or above"
         return (*found, Finding("ok", "project", detail, "`qanat init` makes a small one"))
-    found += _project(ws)
-    found += _storage(ws)
+    found += _project(session)
+    found += _storage(session)
     ledger = None
     try:
-        ledger = ws.memory
-        found.append(_ledger(ws, ledger))
+        ledger = session.memory
+        found.append(_ledger(session, ledger))
     except QanatError as error:
         found.append(_broken("ledger", error))
     if ledger is not None:
         found += _updates(ledger)
-    found += _tables(ws, ledger)
+    found += _tables(session, ledger)
     return tuple(found)
 
 
-def _project(ws: Workspace) -> Iterator[Finding]:
-    project = ws.project
+def _project(session: Session) -> Iterator[Finding]:
+    project = session.project
     yield Finding("ok", "project", f"{project.name} ({project.environment}), {project.spec}")
     try:
-        problems = ws.problems
+        problems = session.problems
     except QanatError as error:
         yield _broken("declarations", error)
         return
@@ -58,12 +57,12 @@ def _project(ws: Workspace) -> Iterator[Finding]:
             detail += f", and {len(problems) - 1} more problems"
         yield Finding("error", "declarations", detail, "qanat validate shows them all")
     else:
-        detail = f"{len(ws.pipeline.datasets)} datasets, {len(ws.pipeline.flows)} flows"
+        detail = f"{len(session.pipeline.datasets)} datasets, {len(session.pipeline.flows)} flows"
         yield Finding("ok", "declarations", detail)
 
 
-def _storage(ws: Workspace) -> Iterator[Finding]:
-    storage = ws.project.storage
+def _storage(session: Session) -> Iterator[Finding]:
+    storage = session.project.storage
     there = next(p for p in (storage, *storage.parents) if p.exists())
     if not there.is_dir():
         hint = "set `storage` in the spec to a folder"
@@ -80,9 +79,9 @@ def _storage(ws: Workspace) -> Iterator[Finding]:
     yield Finding(level, "storage", detail, hint)
 
 
-def _ledger(ws: Workspace, ledger: Ledger) -> Finding:
+def _ledger(session: Session, ledger: Ledger) -> Finding:
     newest = ledger.updates(1)
-    place = "PostgreSQL" if ws.project.ledger else str(ws.project.private / "ledger.db")
+    place = "PostgreSQL" if session.project.ledger else str(session.project.private / "ledger.db")
     if not newest:
         return Finding("ok", "ledger", f"{place}, no update so far")
     return Finding("ok", "ledger", f"{place}, last update {newest[0].id} {newest[0].status}")
@@ -106,17 +105,17 @@ def _updates(ledger: Ledger) -> Iterator[Finding]:
         )
 
 
-def _tables(ws: Workspace, ledger: Ledger | None) -> Iterator[Finding]:
+def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
     """One finding for each table that has something wrong; one for all others."""
     good = 0
-    for dataset in ws.pipeline.datasets:
+    for dataset in session.pipeline.datasets:
         names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
         for name in names:
-            there = ws.folder(name).is_dir()
-            wrong = list(_table(ws, name)) if there else []
+            there = session.table(name).folder.is_dir()
+            wrong = list(_table(session, name)) if there else []
             # Also where the folder is gone: the ledger may remember that it was there.
             if name == dataset.name and ledger is not None:
-                wrong += _history(ws, dataset, ledger)
+                wrong += _history(session, dataset, ledger)
             yield from wrong
             good += there and not wrong
     if good:
@@ -124,13 +123,11 @@ def _tables(ws: Workspace, ledger: Ledger | None) -> Iterator[Finding]:
         yield Finding("ok", "tables", detail)
 
 
-def _table(ws: Workspace, name: str) -> Iterator[Finding]:
-    folder = ws.folder(name)
+def _table(session: Session, name: str) -> Iterator[Finding]:
+    table = session.table(name)
     try:
-        if ws.store.version(str(folder)) is not None:
-            batch = ws.store.snapshot(str(folder)).batch
-            files = batch.files if isinstance(batch, TableBatch) else ()
-            missing = [f for f in files if not Path(f).exists()]
+        if session.store.version(table) is not None:
+            missing = session.store.missing(table)
             if missing:
                 yield Finding(
                     "error",
@@ -138,8 +135,8 @@ def _table(ws: Workspace, name: str) -> Iterator[Finding]:
                     f"{len(missing)} of its files are gone, the first is {missing[0]}",
                     f"restore them, or rebuild it: qanat run --full-refresh {name}",
                 )
-        orphans = ws.store.orphans(folder)
-        if orphans and (ws.memory.held() is None):
+        orphans = session.store.orphans(table)
+        if orphans and (session.memory.held() is None):
             yield Finding(
                 "warning",
                 f"table {name}",
@@ -150,13 +147,13 @@ def _table(ws: Workspace, name: str) -> Iterator[Finding]:
         yield _broken(f"table {name}", error)
 
 
-def _history(ws: Workspace, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
+def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
     """Whether tables and ledger tell the same story."""
     try:
         open_ = {e.flow for e in ledger.open_epochs()}
-        for compiled in ws.analysis.flows_into(dataset.name):
+        for compiled in session.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.
-            mismatch = None if compiled.flow.name in open_ else mismatch_of(ws, compiled)
+            mismatch = None if compiled.flow.name in open_ else mismatch_of(session, compiled)
             if mismatch is not None:
                 facts = f"{mismatch.message} (wanted: {mismatch.wanted}; got: {mismatch.got})"
                 yield Finding("error", f"table {dataset.name}", facts, mismatch.hint or "")

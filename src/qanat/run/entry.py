@@ -16,7 +16,7 @@ from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.ports.observer import Observer
 from qanat.run.gate import Gate
 from qanat.run.pulse import Pulse
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 def new_id() -> str:
@@ -44,7 +44,7 @@ class Entry:
         command: as the history shows it.
     """
 
-    ws: Workspace
+    session: Session
     id: str
     gate: Gate
     command: str = "run"
@@ -53,7 +53,7 @@ class Entry:
     _pulse: Pulse = field(init=False)
 
     def __post_init__(self) -> None:
-        self._pulse = Pulse(self.ws.scratches, self.id)
+        self._pulse = Pulse(self.session.scratches, self.id)
 
     def begin(self) -> None:
         """Write it, unless it is there."""
@@ -62,9 +62,9 @@ class Entry:
                 # First: who is said to run and has no pulse must be dead.
                 self._pulse.start()
                 self.gate.open()
-                environment = self.ws.project.environment
+                environment = self.session.project.environment
                 record = UpdateRecord(self.id, environment, self.command, time.time())
-                self.ws.ledger.begin_update(record, self.gate.lease.current)
+                self.session.ledger.begin_update(record, self.gate.lease.current)
                 self.begun = True
 
     def end(self, status: UpdateStatus, error: str | None = None) -> None:
@@ -75,6 +75,6 @@ class Entry:
                 self.gate.close()
                 # Who has taken over ends what lost its lease, once it has nothing left to remove.
                 with suppress(LeaseLostError):
-                    self.ws.ledger.end_update(self.id, status, self.gate.lease.current, error)
+                    self.session.ledger.end_update(self.id, status, self.gate.lease.current, error)
         finally:
             self._pulse.stop()

@@ -9,11 +9,11 @@ from qanat.model.dataset import Dataset
 from qanat.model.expectation import References
 from qanat.run.results import RuleCheck, Selection
 from qanat.run.selection import choose_datasets
+from qanat.run.session import Session
 from qanat.run.stored import stored
-from qanat.run.workspace import Workspace
 
 
-def check(ws: Workspace, selection: Selection | None = None) -> tuple[RuleCheck, ...]:
+def check(session: Session, selection: Selection | None = None) -> tuple[RuleCheck, ...]:
     """Every expectation of the stored datasets against their tables as they are.
 
     Rows that were written before a rule was added or changed have never met it. A table that
@@ -25,33 +25,33 @@ def check(ws: Workspace, selection: Selection | None = None) -> tuple[RuleCheck,
         TableNotFoundError: a rule refers to a table that has never run.
         ColumnNotFoundError: a rule uses a column that the table does not have.
     """
-    ws.require()
+    session.require()
     asked = selection or Selection()
     found: list[RuleCheck] = []
-    for name in choose_datasets(ws, asked).datasets:
-        dataset = ws.pipeline.dataset(name)
+    for name in choose_datasets(session, asked).datasets:
+        dataset = session.pipeline.dataset(name)
         if not dataset.stored or not dataset.expectations:
             continue
-        if ws.store.version(str(ws.folder(name))) is None:
+        if session.store.version(session.table(name)) is None:
             if name.casefold() in (p.casefold() for p in asked.select):
                 raise SelectionError(
                     f"{name} has no rows to check: it has never run",
                     hint=f"run it first: qanat run --select +{name}",
                 )
             continue
-        found += _checked(ws, dataset)
+        found += _checked(session, dataset)
     return tuple(found)
 
 
-def _checked(ws: Workspace, dataset: Dataset) -> Iterator[RuleCheck]:
-    rules = ws.analysis.rules[dataset.name]
+def _checked(session: Session, dataset: Dataset) -> Iterator[RuleCheck]:
+    rules = session.analysis.rules[dataset.name]
     references = {
-        r.rule.dataset.casefold(): stored(ws, r.rule.dataset).snapshot.batch
+        r.rule.dataset.casefold(): stored(session, r.rule.dataset).snapshot.batch
         for r in rules
         if isinstance(r.rule, References)
     }
-    batch = stored(ws, dataset.name).snapshot.batch
-    rows, counts = ws.engine.check(batch, dataset.name, rules, references)
+    batch = stored(session, dataset.name).snapshot.batch
+    rows, counts = session.engine.check(batch, dataset.name, rules, references)
     for expectation, count in zip(dataset.expectations, counts, strict=True):
         yield RuleCheck(
             dataset=dataset.name,

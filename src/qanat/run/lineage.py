@@ -5,10 +5,10 @@ from __future__ import annotations
 from qanat.model.schema import Schema
 from qanat.planning.columns import column_lineage, split_target
 from qanat.planning.lineage import Lineage, table_lineage
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
-def lineage(ws: Workspace, target: str | None = None) -> Lineage:
+def lineage(session: Session, target: str | None = None) -> Lineage:
     """What `table` or `table.column` is made from; without a target: every table.
 
     Columns are those of the stored tables, else the declared ones, else what the queries tell.
@@ -18,17 +18,19 @@ def lineage(ws: Workspace, target: str | None = None) -> Lineage:
         ColumnNotFoundError: it is known to have no such column.
     """
     if target is None:
-        return table_lineage(ws.pipeline, ws.graph)
-    dataset, column = split_target(ws.pipeline, target)
+        return table_lineage(session.pipeline, session.graph)
+    dataset, column = split_target(session.pipeline, target)
     if column is None:
-        return table_lineage(ws.pipeline, ws.graph, target)
-    return column_lineage(ws.pipeline, ws.graph, _schemas(ws, dataset.name), dataset, column)
+        return table_lineage(session.pipeline, session.graph, target)
+    return column_lineage(
+        session.pipeline, session.graph, _schemas(session, dataset.name), dataset, column
+    )
 
 
-def _schemas(ws: Workspace, name: str) -> dict[str, Schema]:
+def _schemas(session: Session, name: str) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
-    for each in (name, *ws.graph.upstream(name)):
-        folder = str(ws.folder(each))
-        if ws.pipeline.dataset(each).stored and ws.store.version(folder) is not None:
-            found[each] = ws.store.snapshot(folder).schema
+    for each in (name, *session.graph.upstream(name)):
+        table = session.table(each)
+        if session.pipeline.dataset(each).stored and session.store.version(table) is not None:
+            found[each] = session.store.snapshot(table).schema
     return found

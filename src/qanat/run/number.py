@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from qanat.errors import HistoryMismatchError, located
+from qanat.model.table import TableRef
 from qanat.run.compiled import CompiledFlow
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
-def next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
+def next_number(session: Session, compiled: CompiledFlow, generation: int) -> int:
     """The number of a flow's next epoch.
 
     Ledger and tables differ only where a full refresh starts over after one of them was lost.
@@ -17,13 +18,16 @@ def next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
             to start over.
     """
     flow, sink = compiled.flow, compiled.dataset.sink
-    last = ws.ledger.last_epoch(flow.name)
+    last = session.ledger.last_epoch(flow.name)
     known = last.number if last else 0
-    there = [ws.store.transaction(f, flow.application) for f in quarantines(ws, compiled).values()]
+    there = [
+        session.store.transaction(t, flow.application)
+        for t in quarantines(session, compiled).values()
+    ]
     if sink is None:
-        return max(known, last_number(ws, compiled), *there) + 1
+        return max(known, last_number(session, compiled), *there) + 1
     with located(compiled.dataset.location):
-        sent = ws.sink.last(sink, flow.name, ws.project.root)
+        sent = session.sink(sink).last(sink, flow.name)
     if sent > known and generation == (last.generation if last else 0):
         name = compiled.dataset.name
         raise HistoryMismatchError(
@@ -37,13 +41,13 @@ def next_number(ws: Workspace, compiled: CompiledFlow, generation: int) -> int:
     return max(known, sent, *there) + 1
 
 
-def last_number(ws: Workspace, compiled: CompiledFlow) -> int:
+def last_number(session: Session, compiled: CompiledFlow) -> int:
     """The number of a flow's newest commit, as its table says."""
-    folder = str(ws.folder(compiled.dataset.name))
-    return ws.store.transaction(folder, compiled.flow.application)
+    table = session.table(compiled.dataset.name)
+    return session.store.transaction(table, compiled.flow.application)
 
 
-def quarantines(ws: Workspace, compiled: CompiledFlow) -> dict[str, str]:
-    """The folders of all quarantines that a flow may put rows into, by dataset."""
+def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
+    """All quarantines that a flow may put rows into, by dataset."""
     datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
-    return {d.name: str(ws.folder(d.quarantine)) for d in datasets}
+    return {d.name: session.table(d.quarantine) for d in datasets}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from qanat.run.results import TableView
+from qanat.run.session import Session
 from qanat.run.stored import stored
-from qanat.run.workspace import Workspace
 
 
-def profile(ws: Workspace, dataset: str) -> TableView:
+def profile(session: Session, dataset: str) -> TableView:
     """One row for each column of a table: type, missing and distinct values, range, mean.
 
     Reads the whole table. `distinct` and `top` are approximate, `nulls` is in percent; `mean`
@@ -20,6 +20,6 @@ def profile(ws: Workspace, dataset: str) -> TableView:
         DatasetNotFoundError: nobody declares it.
         TableNotFoundError: it has no table (yet).
     """
-    found = stored(ws, dataset)
-    schema, rows = ws.engine.profile(found.snapshot.batch)
-    return found.view(schema, rows)
+    found = stored(session, dataset)
+    rows = session.engine.profile(found.snapshot.batch)
+    return found.view(rows.schema, rows.values)

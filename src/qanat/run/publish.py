@@ -2,116 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from qanat.model.change import Change
 from qanat.model.record import Epoch
-from qanat.model.schema import Schema
-from qanat.model.work import Output, Staged, StagedTable, Work
+from qanat.model.table import TableRef
+from qanat.model.work import StagedTable
 from qanat.ports.store import Commit
-from qanat.run.compiled import CompiledFlow
-from qanat.run.workspace import Workspace
+from qanat.run.attempt import Attempt
+from qanat.run.session import Session
 
 
-def publish(
-    ws: Workspace,
-    gate: Path,
-    compiled: CompiledFlow,
-    epoch: Epoch,
-    work: Work,
-    staged: Staged,
-    again: bool,
-) -> int | None:
+def publish_epoch(attempt: Attempt) -> int | None:
     """Make an epoch visible; the new version of its table, None for a sink.
 
     Quarantine first: a row that leaves the table is never nowhere.
 
-    Args:
-        again: an earlier attempt may have published the epoch.
-
     Raises:
         HistoryMismatchError: a sink holds somebody else's epoch of that number.
     """
-    over = starts_over(ws, epoch)
-    for view in work.views:
-        found = staged.quarantines.get(view.name)
-        # The view's rows are computed from the start: what the flow put there before is old.
-        if (
-            over
-            and found is None
-            and ws.store.transaction(str(view.quarantine.folder), compiled.flow.application)
-        ):
-            found = StagedTable(_quarantine_schema(ws, view.quarantine), ())
-        if found is not None:
-            _publish_quarantine(ws, gate, compiled, epoch, view.quarantine, found, own=over)
-    mine = staged.quarantines.get(compiled.dataset.name)
-    stale = epoch.replaces and ws.store.version(str(work.quarantine.folder)) is not None
-    if mine is not None or stale:
-        table = mine or StagedTable(_quarantine_schema(ws, work.quarantine), ())
-        _publish_quarantine(
-            ws, gate, compiled, epoch, work.quarantine, table, replaces=epoch.replaces
-        )
-    dataset = compiled.dataset
-    if dataset.sink is not None:
-        ws.sink.publish(
-            dataset.sink,
-            compiled.flow.name,
-            epoch.number,
-            work.output.folder,
-            staged.table,
-            ws.project.root,
-            again,
-        )
+    session, epoch = attempt.session, attempt.epoch
+    over = starts_over(session, epoch)
+    for table, staged, change in _quarantines(attempt, over):
+        # Epochs without a quarantined row leave no commit here.
+        session.store.publish(_commit(attempt, table, staged, change, gaps=True))
+    delivery = attempt.delivery
+    if delivery is not None:
+        staging, again = attempt.work.output.folder, attempt.again
+        session.sink(delivery.target).publish(delivery, staging, attempt.staged.table, again)
         return None
-    return ws.store.publish(
-        Commit(
-            folder=work.output.folder,
-            schema=staged.table.schema,
-            files=staged.table.files,
-            replaces=epoch.replaces,
-            application=compiled.flow.application,
-            number=epoch.number,
-            partition_by=dataset.partition_by,
-            comment=dataset.comment,
-            properties=dict(dataset.properties),
-            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-            gaps=over,
-            gate=gate,
-        )
-    )
+    table = session.table(epoch.dataset)
+    change = Change.REPLACE if epoch.replaces else Change.APPEND
+    return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps=over))
 
 
-def starts_over(ws: Workspace, epoch: Epoch) -> bool:
+def starts_over(session: Session, epoch: Epoch) -> bool:
     """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
-    last = ws.ledger.last_epoch(epoch.flow)
+    last = session.ledger.last_epoch(epoch.flow)
     return epoch.replaces or last is None or last.generation < epoch.generation
 
 
-def _publish_quarantine(
-    ws: Workspace,
-    gate: Path,
-    compiled: CompiledFlow,
-    epoch: Epoch,
-    output: Output,
-    table: StagedTable,
-    replaces: bool = False,
-    own: bool = False,
-) -> None:
-    ws.store.publish(
-        Commit(
-            folder=output.folder,
-            schema=table.schema,
-            files=table.files,
-            replaces=replaces,
-            replaces_own=own,
-            application=compiled.flow.application,
-            number=epoch.number,
-            # Epochs without a quarantined row leave no commit here.
-            gaps=True,
-            gate=gate,
-            info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
-        )
+def unpublished(attempt: Attempt) -> frozenset[Path]:
+    """The folders of staged files that no commit of the epoch has made part of a table."""
+    session, compiled = attempt.session, attempt.compiled
+    application, number = compiled.flow.application, attempt.epoch.number
+    datasets = [v.dataset for v in compiled.views] + [compiled.dataset]
+    tables = [session.table(d.quarantine) for d in datasets]
+    if compiled.dataset.sink is None:
+        tables.append(session.table(compiled.dataset.name))
+    store = session.store
+    return frozenset(
+        store.staging(t) for t in tables if store.transaction(t, application) < number
     )
 
 
-def _quarantine_schema(ws: Workspace, output: Output) -> Schema:
-    return output.schema if output.schema.fields else ws.store.snapshot(str(output.folder)).schema
+def _quarantines(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTable, Change]]:
+    """What becomes of the quarantines that the epoch may put rows into."""
+    session, work, compiled = attempt.session, attempt.work, attempt.compiled
+    found = attempt.staged.quarantines
+    application = compiled.flow.application
+    for view in compiled.views:
+        name = view.dataset.name
+        table = session.table(view.dataset.quarantine)
+        # The view's rows are computed from the start: what the flow put there before is old.
+        if name in found or (over and session.store.transaction(table, application)):
+            staged = found.get(name) or _nothing(session, table)
+            yield table, staged, Change.REPLACE_OWN if over else Change.APPEND
+    table = session.table(compiled.dataset.quarantine)
+    replaces = attempt.epoch.replaces
+    if work.dataset in found or (replaces and session.store.version(table) is not None):
+        staged = found.get(work.dataset) or _nothing(session, table)
+        anew = replaces or compiled.readmits
+        yield table, staged, Change.REPLACE if anew else Change.APPEND
+
+
+def _nothing(session: Session, table: TableRef) -> StagedTable:
+    return StagedTable(session.store.snapshot(table).schema, ())
+
+
+def _commit(
+    attempt: Attempt, table: TableRef, staged: StagedTable, change: Change, gaps: bool
+) -> Commit:
+    epoch, dataset = attempt.epoch, attempt.compiled.dataset
+    commit = Commit(
+        table=table,
+        schema=staged.schema,
+        files=staged.files,
+        change=change,
+        application=attempt.compiled.flow.application,
+        number=epoch.number,
+        info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
+        gaps=gaps,
+        gate=attempt.current.gate,
+    )
+    if table.name != dataset.name:
+        return commit  # what the author says of a dataset is not said of its quarantine
+    return replace(
+        commit,
+        partition_by=dataset.partition_by,
+        comment=dataset.comment,
+        properties=dict(dataset.properties),
+    )

@@ -14,42 +14,43 @@ from pathlib import Path
 from qanat.model.dataset import QUARANTINE
 from qanat.model.flow import application
 from qanat.model.record import Epoch
-from qanat.run.workspace import Workspace
+from qanat.model.table import TableRef
+from qanat.run.session import Session
 
 
-def published(ws: Workspace, epoch: Epoch) -> bool:
+def published(session: Session, epoch: Epoch) -> bool:
     """Whether an epoch's last commit has happened, whatever the ledger knows."""
-    dataset = ws.pipeline.get(epoch.dataset)
+    dataset = session.pipeline.get(epoch.dataset)
     if dataset is not None and dataset.sink is not None:
         # As long as nobody wrote down what was staged, what has its number is somebody else's.
-        sent = epoch.counts is not None
-        return sent and ws.sink.carries(dataset.sink, epoch.flow, epoch.number, ws.project.root)
-    folder = str(ws.folder(epoch.dataset))
-    return ws.store.transaction(folder, application(epoch.flow)) >= epoch.number
+        sink, sent = session.sink(dataset.sink), epoch.counts is not None
+        return sent and sink.carries(dataset.sink, epoch.flow, epoch.number)
+    table = session.table(epoch.dataset)
+    return session.store.transaction(table, application(epoch.flow)) >= epoch.number
 
 
-def take_back(ws: Workspace, gate: Path, epoch: Epoch) -> None:
+def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
     """Make all quarantines as they were before an epoch.
 
     All of them: which views a flow reads may have changed since.
     """
-    for folder in tables(ws):
-        if folder.name.endswith(QUARANTINE):
-            ws.store.retract(str(folder), application(epoch.flow), epoch.number, gate)
+    for table in tables(session):
+        if table.name.endswith(QUARANTINE):
+            session.store.retract(table, application(epoch.flow), epoch.number, gate)
 
 
-def tables(ws: Workspace) -> list[Path]:
-    """The folders of all tables, also of datasets that are no longer declared.
+def tables(session: Session) -> list[TableRef]:
+    """All tables, also those of datasets that are no longer declared.
 
     A folder without a log is one only if its name, or the ledger, says so: it may be somebody's
     own.
     """
-    names = {n for d in ws.pipeline.datasets for n in (d.name, d.quarantine)}
-    names |= {e.dataset for e in ws.ledger.open_epochs()}
-    known = {ws.folder(n) for n in names}
+    names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
+    names |= {e.dataset for e in session.ledger.open_epochs()}
+    known = {session.table(n).location for n in names}
 
-    def ours(folder: Path) -> bool:
-        named = folder in known or folder.name.endswith(QUARANTINE)
-        return named or ws.store.version(str(folder)) is not None
+    def ours(table: TableRef) -> bool:
+        named = table.location in known or table.name.endswith(QUARANTINE)
+        return named or session.store.version(table) is not None
 
-    return sorted(f for f in ws.project.tables.glob("*") if f.is_dir() and ours(f))
+    return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]

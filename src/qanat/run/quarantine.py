@@ -13,41 +13,31 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
+from qanat.run.attempt import Current
 from qanat.run.consistency import check_history
 from qanat.run.entry import Entry, new_id, telling
-from qanat.run.epoch import Step
 from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
-from qanat.run.replay import Replay
+from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
-from qanat.run.workspace import Workspace
-
-_QUARANTINE = "__quarantine"
-# By source, so that one asks twice and sees the same, in the order of the file.
-_ORDER = (
-    "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
-)
+from qanat.run.session import Session
 
 
-def summary(ws: Workspace) -> tuple[QuarantineSummary, ...]:
+def summary(session: Session) -> tuple[QuarantineSummary, ...]:
     """How many rows each dataset has in quarantine, by rule; only datasets that have some."""
     found = []
-    for name in ws.graph.order:
-        dataset = ws.pipeline.dataset(name)
-        snapshot = _snapshot(ws, dataset)
+    for name in session.graph.order:
+        dataset = session.pipeline.dataset(name)
+        snapshot = _snapshot(session, dataset)
         if snapshot is None or not snapshot.rows:
             continue
-        _, rows = ws.engine.query(
-            f'SELECT rule, count(*) FROM (SELECT unnest(map_keys("_quarantine_rules")) AS rule '
-            f'FROM "{_QUARANTINE}") GROUP BY rule ORDER BY count(*) DESC, rule',
-            {_QUARANTINE: snapshot.batch},
-        )
-        found.append(QuarantineSummary(dataset.name, snapshot.rows, {r[0]: r[1] for r in rows}))
+        rules = session.engine.broken_rules(snapshot.batch)
+        found.append(QuarantineSummary(dataset.name, snapshot.rows, rules))
     return tuple(found)
 
 
-def rows(ws: Workspace, dataset: str, limit: int = 20, rule: str | None = None) -> TableView:
+def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> TableView:
     """The first quarantined rows of a dataset, with the rules they broke.
 
     Args:
@@ -56,36 +46,29 @@ def rows(ws: Workspace, dataset: str, limit: int = 20, rule: str | None = None) 
     Raises:
         DatasetNotFoundError: no such dataset.
     """
-    found = _dataset(ws, dataset)
-    snapshot = _snapshot(ws, found)
-    folder = str(ws.folder(found.quarantine))
+    found = _dataset(session, dataset)
+    snapshot = _snapshot(session, found)
+    table = session.table(found.quarantine)
     if snapshot is None:
-        return TableView(found.quarantine, "quarantine", folder, -1, NO_COLUMNS, (), 0, 0, 0)
-    inputs = {_QUARANTINE: snapshot.batch}
-    where, total = "", snapshot.rows
-    if rule is not None:
-        text = rule.replace("'", "''")
-        where = f" WHERE list_contains(map_keys(\"_quarantine_rules\"), '{text}')"
-        _, counted = ws.engine.query(f'SELECT count(*) FROM "{_QUARANTINE}"{where}', inputs)
-        total = counted[0][0]
-    schema, values = ws.engine.query(
-        f'SELECT * FROM "{_QUARANTINE}"{where} {_ORDER} LIMIT {int(limit)}', inputs
-    )
+        return TableView(
+            found.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
+        )
+    quarantined = session.engine.quarantined(snapshot.batch, rule, limit)
     return TableView(
         dataset=found.quarantine,
         kind="quarantine",
-        folder=folder,
+        folder=table.location,
         version=snapshot.version,
-        schema=schema,
-        rows=values,
-        total=total,
+        schema=quarantined.schema,
+        rows=quarantined.values,
+        total=quarantined.total,
         bytes=snapshot.bytes,
         files=snapshot.files,
     )
 
 
 def replay(
-    ws: Workspace, dataset: str | None = None, observers: Sequence[Observer] = ()
+    session: Session, dataset: str | None = None, observers: Sequence[Observer] = ()
 ) -> tuple[ReplayResult, ...]:
     """Check quarantined rows against the rules as they are now; move those that pass.
 
@@ -98,29 +81,29 @@ def replay(
         HistoryMismatchError: table, quarantine and ledger are not of the same time.
         UpdateRunningError: an update is running.
     """
-    ws.require()
-    chosen = _replayable(ws, dataset)
+    session.require()
+    chosen = _replayable(session, dataset)
     id = new_id()
     results = []
-    with HeldLease(ws.ledger, id) as lease:
-        gate = Gate(ws.gates, lease)
-        step = Step(ws, lease, gate.folder, id, time.time_ns(), telling(observers))
-        entry = Entry(ws, id, gate, "quarantine replay")
+    with HeldLease(session.ledger, id) as lease:
+        gate = Gate(session.gates, lease)
+        current = Current(session, lease, gate.folder, id, time.time_ns(), telling(observers))
+        entry = Entry(session, id, gate, "quarantine replay")
         status = UpdateStatus.FAILED
         try:
             with explained("use"):
-                start_clean(step, entry.begin)
+                start_clean(current, entry.begin)
                 for each in chosen:
                     # Before it is looked into: a quarantine that was lost is not empty.
-                    if (stuck := step.stuck.get(each.name.casefold())) is not None:
+                    if (stuck := current.stuck.get(each.name.casefold())) is not None:
                         raise stuck
-                    for compiled in ws.analysis.flows_into(each.name):
-                        check_history(ws, compiled)
-                    snapshot = _snapshot(ws, each)
+                    for compiled in session.analysis.flows_into(each.name):
+                        check_history(session, compiled)
+                    snapshot = _snapshot(session, each)
                     if snapshot is None or not snapshot.rows:
                         continue
                     entry.begin()
-                    results.append(Replay(step, each).run(snapshot))
+                    results.append(move_rows(current, each, snapshot))
             status = UpdateStatus.SUCCEEDED
         except QanatError as caught:
             told = lease.judged(caught)
@@ -130,20 +113,21 @@ def replay(
     return tuple(results)
 
 
-def _dataset(ws: Workspace, name: str) -> Dataset:
-    found = resolve(ws.pipeline, name)
+def _dataset(session: Session, name: str) -> Dataset:
+    found = resolve(session.pipeline, name)
     if found is None:
         raise DatasetNotFoundError(
-            f"no dataset {name!r}", nearest=nearest(name, [d.name for d in ws.pipeline.datasets])
+            f"no dataset {name!r}",
+            nearest=nearest(name, [d.name for d in session.pipeline.datasets]),
         )
     return found
 
 
-def _replayable(ws: Workspace, dataset: str | None) -> list[Dataset]:
+def _replayable(session: Session, dataset: str | None) -> list[Dataset]:
     if dataset is None:
-        all_ = [ws.pipeline.dataset(n) for n in ws.graph.order]
+        all_ = [session.pipeline.dataset(n) for n in session.graph.order]
         return [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
-    found = _dataset(ws, dataset)
+    found = _dataset(session, dataset)
     if found.kind is DatasetKind.MATERIALIZED_VIEW:
         raise PlanError(
             f"{found.name} is a materialized view: its rows and its quarantine are computed anew",
@@ -157,6 +141,6 @@ def _replayable(ws: Workspace, dataset: str | None) -> list[Dataset]:
     return [found]
 
 
-def _snapshot(ws: Workspace, dataset: Dataset) -> Snapshot | None:
-    folder = str(ws.folder(dataset.quarantine))
-    return ws.store.snapshot(folder) if ws.store.version(folder) is not None else None
+def _snapshot(session: Session, dataset: Dataset) -> Snapshot | None:
+    table = session.table(dataset.quarantine)
+    return session.store.snapshot(table) if session.store.version(table) is not None else None

@@ -16,197 +16,182 @@ from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
-from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import Recovered, Warned
-from qanat.model.location import Location
+from qanat.model.flow import is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
-from qanat.run.compiled import CompiledFlow
+from qanat.model.table import TableRef
+from qanat.run.attempt import Current
 from qanat.run.consistency import mismatch_of
-from qanat.run.epoch import Step, carry_out
+from qanat.run.epoch import redo_epoch
 from qanat.run.publish import starts_over
 from qanat.run.published import published, tables, take_back
 from qanat.run.pulse import felt
-from qanat.run.replay import Replay, is_replay
 from qanat.run.scratch import sweep_scratch
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 def start_clean(
-    step: Step, begin: Callable[[], None], anew: Collection[str] = frozenset()
+    current: Current, begin: Callable[[], None], anew: Collection[str] = frozenset()
 ) -> None:
     """Leave nothing of earlier updates in the way, whatever became of them.
 
-    An epoch that cannot be brought to an end now is put down in `step.stuck`.
+    An epoch that cannot be brought to an end now is put down in `Current.stuck`.
 
     Args:
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    ledger = step.ws.ledger
+    ledger = current.session.ledger
     # Whoever holds the lease knows that no other update runs, whatever the ledger says.
-    crashed = [u for u in ledger.open_updates() if u.id != step.update]
+    crashed = [u for u in ledger.open_updates() if u.id != current.update]
     # Asked before anything is swept: what a sleeper stages after that, a later update removes.
-    asleep = {u.id for u in crashed if felt(step.ws.scratches, u.id)}
+    asleep = {u.id for u in crashed if felt(current.session.scratches, u.id)}
     if crashed or ledger.open_epochs():
         begin()
-        recover(step, anew)
-    _tidy(step)
+        recover(current, anew)
+    _tidy(current)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
-        if update.id not in asleep and not step.stuck:
+        if update.id not in asleep and not current.stuck:
             why = "its process ended before it did"
-            ledger.end_update(update.id, UpdateStatus.FAILED, step.lease.current, why)
+            ledger.end_update(update.id, UpdateStatus.FAILED, current.lease.current, why)
 
 
-def recover(step: Step, anew: Collection[str] = frozenset()) -> None:
+def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
     """Bring every open epoch to an end, then remove files that no table knows.
 
     Sweeping comes last: until an open epoch is settled, the process that began it may only be
     asleep, and its staged files are still wanted.
     """
-    ws = step.ws
-    folders = tables(ws)
-    _sweep_sinks(step)
-    _each(step, folders, ws.store.repair)
-    for epoch in ws.ledger.open_epochs():
+    session = current.session
+    found = tables(session)
+    _sweep_sinks(current)
+    _each(current, found, session.store.repair)
+    for epoch in session.ledger.open_epochs():
         how: str | None
         try:
-            how = _bring_to_an_end(step, epoch)
+            how = _bring_to_an_end(current, epoch)
         except LedgerError:
             raise
         except QanatError as error:
             # Whoever has lost the lease has no say any more.
-            step.lease.confirm()
-            how = _set_aside(step, epoch, error, anew)
+            current.lease.confirm()
+            how = _set_aside(current, epoch, error, anew)
         if how is not None:
-            step.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
+            current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock says whose a file is. But what was there while we held the lease, and is none of
     # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
-    _each(step, folders, lambda folder: ws.store.sweep(folder, step.lease.confirm))
+    _each(current, found, lambda table: session.store.sweep(table, current.lease.confirm))
 
 
-def _each(step: Step, folders: Collection[Path], act: Callable[[Path], object]) -> None:
-    """Do something to each table; one that is damaged is its dataset's trouble alone."""
-    ws = step.ws
-    owners = {ws.folder(n): d.name for d in ws.pipeline.datasets for n in (d.name, d.quarantine)}
-    for folder in folders:
+def _each(
+    current: Current, found: Collection[TableRef], act: Callable[[TableRef], object]
+) -> None:
+    """Apply `act` to every table; an error fails only the dataset that owns the table."""
+    session = current.session
+    owners = {
+        session.table(n).location: d.name
+        for d in session.pipeline.datasets
+        for n in (d.name, d.quarantine)
+    }
+    for table in found:
         try:
-            act(folder)
+            act(table)
         except QanatError as error:
-            step.lease.confirm()
-            name = owners.get(folder, folder.name)
-            step.stuck.setdefault(name.casefold(), error)
-            step.tell(Warned(name, error.message))
+            current.lease.confirm()
+            name = owners.get(table.location, table.name)
+            current.stuck.setdefault(name.casefold(), error)
+            current.tell(Warned(name, error.message))
 
 
-def _set_aside(step: Step, epoch: Epoch, error: QanatError, anew: Collection[str]) -> str | None:
+def _set_aside(
+    current: Current, epoch: Epoch, error: QanatError, anew: Collection[str]
+) -> str | None:
     """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
     name = epoch.dataset.casefold()
     if name not in {n.casefold() for n in anew}:
-        step.stuck.setdefault(name, error)
+        current.stuck.setdefault(name, error)
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
-        step.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return None
-    if is_replay(epoch.flow) and published(step.ws, epoch):
-        # Rows are in two places until all are computed anew: nobody may go on before that.
-        settled = replace(epoch, status=EpochStatus.COMMITTED)
-        step.ws.ledger.settle(settled, step.lease.current)
-        return "settled"
-    step.ws.ledger.abandon(epoch, error.message, step.lease.current)
+    current.session.ledger.abandon(epoch, error.message, current.lease.current)
     return "abandoned"
 
 
-def _tidy(step: Step) -> None:
-    """Remove what crashed processes left aside, but for what an epoch that stays open needs."""
-    ws = step.ws
-    sweep_scratch(ws.scratches)
-    _sweep_sinks(step)
-    # A replay writes its rows down before it intends to move them; and a disk may have refused
-    # to let go of a gate.
-    parents = [p for p in (ws.replays, ws.gates) if p.is_dir()]
-    if left := [f for p in parents for f in p.iterdir() if f != step.gate]:
-        needed = {e.fingerprint for e in ws.ledger.open_epochs() if is_replay(e.flow)}
-        step.lease.confirm()
+def _tidy(current: Current) -> None:
+    """Remove what crashed processes left aside."""
+    session = current.session
+    sweep_scratch(session.scratches)
+    _sweep_sinks(current)
+    # A disk may have refused to let go of a gate.
+    left = [f for f in _inside(session.gates) if f != current.gate]
+    if left:
+        current.lease.confirm()
         for folder in left:
-            if folder.name not in needed:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep_sinks(step: Step) -> None:
-    ws = step.ws
-    for dataset in ws.pipeline.datasets:
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _sweep_sinks(current: Current) -> None:
+    session = current.session
+    for dataset in session.pipeline.datasets:
         if dataset.sink is not None:
-            ws.sink.sweep(dataset.sink, ws.project.root, step.lease.confirm)
+            session.sink(dataset.sink).sweep(dataset.sink, current.lease.confirm)
 
 
-def _bring_to_an_end(step: Step, epoch: Epoch) -> str:
-    ws = step.ws
-    if is_replay(epoch.flow):
-        return _finish_replay(step, epoch)
-    if published(ws, epoch):
-        version = ws.store.version(str(ws.folder(epoch.dataset)))
-        settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
-        dataset = ws.pipeline.get(epoch.dataset)
-        if dataset is not None and dataset.sink is not None:
-            # Of tables `repair` has made sure.
-            ws.sink.secure(dataset.sink, ws.project.root)
-        ws.ledger.settle(settled, step.lease.current)
+def _bring_to_an_end(current: Current, epoch: Epoch) -> str:
+    session = current.session
+    if published(session, epoch):
+        _settle(current, epoch)
         return "settled"
-    take_back(ws, step.gate, epoch)
-    compiled = ws.analysis.flows.get(epoch.flow)
-    if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
-        # Nothing of it is wanted any more.
-        ws.ledger.abandon(epoch, "the flow is no longer declared", step.lease.current)
-        step.tell(Warned(epoch.dataset, f"flow {epoch.flow} is gone; its open epoch was given up"))
-        return "abandoned"
-    if (why := _not_as_intended(ws, compiled, epoch)) is not None:
-        # Nothing is lost by it, so that nobody need hear of it.
-        ws.ledger.abandon(epoch, why, step.lease.current)
+    take_back(session, current.gate, epoch)
+    why = _not_as_intended(session, epoch)
+    compiled = session.analysis.flows.get(epoch.flow)
+    if compiled is None or why is not None:
+        # No warning: the range stays unread, and the next epoch reads it again.
+        session.ledger.abandon(epoch, why or "", current.lease.current)
         return "abandoned"
     try:
-        carry_out(step, compiled, epoch)
+        done = redo_epoch(current, compiled, epoch)
     except QanatError as error:
-        if any(e.id == epoch.id for e in ws.ledger.open_epochs()):
+        if any(e.id == epoch.id for e in session.ledger.open_epochs()):
             raise
         # The dataset's own run tells the error if it is still there.
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, was given up"
-        step.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return "abandoned"
+    if done is not None:
+        current.redone.setdefault(epoch.dataset.casefold(), []).append(done)
     return "redone"
 
 
-def _not_as_intended(ws: Workspace, compiled: CompiledFlow, epoch: Epoch) -> str | None:
+def _settle(current: Current, epoch: Epoch) -> None:
+    """Call an epoch done that readers can see."""
+    session = current.session
+    version = session.store.version(session.table(epoch.dataset))
+    dataset = session.pipeline.get(epoch.dataset)
+    if dataset is not None and dataset.sink is not None:
+        # Only sinks: recovery has already synced the tables (TableStore.repair).
+        session.sink(dataset.sink).secure(dataset.sink)
+    settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
+    session.ledger.settle(settled, current.lease.current)
+
+
+def _not_as_intended(session: Session, epoch: Epoch) -> str | None:
     """Why an epoch that nobody has seen cannot be computed as it was meant to be."""
-    fingerprint, _ = ws.analysis.definitions[compiled.dataset.name]
+    if is_replay(epoch.flow):
+        # Its rows are all in the quarantine again; whoever wants them moved asks once more.
+        return "the replay was interrupted before it moved a row"
+    compiled = session.analysis.flows.get(epoch.flow)
+    if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
+        return "the flow is no longer declared"
+    fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     if fingerprint != epoch.fingerprint:
         return "the definition has changed"
-    if starts_over(ws, epoch):
+    if starts_over(session, epoch):
         return None  # it replaces whatever there is
-    mismatch = mismatch_of(ws, compiled)
+    mismatch = mismatch_of(session, compiled)
     return None if mismatch is None else mismatch.message
-
-
-def _finish_replay(step: Step, epoch: Epoch) -> str:
-    """Bring a replay to its end; give it up while nobody has seen anything of it."""
-    ws = step.ws
-    dataset = ws.pipeline.get(epoch.dataset)
-    replay = Replay(step, dataset or _undeclared(ws, epoch))
-    if not replay.begun(epoch):
-        why = None
-        if dataset is None:
-            why = "the dataset is no longer declared"
-        elif not replay.kept(epoch):
-            why = "the rows to move are gone"
-        else:
-            found = (mismatch_of(ws, c) for c in ws.analysis.flows_into(dataset.name))
-            why = next((m.message for m in found if m is not None), None)
-        if why is not None:
-            ws.ledger.abandon(epoch, why, step.lease.current)
-            return "abandoned"
-    replay.publish(epoch)
-    return "redone"
-
-
-def _undeclared(ws: Workspace, epoch: Epoch) -> Dataset:
-    """What has to be known of a dataset whose rows were moved in part, and which is gone."""
-    return Dataset(epoch.dataset, DatasetKind.STREAMING_TABLE, Location(str(ws.project.spec)))

@@ -1,13 +1,11 @@
-"""One dataset's part of an update: all of its flows, as many epochs as there is to read."""
+"""One dataset's part of an update: decided, then carried out, epoch by epoch."""
 
 from __future__ import annotations
 
-import json
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import blake2b
 
 from qanat.disk import disk_error
 from qanat.errors import (
@@ -18,180 +16,130 @@ from qanat.errors import (
     QueryError,
     RunError,
 )
-from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.dataset import Dataset
+from qanat.model.decision import Decision, Take
 from qanat.model.event import Warned
 from qanat.model.location import Location
-from qanat.model.position import Range, range_to_json
-from qanat.model.query import DatasetRead, FilesRead, FunctionQuery
+from qanat.model.query import FunctionQuery
 from qanat.model.record import Definition
 from qanat.model.work import Counts, RuleCount
-from qanat.run.compiled import CompiledFlow
-from qanat.run.consistency import check_history
-from qanat.run.epoch import Done, Step, carry_out, intend
-from qanat.run.reach import Reach, choose
+from qanat.run.attempt import Current, Done
+from qanat.run.decide import decide
+from qanat.run.epoch import run_epoch
+from qanat.run.facts import Around, gather
 from qanat.run.retry import retrying
 from qanat.run.selection import Chosen
 
 
 @dataclass(slots=True)
 class DatasetRun:
-    """Brings one dataset up to date and adds up what that took."""
+    """Brings one dataset up to date and adds up what that took.
 
-    step: Step
+    Args:
+        definitions: as last run, by case-folded name.
+        begin: called before the first write.
+    """
+
+    current: Current
     dataset: Dataset
     chosen: Chosen
+    definitions: Mapping[str, Definition]
     begin: Callable[[], None]
-    """Called before the first write."""
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
+    _growing: frozenset[str] = frozenset()
 
     def run(self) -> None:
-        """Run every flow of the dataset.
+        """Decide, and do what was decided.
 
         Raises:
             QanatError: whatever stopped it; epochs before that are committed.
         """
-        ws, name = self.step.ws, self.dataset.name
-        flows = ws.analysis.flows_into(name)
-        generation = ws.ledger.generation(name)
+        session, name = self.current.session, self.dataset.name
+        self.epochs += self.current.redone.get(name.casefold(), [])
+        generation = session.ledger.generation(name)
         if name in self.chosen.full_refresh:
             self.begin()
-            generation = ws.ledger.refresh(name, self.step.lease.current)
-        else:
-            for compiled in flows:
-                check_history(ws, compiled)
-        fingerprint, text = ws.analysis.definitions[name]
-        inputs: str | None = ""
-        if self.dataset.kind is DatasetKind.MATERIALIZED_VIEW:
-            inputs = self._view(flows[0], generation, fingerprint)
-        else:
-            for compiled in flows:
-                self._stream(compiled, generation, fingerprint)
-        if inputs is not None:
-            self._define(Definition(name, str(self.dataset.kind), fingerprint, inputs, text))
+            generation = session.ledger.refresh(name, self.current.lease.current)
+        decision = self._decide(generation)
+        self.reason = decision.reason
+        for flow in [t.flow for t in decision.takes]:
+            self._flow(_take_of(decision, flow), flow, generation)
+            if len(decision.takes) > 1:
+                # Rules of the next flow may refer to what this one has written.
+                decision = replace(self._decide(generation), reason=decision.reason)
+        if decision.defines:
+            self._define(decision)
 
-    # -- streaming tables and sinks --------------------------------------------------------
-
-    def _stream(self, compiled: CompiledFlow, generation: int, fingerprint: str) -> None:
+    def _flow(self, take: Take | None, flow: str, generation: int) -> None:
         """Take epochs of one flow until what was there is read.
 
         An epoch takes all that it finds unless its author has put a limit on it. What arrives
         meanwhile is for the next update: where something always arrives, this one would never end.
         """
-        ws = self.step.ws
-        if compiled.flow.once:
-            last = ws.ledger.last_epoch(compiled.flow.name)
-            if last is not None and last.generation == generation:
-                self.reason = self.reason or "has run once"
-                return
-        growing: frozenset[str] = frozenset()
-        taken: Reach | None = None
-        while True:
-            missing = self._missing(compiled)
-            if missing:
-                self.reason = f"{missing} has no table yet"
-                return
-            reach = self._choose(compiled, generation, growing)
-            starts = not ws.ledger.generation_started(self.dataset.name, generation)
-            # A full refresh replaces the table even if nothing is there to read.
-            replaces = generation > 0 and starts
-            if not reach.new and not replaces and not compiled.flow.once:
-                self.reason = "" if self.epochs else "nothing new"
-                return
-            if reach == taken:
+        before: Take | None = None
+        while take is not None:
+            if before is not None and before.ranges == take.ranges:
                 # Better an error than rows without end.
                 raise InvariantError(f"{self.dataset.name} was given the same input twice")
-            try:
-                self._epoch(compiled, reach, generation, replaces, fingerprint)
-            except (FileChangedError, FileVanishedError) as error:
-                if error.path is None or error.path in growing:
-                    raise
-                growing |= {error.path}
-                message = f"{error.path} is still being written; a later update will take it"
-                if isinstance(error, FileVanishedError):
-                    message = f"{error.message}; a later update takes what is there then"
-                self.step.tell(Warned(self.dataset.name, message))
-                continue
-            if compiled.flow.once or not _limited(compiled):
+            taken = self._epoch(take, generation)
+            if taken and not take.more:
                 return
-            taken = reach
+            before = take if taken else None
+            decision = self._decide(generation)
+            take = _take_of(decision, flow)
+            if not self.epochs:
+                self.reason = decision.reason
 
-    # -- materialized views ----------------------------------------------------------------
-
-    def _view(self, compiled: CompiledFlow, generation: int, fingerprint: str) -> str | None:
-        """Recompute if the definition or an input changed; the inputs' fingerprint."""
-        ws = self.step.ws
-        missing = self._missing(compiled)
-        if missing:
-            self.reason = f"{missing} has no table yet"
-            return None
-        reach = self._choose(compiled, generation, frozenset())
-        inputs = fingerprint_of(reach)
-        before = ws.ledger.definitions().get(self.dataset.name.casefold())
-        why = self._why(compiled, before, fingerprint, inputs)
-        if why is None:
-            self.reason = "inputs and definition are unchanged"
-            return inputs
-        self._epoch(compiled, reach, generation, True, fingerprint)
-        self.reason = why
-        return inputs
-
-    def _why(
-        self, compiled: CompiledFlow, before: Definition | None, fingerprint: str, inputs: str
-    ) -> str | None:
-        """Why a view must be recomputed; None if it need not be."""
-        ws, name = self.step.ws, self.dataset.name
-        if name in self.chosen.full_refresh or name in self.chosen.refresh:
-            return "asked for"
-        if before is None or ws.store.version(str(ws.folder(name))) is None:
-            return "new"
-        if before.fingerprint != fingerprint:
-            return "its definition changed"
-        if before.inputs != inputs:
-            return "its inputs changed"
-        if compiled.flow.name in ws.analysis.volatile:
-            return "its query depends on the time or on chance"
-        return None
-
-    # -- both ------------------------------------------------------------------------------
-
-    def _choose(self, compiled: CompiledFlow, generation: int, without: frozenset[str]) -> Reach:
-        ws = self.step.ws
-        find = partial(choose, ws, compiled, generation, without)
-        return retrying(find, ws.project.retries, self.dataset.name, self.step.tell)
-
-    def _epoch(
-        self,
-        compiled: CompiledFlow,
-        reach: Reach,
-        generation: int,
-        replaces: bool,
-        fingerprint: str,
-    ) -> None:
+    def _epoch(self, take: Take, generation: int) -> bool:
+        """Carry out one epoch; False if a file of it was still being written."""
+        session, name = self.current.session, self.dataset.name
+        compiled = session.analysis.flows[take.flow]
+        fingerprint, _ = session.analysis.definitions[name]
         self.begin()
-        epoch = intend(self.step, compiled, reach.ranges, generation, replaces, fingerprint)
-        self.epochs.append(carry_out(self.step, compiled, epoch))
-        self.reason = ""
+        try:
+            done = run_epoch(
+                self.current, compiled, take.ranges, generation, take.replaces, fingerprint
+            )
+        except (FileChangedError, FileVanishedError) as error:
+            streams = any(r.streaming for r in compiled.reads)
+            if not streams or error.path is None or error.path in self._growing:
+                raise
+            self._growing |= {error.path}
+            message = f"{error.path} is still being written; a later update will take it"
+            if isinstance(error, FileVanishedError):
+                message = f"{error.message}; a later update takes what is there then"
+            self.current.tell(Warned(name, message))
+            return False
+        if done is not None:
+            self.epochs.append(done)
+        return True
 
-    def _missing(self, compiled: CompiledFlow) -> str | None:
-        """A dataset that is read as it is now and has no table yet (it has had no rows)."""
-        ws = self.step.ws
-        for read in compiled.reads:
-            if isinstance(read.source, DatasetRead) and not read.streaming:
-                name = read.source.dataset
-                if ws.store.version(str(ws.folder(name))) is None:
-                    return name
-        return None
+    def _decide(self, generation: int) -> Decision:
+        session = self.current.session
+        find = partial(
+            gather,
+            session,
+            self.dataset,
+            self.chosen,
+            Around(self.definitions),
+            generation,
+            self._growing,
+        )
+        retries = session.project.retries
+        return decide(retrying(find, retries, self.dataset.name, self.current.tell))
 
-    def _define(self, found: Definition) -> None:
-        before = self.step.ws.ledger.definitions().get(found.dataset.casefold())
-        if before != found:
+    def _define(self, decision: Decision) -> None:
+        name = self.dataset.name
+        fingerprint, text = self.current.session.analysis.definitions[name]
+        found = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
+        if self.definitions.get(name.casefold()) != found:
             self.begin()
-            self.step.ws.ledger.define(found, self.step.lease.current)
+            self.current.session.ledger.define(found, self.current.lease.current)
 
     def explain(self, error: Exception) -> QanatError:
         """An exception that is not ours: the user's function's, or a defect of Qanat."""
-        flows = self.step.ws.pipeline.flows_into(self.dataset.name)
+        flows = self.current.session.pipeline.flows_into(self.dataset.name)
         functions = [f.query for f in flows if isinstance(f.query, FunctionQuery)]
         trace = traceback.extract_tb(error.__traceback__)
         for query in functions:
@@ -251,23 +199,8 @@ class DatasetRun:
         return self.epochs[-1].epoch.version if self.epochs else None
 
 
-def _limited(compiled: CompiledFlow) -> bool:
-    """Whether an epoch may leave files that were there for the next one."""
-    given = (
-        name.replace("_", "").casefold()
-        for read in compiled.reads
-        if read.streaming and isinstance(read.source, FilesRead)
-        for name, _ in read.source.options
-    )
-    return not {"maxfilespertrigger", "maxbytespertrigger"}.isdisjoint(given)
-
-
-def fingerprint_of(reach: Reach) -> str:
-    """Names the exact versions of all inputs."""
-    ranges: dict[str, Range] = dict(reach.ranges)
-    # Which version a rule's reference had matters as much as what the query reads.
-    text = json.dumps({k: range_to_json(r) for k, r in sorted(ranges.items())})
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+def _take_of(decision: Decision, flow: str) -> Take | None:
+    return next((t for t in decision.takes if t.flow == flow), None)
 
 
 def _raised(error: Exception, query: FunctionQuery, line: int | None) -> QueryError:

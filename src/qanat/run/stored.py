@@ -9,10 +9,11 @@ from typing import Any
 from qanat.errors import QanatError, TableNotFoundError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.schema import Schema
+from qanat.model.table import TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
 from qanat.ports.store import Snapshot
 from qanat.run.results import TableView
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Stored:
 
     name: str
     kind: str
-    folder: str
+    table: TableRef
     snapshot: Snapshot
 
     def view(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> TableView:
@@ -34,7 +35,7 @@ class Stored:
         return TableView(
             dataset=self.name,
             kind=self.kind,
-            folder=self.folder,
+            folder=self.table.location,
             version=self.snapshot.version,
             schema=schema,
             rows=rows,
@@ -46,31 +47,31 @@ class Stored:
         )
 
 
-def stored(ws: Workspace, name: str, version: int | None = None) -> Stored:
+def stored(session: Session, name: str, version: int | None = None) -> Stored:
     """The table of a dataset, or of `<dataset>__quarantine`.
 
     Raises:
         DatasetNotFoundError: nobody declares it; names the nearest.
         TableNotFoundError: it has no table, or none at that version; says why.
     """
-    dataset = dataset_of(ws.pipeline, name)
+    dataset = dataset_of(session.pipeline, name)
     quarantined = name.casefold() != dataset.name.casefold()
     found = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
-        raise _no_table(ws, dataset)
-    folder = str(ws.folder(found))
-    newest = ws.store.version(folder)
+        raise _no_table(session, dataset)
+    table = session.table(found)
+    newest = session.store.version(table)
     if newest is None:
-        raise _nothing_yet(dataset, quarantined, ws)
+        raise _nothing_yet(dataset, quarantined, session)
     if version is not None and not 0 <= version <= newest:
         raise TableNotFoundError(
             f"{found} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
-    return Stored(found, kind, folder, ws.store.snapshot(folder, version))
+    return Stored(found, kind, table, session.store.snapshot(table, version))
 
 
-def _no_table(ws: Workspace, dataset: Dataset) -> QanatError:
+def _no_table(session: Session, dataset: Dataset) -> QanatError:
     if dataset.kind is DatasetKind.SINK:
         options = dict(dataset.sink.options) if dataset.sink else {}
         return TableNotFoundError(
@@ -80,7 +81,11 @@ def _no_table(ws: Workspace, dataset: Dataset) -> QanatError:
             if "path" in options
             else "see where it writes",
         )
-    readers = [n for n in ws.graph.readers.get(dataset.name, ()) if ws.pipeline.dataset(n).stored]
+    readers = [
+        n
+        for n in session.graph.readers.get(dataset.name, ())
+        if session.pipeline.dataset(n).stored
+    ]
     instead = f", or look at what reads it: qanat show {readers[0]}" if readers else ""
     return TableNotFoundError(
         f"temporary view {dataset.name} has no table: it is computed where it is read",
@@ -89,8 +94,8 @@ def _no_table(ws: Workspace, dataset: Dataset) -> QanatError:
     )
 
 
-def _nothing_yet(dataset: Dataset, quarantined: bool, ws: Workspace) -> QanatError:
-    if quarantined and ws.store.version(str(ws.folder(dataset.name))) is not None:
+def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> QanatError:
+    if quarantined and session.store.version(session.table(dataset.name)) is not None:
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
     return TableNotFoundError(
         f"{dataset.name} has no table yet: it has never run",

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from qanat.disk import explained
 from qanat.errors import QanatError
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
-from qanat.model.record import UpdateStatus
+from qanat.model.record import Definition, UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
+from qanat.run.attempt import Current
 from qanat.run.entry import Entry, new_id, telling
-from qanat.run.epoch import Step
 from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.refresh import DatasetRun
 from qanat.run.results import DatasetResult, Selection, UpdateResult
 from qanat.run.selection import Chosen, choose_datasets
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 def update(
-    ws: Workspace, selection: Selection | None = None, observers: Sequence[Observer] = ()
+    session: Session, selection: Selection | None = None, observers: Sequence[Observer] = ()
 ) -> UpdateResult:
     """Bring datasets up to date.
 
@@ -38,20 +38,20 @@ def update(
         SelectionError: the selection names something that is not there.
         UpdateRunningError: another update of the project and environment is running.
     """
-    ws.require()
-    chosen = choose_datasets(ws, selection or Selection())
+    session.require()
+    chosen = choose_datasets(session, selection or Selection())
     started = time.monotonic()
     id, tell = new_id(), telling(observers)
-    with HeldLease(ws.ledger, id) as lease:
-        gate = Gate(ws.gates, lease)
-        entry = Entry(ws, id, gate)
-        step = Step(ws, lease, gate.folder, entry.id, time.time_ns(), tell)
-        tell(UpdateStarted(id, ws.project.environment, chosen.datasets))
+    with HeldLease(session.ledger, id) as lease:
+        gate = Gate(session.gates, lease)
+        entry = Entry(session, id, gate)
+        current = Current(session, lease, gate.folder, entry.id, time.time_ns(), tell)
+        tell(UpdateStarted(id, session.project.environment, chosen.datasets))
         status, error = UpdateStatus.FAILED, None
         try:
             with explained("use"):
-                start_clean(step, entry.begin, chosen.full_refresh)
-            results = _walk(step, chosen, entry)
+                start_clean(current, entry.begin, chosen.full_refresh)
+            results = _walk(current, chosen, entry, session.ledger.definitions())
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
@@ -66,18 +66,22 @@ def update(
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 
 
-def _walk(step: Step, chosen: Chosen, entry: Entry) -> tuple[DatasetResult, ...]:
+def _walk(
+    current: Current, chosen: Chosen, entry: Entry, definitions: Mapping[str, Definition]
+) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
-    ws = step.ws
-    waiting = {n: set(ws.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
+    session = current.session
+    waiting = {n: set(session.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
     results: dict[str, DatasetResult] = {}
     running: dict[Future[DatasetResult], str] = {}
-    with ThreadPoolExecutor(ws.threads, thread_name_prefix="qanat") as pool:
+    with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
             while waiting or running:
                 for name in [n for n, upstream in waiting.items() if not upstream]:
                     del waiting[name]
-                    running[pool.submit(_run_dataset, step, chosen, name, entry)] = name
+                    running[
+                        pool.submit(_run_dataset, current, chosen, name, entry, definitions)
+                    ] = name
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = running.pop(future)
@@ -87,18 +91,18 @@ def _walk(step: Step, chosen: Chosen, entry: Entry) -> tuple[DatasetResult, ...]
                         if good:
                             waiting[other].discard(name)
                         else:
-                            _skip(step, chosen, other, name, waiting, results)
+                            _skip(current, chosen, other, name, waiting, results)
         except BaseException:
             # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
-            step.stopping.set()
+            current.stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            ws.engine.close()
+            session.interrupt()
             raise
-    return tuple(results[n] for n in ws.graph.order if n in results and n in chosen.datasets)
+    return tuple(results[n] for n in session.graph.order if n in results and n in chosen.datasets)
 
 
 def _skip(
-    step: Step,
+    current: Current,
     chosen: Chosen,
     name: str,
     because: str,
@@ -107,36 +111,42 @@ def _skip(
 ) -> None:
     """Leave out a dataset because something above it, at any distance, failed."""
     del waiting[name]
-    dataset = step.ws.pipeline.dataset(name)
+    dataset = current.session.pipeline.dataset(name)
     reason = f"{because} failed"
     results[name] = _result(dataset, "skipped", reason, 0.0)
     if name in chosen.datasets:
-        step.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
+        current.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
 
 
-def _run_dataset(step: Step, chosen: Chosen, name: str, entry: Entry) -> DatasetResult:
-    dataset = step.ws.pipeline.dataset(name)
+def _run_dataset(
+    current: Current,
+    chosen: Chosen,
+    name: str,
+    entry: Entry,
+    definitions: Mapping[str, Definition],
+) -> DatasetResult:
+    dataset = current.session.pipeline.dataset(name)
     if dataset.kind is DatasetKind.TEMPORARY_VIEW:
         # Nothing to do by itself: it is computed inside whatever reads it.
         return _result(dataset, "unchanged", "computed where it is read", 0.0)
-    step.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     started = time.monotonic()
-    run = DatasetRun(step, dataset, chosen, entry.begin)
+    run = DatasetRun(current, dataset, chosen, definitions, entry.begin)
     try:
-        if (stuck := step.stuck.get(dataset.name.casefold())) is not None:
+        if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
             raise stuck
         run.run()
         status = "updated" if run.epochs else "unchanged"
         error = None
         reason = run.reason
     except QanatError as caught:
-        error = step.lease.judged(caught)
+        error = current.lease.judged(caught)
         status, reason = "failed", error.message
     except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
-        error = step.lease.judged(run.explain(caught))
+        error = current.lease.judged(run.explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
-    step.tell(DatasetEnded(dataset.name, status, reason, seconds))
+    current.tell(DatasetEnded(dataset.name, status, reason, seconds))
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),

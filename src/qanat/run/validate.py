@@ -9,35 +9,35 @@ from qanat.errors import QanatError, located
 from qanat.model.batch import Batch, TableBatch, ViewBatch
 from qanat.model.dataset import Dataset
 from qanat.model.expectation import Expectation, Predicate
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, FunctionQuery, Read
+from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, ViewWork, Work
 from qanat.planning.graph import resolve
 from qanat.quality import check_expectations
 from qanat.run.compiled import CompiledFlow
-from qanat.run.reach import drift_of, key_of, place
+from qanat.run.inputs import drift_of, key_of
 from qanat.run.results import Validation
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
-def validate(ws: Workspace) -> Validation:
+def validate(session: Session) -> Validation:
     """Check declarations, queries against the columns of their inputs, and rules.
 
     Columns of files come from a look at the first of them; columns of tables from the tables,
     or from the queries that will make them. Nothing is written.
     """
-    problems = list(ws.problems)
+    problems = list(session.problems)
     known: dict[str, Schema] = {}
-    for name in ws.graph.order:
-        problems += _check(ws, name, known)
-        problems += _sink_problems(ws, ws.pipeline.dataset(name))
+    for name in session.graph.order:
+        problems += _check(session, name, known)
+        problems += _sink_problems(session, session.pipeline.dataset(name))
     problems.sort(key=_place)
-    stored = [ws.pipeline.dataset(n) for n in ws.graph.order]
+    stored = [session.pipeline.dataset(n) for n in session.graph.order]
     return Validation(
         problems=tuple(problems),
         datasets=tuple((d.name, str(d.kind)) for d in stored),
-        flows=len(ws.pipeline.flows),
-        expectations=sum(len(d.expectations) for d in ws.pipeline.datasets),
+        flows=len(session.pipeline.flows),
+        expectations=sum(len(d.expectations) for d in session.pipeline.datasets),
     )
 
 
@@ -46,20 +46,20 @@ def _place(problem: QanatError) -> tuple[str, int, int]:
     return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
 
 
-def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatError]:
+def _check(session: Session, name: str, known: dict[str, Schema]) -> list[QanatError]:
     """Check one dataset, all above it being checked; learn its columns on the way."""
-    dataset = ws.pipeline.dataset(name)
+    dataset = session.pipeline.dataset(name)
     problems: list[QanatError] = []
     schema: Schema | None = None
     described: Work | None = None
     rules: tuple[Expectation, ...] = ()
-    for flow in ws.pipeline.flows_into(name):
-        compiled = ws.analysis.flows.get(flow.name)
+    for flow in session.pipeline.flows_into(name):
+        compiled = session.analysis.flows.get(flow.name)
         if compiled is None:
             continue
         try:
-            work = _work(ws, compiled, known)
-            found = ws.engine.describe(work) if work is not None else None
+            work = _work(session, compiled, known)
+            found = session.engine.describe(work) if work is not None else None
         except QanatError as error:
             problems.append(error)
             continue
@@ -67,7 +67,7 @@ def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatErro
             schema = _merged(schema, found)
             described, rules = work, compiled.expectations
     if schema is None:
-        schema = _stored(ws, dataset)
+        schema = _stored(session, dataset)
     if schema is not None:
         known[name.casefold()] = schema
         missing = check_expectations(dataset, schema, known)
@@ -75,46 +75,46 @@ def _check(ws: Workspace, name: str, known: dict[str, Schema]) -> list[QanatErro
         if described is not None:
             wrong = {p.location for p in missing}
             rest = [e for e in rules if e.location not in wrong]
-            problems += _rule_problems(ws, described, rest)
+            problems += _rule_problems(session, described, rest)
     return problems
 
 
-def _sink_problems(ws: Workspace, dataset: Dataset) -> Iterator[QanatError]:
+def _sink_problems(session: Session, dataset: Dataset) -> Iterator[QanatError]:
     if dataset.sink is None:
         return
     try:
         with located(dataset.location):
-            ws.sink.check(dataset.sink)
+            session.sink(dataset.sink).check(dataset.sink)
     except QanatError as error:
         yield error
 
 
-def _stored(ws: Workspace, dataset: Dataset) -> Schema | None:
+def _stored(session: Session, dataset: Dataset) -> Schema | None:
     """The columns of a dataset whose query does not tell: as declared, or as last written."""
     if dataset.schema.fields:
         return dataset.schema
-    folder = str(ws.folder(dataset.name))
-    if not dataset.stored or ws.store.version(folder) is None:
+    table = session.table(dataset.name)
+    if not dataset.stored or session.store.version(table) is None:
         return None
-    return ws.store.snapshot(folder).schema
+    return session.store.snapshot(table).schema
 
 
 def _rule_problems(
-    ws: Workspace, work: Work, rules: Sequence[Expectation]
+    session: Session, work: Work, rules: Sequence[Expectation]
 ) -> Iterator[QanatError]:
     """What the engine does not accept of the rules on a dataset's rows."""
     predicates = [e for e in rules if isinstance(e.rule, Predicate)]
-    if not predicates or _refused(ws, work, predicates) is None:
+    if not predicates or _refused(session, work, predicates) is None:
         return
     for each in predicates:
-        problem = _refused(ws, work, [each])
+        problem = _refused(session, work, [each])
         if problem is not None:
             yield problem
 
 
-def _refused(ws: Workspace, work: Work, rules: Sequence[Expectation]) -> QanatError | None:
+def _refused(session: Session, work: Work, rules: Sequence[Expectation]) -> QanatError | None:
     try:
-        ws.engine.describe(replace(work, expectations=tuple(rules)))
+        session.engine.describe(replace(work, expectations=tuple(rules)))
     except QanatError as error:
         return error
     return None
@@ -127,7 +127,7 @@ def _merged(schema: Schema | None, more: Schema) -> Schema:
     return Schema((*schema.fields, *new))
 
 
-def _work(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Work | None:
+def _work(session: Session, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Work | None:
     """A flow over no rows; None where its columns cannot be known.
 
     Those of an input may not be (its own error tells why), and a Python function is not called
@@ -141,11 +141,11 @@ def _work(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) ->
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
         with located(read.location):
-            batch = _sample(ws, compiled, read, known)
+            batch = _sample(session, compiled, read, known)
         if batch is None:
             return None
         inputs[read.name] = batch
-    nowhere = Output(ws.scratch / "validate", "none", declared=compiled.dataset.schema)
+    nowhere = Output(session.scratch / "validate", "none", declared=compiled.dataset.schema)
     nowhere = replace(nowhere, partition_by=compiled.dataset.partition_by)
     return Work(
         flow=compiled.flow.name,
@@ -156,32 +156,27 @@ def _work(ws: Workspace, compiled: CompiledFlow, known: Mapping[str, Schema]) ->
         inputs=inputs,
         output=nowhere,
         quarantine=nowhere,
-        scratch=ws.scratch / "validate" / compiled.flow.name,
+        scratch=session.scratch / "validate" / compiled.flow.name,
         at_ns=0,
         views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
     )
 
 
 def _sample(
-    ws: Workspace, compiled: CompiledFlow, read: Read, known: Mapping[str, Schema]
+    session: Session, compiled: CompiledFlow, read: Read, known: Mapping[str, Schema]
 ) -> Batch | None:
     """Just enough of an input to know its columns."""
-    match read.source:
-        case DatasetRead(dataset):
-            schema = known.get(dataset.casefold())
-            found = resolve(ws.pipeline, dataset)
-            if schema is None and found is not None and found.name.casefold() in known:
-                # x__quarantine has the columns of x and those about the quarantine.
-                schema = known[found.name.casefold()]
-                schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
-            return TableBatch((), schema) if schema is not None else None
-        case FilesRead():
-            everything = ws.files.everything(read.source)
-            generation = ws.memory.generation(compiled.dataset.name)
-            flow = compiled.flow.name
-            before = ws.memory.source_schema(flow, generation, key_of(read)) or NO_COLUMNS
-            policy = drift_of(ws, compiled)
-            return ws.files.sample(read.source, everything, before, policy, ws.scratch)
-        case DeltaRead():
-            snapshot = ws.store.snapshot(place(ws, read.source))
-            return TableBatch((), snapshot.schema, snapshot.partition_by)
+    name = read.source.dataset
+    if name is None:
+        generation = session.memory.generation(compiled.dataset.name)
+        before = session.memory.source_schema(compiled.flow.name, generation, key_of(read))
+        policy = drift_of(session, compiled)
+        source = session.source(read.source)
+        return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
+    schema = known.get(name.casefold())
+    found = resolve(session.pipeline, name)
+    if schema is None and found is not None and found.name.casefold() in known:
+        # x__quarantine has the columns of x and those about the quarantine.
+        schema = known[found.name.casefold()]
+        schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
+    return TableBatch((), schema) if schema is not None else None

@@ -9,7 +9,7 @@ import pytest
 from qanat.crash.quarters import places
 from qanat.crash.replica import copy_storage, roomy
 from qanat.errors import StorageFullError
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 def test_only_scratch_space_is_left_out(tmp_path: Path) -> None:
@@ -27,9 +27,9 @@ def test_the_project_itself_is_no_place_for_copies(tmp_path: Path) -> None:
     (tmp_path / "qanat.yml").write_text("name: shop\n", encoding="utf-8")
     (tmp_path / "storage").mkdir()
     (tmp_path / "storage" / "a").write_text("a", encoding="utf-8")
-    with Workspace.open(tmp_path, None) as ws:
-        assert roomy(ws, 1) in places()
+    with Session.open(tmp_path, None) as session:
+        assert roomy(session, 1) in places()
         with pytest.raises(StorageFullError) as caught:
-            roomy(ws, 10**18)
+            roomy(session, 10**18)
     assert str(tmp_path) not in str(caught.value.wanted)
     assert "TMPDIR" in str(caught.value.hint)

@@ -11,7 +11,7 @@ from qanat.errors import HistoryMismatchError
 from qanat.run.doctor import examine
 from qanat.run.results import Selection, UpdateResult
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SPEC = 'name: unit\nstorage: storage\nthreads: 1\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 RULE = "(CONSTRAINT small EXPECT (id < {limit}) ON VIOLATION QUARANTINE ROW)"
@@ -40,13 +40,13 @@ class Project:
 
     def run(self, limit: int, full_refresh: bool = False) -> UpdateResult:
         (self.root / "t.sql").write_text(self.sql.format(limit=limit))
-        with Workspace.open(self.root) as ws:
-            return update(ws, Selection(full_refresh_all=full_refresh))
+        with Session.open(self.root) as session:
+            return update(session, Selection(full_refresh_all=full_refresh))
 
     def well(self, limit: int) -> None:
         assert self.run(limit).status == "succeeded"
-        with Workspace.open(self.root) as ws:
-            assert all(f.level != "error" for f in examine(ws, self.root))
+        with Session.open(self.root) as session:
+            assert all(f.level != "error" for f in examine(session, self.root))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from qanat.run import lease
 from qanat.run.gate import Gate, close
 from qanat.run.lease import HeldLease
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 
 @pytest.fixture
@@ -85,8 +85,8 @@ def test_an_update_removes_what_others_left(project: Path, name: str, age: float
     left.mkdir(parents=True)
     then = time.time() - age
     os.utime(left, (then, then))
-    with Workspace.open(project) as ws:
-        assert update(ws).status == "succeeded"
+    with Session.open(project) as session:
+        assert update(session).status == "succeeded"
     assert not left.exists()
 
 
@@ -105,9 +105,9 @@ def test_an_update_that_sleeps_meanwhile_takes_nothing_from_who_took_over(
 
     with monkeypatch.context() as patched:
         patched.setattr(HeldLease, "confirm", lost)
-        with Workspace.open(project) as ws:
+        with Session.open(project) as session:
             with pytest.raises(LeaseLostError):
-                update(ws)
+                update(session)
             assert sorted(p.name for p in gates.iterdir()) == ["7", "8"]
 
     def slept(self: HeldLease) -> None:
@@ -115,6 +115,6 @@ def test_an_update_that_sleeps_meanwhile_takes_nothing_from_who_took_over(
         (gates / "9").mkdir()
 
     monkeypatch.setattr(HeldLease, "confirm", slept)
-    with Workspace.open(project) as ws:
-        update(ws)
+    with Session.open(project) as session:
+        update(session)
     assert [p.name for p in gates.iterdir()] == ["9"]

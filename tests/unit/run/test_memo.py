@@ -10,7 +10,7 @@ import pytest
 from qanat.errors import DeclarationError
 from qanat.run import memo
 from qanat.run.compiled import Analysis
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SQL = """
 CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW, a INT NOT NULL)
@@ -38,9 +38,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def opened(project: Path) -> Analysis:
-    with Workspace.open(project) as ws:
-        assert ws.problems == ()
-        return ws.analysis
+    with Session.open(project) as session:
+        assert session.problems == ()
+        return session.analysis
 
 
 def kept(cache: Path) -> set[str]:
@@ -98,8 +98,8 @@ def test_python_files_are_always_run(project: Path, cache: Path) -> None:
 def test_problems_are_never_kept(project: Path, cache: Path) -> None:
     (project / "transformations" / "bad.sql").write_text("CREATE MATERIALIZED VIEW x AS SELEC 1")
     for _ in range(2):
-        with Workspace.open(project) as ws, pytest.raises(DeclarationError):
-            ws.require()
+        with Session.open(project) as session, pytest.raises(DeclarationError):
+            session.require()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"$": "os:system", "v": 1}', b"\xff\xfe"])

@@ -20,7 +20,7 @@ from qanat.run.lease import HeldLease
 from qanat.run.pulse import Pulse, felt
 from qanat.run.scratch import sweep_scratch
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 
@@ -35,8 +35,8 @@ def root(tmp_path: Path) -> Path:
 def _sleep(root: Path, left: Path, awake: Any, asleep: Any) -> None:
     """An update that loses its lease, stages a file all the same, and is killed."""
     lease.SECONDS = -1  # already over
-    with Workspace.open(root) as ws, HeldLease(ws.ledger, "sleeper") as held:
-        Entry(ws, "sleeper", Gate(ws.gates, held)).begin()
+    with Session.open(root) as session, HeldLease(session.ledger, "sleeper") as held:
+        Entry(session, "sleeper", Gate(session.gates, held)).begin()
         asleep.set()
         awake.wait(60)
         left.touch()
@@ -57,9 +57,9 @@ def sleeper(root: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _statuses(root: Path) -> list[tuple[str, UpdateStatus]]:
-    with Workspace.open(root) as ws:
-        update(ws)
-        found = [(u.id == "sleeper", u.status) for u in ws.ledger.updates()]
+    with Session.open(root) as session:
+        update(session)
+        found = [(u.id == "sleeper", u.status) for u in session.ledger.updates()]
     return [status for mine, status in found if mine]
 
 
@@ -84,14 +84,14 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "SECONDS", -1)
-    with Workspace.open(root) as ws:
-        with HeldLease(ws.ledger, "sleeper") as held:
-            entry = Entry(ws, "sleeper", Gate(ws.gates, held))
+    with Session.open(root) as session:
+        with HeldLease(session.ledger, "sleeper") as held:
+            entry = Entry(session, "sleeper", Gate(session.gates, held))
             entry.begin()
-            with HeldLease(ws.ledger, "other"):
+            with HeldLease(session.ledger, "other"):
                 entry.end(UpdateStatus.SUCCEEDED)
-        assert not felt(ws.scratches, "sleeper")
-        assert [u.id for u in ws.ledger.open_updates()] == ["sleeper"]
+        assert not felt(session.scratches, "sleeper")
+        assert [u.id for u in session.ledger.open_updates()] == ["sleeper"]
     assert _statuses(root) == [UpdateStatus.FAILED]
 
 
@@ -144,8 +144,8 @@ def test_a_beginning_that_fails_can_be_made_again(
         opened(self)
 
     monkeypatch.setattr(Gate, "open", once)
-    with Workspace.open(root) as ws:
-        statuses = sorted(d.status for d in update(ws).datasets)
+    with Session.open(root) as session:
+        statuses = sorted(d.status for d in update(session).datasets)
         assert statuses == ["failed", "updated"]
-        (ended,) = ws.ledger.updates()
+        (ended,) = session.ledger.updates()
     assert ended.status is UpdateStatus.FAILED

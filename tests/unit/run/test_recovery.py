@@ -23,7 +23,7 @@ from qanat.model.record import EpochStatus, UpdateRecord, UpdateStatus
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 STREAM = (
@@ -67,21 +67,21 @@ def _die_in(method: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Nothing of what a living process does when it fails: the dead do not.
         patched.setattr(SqlLedger, "abandon", lambda *_: None)
         patched.setattr(SqlLedger, "end_update", lambda *_: None)
-        with Workspace.open(root) as ws, pytest.raises(_Dead):
-            update(ws)
+        with Session.open(root) as session, pytest.raises(_Dead):
+            update(session)
 
 
 def _run(root: Path) -> tuple[Heard, dict[str, str]]:
     heard = Heard()
-    with Workspace.open(root) as ws:
-        result = update(ws, None, [heard])
-        assert not ws.ledger.open_epochs()
+    with Session.open(root) as session:
+        result = update(session, None, [heard])
+        assert not session.ledger.open_epochs()
     return heard, {d.dataset: d.status for d in result.datasets}
 
 
 def _rows(root: Path) -> int | None:
-    with Workspace.open(root) as ws:
-        return ws.store.snapshot(str(ws.folder("t"))).rows
+    with Session.open(root) as session:
+        return session.store.snapshot(str(session.folder("t"))).rows
 
 
 def test_what_was_published_is_settled_with_its_counts(
@@ -91,9 +91,9 @@ def test_what_was_published_is_settled_with_its_counts(
     _die_in("settle", root, monkeypatch)
     heard, _ = _run(root)
     assert [(e.flow, e.epoch, e.how) for e in heard.of(Recovered)] == [("t", 1, "settled")]
-    with Workspace.open(root) as ws:
-        (epoch,) = ws.ledger.epochs(dataset="t")
-        statuses = [u.status for u in ws.ledger.updates()]
+    with Session.open(root) as session:
+        (epoch,) = session.ledger.epochs(dataset="t")
+        statuses = [u.status for u in session.ledger.updates()]
     assert epoch.counts is not None
     assert (epoch.counts.written, epoch.version, _rows(root)) == (2, 0, 2)
     assert statuses == [UpdateStatus.SUCCEEDED, UpdateStatus.FAILED]
@@ -119,20 +119,20 @@ def test_a_crash_is_remembered_however_many_updates_later(
     _die_in("prepare", root, monkeypatch)
     left = root / "storage/tables/t/epoch-1-left.parquet"
     left.touch()
-    with Workspace.open(root) as ws:
-        lease = ws.ledger.acquire("later", 60)
-        for epoch in ws.ledger.open_epochs():
-            ws.ledger.abandon(epoch, "given up", lease)
+    with Session.open(root) as session:
+        lease = session.ledger.acquire("later", 60)
+        for epoch in session.ledger.open_epochs():
+            session.ledger.abandon(epoch, "given up", lease)
         for n in range(25):
-            ws.ledger.begin_update(
+            session.ledger.begin_update(
                 UpdateRecord(f"later-{n}", "default", "run", time.time()), lease
             )
-            ws.ledger.end_update(f"later-{n}", UpdateStatus.FAILED, lease)
-        ws.ledger.release(lease)
+            session.ledger.end_update(f"later-{n}", UpdateStatus.FAILED, lease)
+        session.ledger.release(lease)
     _run(root)
     assert not left.exists()
-    with Workspace.open(root) as ws:
-        assert ws.ledger.open_updates() == []
+    with Session.open(root) as session:
+        assert session.ledger.open_updates() == []
 
 
 def test_a_clock_that_was_set_back_lets_nothing_stay(
@@ -157,13 +157,13 @@ def test_what_an_open_replay_moves_is_kept(root: Path, monkeypatch: pytest.Monke
     with monkeypatch.context() as patched:
         patched.setattr(SqlLedger, "settle", _raise_dead)
         patched.setattr(SqlLedger, "end_update", lambda *_: None)
-        with Workspace.open(root) as ws, pytest.raises(_Dead):
-            replay(ws)
+        with Session.open(root) as session, pytest.raises(_Dead):
+            replay(session)
     folder = root / "storage/tables/t__quarantine"
     folder.rename(root / "aside")
-    with Workspace.open(root) as ws:
-        assert [d.dataset for d in update(ws).failed] == ["t"]
-        assert ws.ledger.open_epochs()
+    with Session.open(root) as session:
+        assert [d.dataset for d in update(session).failed] == ["t"]
+        assert session.ledger.open_epochs()
     # Whoever restores it in time loses nothing.
     (root / "aside").rename(folder)
     _run(root)
@@ -183,8 +183,8 @@ def test_what_cannot_be_redone_stops_nobody_else(
     assert "1.csv' is gone" in heard.of(Warned)[0].message
     assert statuses == {"t": "updated", "other": "updated"}
     assert _rows(root) == 1
-    with Workspace.open(root) as ws:
-        found = [(e.number, e.status) for e in ws.ledger.epochs(dataset="t")]
+    with Session.open(root) as session:
+        found = [(e.number, e.status) for e in session.ledger.epochs(dataset="t")]
     assert found == [(1, EpochStatus.COMMITTED), (1, EpochStatus.FAILED)]
 
 
@@ -208,8 +208,8 @@ def test_a_quarantine_that_knows_more_than_the_ledger(root: Path) -> None:
     _run(root)
     shutil.rmtree(root / "storage" / "_qanat")
     shutil.rmtree(root / "storage" / "tables" / "t")
-    with Workspace.open(root) as ws:
-        error = update(ws).failed[0].error
+    with Session.open(root) as session:
+        error = update(session).failed[0].error
     assert isinstance(error, HistoryMismatchError)
 
 
@@ -251,8 +251,8 @@ def test_what_reads_otherwise_now_is_not_redone(
 
 
 def _ended(root: Path, selection: Selection | None = None) -> dict[str, QanatError | None]:
-    with Workspace.open(root) as ws:
-        return {d.dataset: d.error for d in update(ws, selection).datasets}
+    with Session.open(root) as session:
+        return {d.dataset: d.error for d in update(session, selection).datasets}
 
 
 @pytest.mark.parametrize("method", ["prepare", "settle"])
@@ -303,8 +303,8 @@ def test_what_the_store_refuses_is_given_up(root: Path) -> None:
         assert "may only be appended to" in str(ended["t"])
         assert ended["other"] is None
         assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
-        with Workspace.open(root) as ws:
-            assert not ws.ledger.open_epochs()
+        with Session.open(root) as session:
+            assert not session.ledger.open_epochs()
     # The way out that it names.
     (root / "t.sql").write_text(declared.replace("'true'", "'false'"))
     assert _ended(root, Selection(full_refresh=("t",))) == {"t": None}

@@ -18,7 +18,7 @@ from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 from qanat.storage.delta import DeltaStore
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import operate
@@ -48,10 +48,10 @@ def fail(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str, error: BaseExce
             raise error
         return publish(self, commit)
 
-    with monkeypatch.context() as patched, Workspace.open(paths.root) as ws:
+    with monkeypatch.context() as patched, Session.open(paths.root) as session:
         patched.setattr(DeltaStore, "publish", failing)
         with pytest.raises(type(error)):
-            replay(ws)
+            replay(session)
 
 
 def interrupt(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str) -> Path:
@@ -114,8 +114,8 @@ def test_who_slept_before_it_staged_leaves_nothing(
         operate(relaxed.root, "replay")
     assert opened.exists()
     assert picture(relaxed.root) == picture(undisturbed)
-    with Workspace.open(relaxed.root) as ws:
-        assert ws.store.orphans(ws.folder(at)) == 0
+    with Session.open(relaxed.root) as session:
+        assert session.store.orphans(session.folder(at)) == 0
     # It had no say any more in how it ended.
     operate(relaxed.root, "run")
     check(relaxed.root)
@@ -152,8 +152,8 @@ def test_half_a_replay_whose_rows_are_gone(
     """Which rows the quarantine would have to lose nobody knows any more."""
     shutil.rmtree(interrupt(relaxed, monkeypatch, "silver__quarantine"))
     assert "are gone" in refused(relaxed)
-    with Workspace.open(relaxed.root) as ws:
-        result = update(ws, Selection(full_refresh=("silver", "export")))
+    with Session.open(relaxed.root) as session:
+        result = update(session, Selection(full_refresh=("silver", "export")))
     assert result.status == "succeeded", result.failed
     places = [
         name for name, rows in picture(relaxed.root).items() if any("150" in r for r in rows)
@@ -164,10 +164,10 @@ def test_half_a_replay_whose_rows_are_gone(
 
 def refused(paths: Paths) -> str:
     """What an update says of silver, and only of silver and what reads it; with the way out."""
-    with Workspace.open(paths.root) as ws:
+    with Session.open(paths.root) as session:
         with pytest.raises(HistoryMismatchError):
-            replay(ws)
-        result = update(ws)
+            replay(session)
+        result = update(session)
     errors = {d.dataset: d.error for d in result.failed}
     assert errors.keys() == {"silver"}
     assert isinstance(errors["silver"], HistoryMismatchError)
@@ -184,9 +184,9 @@ def test_an_interrupted_replay_of_which_a_table_is_lost(
     interrupt(relaxed, monkeypatch, at)
     shutil.rmtree(relaxed.root / "storage/tables" / name)
     assert "was lost, or restored from a copy" in refused(relaxed)
-    with Workspace.open(relaxed.root) as ws:
-        assert update(ws, Selection(full_refresh=("silver", "export"))).status == "succeeded"
-        assert update(ws).status == "succeeded"
+    with Session.open(relaxed.root) as session:
+        assert update(session, Selection(full_refresh=("silver", "export"))).status == "succeeded"
+        assert update(session).status == "succeeded"
     check(relaxed.root)
 
 
@@ -221,10 +221,10 @@ def test_a_replay_that_the_ledger_refuses_leaves_no_file(
     def refused(*_: object) -> None:
         raise StorageFullError("no space left for the ledger")
 
-    with monkeypatch.context() as patched, Workspace.open(relaxed.root) as ws:
+    with monkeypatch.context() as patched, Session.open(relaxed.root) as session:
         patched.setattr(SqlLedger, "prepare", refused)
         with pytest.raises(StorageFullError):
-            replay(ws)
+            replay(session)
     check(relaxed.root)
 
 
@@ -233,7 +233,7 @@ def test_a_replay_that_fails_is_given_up(relaxed: Paths, monkeypatch: pytest.Mon
     fail(relaxed, monkeypatch, "silver", StorageFullError("no space left"))
     check(relaxed.root)
     fail(relaxed, monkeypatch, "silver__quarantine", StorageFullError("no space left"))
-    with Workspace.open(relaxed.root) as ws:
-        assert [e.flow for e in ws.ledger.open_epochs()] == ["silver::replay"]
+    with Session.open(relaxed.root) as session:
+        assert [e.flow for e in session.ledger.open_epochs()] == ["silver::replay"]
     operate(relaxed.root, "run")
     check(relaxed.root)

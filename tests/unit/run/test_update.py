@@ -35,7 +35,7 @@ from qanat.model.work import Staged, Work
 from qanat.run import lease, retry
 from qanat.run.results import Selection, UpdateResult
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 SPEC = """\
 name: unit
@@ -77,12 +77,12 @@ class Project:
 
     def run(self, **selection: Any) -> UpdateResult:
         self.heard = Heard()
-        with Workspace.open(self.root) as ws:
-            return update(ws, Selection(**selection), [self.heard])
+        with Session.open(self.root) as session:
+            return update(session, Selection(**selection), [self.heard])
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        with Workspace.open(self.root) as ws:
-            return sorted(ws.engine.fetch(ws.store.snapshot(str(ws.folder(table))).batch)[1])
+        with Session.open(self.root) as session:
+            return sorted(session.engine.fetch(session.store.snapshot(str(session.folder(table))).batch)[1])
 
 
 @pytest.fixture
@@ -127,10 +127,10 @@ CREATE MATERIALIZED VIEW better AS SELECT * FROM good;
         "better": "updated",
     }
     assert result.status == "failed"
-    with Workspace.open(project.root) as ws:
-        assert [u.status for u in ws.ledger.updates()] == [UpdateStatus.FAILED]
-        assert not ws.ledger.open_epochs()
-        assert [e.status for e in ws.ledger.epochs(dataset="bad")] == [EpochStatus.FAILED]
+    with Session.open(project.root) as session:
+        assert [u.status for u in session.ledger.updates()] == [UpdateStatus.FAILED]
+        assert not session.ledger.open_epochs()
+        assert [e.status for e in session.ledger.epochs(dataset="bad")] == [EpochStatus.FAILED]
 
 
 def test_independent_datasets_run_at_the_same_time(
@@ -222,9 +222,9 @@ def test_a_file_that_grows_while_it_is_read_is_taken_later(
     assert statuses(project.run()) == {"t": "updated"}
     assert "2.csv is still being written" in project.heard.of(Warned)[0].message
     assert project.rows("t") == [(1,)]
-    with Workspace.open(project.root) as ws:
+    with Session.open(project.root) as session:
         # The first attempt's files are gone with it.
-        assert ws.store.orphans(ws.folder("t")) == 0
+        assert session.store.orphans(session.folder("t")) == 0
     project.run()
     assert project.rows("t") == [(1,), (2,), (3,)]
 
@@ -331,16 +331,16 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(
 
     heard = Heard()
     monkeypatch.setattr("qanat.run.update.wait", _interrupting(heard))
-    with Workspace.open(project.root) as ws, pytest.raises(KeyboardInterrupt):
-        update(ws, None, [heard])
+    with Session.open(project.root) as session, pytest.raises(KeyboardInterrupt):
+        update(session, None, [heard])
     ended = {e.dataset: e.status for e in heard.of(DatasetEnded)}
     assert ended == {"slow": "failed", "quick": "updated"}
     assert [e.status for e in heard.of(UpdateEnded)] == ["failed"]
     monkeypatch.undo()
-    with Workspace.open(project.root) as ws:
-        assert not ws.ledger.open_epochs()
-        assert ws.ledger.held() is None
-        assert ws.store.orphans(ws.folder("slow")) == 0
+    with Session.open(project.root) as session:
+        assert not session.ledger.open_epochs()
+        assert session.ledger.held() is None
+        assert session.store.orphans(session.folder("slow")) == 0
     project.write("a.sql", "CREATE MATERIALIZED VIEW slow AS SELECT 1 AS x;")
     assert statuses(project.run()) == {"slow": "updated"}
 
@@ -406,11 +406,11 @@ def test_a_busy_ledger_does_not_cost_the_lease(
 
 def test_a_second_update_is_refused_while_one_runs(project: Project) -> None:
     project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;")
-    with Workspace.open(project.root) as ws:
-        held = ws.ledger.acquire("somebody", 60)
+    with Session.open(project.root) as session:
+        held = session.ledger.acquire("somebody", 60)
         with pytest.raises(UpdateRunningError):
             project.run()
-        ws.ledger.release(held)
+        session.ledger.release(held)
 
 
 def test_rows_of_a_view_are_quarantined_once_however_often_it_is_computed(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qanat.run.update import update
-from qanat.run.workspace import Workspace
+from qanat.run.session import Session
 
 PYTHON = """
 import pyarrow as pa
@@ -48,8 +48,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_failure_reaches_through_views_and_stops_nothing_else(project: Path) -> None:
-    with Workspace.open(project) as ws:
-        found = {d.dataset: (d.status, d.reason) for d in update(ws).datasets}
+    with Session.open(project) as session:
+        found = {d.dataset: (d.status, d.reason) for d in update(session).datasets}
     assert found["out"] == ("updated", "new"), "a function may take a view by its name"
     assert found["bad"][0] == "failed"
     assert found["after"] == found["last"] == ("skipped", "bad failed")
@@ -62,8 +62,8 @@ def test_what_was_read_aside_before_the_first_update_hides_nothing(tmp_path: Pat
     (tmp_path / "transformations" / "all.sql").write_text(
         "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data.csv', header => true);"
     )
-    with Workspace.open(tmp_path) as ws:
-        assert ws.memory.updates() == []
-        assert [d.counts.written for d in update(ws).datasets] == [2]
-        assert [d.counts.written for d in update(ws).datasets] == [0]
-        assert len(ws.memory.updates()) == 1
+    with Session.open(tmp_path) as session:
+        assert session.memory.updates() == []
+        assert [d.counts.written for d in update(session).datasets] == [2]
+        assert [d.counts.written for d in update(session).datasets] == [0]
+        assert len(session.memory.updates()) == 1

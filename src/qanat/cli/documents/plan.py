@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from qanat.cli.documents import VERSION
-from qanat.model.plan import DatasetPlan, UpdatePlan
+from qanat.model.decision import Decision, UpdatePlan
 
 
 class WaitingDocument(TypedDict):
@@ -53,7 +53,7 @@ def plan_document(plan: UpdatePlan) -> PlanDocument:
     }
 
 
-def _dataset(plan: DatasetPlan) -> DatasetPlanDocument:
+def _dataset(plan: Decision) -> DatasetPlanDocument:
     return {
         "dataset": plan.dataset,
         "kind": plan.kind,
@@ -61,7 +61,12 @@ def _dataset(plan: DatasetPlan) -> DatasetPlanDocument:
         "step": plan.step.value,
         "reason": plan.reason,
         "waiting": [
-            {"source": w.source, "files": w.files, "bytes": w.bytes, "rows": w.rows}
+            {
+                "source": w.source,
+                "files": w.amount.files,
+                "bytes": w.amount.bytes,
+                "rows": w.amount.rows,
+            }
             for w in plan.waiting
         ],
         "difference": plan.difference,

@@ -1,13 +1,160 @@
 """Files: CSV, JSON, Parquet and ORC, compressed or not, in folders and object stores.
 
-Read in this order: `options` (what an author may say), `format` (what a name says), `glob`
-(which names are meant), `place` (what a folder and a bucket have in common), `folder` and
-`bucket` (the two places), `columns` (a declared schema), `copies` and `orc` (files that no
-engine reads as they are), `sample` (the heads of files), then `source` and `sink`, which put
-these together.
+Here stands what an author may say. Read on in this order: `options` (the same, checked),
+`format` (what a name says), `glob` (which names are meant), `place` (what a folder and a bucket
+have in common), `folder` and `bucket` (the two places), `columns` (a declared schema), `copies`
+and `orc` (files that no engine reads as they are), `sample` (the heads of files), then `source`
+and `sink`, which put these together.
 """
 
-from qanat.connectors.files.sink import FilesSink
-from qanat.connectors.files.source import FilesSource
+from __future__ import annotations
 
-__all__ = ["FilesSink", "FilesSource"]
+from qanat.model.adapter import Connector, Reader
+from qanat.model.options import Kind, Option, OptionTable
+
+_TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
+_PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}
+_TRUTH = {
+    "true": "true",
+    "1": "true",
+    "yes": "true",
+    "false": "false",
+    "0": "false",
+    "no": "false",
+}
+_FORMATS = {
+    "csv": "csv",
+    "tsv": "tsv",
+    "json": "json",
+    "ndjson": "ndjson",
+    "jsonl": "ndjson",
+    "json_lines": "ndjson",
+    "jsonlines": "ndjson",
+    "parquet": "parquet",
+    "pq": "parquet",
+    "orc": "orc",
+}
+
+_READ = OptionTable(
+    "read_files",
+    (
+        Option(
+            "format",
+            "csv, tsv, json, ndjson, parquet or orc; by the file name if left out",
+            choices=_FORMATS,
+        ),
+        Option("header", "whether the first line has the column names", kind=Kind.BOOLEAN),
+        Option("delimiter", "what separates fields", ("delim", "sep", "separator")),
+        Option("quote", "the character around fields that contain a delimiter", ("quote_char",)),
+        Option("escape", "the character before a quote inside a quoted field", ("escape_char",)),
+        Option("comment", "lines that begin with this character are left out"),
+        Option("encoding", "of the text, such as utf-8 or latin-1", ("charset",)),
+        Option("null_value", "the text that means NULL", ("nullstr",)),
+        Option("date_format", "how dates are written, such as %d/%m/%Y"),
+        Option("timestamp_format", "how timestamps are written"),
+        Option("skip", "lines to leave out at the start of each file", ("skip_rows",), Kind.COUNT),
+        Option("compression", "none, gzip, zstd, bz2, xz or lz4; by the file name if left out"),
+        Option("multi_line", "JSON: values may span lines; CSV: fields may", kind=Kind.BOOLEAN),
+        Option(
+            "schema", "the columns, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'", ("columns",)
+        ),
+        Option(
+            "infer_schema",
+            "whether to infer types; false reads every column as text",
+            ("infer_column_types", "auto_detect"),
+            Kind.BOOLEAN,
+        ),
+        Option("all_varchar", "read every column as text", kind=Kind.BOOLEAN),
+        Option(
+            "hive_partitioning", "take columns from folders such as year=2013", kind=Kind.BOOLEAN
+        ),
+        Option(
+            "recursive",
+            "look into sub-folders",
+            ("recursive_file_lookup",),
+            Kind.BOOLEAN,
+            identity=True,
+        ),
+        Option(
+            "path_glob_filter",
+            "only files whose name matches",
+            ("file_name_pattern",),
+            identity=True,
+        ),
+        Option("modified_after", "only files changed after this time (ISO 8601)", identity=True),
+        Option("modified_before", "only files changed before this time (ISO 8601)", identity=True),
+        Option(
+            "allow_overwrites",
+            "read a file again when it comes back with new content; else that is an error",
+            kind=Kind.BOOLEAN,
+        ),
+        Option("max_files_per_trigger", "at most so many files in one epoch", kind=Kind.COUNT),
+        Option("max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB"),
+    ),
+    refused={
+        "ignore_errors": "malformed rows always go to quarantine, with file and line",
+        "store_rejects": "malformed rows always go to quarantine, with file and line",
+        "mode": "malformed rows always go to quarantine, with file and line",
+        "bad_records_path": "malformed rows always go to quarantine, with file and line",
+        "filename": "select _metadata.file_path",
+        "union_by_name": "leave it out: columns of different files are always matched by name",
+        "schema_hints": "name all columns: schema => '…', or cast in the query",
+        "partition_columns": "hive_partitioning => true takes all of them",
+        "include_existing_files": "files that are already there are always read",
+        "schema_evolution_mode": "set the table property 'qanat.schema_drift'",
+        "rescued_data_column": "set the table property 'qanat.schema_drift' = 'rescue'",
+    },
+)
+
+_PATH = Option("path", "the folder to write to, relative to the project", required=True)
+_WRITE_TEXT = (
+    Option("compression", "none, gzip or zstd", choices=_TEXT_COMPRESSION),
+    Option("date_format", "how dates are written, such as %d/%m/%Y"),
+    Option("timestamp_format", "how timestamps are written"),
+)
+_SINKS = {
+    "parquet": (
+        _PATH,
+        Option(
+            "compression",
+            "none, gzip, zstd, snappy, lz4 or brotli",
+            choices=_PARQUET_COMPRESSION,
+        ),
+    ),
+    "json": (_PATH, *_WRITE_TEXT),
+    "csv": (
+        _PATH,
+        *_WRITE_TEXT,
+        Option("delimiter", "what separates fields", ("sep", "delim")),
+        Option("escape", "the character before a quote inside a quoted field"),
+        Option("header", "whether the first line has the column names", choices=_TRUTH),
+        Option("null_value", "the text that means NULL", ("nullstr",)),
+        Option("quote", "the character around fields that contain a delimiter"),
+    ),
+}
+
+FILES = Connector(
+    name="files",
+    kind="files",
+    options=_READ,
+    source="qanat.connectors.files.source:FilesSource",
+    sink="qanat.connectors.files.sink:FilesSink",
+    functions={
+        "read_files": Reader(),
+        "read_csv": Reader({"format": "csv"}),
+        "read_csv_auto": Reader({"format": "csv"}),
+        "read_json": Reader({"format": "json"}),
+        "read_json_auto": Reader({"format": "json"}),
+        "read_ndjson": Reader({"format": "ndjson"}),
+        "read_ndjson_auto": Reader({"format": "ndjson"}),
+        "read_parquet": Reader({"format": "parquet"}),
+        "parquet_scan": Reader({"format": "parquet"}),
+    },
+    formats={f: {"format": f} for f in ("csv", "json", "parquet", "orc")},
+    sinks={
+        name: OptionTable(f"a sink of the format {name!r}", options)
+        for name, options in _SINKS.items()
+    },
+    hidden=("_metadata",),
+)
+"""What is said of files in SQL, in Python and in the reference."""

@@ -1,8 +1,4 @@
-"""The options of `read_files`: which this connector obeys, and which an engine must.
-
-Databricks writes options in camelCase, Python and DuckDB in snake_case; a name is compared
-without case and underscores, and goes on to the engine in its one canonical form.
-"""
+"""The options of one read of files: which this connector obeys, and which an engine must."""
 
 from __future__ import annotations
 
@@ -11,60 +7,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from qanat.errors import OptionError, nearest
-from qanat.model.query import FilesRead
+from qanat.errors import OptionError
+from qanat.model.source import SourceRef
 
-# Canonical name → other names that mean the same.
-_OWN: dict[str, tuple[str, ...]] = {
-    "allow_overwrites": (),
-    "columns": (),
-    "dialect": (),
-    "format": (),
-    "max_bytes_per_trigger": (),
-    "max_files_per_trigger": (),
-    "modified_after": (),
-    "modified_before": (),
-    "path_glob_filter": ("file_name_pattern",),
-    "recursive": ("recursive_file_lookup",),
-    "schema": (),
-}
-_ENGINE: dict[str, tuple[str, ...]] = {
-    "all_varchar": (),
-    "comment": (),
-    "compression": (),
-    "date_format": (),
-    "delimiter": ("delim", "sep", "separator"),
-    "encoding": ("charset",),
-    "escape": ("escape_char",),
-    "header": (),
-    "hive_partitioning": (),
-    "infer_schema": ("infer_column_types", "auto_detect"),
-    "multi_line": (),
-    "null_value": ("nullstr",),
-    "quote": ("quote_char",),
-    "skip": ("skip_rows",),
-    "timestamp_format": (),
-}
-
-
-def _key(name: str) -> str:
-    return name.replace("_", "").casefold()
-
-
-_CANONICAL: dict[str, str] = {
-    _key(name): canonical
-    for canonical, others in (_OWN | _ENGINE).items()
-    for name in (canonical, *others)
-}
-
+_OWN = frozenset(
+    {
+        "allow_overwrites",
+        "dialect",
+        "format",
+        "max_bytes_per_trigger",
+        "max_files_per_trigger",
+        "modified_after",
+        "modified_before",
+        "path_glob_filter",
+        "recursive",
+        "schema",
+    }
+)
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """The options of one read, checked.
+    """The options of one read, with their values.
 
     Args:
+        format: as the author said, None to go by the file names.
         modified_after_ns, modified_before_ns: nanoseconds since 1970 (UTC), exclusive.
         max_files, max_bytes: how much one epoch takes at most (at least one file).
         schema: the declared columns as text.
@@ -73,6 +41,7 @@ class ReadOptions:
         engine: what the engine must obey, by canonical name.
     """
 
+    format: str | None
     recursive: bool
     path_glob_filter: str | None
     modified_after_ns: int | None
@@ -86,53 +55,34 @@ class ReadOptions:
     engine: tuple[tuple[str, Any], ...]
 
 
-def read_options(read: FilesRead) -> ReadOptions:
-    """Check the options of a read.
+def read_options(ref: SourceRef) -> ReadOptions:
+    """The options of a reference, whose names and types its declaration has checked.
 
     Raises:
-        OptionError: an option does not exist, is given twice, or its value does not fit.
+        OptionError: a value does not fit.
 
-    >>> read_options(FilesRead("in/*.csv", None, (("recursiveFileLookup", "true"),))).recursive
+    >>> read_options(SourceRef("files", "in/*.csv", (("recursive", True),))).recursive
     True
     """
-    given: dict[str, Any] = {}
-    for name, value in read.options:
-        canonical = _CANONICAL.get(_key(name))
-        if canonical is None:
-            raise OptionError(
-                f"read_files has no option {name!r}", nearest=nearest(name, [*_OWN, *_ENGINE])
-            )
-        if canonical in given:
-            raise OptionError(f"the option {canonical!r} of read_files is given twice")
-        given[canonical] = value
-    schema = given.get("schema", given.get("columns"))
-    if schema is not None and not isinstance(schema, str):
-        raise OptionError(
-            "the option 'schema' is no text", wanted="'id BIGINT, name STRING'", got=repr(schema)
-        )
+    given = dict(ref.options)
     compression = str(given.pop("compression", "auto")).casefold()
+    dialect = str(given.get("dialect", "duckdb")).casefold()
+    format = given.get("format")
+    if format == "json" and dialect == "spark" and not given.get("multi_line"):
+        format = "ndjson"  # Spark's json is one value a line unless multiLine says otherwise
     return ReadOptions(
-        recursive=_boolean("recursive", given.get("recursive", False)),
+        format=format,
+        recursive=bool(given.get("recursive", False)),
         path_glob_filter=given.get("path_glob_filter"),
         modified_after_ns=_moment("modified_after", given.get("modified_after")),
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
         max_files=_count("max_files_per_trigger", given.get("max_files_per_trigger")),
         max_bytes=_bytes("max_bytes_per_trigger", given.get("max_bytes_per_trigger")),
-        allow_overwrites=_boolean("allow_overwrites", given.get("allow_overwrites", False)),
-        schema=schema,
-        dialect=str(given.get("dialect", "duckdb")).casefold(),
+        allow_overwrites=bool(given.get("allow_overwrites", False)),
+        schema=given.get("schema"),
+        dialect=dialect,
         compression=None if compression == "auto" else compression,
-        engine=tuple((k, v) for k, v in given.items() if k in _ENGINE),
-    )
-
-
-def _boolean(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.casefold() in ("true", "false"):
-        return value.casefold() == "true"
-    raise OptionError(
-        f"the option {name!r} is no boolean", wanted="true or false", got=repr(value)
+        engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
     )
 
 

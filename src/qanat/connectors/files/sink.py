@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
+from qanat.connectors.files import FILES
 from qanat.connectors.files.place import is_url
 from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
@@ -28,29 +29,9 @@ from qanat.errors import (
 )
 from qanat.model.dataset import SinkTarget
 from qanat.model.work import Output, StagedTable
+from qanat.ports.sink import Delivery
+from qanat.ports.source import Surroundings
 
-_TEXT_OPTIONS = frozenset({"compression", "date_format", "timestamp_format"})
-_OPTIONS: dict[str, frozenset[str]] = {
-    "parquet": frozenset({"compression"}),
-    "json": _TEXT_OPTIONS,
-    "csv": _TEXT_OPTIONS | {"delimiter", "escape", "header", "null_value", "quote"},
-}
-_TEXT_COMPRESSIONS = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
-_COMPRESSIONS = {
-    "parquet": _TEXT_COMPRESSIONS | {n: n for n in ("snappy", "lz4", "brotli")},
-    "csv": _TEXT_COMPRESSIONS,
-    "json": _TEXT_COMPRESSIONS,
-}
-_TRUTH = {
-    "true": "true",
-    "1": "true",
-    "yes": "true",
-    "false": "false",
-    "0": "false",
-    "no": "false",
-}
-_ALIASES = {"sep": "delimiter", "delim": "delimiter", "nullstr": "null_value"}
-_LATER = frozenset({"delta", "eventhubs", "iceberg", "kafka", "kinesis", "orc", "postgres"})
 _LONGEST_NAME = 150
 _GONE = ".gone-"
 _STAGING = ".qanat"
@@ -58,14 +39,10 @@ _STAGING = ".qanat"
 
 
 class FilesSink:
-    """A `Sink` of Parquet, CSV or JSON files in a folder of this machine.
+    """The `Sink` of Parquet, CSV or JSON files in a folder of this machine."""
 
-    Args:
-        root: absolute folder that relative paths start from.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._root = surroundings.root
 
     def check(self, target: SinkTarget) -> None:
         """Look at format, place and options.
@@ -75,17 +52,18 @@ class FilesSink:
             UnsupportedError: the format or the place is one for a later release.
         """
         _checked(target)
-        _folder(target, self._root)
+        self._folder(target)
 
-    def output(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> Output:
+    def output(self, delivery: Delivery) -> Output:
         """Where the engine shall stage the rows; what a crash had left there is removed.
 
         Raises:
             OptionError: an option is missing, does not exist or does not fit.
             UnsupportedError: the format or the place is one for a later release.
         """
+        target = delivery.target
         options = _checked(target)
-        mine = _staging(_folder(target, root), flow, epoch)
+        mine = self._folder(target) / _STAGING / _name(delivery.flow, delivery.epoch)
         # Each attempt has a folder of its own, and takes away that of any other: who slept
         # through it publishes nothing any more.
         staging = mine / uuid4().hex
@@ -94,16 +72,7 @@ class FilesSink:
             staging.mkdir(parents=True)
         return Output(staging, "part", target.format.casefold(), options=options)
 
-    def publish(
-        self,
-        target: SinkTarget,
-        flow: str,
-        epoch: int,
-        staging: Path,
-        staged: StagedTable,
-        root: Path,
-        again: bool,
-    ) -> None:
+    def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
         """Make the epoch visible, whole and durably; doing it twice is the same as once.
 
         Args:
@@ -116,7 +85,8 @@ class FilesSink:
             FileVanishedError: somebody removed staged files.
             StorageFullError, AdapterError: the disk refuses.
         """
-        folder, name = _folder(target, root), _name(flow, epoch)
+        flow, epoch = delivery.flow, delivery.epoch
+        folder, name = self._folder(delivery.target), _name(flow, epoch)
         with explained("publish to", folder):
             if epoch not in _held(folder, flow):
                 if staged.files:
@@ -132,6 +102,17 @@ class FilesSink:
             sync_path(folder)
         shutil.rmtree(staging.parent, ignore_errors=True)
 
+    def _folder(self, target: SinkTarget) -> Path:
+        path = next((v for k, v in target.options if k.casefold() == "path"), "")
+        if not path:
+            raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
+        if is_url(path):
+            raise UnsupportedError(
+                f"a sink cannot write to {path!r}: object stores come in a later release",
+                hint="write to a local folder and copy it",
+            )
+        return self._root / Path(path).expanduser()
+
     def _publish(self, published: Path, staging: Path, staged: StagedTable) -> None:
         for file in staged.files:
             if not (staging / file.path).is_file():
@@ -146,31 +127,31 @@ class FilesSink:
         except FileNotFoundError as error:
             raise FileVanishedError(f"what was staged in {str(staging)!r} is gone") from error
 
-    def carries(self, target: SinkTarget, flow: str, epoch: int, root: Path) -> bool:
+    def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
         """Whether the epoch has been published (an epoch without rows publishes nothing)."""
-        return epoch in _held(_folder(target, root), flow)
+        return epoch in _held(self._folder(target), flow)
 
-    def last(self, target: SinkTarget, flow: str, root: Path) -> int:
+    def last(self, target: SinkTarget, flow: str) -> int:
         """The greatest number of the flow's epochs that are still there; 0 if none is.
 
         Raises:
             StorageFullError, AdapterError: the disk refuses.
         """
-        folder = _folder(target, root)
+        folder = self._folder(target)
         with explained("look into", folder):
             return max(_held(folder, flow), default=0)
 
-    def secure(self, target: SinkTarget, root: Path) -> None:
+    def secure(self, target: SinkTarget) -> None:
         """Make durable what has been published, by whomever.
 
         Raises:
             StorageFullError, AdapterError: the disk refuses.
         """
-        folder = _folder(target, root)
+        folder = self._folder(target)
         with explained("publish to", folder):
             sync_path(folder)
 
-    def sweep(self, target: SinkTarget, root: Path, confirm: Callable[[], object]) -> None:
+    def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
         """Remove what was staged and not published.
 
         Args:
@@ -179,7 +160,7 @@ class FilesSink:
         """
         # A target that is wrong, its own flow says where it is declared.
         with suppress(OptionError, UnsupportedError):
-            staging = _folder(target, root) / _STAGING
+            staging = self._folder(target) / _STAGING
             # Those of single attempts, whose names are never used again.
             if found := [*staging.glob("*/*"), *staging.glob(f"{_GONE}*")]:
                 confirm()
@@ -213,67 +194,21 @@ def _held(folder: Path, flow: str) -> set[int]:
 
 
 def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
-    """The options for the engine, by canonical name."""
-    known = _OPTIONS.get(target.format.casefold())
-    if known is None:
-        if target.format.casefold() in _LATER:
-            raise UnsupportedError(
-                f"a sink of the format {target.format!r} comes in a later release",
-                wanted=" or ".join(sorted(_OPTIONS)),
-            )
+    """The options for the engine, by canonical name.
+
+    Raises:
+        OptionError: there is no such format, or an option is missing or does not fit.
+    """
+    table = FILES.sinks.get(target.format.casefold())
+    if table is None:
         raise OptionError(
             f"there is no sink format {target.format!r}",
-            wanted=" or ".join(sorted(_OPTIONS)),
-            nearest=nearest(target.format, _OPTIONS),
+            wanted=" or ".join(FILES.sinks),
+            nearest=nearest(target.format, FILES.sinks),
         )
-    result: dict[str, str] = {}
-    by_key = {name.replace("_", ""): name for name in (*known, "path")} | _ALIASES
-    for name, value in target.options:
-        canonical = by_key.get(name.replace("_", "").casefold())
-        if canonical is None or canonical not in known | {"path"}:
-            raise OptionError(
-                f"a sink of the format {target.format!r} has no option {name!r}",
-                nearest=nearest(name, [*known, "path"]),
-            )
-        if canonical in result:
-            raise OptionError(f"the option {canonical!r} of a sink is given twice")
-        result[canonical] = _value(target, canonical, value)
-    if not result.pop("path", None):
-        raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
-    return tuple(result.items())
-
-
-def _value(target: SinkTarget, name: str, written: str) -> str:
-    """An option's value in its canonical form."""
-    known = _COMPRESSIONS[target.format.casefold()] if name == "compression" else _TRUTH
-    if name not in ("compression", "header"):
-        return written
-    found = known.get(written.casefold())
-    if found is None:
-        wanted = dict.fromkeys(known.values())
-        raise OptionError(
-            f"the option {name!r} of a sink of the format {target.format!r} does not fit",
-            wanted=" or ".join(wanted),
-            got=repr(written),
-            nearest=nearest(written, wanted),
-        )
-    return found
-
-
-def _folder(target: SinkTarget, root: Path) -> Path:
-    path = next((v for k, v in target.options if k.casefold() == "path"), "")
-    if not path:
-        raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
-    if is_url(path):
-        raise UnsupportedError(
-            f"a sink cannot write to {path!r}: object stores come in a later release",
-            hint="write to a local folder and copy it",
-        )
-    return root / Path(path).expanduser()
-
-
-def _staging(folder: Path, flow: str, epoch: int) -> Path:
-    return folder / _STAGING / _name(flow, epoch)
+    found = table.check_all(target.options)
+    del found["path"]
+    return tuple(found.items())
 
 
 def _name(flow: str, epoch: int) -> str:

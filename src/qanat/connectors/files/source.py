@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -11,35 +11,35 @@ from uuid import uuid4
 
 from qanat.connectors.files.copies import readable
 from qanat.connectors.files.folder import Folder
-from qanat.connectors.files.format import compression_named, format_named, shapes
+from qanat.connectors.files.format import compression_named, shapes
 from qanat.connectors.files.glob import name_regex
 from qanat.connectors.files.options import ReadOptions, read_options
 from qanat.connectors.files.place import Place, described, is_url
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import FileChangedError, MissingExtraError, SourceNotFoundError
-from qanat.model.batch import FilesBatch
+from qanat.model.batch import Batch, FilesBatch
 from qanat.model.dataset import Drift
-from qanat.model.position import FileRef, FilesRange, Range
-from qanat.model.query import FilesRead
+from qanat.model.position import Amount, FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.ports.source import Seen
+from qanat.model.source import SourceRef
+from qanat.ports.source import Input, Past, Surroundings
 
 
 class FilesSource:
-    """A `Source` of files, in folders of this machine or in object stores.
+    """The `Source` of files, in folders of this machine or in object stores.
 
-    Args:
-        root: absolute folder that relative paths start from.
+    A range is a list of whole files. Their paths are relative to the project's root where they
+    lie below it, so that a project that is moved takes along what it has read.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._folder = Folder(root)
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._root = surroundings.root
+        self._folder = Folder(self._root)
         self._buckets: Place | None = None
 
-    def unread(
-        self, read: FilesRead, seen: Seen, without: frozenset[str] = frozenset()
-    ) -> Range | None:
+    def plan(
+        self, ref: SourceRef, past: Past, without: frozenset[str] = frozenset()
+    ) -> Unread | None:
         """What is there and has not been read, at most what one epoch may take.
 
         Args:
@@ -50,16 +50,16 @@ class FilesSource:
             FileChangedError: a file that was read has come back with new content.
             OptionError: an option is wrong.
         """
-        options = _checked(read)
-        place = self._place(read.path)
+        options = read_options(ref)
+        place = self._place(ref.place)
         try:
-            found = _wanted(place.find(read.path, options.recursive), options)
+            found = _wanted(place.find(ref.place, options.recursive), options)
         except SourceNotFoundError:
-            if self._was_read(read.path, seen):
+            if self._was_read(ref.place, past):
                 return None
             raise
         found = [f for f in found if f.path not in without]
-        before = seen([f.path for f in found])
+        before = self._seen(past, [f.path for f in found])
         fresh: list[FileRef] = []
         changed: list[FileRef] = []
         for file in found:
@@ -70,22 +70,26 @@ class FilesSource:
                 (fresh if options.allow_overwrites else changed).append(file)
         if changed:
             raise _changed(before[changed[0].path], changed)
-        return FilesRange(_capped(fresh, options)) if fresh else None
+        if not fresh:
+            return None
+        taken = _capped(fresh, options)
+        more = len(taken) < len(fresh)
+        return Unread(self._range(taken), _amount(fresh), more)
 
-    def everything(self, read: FilesRead) -> FilesRange:
+    def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.
 
         Raises:
             SourceNotFoundError: the path names a file, folder or bucket that does not exist.
             OptionError: an option is wrong.
         """
-        options = _checked(read)
-        found = self._place(read.path).find(read.path, options.recursive)
-        return FilesRange(tuple(_wanted(found, options)))
+        options = read_options(ref)
+        found = self._place(ref.place).find(ref.place, options.recursive)
+        return self._range(_wanted(found, options))
 
-    def fetch(
-        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
-    ) -> FilesBatch:
+    def bind(
+        self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
+    ) -> Input:
         """Exactly that range, as files that an engine can open.
 
         Raises:
@@ -93,12 +97,51 @@ class FilesSource:
             FileUnreadableError: a file may not be read, or its compression or ORC is broken.
             OptionError: the names do not tell one format, or an option is wrong.
         """
-        options = _checked(read)
-        files = _files(range)
-        format, each = shapes([f.path for f in files], read.path, read.format, options.compression)
+        files = self._files(range) if range is not None else []
+        batch = self._batch(ref, read_options(ref), files, known, drift, scratch)
+        return Input(batch, Amount(len(files), sum(f.size for f in files)))
+
+    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+        """The heads of some files, to tell columns; None if no file has content.
+
+        Raises:
+            SourceNotFoundError, FileUnreadableError, OptionError: as for `everything` and `bind`.
+        """
+        options = read_options(ref)
+        found = self._place(ref.place).find(ref.place, options.recursive)
+        files = spread(_wanted(found, options))
+        if not files:
+            return None
+        paths = [f.path for f in files]
+        format, each = shapes(paths, ref.place, options.format, options.compression)
+        cut = heads(files, format, each, scratch / f"heads-{uuid4().hex}")
+        if not cut:
+            return None
+        return self._batch(ref, replace(options, format=format), cut, known, drift, scratch)
+
+    def verify(self, ref: SourceRef, range: Range) -> Range:
+        """Confirm that no file changed while it was read; returns the range with digests.
+
+        Raises:
+            FileChangedError: a file grew or was rewritten; a later update will take it.
+            FileVanishedError: a file is gone.
+        """
+        files = self._files(range)
+        return self._range(self._place(ref.place).verify(files)) if files else range
+
+    def _batch(
+        self,
+        ref: SourceRef,
+        options: ReadOptions,
+        files: Sequence[FileRef],
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+    ) -> FilesBatch:
+        paths = [f.path for f in files]
+        format, each = shapes(paths, ref.place, options.format, options.compression)
         own = scratch / f"files-{uuid4().hex}"  # several reads of one query share the scratch
-        local = self._place(read.path).fetch(files, own)
-        ready = readable(local, each, own)
+        ready = readable(self._place(ref.place).fetch(files, own), each, own)
         passed = dict(options.engine)
         if format == "tsv":
             passed.setdefault("delimiter", "\t")
@@ -113,44 +156,28 @@ class FilesSource:
             declared=_declared(options),
             known=known,
             drift=drift,
-            path=read.path,
+            path=ref.place,
         )
 
-    def sample(
-        self, read: FilesRead, range: Range, known: Schema, drift: Drift, scratch: Path
-    ) -> FilesBatch | None:
-        """The heads of some files, to tell columns; None if no file has content.
+    # -- paths -----------------------------------------------------------------------------
 
-        Raises:
-            FileUnreadableError, OptionError: as for `fetch`.
-        """
-        options = _checked(read)
-        files = spread(_files(range))
-        if not files:
-            return None
-        paths = [f.path for f in files]
-        format, each = shapes(paths, read.path, read.format, options.compression)
-        cut = heads(files, format, each, scratch / f"heads-{uuid4().hex}")
-        if not cut:
-            return None
-        named = replace(read, format=format)
-        return self.fetch(named, FilesRange(tuple(cut)), known, drift, scratch)
+    def _range(self, files: Sequence[FileRef]) -> Range:
+        kept = tuple(replace(f, path=self._portable(f.path)) for f in files)
+        return Range({"kind": "files"}, kept, amount=_amount(files))
 
-    def verify(self, range: Range) -> FilesRange:
-        """Confirm that no file changed while it was read; returns the range with digests.
+    def _files(self, range: Range) -> list[FileRef]:
+        return [replace(f, path=self._absolute(f.path)) for f in range.files]
 
-        Raises:
-            FileChangedError: a file grew or was rewritten; a later update will take it.
-            FileVanishedError: a file is gone.
-        """
-        files = _files(range)
-        remote = [f for f in files if is_url(f.path)]
-        local = [f for f in files if not is_url(f.path)]
-        done = [*self._folder.verify(local)] if local else []
-        if remote:
-            done += self._place(remote[0].path).verify(remote)
-        by_path = {f.path: f for f in done}
-        return FilesRange(tuple(by_path[f.path] for f in files))
+    def _seen(self, past: Past, paths: Sequence[str]) -> Mapping[str, FileRef]:
+        asked = {self._portable(p): p for p in paths}
+        found = past.seen(asked)
+        return {asked[k]: replace(f, path=asked[k]) for k, f in found.items()}
+
+    def _portable(self, path: str) -> str:
+        return path.removeprefix(f"{self._root}/")
+
+    def _absolute(self, path: str) -> str:
+        return path if "://" in path or path.startswith("/") else f"{self._root}/{path}"
 
     def _place(self, path: str) -> Place:
         if not is_url(path):
@@ -168,17 +195,13 @@ class FilesSource:
             self._buckets = cast(Place, module.Buckets())
         return self._buckets
 
-    def _was_read(self, path: str, seen: Seen) -> bool:
+    def _was_read(self, path: str, past: Past) -> bool:
         """Whether a single file that is gone now has been read before, which is fine."""
-        if is_url(path):
-            return bool(seen([path]))
-        return bool(seen([self._folder.named(path)]))
+        return bool(self._seen(past, [path if is_url(path) else self._folder.named(path)]))
 
 
-def _checked(read: FilesRead) -> ReadOptions:
-    if read.format is not None:
-        format_named(read.format)
-    return read_options(read)
+def _amount(files: Sequence[FileRef]) -> Amount:
+    return Amount(len(files), sum(f.size for f in files))
 
 
 def _declared(options: ReadOptions) -> Schema:
@@ -231,9 +254,3 @@ def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
         hint="`allowOverwrites => true` in read_files reads changed files again,"
         " `qanat run --full-refresh TABLE` all files",
     )
-
-
-def _files(range: Range) -> tuple[FileRef, ...]:
-    if not isinstance(range, FilesRange):
-        raise TypeError(f"files are read by FilesRange, not {type(range).__name__}")
-    return range.files

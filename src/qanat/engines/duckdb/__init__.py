@@ -10,6 +10,6 @@ ours: `message` reads them, `refusals` explains the author's mistakes, `place` f
 are.
 """
 
-from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.model.adapter import EngineKind
 
-__all__ = ["DuckDBEngine"]
+DUCKDB = EngineKind("duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine")

@@ -7,8 +7,8 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -18,16 +18,17 @@ from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
+from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError
 from qanat.model.batch import Batch, Inputs
-from qanat.model.expectation import Expectation
+from qanat.model.expectation import Expectation, Predicate
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import RuleCount, Staged, Work
-from qanat.ports.engine import Progress
+from qanat.ports.engine import Progress, Rows
 
 # How often progress is asked for and told, in seconds.
 _TICK = 0.25
@@ -72,30 +73,26 @@ class DuckDBEngine:
             return Stage(con, work).describe().schema
 
     def fetch(
-        self, batch: Batch, limit: int | None = None, where: str | None = None
-    ) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
-        """The first rows of a batch as Python values."""
+        self, batch: Batch, limit: int | None = None, where: Predicate | None = None
+    ) -> Rows:
+        """The first rows of a batch."""
         with self._connection() as con:
             relation = self._relation(con, batch)
+            asked = None
             if where is not None:
-                asked = SqlQuery(where, where, "duckdb", (), Location("--where", 1, 1))
-                columns = relation.columns
-                with explained(asked, columns):
-                    # On a line of its own: it may end in a comment.
-                    relation = relation.filter(f"(\n{where}\n)")
-                    if limit is not None:
-                        relation = relation.limit(limit)
-                    return _schema(relation), relation.fetchall()
-            with explained(None):
-                if limit is not None:
-                    relation = relation.limit(limit)
-                return _schema(relation), relation.fetchall()
+                asked = SqlQuery(where.sql, where.sql, "duckdb", (), Location("--where", 1, 1))
+            with explained(asked, relation.columns):
+                if where is not None:
+                    # The author's condition may end in a -- comment, so the closing parenthesis
+                    # needs its own line.
+                    relation = relation.filter(f"(\n{where.sql}\n)")
+                return _rows(relation, limit)
 
-    def profile(self, batch: Batch) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+    def profile(self, batch: Batch) -> Rows:
         """One row for each column: type, missing and distinct values, range, mean, top value."""
         with self._connection() as con, explained(None):
             relation = self._relation(con, batch)
-            return profile(con, relation.sql_query(), _schema(relation))
+            return Rows(*profile(con, relation.sql_query(), _schema(relation)))
 
     def check(
         self,
@@ -108,20 +105,33 @@ class DuckDBEngine:
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
 
-    def query(self, sql: str, inputs: Inputs) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
-        """The rows of a query of Qanat's own over batches."""
+    def query(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Rows:
+        """The rows of an author's query over batches."""
+        with self._connection() as con:
+            columns = self._bind(con, inputs)
+            with explained(query, columns):
+                return _rows(con.sql(query.sql), limit)
+
+    def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
+        """How many rows of a quarantine broke each rule, most frequent first."""
         with self._connection() as con, explained(None):
-            bindings = Bindings(con, self._scratch)
-            for name, batch in inputs.items():
-                bindings.bind(name, batch)
-            relation = con.sql(sql)
-            return _schema(relation), relation.fetchall()
+            self._bind(con, {QUARANTINE: quarantine})
+            return dict(con.sql(BROKEN_RULES).fetchall())
+
+    def quarantined(self, quarantine: Batch, rule: str | None, limit: int) -> Rows:
+        """The first rows of a quarantine, in the order of their sources."""
+        with self._connection() as con, explained(None):
+            self._bind(con, {QUARANTINE: quarantine})
+            found = _rows(con.sql(rows_of_rule(rule)), limit)
+            total = con.sql(f"SELECT count(*) FROM ({rows_of_rule(rule)})").fetchall()
+            return replace(found, total=total[0][0])
 
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""
         with self._lock:
             self._closed = True
-            # Again and again: a connection between two statements does not hear it.
+            # Interrupt repeatedly: DuckDB ignores an interrupt that arrives between two
+            # statements.
             while self._working:
                 for con in self._working:
                     con.interrupt()
@@ -168,6 +178,15 @@ class DuckDBEngine:
         con.execute("SET enable_progress_bar_print = false")
         return con
 
+    def _bind(self, con: DuckDBPyConnection, inputs: Inputs) -> list[str]:
+        """Make batches known by their names; all their columns, for messages."""
+        bindings = Bindings(con, self._scratch)
+        columns: list[str] = []
+        for name, batch in inputs.items():
+            with explained(None):
+                columns += con.sql(f"{bindings.bind(name, batch).plain} LIMIT 0").columns
+        return columns
+
     def _relation(self, con: DuckDBPyConnection, batch: Batch) -> DuckDBPyRelation:
         with explained(None):
             bound = Bindings(con, self._scratch).bind("__look", batch)
@@ -181,6 +200,12 @@ class DuckDBEngine:
             yield
         finally:
             shutil.rmtree(work.scratch, ignore_errors=True)
+
+
+def _rows(relation: DuckDBPyRelation, limit: int | None) -> Rows:
+    if limit is not None:
+        relation = relation.limit(limit)
+    return Rows(_schema(relation), relation.fetchall())
 
 
 def _schema(relation: DuckDBPyRelation) -> Schema:

@@ -12,17 +12,17 @@ from qanat.engines.duckdb.message import is_full, plain
 from qanat.engines.duckdb.refusals import Complaint, refusal
 from qanat.errors import AdapterError, FileUnreadableError, QanatError, StorageFullError
 from qanat.model.expectation import Expectation
-from qanat.model.query import Query
+from qanat.model.query import Computation
 
 _DAMAGED = re.compile(r"failed to read file \"([^\"]+)\": (.+)", re.IGNORECASE | re.DOTALL)
 
 
 @contextmanager
 def explained(
-    query: Query | None,
+    query: Computation | None,
     columns: Iterable[str] = (),
     rule: Expectation | None = None,
-    views: tuple[Query, ...] = (),
+    views: tuple[Computation, ...] = (),
 ) -> Iterator[None]:
     """Turn any DuckDB error inside into the QanatError it means.
 
@@ -41,10 +41,10 @@ def explained(
 
 def translate(
     error: duckdb.Error,
-    query: Query | None,
+    query: Computation | None,
     columns: Iterable[str] = (),
     rule: Expectation | None = None,
-    views: tuple[Query, ...] = (),
+    views: tuple[Computation, ...] = (),
 ) -> QanatError:
     """The error that a DuckDB error means to the author or operator."""
     text = str(error)

@@ -8,7 +8,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.types import from_duckdb, quote, to_duckdb
 from qanat.errors import ColumnNotFoundError, SchemaMismatchError, TypeNameError, nearest
-from qanat.model.query import Query
+from qanat.model.query import Computation
 from qanat.model.schema import (
     STRING,
     Array,
@@ -41,7 +41,7 @@ class Fitted:
 
 
 def fit(
-    names: list[str], types: list[DuckDBPyType], output: Output, query: Query, dataset: str
+    names: list[str], types: list[DuckDBPyType], output: Output, query: Computation, dataset: str
 ) -> Fitted:
     """Match the columns of a query to those of its table, by name and without case.
 
@@ -91,7 +91,7 @@ def fit(
 
 
 def _columns(
-    names: list[str], types: list[DuckDBPyType], query: Query, dataset: str
+    names: list[str], types: list[DuckDBPyType], query: Computation, dataset: str
 ) -> dict[str, tuple[str, DataType, DuckDBPyType]]:
     found: dict[str, tuple[str, DataType, DuckDBPyType]] = {}
     for name, raw in zip(names, types, strict=True):
@@ -117,7 +117,7 @@ def _columns(
 def _check_declared(
     found: dict[str, tuple[str, DataType, DuckDBPyType]],
     declared: Schema,
-    query: Query,
+    query: Computation,
     dataset: str,
 ) -> None:
     names = [n for n, _, _ in found.values()]
@@ -141,7 +141,7 @@ def _check_declared(
         )
 
 
-def _check_partitions(schema: Schema, output: Output, query: Query, dataset: str) -> None:
+def _check_partitions(schema: Schema, output: Output, query: Computation, dataset: str) -> None:
     for column in output.partition_by:
         if schema.get(column) is None:
             raise ColumnNotFoundError(

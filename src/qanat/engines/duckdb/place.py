@@ -6,11 +6,11 @@ from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import SqlglotError
 
 from qanat.model.location import Location
-from qanat.model.query import Query, SqlQuery
+from qanat.model.query import Computation, SqlQuery
 
 
 def locate(
-    query: Query, snippet: str, *, bare: bool = False, last: bool = False
+    query: Computation, snippet: str, *, bare: bool = False, last: bool = False
 ) -> Location | None:
     """The first occurrence of some SQL in a query, comments and strings aside.
 

@@ -14,6 +14,25 @@ from qanat.model.schema import Field, Schema
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, Output, StagedTable, Work
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
+# Asked twice, the rows come in one order: that of their sources.
+_ORDER = (
+    "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
+)
+
+QUARANTINE = "__quarantine"
+"""The name of the relation that the following queries read."""
+
+BROKEN_RULES = (
+    f"SELECT rule, count(*) FROM (SELECT unnest(map_keys({_RULES})) AS rule FROM {QUARANTINE})"
+    " GROUP BY rule ORDER BY count(*) DESC, rule"
+)
+"""How many rows broke each rule."""
+
+
+def rows_of_rule(rule: str | None) -> str:
+    """SELECT text of all rows of a quarantine, or of those that broke one rule."""
+    where = f" WHERE list_contains(map_keys({_RULES}), {literal(rule)})" if rule else ""
+    return f"SELECT * FROM {QUARANTINE}{where} {_ORDER}"
 
 
 def removed_rows(

@@ -23,7 +23,7 @@ from qanat.errors import (
 )
 from qanat.model.expectation import Expectation
 from qanat.model.location import Location
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, Query, Read
+from qanat.model.query import Computation
 
 _OURS = "__qanat"
 _FEW = 12
@@ -49,10 +49,10 @@ class Complaint:
 
     error: duckdb.Error
     text: str
-    query: Query
+    query: Computation
     columns: Iterable[str]
     rule: Expectation | None
-    views: tuple[Query, ...] = ()
+    views: tuple[Computation, ...] = ()
 
     @cached_property
     def known(self) -> tuple[str, ...]:
@@ -83,8 +83,8 @@ class Complaint:
     def cleaned(self, text: str) -> str:
         """A text with the author's names of inputs instead of those of their relations."""
         for read in self.query.reads:
-            text = text.replace(f'"{read.name}"', f'"{_label(read)}"').replace(
-                read.name, _label(read)
+            text = text.replace(f'"{read.name}"', f'"{read.source.label}"').replace(
+                read.name, read.source.label
             )
         return text
 
@@ -237,16 +237,6 @@ def _other(complaint: Complaint) -> QanatError:
         location=complaint.place(*("".join(groups) for groups in quoted)),
         hint="write the conversion: CAST(… AS type)" if message.endswith(cast) else None,
     )
-
-
-def _label(read: Read) -> str:
-    match read.source:
-        case DatasetRead(dataset):
-            return dataset
-        case FilesRead(path, _):
-            return path
-        case DeltaRead(path, _):
-            return path
 
 
 _Explain = Callable[[Complaint, "re.Match[str]"], QanatError]

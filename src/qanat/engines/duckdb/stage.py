@@ -16,6 +16,7 @@ from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.hidden import with_hidden
 from qanat.engines.duckdb.inputs import Bindings, view_name
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
+from qanat.engines.duckdb.readmit import Quarantined
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import literal, quote
 from qanat.engines.duckdb.write import discard, write
@@ -28,7 +29,7 @@ from qanat.errors import (
 )
 from qanat.model.batch import Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.model.expectation import Expectation, Predicate
-from qanat.model.query import FunctionQuery, Query
+from qanat.model.query import Computation, FunctionQuery, Query, Readmission
 from qanat.model.schema import Schema
 from qanat.model.work import (
     MALFORMED,
@@ -84,8 +85,9 @@ class Stage:
 
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
+        query = self.work.query
         try:
-            staged = self._run()
+            staged = self._readmit(query) if isinstance(query, Readmission) else self._run()
         except BaseException:
             self._discard()
             raise
@@ -141,10 +143,49 @@ class Stage:
             read=sum(b.rows for b in bound.values() if b.rows is not None),
         )
 
+    def _readmit(self, query: Readmission) -> Staged:
+        """Stage the rows of a quarantine that pass now, and the quarantine without them."""
+        work = self.work
+        rows = self._quarantined(query)
+        result = self._candidates(rows)
+        fitted = fit(result.names, result.types, work.output, query, work.dataset)
+        result, _, split = self._split(
+            work.dataset, query, result, fitted, work.expectations, work.output.existing
+        )
+        names = ", ".join(quote(n) for n in fitted.schema.names)
+        kept = f"SELECT {names} FROM ({result.select}) AS r{_without(split)}"
+        table = write(self.con, kept, fitted.schema, work.output)
+        left = rows.remaining(split, work.quarantine.schema)
+        rest = write(self.con, left, work.quarantine.schema, work.quarantine)
+        total = self.con.execute(f"SELECT count(*) FROM ({rows.relation})").fetchone()
+        if total is None or table.rows + rest.rows != total[0]:
+            raise _unbalanced(work.dataset, total[0] if total else 0, table.rows + rest.rows)
+        # The rows that stay were counted when they were put there.
+        counts = Counts(out=table.rows, written=table.rows)
+        return Staged(table, counts, (), {work.dataset: rest}, read=total[0])
+
+    def _quarantined(self, query: Readmission) -> Quarantined:
+        (read,) = query.reads
+        bound = self.bindings.bind(read.name, self.work.inputs[read.name])
+        described = self.con.sql(f"{bound.plain} LIMIT 0")
+        rows = Result(bound.full, described.columns, described.types, bound.hidden)
+        if RID not in bound.hidden:
+            rows = self._materialize("quarantine", rows)
+        return Quarantined(rows.select, tuple(rows.names))
+
+    def _candidates(self, rows: Quarantined) -> Result:
+        """The quarantined rows that may pass, in the columns of the table."""
+        schema = rows.schema(self.work.output.schema, self.work.quarantine.schema)
+        select = rows.candidates(schema)
+        relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")
+        return Result(select, relation.columns, relation.types, (RID,))
+
     # -- queries ---------------------------------------------------------------------------
 
-    def _query(self, name: str, query: Query, positions: bool) -> Result:
+    def _query(self, name: str, query: Computation, positions: bool) -> Result:
         """Bind a query's inputs and describe its result."""
+        if isinstance(query, Readmission):
+            return self._candidates(self._quarantined(query))
         for read in query.reads:
             if read.name not in self.bindings.bound:
                 self._bind(read.name)
@@ -223,7 +264,7 @@ class Stage:
     def _split(
         self,
         name: str,
-        query: Query,
+        query: Computation,
         result: Result,
         fitted: Fitted,
         expectations: Sequence[Expectation],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.disk import sync
 from qanat.engines.duckdb.output import copy_text
-from qanat.engines.duckdb.statistics import delta_statistics
+from qanat.engines.duckdb.statistics import column_statistics
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import Schema
 from qanat.model.work import DataFile, Output, StagedTable
@@ -60,7 +59,7 @@ def _kept(path: Path, rows: int) -> bool:
 def _text_file(output: Output, rows: int, name: str) -> DataFile:
     path = Path(name)
     relative = path.relative_to(output.folder).as_posix()
-    return DataFile(relative, path.stat().st_size, rows, {}, json.dumps({"numRecords": rows}))
+    return DataFile(relative, path.stat().st_size, rows)
 
 
 def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataFile:
@@ -71,7 +70,7 @@ def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataF
         int(size),
         int(rows),
         dict(partitions or {}),
-        delta_statistics(int(rows), statistics or {}, schema, output.partition_by),
+        column_statistics(statistics or {}, schema, output.partition_by),
     )
 
 

@@ -5,3 +5,12 @@
 update writes down), then the two databases: `sqlite` and `postgresql`. Through the DB-API and
 not SQLAlchemy, whose import alone costs more than half of what an unchanged run may take.
 """
+
+from qanat.model.adapter import LedgerKind
+
+SQLITE = LedgerKind("sqlite", "qanat.ledgers.sql.sqlite:SqliteLedger")
+POSTGRESQL = LedgerKind(
+    "postgresql",
+    "qanat.ledgers.sql.postgresql:PostgresLedger",
+    schemes=("postgresql", "postgres"),
+)

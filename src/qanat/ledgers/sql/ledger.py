@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
@@ -17,13 +18,13 @@ from qanat.ledgers.sql.rows import (
     counts_to_text,
     digest_rows,
     file_rows,
-    range_to_text,
+    position_to_text,
     ranges_to_text,
     rules_to_text,
     schema_to_text,
     schemas_to_text,
 )
-from qanat.model.position import TableRange, quarantine_key
+from qanat.model.position import QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
 
@@ -189,22 +190,22 @@ class SqlLedger(Memory):
                 self._check_status(transaction, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
-            read = {s: r for s, r in epoch.ranges.items() if isinstance(r, TableRange)}
-            positions = read | self._put(transaction, epoch)
-            texts = {s: range_to_text(position) for s, position in positions.items()}
+            read = {s: r.value for s, r in epoch.ranges.items() if r.moves}
+            positions = {**read, **self._put(transaction, epoch)}
+            texts = {s: position_to_text(position) for s, position in positions.items()}
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
 
-    def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, TableRange]:
+    def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """What the quarantines hold of a flow since its epoch, where that changed them."""
         emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
         if not epoch.replaces:
             # Whoever replaced the table has emptied its quarantine for all flows.
             emptied -= {epoch.dataset}
-        found = dict.fromkeys(emptied, TableRange(epoch.number, epoch.number))
-        found |= dict.fromkeys(epoch.quarantined, TableRange(-1, epoch.number))
-        return {quarantine_key(dataset): put for dataset, put in found.items()}
+        found = dict.fromkeys(emptied, QuarantineMark(epoch.number, emptied=True))
+        found |= dict.fromkeys(epoch.quarantined, QuarantineMark(epoch.number))
+        return {quarantine_key(dataset): asdict(mark) for dataset, mark in found.items()}
 
     def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
         """Whether it is a flow's first epoch after a full refresh, or replaces all anyway."""
@@ -257,6 +258,24 @@ class SqlLedger(Memory):
                     EpochStatus.INTENDED.value,
                 ),
             )
+
+    def forget(self, epoch: Epoch, lease: Lease) -> None:
+        """Remove an intended epoch that turned out to have nothing to do.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        with self._held(lease) as transaction:
+            gone = transaction.write(
+                "DELETE FROM qanat_epochs WHERE scope = ? AND id = ? AND status = ?",
+                (self.scope, epoch.id, EpochStatus.INTENDED.value),
+            )
+            if gone:
+                # The next epoch may get the same identifier.
+                transaction.write(
+                    "DELETE FROM qanat_epoch_files WHERE scope = ? AND epoch_id = ?",
+                    (self.scope, epoch.id),
+                )
 
     def define(self, definition: Definition, lease: Lease) -> None:
         """Record a dataset as it is now run.

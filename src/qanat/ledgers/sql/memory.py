@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from qanat.ledgers.sql.database import Database, Transaction
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     epoch_from_row,
     files_of,
-    range_from_text,
+    position_from_text,
     schema_from_text,
 )
-from qanat.model.position import FileRef, Range
+from qanat.model.position import FileRef, QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
 
@@ -71,20 +72,25 @@ class Memory:
         """Newest first."""
         return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
 
-    def position(self, flow: str, generation: int, source: str) -> Range | None:
-        """The newest committed table range of a flow's source (by `source_key`)."""
+    def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
+        """The value of the newest committed range of a flow's source that moves."""
         text = self._remembered(flow, generation, source, "position")
-        return None if text is None else range_from_text(text)
+        return None if text is None else position_from_text(text)
 
-    def positions(self, source: str, generation: int) -> Mapping[str, Range]:
-        """The newest committed table range of a source in every flow that has one."""
+    def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
+        """What a quarantine must carry of a flow; None if the flow has never changed it."""
+        found = self.position(flow, generation, quarantine_key(dataset))
+        return None if found is None else QuarantineMark(**found)
+
+    def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
+        """What a quarantine must carry of each flow that has changed it."""
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT flow, position FROM qanat_sources"
                 " WHERE scope = ? AND generation = ? AND source = ? AND position IS NOT NULL",
-                (self.scope, generation, source),
+                (self.scope, generation, quarantine_key(dataset)),
             )
-        return {flow: range_from_text(text) for flow, text in rows}
+        return {flow: QuarantineMark(**position_from_text(text)) for flow, text in rows}
 
     def seen(
         self,

@@ -7,15 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from qanat.errors import LedgerError
 from qanat.ledgers.sql.database import Row, Transaction
-from qanat.model.position import (
-    FileRef,
-    FilesRange,
-    Range,
-    range_from_json,
-    range_to_json,
-)
+from qanat.model.position import FileRef, Range
 from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
@@ -55,16 +48,14 @@ def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
 
 def ranges_to_text(ranges: Mapping[str, Range]) -> str:
     """All ranges without their files, which have rows of their own."""
-    bare = {k: FilesRange(()) if isinstance(r, FilesRange) else r for k, r in ranges.items()}
-    return json.dumps({k: range_to_json(r) for k, r in bare.items()})
+    return json.dumps({k: {"value": r.value, "moves": r.moves} for k, r in ranges.items()})
 
 
 def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
     """A row for each file of each file range."""
     for source, range_ in ranges.items():
-        if isinstance(range_, FilesRange):
-            for n, file in enumerate(range_.files):
-                yield (scope, epoch, source, n, *_file_values(file))
+        for n, file in enumerate(range_.files):
+            yield (scope, epoch, source, n, *_file_values(file))
 
 
 def digest_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
@@ -111,35 +102,24 @@ def schema_from_text(text: str) -> Schema:
     return Schema.from_json(json.loads(text))
 
 
-def range_to_text(range_: Range) -> str:
-    """One range as JSON."""
-    return json.dumps(range_to_json(range_))
+def position_to_text(value: Mapping[str, Any]) -> str:
+    """A position, which only its connector opens, as JSON."""
+    return json.dumps(value)
 
 
-def range_from_text(text: str) -> Range:
-    """Read what `range_to_text` wrote.
-
-    Raises:
-        LedgerError: a newer Qanat wrote a kind of range that we do not know.
-    """
-    return _range(json.loads(text))
+def position_from_text(text: str) -> Mapping[str, Any]:
+    """Read what `position_to_text` wrote."""
+    found: Mapping[str, Any] = json.loads(text)
+    return found
 
 
 def _ranges(
     values: Mapping[str, Any], files: Mapping[str, tuple[FileRef, ...]]
 ) -> dict[str, Range]:
-    ranges = {source: _range(value) for source, value in values.items()}
     return {
-        source: FilesRange(files[source]) if source in files else range_
-        for source, range_ in ranges.items()
+        source: Range(value["value"], files.get(source, ()), value["moves"])
+        for source, value in values.items()
     }
-
-
-def _range(value: Mapping[str, Any]) -> Range:
-    try:
-        return range_from_json(value)
-    except ValueError as error:
-        raise LedgerError(f"cannot read the ledger: {error}", hint="upgrade Qanat") from error
 
 
 def _file_values(file: FileRef) -> Row:

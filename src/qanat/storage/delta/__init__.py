@@ -12,11 +12,14 @@ and everything about reading are delta-rs's.
 
 Read `store` (what the port asks for), then `log` (the entries as files), `state` and `features`
 (what a table is, and what it asks of its writers), `reconciliation` and `table` (two ways to learn
-it), `commit` (what an entry says), `retract` (how
+it), `commit` (what an entry says, with `statistics`), `retract` (how
 one is taken back), `changes` (what a table gained), `leftovers` (what crashes leave) and `disk`
 (files that survive a power loss).
 """
 
-from qanat.storage.delta.store import DeltaStore
+from qanat.model.adapter import TableFormat
+from qanat.model.options import OptionTable
 
-__all__ = ["DeltaStore"]
+DELTA = TableFormat(
+    "delta", "qanat.storage.delta.store:DeltaStore", OptionTable("table_format: delta", ())
+)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -13,6 +12,7 @@ from uuid import uuid4
 from qanat import __version__
 from qanat.disk import disk_error
 from qanat.errors import AdapterError, SchemaMismatchError
+from qanat.model.change import Change
 from qanat.model.schema import Field, grown
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
@@ -20,6 +20,7 @@ from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import emptied, taken_back
 from qanat.storage.delta.state import TableState
+from qanat.storage.delta.statistics import statistics_text
 
 
 def entry(commit: Commit, state: TableState | None) -> bytes:
@@ -37,7 +38,7 @@ def entry(commit: Commit, state: TableState | None) -> bytes:
     if state and (gone := emptied(commit, state)):
         _check_removable(commit, state)
         actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
-    actions += ({"add": _add(commit.folder, f)} for f in commit.files)
+    actions += ({"add": _add(commit, f)} for f in commit.files)
     # Without `lastUpdated` no reader's retention ever lets the number expire.
     actions.append({"txn": {"appId": commit.application, "version": commit.number}})
     return _lines(actions)
@@ -68,7 +69,7 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
     if state is None:
         yield _metadata(commit, str(uuid4()), None, now, commit.properties, commit.comment)
         return
-    if not commit.replaces:
+    if commit.change is not Change.REPLACE:
         _check_append(commit, state)
     properties = {**state.properties, **commit.properties}
     comment = state.comment if commit.comment is None else commit.comment
@@ -89,7 +90,7 @@ def _metadata(
     missing = [c for c in commit.partition_by if c not in commit.schema.names]
     if missing:
         raise SchemaMismatchError(
-            f"{commit.folder.name} is partitioned by {missing[0]!r}, which it does not have",
+            f"{commit.table.name} is partitioned by {missing[0]!r}, which it does not have",
             wanted=f"one of {', '.join(commit.schema.names)}",
         )
     metadata: dict[str, Any] = {
@@ -106,7 +107,7 @@ def _metadata(
 
 
 def _check_append(commit: Commit, state: TableState) -> None:
-    table = commit.folder.name
+    table = commit.table.name
     if commit.partition_by != state.partition_by:
         raise SchemaMismatchError(
             f"the partitioning of {table} changed",
@@ -144,13 +145,14 @@ def _check_removable(commit: Commit, state: TableState) -> None:
     properties = {**state.properties, **commit.properties}
     if properties.get("delta.appendOnly", "").lower() == "true":
         raise AdapterError(
-            f"{commit.folder.name} may only be appended to",
+            f"{commit.table.name} may only be appended to",
             got="a commit that replaces its rows",
             hint="its table property delta.appendOnly is true; declare it false first",
         )
 
 
-def _add(folder: Path, file: DataFile) -> dict[str, Any]:
+def _add(commit: Commit, file: DataFile) -> dict[str, Any]:
+    folder = commit.table.folder
     try:
         found = (folder / file.path).stat()
     except OSError as error:
@@ -167,7 +169,7 @@ def _add(folder: Path, file: DataFile) -> dict[str, Any]:
         "size": file.size,
         "modificationTime": found.st_mtime_ns // 1_000_000,
         "dataChange": True,
-        "stats": file.stats,
+        "stats": statistics_text(file, commit.schema, commit.partition_by),
     }
 
 
@@ -192,7 +194,7 @@ def _commit_info(commit: Commit, state: TableState | None, now: int) -> dict[str
             "timestamp": now,
             "operation": operation,
             "operationParameters": {
-                "mode": "Overwrite" if commit.replaces else "Append",
+                "mode": "Overwrite" if commit.change is Change.REPLACE else "Append",
                 "partitionBy": json.dumps(commit.partition_by),
             },
             "operationMetrics": _metrics(commit.files),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from qanat.model.change import Change
 from qanat.ports.store import Commit
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
@@ -45,11 +46,12 @@ def taken_back(
 
 def emptied(commit: Commit, state: TableState) -> tuple[LiveFile, ...]:
     """The files that a commit takes out of the table."""
-    if commit.replaces:
-        return state.files
-    if commit.replaces_own:
-        mine = added_by(Log(commit.folder), commit.application)
-        return tuple(f for f in state.files if f.path in mine)
+    match commit.change:
+        case Change.REPLACE:
+            return state.files
+        case Change.REPLACE_OWN:
+            mine = added_by(Log(commit.table.folder), commit.application)
+            return tuple(f for f in state.files if f.path in mine)
     return ()
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
@@ -19,6 +20,8 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.batch import ArrowBatch, Batch, TableBatch
+from qanat.model.position import Amount
+from qanat.model.table import TableRef
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry, undoing
@@ -37,15 +40,39 @@ class DeltaStore:
     """Delta tables in local folders; tables at URLs can be read.
 
     Safe to use from several threads and processes at once.
+
+    Args:
+        private: the project's own folder; Delta needs nothing there.
+        options: Delta has none.
     """
 
-    def version(self, folder: str) -> int | None:
+    def __init__(
+        self, private: Path | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        del private, options
+
+    def tables(self, place: str) -> Sequence[TableRef]:
+        """All Delta tables right below a folder, and the folders that may be some."""
+        found = (f for f in Path(place).glob("*") if f.is_dir())
+        return sorted(TableRef(str(f), unquote(f.name)) for f in found)
+
+    def staging(self, table: TableRef) -> Path:
+        """The table's own folder: a file is part of the table once the log names it."""
+        return table.folder
+
+    def missing(self, table: TableRef) -> Sequence[str]:
+        """The files of the newest version that are not there."""
+        batch = self.snapshot(table).batch
+        files = batch.files if isinstance(batch, TableBatch) else ()
+        return tuple(f for f in files if not Path(f).exists())
+
+    def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: lists one folder."""
-        log = _log(folder)
-        found: int | None = log.version() if log else _table().newest(folder)
+        log = _log(table)
+        found: int | None = log.version() if log else _table().newest(table.location)
         return found
 
-    def snapshot(self, folder: str, version: int | None = None) -> Snapshot:
+    def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
         """The table at a version (default: newest).
 
         Raises:
@@ -53,13 +80,13 @@ class DeltaStore:
             TableTooNewError: it needs a protocol feature that we lack (named).
             TableCorruptError: its log is damaged (names the file).
         """
-        state = self._state(folder, version)
+        state = self._state(table, version)
         known = [f.rows for f in state.files]
         return Snapshot(
             version=state.version,
             schema=state.schema,
             partition_by=state.partition_by,
-            batch=_batch(folder, state),
+            batch=_batch(table, state),
             rows=None if state.masked else _total(known),
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
@@ -67,7 +94,7 @@ class DeltaStore:
             properties=state.properties,
         )
 
-    def added(self, folder: str, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
@@ -78,36 +105,36 @@ class DeltaStore:
             FileVanishedError: a file of the range has been vacuumed.
         """
         if after < 0:
-            snapshot = self.snapshot(folder, upto)
-            return Added(snapshot.batch, snapshot.rows, snapshot.bytes, snapshot.files)
-        log = _log(folder)
+            snapshot = self.snapshot(table, upto)
+            return Added(snapshot.batch, snapshot.amount)
+        log = _log(table)
         if log is None:
             raise UnsupportedError(
-                f"{folder} cannot be read as a stream: only tables in local folders can",
+                f"{table} cannot be read as a stream: only tables in local folders can",
                 hint="read it without STREAM",
             )
         files = tuple(added_files(log, after, upto))
-        state = self._state(folder, upto)
+        state = self._state(table, upto)
         if state.mapped:
-            raise TableTooNewError(f"cannot read {folder} as a stream: it needs columnMapping")
+            raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
         batch = TableBatch(_local(log, files, state), state.schema, state.partition_by)
         for path in batch.files:
             if not Path(path).exists():
                 raise FileVanishedError(
-                    f"{folder} lost rows that have not been read yet",
+                    f"{table} lost rows that have not been read yet",
                     got=f"{path} is gone (vacuumed?)",
                     hint="start over from what is there: qanat run --full-refresh <the reader>",
                 )
         size = sum(f.size for f in files)
-        return Added(batch, _total(f.rows for f in files), size, len(files))
+        return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
 
-    def transaction(self, folder: str, application: str) -> int:
+    def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
-        log = _log(folder)
+        log = _log(table)
         number = log.transaction(application) if log else None
         if number is None:
             try:
-                state = self._state(folder, application=application)
+                state = self._state(table, application=application)
             except TableNotFoundError:
                 return 0
             number = state.transactions.get(application, 0)
@@ -126,7 +153,7 @@ class DeltaStore:
             SchemaMismatchError: an append does not fit the table's columns.
             StorageFullError: there is no space for the log entry.
         """
-        log = Log(commit.folder)
+        log = Log(commit.table.folder)
         while True:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
@@ -137,7 +164,7 @@ class DeltaStore:
                 return state.version
             if last != commit.number - 1 and not (commit.gaps and last < commit.number):
                 raise CommitConflictError(
-                    f"{commit.folder.name} is at number {last} of {commit.application!r}",
+                    f"{commit.table.name} is at number {last} of {commit.application!r}",
                     wanted=str(commit.number - 1),
                     got=str(last),
                     hint="another update committed to the table; run again",
@@ -150,7 +177,7 @@ class DeltaStore:
         return version
 
     def retract(
-        self, folder: str, application: str, number: int, gate: Path | None = None
+        self, table: TableRef, application: str, number: int, gate: Path | None = None
     ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
@@ -159,22 +186,22 @@ class DeltaStore:
             CommitConflictError: the gate is gone.
             StorageFullError: there is no space for the log entry.
         """
-        log = Log(Path(folder))
-        while self.transaction(folder, application) == number and log.version() is not None:
+        log = Log(table.folder)
+        while self.transaction(table, application) == number and log.version() is not None:
             made = commit_of(log, application, number)
             if made is None:
                 raise TableCorruptError(
-                    f"the log of {folder} no longer has commit {number} of {application!r}",
+                    f"the log of {table} no longer has commit {number} of {application!r}",
                     hint="rebuild the table with --full-refresh",
                 )
-            state = self._state(folder, application=application)
-            state.features.check_writable(folder)
+            state = self._state(table, application=application)
+            state.features.check_writable(table.location)
             content = undoing(log, made, state, application, number)
             if self._put(log, state.version + 1, content, gate):
                 return True
         return False
 
-    def sweep(self, folder: Path, confirm: Callable[[], object] | None = None) -> int:
+    def sweep(self, table: TableRef, confirm: Callable[[], object] | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
         Args:
@@ -184,18 +211,18 @@ class DeltaStore:
         under way.
         """
         try:
-            return sweep(Log(folder), confirm)
+            return sweep(Log(table.folder), confirm)
         except OSError as error:
-            raise disk_error(error, "sweep", folder) from error
+            raise disk_error(error, "sweep", table) from error
 
-    def orphans(self, folder: Path) -> int:
+    def orphans(self, table: TableRef) -> int:
         """How many files `sweep` would delete now."""
         try:
-            return len(orphans(Log(folder)))
+            return len(orphans(Log(table.folder)))
         except OSError as error:
-            raise disk_error(error, "look for leftovers in", folder) from error
+            raise disk_error(error, "look for leftovers in", table) from error
 
-    def repair(self, folder: Path) -> bool:
+    def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, but for what a power loss tore; whether it did.
 
         What tore is a log entry or a checkpoint: it is removed. Everything else may have been
@@ -205,35 +232,35 @@ class DeltaStore:
             TableCorruptError: the damage is not of that kind; nothing was removed.
         """
         try:
-            repaired = Log(folder).repair()
-            Log(folder).secure()
+            repaired = Log(table.folder).repair()
+            Log(table.folder).secure()
         except OSError as error:
-            raise disk_error(error, "repair", folder) from error
+            raise disk_error(error, "repair", table) from error
         return repaired
 
     def _newest(self, commit: Commit) -> TableState | None:
-        if Log(commit.folder).version() is None:
+        if Log(commit.table.folder).version() is None:
             return None
-        state = self._state(str(commit.folder), application=commit.application)
-        state.features.check_writable(str(commit.folder))
+        state = self._state(commit.table, application=commit.application)
+        state.features.check_writable(commit.table.location)
         return state
 
     def _state(
-        self, folder: str, version: int | None = None, application: str | None = None
+        self, table: TableRef, version: int | None = None, application: str | None = None
     ) -> TableState:
-        log = _log(folder)
+        log = _log(table)
         if log:
             newest = log.version()
             if newest is None:
-                raise TableNotFoundError(f"there is no Delta table at {folder}")
+                raise TableNotFoundError(f"there is no Delta table at {table}")
             if version is not None and version > newest:
                 raise TableNotFoundError(
-                    f"{folder} has no version {version}", got=f"newest version {newest}"
+                    f"{table} has no version {version}", got=f"newest version {newest}"
                 )
             young = reconciled(log, version)
             if young is not None:
                 return young
-        place = str(log.table) if log else folder
+        place = str(log.table) if log else table.location
         state: TableState = _table().load(place, version, application)
         return state
 
@@ -259,7 +286,7 @@ class DeltaStore:
 
     def _checkpoint(self, commit: Commit) -> None:
         try:
-            _table().checkpoint(commit.folder, commit.gate)
+            _table().checkpoint(commit.table.folder, commit.gate)
         except (AdapterError, OSError):
             # The commit is made. A checkpoint only saves readers time; the next one will do.
             return
@@ -275,21 +302,21 @@ def _table() -> Any:
     return import_module("qanat.storage.delta.table")
 
 
-def _log(folder: str) -> Log | None:
+def _log(table: TableRef) -> Log | None:
     """The log of a local table; None for a URL."""
-    path = folder.removeprefix("file://")
+    path = table.location.removeprefix("file://")
     return None if "://" in path else Log(Path(path))
 
 
-def _batch(folder: str, state: TableState) -> Batch:
-    log = _log(folder)
+def _batch(table: TableRef, state: TableState) -> Batch:
+    log = _log(table)
     if log and state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
         files = [local_path(log.table, f.path) for f in state.files]
         if None not in files:
             return TableBatch(
                 tuple(f for f in files if f is not None), state.schema, state.partition_by
             )
-    place = str(log.table) if log else folder
+    place = str(log.table) if log else table.location
     return ArrowBatch(partial(_table().scan, place, state.version), state.schema)
 
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
-from qanat import declare
-from qanat.errors import ProblemsError, QanatError
+from qanat import declare, plugins
+from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.ledgers import open_ledger
+from qanat.model.dataset import QUARANTINE, SinkTarget
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
+from qanat.model.source import SourceRef
+from qanat.model.table import TableRef
 from qanat.planning.graph import Graph
-from qanat.plugins import load
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
-from qanat.ports.source import Source
+from qanat.ports.source import Source, Surroundings
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.compiled import Analysis
@@ -29,11 +31,11 @@ from qanat.run.scratch import Scratch, make_folder
 _SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
 
 
-class Workspace:
+class Session:
     """A project with one environment's settings. Use it as a context manager.
 
-    Adapters are made when first asked for: an update that finds nothing to do never loads
-    the engine.
+    A session outlives updates: adapters are made when first asked for, and used by every update
+    and every question after that. An update that finds nothing to do never loads the engine.
     """
 
     def __init__(
@@ -44,9 +46,12 @@ class Workspace:
         self.problems = problems
         """Everything that is wrong with the declarations, in the order of the files."""
         self._temporary: Path | None = None
+        self._stores: dict[str, TableStore] = {}
+        self._sources: dict[str, Source] = {}
+        self._sinks: dict[str, Sink] = {}
 
     @classmethod
-    def open(cls, start: Path, environment: str | None = None) -> Workspace:
+    def open(cls, start: Path, environment: str | None = None) -> Session:
         """Find the spec at or above `start` and load what it declares.
 
         Raises:
@@ -86,21 +91,40 @@ class Workspace:
         """What the engine speaks; the engine is not made to know it."""
         return dialect_of(self.project)
 
-    @cached_property
+    @property
     def store(self) -> TableStore:
         """Where the tables live."""
-        return cast("TableStore", load("storage", self.project.table_format)())
+        return self.store_of(None)
+
+    def store_of(self, table_format: str | None) -> TableStore:
+        """The store of a table format; None for the project's own."""
+        own = self.project.table_format
+        name = table_format or own
+        found = self._stores.get(name)
+        if found is None:
+            kind = plugins.table_format(name)
+            options = self.project.storage_options if name == own else {}
+            checked = kind.options.check_all(options.items())
+            found = plugins.imported(kind.store)(self.project.private, checked)
+            self._stores[name] = found
+        return found
 
     @cached_property
     def engine(self) -> Engine:
         """What computes."""
         project = self.project
-        made = load("engines", project.engine)(
+        made = plugins.imported(plugins.engine(project.engine).engine)(
             scratch=self.scratch / "engine",
             memory_limit=project.memory_limit,
             threads=self.threads,
         )
         return cast("Engine", made)
+
+    def interrupt(self) -> None:
+        """Stop what the engine computes; the next question gets a new one."""
+        if "engine" in vars(self):
+            self.engine.close()
+            del self.engine
 
     @property
     def threads(self) -> int:
@@ -110,15 +134,27 @@ class Workspace:
         cores = len(allowed(0)) if allowed else os.cpu_count() or 1
         return self.project.threads or cores
 
-    @cached_property
-    def files(self) -> Source:
-        """What finds files."""
-        return cast("Source", load("sources", "files")(self.project.root))
+    def source(self, ref: SourceRef) -> Source:
+        """What reads a source."""
+        found = self._sources.get(ref.connector)
+        if found is None:
+            target = plugins.connector(ref.connector).source
+            found = plugins.imported(str(target))(self._surroundings)
+            self._sources[ref.connector] = found
+        return found
 
-    @cached_property
-    def sink(self) -> Sink:
-        """What writes files outside the project's own tables."""
-        return cast("Sink", load("sinks", "files")(self.project.root))
+    def sink(self, target: SinkTarget) -> Sink:
+        """What writes to a sink."""
+        found = self._sinks.get(target.connector)
+        if found is None:
+            kind = plugins.connector(target.connector).sink
+            found = plugins.imported(str(kind))(self._surroundings)
+            self._sinks[target.connector] = found
+        return found
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self.project.root, self.table, self._elsewhere, self.store_of)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -170,17 +206,36 @@ class Workspace:
         """Where updates write log entries before they are made visible."""
         return self.project.private / "commits"
 
-    @property
-    def replays(self) -> Path:
-        """Where replays write down which rows they move."""
-        return self.project.private / "replay"
-
     # -- places ----------------------------------------------------------------------------
 
-    def folder(self, dataset: str) -> Path:
-        """The folder of a dataset's table (or of `<dataset>__quarantine`)."""
+    def table(self, dataset: str) -> TableRef:
+        """A dataset's table, or that of `<dataset>__quarantine`."""
         declared = self.pipeline.get(dataset)
-        return self.project.tables / folder_name(declared.name if declared else dataset)
+        name = declared.name if declared else dataset
+        if declared is None and name.casefold().endswith(QUARANTINE):
+            owner = self.pipeline.get(name[: -len(QUARANTINE)])
+            name = owner.quarantine if owner else name
+        return TableRef(str(self.project.tables / folder_name(name)), name)
+
+    def _elsewhere(self, project: str, dataset: str) -> TableRef:
+        """The table of a dataset of another project.
+
+        Raises:
+            TableNotFoundError: there is no project in that folder.
+        """
+        folder = (self.project.root / project).resolve()
+        try:
+            spec = declare.find_spec(folder)
+        except SpecNotFoundError:
+            spec = None
+        # A spec further up is another project's, perhaps this one's own.
+        if spec is None or spec.parent != folder:
+            raise TableNotFoundError(
+                f"there is no Qanat project in {folder}",
+                wanted="the folder of a project, relative to this one's",
+            )
+        tables = declare.load_project(spec).tables
+        return TableRef(str(tables / folder_name(dataset)), f"{project}:{dataset}")
 
     def close(self) -> None:
         """Close what was opened."""
@@ -210,10 +265,7 @@ class Workspace:
 
 def dialect_of(project: Project) -> str:
     """The SQL dialect of a project's engine, known without making one."""
-    # DuckDB's package need not be imported to know what it speaks.
-    known = {"duckdb": "duckdb"}
-    found = known.get(project.engine)
-    return found if found is not None else str(load("engines", project.engine).dialect)
+    return plugins.engine(project.engine).dialect
 
 
 def folder_name(dataset: str) -> str:

@@ -1,0 +1,47 @@
+"""Tables as sources: datasets of the project, of other projects, and Delta tables by path."""
+
+from __future__ import annotations
+
+from qanat.model.adapter import Connector, Reader
+from qanat.model.options import Option, OptionTable
+from qanat.model.source import DATASET
+
+_SOURCE = "qanat.connectors.tables.source"
+
+DATASETS = Connector(
+    name=DATASET,
+    kind=DATASET,
+    options=OptionTable("read_table", ()),
+    source=f"{_SOURCE}:DatasetSource",
+)
+"""The project's own datasets; queries read them by name."""
+
+PROJECTS = Connector(
+    name="project",
+    kind="delta table",
+    options=OptionTable(
+        "read_table",
+        (
+            Option(
+                "project",
+                "the folder of another project, relative to this one's",
+                required=True,
+                identity=True,
+            ),
+        ),
+    ),
+    source=f"{_SOURCE}:ProjectSource",
+    functions={"read_table": Reader(argument="name")},
+    label="{project}:{place}",
+)
+"""Datasets of other projects."""
+
+DELTA = Connector(
+    name="delta",
+    kind="delta table",
+    options=OptionTable("delta_scan", ()),
+    source=f"{_SOURCE}:DeltaSource",
+    functions={"delta_scan": Reader()},
+    formats={"delta": {}},
+)
+"""Delta tables that belong to no project, by path or URL."""

@@ -1,0 +1,175 @@
+"""Tables as sources: a stream takes what a table gained since the version it has read.
+
+A range that moves is `{"after": …, "upto": …}`: the rows of the versions after one, up to and with
+another; `after` is -1 to begin with everything. A table read as it is now is `{"version": …}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
+from qanat.model.batch import Batch, TableBatch
+from qanat.model.dataset import Drift
+from qanat.model.position import Range, Unread
+from qanat.model.schema import Schema
+from qanat.model.source import SourceRef
+from qanat.model.table import TableRef
+from qanat.ports.source import Input, Past, Surroundings
+from qanat.ports.store import TableStore
+
+
+class TableSource:
+    """What all sources of tables have in common; the subclasses say which table is meant."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    def plan(
+        self, ref: SourceRef, past: Past, without: frozenset[str] = frozenset()
+    ) -> Unread | None:
+        """What the table has gained since the newest committed range; None if nothing.
+
+        Raises:
+            TableNotFoundError: there is no such table outside the project.
+            NotAppendOnlyError: it was rebuilt or restored, or rows were removed or rewritten.
+        """
+        table = self.table(ref)
+        version = self.store.version(table)
+        if version is None:
+            self.absent(ref, table)
+            return None
+        after = _upto(past.position)
+        if version < after or (after >= 0 and self.replaced(ref, past, after)):
+            raise NotAppendOnlyError(
+                f"{table} was rebuilt or restored since it was last read",
+                wanted=f"the table of which version {after} has been read",
+                got=f"another history, now at version {version}",
+            )
+        if version == after:
+            return None
+        amount = self.store.added(table, after, version).amount
+        value = {"after": after, "upto": version}
+        return Unread(Range(value, moves=True, amount=amount), amount)
+
+    def everything(self, ref: SourceRef) -> Range | None:
+        """The table as it is now; None for a dataset that has no table yet.
+
+        Raises:
+            TableNotFoundError: there is no such table outside the project.
+        """
+        table = self.table(ref)
+        version = self.store.version(table)
+        if version is None:
+            self.absent(ref, table)
+            return None
+        return Range({"version": version})
+
+    def bind(
+        self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
+    ) -> Input:
+        """The files of a range; for None no files, but the table's columns.
+
+        Raises:
+            NotAppendOnlyError: a version of the range removed or rewrote rows.
+            DatasetNotFoundError: the table has never been written to.
+        """
+        table = self.table(ref)
+        if range is not None and "version" in range.value:
+            snapshot = self.store.snapshot(table, range.value["version"])
+            return Input(snapshot.batch, snapshot.amount)
+        if range is not None:
+            added = self.store.added(table, range.value["after"], range.value["upto"])
+            return Input(added.batch, added.amount)
+        batch = self.sample(ref, known, drift, scratch)
+        if batch is None:
+            raise DatasetNotFoundError(
+                f"{ref.label} has no table yet: nothing has been written to it",
+                hint=f"run it first: qanat run --select {ref.label}",
+            )
+        return Input(batch)
+
+    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+        """The table's columns, without rows; None if there is no table."""
+        table = self.table(ref)
+        if self.store.version(table) is None:
+            self.absent(ref, table)
+            return None
+        snapshot = self.store.snapshot(table)
+        return TableBatch((), snapshot.schema, snapshot.partition_by)
+
+    def verify(self, ref: SourceRef, range: Range) -> Range:
+        """The range as it is: a version of a table never changes."""
+        return range
+
+    # -- which table -------------------------------------------------------------------------
+
+    @property
+    def store(self) -> TableStore:
+        """The store of the project's tables."""
+        return self._surroundings.store(None)
+
+    def table(self, ref: SourceRef) -> TableRef:
+        """The table that is meant."""
+        raise NotImplementedError
+
+    def absent(self, ref: SourceRef, table: TableRef) -> None:
+        """Raise unless a table may be missing."""
+        raise TableNotFoundError(f"there is no Delta table in {table}")
+
+    def replaced(self, ref: SourceRef, past: Past, after: int) -> bool:
+        """Whether all rows of the table were replaced since it was read up to a version."""
+        return False
+
+
+class DatasetSource(TableSource):
+    """Datasets of the project."""
+
+    def table(self, ref: SourceRef) -> TableRef:
+        """The dataset's table, or that of its quarantine."""
+        return self._surroundings.table(ref.place)
+
+    def absent(self, ref: SourceRef, table: TableRef) -> None:
+        """Nothing is wrong: a dataset may not have run yet."""
+
+    def replaced(self, ref: SourceRef, past: Past, after: int) -> bool:
+        """Whether the ledger knows of a version up to the one read that replaced the table.
+
+        The table's versions began anew then, so that their numbers say nothing about its rows.
+        """
+        version = past.replaced(ref.place)
+        return version is not None and version <= after
+
+
+class ProjectSource(TableSource):
+    """Datasets of other projects."""
+
+    def table(self, ref: SourceRef) -> TableRef:
+        """The table of a dataset there.
+
+        Raises:
+            TableNotFoundError: there is no project in that folder.
+        """
+        return self._surroundings.elsewhere(ref.option("project"), ref.place)
+
+
+class DeltaSource(TableSource):
+    """Delta tables by path or URL."""
+
+    @property
+    def store(self) -> TableStore:
+        """Delta's, whatever the project's own tables are."""
+        return self._surroundings.store("delta")
+
+    def table(self, ref: SourceRef) -> TableRef:
+        """The table at a path, which is relative to the project's root."""
+        path = ref.place
+        outside = "://" in path or Path(path).is_absolute()
+        return TableRef(path if outside else str(self._surroundings.root / path), path)
+
+
+def _upto(position: Mapping[str, Any] | None) -> int:
+    """The newest version that has been read; -1 if none."""
+    return -1 if position is None else int(position["upto"])

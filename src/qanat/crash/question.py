@@ -1,0 +1,21 @@
+"""The crash test's own questions to the project's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qanat.model.batch import Batch
+from qanat.model.location import Location
+from qanat.model.query import SqlQuery
+from qanat.run.session import Session
+
+
+def ask(session: Session, sql: str, inputs: Mapping[str, Batch]) -> Sequence[tuple[Any, ...]]:
+    """The rows of a query in DuckDB's dialect.
+
+    Args:
+        inputs: tables by the names that the query gives them.
+    """
+    query = SqlQuery(sql, sql, "duckdb", (), Location("crash test"))
+    return session.engine.query(query, inputs).values

@@ -1,0 +1,250 @@
+"""What an update does with a dataset, decided from facts alone.
+
+`decide` is pure: `plan` prints its decisions, `run` executes them, and neither has an opinion of
+its own. `facts` gathers what it needs to know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from hashlib import blake2b
+from typing import Any
+
+from qanat.errors import QanatError
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.decision import Decision, Declared, Step, Take, Waiting
+from qanat.model.position import Range
+from qanat.model.record import Definition
+from qanat.planning.difference import difference
+
+_VIEW = DatasetKind.MATERIALIZED_VIEW
+
+
+class Asked(Enum):
+    """What the author's selection says about a dataset."""
+
+    ONLY_WHAT_IS_NEW = "only what is new"
+    REFRESH = "even when unchanged"
+    FULL_REFRESH = "from the start"
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFacts:
+    """One flow of the dataset.
+
+    Args:
+        ranges: what the next epoch would take.
+        unread: whether a stream has anything that the flow has not read.
+        more: whether an epoch after the next would still find something.
+        absent: datasets that it reads as they are, and that have no table yet.
+        done: whether it runs a single time, and has.
+        once: whether it runs a single time.
+        moving: datasets that it reads and that this update gives another version first.
+        arriving: those of them that it reads as streams.
+        volatile: whether its query asks for the time or for chance.
+    """
+
+    name: str
+    ranges: Mapping[str, Range]
+    waiting: tuple[Waiting, ...] = ()
+    unread: bool = False
+    more: bool = False
+    absent: tuple[str, ...] = ()
+    once: bool = False
+    done: bool = False
+    moving: tuple[str, ...] = ()
+    arriving: tuple[str, ...] = ()
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The table that a dataset has; `rows` is None where its log does not say."""
+
+    partition_by: tuple[str, ...]
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the decision about one dataset depends on.
+
+    Args:
+        fingerprint, text: of the definition as it is declared now.
+        before: the definition as it was last run.
+        exists: whether it has a table.
+        stored: what that holds, where its definition changed or a full refresh is asked for.
+        restarted: whether a full refresh has begun, and no epoch of it is committed yet.
+        flows: as declared; empty if `problem` was met before they were looked at.
+        problem: what stands in the way.
+        failing: datasets that it reads and that fail first.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    text: str
+    before: Definition | None
+    asked: Asked = Asked.ONLY_WHAT_IS_NEW
+    exists: bool = False
+    stored: Stored | None = None
+    restarted: bool = False
+    flows: tuple[FlowFacts, ...] = ()
+    problem: QanatError | None = None
+    failing: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the definition is another than the one last run."""
+        return self.before is not None and self.before.fingerprint != self.fingerprint
+
+
+def decide(facts: Facts) -> Decision:
+    """What an update does with a dataset, and why."""
+    dataset = facts.dataset
+    change = _change(facts)
+    waiting = tuple(w for f in facts.flows for w in f.waiting)
+    plain = Decision(
+        dataset=dataset.name,
+        kind=str(dataset.kind),
+        change=change,
+        step=Step.SKIP,
+        reason="",
+        waiting=waiting,
+        difference=difference(facts.before.text, facts.text)
+        if facts.before and facts.changed
+        else "",
+        consequence=_consequence(facts, change),
+    )
+    if facts.failing:
+        return _with(plain, Step.SKIP, f"{_list(facts.failing)} would fail", waiting=())
+    if facts.problem is not None:
+        return _refused(plain, facts.problem)
+    step, reason = _view(facts, change) if dataset.kind is _VIEW else _stream(facts)
+    inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
+    # A dataset that waits for another one has not come to its definition yet.
+    waits = bool(facts.flows) and all(_waits(f) for f in facts.flows)
+    return _with(plain, step, reason, takes=_takes(facts, step), inputs=inputs, defines=not waits)
+
+
+def fingerprint_of(ranges: Mapping[str, Range]) -> str:
+    """Names the exact versions of all inputs, those of tables that rules refer to included."""
+    text = json.dumps({k: _version(r) for k, r in sorted(ranges.items())})
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _version(range_: Range) -> list[object]:
+    files = [[f.path, f.size, f.modified_ns, f.digest] for f in range_.files]
+    return [dict(range_.value), files]
+
+
+def _change(facts: Facts) -> Declared:
+    if facts.before is None:
+        return Declared.NEW
+    return Declared.CHANGED if facts.changed else Declared.UNCHANGED
+
+
+def _view(facts: Facts, change: Declared) -> tuple[Step, str]:
+    (flow,) = facts.flows
+    missing = [n for n in flow.absent if n not in flow.moving]
+    if missing:
+        return Step.SKIP, f"{missing[0]} has no table yet"
+    if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
+        return Step.RECOMPUTE, "asked for"
+    if facts.before is None or not facts.exists:
+        return Step.CREATE, "it has never run"
+    if change is Declared.CHANGED:
+        return Step.RECOMPUTE, "its definition changed"
+    if flow.moving:
+        return Step.RECOMPUTE, f"{_list(flow.moving)} will change"
+    if facts.before.inputs != fingerprint_of(flow.ranges):
+        return Step.RECOMPUTE, "its inputs changed"
+    if flow.volatile:
+        return Step.RECOMPUTE, "its query depends on the time or on chance"
+    return Step.SKIP, "inputs and definition are unchanged"
+
+
+def _stream(facts: Facts) -> tuple[Step, str]:
+    missing = _missing(facts)
+    if facts.flows and len(missing) == len(facts.flows):
+        return Step.SKIP, f"{missing[0]} has no table yet"
+    if facts.asked is Asked.FULL_REFRESH or facts.restarted:
+        if facts.before is not None and facts.before.kind == str(_VIEW):
+            return Step.REFRESH, f"it was a {facts.before.kind}"
+        asked = facts.asked is Asked.FULL_REFRESH
+        return Step.REFRESH, "asked for" if asked else "a full refresh was interrupted"
+    ready = [f for f in facts.flows if not _waits(f)]
+    new = any(f.unread or (f.once and not f.done) for f in ready)
+    arriving = tuple(dict.fromkeys(n for f in ready for n in f.arriving))
+    if not new and not arriving:
+        done = facts.flows and all(f.done for f in facts.flows)
+        return Step.SKIP, "has run once" if done else "nothing new"
+    if facts.before is None:
+        return Step.CREATE, "it has never run"
+    if new:
+        return Step.APPEND, "there is unread input"
+    return Step.APPEND, f"{_list(arriving)} may bring new rows"
+
+
+def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
+    """The next epoch of each flow that has something to do."""
+    if not step.works:
+        return ()
+    view = facts.dataset.kind is _VIEW
+    ready = [f for f in facts.flows if not f.done and not _waits(f)]
+    working = [f for f in ready if view or f.unread or f.once]
+    if facts.restarted and not working:
+        # A full refresh replaces the table even if nothing is there to read.
+        working = ready[:1]
+    # The first commit of a full refresh replaces the table; those after it append.
+    return tuple(
+        Take(f.name, f.ranges, replaces=view or (facts.restarted and f is working[0]), more=f.more)
+        for f in working
+    )
+
+
+def _waits(flow: FlowFacts) -> bool:
+    """Whether a dataset that the flow reads as it is has no table, and gets none before it."""
+    return any(n not in flow.moving for n in flow.absent)
+
+
+def _missing(facts: Facts) -> list[str]:
+    return [next(n for n in f.absent if n not in f.moving) for f in facts.flows if _waits(f)]
+
+
+def _refused(plain: Decision, problem: QanatError) -> Decision:
+    way_out = [str(problem.location)] if problem.location else []
+    way_out += [problem.hint] if problem.hint else []
+    return _with(plain, Step.FAIL, problem.message, waiting=(), consequence=": ".join(way_out))
+
+
+def _consequence(facts: Facts, change: Declared) -> str:
+    """What a change means for rows already written."""
+    dataset, stored = facts.dataset, facts.stored
+    full = facts.asked is Asked.FULL_REFRESH
+    if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
+        return ""
+    if not full and change is not Declared.CHANGED:
+        return ""
+    count = "its rows" if stored.rows is None else f"{stored.rows:,} rows"
+    if full:
+        return f"{count} already written are replaced; every source is read from the start"
+    if stored.partition_by != dataset.partition_by:
+        return (
+            f"{count} already written are partitioned otherwise; nothing more can be added until"
+            f" qanat run --full-refresh {dataset.name} computes all again"
+        )
+    return (
+        f"{count} already written stay as they are; the change applies to new rows only"
+        f" (qanat run --full-refresh {dataset.name} computes all again)"
+    )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _with(decision: Decision, step: Step, reason: str, **changes: Any) -> Decision:
+    return replace(decision, step=step, reason=reason, **changes)

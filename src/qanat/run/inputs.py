@@ -1,0 +1,172 @@
+"""What a flow has not read yet, and exactly that data bound for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qanat.errors import NotAppendOnlyError, located
+from qanat.model.batch import Batch, ViewBatch
+from qanat.model.dataset import Drift
+from qanat.model.decision import Waiting
+from qanat.model.position import Amount, Range
+from qanat.model.query import Read
+from qanat.model.record import Epoch
+from qanat.model.schema import NO_COLUMNS
+from qanat.run.compiled import CompiledFlow
+from qanat.run.past import SNAPSHOT, FlowPast
+from qanat.run.session import Session
+
+_REFERENCE = "reference|"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the next epoch of a flow would take.
+
+    Args:
+        ranges: by key: that of the source for streams, with a prefix for sources read as they
+            are, and for tables that rules refer to.
+        waiting: what each stream has that the flow has not read.
+        unread: whether there is any of that.
+        more: whether an epoch after this one finds more of what is there now.
+        absent: datasets that are read as they are and have no table yet.
+    """
+
+    ranges: Mapping[str, Range]
+    waiting: tuple[Waiting, ...] = ()
+    more: bool = False
+    absent: tuple[str, ...] = ()
+
+    @property
+    def unread(self) -> bool:
+        """Whether a stream has anything that the flow has not read."""
+        return bool(self.waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Inputs bound for the engine, and how much they have."""
+
+    inputs: Mapping[str, Batch]
+    references: Mapping[str, Batch]
+    amount: Amount
+
+
+def key_of(read: Read) -> str:
+    """The key of a read's range in `Epoch.ranges`."""
+    return read.source.key if read.streaming else SNAPSHOT + read.source.key
+
+
+def drift_of(session: Session, compiled: CompiledFlow) -> Drift:
+    """What a change of a source's columns does to a flow's target."""
+    own = compiled.dataset.property("qanat.schema_drift")
+    return Drift(own) if own else session.project.schema_drift
+
+
+def find_unread(
+    session: Session,
+    compiled: CompiledFlow,
+    generation: int,
+    without: frozenset[str] = frozenset(),
+    published: Epoch | None = None,
+) -> Intake:
+    """What a flow has not read.
+
+    Args:
+        generation: of the flow's target; in a new one nothing has been read.
+        without: paths of files to leave for a later update (they are still being written).
+        published: see `FlowPast`.
+
+    Raises:
+        QanatError: what a source has to say, see `qanat.ports.source.Source.plan`.
+    """
+    ranges: dict[str, Range] = {}
+    waiting: list[Waiting] = []
+    absent: dict[str, None] = {}
+    more = False
+    for read in compiled.reads:
+        key = key_of(read)
+        if key in ranges:
+            continue
+        source, ref = session.source(read.source), read.source
+        with located(read.location), _way_out(compiled):
+            if read.streaming:
+                past = FlowPast(session.memory, compiled, ref.key, generation, published)
+                unread = source.plan(ref, past, without)
+                if unread is not None:
+                    ranges[key] = unread.range
+                    waiting.append(Waiting(ref.label, unread.waiting))
+                    more = more or unread.more
+            elif (range_ := source.everything(ref)) is not None:
+                ranges[key] = range_
+            else:
+                absent[ref.label] = None
+    ranges |= references_now(session, compiled)
+    return Intake(ranges, tuple(waiting), more, tuple(absent))
+
+
+def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]:
+    """The tables that a flow's rules refer to, as they are now."""
+    found: dict[str, Range] = {}
+    for dataset in compiled.references:
+        version = session.store.version(session.table(dataset))
+        # A rule may refer to the table it is on, before there is one.
+        found[_reference(dataset)] = Range({"version": -1 if version is None else version})
+    return found
+
+
+def bind(
+    session: Session,
+    compiled: CompiledFlow,
+    ranges: Mapping[str, Range],
+    generation: int,
+    scratch: Path,
+) -> Bound:
+    """Exactly these ranges, ready for the engine.
+
+    Raises:
+        QanatError: what a source has to say, see `qanat.ports.source.Source.bind`.
+    """
+    inputs: dict[str, Batch] = {name: ViewBatch(view) for name, view in compiled.view_reads}
+    total = Amount(rows=0)
+    for read in compiled.reads:
+        key = key_of(read)
+        known = session.memory.source_schema(compiled.flow.name, generation, key)
+        with located(read.location), _way_out(compiled):
+            bound = session.source(read.source).bind(
+                read.source,
+                ranges.get(key),
+                known or NO_COLUMNS,
+                drift_of(session, compiled),
+                scratch,
+            )
+        inputs[read.name] = bound.batch
+        # Of files the engine counts the rows.
+        rows = bound.amount.rows or 0
+        total += Amount(bound.amount.files, bound.amount.bytes, rows)
+    references: dict[str, Batch] = {}
+    for dataset in compiled.references:
+        range_ = ranges.get(_reference(dataset))
+        if range_ is not None and range_.value["version"] >= 0:
+            snapshot = session.store.snapshot(session.table(dataset), range_.value["version"])
+            references[dataset.casefold()] = snapshot.batch
+    return Bound(inputs, references, total)
+
+
+def _reference(dataset: str) -> str:
+    return _REFERENCE + dataset.casefold()
+
+
+@contextmanager
+def _way_out(compiled: CompiledFlow) -> Iterator[None]:
+    """Say what to do when the rows of a stream are no longer those that have been read."""
+    try:
+        yield
+    except NotAppendOnlyError as error:
+        # The hint names the reading dataset, which only this caller knows.
+        again = f"qanat run --full-refresh {compiled.dataset.name}"
+        error.hint = f"read it without STREAM, or start over: {again}"
+        raise
