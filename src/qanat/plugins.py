@@ -23,7 +23,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "delta": "qanat.connectors.tables:DELTA",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
-    "formats": {"delta": "qanat.storage.delta:DELTA"},
+    "formats": {"delta": "qanat.storage.delta:DELTA", "iceberg": "qanat.storage.iceberg:ICEBERG"},
     "ledgers": {
         "sqlite": "qanat.ledgers.sql:SQLITE",
         "postgresql": "qanat.ledgers.sql:POSTGRESQL",

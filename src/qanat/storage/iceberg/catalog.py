@@ -139,20 +139,25 @@ class FileCatalog:
         Raises:
             AdapterError: there is one of that name in another place.
         """
-        others = self._select("table_name = ?", table.name)
-        if others:
-            raise AdapterError(
-                f"the catalog {self.path} has {table.name} in another place",
-                wanted=table.location,
-                got=table_folder(others[0][1]),
-                hint="move the table back, or move the catalog away and run with --full-refresh",
-            )
+        known = [location for _, location in self._select("table_name = ?", table.name)]
+        for each in known:
+            if Path(each).exists():
+                raise AdapterError(
+                    f"the catalog {self.path} has {table.name} in another place",
+                    wanted=table.location,
+                    got=table_folder(each),
+                    hint="give each storage a folder of its own",
+                )
         location = driver("disk").write_new(table.location, schema, properties)
         with self._writing() as connection:
-            values = (NAME, self.namespace, table.name, location, "TABLE")
+            values = (NAME, self.namespace, table.name, location, "TABLE", *known[:1])
+            # What is known of a table whose folder was taken away gives way to the new one.
+            again = "UPDATE SET metadata_location = excluded.metadata_location"
+            again += ", previous_metadata_location = NULL WHERE metadata_location = ?"
             done = connection.execute(
-                "INSERT OR IGNORE INTO iceberg_tables (catalog_name, table_namespace, table_name,"
-                " metadata_location, iceberg_type) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO iceberg_tables (catalog_name, table_namespace, table_name,"
+                " metadata_location, iceberg_type) VALUES (?, ?, ?, ?, ?)"
+                f" ON CONFLICT DO {again if known else 'NOTHING'}",
                 values,
             )
         if done.rowcount < 1:
@@ -190,8 +195,8 @@ class FileCatalog:
         here = Path(table.location, "metadata", Path(location).name)
         origin = table_folder(location)
         moved = None if origin == table.location else origin
-        if moved is not None and not here.exists():
-            return None  # another table of that name, elsewhere
+        if not here.exists() and (moved is not None or not here.parent.exists()):
+            return None  # it is another table of that name, elsewhere; or it was taken away
         return Registered(location, self._history(here), moved)
 
     def _history(self, path: Path) -> History:
@@ -282,6 +287,6 @@ def read_history(path: Path) -> History:
         raise TableCorruptError(
             f"the metadata of {path.parent.parent} is damaged",
             got=f"{path.name}: {error}",
-            hint="restore the file from a backup; or move the table's folder and the catalog away"
-            " and run with --full-refresh",
+            hint="restore the file from a backup; or move the table's folder away and run with"
+            " --full-refresh",
         ) from error

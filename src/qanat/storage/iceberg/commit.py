@@ -119,7 +119,9 @@ class Draft:
         head = self.history.head
         return (
             AssertTableUUID(uuid=self.before.table_uuid),
-            AssertRefSnapshotId(ref=_MAIN, **{"snapshot-id": None if head is None else head.id}),
+            AssertRefSnapshotId.model_validate(
+                {"ref": _MAIN, "snapshot-id": None if head is None else head.id}
+            ),
         )
 
     def change(self, *updates: TableUpdate) -> None:
@@ -340,7 +342,7 @@ def retracting(base: Registered, io: FileIO, made: Made, application: str, numbe
 def _as_added(
     history: History, io: FileIO, before: Made | None, back: Sequence[ManifestEntry]
 ) -> list[ManifestEntry]:
-    """The same files, still with the snapshots that added them: their removal names only its own."""
+    """The same files, still with the snapshots that added them (their removal names its own)."""
     if before is None or not back:
         return []
     wanted = {e.data_file.file_path for e in back}

@@ -132,7 +132,7 @@ class History:
         return str(self.metadata["table-uuid"])
 
     def committed(self, application: str, number: int) -> Made | None:
-        """The snapshot in which an application committed that number; None if it has been expired."""
+        """The snapshot in which an application committed that number; None if it is expired."""
         for made in self.line():
             summary = made.summary
             if summary.get(APPLICATION) == application and summary.get(NUMBER) == str(number):

@@ -161,7 +161,7 @@ class Reader:
 
     def _schemas(self, entries: Iterable[ManifestEntry]) -> Iterator[IcebergSchema]:
         """The columns that the table had when some files were added."""
-        makers = {self._history.known.get(e.snapshot_id or 0) for e in entries}
+        makers = (self._history.known.get(e.snapshot_id or 0) for e in entries)
         numbers = {None if m is None else m.schema for m in makers}
         # Who added a file has been expired: it may have had any of them.
         yield from (s for s in self._metadata.schemas if None in numbers or s.schema_id in numbers)

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
@@ -83,9 +84,10 @@ class IcebergStore:
     # -- looking -------------------------------------------------------------------------------
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, also those that nobody declares any more."""
+        """All tables right below a folder or URL, and the folders that may be some."""
         above = place.rstrip("/")
-        found: dict[str, TableRef] = {}
+        folders = (f for f in Path(above).glob("*") if f.is_dir())
+        found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
         for table in self._catalog.tables():
             name = table.location.rpartition("/")[2]
             # A storage that was copied has its tables here, whatever its catalog says.
