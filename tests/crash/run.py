@@ -138,7 +138,9 @@ def cache() -> Path:
 def key(extent: Extent) -> str:
     """Names what is tested: another program has other verdicts."""
     # The calls are theirs as much as ours.
-    drivers = [f"{name} {version(name)}" for name in ("duckdb", "deltalake", "pyarrow")]
+    drivers = [
+        f"{name} {version(name)}" for name in ("duckdb", "deltalake", "pyarrow", "pyiceberg")
+    ]
     digest = blake2b(f"{extent.seed} {sys.version} {drivers}".encode(), digest_size=16)
     paths = [*(ROOT / "src").rglob("*"), *(ROOT / "tests" / "crash").rglob("*")]
     # The project of some scenarios is that of the acceptance tests.

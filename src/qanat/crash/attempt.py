@@ -16,7 +16,7 @@ from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sinks
 from qanat.crash.disk import Disk
 from qanat.crash.injector import Fault, Injector
-from qanat.crash.judge import acknowledgement, complaints, forgotten, torn
+from qanat.crash.judge import acknowledgement, complaints, forgotten, torn, witness_of
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
 from qanat.ledgers.sql import sqlite
@@ -36,6 +36,7 @@ _WARM = sys.stdlib_module_names.union(
         "pyarrow",
         "pydantic",
         "pydantic_core",
+        "pyiceberg",
         "pytz",
         "qanat",
         "sqlglot",
@@ -98,7 +99,9 @@ class Process:
         self._settle_in()
         wrong: list[str] = []
         if disk is not None:
-            wrong += torn(self._project, disk)
+            with self._workspace() as session:
+                witness = witness_of(session)
+            wrong += torn(self._project, disk, witness)
         if acknowledged:
             with self._workspace() as session:
                 wrong += forgotten(session, acknowledged)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
-_PRIVATE, _TABLES, _LOG = "_qanat", "tables", "_delta_log"
+from qanat.ports.witness import TableLog, Witness
+
+_PRIVATE, _TABLES = "_qanat", "tables"
 _OWN = frozenset({"ledger.db", "ledger.db-shm", "ledger.db-wal"})
-_ENTRY = re.compile(r"\d{20}\.json")
-_READERS = re.compile(r"\d{20}\.checkpoint(\.\d{10}\.\d{10})?\.parquet|_last_checkpoint")
 
 
 class Inventory:
@@ -21,13 +18,15 @@ class Inventory:
     Args:
         storage: its folder.
         scratch: where the process that looks has its own files.
+        witness: reads its tables.
     """
 
-    def __init__(self, storage: Path, scratch: Path) -> None:
+    def __init__(self, storage: Path, scratch: Path, witness: Witness) -> None:
         self._storage = storage
         self._scratch = scratch
+        self._own = _OWN | witness.own
         self._tables = {
-            folder.name: TableLog(folder) for folder in sorted((storage / _TABLES).glob("*"))
+            folder.name: witness.log(folder) for folder in sorted((storage / _TABLES).glob("*"))
         }
 
     def table(self, name: str) -> TableLog | None:
@@ -40,49 +39,13 @@ class Inventory:
             top, *below = path.relative_to(self._storage).parts
             if top == _PRIVATE:
                 mine = path.is_relative_to(self._scratch) or path.stem == self._scratch.name
-                known = mine or "/".join(below) in _OWN
+                known = mine or "/".join(below) in self._own
             elif top == _TABLES and below[0] in self._tables:
                 known = self._tables[below[0]].knows("/".join(below[1:]))
             else:
                 known = False
             if not known:
                 yield path
-
-
-class TableLog:
-    """What the log entries of a table say, one after the other.
-
-    What only a checkpoint says is from before any crash test: Qanat removes no entries.
-    """
-
-    def __init__(self, table: Path) -> None:
-        self._mentioned: set[str] = set()
-        self._rows: dict[tuple[str, int], int] = {}
-        for entry in (table / _LOG).glob("*.json"):
-            if not _ENTRY.fullmatch(entry.name):
-                continue
-            actions = [json.loads(line) for line in entry.read_text("utf-8").splitlines() if line]
-            rows = 0
-            for action in actions:
-                for kind in ("add", "remove", "cdc"):
-                    if file := action.get(kind):
-                        self._mentioned.add(unquote(file["path"]))
-                if file := action.get("add"):
-                    rows += json.loads(file.get("stats") or "{}").get("numRecords", 0)
-            for action in actions:
-                if made := action.get("txn"):
-                    self._rows[made["appId"], made["version"]] = rows
-
-    def rows(self, application: str, number: int) -> int | None:
-        """How many rows the commit of that number added; None if there is none."""
-        return self._rows.get((application, number))
-
-    def knows(self, path: str) -> bool:
-        """Whether a file below the table's folder is part of the table, now or once."""
-        folder, _, name = path.rpartition("/")
-        if folder == _LOG:
-            return bool(_ENTRY.fullmatch(name) or _READERS.fullmatch(name))
-        return path in self._mentioned
 
 
 def _files(folder: Path) -> Iterator[Path]:

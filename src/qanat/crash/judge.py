@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
-from deltalake import DeltaTable
-
+from qanat import plugins
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import sent, sink_folder, sinks
 from qanat.crash.disk import Disk, File
 from qanat.crash.inventory import Inventory
+from qanat.errors import UnsupportedError
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus
+from qanat.ports.witness import Witness
 from qanat.run.session import Session
 
 _ALL = 1_000_000
@@ -33,13 +35,14 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
             yield f"update {update.id} is said to run"
-    inventory = Inventory(session.project.storage, session.scratch)
+    witness = witness_of(session)
+    inventory = Inventory(session.project.storage, session.scratch, witness)
     yield from accounts.errors(inventory, image)
     for table in session.store.tables(str(session.project.tables)):
         # As that sees it which sweeps; below, without it.
         if left := session.store.orphans(table):
             yield f"{left} files in {table.name} are in no version"
-        yield from _foreign(table.folder)
+        yield from _lost(table.folder, witness)
     for path in inventory.strangers():
         where = path.relative_to(session.project.root)
         if not (image / where).exists():
@@ -54,46 +57,45 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         yield f"{path.relative_to(session.project.root)} was left over"
 
 
-def _foreign(folder: Path) -> Iterator[str]:
-    """What another reader of Delta tables says: every file that it would read is there."""
-    if not any((folder / "_delta_log").glob("*.json")):
-        return
-    for path in _live(folder):
+def witness_of(session: Session) -> Witness:
+    """Who reads the tables of a project's format without the code that is being tested.
+
+    Raises:
+        UnsupportedError: nobody does.
+    """
+    name = session.project.table_format
+    target = plugins.table_format(name).witness
+    if target is None:
+        raise UnsupportedError(f"a crash test cannot judge tables of the format {name!r}")
+    return cast("Witness", plugins.imported(target)())
+
+
+def _lost(table: Path, witness: Witness) -> Iterator[str]:
+    """What another reader says: every file that it would read is there."""
+    for path in witness.live(table):
         if not path.exists():
-            yield f"{folder.name} has lost {path.name}"
-
-
-def _live(folder: Path) -> list[Path]:
-    """The files of a table as it is now, as another reader of Delta tables finds them."""
-    table = DeltaTable(folder)
-    # Of these paths the table's own part is encoded, and the rest is not.
-    root = table.table_uri.removeprefix("file://")
-    return [folder / u.removeprefix("file://").removeprefix(root) for u in table.file_uris()]
+            yield f"{table.name} has lost {path.name}"
 
 
 # -- after a power loss, before anything has been repaired ----------------------------------------
 
 
-def torn(root: Path, disk: Disk) -> Iterator[str]:
+def torn(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
     """What a reader cannot read: each table has to be as it was at one of its versions.
 
     Args:
         root: the folder that `disk` is about.
         disk: what programs had seen before the power went.
     """
-    for log in sorted(root.glob("**/_delta_log")):
-        folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-        # Names with an underscore are hidden: a checkpoint in the making.
-        if not entries or folder.name.startswith("_"):
-            continue
-        for path in [*entries, *_live(folder)]:
+    for table, needed in witness.needed(root):
+        for path in needed:
             name = str(path.relative_to(root))
             seen = disk.find(name)
             if not path.exists():
                 yield f"{name} is gone"
             elif not isinstance(seen, File) or seen.content != path.read_bytes():
                 yield f"{name} is torn"
-        yield from _foreign(folder)
+        yield from _lost(table, witness)
 
 
 def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:

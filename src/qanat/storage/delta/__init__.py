@@ -21,5 +21,8 @@ from qanat.model.adapter import TableFormat
 from qanat.model.options import OptionTable
 
 DELTA = TableFormat(
-    "delta", "qanat.storage.delta.store:DeltaStore", OptionTable("table_format: delta", ())
+    "delta",
+    "qanat.storage.delta.store:DeltaStore",
+    OptionTable("table_format: delta", ()),
+    witness="qanat.storage.delta.witness:DeltaWitness",
 )

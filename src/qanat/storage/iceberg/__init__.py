@@ -19,7 +19,7 @@ from qanat.model.adapter import TableFormat
 from qanat.model.options import Option, OptionTable
 
 OPTIONS = OptionTable(
-    "storage of the format 'iceberg'",
+    "table_format: iceberg",
     (
         Option(
             "catalog", "name of a catalog that pyiceberg is configured for (~/.pyiceberg.yaml)"
@@ -35,5 +35,10 @@ OPTIONS = OptionTable(
 )
 """What `storage_options` may say: without any of them the catalog is a file of the project."""
 
-ICEBERG = TableFormat("iceberg", "qanat.storage.iceberg.store:IcebergStore", OPTIONS)
+ICEBERG = TableFormat(
+    "iceberg",
+    "qanat.storage.iceberg.store:IcebergStore",
+    OPTIONS,
+    witness="qanat.storage.iceberg.witness:IcebergWitness",
+)
 """Iceberg tables (extra `iceberg`)."""

@@ -23,13 +23,19 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from qanat.disk import explained, sync, sync_path
-from qanat.errors import AdapterError, MissingExtraError, StorageFullError, TableCorruptError
+from qanat.errors import (
+    AdapterError,
+    MissingExtraError,
+    StorageFullError,
+    TableCorruptError,
+    UpdateRunningError,
+)
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.history import History
 
 NAME = "qanat"
 """What the catalog is called in its own tables, and has to be called by who opens it."""
-_SECONDS = 60.0
+_SECONDS = 10.0
 """How long to wait for others who write to the catalog."""
 
 _TABLES = """\
@@ -195,8 +201,12 @@ class FileCatalog:
         here = Path(table.location, "metadata", Path(location).name)
         origin = table_folder(location)
         moved = None if origin == table.location else origin
-        if not here.exists() and (moved is not None or not here.parent.exists()):
-            return None  # it is another table of that name, elsewhere; or it was taken away
+        if not here.exists():
+            # Another table of that name, elsewhere; a table whose folder was taken away; or one
+            # that a sleeper registered, without a version, after others had swept its file.
+            unborn = here.name.startswith("00000-")
+            if moved is not None or unborn or not here.parent.exists():
+                return None
         return Registered(location, self._history(here), moved)
 
     def _history(self, path: Path) -> History:
@@ -249,12 +259,19 @@ class FileCatalog:
                 yield connection
         except (sqlite3.Error, OSError) as error:
             text = str(error)
-            if "disk is full" in text or "No space left" in text:
+            if "is full" in text or "No space left" in text:
                 raise StorageFullError(
                     f"no space left for the catalog {self.path}",
                     hint="free space and run again; nothing is half-written",
                 ) from error
-            raise AdapterError(f"cannot use the catalog {self.path}", got=text) from error
+            if "locked" in text:
+                raise UpdateRunningError(
+                    f"another process holds the catalog {self.path}",
+                    hint="wait until it has finished, or end it, and run again",
+                ) from error
+            # SQLite keeps the system's own words to itself.
+            got = text.replace("disk I/O error", "Input/output error")
+            raise AdapterError(f"cannot use the catalog {self.path}", got=got) from error
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

@@ -37,10 +37,14 @@ def sweep(
     base: Registered | None,
     io: FileIO | None,
     confirm: Callable[[], object] | None,
+    fence: Callable[[], Registered | None],
 ) -> int:
     """Delete files that no snapshot mentions and empty folders, durably; how many files.
 
     Those that were there before `confirm` was called, and no other: names are never used again.
+
+    A commit may be asleep in the very exchange that will name a file that nothing mentions yet.
+    So a fence is made before anything is deleted: what comes before it is seen, and spared.
 
     Folders are synced also if nothing was found in them: who crashed may have been sweeping.
     """
@@ -49,6 +53,9 @@ def sweep(
     stale = orphans(table, base, io)
     if stale and confirm is not None:
         confirm()
+    if stale and base is not None and io is not None:
+        still = set(orphans(table, fence(), io))
+        stale = [p for p in stale if p in still]
     for path in stale:
         path.unlink(missing_ok=True)
     data = table.folder / "data"

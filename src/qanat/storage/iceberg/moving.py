@@ -8,7 +8,9 @@ find nothing. So before the first commit all metadata is written anew, with the 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -49,8 +51,13 @@ def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
     number = base.metadata_location.rpartition("/")[2].partition("-")[0]
     version = int(number) + 1 if number.isdigit() else 0
     location = write_metadata(table.location, TableMetadataUtil.parse_obj(metadata), version)
-    # Whoever was first has done the same.
-    catalog.swap(table, base.metadata_location, location)
+    if catalog.swap(table, base.metadata_location, location):
+        # No metadata names them any more.
+        for path in (base.metadata_location, *rewriting.superseded):
+            Path(rewriting.here(path)).unlink(missing_ok=True)
+    else:
+        # Whoever was first has done the same; what was written here, a sweep removes.
+        Path(location).unlink(missing_ok=True)
 
 
 class _Rewriting:
@@ -59,6 +66,7 @@ class _Rewriting:
         self._unique = uuid4().hex
         self._io: FileIO = DurableIO(moved=(old, new))
         self._done: dict[str, ManifestFile] = {}
+        self._lists: list[str] = []
 
     def metadata(self, base: Registered) -> dict[str, Any]:
         found = deepcopy(dict(base.history.metadata))
@@ -67,13 +75,20 @@ class _Rewriting:
         for snapshot in found.get("snapshots") or ():
             snapshot["manifest-list"] = self._list(snapshot)
         for entry in found.get("metadata-log") or ():
-            entry["metadata-file"] = self._here(entry["metadata-file"])
+            entry["metadata-file"] = self.here(entry["metadata-file"])
         for kind in ("statistics", "partition-statistics"):
             for entry in found.get(kind) or ():
-                entry["statistics-path"] = self._here(entry["statistics-path"])
+                entry["statistics-path"] = self.here(entry["statistics-path"])
         return found
 
-    def _here(self, location: str) -> str:
+    @property
+    def superseded(self) -> Iterator[str]:
+        """The manifests and lists of manifests that have been written anew."""
+        yield from self._lists
+        yield from self._done
+
+    def here(self, location: str) -> str:
+        """A location with the path of today."""
         path = location.removeprefix("file://")
         return self._new + path[len(self._old) :] if path.startswith(f"{self._old}/") else location
 
@@ -88,6 +103,7 @@ class _Rewriting:
             sequence_number=snapshot.get("sequence-number") or 0,
             avro_compression="deflate",
         ) as writer:
+            self._lists.append(snapshot["manifest-list"])
             known = manifests(self._io, snapshot["manifest-list"])
             writer.add_manifests([self._manifest(m) for m in known])
         return location
@@ -114,7 +130,7 @@ class _Rewriting:
         writer.application = application
         with writer:
             for entry in manifest.fetch_manifest_entry(self._io, discard_deleted=False):
-                entry.data_file[1] = self._here(entry.data_file.file_path)
+                entry.data_file[1] = self.here(entry.data_file.file_path)
                 writer.add_entry(entry)
         found = writer.to_manifest_file()
         found.sequence_number = manifest.sequence_number

@@ -24,6 +24,7 @@ without one, which publishes nothing, and is fenced like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -226,11 +227,7 @@ class IcebergStore:
         """
         with explained("repair", table):
             self._catalog.secure()
-            while (base := self._catalog.find(table)) is not None:
-                if self._at_home(table, base):
-                    draft = driver("commit").fencing(base, self._io(base, table))
-                    if self._exchange(table, base, draft):
-                        break
+            self._fence(table)
         return False
 
     def sweep(self, table: TableRef, confirm: Callable[[], object] | None = None) -> int:
@@ -246,6 +243,15 @@ class IcebergStore:
     def orphans(self, table: TableRef) -> int:
         """How many files `sweep` would delete now; deletes nothing."""
         return self._tidy(table, "orphans")
+
+    def _fence(self, table: TableRef) -> Registered | None:
+        """Make commits on top of the table as it is fail; the table then, None if there is none."""
+        while (base := self._catalog.find(table)) is not None:
+            if self._at_home(table, base):
+                draft = driver("commit").fencing(base, self._io(base, table))
+                if self._exchange(table, base, draft):
+                    break
+        return base and self._catalog.find(table)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -327,7 +333,8 @@ class IcebergStore:
             leftovers = driver("leftovers")
             if act == "orphans":
                 return len(leftovers.orphans(table, base, io))
-            removed: int = leftovers.sweep(table, base, io, confirm)
+            fence = partial(self._fence, table)
+            removed: int = leftovers.sweep(table, base, io, confirm, fence)
         except OSError as error:
             raise disk_error(error, "look for leftovers in", table) from error
         return removed
