@@ -245,7 +245,7 @@ class IcebergStore:
         return self._tidy(table, "orphans")
 
     def _fence(self, table: TableRef) -> Registered | None:
-        """Make commits on top of the table as it is fail; the table then, None if there is none."""
+        """Make commits on top of the table as it is fail; the table then, if there is one."""
         while (base := self._catalog.find(table)) is not None:
             if self._at_home(table, base):
                 draft = driver("commit").fencing(base, self._io(base, table))
