@@ -23,14 +23,15 @@ from typing import Any
 
 import click
 
-from qanat import errors, pipelines
+from qanat import errors, pipelines, plugins
 from qanat.cli import documents
 from qanat.cli.program import LATER, program
-from qanat.declare import calls, columns, options, properties, settings, types as column_types
-from qanat.engines.duckdb.files.bound import METADATA
+from qanat.declare import calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
+from qanat.model.adapter import Connector
 from qanat.model.dataset import Drift
 from qanat.model.expectation import Action, References, Unique
+from qanat.model.options import Option, OptionTable
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
 
@@ -219,16 +220,16 @@ def sql() -> Lines:
     yield "## What a query may read"
     yield ""
     rows = [[code("name"), "the dataset of this project"]]
-    rows += [
-        [code(f"{name}('path', …)"), f"files{f' ({format})' if format else ', see read_files'}"]
-        for name, format in calls.READERS.items()
-    ]
+    for connector in plugins.connectors().all:
+        for name, reader in connector.functions.items():
+            fixed = ", ".join(str(v) for v in reader.options.values())
+            what = f"{connector.kind} ({fixed})" if fixed else connector.kind
+            rows.append([code(f"{name}('{reader.argument}', …)"), what])
+        for format_ in connector.formats:
+            rows.append([code(f"{format_}.`path` "), f"{connector.kind}, in Spark's way"])
     rows += [
         [code("read_table('name')"), "the dataset of this project"],
         [code("read_table('name', project => 'folder')"), "a table of another Qanat project"],
-        [code("delta_scan('path')"), "any Delta table"],
-        [code("csv.`path` "), f"files, in Spark's way: {', '.join(options.FORMATS)}"],
-        [code("delta.`path` "), "any Delta table, in Spark's way"],
         [code("VALUES (1, 'a'), (2, 'b')"), "rows given inline"],
     ]
     yield from table(["Input", "What it is"], rows)
@@ -261,36 +262,60 @@ def _meaning(kind: type, member: str) -> str:
     return one_line(found[1])
 
 
-# -- files ---------------------------------------------------------------------------------
+# -- connectors ----------------------------------------------------------------------------
 
 
-def read_files() -> Lines:
-    """The options of `read_files`."""
-    yield "# `read_files`"
+def connectors() -> Lines:
+    """What each connector reads and writes, with its options."""
+    yield "# Connectors"
     yield ""
-    yield "```sql"
-    yield "SELECT * FROM STREAM read_files('data/*.csv', format => 'csv', header => true)"
-    yield "```"
-    yield ""
-    yield "The path is a file, a folder or a glob (`*`, `?`, `[a-z]`, `{a,b}`, `**`), relative to"
-    yield "the project; or a URL: `s3://`, `gs://`, `abfss://` (see"
-    yield "[object stores](../how-to/object-stores.md)). Names of options are compared without"
+    yield "What may stand in FROM, and what a sink may be. Names of options are compared without"
     yield "case and underscores: `maxFilesPerTrigger` is `max_files_per_trigger`."
     yield ""
-    names = {str: "text", int: "number", bool: "`true`, `false`"}
+    for connector in plugins.connectors().all:
+        if connector.functions or connector.sinks:
+            yield from _connector(connector)
+
+
+def _connector(connector: Connector) -> Lines:
+    yield f"## {connector.name}"
+    yield ""
+    for name, reader in connector.functions.items():
+        fixed = "".join(f", {k} => {v!r}" for k, v in reader.options.items())
+        same = f", which is `{next(iter(connector.functions))}(…{fixed})`" if fixed else ""
+        yield f"- `{name}('{reader.argument}', …)`{same}"
+    if connector.functions:
+        yield ""
+    yield from _option_table(connector.options)
+    if connector.hidden:
+        names = ", ".join(code(h) for h in connector.hidden)
+        yield f"Every row has a hidden column {names}, which `SELECT *` leaves out."
+        yield ""
+    for format_, options in connector.sinks.items():
+        yield f"### Sinks of the format `{format_}`"
+        yield ""
+        yield from _option_table(options)
+
+
+def _option_table(options: OptionTable) -> Lines:
     rows = [
-        [code(o.name), names[o.type], o.meaning, ", ".join(code(s) for s in o.spellings)]
-        for o in options.OPTIONS
+        [code(o.name), _value(o), o.meaning, ", ".join(code(s) for s in o.spellings)]
+        for o in options.options
     ]
-    yield from table(["Option", "Value", "Meaning", "Also"], rows)
-    yield f"Every row has a hidden column `{METADATA}` with `file_path`, `file_name`, `file_size`"
-    yield f"and `file_modification_time`: `SELECT *, {METADATA}.file_path AS file`."
-    yield ""
-    yield "## Not carried"
-    yield ""
-    yield from table(
-        ["Option", "Instead"], [[code(name), hint] for name, hint in options.REFUSED.items()]
-    )
+    if rows:
+        yield from table(["Option", "Value", "Meaning", "Also"], rows)
+    if options.refused:
+        yield "Not carried:"
+        yield ""
+        refused = [[code(name), hint] for name, hint in options.refused.items()]
+        yield from table(["Option", "Instead"], refused)
+
+
+def _value(option: Option) -> str:
+    if option.choices:
+        return ", ".join(code(c) for c in dict.fromkeys(option.choices.values()))
+    needed = ", must be given" if option.required else ""
+    return f"{option.kind}{needed}"
 
 
 # -- Python --------------------------------------------------------------------------------
@@ -491,7 +516,7 @@ PAGES: dict[str, Callable[[], Lines]] = {
     "command-line": command_line,
     "spec": spec,
     "sql": sql,
-    "read-files": read_files,
+    "connectors": connectors,
     "python": python,
     "errors": error_codes,
     "json": json_documents,

@@ -24,9 +24,9 @@ from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.ledgers.sql.sqlite import SqliteDatabase
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
-from qanat.run.update import update
 from qanat.run.session import Session
-from qanat.storage.delta import DeltaStore
+from qanat.run.update import update
+from qanat.storage.delta.store import DeltaStore
 
 DIED = 9
 _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
@@ -134,7 +134,7 @@ class Halt:
     def _table(self, args: Any) -> str:
         if self.moment == "commit":
             return Path(args[1]).parent.parent.name
-        return str(args[1].dataset if self.moment == "stage" else args[1].folder.name)
+        return str(args[1].dataset if self.moment == "stage" else args[1].table.name)
 
 
 def _child(

@@ -12,6 +12,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from qanat.model.dataset import DatasetKind
+from qanat.model.event import UpdateEnded
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.run.session import Session
 
@@ -51,13 +52,19 @@ def check(project: Path) -> None:
         assert not ledger.open_epochs()
         assert ledger.held() is None
         assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
-        for folder in session.project.tables.glob("*"):
-            assert store.orphans(folder) == 0, folder
+        for update in ledger.updates(1000):
+            told = ledger.events(update.id)
+            assert [e.number for e in told] == list(range(1, len(told) + 1)), update
+            # What crashed was ended by another, and its events stop where it did.
+            if update.status is UpdateStatus.SUCCEEDED:
+                assert isinstance(told[-1].event, UpdateEnded), update
+        for table in store.tables(str(session.project.tables)):
+            assert store.orphans(table) == 0, table
         for dataset in session.pipeline.datasets:
             if dataset.kind is DatasetKind.STREAMING_TABLE:
                 _check_counts(session, dataset.name)
     private = project / "storage" / "_qanat"
-    left = [*private.glob("scratch/*"), *private.glob("replay/*")]
+    left = [*private.glob("scratch/*")]
     left += list((project / "out").rglob(".qanat/*"))
     assert left == []
 
@@ -90,7 +97,7 @@ def _counts(epochs: list[Epoch], replays: bool) -> Iterator[Any]:
 
 
 def _rows(session: Session, table: str) -> int:
-    folder = str(session.folder(table))
-    rows = 0 if session.store.version(folder) is None else session.store.snapshot(folder).rows
+    ref, store = session.table(table), session.store
+    rows = 0 if store.version(ref) is None else store.snapshot(ref).rows
     assert rows is not None
     return rows

@@ -8,9 +8,9 @@ from typing import Any
 from qanat.errors import QanatError
 from qanat.run.look import show
 from qanat.run.results import DatasetResult, Selection, UpdateResult, Validation
+from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.run.validate import validate
-from qanat.run.session import Session
 
 
 class Shop:

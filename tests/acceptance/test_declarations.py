@@ -9,11 +9,11 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from qanat.errors import NotAppendOnlyError, QanatError
-from qanat.model.plan import Step
+from qanat.model.decision import Step
 from qanat.run.look import show
-from qanat.run.preview import plan
-from qanat.run.update import update
+from qanat.run.plan import plan
 from qanat.run.session import Session
+from qanat.run.update import update
 from tests.acceptance.projects import Shop
 
 ORDERS = (

@@ -26,9 +26,9 @@ from qanat.errors import (
 from qanat.ports.store import Commit
 from qanat.run.doctor import examine
 from qanat.run.results import Selection
-from qanat.run.update import update
 from qanat.run.session import Session
-from qanat.storage.delta import DeltaStore
+from qanat.run.update import update
+from qanat.storage.delta.store import DeltaStore
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import (
     DIED,

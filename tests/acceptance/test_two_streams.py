@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qanat.run.look import show
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = 'name: two\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 TABLE = (

@@ -28,6 +28,7 @@ NORMAL = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "2026-01-01 00:00:00 UTC"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), "2026-01-01T00:00:00.000Z"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00"), "2026-01-01T00:00:00+00:00"),
+    (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}\b"), "00:00:00.000"),
     (re.compile(r'"(seconds|bytes|bytes_written)": \d+(\.\d+)?'), r'"\1": 0'),
     (re.compile(r"\b\S+, process \d+"), "this machine, process 1"),
     (re.compile(r"\bepoch-(\d+)-[0-9a-f]{32}-"), r"epoch-\1-0-"),

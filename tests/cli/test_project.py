@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from qanat.run.look import history
+from qanat.run.session import Session
+
 FEBRUARY = "order_id,customer_id,ordered_on,amount\n9,4,2026-02-02,10.00\n"
 
 
@@ -81,6 +84,21 @@ def test_history(shop: Any) -> None:
     shop.text = ""
     assert shop.type("qanat history") == 0
     assert shop.type("qanat history silver_orders --output json") == 0
+
+
+def test_history_of_an_update(shop: Any) -> None:
+    assert shop.type("qanat run --select +silver_orders") == 0
+    silver = shop.folder / "transformations/silver.sql"
+    silver.write_text(silver.read_text().replace("QUARANTINE ROW", "FAIL UPDATE"))
+    assert shop.type("qanat run --full-refresh silver_orders") == 1
+    with Session.open(shop.folder) as workspace:
+        second, first = (entry.update.id for entry in history(workspace))
+    shop.text = ""
+    assert shop.type(f"qanat history --update {first}") == 0
+    assert shop.type(f"qanat history --update {second}") == 0
+    assert shop.type("qanat history --update last silver_orders") == 0
+    assert shop.type(f"qanat history customers --update {first} --output json") == 0
+    assert shop.type("qanat history --update latest") == 2
 
 
 def test_quarantine(shop: Any) -> None:

@@ -25,7 +25,20 @@ from qanat.errors import (
 )
 from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.tables import MIGRATIONS
-from qanat.model.position import FileRef, FilesRange, TableRange, TableSnapshot
+from qanat.model.event import (
+    DatasetEnded,
+    DatasetStarted,
+    EpochCommitted,
+    Event,
+    Failure,
+    Recovered,
+    Retried,
+    UpdateEnded,
+    UpdateStarted,
+    Warned,
+)
+from qanat.model.event_record import EventRecord, UnknownEvent
+from qanat.model.position import FileRef, QuarantineMark, Range
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -82,7 +95,11 @@ def lease(ledger: Ledger) -> Lease:
     return ledger.acquire("update-1", 60)
 
 
-FILES = FilesRange(
+def files(found: tuple[FileRef, ...]) -> Range:
+    return Range({"kind": "files"}, found)
+
+
+FILES = files(
     (
         FileRef("/in/ü 1.csv", 10, 1_700_000_000_123_456_789),
         FileRef("s3://b/2", 20, 2, "etag"),
@@ -91,7 +108,12 @@ FILES = FilesRange(
 TAGS = Array(Primitive("string"))
 COLUMNS = Schema((Field("id", Primitive("long"), False, "the “key”"), Field("tags", TAGS)))
 DEFINITION = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' -- 100 % ?")
-RANGES = {"files:/in": FILES, "dataset:other": TableRange(-1, 4), "delta:/d": TableSnapshot(7)}
+MOVED = {"after": -1, "upto": 4}
+RANGES = {
+    "files:/in": FILES,
+    "dataset:other": Range(MOVED, moves=True),
+    "delta:/d": Range({"version": 7}),
+}
 
 
 def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
@@ -151,12 +173,15 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
         lambda: ledger.renew(old, 60),
     ):
+        ledger.keep("update-1", [EventRecord(1, 1.0, Warned(None, "late"))])
         with pytest.raises(LeaseLostError, match="update-2"):
             write()
     assert ledger.open_epochs() == []
     assert ledger.definitions() == {}
     assert ledger.updates() == []
     ledger.release(old)  # changes nothing
+    ledger.renew(new, 60)
+    assert ledger.events("update-1") == []
     with pytest.raises(UpdateRunningError):
         another().acquire("update-3", 60)
 
@@ -242,12 +267,12 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     reader = another()
     assert reader.open_epochs() == []
     assert reader.last_epoch("bronze") == expected
-    assert reader.position("bronze", 0, "dataset:other") == TableRange(-1, 4)
+    assert reader.position("bronze", 0, "dataset:other") == MOVED
     assert reader.position("bronze", 0, "delta:/d") is None
     assert reader.position("bronze", 1, "dataset:other") is None
     assert reader.source_schema("bronze", 0, "files:/in") == COLUMNS
     assert reader.source_schema("bronze", 0, "files:/elsewhere") is None
-    bare = replace(expected, ranges={**expected.ranges, "files:/in": FilesRange(())})
+    bare = replace(expected, ranges={**expected.ranges, "files:/in": files(())})
     assert reader.epochs() == [bare]
     assert tuple(reader.epoch_files(settled.id)) == FILES.files
 
@@ -257,38 +282,38 @@ def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> 
     own, none = Counts(2, 1, 0, 1), Counts(2, 2)
 
     def kept(generation: int) -> tuple[object, object]:
-        names = ("quarantine:bronze", "quarantine:view")
-        return tuple(ledger.position("bronze", generation, n) for n in names)  # type: ignore[return-value]
+        own, view = (ledger.quarantine_mark("bronze", generation, n) for n in ("bronze", "View"))
+        return own, view
 
     committed(ledger, lease, epoch(1, counts=none, rules=(fine,)))
     assert kept(0) == (None, None)
     committed(ledger, lease, epoch(2, counts=own, rules=(broken,)))
     committed(ledger, lease, epoch(3, counts=none, rules=(fine,)))
-    assert kept(0) == (TableRange(-1, 2), TableRange(-1, 2))
+    assert kept(0) == (QuarantineMark(2), QuarantineMark(2))
     # A full refresh empties them.
     first = epoch(4, generation=1, replaces=True, counts=none, rules=(fine,))
     committed(ledger, lease, first)
-    assert kept(1) == (TableRange(4, 4), TableRange(4, 4))
+    assert kept(1) == (QuarantineMark(4, emptied=True), QuarantineMark(4, emptied=True))
     committed(ledger, lease, epoch(5, generation=1, counts=none, rules=(broken,)))
-    assert kept(1) == (TableRange(4, 4), TableRange(-1, 5))
+    assert kept(1) == (QuarantineMark(4, emptied=True), QuarantineMark(5))
     # The first flow does so for all others.
     other = epoch(1, flow="more", generation=1, counts=none, rules=(fine,))
     committed(ledger, lease, other)
-    assert ledger.positions("quarantine:bronze", 1) == {"bronze": TableRange(4, 4)}
-    assert ledger.positions("quarantine:view", 1) == {
-        "bronze": TableRange(-1, 5),
-        "more": TableRange(1, 1),
+    assert ledger.quarantine_marks("bronze", 1) == {"bronze": QuarantineMark(4, emptied=True)}
+    assert ledger.quarantine_marks("view", 1) == {
+        "bronze": QuarantineMark(5),
+        "more": QuarantineMark(1, emptied=True),
     }
     # A materialized view's do so each time.
     committed(ledger, lease, replace(first, number=6, counts=own, rules=(broken,)))
-    assert kept(1) == (TableRange(-1, 6), TableRange(-1, 6))
+    assert kept(1) == (QuarantineMark(6), QuarantineMark(6))
     committed(ledger, lease, replace(first, number=7))
-    assert kept(1) == (TableRange(7, 7), TableRange(7, 7))
+    assert kept(1) == (QuarantineMark(7, emptied=True), QuarantineMark(7, emptied=True))
 
 
 def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Lease) -> None:
     intended = ledger.intend(epoch(), lease)
-    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    read = files(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
     ledger.settle(
         replace(intended, version=0, ranges={**intended.ranges, "files:/in": read}), lease
     )
@@ -311,7 +336,7 @@ def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, leas
     committed(
         ledger,
         lease,
-        epoch(ranges={"files:1": FilesRange((one,)), "files:2": FilesRange((other,))}),
+        epoch(ranges={"files:1": files((one,)), "files:2": files((other,))}),
     )
     for source, file in (("files:1", one), ("files:2", other)):
         assert ledger.seen("bronze", 0, ["/in/a"], source.__eq__) == {"/in/a": file}
@@ -321,16 +346,16 @@ def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, leas
 def test_a_file_read_again_is_seen_as_it_was_last(ledger: Ledger, lease: Lease) -> None:
     first, second = (FileRef("/in/a", size, 1, "x") for size in (1, 2))
     for n, file in enumerate((first, second), 1):
-        committed(ledger, lease, epoch(n, ranges={"files:/in": FilesRange((file,))}))
+        committed(ledger, lease, epoch(n, ranges={"files:/in": files((file,))}))
     assert ledger.seen("bronze", 0, ["/in/a"]) == {"/in/a": second}
 
 
 def test_ten_thousand_files_in_one_epoch(ledger: Ledger, lease: Lease) -> None:
-    files = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
-    committed(ledger, lease, epoch(ranges={"files:/in": FilesRange(files)}))
+    many = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
+    committed(ledger, lease, epoch(ranges={"files:/in": files(many)}))
     new = [f"/in/new-{n}.csv" for n in range(10)]
-    assert len(ledger.seen("bronze", 0, [f.path for f in files] + new)) == 10_000
-    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == files
+    assert len(ledger.seen("bronze", 0, [f.path for f in many] + new)) == 10_000
+    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == many
 
 
 def test_a_flow_has_one_open_epoch(ledger: Ledger, lease: Lease) -> None:
@@ -352,7 +377,7 @@ def test_numbers_only_grow(ledger: Ledger, lease: Lease, number: int) -> None:
 def test_a_prepared_epoch_is_open_with_what_was_staged(
     ledger: Ledger, another: Open, lease: Lease
 ) -> None:
-    read = FilesRange(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
+    read = files(tuple(replace(f, digest=f"d{f.size}") for f in FILES.files))
     prepared = replace(
         ledger.intend(epoch(), lease),
         ranges={**RANGES, "files:/in": read},
@@ -388,7 +413,7 @@ def test_an_epoch_that_nobody_intended_cannot_be_settled(ledger: Ledger, lease: 
 
 
 def test_an_intention_is_whole_or_not_at_all(ledger: Ledger, lease: Lease) -> None:
-    bad = FilesRange((FILES.files[0], FileRef("/in/\udcff.csv", 1, 1)))
+    bad = files((FILES.files[0], FileRef("/in/\udcff.csv", 1, 1)))
     with pytest.raises(LedgerError):
         ledger.intend(epoch(ranges={"files:/in": bad}), lease)
     assert ledger.epochs() == []
@@ -463,6 +488,144 @@ def test_epochs_are_found_by_update_and_dataset(ledger: Ledger, lease: Lease) ->
     assert ledger.epochs(update="nobody") == []
 
 
+# -- events -------------------------------------------------------------------------------------
+
+EVENTS: tuple[Event, ...] = (
+    UpdateStarted("update-1", "dev", ("bronze", "sílver\udcff\x00")),
+    DatasetStarted("bronze", "streaming table"),
+    Retried("bronze", 1, "busy", 0.25),
+    Recovered("bronze", "bronze", 2, "redone"),
+    EpochCommitted(
+        dataset="bronze",
+        flow="bronze",
+        epoch=3,
+        version=None,
+        counts=Counts(10, 7, 1, 2, 1),
+        rules=(RuleCount("bronze", "r", "drop", 1), RuleCount("view", "s", "warn", 2**40)),
+        files_read=2,
+        seconds=0.1,
+    ),
+    Warned(None, "100 % ? {} ünsure"),
+    DatasetEnded("bronze", "updated", "", 0.5),
+    DatasetEnded(
+        "silver",
+        "failed",
+        "no",
+        0.5,
+        Failure("Q2001", "ExpectationFailedError", "no", "silver.sql", 3, 1, "a", hint="b"),
+    ),
+    UpdateEnded("update-1", "failed", 1.5, Failure("Q5002", "LeaseLostError", "lost")),
+)
+
+
+def records(*events: Event, first: int = 1) -> list[EventRecord]:
+    return [EventRecord(n, 1000.25 + n, event) for n, event in enumerate(events, first)]
+
+
+def test_events_are_read_back_as_they_were_told(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), lease)
+    told = records(*EVENTS)
+    ledger.keep("update-1", told)
+    ledger.end_update("update-1", UpdateStatus.FAILED, lease)
+    reader = another()
+    assert reader.events("update-1") == told
+    assert reader.events("update-1", after=2, limit=3) == told[2:5]
+    assert reader.events("update-1", after=len(told)) == []
+    assert reader.events("update-2") == []
+
+
+def test_events_wait_for_whatever_is_written_next(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), lease)
+    intended = epoch()
+    writes: list[Callable[[], object]] = [
+        lambda: ledger.intend(intended, lease),
+        lambda: ledger.prepare(ledger.open_epochs()[0], lease),
+        lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
+        lambda: ledger.define(DEFINITION, lease),
+        lambda: ledger.refresh("bronze", lease),
+        lambda: ledger.renew(lease, 60),
+        lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
+    ]
+    reader = another()
+    for number, write in enumerate(writes, 1):
+        ledger.keep("update-1", records(Warned(None, str(number)), first=number))
+        assert len(reader.events("update-1")) == number - 1
+        write()
+        assert len(reader.events("update-1")) == number
+
+
+def test_events_outlive_a_write_that_fails(ledger: Ledger, lease: Lease) -> None:
+    told = records(*EVENTS[:2])
+    ledger.keep("update-1", told)
+    with pytest.raises(EpochConflictError):
+        ledger.settle(epoch(id=99), lease)
+    bad = Definition("b\udcff", "view", "f", "i", "t")
+    with pytest.raises(LedgerError):
+        ledger.define(bad, lease)
+    assert ledger.events("update-1") == []
+    ledger.define(DEFINITION, lease)
+    assert ledger.events("update-1") == told
+
+
+def test_an_event_that_is_written_twice_is_there_once(ledger: Ledger, lease: Lease) -> None:
+    for _ in range(2):
+        ledger.keep("update-1", records(*EVENTS))
+        ledger.renew(lease, 60)
+    assert ledger.events("update-1") == records(*EVENTS)
+
+
+def test_events_are_written_by_their_own_update_alone(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.keep("update-2", records(*EVENTS))
+    ledger.keep("update-1", records(*EVENTS[:1]))
+    ledger.renew(lease, 60)
+    assert ledger.events("update-1") == records(*EVENTS[:1])
+    ledger.keep("update-1", records(*EVENTS, first=2))
+    ledger.release(lease)
+    ledger.renew(ledger.acquire("update-1", 60), 60)
+    assert len(ledger.events("update-1")) == 1
+    assert another().events("update-2") == []
+
+
+def test_events_of_a_newer_qanat_are_read_as_far_as_they_are_known(
+    ledger: Ledger, lease: Lease
+) -> None:
+    ledger.keep("update-1", records(*[Warned("bronze", "x")] * 5))
+    ledger.renew(lease, 60)
+    newer = {
+        1: ("table_compacted", '{"files": 3}'),
+        2: ("warned", '{"dataset": "bronze", "message": "x", "since": 5}'),
+        3: ("warned", '{"dataset": "bronze"}'),
+        4: ("epoch_committed", "[1]"),
+        5: ("warned", "{"),
+    }
+    with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+        for number, (kind, facts) in newer.items():
+            transaction.write(
+                "UPDATE qanat_events SET kind = ?, facts = ? WHERE scope = ? AND number = ?",
+                (kind, facts, lease.scope, number),
+            )
+    assert [r.event for r in ledger.events("update-1")] == [
+        UnknownEvent("table_compacted", {"files": 3}),
+        Warned("bronze", "x"),
+        UnknownEvent("warned", {"dataset": "bronze"}),
+        UnknownEvent("epoch_committed", {"facts": [1]}),
+        UnknownEvent("warned", {"text": "{"}),
+    ]
+
+
+def test_an_update_is_found_by_its_identifier(ledger: Ledger, lease: Lease) -> None:
+    begun = UpdateRecord("u1", "dev", "run", 1.0)
+    ledger.begin_update(begun, lease)
+    assert ledger.update("u1") == begun
+    assert ledger.update("u2") is None
+
+
 # -- sharing ------------------------------------------------------------------------------------
 
 
@@ -475,6 +638,9 @@ def test_scopes_share_a_ledger_and_nothing_else(
     neighbour = open_ledger(url, tmp_path / "_qanat", f"flights/{uuid4().hex}")
     assert not neighbour.epochs()
     assert not neighbour.updates()
+    ledger.keep("update-1", records(*EVENTS))
+    ledger.renew(lease, 60)
+    assert not neighbour.events("update-1")
     assert not neighbour.definitions()
     assert neighbour.generation("bronze") == 0
     own = neighbour.acquire("update-9", 60)
@@ -540,8 +706,10 @@ def test_a_ledger_of_an_older_qanat_becomes_todays(ledger: Ledger, another: Open
     ((now,),) = _read(ledger, "SELECT version FROM qanat_ledger")
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")
+        transaction.write("DROP TABLE qanat_events")
         transaction.write("UPDATE qanat_ledger SET version = 1")
     assert another().open_updates() == []
+    assert another().events("update-1") == []
     assert _read(ledger, "SELECT version FROM qanat_ledger") == [(now,)]
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")  # so it was made again

@@ -7,7 +7,7 @@ import gzip
 import io
 import lzma
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from qanat.connectors.files import FilesSource
+from qanat.connectors.files.source import FilesSource
 from qanat.errors import (
     FileChangedError,
     FileUnreadableError,
@@ -26,10 +26,10 @@ from qanat.errors import (
 )
 from qanat.model.batch import FilesBatch
 from qanat.model.dataset import Drift
-from qanat.model.position import FileRef, FilesRange
-from qanat.model.query import FilesRead
+from qanat.model.position import Range
 from qanat.model.schema import NO_COLUMNS
 from qanat.testing.object_store import ObjectStore, object_store
+from qanat.testing.reading import RememberedPast, reference, surroundings
 
 
 class Landing(Protocol):
@@ -47,7 +47,7 @@ class LocalLanding:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._clock = 1_700_000_000
-        self.source = FilesSource(root)
+        self.source = FilesSource(surroundings(root))
 
     def path(self, relative: str) -> str:
         return relative
@@ -71,7 +71,7 @@ class S3Landing:
         self._store, self._bucket = store, bucket
         self._content: dict[str, bytes] = {}
         store.create_bucket(bucket)
-        self.source = FilesSource(Path("/nowhere"))
+        self.source = FilesSource(surroundings(Path("/nowhere")))
 
     def path(self, relative: str) -> str:
         return f"s3://{self._bucket}/{relative}"
@@ -110,23 +110,21 @@ class Flow:
 
     def __init__(self, landing: Landing, path: str, scratch: Path, **options: object) -> None:
         self.source = landing.source
-        self.read = FilesRead(landing.path(path), None, tuple(options.items()))
+        self.ref = reference("files", landing.path(path), **options)
         self.scratch = scratch
-        self.remembered: dict[str, FileRef] = {}
+        self.past = RememberedPast()
 
-    def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
-        return {p: self.remembered[p] for p in paths if p in self.remembered}
+    def unread(self) -> Range | None:
+        found = self.source.plan(self.ref, self.past)
+        return None if found is None else found.range
 
-    def unread(self) -> FilesRange | None:
-        found = self.source.unread(self.read, self.seen)
-        assert found is None or isinstance(found, FilesRange)
-        return found
+    def fetch(self, range: Range) -> FilesBatch:
+        bound = self.source.bind(self.ref, range, NO_COLUMNS, Drift.EVOLVE, self.scratch)
+        assert isinstance(bound.batch, FilesBatch)
+        return bound.batch
 
-    def fetch(self, range: FilesRange) -> FilesBatch:
-        return self.source.fetch(self.read, range, NO_COLUMNS, Drift.EVOLVE, self.scratch)
-
-    def settle(self, range: FilesRange) -> None:
-        self.remembered |= {f.path: f for f in self.source.verify(range).files}
+    def settle(self, range: Range) -> None:
+        self.past.settle(self.source.verify(self.ref, range))
 
     def update(self) -> dict[str, bytes]:
         """One update: the content of the files it read, by name."""
@@ -180,7 +178,7 @@ def test_patterns(landing: Landing, scratch: Path, pattern: str, names: set[str]
         landing.put(f"in/{name}", b"1\n")
     found = Flow(landing, pattern, scratch).unread()
     assert {f.path.rpartition("/")[2] for f in found.files} == names if found else not names
-    everything = landing.source.everything(FilesRead(landing.path(pattern), None))
+    everything = landing.source.everything(reference("files", landing.path(pattern)))
     assert len(everything.files) == len(names)
 
 
@@ -242,7 +240,7 @@ def test_a_name_that_returns_with_new_content(landing: Landing, scratch: Path) -
         flow.update()
     assert "a.csv" in caught.value.message
     assert "allowOverwrites" in (caught.value.hint or "")
-    flow.read = FilesRead(flow.read.path, None, (("allowOverwrites", True),))
+    flow.ref = reference("files", flow.ref.place, allowOverwrites=True)
     assert flow.update() == {"a.csv": b"a\n2\n"}
     assert flow.update() == {}
 
@@ -397,7 +395,7 @@ def test_what_is_not_there(landing: Landing, scratch: Path, path: str) -> None:
     landing.put("flights/2026-05.csv", b"a\n")
     landing.put("in/flights/2026-05.csv", b"a\n")
     flow = Flow(landing, path, scratch)
-    for look in (flow.unread, lambda: landing.source.everything(flow.read)):
+    for look in (flow.unread, lambda: landing.source.everything(flow.ref)):
         with pytest.raises(SourceNotFoundError) as caught:
             look()
         assert "flights" in (caught.value.nearest or "")
@@ -427,7 +425,7 @@ def test_a_bucket_that_does_not_exist(
         monkeypatch.setenv(name, value)
     for path in ("s3://no-such-bucket/in/*.csv", "s3://no-such-bucket/in", "s3://no-such-bucket"):
         with pytest.raises(SourceNotFoundError, match="no bucket 's3://no-such-bucket'"):
-            FilesSource(tmp_path).everything(FilesRead(path, None))
+            FilesSource(surroundings(tmp_path)).everything(reference("files", path))
 
 
 @pytest.mark.services
@@ -439,7 +437,11 @@ def test_folder_marks_of_a_console_are_no_files(
     s3.create_bucket("marked")
     for key, content in (("in/", b""), ("in/deep/", b""), ("in/deep/a.csv", b"a\n")):
         s3.put("marked", key, content)
-    files = FilesSource(tmp_path).everything(FilesRead("s3a://marked/in/**", None)).files
+    files = (
+        FilesSource(surroundings(tmp_path))
+        .everything(reference("files", "s3a://marked/in/**"))
+        .files
+    )
     assert [f.path for f in files] == ["s3://marked/in/deep/a.csv"]
 
 
@@ -453,7 +455,7 @@ def test_credentials_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyP
         store.require_credentials()
         for path in ("s3://closed/in/*.csv", "s3://closed/in", "s3://closed/in/a.csv"):
             with pytest.raises(FileUnreadableError, match="does not let us read") as caught:
-                FilesSource(tmp_path).everything(FilesRead(path, None))
+                FilesSource(surroundings(tmp_path)).everything(reference("files", path))
             assert not caught.value.retryable
 
 

@@ -76,7 +76,8 @@ PLANTED = {
         "",
     ),
     "leftovers are left": Defect(
-        "from qanat.storage.delta import DeltaStore\nDeltaStore.sweep = lambda self, *rest: 0\n",
+        "from qanat.storage.delta.store import DeltaStore\n"
+        "DeltaStore.sweep = lambda self, *rest: 0\n",
         "are in no version",
     ),
     "who sweeps is blind, and so who asks for orphans": Defect(

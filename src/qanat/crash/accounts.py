@@ -10,8 +10,9 @@ from pathlib import Path
 from qanat.crash.deliveries import deliveries, rows, sinks
 from qanat.crash.inventory import Inventory
 from qanat.model.dataset import Dataset, DatasetKind, SinkTarget
+from qanat.model.event import UpdateEnded
 from qanat.model.flow import application, is_replay
-from qanat.model.record import Epoch, EpochStatus
+from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.work import Counts
 from qanat.run.session import Session
 
@@ -74,6 +75,17 @@ class Accounts:
                 yield from self._table(dataset)
         for name, target in sinks(self._session):
             yield from self._sink(name, target, image)
+        yield from self._told()
+
+    def _told(self) -> Iterator[str]:
+        """A crash takes the last events of an update, and none between two others."""
+        for update in self._session.ledger.updates(_ALL):
+            events = self._session.ledger.events(update.id, limit=_ALL)
+            if [e.number for e in events] != list(range(1, len(events) + 1)):
+                yield f"events of update {update.id} are missing between others"
+            ended = bool(events) and isinstance(events[-1].event, UpdateEnded)
+            if events and update.status is UpdateStatus.SUCCEEDED and not ended:
+                yield f"update {update.id} has succeeded, and the last event does not say so"
 
     def _sums(self, dataset: Dataset) -> Iterator[str]:
         seen: set[tuple[str, int]] = set()

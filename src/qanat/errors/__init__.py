@@ -49,6 +49,7 @@ from qanat.errors.declaration import (
     SqlSyntaxError,
     TypeNameError,
     UnsupportedError,
+    UpdateNotFoundError,
 )
 from qanat.errors.place import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
@@ -110,6 +111,7 @@ __all__ = [
     "TypeNameError",
     "UnsupportedError",
     "UpdateFailedError",
+    "UpdateNotFoundError",
     "UpdateRunningError",
     "disk_full",
     "located",

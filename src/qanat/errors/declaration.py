@@ -93,6 +93,12 @@ class CommandLineError(DeclarationError):
     code = "Q1013"
 
 
+class UpdateNotFoundError(DeclarationError):
+    """The command line names an update that the ledger does not know."""
+
+    code = "Q1014"
+
+
 class ProblemsError(DeclarationError):
     """Several problems at once; `problems` has them all."""
 

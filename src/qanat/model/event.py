@@ -9,6 +9,22 @@ from qanat.model.work import Counts, RuleCount
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What is known of an error, as `QanatError.facts` has it; `code` is stable."""
+
+    code: str
+    error: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    wanted: str | None = None
+    got: str | None = None
+    nearest: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateStarted:
     """An update begins; `datasets` in the order it takes them."""
 
@@ -19,11 +35,15 @@ class UpdateStarted:
 
 @dataclass(frozen=True, slots=True)
 class UpdateEnded:
-    """`status` is `succeeded` or `failed`; `seconds` is wall time."""
+    """`status` is `succeeded` or `failed`; `seconds` is wall time.
+
+    `failure` is what stopped the whole update; failed datasets have their own.
+    """
 
     update: str
     status: str
     seconds: float
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,7 @@ class DatasetEnded:
     status: str
     reason: str
     seconds: float
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

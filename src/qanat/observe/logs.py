@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -22,6 +21,7 @@ from qanat.model.event import (
     UpdateEnded,
     Warned,
 )
+from qanat.model.event_record import facts_of, kind_of
 
 LOGGER = "qanat"
 
@@ -36,7 +36,7 @@ class LogsObserver:
         """Take an event."""
         level = level_of(event)
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, name_of(event), extra={"fields": asdict(event)})
+            self._logger.log(level, kind_of(event), extra={"fields": facts_of(event)})
 
 
 def level_of(event: Event) -> int:
@@ -49,15 +49,6 @@ def level_of(event: Event) -> int:
         case DatasetProgress():
             return logging.DEBUG
     return logging.INFO
-
-
-def name_of(event: Event) -> str:
-    """The event's name in a log.
-
-    >>> name_of(DatasetProgress("silver", "computing"))
-    'dataset_progress'
-    """
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
 class JsonFormatter(logging.Formatter):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from qanat.model.event_record import EventRecord
 from qanat.model.position import FileRef, QuarantineMark
 from qanat.model.record import Definition, Epoch, Lease, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
 
 
 class Ledger(Protocol):
-    """One project and environment's memory. Every method that writes is durable on return.
+    """One project and environment's memory. Every method that writes is durable on return, but
+    for `keep`.
 
     Safe to call from several threads; readers in other processes are never blocked.
     """
@@ -61,6 +63,16 @@ class Ledger(Protocol):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
+    def keep(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Keep events of an update that has begun.
+
+        They are written together with the next thing that is written under that update's lease
+        (whose `holder` it is), a renewal included, at the latest by `end_update`: a crash loses
+        those that came after the last write. What was not written when the lease is released
+        is forgotten. Numbers are given once.
         """
         ...
 
@@ -187,6 +199,20 @@ class Ledger(Protocol):
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Newest first."""
+        ...
+
+    def update(self, id: str) -> UpdateRecord | None:
+        """The update of that identifier; None if there is none."""
+        ...
+
+    def events(self, update: str, after: int = 0, limit: int = 1000) -> Sequence[EventRecord]:
+        """What an update has told so far, in its order; kinds that are not known come as
+        `UnknownEvent`.
+
+        Args:
+            after: only events whose `number` is greater.
+            limit: events at most.
+        """
         ...
 
     def epochs(

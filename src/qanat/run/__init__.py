@@ -7,8 +7,9 @@ bound for the engine), then the write path: `epoch` (one atomic step; `number` c
 `consistency` (whether ledger and tables tell the same story), `refresh` (all epochs of one
 dataset), `selection` (which datasets), `update` (all of them, in parallel), with `lease` (one
 update at a time), `gate` (what keeps one that slept too long from committing), `pulse` (whether
-its process lives), `entry` (its line in the ledger), `retry` and `scratch`. `quarantine` looks at
-quarantined rows, `replay` moves those that pass now. The rest answers questions without writing:
-`preview`, `validate`, `look`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
-`stored` finds the tables they ask about, `results` is what all of them return.
+its process lives), `entry` (its line in the ledger), `diary` (what it tells, kept there),
+`retry` and `scratch`. `quarantine` looks at quarantined rows, `replay` moves those that pass now.
+The rest answers questions without writing: `preview`, `validate`, `look`, `lineage`, `profile`,
+`expectations`, `doctor` and `installation`; `stored` finds the tables they ask about, `results` is
+what all of them return.
 """

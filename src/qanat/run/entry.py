@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from secrets import token_hex
 
 from qanat.errors import LeaseLostError
-from qanat.model.event import Event
+from qanat.model.event import Event, UpdateEnded
 from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.ports.observer import Observer
+from qanat.run.diary import Diary
 from qanat.run.gate import Gate
 from qanat.run.pulse import Pulse
 from qanat.run.session import Session
@@ -42,6 +43,9 @@ class Entry:
         id: identifier of the update.
         gate: opened when the line is written, closed when it ends.
         command: as the history shows it.
+
+    Attributes:
+        diary: the observer that keeps what the update tells.
     """
 
     session: Session
@@ -49,11 +53,13 @@ class Entry:
     gate: Gate
     command: str = "run"
     begun: bool = False
+    diary: Diary = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pulse: Pulse = field(init=False)
 
     def __post_init__(self) -> None:
         self._pulse = Pulse(self.session.scratches, self.id)
+        self.diary = Diary(self.session.ledger, self.id)
 
     def begin(self) -> None:
         """Write it, unless it is there."""
@@ -66,9 +72,12 @@ class Entry:
                 record = UpdateRecord(self.id, environment, self.command, time.time())
                 self.session.ledger.begin_update(record, self.gate.lease.current)
                 self.begun = True
+                self.diary.begin()
 
-    def end(self, status: UpdateStatus, error: str | None = None) -> None:
-        """Write how the update ended, and what stopped it."""
+    def end(self, ended: UpdateEnded, error: str | None = None) -> None:
+        """Write how the update ended, and what stopped it; tell observers of it after that."""
+        status = UpdateStatus(ended.status)
+        self.diary.end(ended)
         try:
             if self.begun:
                 # First: who dies in between is looked for, since its update is said to run.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, nearest
 from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
@@ -15,6 +16,7 @@ from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
 from qanat.run.attempt import Current
 from qanat.run.consistency import check_history
+from qanat.run.diary import failure_of
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
@@ -83,34 +85,60 @@ def replay(
     """
     session.require()
     chosen = _replayable(session, dataset)
+    started = time.monotonic()
     id = new_id()
     results = []
     with HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
-        current = Current(session, lease, gate.folder, id, time.time_ns(), telling(observers))
         entry = Entry(session, id, gate, "quarantine replay")
-        status = UpdateStatus.FAILED
+        tell = telling((entry.diary, *observers))
+        current = Current(session, lease, gate.folder, id, time.time_ns(), tell)
+        tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
+        status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
                 start_clean(current, entry.begin)
                 for each in chosen:
-                    # Before it is looked into: a quarantine that was lost is not empty.
-                    if (stuck := current.stuck.get(each.name.casefold())) is not None:
-                        raise stuck
-                    for compiled in session.analysis.flows_into(each.name):
-                        check_history(session, compiled)
-                    snapshot = _snapshot(session, each)
-                    if snapshot is None or not snapshot.rows:
-                        continue
-                    entry.begin()
-                    results.append(move_rows(current, each, snapshot))
+                    result = _replay(current, each, entry)
+                    results.extend([] if result is None else [result])
             status = UpdateStatus.SUCCEEDED
         except QanatError as caught:
             told = lease.judged(caught)
+            failure = failure_of(told)
             raise told from told.__cause__
         finally:
-            entry.end(status)
+            ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
+            entry.end(ended)
+            tell(ended)
     return tuple(results)
+
+
+def _replay(current: Current, dataset: Dataset, entry: Entry) -> ReplayResult | None:
+    """Replay one dataset; None if it has no row in quarantine."""
+    session, started = current.session, time.monotonic()
+    current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    status, reason, failure = "failed", "it did not come to its end", None
+    try:
+        # Before it is looked into: a quarantine that was lost is not empty.
+        if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+            raise stuck
+        for compiled in session.analysis.flows_into(dataset.name):
+            check_history(session, compiled)
+        snapshot = _snapshot(session, dataset)
+        if snapshot is None or not snapshot.rows:
+            status, reason = "unchanged", "nothing in quarantine"
+            return None
+        entry.begin()
+        result = move_rows(current, dataset, snapshot)
+        status = "updated" if result.replayed else "unchanged"
+        reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
+        return result
+    except QanatError as error:
+        reason, failure = error.message, failure_of(error)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        current.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
 
 
 def _dataset(session: Session, name: str) -> Dataset:

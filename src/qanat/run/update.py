@@ -14,6 +14,7 @@ from qanat.model.record import Definition, UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import Current
+from qanat.run.diary import failure_of
 from qanat.run.entry import Entry, new_id, telling
 from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
@@ -41,13 +42,14 @@ def update(
     session.require()
     chosen = choose_datasets(session, selection or Selection())
     started = time.monotonic()
-    id, tell = new_id(), telling(observers)
+    id = new_id()
     with HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
         entry = Entry(session, id, gate)
+        tell = telling((entry.diary, *observers))
         current = Current(session, lease, gate.folder, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, chosen.datasets))
-        status, error = UpdateStatus.FAILED, None
+        status, error, failure = UpdateStatus.FAILED, None, None
         try:
             with explained("use"):
                 start_clean(current, entry.begin, chosen.full_refresh)
@@ -57,12 +59,13 @@ def update(
             error = "; ".join(failed) or None
         except QanatError as caught:
             told = lease.judged(caught)
-            error = told.message
+            error, failure = told.message, failure_of(told)
             raise told from told.__cause__
         finally:
-            entry.end(status, error)
             seconds = time.monotonic() - started
-            tell(UpdateEnded(id, str(status), seconds))
+            ended = UpdateEnded(id, str(status), seconds, failure)
+            entry.end(ended, error)
+            tell(ended)
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 
 
@@ -146,7 +149,8 @@ def _run_dataset(
         error = current.lease.judged(run.explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
-    current.tell(DatasetEnded(dataset.name, status, reason, seconds))
+    failure = None if error is None else failure_of(error)
+    current.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),

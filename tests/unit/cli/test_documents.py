@@ -16,8 +16,9 @@ from qanat.cli.documents.plan import plan_document
 from qanat.cli.documents.table import plain, table_document
 from qanat.cli.documents.update import update_document
 from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
+from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.model.location import Location
-from qanat.model.plan import Change, DatasetPlan, Step, UpdatePlan, Waiting
+from qanat.model.position import Amount
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
@@ -95,7 +96,17 @@ def test_an_update_that_wrote_nothing_has_no_name() -> None:
 def test_a_plan() -> None:
     plan = UpdatePlan(
         "dev",
-        (DatasetPlan("a", "sink", Change.NEW, Step.CREATE, "new", (Waiting("f", 1, 10),), "+ x"),),
+        (
+            Decision(
+                "a",
+                "sink",
+                Declared.NEW,
+                Step.CREATE,
+                "new",
+                (Waiting("f", Amount(1, 10)),),
+                "+ x",
+            ),
+        ),
     )
     document = plan_document(plan)
     assert document["datasets"][0]["waiting"] == [

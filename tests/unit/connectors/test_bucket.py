@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from qanat.connectors.files import FilesSource
 from qanat.connectors.files.bucket import Buckets, ObjectUrl
+from qanat.connectors.files.source import FilesSource
 from qanat.errors import AdapterError, SourceUnavailableError, UnsupportedError
-from qanat.model.query import FilesRead
+from qanat.testing.reading import reference, surroundings
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_SECRET_ACCESS_KEY": "x",
     }.items():
         monkeypatch.setenv(name, value)
-    source = FilesSource(Path("/nowhere"))
+    source = FilesSource(surroundings(Path("/nowhere")))
     with pytest.raises(SourceUnavailableError) as caught:
-        source.everything(FilesRead("s3://bucket/in/*.csv", None))
+        source.everything(reference("files", "s3://bucket/in/*.csv"))
     assert caught.value.retryable
     assert "\n" not in caught.value.message
 
@@ -70,5 +70,7 @@ def test_an_endpoint_without_tls_must_be_allowed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.delenv("AWS_ALLOW_HTTP", raising=False)
     with pytest.raises(AdapterError) as caught:
-        FilesSource(Path("/nowhere")).everything(FilesRead("s3://bucket/in/*.csv", None))
+        FilesSource(surroundings(Path("/nowhere"))).everything(
+            reference("files", "s3://bucket/in/*.csv")
+        )
     assert "AWS_ALLOW_HTTP" in (caught.value.hint or "")

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from qanat.connectors.files import FilesSource
 from qanat.connectors.files.folder import Folder
+from qanat.connectors.files.source import FilesSource
 from qanat.errors import (
     FileUnreadableError,
     MissingExtraError,
@@ -20,10 +21,12 @@ from qanat.errors import (
     SourceNotFoundError,
     UnsupportedError,
 )
+from qanat.model.batch import FilesBatch
 from qanat.model.dataset import Drift
-from qanat.model.position import FileRef, FilesRange, TableSnapshot
-from qanat.model.query import FilesRead
+from qanat.model.position import FileRef
 from qanat.model.schema import NO_COLUMNS
+from qanat.model.source import SourceRef
+from qanat.testing.reading import reference, surroundings
 
 
 def write(root: Path, *names: str) -> None:
@@ -34,9 +37,9 @@ def write(root: Path, *names: str) -> None:
 
 
 def found(root: Path, path: str, **options: object) -> list[str]:
-    read = FilesRead(path, None, tuple(options.items()))
-    files = FilesSource(root).everything(read).files
-    return [os.path.relpath(f.path, root) for f in files]
+    read = reference("files", path, **options)
+    files = FilesSource(surroundings(root)).everything(read).files
+    return [os.path.relpath(root / f.path, root) for f in files]
 
 
 def test_ways_to_write_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,17 +127,23 @@ def test_recursive_patterns(tmp_path: Path) -> None:
 
 def test_the_files_of_a_range_come_in_its_order(tmp_path: Path) -> None:
     write(tmp_path, "a.csv", "b.csv")
-    source = FilesSource(tmp_path)
-    files = source.everything(FilesRead("*.csv", None)).files
-    backwards = FilesRange(files[::-1])
-    assert [f.path for f in source.verify(backwards).files] == [f.path for f in files[::-1]]
+    source = FilesSource(surroundings(tmp_path))
+    ref = reference("files", "*.csv")
+    backwards = replace(found := source.everything(ref), files=found.files[::-1])
+    verified = source.verify(ref, backwards)
+    assert [f.path for f in verified.files] == ["b.csv", "a.csv"]
+
+
+def fetch(source: FilesSource, ref: SourceRef, scratch: Path) -> FilesBatch:
+    range_ = source.everything(ref)
+    batch = source.bind(ref, range_, NO_COLUMNS, Drift.EVOLVE, scratch).batch
+    assert isinstance(batch, FilesBatch)
+    return batch
 
 
 def test_nothing_to_fetch(tmp_path: Path) -> None:
-    read = FilesRead("*.csv", None, (("header", True), ("schema", "id BIGINT")))
-    batch = FilesSource(tmp_path).fetch(
-        read, FilesRange(()), NO_COLUMNS, Drift.RESCUE, tmp_path / "scratch"
-    )
+    ref = reference("files", "*.csv", header=True, schema="id BIGINT")
+    batch = fetch(FilesSource(surroundings(tmp_path)), ref, tmp_path / "scratch")
     assert (batch.files, batch.format, batch.options) == ((), "csv", (("header", True),))
     assert batch.declared.names == ("id",)
     assert not (tmp_path / "scratch").exists()
@@ -142,19 +151,16 @@ def test_nothing_to_fetch(tmp_path: Path) -> None:
 
 def test_tsv_is_csv_with_tabs(tmp_path: Path) -> None:
     write(tmp_path, "a.tsv")
-    source = FilesSource(tmp_path)
-    read = FilesRead("*.tsv", None)
-    batch = source.fetch(read, source.everything(read), NO_COLUMNS, Drift.EVOLVE, tmp_path / "s")
+    source = FilesSource(surroundings(tmp_path))
+    read = reference("files", "*.tsv")
+    batch = fetch(source, read, tmp_path / "s")
     assert (batch.format, batch.options) == ("csv", (("delimiter", "\t"),))
 
 
 def test_two_reads_share_a_scratch_folder(tmp_path: Path) -> None:
     write(tmp_path, "a[1].csv")
-    source, read = FilesSource(tmp_path), FilesRead("a[1].csv", None)
-    batches = [
-        source.fetch(read, source.everything(read), NO_COLUMNS, Drift.EVOLVE, tmp_path / "s")
-        for _ in range(2)
-    ]
+    source, read = FilesSource(surroundings(tmp_path)), reference("files", "a[1].csv")
+    batches = [fetch(source, read, tmp_path / "s") for _ in range(2)]
     assert len({b.files[0].local for b in batches}) == 2
 
 
@@ -162,19 +168,15 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * (2**20 + 1))
     (tmp_path / "b").write_bytes(b"x" * (2**20 + 1))
     (tmp_path / "c").write_bytes(b"x" * 2**20 + b"y")
-    read = FilesRead("*", "csv")
-    source = FilesSource(tmp_path)
-    a, b, c = source.verify(source.everything(read)).files
+    read = reference("files", "*", format="csv")
+    source = FilesSource(surroundings(tmp_path))
+    a, b, c = source.verify(read, source.everything(read)).files
     assert a.digest == b.digest != c.digest
-    touched = FileRef(a.path, a.size, a.modified_ns + 1)
+    path = str(tmp_path / a.path)
+    touched = FileRef(path, a.size, a.modified_ns + 1)
     folder = Folder(tmp_path)
-    assert folder.same(a, touched)
-    assert not folder.same(FileRef(a.path, a.size, 0, None), touched)
-
-
-def test_another_kind_of_range(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="TableSnapshot"):
-        FilesSource(tmp_path).verify(TableSnapshot(1))
+    assert folder.same(replace(a, path=path), touched)
+    assert not folder.same(FileRef(path, a.size, 0, None), touched)
 
 
 def test_places_and_formats_that_qanat_does_not_read(tmp_path: Path) -> None:
@@ -182,9 +184,8 @@ def test_places_and_formats_that_qanat_does_not_read(tmp_path: Path) -> None:
         found(tmp_path, "hdfs://host/in")
     with pytest.raises(OptionError, match="bucket"):
         found(tmp_path, "s3:///in")
-    write(tmp_path, "a.csv")
-    with pytest.raises(UnsupportedError, match="avro"):
-        FilesSource(tmp_path).everything(FilesRead("a.csv", "avro"))
+    with pytest.raises(OptionError, match="'format' of read_files"):
+        reference("files", "a.csv", format="avro")
 
 
 def test_object_stores_are_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,11 +201,12 @@ def test_object_stores_are_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_finding_files_imports_nothing_heavy(tmp_path: Path) -> None:
     write(tmp_path, "a.csv")
     code = (
-        "import sys; from pathlib import Path; from qanat.plugins import load;"
-        "from qanat.model.query import FilesRead;"
-        f"load('sources', 'files')(Path({str(tmp_path)!r})).unread("
-        "FilesRead('*.csv', None), lambda paths: {});"
-        "load('sinks', 'files');"
+        "import sys; from pathlib import Path; from qanat import plugins;"
+        "from qanat.testing.reading import RememberedPast, reference, surroundings;"
+        "files = plugins.connector('files');"
+        f"source = plugins.imported(files.source)(surroundings(Path({str(tmp_path)!r})));"
+        "source.plan(reference('files', '*.csv'), RememberedPast());"
+        "plugins.imported(files.sink);"
         "print([m for m in ('pyarrow', 'duckdb', 'deltalake', 'obstore') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -229,8 +231,8 @@ def strangers() -> Iterator[Path]:
 
 
 def test_what_may_not_be_read(strangers: Path) -> None:
-    source, read = FilesSource(strangers), FilesRead("in/*.csv", None)
+    source, read = FilesSource(surroundings(strangers)), reference("files", "in/*.csv")
     with pytest.raises(FileUnreadableError, match="may not be read"):
-        source.fetch(read, source.everything(read), NO_COLUMNS, Drift.EVOLVE, strangers / "s")
+        fetch(source, read, strangers / "s")
     with pytest.raises(FileUnreadableError, match="may not be listed"):
         found(strangers, "shut/*.csv")

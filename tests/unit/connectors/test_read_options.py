@@ -8,11 +8,12 @@ from qanat.connectors.files.columns import columns
 from qanat.connectors.files.format import format_named, shapes
 from qanat.connectors.files.options import read_options
 from qanat.errors import OptionError, TypeNameError, UnsupportedError
-from qanat.model.query import FilesRead
+from qanat.model.source import SourceRef
+from qanat.testing.reading import reference
 
 
-def read(**options: object) -> FilesRead:
-    return FilesRead("in/*", None, tuple(options.items()))
+def read(**options: object) -> SourceRef:
+    return reference("files", "in/*", **options)
 
 
 def test_names_in_any_case_and_style() -> None:
@@ -38,25 +39,12 @@ def test_sizes(text: object, count: int) -> None:
         ("max_files_per_trigger", 0),
         ("max_files_per_trigger", True),
         ("max_files_per_trigger", -1),
-        ("recursive", "yes"),
         ("modified_after", "yesterday"),
-        ("schema", 1),
     ],
 )
 def test_values_that_do_not_fit(name: str, value: object) -> None:
     with pytest.raises(OptionError, match=name):
         read_options(read(**{name: value}))
-
-
-def test_an_option_that_does_not_exist() -> None:
-    with pytest.raises(OptionError) as caught:
-        read_options(read(delimeter=","))
-    assert caught.value.nearest == "delimiter"
-
-
-def test_an_option_given_twice() -> None:
-    with pytest.raises(OptionError, match="twice"):
-        read_options(read(sep=",", delimiter=";"))
 
 
 def test_times_are_utc_unless_they_say_else() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qanat import plugins
 from qanat.declare import Declared, load_pipeline, load_project
 
 Load = Callable[..., Declared]
@@ -22,6 +23,7 @@ def load(tmp_path: Path) -> Load:
             file = tmp_path / "transformations" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        return load_pipeline(load_project(tmp_path / name, environ={}))
+        project = load_project(tmp_path / name, environ={})
+        return load_pipeline(project, plugins.connectors())
 
     return loaded

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import qanat
-from qanat import pipelines as dp
+from qanat import pipelines as dp, plugins
 from qanat.declare import Declared
 from qanat.model.dataset import DatasetKind, SinkTarget
 from qanat.model.expectation import Action, Predicate, References, Unique
@@ -195,7 +195,7 @@ def test_ibis_expressions(load: Load, dialect: str) -> None:
     assert isinstance(found, SqlQuery)
     quote = '"' if dialect == "duckdb" else "`"
     assert f"FROM {quote}__counts_1{quote} AS {quote}t0{quote}" in found.sql
-    assert [str(r.source) for r in found.reads] == ["DatasetRead(dataset='bronze')"]
+    assert [r.source.dataset for r in found.reads] == ["bronze"]
 
 
 def test_tables_and_sinks_without_functions(load: Load) -> None:
@@ -291,9 +291,11 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
             "  hint: leave it out; put settings of the engine into the spec"),
         ),
         ("dp.create_sink('s', 'kafka')",
-         "2: sinks in format 'kafka' are not supported\n  wanted: parquet or csv or json"),
+         ("2: sinks in format 'kafka' are not supported\n"
+          f"  wanted: {' or '.join(plugins.connectors().sinks)}")),
         ("dp.create_sink('s', 'csv')",
-         "2: a sink to files needs a path\n  wanted: options={'path': 'folder'}"),
+         ("2: a sink of the format 'csv' needs the option 'path'\n"
+          "  wanted: path => …: the folder to write to, relative to the project")),
         (
             "dp.create_auto_cdc_flow(target='t', source='s', keys=['id'])",
             ("2: AUTO CDC is not supported yet\n"

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from qanat import plugins
 from qanat.declare.query import parse_query
 from qanat.declare.sqltext import SqlText
 from qanat.errors import QanatError
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, DeltaRead, FilesRead, SqlQuery
+from qanat.model.query import SqlQuery
+from qanat.model.source import SourceRef, dataset_ref
 
 
 def parse(sql: str, dialect: str = "duckdb") -> SqlQuery:
@@ -19,7 +21,16 @@ def parse(sql: str, dialect: str = "duckdb") -> SqlQuery:
         "p", root, root / "qanat.yml", root / "s", (), dialect, catalog="cat", schema="sch"
     )
     source = SqlText.of_file(sql, "a.sql")
-    return parse_query(source, source.tokens(dialect), "o", project)
+    return parse_query(source, source.tokens(dialect), "o", project, plugins.connectors())
+
+
+def files(place: str, format: str | None = None, **options: object) -> SourceRef:
+    given = {} if format is None else {"format": format}
+    return plugins.connector("files").refer(place, given | options)
+
+
+def delta(place: str) -> SourceRef:
+    return plugins.connector("delta").refer(place, {})
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_inputs(sql: str, executable: str, reads: list[str]) -> None:
     query = parse(sql)
     assert query.sql == executable
     found = [("*" if r.streaming else "") + r.source.dataset
-             for r in query.reads if isinstance(r.source, DatasetRead)]  # fmt: skip
+             for r in query.reads if r.source.dataset]  # fmt: skip
     assert found == reads
     assert [r.name for r in query.reads] == [f"__o_{n + 1}" for n in range(len(reads))]
 
@@ -84,32 +95,32 @@ def test_inputs(sql: str, executable: str, reads: list[str]) -> None:
 @pytest.mark.parametrize(
     ("table", "dialect", "source"),
     [
-        ("read_files('a')", "duckdb", FilesRead("a", None)),
+        ("read_files('a')", "duckdb", files("a")),
         ("read_files('a/*.csv', format => 'CSV', header => true, skip => 2)", "duckdb",
-         FilesRead("a/*.csv", "csv", (("header", True), ("skip", 2)))),
+         files("a/*.csv", "csv", header=True, skip=2)),
         ("read_files('a', maxFilesPerTrigger => 10, sep => ';', recursiveFileLookup => 'true')",
-         "duckdb", FilesRead("a", None, (("max_files_per_trigger", 10), ("delimiter", ";"),
-                                         ("recursive", True)))),
-        ("read_files('a', format => 'json')", "duckdb", FilesRead("a", "json")),
-        ("read_files('a', format => 'json')", "spark", FilesRead("a", "ndjson")),
+         "duckdb", files("a", max_files_per_trigger=10, delimiter=";", recursive=True)),
+        ("read_files('a', format => 'json')", "duckdb", files("a", "json")),
+        ("read_files('a', format => 'json')", "spark", files("a", "json", dialect="spark")),
         ("read_files('a', format => 'json', multiLine => true)", "spark",
-         FilesRead("a", "json", (("multi_line", True),))),
+         files("a", "json", multi_line=True, dialect="spark")),
         ("read_files('a', schema => 'id INT')", "spark",
-         FilesRead("a", None, (("schema", "id INT"), ("dialect", "spark")))),
+         files("a", schema="id INT", dialect="spark")),
         ("read_csv('x.csv', delim = ';')", "duckdb",
-         FilesRead("x.csv", "csv", (("delimiter", ";"),))),
+         files("x.csv", "csv", delimiter=";")),
         ("read_csv_auto('x.csv', columns = {'a': 'INT'})", "duckdb",
-         FilesRead("x.csv", "csv", (("schema", '"a" INT'), ("dialect", "duckdb")))),
-        ("parquet_scan('x')", "duckdb", FilesRead("x", "parquet")),
-        ("read_ndjson('x')", "duckdb", FilesRead("x", "ndjson")),
-        ("'data/x.csv'", "duckdb", FilesRead("data/x.csv", None)),
-        ("csv.`/a/*`", "spark", FilesRead("/a/*", "csv")),
-        ("JSON.`/a`", "spark", FilesRead("/a", "ndjson")),
-        ("orc.`/a`", "spark", FilesRead("/a", "orc")),
-        ("delta.`/a`", "spark", DeltaRead("/a")),
-        ("csv.t", "spark", DatasetRead("csv.t")),
-        ("delta_scan('../t')", "duckdb", DeltaRead("../t")),
-        ("read_table('t', project => '../o')", "duckdb", DeltaRead("t", "../o")),
+         files("x.csv", "csv", schema='"a" INT', dialect="duckdb")),
+        ("parquet_scan('x')", "duckdb", files("x", "parquet")),
+        ("read_ndjson('x')", "duckdb", files("x", "ndjson")),
+        ("'data/x.csv'", "duckdb", files("data/x.csv")),
+        ("csv.`/a/*`", "spark", files("/a/*", "csv", dialect="spark")),
+        ("JSON.`/a`", "spark", files("/a", "json", dialect="spark")),
+        ("orc.`/a`", "spark", files("/a", "orc", dialect="spark")),
+        ("delta.`/a`", "spark", delta("/a")),
+        ("csv.t", "spark", dataset_ref("csv.t")),
+        ("delta_scan('../t')", "duckdb", delta("../t")),
+        ("read_table('t', project => '../o')", "duckdb",
+         plugins.connector("project").refer("t", {"project": "../o"})),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("streaming", [False, True])
@@ -152,13 +163,14 @@ def test_text_stays_as_written() -> None:
         ("FROM read_files('a', hedder => true)",
          "a.sql:1:22: read_files has no option 'hedder' (did you mean 'header'?)"),
         ("FROM read_files('a', header => 3)",
-         "a.sql:1:22: option 'header' does not fit\n  wanted: true or false\n  got: 3"),
+         ("a.sql:1:22: the option 'header' of read_files does not fit\n"
+         "  wanted: true or false\n  got: 3")),
         ("FROM read_files('a', ignore_errors => true)",
          ("a.sql:1:22: read_files has no option 'ignore_errors'\n"
          "  hint: malformed rows always go to quarantine, with file and line")),
         ("FROM read_files('a', format => 'cvs')",
-         ("a.sql:1:6: cannot read files of format 'cvs' (did you mean 'csv'?)\n"
-         "  wanted: csv or json or ndjson or parquet or orc")),
+         ("a.sql:1:22: the option 'format' of read_files does not fit (did you mean 'csv'?)\n"
+         "  wanted: csv or tsv or json or ndjson or parquet or orc\n  got: 'cvs'")),
         ("FROM read_files('a' || 'b')",
          ("a.sql:1:17: read_files: the path must be a literal\n  got: 'a' || 'b'\n"
          "  hint: use ${key} for a value from the spec's configuration")),

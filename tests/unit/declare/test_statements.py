@@ -286,9 +286,10 @@ def test_a_file_may_say_nothing(load: Load, text: str) -> None:
 def test_a_file_must_be_text(load: Load) -> None:
     declared = load({"a.sql": ""})
     (declared.pipeline.project.root / "transformations" / "a.sql").write_bytes(b"SELECT '\xff'")
+    from qanat import plugins
     from qanat.declare import load_pipeline
 
-    assert only_problem(load_pipeline(declared.pipeline.project)) == (
+    assert only_problem(load_pipeline(declared.pipeline.project, plugins.connectors())) == (
         "transformations/a.sql: the file is not UTF-8 text\n  got: byte 8"
     )
 

@@ -13,7 +13,8 @@ from qanat.errors import (
 )
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location
-from qanat.model.query import DatasetRead, Read, SqlQuery
+from qanat.model.query import Read, SqlQuery
+from qanat.model.source import dataset_ref
 
 HERE = Location("silver.sql", 10, 4)
 
@@ -31,7 +32,7 @@ def test_the_same_dialect_is_left_alone() -> None:
 
 
 def test_text_and_reads_stay() -> None:
-    read = Read("__silver_1", DatasetRead("bronze"), True, Location("silver.sql", 10, 27))
+    read = Read("__silver_1", dataset_ref("bronze"), True, Location("silver.sql", 10, 27))
     query = spark(
         "SELECT size(a) AS n FROM `__silver_1` AS bronze",
         "SELECT size(a) AS n FROM STREAM bronze",
@@ -75,7 +76,7 @@ def test_all_problems_come_at_once() -> None:
 def test_positions_behind_an_input_are_those_of_the_author() -> None:
     text = "SELECT upper(hash) FROM STREAM read_files('x',\n  format => 'csv') WHERE hash(a) = 1"
     sql = "SELECT upper(hash) FROM `__silver_1` WHERE hash(a) = 1"
-    read = Read("__silver_1", DatasetRead("x"), True, Location("silver.sql", 10, 28))
+    read = Read("__silver_1", dataset_ref("x"), True, Location("silver.sql", 10, 28))
     (error,) = unsupported(spark(sql, text, read), "duckdb")
     assert str(error.location) == "silver.sql:11:26"
 

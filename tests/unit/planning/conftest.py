@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qanat import plugins
 from qanat.declare import load_pipeline, load_project
 from qanat.model.pipeline import Pipeline
 
@@ -22,7 +23,7 @@ def declare(tmp_path: Path) -> Declare:
             "libraries:\n  - glob: {include: '*.sql'}\n"
         )
         (tmp_path / "all.sql").write_text(sql, encoding="utf-8")
-        found = load_pipeline(load_project(spec))
+        found = load_pipeline(load_project(spec), plugins.connectors())
         assert not found.problems, found.problems
         return found.pipeline
 

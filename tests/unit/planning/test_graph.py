@@ -13,7 +13,8 @@ from qanat.model.flow import Flow
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, FilesRead, Read, SqlQuery
+from qanat.model.query import Read, SqlQuery
+from qanat.model.source import SourceRef, dataset_ref
 from qanat.planning.graph import select
 from qanat.planning.order import build_graph
 
@@ -33,8 +34,8 @@ def wide_and_deep(size: int) -> Pipeline:
     datasets, flows = [], []
     for i in range(size):
         inputs = sorted({i - 1, i // 2}) if i else []
-        reads = [Read(f"__{i}_{j}", DatasetRead(f"d{j}"), False, where) for j in inputs]
-        reads = reads or [Read("__0_0", FilesRead("a.csv", "csv"), False, where)]
+        reads = [Read(f"__{i}_{j}", dataset_ref(f"d{j}"), False, where) for j in inputs]
+        reads = reads or [Read("__0_0", SourceRef("files", "a.csv"), False, where)]
         sql = " UNION ALL ".join(f'SELECT * FROM "{r.name}"' for r in reads)
         datasets.append(Dataset(f"d{i}", DatasetKind.MATERIALIZED_VIEW, where))
         flows.append(

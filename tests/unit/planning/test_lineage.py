@@ -13,8 +13,9 @@ from qanat.model.flow import Flow
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
 from qanat.model.project import Project
-from qanat.model.query import DatasetRead, FunctionQuery, Read
+from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.source import dataset_ref
 from qanat.planning.columns import column_lineage, split_target
 from qanat.planning.lineage import Lineage, LineageNode, table_lineage
 from qanat.planning.order import build_graph
@@ -201,7 +202,7 @@ def test_constructs(declare: Declare, query: str, column: str, upstream: list[st
 
 def test_a_python_function_may_use_everything() -> None:
     here = Location("t.py", 1, 1)
-    read = Read("orders", DatasetRead("orders"), False, here)
+    read = Read("orders", dataset_ref("orders"), False, here)
     query = FunctionQuery(lambda orders: orders, "", (read,), ("arrow",), "arrow", here)
     folder = Path("/project")
     project = Project("p", folder, folder / "qanat.yml", folder / "storage", ())

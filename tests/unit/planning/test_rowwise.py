@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from qanat.model.location import Location
-from qanat.model.query import DatasetRead, Read, SqlQuery
+from qanat.model.query import Read, SqlQuery
+from qanat.model.source import dataset_ref
 from qanat.planning.rowwise import row_source
 
 HERE = Location("t.sql", 1, 1)
 
 
 def query(sql: str) -> SqlQuery:
-    reads = tuple(Read(n, DatasetRead(n), n == "s", HERE) for n in ("s", "d"))
+    reads = tuple(Read(n, dataset_ref(n), n == "s", HERE) for n in ("s", "d"))
     return SqlQuery(sql, sql, "duckdb", reads, HERE)
 
 

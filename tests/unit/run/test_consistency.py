@@ -10,8 +10,8 @@ import pytest
 from qanat.errors import HistoryMismatchError
 from qanat.run.doctor import examine
 from qanat.run.results import Selection, UpdateResult
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = 'name: unit\nstorage: storage\nthreads: 1\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 RULE = "(CONSTRAINT small EXPECT (id < {limit}) ON VIOLATION QUARANTINE ROW)"

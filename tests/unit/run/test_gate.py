@@ -15,8 +15,8 @@ from qanat.ports.ledger import Ledger
 from qanat.run import lease
 from qanat.run.gate import Gate, close
 from qanat.run.lease import HeldLease
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["commits/7", "replay/abc"])
+@pytest.mark.parametrize("name", ["commits/7", "commits/closed-abc"])
 @pytest.mark.parametrize("age", [60, -60])
 def test_an_update_removes_what_others_left(project: Path, name: str, age: float) -> None:
     """A disk that refused to let go of it for a moment; the clock may have been set back."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from qanat.errors import AdapterError, StorageFullError
+from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.entry import Entry
@@ -19,8 +20,8 @@ from qanat.run.gate import Gate
 from qanat.run.lease import HeldLease
 from qanat.run.pulse import Pulse, felt
 from qanat.run.scratch import sweep_scratch
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 
@@ -89,7 +90,7 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
             entry = Entry(session, "sleeper", Gate(session.gates, held))
             entry.begin()
             with HeldLease(session.ledger, "other"):
-                entry.end(UpdateStatus.SUCCEEDED)
+                entry.end(UpdateEnded("sleeper", "succeeded", 0.1))
         assert not felt(session.scratches, "sleeper")
         assert [u.id for u in session.ledger.open_updates()] == ["sleeper"]
     assert _statuses(root) == [UpdateStatus.FAILED]

@@ -20,10 +20,9 @@ from qanat.errors import (
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import Event, Recovered, Warned
 from qanat.model.record import EpochStatus, UpdateRecord, UpdateStatus
-from qanat.run.quarantine import replay
 from qanat.run.results import Selection
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 STREAM = (
@@ -81,7 +80,7 @@ def _run(root: Path) -> tuple[Heard, dict[str, str]]:
 
 def _rows(root: Path) -> int | None:
     with Session.open(root) as session:
-        return session.store.snapshot(str(session.folder("t"))).rows
+        return session.store.snapshot(session.table("t")).rows
 
 
 def test_what_was_published_is_settled_with_its_counts(
@@ -146,28 +145,6 @@ def test_a_clock_that_was_set_back_lets_nothing_stay(
     os.utime(left, (later, later))
     _run(root)
     assert not left.exists()
-
-
-def test_what_an_open_replay_moves_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rule = "t (CONSTRAINT small EXPECT (id < {limit}) ON VIOLATION QUARANTINE ROW)"
-    sql = STREAM.replace("TABLE t", f"TABLE {rule}")
-    (root / "t.sql").write_text(sql.format(limit=2))
-    _run(root)
-    (root / "t.sql").write_text(sql.format(limit=9))
-    with monkeypatch.context() as patched:
-        patched.setattr(SqlLedger, "settle", _raise_dead)
-        patched.setattr(SqlLedger, "end_update", lambda *_: None)
-        with Session.open(root) as session, pytest.raises(_Dead):
-            replay(session)
-    folder = root / "storage/tables/t__quarantine"
-    folder.rename(root / "aside")
-    with Session.open(root) as session:
-        assert [d.dataset for d in update(session).failed] == ["t"]
-        assert session.ledger.open_epochs()
-    # Whoever restores it in time loses nothing.
-    (root / "aside").rename(folder)
-    _run(root)
-    assert _rows(root) == 2
 
 
 def test_what_cannot_be_redone_stops_nobody_else(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,12 +16,14 @@ from qanat.ports.store import Commit
 from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
-from qanat.run.update import update
 from qanat.run.session import Session
-from qanat.storage.delta import DeltaStore
+from qanat.run.update import update
+from qanat.storage.delta.store import DeltaStore
 from tests.acceptance.conftest import Paths
 from tests.acceptance.crashing import operate
 from tests.acceptance.ledgered import check, picture
+
+TABLES = ("silver", "silver__quarantine")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def fail(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str, error: BaseExce
     publish = DeltaStore.publish
 
     def failing(self: DeltaStore, commit: Commit) -> int:
-        if commit.folder.name == at:
+        if commit.table.name == at:
             raise error
         return publish(self, commit)
 
@@ -54,111 +55,84 @@ def fail(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str, error: BaseExce
             replay(session)
 
 
-def interrupt(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str) -> Path:
-    """A replay that dies before it commits to a table; the folder of the rows it moves."""
+def interrupt(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """A replay that dies before it commits to a table."""
     fail(paths, monkeypatch, at, _Dead())
-    (folder,) = (paths.root / "storage/_qanat/replay").iterdir()
-    return folder
 
 
-def test_rows_are_written_down_for_good_before_they_are_moved(
+def test_who_slept_before_it_staged_leaves_nothing(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a power loss the rows to take out of the quarantine must still be known."""
-    synced: list[Path] = []
-    real = os.fsync
-
-    def fsync(handle: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
-        real(handle)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    operate(relaxed.root, "replay")
-    names = [os.path.relpath(p, relaxed.root / "storage") for p in synced]
-    commit = next(n for n, name in enumerate(names) if name.startswith("tables/silver"))
-    before = names[:commit]
-    (rows,) = (n for n in before if "passed" in n)
-    for folder in (str(Path(rows).parent), "_qanat/replay", "_qanat", "."):
-        assert folder in before[before.index(rows) :], folder
-
-
-@pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
-def test_who_slept_before_it_staged_leaves_nothing(
-    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
-) -> None:
     """Who took over has swept before the sleeper writes its files."""
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(relaxed.root, undisturbed)
-    operate(undisturbed, "replay")
-    operate(undisturbed, "run")
-    replays, opened = relaxed.root / "storage/_qanat/replay", tmp_path / "opened"
+    before = picture(relaxed.root)
     stage = DuckDBEngine.stage
 
     def sleeping(self: DuckDBEngine, *args: Any) -> Any:
-        if args[0].output.folder.name != at:
-            return stage(self, *args)
-        # It sleeps when it has opened what it reads: that stays with it, whoever removes it.
-        shutil.copytree(replays, opened)
         monkeypatch.setattr(DuckDBEngine, "stage", stage)
         time.sleep(0.1)
         operate(relaxed.root, "run")
-        shutil.copytree(opened, replays, dirs_exist_ok=True)
-        staged = stage(self, *args)
-        shutil.rmtree(replays)
-        return staged
+        return stage(self, *args)
 
     monkeypatch.setattr(lease, "SECONDS", 0.05)
     monkeypatch.setattr(lease.HeldLease, "_keep", lambda self: None)
     monkeypatch.setattr(DuckDBEngine, "stage", sleeping)
     with pytest.raises(LeaseLostError):
         operate(relaxed.root, "replay")
-    assert opened.exists()
-    assert picture(relaxed.root) == picture(undisturbed)
+    assert picture(relaxed.root) == before, "nothing was moved"
     with Session.open(relaxed.root) as session:
-        assert session.store.orphans(session.folder(at)) == 0
+        for name in ("silver", "silver__quarantine"):
+            assert session.store.orphans(session.table(name)) == 0
     # It had no say any more in how it ended.
     operate(relaxed.root, "run")
     check(relaxed.root)
 
 
 @pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
-def test_an_interrupted_replay_is_brought_to_its_end(
+def test_rows_of_an_interrupted_replay_are_found_again(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
 ) -> None:
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(relaxed.root, undisturbed)
     operate(undisturbed, "replay")
+    before = picture(relaxed.root)
     interrupt(relaxed, monkeypatch, at)
+    operate(relaxed.root, "run")
+    assert picture(relaxed.root) == before, "the next update has put everything back"
     operate(relaxed.root, "replay")
     assert picture(relaxed.root) == picture(undisturbed)
     check(relaxed.root)
 
 
-def test_rows_that_were_not_moved_yet_are_found_again(
+def test_a_replay_whose_last_commit_happened_is_settled(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(relaxed.root, undisturbed)
     operate(undisturbed, "replay")
-    shutil.rmtree(interrupt(relaxed, monkeypatch, "silver"))
+
+    def dead(*_: object) -> None:
+        raise _Dead
+
+    with monkeypatch.context() as patched, Session.open(relaxed.root) as session:
+        patched.setattr(SqlLedger, "settle", dead)
+        with pytest.raises(_Dead):
+            replay(session)
     operate(relaxed.root, "replay")
     assert picture(relaxed.root) == picture(undisturbed)
     check(relaxed.root)
 
 
-def test_half_a_replay_whose_rows_are_gone(
-    relaxed: Paths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Which rows the quarantine would have to lose nobody knows any more."""
-    shutil.rmtree(interrupt(relaxed, monkeypatch, "silver__quarantine"))
-    assert "are gone" in refused(relaxed)
+def test_a_replay_of_which_no_row_passes_changes_nothing(relaxed: Paths) -> None:
+    relaxed.declare(100)
+    before = picture(relaxed.root)
     with Session.open(relaxed.root) as session:
-        result = update(session, Selection(full_refresh=("silver", "export")))
-    assert result.status == "succeeded", result.failed
-    places = [
-        name for name, rows in picture(relaxed.root).items() if any("150" in r for r in rows)
-    ]
-    assert places == ["bronze", "silver", "out/export"]
+        versions = [session.store.version(session.table(n)) for n in TABLES]
+        (result,) = replay(session, "silver")
+        assert (result.replayed, result.version) == (0, None)
+        assert result.remaining == result.examined > 0
+        assert [session.store.version(session.table(n)) for n in TABLES] == versions
+        assert not [e for e in session.ledger.epochs() if e.flow == "silver::replay"]
+    assert picture(relaxed.root) == before
     check(relaxed.root)
 
 
@@ -193,12 +167,12 @@ def test_an_interrupted_replay_of_which_a_table_is_lost(
 def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its rows are in the table already, and must leave the quarantine all the same."""
+    """They have left the quarantine already, and must come back before anybody looks."""
     undisturbed = tmp_path / "undisturbed"
     shutil.copytree(relaxed.root, undisturbed)
     operate(undisturbed, "replay")
     operate(undisturbed, "run")
-    interrupt(relaxed, monkeypatch, "silver__quarantine")
+    interrupt(relaxed, monkeypatch, "silver")
     declared = (relaxed.root / "transformations/tables.sql").read_text(encoding="utf-8")
     exported = (relaxed.root / "transformations/flows.py").read_text(encoding="utf-8")
     relaxed.write("transformations/tables.sql", declared.partition("CREATE TEMPORARY VIEW")[0])
@@ -228,12 +202,13 @@ def test_a_replay_that_the_ledger_refuses_leaves_no_file(
     check(relaxed.root)
 
 
-def test_a_replay_that_fails_is_given_up(relaxed: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing has been moved; else the next update goes on with it."""
-    fail(relaxed, monkeypatch, "silver", StorageFullError("no space left"))
-    check(relaxed.root)
-    fail(relaxed, monkeypatch, "silver__quarantine", StorageFullError("no space left"))
+@pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
+def test_a_replay_that_fails_is_given_up(
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    before = picture(relaxed.root)
+    fail(relaxed, monkeypatch, at, StorageFullError("no space left"))
+    assert picture(relaxed.root) == before
     with Session.open(relaxed.root) as session:
-        assert [e.flow for e in session.ledger.open_epochs()] == ["silver::replay"]
-    operate(relaxed.root, "run")
+        assert session.ledger.open_epochs() == []
     check(relaxed.root)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from qanat.connectors.files import FilesSource
-from qanat.engines.duckdb import DuckDBEngine
+from qanat.connectors.files.source import FilesSource
+from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.errors import (
     FileChangedError,
     LedgerError,
@@ -22,6 +22,7 @@ from qanat.errors import (
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import (
     DatasetEnded,
+    DatasetProgress,
     DatasetStarted,
     EpochCommitted,
     Event,
@@ -34,8 +35,8 @@ from qanat.model.record import EpochStatus, UpdateStatus
 from qanat.model.work import Staged, Work
 from qanat.run import lease, retry
 from qanat.run.results import Selection, UpdateResult
-from qanat.run.update import update
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SPEC = """\
 name: unit
@@ -80,9 +81,24 @@ class Project:
         with Session.open(self.root) as session:
             return update(session, Selection(**selection), [self.heard])
 
+    def check_diary(self) -> None:
+        """The ledger has kept what the last update told, unless it found nothing to do."""
+        (started,) = self.heard.of(UpdateStarted)
+        kept = [e for e in self.heard.events if not isinstance(e, DatasetProgress)]
+        with Session.open(self.root) as session:
+            if session.ledger.update(started.update) is None:
+                assert session.ledger.events(started.update) == []
+                return
+            told = session.ledger.events(started.update)
+        assert [r.number for r in told] == list(range(1, len(kept) + 1))
+        # Threads may tell the diary and another observer in another order.
+        assert sorted(map(repr, kept)) == sorted(repr(r.event) for r in told)
+
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         with Session.open(self.root) as session:
-            return sorted(session.engine.fetch(session.store.snapshot(str(session.folder(table))).batch)[1])
+            return sorted(
+                session.engine.fetch(session.store.snapshot(session.table(table)).batch).values
+            )
 
 
 @pytest.fixture
@@ -96,6 +112,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     assert len(made.heard.of(UpdateStarted)) == len(made.heard.of(UpdateEnded))
     left = tmp_path / "env=dev" / "storage" / "_qanat"
     assert list(left.glob("scratch/*")) == []
+    if made.heard.events:
+        made.check_diary()
 
 
 STREAM = """CREATE OR REFRESH STREAMING TABLE {0}
@@ -185,7 +203,7 @@ def test_retries_end(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("in/1.csv", "id\n1\n")
     busy = SourceUnavailableError("timed out")
     with monkeypatch.context() as patched:
-        patched.setattr(FilesSource, "fetch", failing(9, busy, FilesSource.fetch))
+        patched.setattr(FilesSource, "bind", failing(9, busy, FilesSource.bind))
         assert project.run().failed[0].error is busy
     assert len(project.heard.of(Retried)) == 2
     assert statuses(project.run()) == {"t": "updated"}
@@ -198,7 +216,7 @@ def test_other_errors_are_not_tried_again(
     project.write("in/1.csv", "id\n1\n")
     error = QanatError("wrong")
     with monkeypatch.context() as patched:
-        patched.setattr(FilesSource, "fetch", failing(1, error, FilesSource.fetch))
+        patched.setattr(FilesSource, "bind", failing(1, error, FilesSource.bind))
         assert project.run().failed[0].error is error
     assert project.heard.of(Retried) == []
 
@@ -224,7 +242,7 @@ def test_a_file_that_grows_while_it_is_read_is_taken_later(
     assert project.rows("t") == [(1,)]
     with Session.open(project.root) as session:
         # The first attempt's files are gone with it.
-        assert session.store.orphans(session.folder("t")) == 0
+        assert session.store.orphans(session.table("t")) == 0
     project.run()
     assert project.rows("t") == [(1,), (2,), (3,)]
 
@@ -263,14 +281,14 @@ def test_a_file_that_changes_before_it_is_read_keeps_no_other_waiting(
     )
     project.write("in/0.csv", "id\n0\n")
     project.write("in/1.csv", "id\n1\n")
-    fetch, first = FilesSource.fetch, project.root / "in/0.csv"
+    fetch, first = FilesSource.bind, project.root / "in/0.csv"
 
     def late(self: FilesSource, *arguments: Any) -> Any:
-        monkeypatch.setattr(FilesSource, "fetch", fetch)
+        monkeypatch.setattr(FilesSource, "bind", fetch)
         first.unlink() if change == "vanish" else project.write("in/0.csv", "id\n0\n9\n")
         return fetch(self, *arguments)
 
-    monkeypatch.setattr(FilesSource, "fetch", late)
+    monkeypatch.setattr(FilesSource, "bind", late)
     assert statuses(project.run()) == {"t": "updated"}
     assert project.rows("t") == [(1,)]
     project.run()
@@ -340,7 +358,7 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(
     with Session.open(project.root) as session:
         assert not session.ledger.open_epochs()
         assert session.ledger.held() is None
-        assert session.store.orphans(session.folder("slow")) == 0
+        assert session.store.orphans(session.table("slow")) == 0
     project.write("a.sql", "CREATE MATERIALIZED VIEW slow AS SELECT 1 AS x;")
     assert statuses(project.run()) == {"slow": "updated"}
 

@@ -14,15 +14,22 @@ import duckdb
 import pytest
 
 from qanat.errors import AdapterError, StorageFullError
+from qanat.model.change import Change
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.table import TableRef
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import DeltaStore, disk
+from qanat.storage.delta import disk
 from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import checkpoint
 
 ID = Schema((Field("id", Primitive("long")),))
+
+
+def ref(folder: Path) -> TableRef:
+    return TableRef(str(folder), folder.name)
 
 
 @pytest.fixture
@@ -55,8 +62,8 @@ def commit(folder: Path, number: int = 1) -> None:
     if not (folder / name).exists():
         duckdb.execute(f"COPY (SELECT range AS id FROM range(2)) TO '{folder / name}'")
     size = (folder / name).stat().st_size
-    file = DataFile(name, size, 2, {}, json.dumps({"numRecords": 2}))
-    DeltaStore().publish(Commit(folder, ID, (file,), False, "qanat:t", number))
+    file = DataFile(name, size, 2)
+    DeltaStore().publish(Commit(ref(folder), ID, (file,), Change.APPEND, "qanat:t", number))
 
 
 def entry(folder: Path, version: int) -> Path:
@@ -131,7 +138,7 @@ def test_entries_of_other_tools_are_made_sure_of_down_to_ours(
     assert not others & set(synced), "ours is on top of them"
     optimized_elsewhere(folder)
     synced.clear()
-    DeltaStore().repair(folder)
+    DeltaStore().repair(ref(folder))
     assert synced[:2] == [entry(folder, 5), folder / "_delta_log"]
 
 
@@ -157,12 +164,12 @@ def test_a_commit_that_shows_although_the_disk_refused(
         with pytest.raises(AdapterError, match="cannot commit"):
             commit(folder, 2)
     assert refusing.refused == 1
-    assert store.transaction(str(folder), "qanat:t") == 2
+    assert store.transaction(ref(folder), "qanat:t") == 2
     synced.clear()
-    assert store.repair(folder) is False
+    assert store.repair(ref(folder)) is False
     assert synced[:2] == [entry(folder, 1), log]
     commit(folder, 2)
-    assert store.snapshot(str(folder)).rows == 4
+    assert store.snapshot(ref(folder)).rows == 4
 
 
 def test_what_another_process_published_is_made_sure_of(
@@ -172,7 +179,7 @@ def test_what_another_process_published_is_made_sure_of(
     folder = tmp_path / "storage" / "tables" / "t"
     commit(folder)
     synced.clear()
-    assert DeltaStore().repair(folder) is False
+    assert DeltaStore().repair(ref(folder)) is False
     assert synced[:3] == [entry(folder, 0), folder / "_delta_log", folder]
     assert {folder.parent, folder.parent.parent, tmp_path} <= set(synced)
 
@@ -222,7 +229,7 @@ def test_a_checkpoint_is_made_behind_the_gate(
         Refusing("rmdir", errno.EIO).install(patched)
         checkpoint(folder, gate)
     assert (folder / "_delta_log" / f"{0:020}.checkpoint.parquet").exists()
-    assert DeltaStore().orphans(folder) == 0
+    assert DeltaStore().orphans(ref(folder)) == 0
     assert len(list(gate.iterdir())) == 1
 
 
@@ -266,7 +273,7 @@ def test_a_checkpoint_that_fails_fails_no_commit(
         commit(folder, 101)
     monkeypatch.undo()
     assert refusing.refused
-    assert DeltaStore().version(str(folder)) == deltalake.DeltaTable(folder).version() == 100
+    assert DeltaStore().version(ref(folder)) == deltalake.DeltaTable(folder).version() == 100
     # Where there are no links there are copies.
     assert any(log.glob("*.checkpoint.parquet")) is (name == "link")
     assert not list(folder.glob("_checkpoint_*"))
@@ -282,7 +289,7 @@ def test_what_is_left_of_a_checkpoint_is_swept(tmp_path: Path) -> None:
         path.mkdir(parents=True)
         (path / "x").touch()
     assert deltalake.DeltaTable(folder).version() == 0
-    assert DeltaStore().orphans(folder) == DeltaStore().sweep(folder) == 1
+    assert DeltaStore().orphans(ref(folder)) == DeltaStore().sweep(ref(folder)) == 1
     assert not shadow.exists()
     assert all((path / "x").exists() for path in others)
 
@@ -299,7 +306,7 @@ def test_what_is_swept_does_not_come_back_with_the_power(
     partition.mkdir()
     (partition / "epoch-2-a-0.parquet").touch()
     synced.clear()
-    assert DeltaStore().sweep(tmp_path / "t") == 1
+    assert DeltaStore().sweep(ref(tmp_path / "t")) == 1
     assert not partition.exists()
     assert tmp_path / "t" in synced
     assert tmp_path / "t" / "_delta_log" in synced
@@ -310,7 +317,7 @@ def test_nor_does_what_a_sweep_removed_that_was_killed(tmp_path: Path, synced: l
     kept = tmp_path / "t" / "_kind=a" / "year=2026"
     kept.mkdir(parents=True)
     synced.clear()
-    assert DeltaStore().sweep(tmp_path / "t") == 0
+    assert DeltaStore().sweep(ref(tmp_path / "t")) == 0
     assert {tmp_path / "t", kept.parent, kept} <= set(synced)
 
 
@@ -347,7 +354,7 @@ def test_without_links_a_full_disk_leaves_no_name(
     if linkless == "copies":
         with pytest.raises(StorageFullError):
             commit(folder, 2)
-        assert DeltaStore().version(str(folder)) == 0
+        assert DeltaStore().version(ref(folder)) == 0
     commit(folder, 2)
-    assert DeltaStore().snapshot(str(folder)).rows == 4
+    assert DeltaStore().snapshot(ref(folder)).rows == 4
     assert [p.name for p in (folder / "_delta_log").iterdir() if p.suffix == ".tmp"] == []

@@ -24,15 +24,23 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.batch import ArrowBatch, TableBatch
+from qanat.model.change import Change
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.table import TableRef
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import DeltaStore
 from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.state import TableState
+from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import load
 
 ID = Schema((Field("id", Primitive("long")),))
+
+
+def ref(folder: Path) -> TableRef:
+    return TableRef(str(folder), folder.name)
+
+
 TORN = [b"", b"\n", b"\0" * 200, b'{"commitInfo":{}}\n{"add":{"path":"q']
 Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
@@ -50,9 +58,8 @@ def table(store: DeltaStore, tmp_path: Path) -> Path:
     for number in (1, 2, 3):
         name = f"q{number}.parquet"
         duckdb.execute(f"COPY (SELECT range AS id FROM range(2)) TO '{folder / name}'")
-        stats = json.dumps({"numRecords": 2})
-        file = DataFile(name, (folder / name).stat().st_size, 2, {}, stats)
-        store.publish(Commit(folder, ID, (file,), False, "qanat:t", number))
+        file = DataFile(name, (folder / name).stat().st_size, 2)
+        store.publish(Commit(ref(folder), ID, (file,), Change.APPEND, "qanat:t", number))
     return folder
 
 
@@ -76,18 +83,18 @@ def table_by_delta(table: Path) -> TableState:
 @pytest.mark.parametrize("content", TORN)
 def test_a_torn_newest_entry_is_removed(store: DeltaStore, table: Path, content: bytes) -> None:
     entry(table, 3).write_bytes(content)
-    assert store.repair(table)
-    assert store.version(str(table)) == 2
-    assert store.snapshot(str(table)).rows == 6
-    assert not store.repair(table)
+    assert store.repair(ref(table))
+    assert store.version(ref(table)) == 2
+    assert store.snapshot(ref(table)).rows == 6
+    assert not store.repair(ref(table))
 
 
 @pytest.mark.parametrize("content", TORN)
 def test_a_torn_first_entry_is_no_table(store: DeltaStore, tmp_path: Path, content: bytes) -> None:
     entry(tmp_path, 0).parent.mkdir()
     entry(tmp_path, 0).write_bytes(content)
-    assert store.repair(tmp_path)
-    assert store.version(str(tmp_path)) is None
+    assert store.repair(ref(tmp_path))
+    assert store.version(ref(tmp_path)) is None
 
 
 def test_a_torn_checkpoint_is_removed(store: DeltaStore, table: Path) -> None:
@@ -95,9 +102,9 @@ def test_a_torn_checkpoint_is_removed(store: DeltaStore, table: Path) -> None:
     (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
     with pytest.raises(TableCorruptError, match=checkpoint.name):
-        store.snapshot(str(table))
-    assert store.repair(table)
-    assert store.snapshot(str(table)).rows == 6
+        store.snapshot(ref(table))
+    assert store.repair(ref(table))
+    assert store.snapshot(ref(table)).rows == 6
 
 
 def test_a_torn_checkpoint_whose_entries_are_gone_stays(store: DeltaStore, table: Path) -> None:
@@ -106,7 +113,7 @@ def test_a_torn_checkpoint_whose_entries_are_gone_stays(store: DeltaStore, table
     checkpoint.write_bytes(b"")
     entry(table, 0).unlink()
     with pytest.raises(TableCorruptError, match=checkpoint.name):
-        store.repair(table)
+        store.repair(ref(table))
     assert checkpoint.exists()
 
 
@@ -114,9 +121,9 @@ def test_of_a_torn_checkpoint_all_parts_go(store: DeltaStore, table: Path) -> No
     parts = [f"{2:020}.checkpoint.{n:010}.{2:010}.parquet" for n in (1, 2)]
     (table / "_delta_log" / parts[0]).write_bytes(b"PAR1....PAR1")
     (table / "_delta_log" / parts[1]).write_bytes(b"")
-    assert store.repair(table)
+    assert store.repair(ref(table))
     assert not list((table / "_delta_log").glob("*.checkpoint*"))
-    assert store.snapshot(str(table)).rows == 6
+    assert store.snapshot(ref(table)).rows == 6
 
 
 def test_a_torn_checkpoint_that_an_older_one_makes_up_for(store: DeltaStore, table: Path) -> None:
@@ -126,8 +133,8 @@ def test_a_torn_checkpoint_that_an_older_one_makes_up_for(store: DeltaStore, tab
     deltalake.DeltaTable(str(table)).create_checkpoint()
     entry(table, 0).unlink()
     (log / f"{2:020}.checkpoint.parquet").write_bytes(b"\0" * 99)
-    assert store.repair(table)
-    assert store.snapshot(str(table)).rows == 6
+    assert store.repair(ref(table))
+    assert store.snapshot(ref(table)).rows == 6
     assert [p.name for p in log.glob("*.checkpoint*")] == [f"{1:020}.checkpoint.parquet"]
 
 
@@ -137,15 +144,15 @@ def test_the_mention_of_a_checkpoint_that_is_not_there_is_removed(
     """Of the two a power loss may take only the checkpoint, and no reader gets over that."""
     hint = table / "_delta_log" / "_last_checkpoint"
     deltalake.DeltaTable(str(table)).create_checkpoint()
-    assert not store.repair(table)
+    assert not store.repair(ref(table))
     assert hint.exists()
     (table / "_delta_log" / f"{2:020}.checkpoint.parquet").unlink()
     with pytest.raises(TableCorruptError):
         table_by_delta(table)
-    assert store.repair(table)
+    assert store.repair(ref(table))
     assert not hint.exists()
     assert table_by_delta(table).version == 2
-    assert not store.repair(table)
+    assert not store.repair(ref(table))
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 50, b'{"version":2,"si', b"[2]", b'{"a":1}'])
@@ -154,7 +161,7 @@ def test_a_mention_that_nobody_can_read_hurts_nobody(
 ) -> None:
     deltalake.DeltaTable(str(table)).create_checkpoint()
     (table / "_delta_log" / "_last_checkpoint").write_bytes(content)
-    assert not store.repair(table)
+    assert not store.repair(ref(table))
     assert table_by_delta(table).version == 2
 
 
@@ -179,13 +186,13 @@ def test_no_mention_outlives_its_checkpoint(
 
     monkeypatch.setattr(Path, "unlink", unlinking)
     monkeypatch.setattr(os, "fsync", syncing)
-    assert store.repair(table)
+    assert store.repair(ref(table))
     assert done[:4] == [hint.name, "sync", checkpoint.name, "sync"]
 
 
 def test_nothing_is_repaired_where_nothing_is(store: DeltaStore, tmp_path: Path) -> None:
-    assert not store.repair(tmp_path)
-    assert not store.repair(tmp_path / "nowhere")
+    assert not store.repair(ref(tmp_path))
+    assert not store.repair(ref(tmp_path / "nowhere"))
 
 
 # -- damage -------------------------------------------------------------------------------------
@@ -194,24 +201,24 @@ def test_nothing_is_repaired_where_nothing_is(store: DeltaStore, tmp_path: Path)
 def test_a_truncated_entry_is_named(store: DeltaStore, table: Path) -> None:
     entry(table, 1).write_bytes(entry(table, 1).read_bytes()[:-20])
     with pytest.raises(TableCorruptError, match=entry(table, 1).name):
-        store.snapshot(str(table))
+        store.snapshot(ref(table))
     with pytest.raises(TableCorruptError, match=entry(table, 1).name):
-        store.added(str(table), 0, 2)
-    assert not store.repair(table)
+        store.added(ref(table), 0, 2)
+    assert not store.repair(ref(table))
 
 
 def test_a_gap_in_the_log_is_named(store: DeltaStore, table: Path) -> None:
     entry(table, 1).unlink()
     with pytest.raises(TableCorruptError, match=entry(table, 1).name):
-        store.snapshot(str(table))
+        store.snapshot(ref(table))
     with pytest.raises(TableCorruptError, match="full refresh"):
-        store.added(str(table), 0, 2)
+        store.added(ref(table), 0, 2)
 
 
 def test_a_vacuumed_file_that_was_not_read_yet_is_named(store: DeltaStore, table: Path) -> None:
     (table / "q2.parquet").unlink()
     with pytest.raises(FileVanishedError, match=r"q2\.parquet"):
-        store.added(str(table), 0, 2)
+        store.added(ref(table), 0, 2)
 
 
 def test_sweeping_trusts_checkpoints_where_entries_are_gone(
@@ -220,8 +227,8 @@ def test_sweeping_trusts_checkpoints_where_entries_are_gone(
     deltalake.DeltaTable(str(table)).create_checkpoint()
     entry(table, 0).unlink()
     (table / "q9.parquet").touch()
-    assert store.sweep(table) == 1
-    assert store.snapshot(str(table)).rows == 6
+    assert store.sweep(ref(table)) == 1
+    assert store.snapshot(ref(table)).rows == 6
     assert (table / "q1.parquet").exists()
 
 
@@ -294,7 +301,7 @@ def total(batch: object) -> list[tuple[Any, ...]]:
 def test_deletion_vectors_are_honoured(store: DeltaStore, tmp_path: Path) -> None:
     vector = deletion_vector(1, 3)
     table = foreign(tmp_path, features("deletionVectors"), deletionVector=vector)
-    snapshot = store.snapshot(str(table))
+    snapshot = store.snapshot(ref(table))
     assert snapshot.rows is None
     assert total(snapshot.batch) == [(8, 41)]
     assert total(snapshot.batch) == [(8, 41)], "each `open` starts afresh"
@@ -302,10 +309,10 @@ def test_deletion_vectors_are_honoured(store: DeltaStore, tmp_path: Path) -> Non
 
 def test_mapped_columns_have_their_names(store: DeltaStore, tmp_path: Path) -> None:
     table = foreign(tmp_path, {"minReaderVersion": 2, "minWriterVersion": 5})
-    assert total(store.snapshot(str(table)).batch) == [(10, 45)]
+    assert total(store.snapshot(ref(table)).batch) == [(10, 45)]
     write_entry(table, 1, {"commitInfo": {}})
     with pytest.raises(TableTooNewError, match="columnMapping"):
-        store.added(str(table), 0, 1)
+        store.added(ref(table), 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +322,7 @@ def test_features_that_change_no_file_are_plain(
     store: DeltaStore, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     table = foreign(tmp_path, features(*names))
-    assert isinstance(store.snapshot(str(table)).batch, TableBatch)
+    assert isinstance(store.snapshot(ref(table)).batch, TableBatch)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +338,7 @@ def test_what_a_table_needs_is_named(
 ) -> None:
     table = foreign(tmp_path, protocol)
     with pytest.raises(TableTooNewError, match=named):
-        store.snapshot(str(table))
+        store.snapshot(ref(table))
 
 
 def test_files_at_absolute_paths(store: DeltaStore, tmp_path: Path) -> None:
@@ -340,7 +347,7 @@ def test_files_at_absolute_paths(store: DeltaStore, tmp_path: Path) -> None:
     (table / "x.parquet").rename(tmp_path / "a b.parquet")
     text = entry(table, 0).read_text().replace('"path": "x.parquet"', f'"path": "{elsewhere}"')
     entry(table, 0).write_text(text)
-    batch = store.snapshot(str(table)).batch
+    batch = store.snapshot(ref(table)).batch
     assert isinstance(batch, TableBatch)
     assert batch.files == (str(tmp_path / "a b.parquet"),)
 
@@ -367,9 +374,10 @@ def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path) -> None:
 
 def test_what_an_unchanged_run_asks_needs_no_library(table: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from qanat.storage.delta import DeltaStore\n"
-        "s, t = DeltaStore(), sys.argv[1]\n"
-        "print(s.version(t), s.transaction(t, 'qanat:t'), s.sweep(Path(t)), s.repair(Path(t)))\n"
+        "import sys; from qanat.model.table import TableRef\n"
+        "from qanat.storage.delta.store import DeltaStore\n"
+        "s, t = DeltaStore(), TableRef(sys.argv[1], 't')\n"
+        "print(s.version(t), s.transaction(t, 'qanat:t'), s.sweep(t), s.repair(t))\n"
         "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     )
     command = [sys.executable, "-c", program, str(table)]

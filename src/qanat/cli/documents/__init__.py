@@ -6,8 +6,8 @@ ISO 8601 in UTC, durations seconds, sizes bytes. An error is
 fails after it had a result prints the result.
 
 `update` is for `qanat run`, `plan` for what it would do; `table` for whatever shows rows,
-`history` and `lineage` for these, `crash` for `qanat doctor --crash-test`, `project` for the
-other commands.
+`history`, `events` (what one update told) and `lineage` for these, `crash` for
+`qanat doctor --crash-test`, `project` for the other commands.
 """
 
 from __future__ import annotations

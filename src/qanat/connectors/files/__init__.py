@@ -121,7 +121,6 @@ _SINKS = {
             choices=_PARQUET_COMPRESSION,
         ),
     ),
-    "json": (_PATH, *_WRITE_TEXT),
     "csv": (
         _PATH,
         *_WRITE_TEXT,
@@ -131,6 +130,7 @@ _SINKS = {
         Option("null_value", "the text that means NULL", ("nullstr",)),
         Option("quote", "the character around fields that contain a delimiter"),
     ),
+    "json": (_PATH, *_WRITE_TEXT),
 }
 
 FILES = Connector(

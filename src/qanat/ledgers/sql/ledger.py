@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.events import WaitingEvents, write_events
 from qanat.ledgers.sql.memory import Memory, current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
@@ -24,6 +25,7 @@ from qanat.ledgers.sql.rows import (
     schema_to_text,
     schemas_to_text,
 )
+from qanat.model.event_record import EventRecord
 from qanat.model.position import QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
@@ -39,6 +41,7 @@ class SqlLedger(Memory):
     def __init__(self, database: Database, scope: str) -> None:
         super().__init__(database, scope)
         self._locks = database.locks_rows
+        self._events = WaitingEvents()
 
     def acquire(self, holder: str, seconds: float) -> Lease:
         """Take the lease for `seconds`; from a dead process of this machine at once.
@@ -60,6 +63,7 @@ class SqlLedger(Memory):
 
     def release(self, lease: Lease) -> None:
         """Give the lease back; silently nothing if it was lost."""
+        self._events.forget(lease.holder)  # no other write of that update will come
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -106,6 +110,10 @@ class SqlLedger(Memory):
                 " WHERE scope = ? AND id = ?",
                 (time.time(), status.value, error, self.scope, id),
             )
+
+    def keep(self, update: str, records: Sequence[EventRecord]) -> None:
+        """Keep events of an update that has begun, with its next write of any kind."""
+        self._events.add(update, records)
 
     def intend(self, epoch: Epoch, lease: Lease) -> Epoch:
         """Record an epoch before it is computed; returns it with its `id`.
@@ -324,12 +332,18 @@ class SqlLedger(Memory):
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """A transaction in which nobody can take the lease from us."""
+        """A transaction in which nobody can take the lease from us.
+
+        It also writes the events of the lease's update that wait.
+        """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
         with self._database.writing() as transaction:
             leases.check(transaction, self._locks, lease)
             yield transaction
+            if events := self._events.of(lease.holder):
+                write_events(transaction, self.scope, lease.holder, events)
+        self._events.written(lease.holder, events)
 
     def _check_due(self, transaction: Transaction, epoch: Epoch) -> None:
         rows = transaction.read(

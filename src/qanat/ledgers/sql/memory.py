@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.events import read_events
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     epoch_from_row,
@@ -13,6 +14,7 @@ from qanat.ledgers.sql.rows import (
     position_from_text,
     schema_from_text,
 )
+from qanat.model.event_record import EventRecord
 from qanat.model.position import FileRef, QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
@@ -71,6 +73,16 @@ class Memory:
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Newest first."""
         return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
+
+    def update(self, id: str) -> UpdateRecord | None:
+        """The update of that identifier."""
+        found = self._updates("id = ?", (id,))
+        return found[0] if found else None
+
+    def events(self, update: str, after: int = 0, limit: int = 1000) -> Sequence[EventRecord]:
+        """What an update has told, in its order."""
+        with self._database.reading() as transaction:
+            return read_events(transaction, self.scope, update, after, limit)
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
         """The value of the newest committed range of a flow's source that moves."""

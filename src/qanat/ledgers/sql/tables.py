@@ -100,6 +100,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Asked by every update, of all that there ever were.
         "CREATE INDEX qanat_updates_open ON qanat_updates (scope, id) WHERE status = 'running'",
     ),
+    (
+        # Facts as text, not as PostgreSQL's JSON: that refuses the character 0 in a value.
+        """CREATE TABLE qanat_events (
+            scope TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            PRIMARY KEY (scope, update_id, number)
+        )""",
+    ),
 )
 """Statements that lead from one version of the tables to the next; never changed, only added."""
 

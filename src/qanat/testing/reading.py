@@ -1,0 +1,72 @@
+"""What a connector needs to be tried without a project: surroundings, references, a past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from qanat import plugins
+from qanat.model.position import FileRef, Range
+from qanat.model.source import SourceRef
+from qanat.model.table import TableRef
+from qanat.ports.source import Surroundings
+from qanat.ports.store import TableStore
+
+
+def surroundings(root: Path) -> Surroundings:
+    """Those of a project in a folder, with Delta tables below `storage/tables`."""
+
+    def table(name: str) -> TableRef:
+        return TableRef(str(root / "storage" / "tables" / name), name)
+
+    def elsewhere(project: str, name: str) -> TableRef:
+        other = (root / project).resolve()
+        return TableRef(str(other / "storage" / "tables" / name), f"{project}:{name}")
+
+    def store(table_format: str | None) -> TableStore:
+        kind = plugins.table_format(table_format or "delta")
+        made: TableStore = plugins.imported(kind.store)(root / "storage" / "_qanat", {})
+        return made
+
+    return Surroundings(root, table, elsewhere, store)
+
+
+def reference(connector: str, place: str, **options: Any) -> SourceRef:
+    """A reference as a declaration makes it: option names in any spelling, values checked.
+
+    Raises:
+        OptionError: an option does not exist, does not fit or is missing.
+
+    >>> reference("files", "in/*.csv", maxFilesPerTrigger=2).options
+    (('max_files_per_trigger', 2),)
+    """
+    kind = plugins.connector(connector)
+    return kind.refer(place, kind.options.check_all(options.items()))
+
+
+class RememberedPast:
+    """A `Past` in memory: it remembers what `settle` is told."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, FileRef] = {}
+        self._position: Mapping[str, Any] | None = None
+
+    @property
+    def position(self) -> Mapping[str, Any] | None:
+        """The value of the newest settled range that moves."""
+        return self._position
+
+    def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
+        """Of these files, those of settled ranges."""
+        return {p: self._files[p] for p in paths if p in self._files}
+
+    def replaced(self, dataset: str) -> int | None:
+        """No table is ever replaced here."""
+        return None
+
+    def settle(self, range: Range) -> None:
+        """Remember a range as committed."""
+        self._files |= {f.path: f for f in range.files}
+        if range.moves:
+            self._position = range.value
