@@ -173,7 +173,7 @@ class FileCatalog:
         """Exchange a table's metadata; False if it is no longer that which the draft builds on."""
         number = Path(base.metadata_location).name.partition("-")[0]
         version = int(number) + 1 if number.isdigit() else 0
-        location = driver("disk").write_metadata(table.location, draft.metadata(base), version)
+        location = driver("disk").write_metadata(table.location, draft.document(), version)
         if self.swap(table, base.metadata_location, location):
             return True
         Path(location).unlink(missing_ok=True)

@@ -11,20 +11,20 @@ looked for in the new one.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 from pyiceberg.io import InputFile, InputStream, OutputFile, OutputStream
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
-from pyiceberg.serializers import ToOutputFile
-from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
@@ -87,7 +87,7 @@ def local_path(location: str) -> Path | None:
     return None if "://" in path else Path(path)
 
 
-def write_metadata(table: str, metadata: TableMetadata, version: int) -> str:
+def write_metadata(table: str, metadata: Mapping[str, Any], version: int) -> str:
     """Write a metadata file of a local table, durably; its location.
 
     Raises:
@@ -96,7 +96,8 @@ def write_metadata(table: str, metadata: TableMetadata, version: int) -> str:
     """
     location = f"{table.rstrip('/')}/metadata/{version:05d}-{uuid4()}.metadata.json"
     try:
-        ToOutputFile.table_metadata(metadata, DurableIO().new_output(location))
+        with DurableIO().new_output(location).create() as file:
+            file.write(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
     except OSError as error:
         raise disk_error(error, "commit to", table) from error
     return location
@@ -111,7 +112,7 @@ def write_new(table: str, schema: Schema, properties: Mapping[str, str]) -> str:
         table.rstrip("/"),
         dict(properties),
     )
-    return write_metadata(table, metadata, 0)
+    return write_metadata(table, json.loads(metadata.model_dump_json(by_alias=True)), 0)
 
 
 class _Input(InputFile):

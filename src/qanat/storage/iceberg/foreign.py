@@ -23,7 +23,7 @@ from pyiceberg.table import Table
 from qanat.errors import AdapterError, MissingExtraError, OptionError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import Registered
-from qanat.storage.iceberg.commit import Draft
+from qanat.storage.iceberg.draft import Draft
 from qanat.storage.iceberg.history import History
 
 _NAMED = ("type", "uri", "warehouse", "credential", "token")

@@ -7,7 +7,7 @@ still be told from others when the snapshots that added them have been expired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal as Number
@@ -70,15 +70,18 @@ class Content:
 
 def content(io: FileIO, manifest_list: str) -> Content:
     """The files of a snapshot."""
-    listed, masked = [], False
-    for manifest in manifests(io, manifest_list):
-        if not (manifest.has_added_files() or manifest.has_existing_files()):
-            continue
+    found, masked = [], False
+    for manifest in listed(manifests(io, manifest_list)):
         if manifest.content is ManifestContent.DELETES:
             masked = True
         else:
-            listed.append(Listed(manifest, tuple(manifest.fetch_manifest_entry(io))))
-    return Content(tuple(listed), masked)
+            found.append(Listed(manifest, tuple(manifest.fetch_manifest_entry(io))))
+    return Content(tuple(found), masked)
+
+
+def listed(found: Iterable[ManifestFile]) -> list[ManifestFile]:
+    """Those manifests that list live files, and not only what a snapshot removed."""
+    return [m for m in found if m.has_added_files() or m.has_existing_files()]
 
 
 def manifests(io: FileIO, manifest_list: str) -> tuple[ManifestFile, ...]:
@@ -126,14 +129,11 @@ class Writer(ManifestWriterV2):
         return {**super()._meta, **mine}
 
 
-def staged(
-    file: work.DataFile, location: str, schema: Schema, spec: PartitionSpec, number: int
-) -> DataFile:
+def staged(file: work.DataFile, location: str, schema: Schema, spec: PartitionSpec) -> DataFile:
     """A staged file as Iceberg describes it.
 
     Args:
         location: its path, as the table shall name it.
-        number: the snapshot that adds it.
     """
     bounds = _Bounds(file, schema)
     values = []

@@ -26,7 +26,6 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table.metadata import TableMetadataUtil
 
 from qanat.errors import UnsupportedError
 from qanat.model.table import TableRef
@@ -50,7 +49,7 @@ def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
     metadata = rewriting.metadata(base)
     number = base.metadata_location.rpartition("/")[2].partition("-")[0]
     version = int(number) + 1 if number.isdigit() else 0
-    location = write_metadata(table.location, TableMetadataUtil.parse_obj(metadata), version)
+    location = write_metadata(table.location, metadata, version)
     if catalog.swap(table, base.metadata_location, location):
         # No metadata names them any more.
         for path in (base.metadata_location, *rewriting.superseded):

@@ -21,7 +21,6 @@ from pyiceberg.manifest import FileFormat, ManifestEntry
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table import FileScanTask, Table
-from pyiceberg.table.metadata import TableMetadata
 
 from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError
 from qanat.model.batch import ArrowBatch, TableBatch
@@ -31,7 +30,7 @@ from qanat.model.table import TableRef
 from qanat.ports.store import Added, Snapshot
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg
-from qanat.storage.iceberg.commit import parsed
+from qanat.storage.iceberg.described import described, in_full
 from qanat.storage.iceberg.disk import DurableIO, local_path
 from qanat.storage.iceberg.history import RESERVED, History, Made
 from qanat.storage.iceberg.manifests import changes, content, identity, partition_value
@@ -45,7 +44,7 @@ class Reader:
         self._base = base
         self._io = io
         self._history: History = base.history
-        self._metadata: TableMetadata = parsed(base)
+        self._described = described(base)
 
     def snapshot(self, made: Made) -> Snapshot:
         """The table as a snapshot made it."""
@@ -164,7 +163,8 @@ class Reader:
         makers = (self._history.known.get(e.snapshot_id or 0) for e in entries)
         numbers = {None if m is None else m.schema for m in makers}
         # Who added a file has been expired: it may have had any of them.
-        yield from (s for s in self._metadata.schemas if None in numbers or s.schema_id in numbers)
+        schemas = self._described.schemas
+        yield from (s for n, s in schemas.items() if None in numbers or n in numbers)
 
     def _paths(self, entries: Iterable[ManifestEntry]) -> Iterator[str]:
         """The local files."""
@@ -178,8 +178,8 @@ class Reader:
     # -- columns -------------------------------------------------------------------------------
 
     def _iceberg(self, made: Made) -> IcebergSchema:
-        found = (s for s in self._metadata.schemas if s.schema_id == made.schema)
-        return next(found, self._metadata.schema())
+        today = self._described.schema
+        return today if made.schema is None else self._described.schemas.get(made.schema, today)
 
     def _schema(self, made: Made) -> Schema:
         types = self._history.types_at(made)
@@ -189,15 +189,15 @@ class Reader:
         """How files are partitioned: those of an old version maybe not as those of today."""
         numbers = {e.data_file.spec_id for e in entries}
         if made is not self._history.newest and len(numbers) == 1:
-            return self._metadata.specs()[numbers.pop()]
-        return self._metadata.spec()
+            return self._described.specs[numbers.pop()]
+        return self._described.spec
 
     # -- through Arrow -------------------------------------------------------------------------
 
     def _scan(self, made: Made) -> Any:
         table = Table(
             identifier=("qanat", self._table.name),
-            metadata=self._metadata,
+            metadata=in_full(self._base),
             metadata_location=self._base.metadata_location,
             io=self._io,
             catalog=NoopCatalog("qanat"),
@@ -207,7 +207,7 @@ class Reader:
     def _rows(self, entries: Sequence[ManifestEntry], made: Made) -> Any:
         columns = self._iceberg(made)
         tasks = [FileScanTask(e.data_file) for e in entries]
-        scan = ArrowScan(self._metadata, self._io, columns, AlwaysTrue())
+        scan = ArrowScan(in_full(self._base), self._io, columns, AlwaysTrue())
         target = schema_to_pyarrow(columns, include_field_ids=False)
         batches = scan.to_record_batches(tasks)
         return pyarrow.RecordBatchReader.from_batches(target, (b.cast(target) for b in batches))

@@ -187,7 +187,7 @@ class IcebergStore:
                 staging = str(self.staging(table))
                 draft = driver("commit").publishing(commit, base, self._io(base, table), staging)
                 if self._exchange(table, base, draft):
-                    return int(draft.before.last_sequence_number)
+                    return int(draft.before.last_sequence)
 
     def retract(
         self, table: TableRef, application: str, number: int, gate: Path | None = None
