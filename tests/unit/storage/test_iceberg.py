@@ -382,6 +382,26 @@ def test_a_table_of_another_version_is_not_written(
             IcebergStore(private, {}).publish(append(table, 2))
 
 
+def test_many_manifests_become_few_and_remember_whose_they_are(
+    store: IcebergStore, table: TableRef, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qanat.storage.iceberg.draft._MANY", 4)
+    for number in range(1, 6):
+        for application in ("qanat:t", "qanat:other"):
+            first = 10 * number + (application == "qanat:t")
+            rows = range(first, first + 1)
+            store.publish(append(table, number, rows, application=application))
+    with opened(private) as found:
+        assert len(found.inspect.manifests()) <= 5
+        assert found.scan().to_arrow().num_rows == 10
+    assert read(store.added(table, 2, 8).batch) == [20, 30, 31, 40, 41, 51]
+    assert store.sweep(table) == 0
+    expire(private)
+    store.publish(append(table, 6, range(1), change=Change.REPLACE_OWN))
+    assert ids(store, table) == [0, 10, 20, 30, 40, 50]
+    assert store.snapshot(table).rows == 6
+
+
 # -- sleepers -----------------------------------------------------------------------------------
 
 
