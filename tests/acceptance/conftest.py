@@ -1,4 +1,4 @@
-"""A small project that takes every path of the write path."""
+"""A small project whose updates take every path of the write path."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def exported():
 
 
 class Paths:
-    """The project on disk, and its author."""
+    """The project on disk, and what its author does to it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -74,7 +74,7 @@ class Paths:
         self.write("transformations/tables.sql", SQL.format(limit=limit))
 
     def first(self) -> None:
-        """The first files: of each kind of row some."""
+        """Write the first files, with rows of every kind."""
         self.write(
             "in/1.csv",
             "id,kind,amount\n1,a,10\n2,a,-1\n3,b,20\n3,b,21\n4,,5\n5,c,150\n6,c,30\n7,a,bad\n",
@@ -82,14 +82,14 @@ class Paths:
         self.write("more/1.csv", "id,kind,amount\n1,a,11\n8,b,40\n9,b,170\n")
 
     def second(self) -> None:
-        """More files, with rows that repeat earlier ones."""
+        """Write more files, with rows that repeat earlier ones."""
         self.write("in/2.csv", "id,kind,amount\n10,a,1\n8,b,41\n11,,6\n12,d,180\n13,d,7\n")
         self.write("more/2.csv", "id,kind,amount\n14,a,15\n10,a,2\n15,b,-3\n")
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
-    """The project with its first files, never run."""
+    """The project with its first files, before its first run."""
     made = Paths.make(tmp_path / "project")
     made.first()
     return made

@@ -1,9 +1,9 @@
 """Run an operation on a project in a process of its own that dies at its N-th step on disk.
 
-A step is whatever changes a file or the ledger: an `open` for writing, a rename, link, unlink
-or mkdir of Python code, an fsync, a transaction of the ledger, an engine's staging. Dying is
-`os._exit`: no handler runs, no buffer is flushed, as with SIGKILL. (DuckDB's own writes have no
-steps of their own: what they leave behind is invisible until the steps that follow.)
+A step changes a file or the ledger: an `open` for writing, a rename, link, unlink or mkdir of
+Python code, an fsync, a transaction of the ledger, an engine's staging. The process dies by
+`os._exit`: no handler runs and no buffer is flushed, as with SIGKILL. DuckDB's own writes are no
+steps: readers do not see them before the steps that follow.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ DIED = 9
 _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
-# Forks from a process that has everything imported and nothing started.
+# Processes are forked from one that has imported everything and started no thread.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload([__name__, "deltalake", "qanat.storage.delta.table"])
 
 Operation = str
-"""`run`, `replay`, or `refresh` (everything, in full)."""
+"""`run`, `replay` or `refresh` (a full refresh of everything)."""
 
 
 def operate(project: Path, operation: Operation) -> None:
-    """Do it in this process."""
+    """Do an operation in this process; fails if a dataset fails."""
     with Session.open(project) as session:
         if operation == "replay":
             replay(session)
@@ -54,7 +54,7 @@ def operate(project: Path, operation: Operation) -> None:
 
 
 def die_at(project: Path, operation: Operation, step: int) -> bool:
-    """Do it in a process that dies at a step; False when it ended before."""
+    """Do an operation in a process that dies at a step; returns False if it ended before."""
     child = _SERVER.Process(target=_child, args=(str(project), operation, step, None))
     child.start()
     child.join(60)
@@ -63,7 +63,7 @@ def die_at(project: Path, operation: Operation, step: int) -> bool:
 
 
 def count_steps(project: Path, operation: Operation) -> int:
-    """How many steps an operation has (and do it)."""
+    """Do an operation; returns the number of its steps."""
     receiver, sender = _SERVER.Pipe(duplex=False)
     child = _SERVER.Process(target=_child, args=(str(project), operation, 0, sender))
     child.start()
@@ -80,10 +80,11 @@ def start(
     lease_seconds: float | None = None,
     halt: Halt | None = None,
 ) -> Any:
-    """Start it in a process of its own; the caller may stop, continue or kill it.
+    """Start an operation in a process of its own; the caller may stop, continue or kill it.
 
     Args:
-        halt: where it falls asleep for a second, or dies.
+        lease_seconds: how long its lease lasts; None for the usual time.
+        halt: where it sleeps for a second, or dies; None for nowhere.
     """
     args = (str(project), operation, 0, None, lease_seconds, halt)
     child = _SERVER.Process(target=_child, args=args)
@@ -92,7 +93,7 @@ def start(
 
 
 def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is true."""
+    """Wait until a function returns True; fails after some seconds."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it never happened"
@@ -101,12 +102,13 @@ def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Before it does a thing for a table, a process makes the file `asleep`, and stops.
+    """Where a process halts: just before a step for one table. It creates the file `asleep` there.
 
     Args:
-        moment: `stage`, `publish`, or `commit`: when it has looked at the table and written the
-            log entry, which only needs its name.
-        dies: for good; else for a second.
+        moment: `stage`, `publish` or `commit`; at `commit` the log entry is written, and only
+            lacks its name.
+        dies: True if the process dies there; else it sleeps for a second.
+        table: the table.
     """
 
     moment: str
@@ -150,7 +152,8 @@ def _child(
         from qanat.run import lease
 
         lease.SECONDS = lease_seconds
-        # Or it might be stopped while it renews, and hold the database's lock as it sleeps.
+        # Do not renew the lease: the process might be stopped during the renewal and keep the
+        # database locked while it sleeps.
         lease.HeldLease._keep = lambda self: None  # type: ignore[method-assign]
     if halt is not None:
         halt.install(Path(project))
@@ -176,7 +179,7 @@ def _child(
         steps.take()
         with writing(self) as transaction:
             yield transaction
-            steps.take()  # not committed yet
+            steps.take()  # before the COMMIT
         steps.take()
 
     SqliteDatabase.writing = stepping  # type: ignore[method-assign]
@@ -208,6 +211,6 @@ class _Steps:
 
 
 def copy(source: Path, target: Path) -> Path:
-    """A project as it is, elsewhere."""
+    """Copy a project to another folder; returns that folder."""
     shutil.copytree(source, target)
     return target

@@ -1,4 +1,4 @@
-"""What a project's tables hold, and whether ledger, tables and disk agree."""
+"""Reads what a project's tables hold, and checks that ledger, tables and disk agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qanat.model.event import UpdateEnded
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.run.session import Session
 
-# What names the update, its time or its place differs from run to run.
+# These columns name the update, its time or its place, and so differ from run to run.
 _VARIES = ("_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch")
 _STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)-[0-9a-f]+-|/[^']*/(?=(?:in|more)/)")
 
@@ -46,7 +46,7 @@ def picture(project: Path) -> Picture:
 
 
 def check(project: Path) -> None:
-    """The ledger's counts are those of the tables, and nothing lies about."""
+    """Check that the ledger's counts are those of the tables, and that no file is left over."""
     with Session.open(project) as session:
         ledger, store = session.ledger, session.store
         assert not ledger.open_epochs()

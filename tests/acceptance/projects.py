@@ -14,7 +14,7 @@ from qanat.run.validate import validate
 
 
 class Shop:
-    """A small project; whatever it declares is written with `file`."""
+    """A small project; its declarations and data are written with `file`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,12 +33,12 @@ class Shop:
         self.file("transformations/all.py", f"from qanat import pipelines as dp\n{text}")
 
     def update(self, environment: str | None = None, **selection: Any) -> UpdateResult:
-        """Run; whatever fails is in the result."""
+        """Run an update; the result has the datasets that failed."""
         with Session.open(self.folder, environment) as session:
             return update(session, Selection(**selection))
 
     def run(self, environment: str | None = None, **selection: Any) -> dict[str, DatasetResult]:
-        """Run; nothing may fail."""
+        """Run an update; the test fails if a dataset fails."""
         result = self.update(environment, **selection)
         assert not result.failed, [str(d.error) for d in result.failed]
         return {d.dataset: d for d in result.datasets}
@@ -63,7 +63,7 @@ class Shop:
             return [f"{f.name} {f.type}" for f in show(session, dataset).schema.fields]
 
     def quarantined(self, dataset: str) -> list[tuple[Any, list[str]]]:
-        """Of each row in quarantine its first column, and the names of the rules it broke."""
+        """The first column of each row in quarantine, and the names of the rules it broke."""
         with Session.open(self.folder) as session:
             view = show(session, f"{dataset}__quarantine", limit=1_000_000)
         rules = view.schema.names.index("_quarantine_rules")

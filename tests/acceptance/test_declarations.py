@@ -1,4 +1,4 @@
-"""What can be declared in SQL, run on small data: every kind of dataset, every action."""
+"""Everything that SQL can declare, run on small data: each kind of dataset, each action."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ACTIONS = {"": 6, " ON VIOLATION DROP ROW": 4, " ON VIOLATION QUARANTINE ROW": 4
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_actions(shop: Shop, kind: str, action: str) -> None:
-    """FALSE and NULL violate a predicate, whatever it is on."""
+    """FALSE and NULL violate a predicate, on every kind of dataset."""
     rule = f"CONSTRAINT positive EXPECT (amount > 0){action}"
     shop.sql(ORDERS + KINDS[kind].format(rule=rule))
     results = shop.run()
@@ -63,7 +63,7 @@ def test_actions(shop: Shop, kind: str, action: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_fail(shop: Shop, kind: str) -> None:
-    """Nothing is published, and the next run with better data goes on."""
+    """Nothing is published, and the next run with better data succeeds."""
     rule = "CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION FAIL UPDATE"
     shop.sql(ORDERS + KINDS[kind].format(rule=rule))
     error = shop.failures()["checked"]
@@ -85,7 +85,7 @@ def test_all_rules_of_a_row(shop: Shop) -> None:
         ") AS SELECT * FROM STREAM orders;"
     )
     counts = shop.run()["checked"].counts
-    # What is to be dropped and quarantined is quarantined: no row is lost by two rules.
+    # A row that one rule drops and another quarantines goes to quarantine, so it is not lost.
     assert shop.quarantined("checked") == [
         (2, ["not_b", "positive"]),
         (3, ["not_c", "positive"]),
@@ -141,7 +141,7 @@ def test_references(shop: Shop) -> None:
         ") AS SELECT id, name FROM STREAM orders;"
     )
     shop.run()
-    # A NULL refers to nothing, and so breaks nothing.
+    # A NULL refers to nothing, so it is no violation.
     assert shop.rows("checked") == [(1, "a"), (None, "e"), (None, "f")]
     shop.file("known.csv", "id,kind\n1,x\n4,x\n5,y\n")
     shop.file("data/february.csv", "id,amount,name\n5,1,g\n6,2,h\n")
@@ -162,7 +162,7 @@ def test_references_that_only_warn(shop: Shop) -> None:
 
 
 def test_predicates_of_any_form(shop: Shop) -> None:
-    """Quotes, comments, unicode, subfields: what an author writes is what is checked."""
+    """Quotes, comments, Unicode, subfields: the predicate is checked as the author wrote it."""
     shop.sql(
         ORDERS
         + "CREATE MATERIALIZED VIEW checked (\n"
@@ -341,7 +341,7 @@ def test_a_file_without_rows(shop: Shop, content: str) -> None:
 
 
 def test_a_file_without_anything(shop: Shop) -> None:
-    """Its columns cannot be known; the dataset says so until another file tells."""
+    """Its columns are unknown; the dataset fails with that error until another file has some."""
     shop.file("data/january.csv", "")
     shop.sql("CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv');")
     assert "no columns" in shop.failures()["orders"].message
@@ -409,7 +409,7 @@ def test_full_refresh_of_one(shop: Shop) -> None:
     shop.file("data/february.csv", "id,amount,name\n9,1,x\n")
     shop.run(full_refresh=("orders",))
     assert shop.rows("orders") == [(9, 1, "x")]
-    # What has read the table as a stream cannot know which of its rows are still true.
+    # A reader of the table as a stream cannot know which of the rows it read still exist.
     error = shop.failures()["silver"]
     assert isinstance(error, NotAppendOnlyError)
     assert error.hint is not None
@@ -577,7 +577,7 @@ def test_a_struct_gains_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["csv", "json"])
 @pytest.mark.parametrize("name", ["t u", "tü", "Aufträge & y", "50%"])
 def test_names_that_have_to_be_quoted(tmp_path: Path, name: str, format: str) -> None:
-    """Of tables, of the storage, of folders with files that hold malformed rows."""
+    """Names of tables, of the storage, and of folders with files that have malformed rows."""
     shop = Shop(tmp_path / "a b")
     text = {"csv": "id\n1\nx\n", "json": '{"id": 1}\n{"id": \n'}[format]
     shop.file(f"d ü & e/1.{format}", text)

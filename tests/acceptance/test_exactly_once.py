@@ -1,7 +1,7 @@
-"""Whatever kills an update, and whenever: the next one ends with the same rows, each once.
+"""Exactly once: whenever an update is killed, the next one ends with the same rows, each once.
 
-Every test dies at steps drawn by a seed that it prints when it fails; `QANAT_CRASH_STEPS=all`
-takes every step instead, `QANAT_CRASH_SEED` repeats a draw.
+Processes die at steps that are drawn by a seed, which a failing test prints.
+`QANAT_CRASH_STEPS=all` tries every step instead, and `QANAT_CRASH_SEED` repeats a draw.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STEPS = os.environ.get("QANAT_CRASH_STEPS", "2")
 
 
 class Case:
-    """An operation on a project in a certain state, and what it leads to undisturbed."""
+    """An operation on a project in a certain state, and its result without a crash."""
 
     def __init__(self, folder: Path, operation: Operation) -> None:
         self.folder = folder
@@ -82,12 +82,12 @@ class Case:
         return iter(sorted(draw.sample(every, min(int(STEPS), self.steps))))
 
     def project(self) -> Path:
-        """A copy to work on."""
+        """A new copy of the project."""
         self._made += 1
         return copy(self.before, self.folder / f"case-{self._made}")
 
     def again(self, project: Path) -> None:
-        """Do it again, and compare everything with what it leads to undisturbed."""
+        """Repeat the operation, and compare everything with its result without a crash."""
         operate(project, self.does)
         assert self._picture(project) == self.wanted
         check(project)
@@ -95,7 +95,7 @@ class Case:
     def _picture(self, project: Path) -> Picture:
         found = picture(project)
         if self.does == "refresh":
-            # A sink that starts over twice sends its rows twice: that is what was asked for.
+            # Each full refresh sends a sink's rows again, so two of them send them twice.
             del found["out/export"]
         return found
 
@@ -117,7 +117,7 @@ def test_dying_at_any_step(case: Case) -> None:
 
 
 def test_dying_again_while_recovering(case: Case) -> None:
-    """Up to five deep, each time at another step."""
+    """Up to five deaths in a row, each at another step."""
     draw = random.Random(f"{SEED} again {case.operation}")  # noqa: S311
     for _ in range(case.steps if STEPS == "all" else -(-int(STEPS) // 3)):
         project = case.project()
@@ -131,7 +131,7 @@ def test_dying_again_while_recovering(case: Case) -> None:
             raise
 
 
-# -- other ways to die, to sleep and to lose things ---------------------------------------------
+# -- other crashes, sleeping updates, lost tables and ledgers -------------------------------------
 
 
 def test_killed_at_any_moment(case: Case) -> None:
@@ -146,7 +146,7 @@ def test_killed_at_any_moment(case: Case) -> None:
 
 @pytest.mark.parametrize("moment", ["stage", "publish"])
 def test_asleep_for_longer_than_its_lease(paths: Paths, tmp_path: Path, moment: str) -> None:
-    """Another update takes over and finishes; the sleeper wakes and doubles nothing."""
+    """Another update takes over and finishes; then the sleeper wakes and doubles no row."""
     undisturbed = copy(paths.root, tmp_path / "undisturbed")
     operate(undisturbed, "run")
     sleeper = start(paths.root, "run", lease_seconds=0.5, halt=Halt(moment))
@@ -156,7 +156,7 @@ def test_asleep_for_longer_than_its_lease(paths: Paths, tmp_path: Path, moment: 
     operate(paths.root, "run")
     os.kill(sleeper.pid, signal.SIGCONT)
     sleeper.join(60)
-    assert sleeper.exitcode == 1  # it lost its lease, and says so
+    assert sleeper.exitcode == 1  # it fails, because it lost its lease
     operate(paths.root, "run")
     assert picture(paths.root) == picture(undisturbed)
     check(paths.root)
@@ -205,7 +205,7 @@ MEANWHILE = [_redo, _redo_by_another_rule, _redo_that_fails, _flow_is_gone, _ful
 def test_asleep_at_the_very_commit(
     paths: Paths, tmp_path: Path, meanwhile: Callable[[Paths], None], table: str, begun: bool
 ) -> None:
-    """Whatever another update does with the epoch, the sleeper's commit comes too late."""
+    """Another update deals with the epoch in some way; the sleeper's commit then fails."""
     if begun:
         operate(paths.root, "run")
         paths.second()
@@ -223,7 +223,7 @@ def test_asleep_at_the_very_commit(
     operate(paths.root, "run")
     if meanwhile is _redo_by_another_rule:
         undisturbed.declare(1000)
-    # All files at once: another row of a key may be the first.
+    # A full refresh reads all files in one epoch, so another row of a key may be the first.
     operate(undisturbed.root, "refresh" if meanwhile is _full_refresh else "run")
     assert _without_sinks(picture(paths.root)) == _without_sinks(picture(undisturbed.root))
     check(paths.root)
@@ -254,7 +254,7 @@ def _lose_table(now: Path, before: Path) -> None:
 
 
 def _lose_table_and_ledger(now: Path, before: Path) -> None:
-    """Only the quarantine is left."""
+    """Remove the table and leave only its quarantine."""
     _lose_ledger(now, before)
     shutil.rmtree(_tables(now) / "silver")
 
@@ -312,7 +312,7 @@ def test_what_was_lost_or_restored_is_never_doubled(
     first = result.failed[0]
     of_both = (_lose_ledger, _lose_table_and_ledger, _old_ledger)
     assert first.dataset == ("bronze" if lose in of_both else "silver")
-    # `doctor` says the same beforehand.
+    # `doctor` reports the same before the run.
     with Session.open(paths.root) as session:
         wrong = [f for f in examine(session, paths.root) if f.level == "error"]
     assert first.error.message in wrong[0].detail
@@ -329,7 +329,7 @@ def test_what_was_lost_or_restored_is_never_doubled(
 
 @pytest.mark.parametrize("name", ["silver", "silver__quarantine"])
 def test_what_was_restored_from_before_a_replay(paths: Paths, tmp_path: Path, name: str) -> None:
-    """The rows that were moved would be in both places, or in none."""
+    """The replayed rows would be in both table and quarantine, or in neither."""
     operate(paths.root, "run")
     paths.declare(165)
     before = copy(paths.root, tmp_path / "before")
@@ -364,7 +364,7 @@ def _without_sinks(found: Picture) -> Picture:
 
 
 def test_a_reader_notices_that_its_table_was_rebuilt(paths: Paths) -> None:
-    """Versions that begin anew say nothing about which rows were read."""
+    """The versions of a rebuilt table start again, so they do not tell which rows were read."""
     operate(paths.root, "run")
     shutil.rmtree(_tables(paths.root) / "bronze")
     paths.second()
@@ -443,7 +443,7 @@ def test_a_changed_rule_leaves_no_row_in_both_places(half_published: Path, tmp_p
     assert _where(paths.root, "('amount', 180)") == ["bronze", "silver__quarantine"]
     paths.declare(1000)
     operate(paths.root, "run")
-    # Redone as a whole, by the rule as it is now.
+    # The epoch is computed again as a whole, with the rule as it is now.
     assert _where(paths.root, "('amount', 180)") == ["bronze", "silver"]
     assert _where(paths.root, "('amount', 150)") == ["bronze", "silver__quarantine"]
     check(paths.root)
@@ -480,7 +480,7 @@ def test_a_flow_that_is_gone_takes_its_rows_with_it(half_published: Path, tmp_pa
 
 
 def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No crash: the process goes on, and so does the next one."""
+    """The process does not crash, but the epoch fails; the next update repairs it."""
     publish = DeltaStore.publish
 
     def failing(self: DeltaStore, commit: Commit) -> int:
@@ -493,7 +493,7 @@ def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.Monk
         with Session.open(paths.root) as session:
             assert [d.dataset for d in update(session).failed] == ["silver"]
         check(paths.root)
-        # Whoever reads the quarantine as it was for a moment still can.
+        # A reader that opened the quarantine in between can still read it.
         moment = DeltaTable(_tables(paths.root) / "silver__quarantine", version=0)
         assert moment.to_pyarrow_table().num_rows == 2
         with Session.open(paths.root) as session:

@@ -1,4 +1,4 @@
-"""What an update does with the datasets below one that failed."""
+"""Failures: what an update does with datasets downstream of one that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.acceptance.projects import Shop
 
 
 def test_everything_below_a_failure_is_skipped_once(tmp_path: Path) -> None:
-    """However many ways lead down to it; what does not depend on it is up to date."""
+    """Once, even if several paths lead to it; datasets on other paths are up to date."""
     shop = Shop(tmp_path)
     shop.file("data/one.csv", "id\n1\n-1\n")
     shop.sql(

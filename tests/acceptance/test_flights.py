@@ -1,4 +1,4 @@
-"""The example of the flights, run as its README says, counted again in plain DuckDB.
+"""The flights example, run as its README says; its results are counted again in plain DuckDB.
 
 No number of rows is written down here: what the pipeline must find is computed from the same
 files by queries that share nothing with it.
@@ -60,7 +60,7 @@ class Files:
         return int(row[0])
 
     def doubled(self, table: str, key: str) -> int:
-        """Rows beyond the first of each key."""
+        """The number of rows beyond the first of each key."""
         found = f"(SELECT count(*) - 1 AS more FROM {table} GROUP BY {key})"
         row = self.db.execute(f"SELECT coalesce(sum(more), 0) FROM {found}").fetchone()
         assert row is not None
@@ -91,7 +91,7 @@ def first(project: Path) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def files(project: Path, first: dict[str, dict[str, Any]]) -> Files:
-    """The eleven months that the first update saw, loaded before December comes."""
+    """The result of the first update, over the eleven months before December is added."""
     files = Files(project / "data")
     files.db.execute("CREATE TABLE eleven AS FROM flights")
     return files

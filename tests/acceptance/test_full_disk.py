@@ -1,4 +1,4 @@
-"""A disk that fills up at any step of an update; a limit on the size of files stands for it."""
+"""A disk that fills up during an update, simulated by a limit on the size of files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def qanat(folder: Path, limit: int) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
-# What does not fit is, in this order: the ledger, scratch files, the staged table.
+# With these limits, in this order, the ledger, scratch files or the staged table do not fit.
 @pytest.mark.parametrize("kilobytes", [40, 256, 1500])
 def test_nothing_is_half_written(tmp_path: Path, kilobytes: int) -> None:
     shop = Shop(tmp_path)

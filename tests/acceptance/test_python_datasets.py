@@ -1,4 +1,4 @@
-"""Datasets that are Python functions: what they may take and return, and how they fail."""
+"""Datasets as Python functions: what they can take and return, and how they fail."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_views(shop: Shop, kind: str) -> None:
 
 
 def test_a_stream(shop: Shop) -> None:
-    """The first parameter of a table is a stream: each row is given once."""
+    """The first parameter of a table's function is a stream: it gets each row once."""
     shop.python(
         "import pyarrow as pa\n"
         "from pathlib import Path\n"

@@ -116,7 +116,7 @@ def test_each_row_leaves_once(shop: Shop) -> None:
 def test_mistakes(
     shop: Shop, format_: str, options: dict[str, str], message: str, nearest: str | None
 ) -> None:
-    """Each is one problem, found at its place without running."""
+    """Each mistake is one problem, with its location, and is found without a run."""
     sink(shop, format_, options)
     (problem,) = shop.validation().problems
     assert message in problem.message
@@ -130,7 +130,7 @@ def test_mistakes(
 
 
 def test_rules_on_a_sink(shop: Shop) -> None:
-    """Rows that break a rule do not leave, whichever flow they come by."""
+    """Rows that break a rule are not sent, from whichever flow they come."""
     day = "2026-01-01"
     shop.file("data/january.csv", f"id,day,note\n1,{day},a\n2,{day},\n-3,{day},c\n")
     shop.python(
@@ -179,7 +179,7 @@ def test_compression_none(shop: Shop) -> None:
     assert file.read_text() == CSV["as is"][1]
 
 
-# -- what was lost, of the sink or of the ledger -------------------------------------------------
+# -- lost or restored sinks and ledgers ----------------------------------------------------------
 
 
 LEAVE = (
@@ -192,7 +192,7 @@ LEAVE = (
 
 
 def many(tmp_path: Path, epochs: int, empty: int = 0) -> Shop:
-    """A project that has sent an epoch for each file, or found nothing to send in the first."""
+    """A project that sent one epoch per file, or whose first epoch had nothing to send."""
     shop = Shop(tmp_path)
     for i in range(epochs):
         shop.file(f"data/{i:02}.csv", f"id\n{i}\n")
@@ -212,7 +212,7 @@ def lose_ledger(shop: Shop) -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_many_epochs_and_a_lost_ledger(tmp_path: Path, at_once: bool) -> None:
-    """The way out sends everything, behind all that was sent before."""
+    """A full refresh, the hint of the error, sends everything again under new epoch numbers."""
     shop = many(tmp_path, 40)
     lose_ledger(shop)
     assert isinstance(shop.failures()["out"], HistoryMismatchError)
@@ -237,7 +237,7 @@ def test_a_ledger_from_before_many_epochs_without_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("removed", ["out", "out/leave-0000000002-0.csv"])
 def test_what_was_sent_and_taken_away_is_not_sent_again(tmp_path: Path, removed: str) -> None:
-    """Whoever it was for may do with it what they like; all of it is sent again if asked for."""
+    """Readers may take files away; only a full refresh sends them again."""
     shop = many(tmp_path, 2)
     (shop.folder / removed).rename(tmp_path / "taken away")
     left = sent(shop)
@@ -251,7 +251,7 @@ def test_what_was_sent_and_taken_away_is_not_sent_again(tmp_path: Path, removed:
 
 
 def guarded(tmp_path: Path) -> Shop:
-    """A project that has sent a row, and put one into the sink's quarantine."""
+    """A project that has sent a row and has one in the sink's quarantine."""
     shop = Shop(tmp_path)
     shop.file("data/00.csv", "id\n0\n-1\n")
     shop.python(
@@ -266,7 +266,7 @@ def guarded(tmp_path: Path) -> Shop:
 def test_an_epoch_that_somebody_else_sent_is_not_taken_for_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that was not sent is called sent, then or later, and nothing else is published."""
+    """The ledger records no epoch that was not sent, then or later, and no other is published."""
     shop = guarded(tmp_path)
     shop.file("data/01.csv", "id\n1\n-2\n")
     foreign = shop.folder / "out/leave-0000000002-0.csv"

@@ -1,4 +1,4 @@
-"""A flow that reads two streams of tables: either may have news when the other has none."""
+"""A flow that reads two tables as streams: one may have new rows when the other has none."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -9,9 +10,21 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2] / "src" / "qanat"
 HEAVY = frozenset(
     ("deltalake", "duckdb", "ibis", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
 )
+OPTIONAL = {
+    "ibis": frozenset[str](),
+    "lz4": frozenset[str](),
+    "numpy": frozenset[str](),
+    "obstore": frozenset({"connectors/files/bucket.py"}),
+    "pandas": frozenset[str](),
+    "polars": frozenset[str](),
+    "psycopg": frozenset({"ledgers/sql/postgresql.py"}),
+    "pyarrow": frozenset({"connectors/files/orc.py"}),
+}
+"""Packages of extras, and the modules that are nothing without them."""
 PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))
 
 PROGRAM = """
@@ -29,6 +42,26 @@ CREATE STREAMING TABLE bronze (
 ) AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, amount BIGINT');
 CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n FROM bronze;
 """
+
+
+def importers(package: str) -> set[str]:
+    """The modules that import a package when they are imported, or for type checkers."""
+    found = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            if any(name.partition(".")[0] == package for name in names):
+                found.add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+@pytest.mark.parametrize("package", OPTIONAL)
+def test_extras_are_imported_by_their_own_modules_alone(package: str) -> None:
+    assert importers(package) == OPTIONAL[package]
 
 
 class Program:
@@ -63,6 +96,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     program = Program(project)
     _, imported = program("run")
     assert {"duckdb", "sqlglot"} <= imported, "the test sees what is imported"
+    assert not imported & OPTIONAL.keys()
     return program
 
 

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "model"),
     ("ports",),
     ("declare", "quality", "planning", "dialect"),
-    ("disk", "plugins"),
+    ("compression", "disk", "plugins"),
     ("engines", "storage", "ledgers", "connectors", "observe", "govern"),
     ("run",),
     ("orchestrate", "deploy", "crash"),

@@ -1,7 +1,8 @@
 """A worker of the crash test whose projects have their ledgers in PostgreSQL.
 
-`python -m tests.crash.postgresql SLOT`: as `qanat.crash.worker`, but what a ledger holds before an
-attempt is a database of the scenario's name, of which each attempt gets a copy.
+`python -m tests.crash.postgresql SLOT` works like `qanat.crash.worker`. For each scenario there is
+a database with the scenario's name that has the ledger before the operation; each attempt gets a
+copy of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.acceptance.conftest import Paths
 from tests.crash.projects import operate
 
 SERVER = "QANAT_TEST_POSTGRESQL"
-"""The variable that has the URL of the server."""
+"""The environment variable with the URL of the server."""
 LEDGER = "QANAT__LEDGER"
 _WORK = "work"
 
@@ -33,7 +34,7 @@ def database(name: str) -> str:
 
 
 def copy_database(source: str, target: str) -> None:
-    """Make a database that holds what another one does, in place of one of that name."""
+    """Copy a database to a new one; an existing one of that name is dropped."""
     with closing(psycopg.connect(os.environ[SERVER], autocommit=True)) as server:
         server.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)".encode())
         server.execute(f"CREATE DATABASE {target} TEMPLATE {source}".encode())
@@ -48,13 +49,13 @@ class DatabaseSlot(Slot):
         os.environ[LEDGER] = database(self._database)
 
     def restore(self, scenario: Scenario, keep_trace: bool = False) -> None:
-        """Make project and ledger as they are in a scenario's images."""
+        """Restore project and ledger from a scenario's images."""
         super().restore(scenario, keep_trace)
         copy_database(scenario.name, self._database)
 
 
 def scenarios(folder: Path) -> list[Scenario]:
-    """The paths of the write path, with the ledger in this process's `QANAT__LEDGER`."""
+    """Scenarios that together take every path of the write path, with ledgers in PostgreSQL."""
     copy_database("template1", _WORK)
     os.environ[LEDGER] = database(_WORK)
     first = Paths.make(folder / "first")
@@ -78,6 +79,6 @@ def scenarios(folder: Path) -> list[Scenario]:
 
 
 if __name__ == "__main__":
-    # Attempts are as impatient with each other as with leases.
+    # A short limit for idle sessions, as attempts have short leases.
     postgresql.IDLE_SECONDS = 1.0
     serve(DatabaseSlot(Path(sys.argv[1])))

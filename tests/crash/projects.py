@@ -1,4 +1,4 @@
-"""Projects in all the states in which something can happen to them."""
+"""The projects that Qanat's own crash test uses, in every state that an update can meet."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ libraries:
       include: transformations/**
 """
 
-# No Python, so that what the files mean is remembered between runs; new columns join the tables;
-# checkpoints after two commits instead of a hundred.
+# Only SQL, so that the parsed pipeline is cached between runs; new columns join the tables;
+# checkpoints are made after two commits instead of a hundred.
 SQL = """\
 CREATE OR REFRESH STREAMING TABLE bronze
 TBLPROPERTIES ('delta.checkpointInterval' = '2')
@@ -39,7 +39,7 @@ CREATE OR REFRESH MATERIALIZED VIEW gold (
 
 
 class Growing:
-    """A project whose files gain a column, and whose view is declared anew."""
+    """A project whose files gain a column and whose view gets another definition."""
 
     def __init__(self, root: Path, table_format: str = "delta") -> None:
         self.root = root
@@ -49,7 +49,7 @@ class Growing:
         self._write("transformations/tables.sql", SQL.format(total=""))
 
     def add(self, number: int) -> None:
-        """One more file, its rows like those of the others."""
+        """Add a file with rows like those of the others."""
         rows = (
             f'{{"id": {number}{n}, "kind": "{"abc"[n % 3]}", "amount": {n * 17}}}\n'
             for n in range(9)
@@ -57,7 +57,7 @@ class Growing:
         self._write(f"in/{number}.json", "".join(rows))
 
     def grow(self) -> None:
-        """A file with another column, and a view with another one."""
+        """Add a file with a new column, and a column to the view."""
         self._write(
             "in/9.json", '{"id": 90, "kind": "d", "amount": 5, "note": "né", "at": {"x": 1}}\n'
         )
@@ -67,7 +67,7 @@ class Growing:
         (self.root / path).write_text(text, encoding="utf-8")
 
 
-# Tables that do not read one another, and so run at the same time, and a view of each.
+# Tables that do not read one another, and so are updated in parallel, with a view on each.
 PARALLEL = """\
 CREATE OR REFRESH STREAMING TABLE part_{n} (
   CONSTRAINT small EXPECT (amount < 100) ON VIOLATION QUARANTINE ROW,
@@ -81,7 +81,7 @@ CREATE OR REFRESH MATERIALIZED VIEW sum_{n} (
 
 
 def scenarios(folder: Path) -> list[Scenario]:
-    """Make them all below a folder."""
+    """Make all projects below a folder; returns their scenarios."""
     return [*_paths(folder), *_growing(folder), *_parallel(folder), *_iceberg(folder)]
 
 
@@ -99,8 +99,8 @@ def _paths(folder: Path) -> list[Scenario]:
         Scenario("append", append.root, Operation.RUN),
         Scenario("replay", later.root, Operation.REPLAY),
         Scenario("refresh", later.root, Operation.REFRESH),
-        # Somebody recovers by doing something else. A replay that was given up before it had
-        # chosen its rows has moved none: it is done once more, and then what reads them.
+        # The user recovers with other operations than the one that failed. A replay that failed
+        # before it chose its rows has moved none, so it is repeated, and then what reads them.
         Scenario(
             "replay-run",
             later.root,
@@ -138,7 +138,7 @@ def _parallel(folder: Path) -> list[Scenario]:
 
 
 def _iceberg(folder: Path) -> list[Scenario]:
-    """The same on Iceberg tables; in each attempt also their paths are written anew."""
+    """The same with Iceberg tables, whose paths each attempt writes anew in its copy."""
     project = Growing(folder / "iceberg", "iceberg")
     project.add(1)
     fresh = copy_project(project.root, folder / "iceberg-first")
@@ -161,7 +161,7 @@ def _at(root: Path) -> Growing:
 
 
 def operate(project: Path, operation: Operation = Operation.RUN) -> None:
-    """Do it in this process."""
+    """Do an operation in this process; fails if a dataset fails."""
     with Session.open(project) as session:
         if operation is Operation.REPLAY:
             replay(session)

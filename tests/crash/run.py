@@ -1,7 +1,7 @@
-"""`make crash-test`: everything that can go wrong, at every call; `make crash-sample`: some of it.
+"""`make crash-test`: every fault at every call; `make crash-sample`: a random part of that.
 
-python -m tests.crash.run            all of it, going on where it was interrupted
-python -m tests.crash.run --sample   what four minutes suffice for, drawn by a printed seed
+python -m tests.crash.run            everything; continues where it was interrupted
+python -m tests.crash.run --sample   as much as fits into four minutes, drawn by a printed seed
 python -m tests.crash.run --case "append kill@17 #1"   one case, as a failure names it
 """
 
@@ -21,7 +21,7 @@ from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.ending import ends_cleanly
 from qanat.crash.journal import Journal
-from qanat.crash.page import Origin
+from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.report import Report
 from qanat.crash.sweep import KINDS, Extent, Outcome, carry_out, prepare
@@ -31,11 +31,11 @@ from tests.crash.projects import scenarios
 ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.crash.run"
 SAMPLE_SECONDS = 220.0
-"""A sample takes at most five minutes with all that comes before and after."""
+"""Seconds in which a sample starts cases; with preparation it takes at most five minutes."""
 
 
 def main() -> int:
-    """Run the crash test; the exit code."""
+    """Run the crash test; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", action="store_true", help="four minutes of it")
     parser.add_argument("--seed", type=int, help="of all that is drawn")
@@ -65,13 +65,13 @@ def main() -> int:
     found = outcome.report
     say(found)
     target = options.report or cache() / "report.html"
-    target.write_text(outcome.page(origin()), encoding="utf-8")
+    target.write_text(outcome.page(subject()), encoding="utf-8")
     print(f"page: {target}")
     return 1 if found.failures or not found.tried else 0
 
 
 def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Outcome:
-    """Prepare, try, add up."""
+    """Prepare the scenarios, try the cases, and add up the verdicts."""
     images = folder / "images"
     images.mkdir()
     wanted = only.split(",") if only else []
@@ -94,7 +94,7 @@ def run(folder: Path, extent: Extent, jobs: int, only: str, kept: bool) -> Outco
         return carry_out(crew, prepared, extent, journal, tell)
 
 
-def origin() -> Origin:
+def subject() -> Subject:
     """What the page is about."""
     facts = {
         "project": "those of Qanat's own tests",
@@ -102,11 +102,11 @@ def origin() -> Origin:
         "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "Qanat": version("qanat"),
     }
-    return Origin(facts, AGAIN)
+    return Subject(facts, AGAIN)
 
 
 def complain(verdict: Verdict) -> None:
-    """Say what went wrong, and how to have it again."""
+    """Print what went wrong in a case, and the command that repeats it."""
     print(f"FAILED {verdict.case}")
     for line in [*(f"at {s}" for s in verdict.sites), *verdict.complaints]:
         print("    " + line.replace("\n", "\n    ")[:1000])
@@ -114,7 +114,7 @@ def complain(verdict: Verdict) -> None:
 
 
 def say(found: Report) -> None:
-    """The report as lines."""
+    """Print the report."""
     for line in found.lines:
         print(f"{line.kind:<10} {line.tried:>7,} tried {line.survived:>7,} survived")
     print(
@@ -128,7 +128,7 @@ def say(found: Report) -> None:
 
 
 def cache() -> Path:
-    """Where the journal and the page are."""
+    """The folder of the journal and the page."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "qanat-crash"
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,14 +136,13 @@ def cache() -> Path:
 
 
 def key(extent: Extent) -> str:
-    """Names what is tested: another program has other verdicts."""
-    # The calls are theirs as much as ours.
-    drivers = [
-        f"{name} {version(name)}" for name in ("duckdb", "deltalake", "pyarrow", "pyiceberg")
-    ]
+    """The key of the journal: a digest of everything that the verdicts depend on."""
+    # These packages make calls of their own.
+    libraries = ("duckdb", "deltalake", "pyarrow", "pyiceberg")
+    drivers = [f"{name} {version(name)}" for name in libraries]
     digest = blake2b(f"{extent.seed} {sys.version} {drivers}".encode(), digest_size=16)
     paths = [*(ROOT / "src").rglob("*"), *(ROOT / "tests" / "crash").rglob("*")]
-    # The project of some scenarios is that of the acceptance tests.
+    # Some scenarios use the project of the acceptance tests.
     paths.append(ROOT / "tests" / "acceptance" / "conftest.py")
     for path in sorted(paths):
         if path.suffix in (".py", ".c"):

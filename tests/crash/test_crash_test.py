@@ -1,4 +1,4 @@
-"""The crash test itself: it finds defects that are planted, and nothing where there are none."""
+"""The crash test itself: it finds planted defects, and nothing where there are none."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ pytestmark = pytest.mark.crash
 
 @dataclass(frozen=True)
 class Defect:
-    """A patch of the program, and what is to notice it.
+    """A patch that plants a defect, and the cases that must find it.
 
     Args:
-        says: part of a complaint.
-        kind: of the cases to try, in an order of chance.
-        site: part of the calls to try it at, all of them.
-        case: the only one to try.
+        patch: Python code that changes Qanat.
+        says: a part of a complaint that must appear.
+        kind: the kind of cases to try, in random order.
+        scenario: the scenario to try them on.
+        site: try all cases at calls whose name contains this text; empty for any call.
+        case: if not empty, try this case only.
     """
 
     patch: str
@@ -45,7 +47,7 @@ class Defect:
     case: str = ""
 
 
-# What recovery does with an epoch that it finds published, changed on the way.
+# A patch: recovery settles a published epoch of one dataset with changed facts.
 SETTLING = """\
 import qanat.run.recovery as recovery
 from qanat.model.work import Counts
@@ -151,7 +153,7 @@ PLANTED = {
         scenario="replay-run",
         site="link storage/tables/silver__quarantine",
     ),
-    # Undisturbed it takes longer than that, too, and nobody minds.
+    # Without a fault there is no limit of time, so the reference is made all the same.
     "an update hangs": Defect(
         "import time\n"
         "import qanat.crash.slot as slot\n"
@@ -197,7 +199,7 @@ def verdicts(folder: Path, defect: Defect, most: int) -> Iterator[Verdict]:
         found = [n for n, call in enumerate(calls, 1) if defect.site in call.site]
         near = {n + off for n in found for off in range(-2, 3)}
         for case in prepared.cases:
-            # By a call or so the numbers differ from run to run.
+            # The number of a call differs by one or two from run to run.
             if not defect.site or case.shots[0].call in near:
                 one = replace(prepared, cases=[case])
                 yield from carry_out(crew, one, extent, Journal(None, ""), lambda v: None).verdicts
@@ -208,7 +210,7 @@ def test_a_planted_defect_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: str
 ) -> None:
     planted = PLANTED[defect]
-    # Python imports this module by itself when it starts: here, into the workers.
+    # Python imports sitecustomize when it starts, so the patch is loaded into every worker.
     folder = tmp_path / "planted"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(planted.patch, encoding="utf-8")
@@ -222,13 +224,13 @@ def test_a_planted_defect_is_found(
 
 
 @pytest.mark.parametrize("kind", ["kill", "power"])
-def test_and_nothing_where_nothing_is_wrong(tmp_path: Path, kind: str) -> None:
+def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, kind: str) -> None:
     found = sweep(tmp_path, kind, 8)
     assert [v.complaints for v in found] == [()] * 8
     assert all(v.hits and v.seconds for v in found)
 
 
-def test_what_is_done_at_once_comes_to_the_same_in_any_order(tmp_path: Path) -> None:
+def test_parallel_datasets_give_the_same_result_in_any_order(tmp_path: Path) -> None:
     found = sweep(tmp_path, "kill", 4, "parallel")
     assert [v.complaints for v in found] == [()] * 4
     assert sum(v.hits for v in found) > 2
@@ -270,7 +272,7 @@ def test_a_user_crashes_a_copy_of_a_project(paths: Paths) -> None:
     page = paths.root.parent / "ergebnis ä.html"
     again = doctor(paths.root, "--case", "run kill@5 #2", "--report", str(page))
     assert again.returncode == 0, again.stdout + again.stderr
-    # Said at once, and not after minutes; and a case that was given was not drawn by a seed.
+    # The error comes at once, not after minutes; and a given case needs no seed.
     assert again.stderr.startswith("running everything undisturbed\n")
     assert "seed:" not in again.stdout
     assert "1 fault at 1 site, all survived" in again.stdout
@@ -278,14 +280,14 @@ def test_a_user_crashes_a_copy_of_a_project(paths: Paths) -> None:
     assert "1 fault, 1 survived; no row lost, none doubled" in page.read_text(encoding="utf-8")
 
 
-def test_where_no_page_can_be_written_nothing_is_tried(paths: Paths) -> None:
+def test_nothing_is_tried_if_the_page_cannot_be_written(paths: Paths) -> None:
     done = doctor(paths.root, "--report", str(paths.root / "nowhere" / "page.html"))
     assert done.returncode == 2
     assert f"there is no folder {paths.root / 'nowhere'}" in done.stderr
 
 
-def test_data_elsewhere_is_read_where_it_is(paths: Paths) -> None:
-    """A folder of files that is too large to copy, and a storage outside of the project."""
+def test_data_outside_of_the_project_is_read_in_place(paths: Paths) -> None:
+    """A large folder of files is linked, and a storage outside of the project is copied."""
     elsewhere = paths.root.parent / "elsewhere"
     (paths.root / "in").rename(elsewhere)
     (paths.root / "in").symlink_to(elsewhere)
@@ -322,7 +324,7 @@ def test_a_sink_that_cannot_be_copied_is_refused(paths: Paths) -> None:
     assert not place.exists()
 
 
-def test_a_project_that_fails_by_itself(paths: Paths) -> None:
+def test_a_project_that_fails_without_a_fault(paths: Paths) -> None:
     sql = (paths.root / "transformations/tables.sql").read_text(encoding="utf-8")
     rule = "(amount > 0) ON VIOLATION DROP ROW"
     assert rule in sql
@@ -333,7 +335,7 @@ def test_a_project_that_fails_by_itself(paths: Paths) -> None:
     assert "first-run fails without any fault" in done.stderr
 
 
-def test_a_case_of_a_scenario_that_is_not_there(paths: Paths) -> None:
+def test_a_case_of_an_unknown_scenario(paths: Paths) -> None:
     done = doctor(paths.root, "--case", "fist-run kill@3")
     assert done.returncode == 2
     assert "fist-run" in done.stderr
@@ -344,7 +346,7 @@ def test_a_case_of_a_scenario_that_is_not_there(paths: Paths) -> None:
 
 
 def below(process: int) -> list[int]:
-    """A process's children and theirs."""
+    """The ids of all descendants of a process."""
     listed = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="utf-8")
     children = [int(p) for p in listed.split()]
     return [*children, *(p for c in children for p in below(c))]
@@ -355,15 +357,15 @@ def alive(process: int) -> bool:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:
         return False
-    # Whoever inherits a dead one may be slow to ask how it died.
+    # A dead process stays a zombie until its new parent has collected it.
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_however_it_ends_nothing_stays(
+def test_no_process_or_folder_outlives_the_crash_test(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    # A case that ends only when it is told: the process sleeps, and nobody wakes it.
+    # A case that does not end by itself: the stopped process would sleep for an hour.
     folder = paths.root.parent / "planted"
     folder.mkdir()
     patch = "import qanat.crash.slot as slot\nslot._ASLEEP = 3600\n"

@@ -1,4 +1,4 @@
-"""The injector does what it is told, at the call it is told, in whatever thread that is made."""
+"""The injector causes the fault it is armed with, at the right call, in any thread."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_every_kind_of_call_is_counted_and_recorded(program: Program) -> None:
     assert (renamed.path, renamed.other) == ("d/b", "d/c")
 
 
-def test_what_only_reads_or_is_elsewhere_is_not_counted(program: Program, tmp_path: Path) -> None:
+def test_reads_and_calls_elsewhere_are_not_counted(program: Program, tmp_path: Path) -> None:
     (program.root / "a").write_text("a")
     text = (
         f"Path('a').read_text(); Path('a').stat(); Path({str(tmp_path / 'x')!r}).write_text('x')\n"
@@ -124,7 +124,7 @@ def test_a_kill_comes_before_its_call(program: Program, at: int) -> None:
     assert len(program.calls) == at - 1
 
 
-def test_half_of_a_write_and_then_death(program: Program) -> None:
+def test_a_torn_write_writes_half_and_kills(program: Program) -> None:
     assert program.run(ALL_CALLS, Fault.TORN, 3) == -signal.SIGKILL
     assert (program.root / "d/a").read_bytes() == b"01234"
     torn = program.calls[-1]
@@ -141,7 +141,7 @@ def test_one_call_fails_and_the_next_succeeds(program: Program, at: int) -> None
     assert (program.root / "after").read_text() == "x"
 
 
-def test_a_full_disk_stays_full_but_lets_go(program: Program) -> None:
+def test_a_full_disk_stays_full_but_allows_removals(program: Program) -> None:
     (program.root / "old").touch()
     text = """
 for name in ("a", "b"):
@@ -157,8 +157,8 @@ Path("old").unlink()
     assert not (program.root / "old").exists()
 
 
-def test_a_disk_that_was_full_is_on_record_whatever_came_first(program: Program) -> None:
-    """A removal needs no space: the fault happens at the next call that does."""
+def test_a_full_disk_is_recorded_at_the_first_call_that_needs_space(program: Program) -> None:
+    """A removal needs no space, so the fault happens at the next call that needs some."""
     (program.root / "old").touch()
     text = """
 Path("old").unlink()
@@ -205,6 +205,6 @@ Path("a").write_text("x")
     assert (program.root / "a").read_text() == "x"
 
 
-def test_a_process_without_it_says_so() -> None:
+def test_a_process_without_the_injector_says_so() -> None:
     with pytest.raises(AdapterError, match="not preloaded"):
         Injector()

@@ -1,4 +1,4 @@
-"""What has been tried is tried again where something else would be tested."""
+"""Cases are tried again if another driver, Python or project is tested."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qanat.crash.sweep import Extent
 from tests.crash import run
 
 
-def test_another_driver_or_another_project_is_another_test(
+def test_another_driver_or_project_has_another_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "tests" / "acceptance" / "conftest.py"

@@ -1,4 +1,4 @@
-"""Ledgers in PostgreSQL: whatever is sent to the server may be the last, or go unanswered."""
+"""Ledgers in PostgreSQL: any message to the server may be the last one, or get no answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.services]
 
 FAULTS = (Fault.KILL, Fault.EIO, Fault.CUT, Fault.STOP)
 MOST = None if os.environ.get("QANAT_CRASH_STEPS") == "all" else 8
-"""How many sites of each fault and scenario are drawn."""
+"""The number of calls to try for each fault and scenario; None for all."""
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +45,19 @@ def prepared(server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["first", "append", "replay", "refresh"])
-def test_whatever_becomes_of_what_is_sent(prepared: Prepared, name: str, fault: Fault) -> None:
+def test_faults_at_calls_to_the_server(prepared: Prepared, name: str, fault: Fault) -> None:
     crew, all_ = prepared
     scenario, reference = all_[name]
     found = [n for n, call in enumerate(reference.calls, 1) if _sent(fault, call)]
     assert len(found) > 20
-    # A failure names its cases, and so what has been drawn.
+    # No seed is needed to repeat a failure: it names its cases.
     drawn = found if MOST is None else SystemRandom().sample(found, MOST)
     cases = [(scenario, Case(name, (Shot(fault, n),))) for n in drawn]
     verdicts = []
     crew.attempt(cases, verdicts.append)
     assert {v.case: v.complaints for v in verdicts if v.complaints} == {}
-    # From run to run numbers shift by one or two, and only what is sent can be cut.
+    # Not every fault happens: the numbers of calls shift by one or two from run to run, and only
+    # a message can be cut.
     assert sum(bool(v.hits) for v in verdicts) > len(verdicts) / 2
     assert len(verdicts) == len(cases)
 

@@ -18,7 +18,7 @@ from qanat.cli.grid import Value, grid
 from qanat.cli.options import Place
 from qanat.crash.case import Case, Verdict
 from qanat.crash.ending import ends_cleanly
-from qanat.crash.page import Origin
+from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.replica import roomy
 from qanat.crash.report import Report
@@ -73,7 +73,7 @@ def run(place: Place, wish: Wish, json: bool) -> int:
             screen.write("\n".join(_lines(report, bool(only), again)))
         if wish.report is not None:
             with explained("write", wish.report):
-                page = outcome.page(Origin({**facts, **_now()}, again))
+                page = outcome.page(Subject({**facts, **_now()}, again))
                 wish.report.write_text(page, encoding="utf-8")
             if not json:
                 screen.write(f"\nThe page that shows it: {printable(str(wish.report))}")

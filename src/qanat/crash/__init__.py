@@ -1,14 +1,19 @@
-"""Kill, starve and lie to an update at every call by which it changes the disk, and compare.
+"""The crash test: makes an update fail at every call that changes the disk, and checks the result.
 
-In the order of a test: `injector` builds and arms the library of `fault.c`, which counts the
-calls and makes one of them fail; `trace` reads the record that it keeps; `disk` builds from such
-a record what a disk may hold after a power loss. `case` says what is tried, `cases` which there
-are. `slot` tries one: in processes of its own, each an `attempt`, on a copy of a project. When
-all has gone wrong that should, the update is run once more, and `judge` and `picture` look at
-what there is: `accounts` asks whether the ledger is right, with `deliveries` of sinks and an
-`inventory` of the storage; `excuse` which errors a fault explains; a `reference` is what comes of
-it undisturbed. A `worker` does that for a `crew`; what came of it goes into a `journal`, and from
-there into a `report`, which a `page` of `strip`s and a `histogram` shows, in the words of a
-`glossary`. `replica` copies a project of anybody's into `quarters`, which are gone afterwards, as
-by `ending` all processes are; and `sweep` puts it all together.
+Read `sweep` first: it runs a whole crash test. `replica` copies the project into `quarters`, a
+temporary folder, as `Scenario`s. `case` defines what is tried, and `cases` lists all of it.
+
+A `crew` of `worker` processes tries the cases. Each worker has a `slot`: a folder in which it
+copies the project and starts an `attempt` with a fault in a process of its own. `injector` builds
+and arms the library of `fault.c`, which counts the calls and makes one of them fail; `trace`
+reads the record of the calls; `disk_model` builds from it what a disk may hold after a power
+loss; `ending` makes sure that no process outlives the test.
+
+Afterwards the slot runs the update again without a fault and compares: `picture` is what tables
+and sinks hold, and a `reference` what they hold without any fault. `judge` checks the disk, with
+`accounts` (the ledger's counts), `deliveries` (what sinks hold) and an `inventory` (the files of
+the storage); `question` asks the engine for rows. `excuse` says which errors a fault explains.
+
+The verdicts go into a `journal`. A `report` adds them up, and a `page` shows it, with a `strip`
+for each scenario and a `histogram`, in the words of the `glossary`.
 """

@@ -1,4 +1,4 @@
-"""The ledger's books: whether they agree with tables and sinks, and what they say."""
+"""The ledger's counts, and whether they agree with tables and sinks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from qanat.run.session import Session
 _ALL = 1_000_000
 
 Books = dict[str, str]
-"""By dataset: what the ledger has counted, in a form that can be compared."""
+"""The counts of each dataset as JSON text, which can be compared between runs."""
 
 
 class Accounts:
-    """What the ledger says of committed epochs, newest first."""
+    """The committed epochs in the ledger, newest first."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -33,20 +33,23 @@ class Accounts:
                 self._epochs.setdefault(epoch.dataset.casefold(), []).append(epoch)
 
     def of(self, dataset: str) -> Sequence[Epoch]:
-        """All of a dataset, whatever their generation."""
+        """All committed epochs of a dataset, of every generation."""
         return self._epochs.get(dataset.casefold(), ())
 
     def current(self, dataset: Dataset) -> Sequence[Epoch]:
-        """Those whose rows a dataset holds now."""
+        """The committed epochs whose rows a dataset holds now."""
         generation = self._session.ledger.generation(dataset.name)
         found = [e for e in self.of(dataset.name) if e.generation == generation]
-        # Each of a view's replaces what those before it have written.
+        # Each epoch of a materialized view replaces the rows of the epochs before it.
         return found[:1] if dataset.kind is DatasetKind.MATERIALIZED_VIEW else found
 
-    # -- what they say -----------------------------------------------------------------------
+    # -- what the ledger counts --------------------------------------------------------------
 
     def books(self) -> Books:
-        """What was counted of the rows of now: the same, however often it was tried."""
+        """The counts of the rows that the datasets hold now.
+
+        Failed attempts do not change them, so they are the same after every case of a scenario.
+        """
         return {d.name: self._book(d) for d in self._session.pipeline.datasets}
 
     def _book(self, dataset: Dataset) -> str:
@@ -60,13 +63,16 @@ class Accounts:
         total = _total(_counts(own))
         return json.dumps({**asdict(total), "moved": moved, "rules": rules}, sort_keys=True)
 
-    # -- whether that is so ------------------------------------------------------------------
+    # -- compare them with what is stored ----------------------------------------------------
 
     def errors(self, inventory: Inventory, image: Path) -> Iterator[str]:
-        """Where tables and sinks do not hold what was counted.
+        """A sentence for each table or sink that does not hold the rows that were counted.
 
         Args:
-            image: the project as it was before: what was missing then was taken by somebody.
+            inventory: the files of the storage.
+            image: the folder with the project before the crash test. A sink may lack files of
+                older epochs, which a reader has taken away; and files that it already had there
+                need not be known to the ledger.
         """
         for dataset in self._session.pipeline.datasets:
             yield from self._sums(dataset)
@@ -97,7 +103,7 @@ class Accounts:
                 yield f"rows of epoch {epoch.number} of {epoch.flow} do not add up in the ledger"
 
     def _commits(self, dataset: Dataset, inventory: Inventory) -> Iterator[str]:
-        """Each commit has as many rows as its epoch."""
+        """Compare each commit in a table's log with its epoch's count of rows."""
         log = inventory.table(self._session.table(dataset.name).folder.name)
         for epoch in self.of(dataset.name) if log else ():
             there = log.rows(application(epoch.flow), epoch.number) if log else None
@@ -119,7 +125,7 @@ class Accounts:
                 yield f"{table} has {there} rows, the ledger counts {wanted}"
 
     def _sink(self, name: str, target: SinkTarget, image: Path) -> Iterator[str]:
-        """Each epoch is there once and whole, and nothing else is."""
+        """Check that a sink holds each epoch once and complete, and nothing else."""
         held = deliveries(self._session, target)
         counted = rows(self._session, target, [f for d in held for f in d.files])
         made = image.stat().st_ctime
@@ -135,7 +141,7 @@ class Accounts:
                     f"epoch {epoch.number} of {epoch.flow} has {there} rows in the sink {name},"
                     f" the ledger counts {wanted}"
                 )
-        # Several sinks may share a folder.
+        # Several sinks may share a folder, so epochs of other sinks are known, too.
         others = [e for known in self._epochs.values() for e in known]
         for each in unknown.values():
             path = each.files[0].relative_to(self._session.project.root)

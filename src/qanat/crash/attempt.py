@@ -1,4 +1,4 @@
-"""What runs in a process of its own: an operation that may die, and the look at what it left."""
+"""One attempt in a process of its own: an operation with a fault, or a recovery and its check."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from typing import Any
 from qanat.crash.accounts import Accounts
 from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sinks
-from qanat.crash.disk import Disk
+from qanat.crash.disk_model import Disk
 from qanat.crash.injector import Fault, Injector
-from qanat.crash.judge import acknowledgement, complaints, forgotten, torn, witness_of
+from qanat.crash.judge import (
+    acknowledgement,
+    complaints,
+    lost_epochs,
+    unreadable_files,
+    witness_of,
+)
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
 from qanat.ledgers.sql import sqlite
@@ -44,12 +50,12 @@ _WARM = sys.stdlib_module_names.union(
         "yaml",
     ]
 )
-"""Packages whose modules are told, so that the next attempts find them imported."""
+"""An attempt reports its modules of these packages, and the worker imports them for later ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arming:
-    """How the injector is armed before an operation; see `Injector.arm`."""
+    """How the injector is armed before an operation: arguments of `Injector.arm`."""
 
     fault: Fault = Fault.NONE
     at: int = 0
@@ -57,12 +63,14 @@ class Arming:
     content: bool = False
 
 
-class Process:
+class Attempt:
     """An operation on the project in a folder.
 
     Args:
-        report: file that the outcome is written to, as JSON.
-        again: something has gone wrong before: an attempt is one to recover from that.
+        project: the project's folder.
+        scenario: what is done to the project.
+        report: the file that the outcome is written to, as JSON.
+        again: True after a fault: the operation is the scenario's first one of recovery.
     """
 
     def __init__(
@@ -73,11 +81,13 @@ class Process:
         self._operation = scenario.recovery[0] if again else scenario.operation
         self._report = report
 
-    def attempt(self, arming: Arming, impatient: bool) -> None:
-        """Do it, with a fault on the way.
+    def carry_out(self, arming: Arming, impatient: bool) -> None:
+        """Do the operation with the injector armed.
 
         Args:
-            impatient: hold a lease of a moment, and wait for others no longer than that.
+            arming: the fault, and whether to record the calls.
+            impatient: True where two updates meet: shorten the lease to 0.2 s and the wait for
+                the ledger to 0.5 s.
         """
         self._settle_in()
         if impatient:
@@ -90,21 +100,22 @@ class Process:
         self._write({"errors": errors, "calls": injector.calls(), "modules": _modules()})
 
     def recover(self, disk: Disk | None = None, acknowledged: Sequence[str] = ()) -> None:
-        """Do undisturbed what is done afterwards, and look at everything each time.
+        """Do the operations of recovery without a fault, and check everything after each.
 
         Args:
-            disk: what programs had seen before the power went, if it did.
-            acknowledged: epochs that must be there before anything is done.
+            disk: what programs saw before the power loss; None if there was none.
+            acknowledged: the epochs that were acknowledged before the power loss; they must exist
+                before anything is repaired.
         """
         self._settle_in()
         wrong: list[str] = []
         if disk is not None:
             with self._workspace() as session:
                 witness = witness_of(session)
-            wrong += torn(self._project, disk, witness)
+            wrong += unreadable_files(self._project, disk, witness)
         if acknowledged:
             with self._workspace() as session:
-                wrong += forgotten(session, acknowledged)
+                wrong += lost_epochs(session, acknowledged)
         started = time.monotonic()
         seen: dict[str, Any] = {}
         for operation in self._scenario.recovery:
@@ -121,7 +132,7 @@ class Process:
         os.chdir(self._project)
         os.environ["QANAT__THREADS"] = str(self._scenario.threads)
         os.environ["QANAT__STORAGE"] = str(self._project / self._scenario.storage)
-        # What is remembered between runs can be torn like anything else.
+        # The cache between runs is written to the copy, so that faults hit it, too.
         os.environ["XDG_CACHE_HOME"] = str(self._project / ".cache")
 
     def _workspace(self) -> Session:
@@ -130,7 +141,7 @@ class Process:
     def _operate(
         self, operation: Operation, injector: Injector | None = None
     ) -> list[dict[str, Any]]:
-        """The errors that it ended with."""
+        """Do an operation; returns the errors that it ended with."""
         try:
             with self._workspace() as session:
                 if operation is Operation.REPLAY:
@@ -139,7 +150,7 @@ class Process:
                 everything = operation is Operation.REFRESH
                 again = tuple(name for name, _ in sinks(session)) if everything else ()
                 selection = Selection(full_refresh=again, full_refresh_all=everything)
-                observers = [_Notary(session, injector)] if injector else []
+                observers = [_AcknowledgementObserver(session, injector)] if injector else []
                 result = update(session, selection, observers)
         except QanatError as error:
             return [_facts(error)]
@@ -149,8 +160,8 @@ class Process:
         self._report.write_text(json.dumps(outcome), encoding="utf-8")
 
 
-class _Notary:
-    """Puts on record which epochs were acknowledged, and when."""
+class _AcknowledgementObserver:
+    """An observer that notes in the record of calls which epochs were acknowledged, and when."""
 
     def __init__(self, session: Session, injector: Injector) -> None:
         self._session = session
@@ -158,7 +169,7 @@ class _Notary:
 
     def on(self, event: Event) -> None:
         if isinstance(event, EpochCommitted):
-            self._injector.say(acknowledgement(self._session, event))
+            self._injector.note(acknowledgement(self._session, event))
 
 
 def _modules() -> list[str]:

@@ -1,4 +1,4 @@
-"""What is tried, and what came of it."""
+"""What a crash test tries, and its result: scenario, case, verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.errors import CommandLineError, nearest
 
@@ -18,13 +18,13 @@ _SEED = re.compile(r"#-?[0-9]{1,4000}")
 
 
 class Operation(StrEnum):
-    """What is done to a project while faults happen."""
+    """What is done to a project while a fault happens."""
 
     RUN = "run"
     REFRESH = "refresh"
-    """An update that computes every table anew."""
+    """An update with a full refresh of every table."""
     REPLAY = "replay"
-    """Quarantined rows are checked again."""
+    """A replay of all quarantined rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,15 @@ class Scenario:
     """An operation on a project in a certain state.
 
     Args:
-        image: folder of the project as it is before; never changed.
-        storage: folder of the project's storage, relative to the project's own.
-        environment: of the project.
-        threads: cores that the operation may use; with one, calls come in the same order.
-        sockets: what is sent to a database is a call, too.
-        then: what is done afterwards, one after the other, whatever became of the operation.
-            Default: the same again.
+        name: unique in a crash test.
+        image: the folder with the project before the operation; never changed.
+        operation: what is done while faults happen.
+        storage: the project's storage, relative to the project's folder.
+        environment: the project's environment.
+        threads: the threads that the operation may use; with one, the calls come in the same
+            order each time.
+        sockets: True if what is sent to a database counts as a call, too.
+        then: the operations of recovery, in order; empty for the same operation again.
     """
 
     name: str
@@ -52,11 +54,11 @@ class Scenario:
 
     @property
     def recovery(self) -> tuple[Operation, ...]:
-        """What is done afterwards; the first of it is what recovers."""
+        """The operations after the fault; the first one recovers from it."""
         return self.then or (self.operation,)
 
     def to_json(self) -> dict[str, Any]:
-        """For a worker."""
+        """The scenario as JSON, for a worker."""
         return {
             "name": self.name,
             "image": str(self.image),
@@ -70,7 +72,7 @@ class Scenario:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Scenario:
-        """What `to_json` gave."""
+        """Read what `to_json` wrote."""
         return cls(
             found["name"],
             Path(found["image"]),
@@ -89,7 +91,7 @@ LOSSES = tuple(loss.value for loss in Loss)
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A fault at a call, by its number from 1 on."""
+    """A fault at one call; calls are numbered from 1."""
 
     fault: Fault
     call: int
@@ -99,10 +101,10 @@ class Shot:
 
     @classmethod
     def parse(cls, text: str) -> Shot:
-        """What `str` gave.
+        """Read what `str` wrote.
 
         Raises:
-            CommandLineError: it is none.
+            CommandLineError: the text is no fault at a call.
 
         >>> str(Shot.parse("kill@17"))
         'kill@17'
@@ -115,15 +117,16 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One attempt on a scenario: what goes wrong, one after the other, before it goes well.
+    """The faults of one test of a scenario, before the operation is done without a fault.
 
     Args:
-        scenario: its name.
-        shots: each in an attempt of its own.
-        powers: calls of the last attempt after which the power goes, and what is lost then. Each
-            is a disk of its own; the attempts before leave what they have not synced.
-        rival: another update is started at the same moment as each attempt.
-        seed: of everything that is drawn.
+        scenario: the scenario's name.
+        shots: the faults, each in an attempt of its own, one after the other.
+        powers: power losses in the last attempt: after which call, and what is lost. Each makes a
+            disk of its own, and is checked by itself. What earlier attempts left unsynced may be
+            lost, too.
+        rival: True if another update is started together with each attempt.
+        seed: the seed of everything that is drawn.
     """
 
     scenario: str
@@ -134,7 +137,7 @@ class Case:
 
     @property
     def kind(self) -> str:
-        """What it is about: a fault by name, `rival`, `recovery` or `power`.
+        """The kind of the case: a fault's name, `rival`, `recovery` or `power`.
 
         >>> Case.parse("append kill@17 kill@3 #5").kind
         'recovery'
@@ -152,10 +155,10 @@ class Case:
 
     @classmethod
     def parse(cls, text: str) -> Case:
-        """What `str` gave.
+        """Read what `str` wrote.
 
         Raises:
-            CommandLineError: it is none.
+            CommandLineError: the text is no case.
 
         >>> str(Case.parse("append kill@17 all@3 part@4 rival #5"))
         'append kill@17 all@3 part@4 rival #5'
@@ -198,18 +201,19 @@ def _seed(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a case.
+    """The result of a case.
 
     Args:
-        hits: how many of its faults, or power losses, happened. A run that ends before a call is
-            reached has no fault.
-        depth: how many attempts in a row died.
-        sites: what the calls were at which faults happened.
-        errors: codes of the errors with which attempts ended because of them.
-        lost: rows that were not there at the end, all tables together.
-        doubled: rows that were there too often.
-        complaints: everything that is not as it must be; empty when all is well.
-        seconds: wall time of each recovery with its verification.
+        case: the case, as text.
+        hits: how many of its faults or power losses happened; a fault does not happen if the
+            attempt ends before its call.
+        depth: how many attempts in a row were killed.
+        sites: the calls at which faults happened, such as `link t/0.json`.
+        errors: the codes of the errors that attempts ended with.
+        lost: rows missing at the end, of all tables together.
+        doubled: rows too many at the end.
+        complaints: a sentence for everything that is wrong; empty if the case survived.
+        seconds: the wall time of each recovery with its checks.
     """
 
     case: str
@@ -223,12 +227,12 @@ class Verdict:
     seconds: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """For the journal."""
+        """The verdict as JSON, for the journal."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Verdict:
-        """What `to_json` gave."""
+        """Read what `to_json` wrote."""
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
         }

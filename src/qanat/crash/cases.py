@@ -1,4 +1,4 @@
-"""Which cases there are: every fault at every site, chains of deaths, losses of power."""
+"""Lists the cases of a scenario: every fault at every call, chains of kills, power losses."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from qanat.crash.case import Case, Shot
-from qanat.crash.disk import Loss
+from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.trace import Call
 
 _AT_ONCE = 4
-"""Disks of one record: recording costs as much as two of them."""
+"""Power losses that share one record of calls: recording costs as much as trying two of them."""
 _DEEPEST = 5
+"""Kills in a row, at most."""
 
 
 def applicable(fault: Fault, call: Call) -> bool:
-    """Whether a fault can happen at a call: a folder cannot be torn, nor a removal be too big."""
+    """True if a fault can happen at a call.
+
+    Only a write of several bytes can be torn, only something sent can lose its answer, and a call
+    that needs no space cannot run out of it.
+    """
     match fault:
         case Fault.NONE:
             return False
@@ -30,7 +35,7 @@ def applicable(fault: Fault, call: Call) -> bool:
 
 
 def at_every_site(scenario: str, calls: Sequence[Call], faults: Sequence[Fault]) -> Iterator[Case]:
-    """Each fault at each call that it can happen at."""
+    """One case for each fault at each call at which it can happen."""
     for number, call in enumerate(calls, 1):
         for fault in faults:
             if applicable(fault, call):
@@ -38,13 +43,16 @@ def at_every_site(scenario: str, calls: Sequence[Call], faults: Sequence[Fault])
 
 
 def rivals(scenario: str, calls: Sequence[Call]) -> Iterator[Case]:
-    """Two updates at once, one of which is killed at each call."""
+    """One case for each call: two updates run at once, and one is killed at the call."""
     for number in range(1, len(calls) + 1):
         yield Case(scenario, (Shot(Fault.KILL, number),), rival=True)
 
 
 def chains(scenario: str, calls: Sequence[Call], count: int, seed: int) -> Iterator[Case]:
-    """Deaths during recovery from deaths, two to five in a row, at calls drawn by the seed."""
+    """`count` chains of two to five kills, each in the recovery from the one before.
+
+    The calls are drawn by the seed.
+    """
     for number in range(count):
         draw = Random(f"{seed} chain {scenario} {number}")  # noqa: S311 - not for secrets
         deaths = draw.randint(2, _DEEPEST)
@@ -53,7 +61,7 @@ def chains(scenario: str, calls: Sequence[Call], count: int, seed: int) -> Itera
 
 
 def powers(scenario: str, calls: Sequence[Call], seed: int) -> Iterator[Case]:
-    """Every loss after every call."""
+    """Every kind of power loss after every call."""
     disks = [(n, loss) for n in range(1, len(calls) + 1) for loss in Loss]
     for at in range(0, len(disks), _AT_ONCE):
         yield Case(scenario, powers=tuple(disks[at : at + _AT_ONCE]), seed=seed)
@@ -62,9 +70,9 @@ def powers(scenario: str, calls: Sequence[Call], seed: int) -> Iterator[Case]:
 def powers_after_deaths(
     scenario: str, calls: Sequence[Call], count: int, seed: int
 ) -> Iterator[Case]:
-    """The power goes while, or after, an update recovers from another one's death.
+    """`count` power losses during or after the recovery from a kill.
 
-    What the dead one had not synced, nobody may rely on.
+    They find a recovery that relies on what the killed update had not synced.
     """
     for number in range(count):
         draw = Random(f"{seed} power {scenario} {number}")  # noqa: S311 - not for secrets

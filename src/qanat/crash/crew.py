@@ -1,4 +1,4 @@
-"""The workers: started with the injector preloaded, given cases as they become free."""
+"""The worker processes: started with the injector preloaded, given cases as they become free."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ from qanat.errors import AdapterError
 
 
 class Crew:
-    """Workers in a folder. Use it as a context manager.
+    """Worker processes that try cases in parallel. Use it as a context manager.
 
     Args:
-        folder: absolute; holds a slot for each worker. Best on a disk in memory: every case
-            writes a project and waits for it to be on the disk.
-        size: how many workers.
-        worker: the module that is one.
+        folder: an absolute path; each worker gets a slot in it. A file system in memory is best,
+            since every case writes a project and syncs it.
+        size: the number of workers.
+        worker: the module that a worker runs.
 
     Raises:
-        UnsupportedError, MissingExtraError, AdapterError: the injector cannot be built or loaded.
+        UnsupportedError: this is no Linux, or the folder's path cannot be preloaded from.
+        MissingExtraError: there is no C compiler.
+        AdapterError: the injector cannot be compiled.
     """
 
     def __init__(self, folder: Path, size: int, worker: str = "qanat.crash.worker") -> None:
@@ -44,10 +46,10 @@ class Crew:
         self._ends = ExitStack()
 
     def prepare(self, scenario: Scenario) -> Reference:
-        """Run a scenario undisturbed.
+        """Run a scenario without a fault; the result is what cases are compared with.
 
         Raises:
-            AdapterError: it fails by itself.
+            AdapterError: the scenario fails without a fault.
         """
         answer = _ask(self._workers[0], {"scenario": scenario.to_json()})
         self._reference(scenario).write_text(json.dumps(answer), encoding="utf-8")
@@ -56,7 +58,11 @@ class Crew:
     def attempt(
         self, cases: Iterable[tuple[Scenario, Case]], tell: Callable[[Verdict], None]
     ) -> None:
-        """Try cases in parallel; each verdict is told as it comes, one at a time.
+        """Try cases in parallel.
+
+        Args:
+            cases: the cases to try, each with its scenario.
+            tell: called with each verdict as it comes, by one thread at a time.
 
         Raises:
             AdapterError: a worker ended.
@@ -115,7 +121,7 @@ class Crew:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # What a terminal sends to all is for us: they end with us.
+            # A Ctrl-C at the terminal is for the driver alone, which then ends the workers.
             start_new_session=True,
         ) as worker:
             try:
@@ -124,7 +130,8 @@ class Crew:
                 worker.kill()
 
     def __enter__(self) -> Self:
-        # A worker dies with the thread that has started it: this one stays until the end.
+        # Start the workers in this thread: a worker is killed when the thread that started it
+        # ends, and this one lives as long as the crew.
         with ExitStack() as ends:
             for n in range(self._size):
                 slot = self._folder / f"slot-{n}"

@@ -1,4 +1,4 @@
-"""What the sinks of a project hold, epoch by epoch."""
+"""The files that a project's sinks have published, by epoch."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ class Delivery:
     """One file, or one folder of files, that a sink has published.
 
     Args:
-        name: in the sink's folder.
+        name: its name in the sink's folder.
+        files: its files.
     """
 
     name: str
     files: tuple[Path, ...]
 
     def is_of(self, flow: str, number: int) -> bool:
-        """Whether it is a flow's epoch.
+        """True if it was published by the flow's epoch of that number.
 
         >>> Delivery("my%2Fflow-0000000012-0.csv", ()).is_of("my/flow", 12)
         True
@@ -38,32 +39,32 @@ class Delivery:
         found = _EPOCH.fullmatch(self.name)
         if found is None or int(found["number"]) != number:
             return False
-        # Long names are cut, and end in a digest.
+        # The sink cuts long names and appends a digest, so only the beginning can be compared.
         cut = _CUT.fullmatch(found["flow"])
         whole = quote(flow, safe=" ")
         return unquote(found["flow"]) == flow or bool(cut and whole.startswith(cut["begin"]))
 
 
 def sinks(session: Session) -> list[tuple[str, SinkTarget]]:
-    """The sinks of a project and where they write."""
+    """The names of a project's sinks, and where each writes."""
     return [(d.name, d.sink) for d in session.pipeline.datasets if d.sink is not None]
 
 
 def sink_folder(session: Session, target: SinkTarget) -> Path:
-    """The folder that a sink writes into."""
+    """The folder that a sink writes to."""
     path = next(v for k, v in target.options if k.casefold() == "path")
     return session.project.root / Path(path).expanduser()
 
 
 def sent(session: Session, target: SinkTarget) -> list[Path]:
-    """The files that a sink has published."""
+    """The files that a sink has published, without those it is still writing."""
     folder = sink_folder(session, target)
     staging = folder / _STAGING
     return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
 
 
 def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
-    """The files that a sink has published, those of an epoch together."""
+    """What a sink has published: one delivery for each epoch."""
     folder = sink_folder(session, target)
     by_name: dict[str, list[Path]] = {}
     for path in sorted(sent(session, target)):
@@ -72,7 +73,7 @@ def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
 
 
 def lines(target: SinkTarget, files: Sequence[Path]) -> str:
-    """A query for the column `line`, the rows in files as text, and `filename`."""
+    """SQL for all rows of a sink's files: the columns `line` (the row as text) and `filename`."""
     listed = _listed(files)
     if target.format.casefold() == "parquet":
         return (
@@ -87,12 +88,12 @@ def lines(target: SinkTarget, files: Sequence[Path]) -> str:
 
 
 def rows(session: Session, target: SinkTarget, files: Sequence[Path]) -> dict[str, int]:
-    """How many rows there are in each file; those without any are left out."""
+    """The number of rows in each file, by path; files without rows are left out."""
     if not files:
         return {}
     query = lines(target, files)
     if target.format.casefold() == "csv":
-        # A value may have several lines, and a header is no row.
+        # Lines are no rows in CSV: a value may span several lines, and the header is none.
         given = {k.replace("_", "").casefold(): v for k, v in target.options}
         header = given.get("header", "true").casefold() in ("true", "yes", "1")
         separator = next((given[k] for k in _SEPARATORS if k in given), ",")

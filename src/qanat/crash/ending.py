@@ -1,4 +1,4 @@
-"""However a crash test ends, no process of it stays: stopped ones would sleep for ever."""
+"""Ends all processes of a crash test with it: a stopped one would otherwise sleep for ever."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def die_with(parent: int | None = None) -> None:
-    """Have the system kill this process when the thread that started it ends.
+    """Have Linux kill this process when the thread that started it ends.
 
     Args:
-        parent: the process of that thread, if it may have ended before.
+        parent: the id of that thread's process. If it has already ended, exit at once: Linux
+            sends no signal for an earlier end.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
     if parent is not None and os.getppid() != parent:
@@ -26,19 +27,19 @@ def die_with(parent: int | None = None) -> None:
 
 @contextmanager
 def ends_cleanly() -> Iterator[None]:
-    """Turn the signals that would end this process into an exit that cleans up on the way.
+    """Turn signals that would end this process into SystemExit, so that cleaning up still runs.
 
     Raises:
-        SystemExit: with 128 and the number of the signal that came, as a shell would say it.
+        SystemExit: a signal came; the exit code is 128 plus its number, as in a shell.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        # Whoever is impatient must not cut the cleaning up short.
+        # Ignore further signals: a second Ctrl-C must not interrupt the cleaning up.
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    # What is ignored already, as under nohup, is to be.
+    # A signal that is already ignored, as under nohup, stays ignored.
     wanted = [s for s in _ENDING if signal.getsignal(s) is not signal.SIG_IGN]
     before = {each: signal.signal(each, end) for each in wanted}
     try:

@@ -1,4 +1,4 @@
-"""Which errors a fault explains: what an update may end with because of it, and no other."""
+"""Which errors a fault explains: an update may end with these and no others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qanat.errors import (
 )
 
 Excuses = Mapping[str, str]
-"""By an error's code, what it has to say; the code of a class is not that of its subclasses."""
+"""By an error's code, a text that its message must contain; subclasses have codes of their own."""
 
 
 def _codes(words: Mapping[type[QanatError], str]) -> Excuses:
@@ -27,13 +27,13 @@ def _codes(words: Mapping[type[QanatError], str]) -> Excuses:
 NONE: Excuses = _codes({})
 OTHER = _codes(
     {
-        # An update does not wait for ever for a ledger in which another one sleeps.
+        # The wait for the ledger has a limit, and another update may sleep while it writes to it.
         LedgerError: "",
         UpdateRunningError: "",
         LeaseLostError: "",
     }
 )
-"""There is another update of the same project."""
+"""Errors that another update of the same project explains."""
 _FULL = _codes({StorageFullError: "", LedgerError: ""})
 _BY_FAULT: dict[Fault, Excuses] = {
     Fault.EIO: _codes(
@@ -51,10 +51,11 @@ _BY_FAULT: dict[Fault, Excuses] = {
 
 
 def excuses(fault: Fault, rival: bool = False) -> Excuses:
-    """What an attempt may end with in which a fault happened.
+    """The errors that an attempt may end with.
 
     Args:
-        rival: another update was started meanwhile.
+        fault: the fault that happened in it.
+        rival: True if another update ran at the same time.
 
     >>> "Q4010" in excuses(Fault.EIO)
     False
@@ -64,7 +65,7 @@ def excuses(fault: Fault, rival: bool = False) -> Excuses:
 
 
 def explained(code: str, message: str, allowed: Excuses) -> bool:
-    """Whether an error is one of those.
+    """True if an error is among the allowed ones.
 
     >>> explained("Q4007", "no space left", excuses(Fault.FULL))
     True

@@ -4,7 +4,7 @@
  * changes something below one folder: files opened for writing, writes, renames, links, unlinks,
  * folders made and removed, truncations, syncs. At the N-th of them it does what it was armed
  * with. It also records the calls, with the bytes written, so that the states in which a power
- * loss may leave a disk can be built from the record (see qanat.crash.disk).
+ * loss may leave a disk can be built from the record (see qanat.crash.disk_model).
  *
  * One lock is held from counting a call until it is done and recorded: the record has the order
  * in which things happened, and nothing happens after the call that kills.
@@ -194,7 +194,7 @@ static int count(enum op op, int creates, const char *path, void (*tear)(void *)
     return 0;
 }
 
-/* -- for whoever arms it ------------------------------------------------------------------- */
+/* -- called by qanat.crash.injector ---------------------------------------------------------- */
 
 /* Count calls below `folder` from now on (from 0), and do `kind` at call number `at`.
  * trace: file to append the record to, or NULL. bytes: record what is written, too.
@@ -219,10 +219,10 @@ void qanat_fault_arm(const char *folder, int kind, long at, const char *trace, i
     pthread_mutex_unlock(&lock);
 }
 
-/* How many calls there were. */
+/* The number of calls so far. */
 long qanat_fault_count(void) { return calls; }
 
-/* Put a line of one's own into the record. */
+/* Add a note to the record. */
 void qanat_fault_note(const char *text) {
     pthread_mutex_lock(&lock);
     note(NOTE, 0, 0, "said", text, NULL, NULL, 0);

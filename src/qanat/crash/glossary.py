@@ -1,4 +1,4 @@
-"""The words of a crash test in plain ones."""
+"""The meaning of the words that a crash test uses for faults, losses and scenarios."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAULTS = {
     "recovery": "killed, and killed again while it recovers, up to five times",
     "power": "the power goes after the call, and with it what was not synced",
 }
-"""By kind of case, what happens; in the order in which they are shown."""
+"""What happens in each kind of case, in the order in which the page shows them."""
 LOSSES = {
     "all": "nothing of it came to the disk",
     "content": "file names came, what is in the files did not: they are empty",
@@ -22,11 +22,11 @@ LOSSES = {
     "names": "content came, the names did not",
     "part": "some of either came",
 }
-"""What becomes of what was not synced when the power goes."""
+"""What each kind of power loss does to what was not synced."""
 SCENARIOS = {
     "first-run": "an update as if the project had never run",
     "run": "an update of the project as it is",
     "full-refresh": "an update that computes every table anew",
     "replay": "quarantined rows are checked again",
 }
-"""What is crashed of anybody's project."""
+"""The scenarios of a user's project."""

@@ -1,4 +1,4 @@
-"""How long recoveries took, as a histogram."""
+"""A histogram of how long recoveries took, as SVG."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ _LEFT, _TOP, _BOTTOM = 62, 24, 40
 _LABEL = 130
 _BARS = 40
 _TAIL = 1.5
-"""What took so many times longer than 99 of 100 is in one bar: it would squeeze the others."""
+"""Recoveries longer than so many times the 99th percentile share one bar at the end."""
 
 
 def histogram(seconds: Sequence[float], median: float, p99: float) -> str:
-    """An SVG with a bar for each span of seconds."""
+    """An SVG with a bar for each span of seconds.
+
+    Args:
+        seconds: the durations; not empty.
+        median: their median, marked by a line.
+        p99: their 99th percentile, marked by a line.
+    """
     longest = max(seconds)
     cut = p99 * _TAIL
     step = nice(min(longest, cut) / 8)
@@ -25,7 +31,7 @@ def histogram(seconds: Sequence[float], median: float, p99: float) -> str:
     if not counts[-1]:
         counts.pop()
     highest = max(counts)
-    # One place more than there are bars at all, so that the tail stands apart.
+    # Two more places than `_BARS`: one for the tail's bar, and a gap before it.
     width = (_WIDTH - _LEFT) / (_BARS + 2)
     parts = [*_amounts(highest), *_bars(counts, highest, width, top)]
     for n in range(round(top / step) + 1):
@@ -37,7 +43,7 @@ def histogram(seconds: Sequence[float], median: float, p99: float) -> str:
     parts.append(
         _text(middle, _HEIGHT - 4, "seconds to run again and verify everything", "middle")
     )
-    # One to the left and one to the right: they may be at the same place.
+    # Write one label to the left of its line and one to the right: the lines may coincide.
     for name, value, anchor, off in (("median", median, "end", -4), ("p99", p99, "start", 4)):
         x = _LEFT + min(value / top, 1.0) * _BARS * width
         if x < _LEFT + _LABEL:
@@ -55,7 +61,7 @@ def histogram(seconds: Sequence[float], median: float, p99: float) -> str:
 
 
 def nice(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, ... and their tenths that is not less.
+    """The smallest number of the series …, 0.1, 0.2, 0.5, 1, 2, 5, 10, … that is at least `least`.
 
     >>> nice(0.031), nice(3), nice(0)
     (0.05, 5.0, 0.01)
@@ -72,7 +78,7 @@ def _bars(counts: Sequence[int], highest: int, width: float, top: float) -> Iter
         if not count:
             continue
         tail = n == _BARS
-        # A single one must be seen beside thousands.
+        # A bar of one recovery must be visible beside bars of thousands.
         height = max(room * count / highest, 1.5)
         x = _LEFT + (n + tail) * width
         span = f"longer than {top:.3g} s"
@@ -86,7 +92,7 @@ def _bars(counts: Sequence[int], highest: int, width: float, top: float) -> Iter
 
 
 def _amounts(highest: int) -> Iterator[str]:
-    """Lines across, with how many they stand for."""
+    """Horizontal grid lines with their counts."""
     room = _HEIGHT - _TOP - _BOTTOM
     step = max(1, round(nice(highest / 4)))
     for amount in range(0, highest + 1, step):

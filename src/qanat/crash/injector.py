@@ -1,4 +1,4 @@
-"""The fault injector: build it from source, preload it, arm it."""
+"""The fault injector, a C library: builds it from source, preloads and arms it."""
 
 from __future__ import annotations
 
@@ -22,31 +22,34 @@ SOURCE = "fault.c"
 _COMPILERS = ("cc", "gcc", "clang")
 _FLAGS = ("-O2", "-shared", "-fPIC", "-pthread")
 _SPLIT = re.compile(r"[\s:$]")
-"""Where the loader ends a path in `LD_PRELOAD`, or puts in something else."""
+"""Characters at which the loader splits `LD_PRELOAD`, or that it expands."""
 
 
 class Fault(IntEnum):
-    """What can happen at a call that changes the disk; numbered as in the injector's source."""
+    """The faults that the injector can cause; the numbers are those in `fault.c`."""
 
     NONE = 0
     KILL = 1
     """The process is killed before the call."""
     TORN = 2
-    """Half of what is to be written is written; then the process is killed."""
+    """Half of the bytes are written; then the process is killed."""
     EIO = 3
-    """The call fails: the disk has an error. Calls after it succeed."""
+    """The call fails with a disk error; later calls succeed."""
     ENOSPC = 4
-    """The call fails: the disk is full. Calls after it succeed."""
+    """The call fails because the disk is full; later calls succeed."""
     FULL = 5
-    """The disk is full from this call on, until the process has ended."""
+    """The disk is full from this call until the process ends."""
     STOP = 6
-    """The process is stopped before the call, for as long as whoever watches it likes."""
+    """The process is stopped before the call, until the parent process continues it."""
     CUT = 7
-    """What is sent over a socket arrives, and the connection is cut before the answer."""
+    """What is sent over a socket arrives; the connection is cut before the answer."""
 
 
 def build(folder: Path) -> Path:
-    """Compile the injector into a folder, unless it is there; the path of the library.
+    """Compile the injector into a folder, unless it is already there.
+
+    Returns:
+        The path of the library.
 
     Raises:
         UnsupportedError: this is no Linux.
@@ -64,7 +67,7 @@ def build(folder: Path) -> Path:
     if library.exists():
         return library
     folder.mkdir(parents=True, exist_ok=True)
-    # Another process may build it at the same moment.
+    # Build under a name of this process, then rename: another process may build it, too.
     unfinished = folder / f"{library.name}.{os.getpid()}"
     text = folder / f"qanat-fault-{digest}-{os.getpid()}.c"
     text.write_bytes(source)
@@ -89,10 +92,10 @@ def build(folder: Path) -> Path:
 
 
 def preloaded(library: Path, environment: Mapping[str, str]) -> str:
-    """What `LD_PRELOAD` has to be: the library, and what the user preloads.
+    """The value of `LD_PRELOAD`: the library, then what the user already preloads.
 
     Raises:
-        UnsupportedError: the library's path means something else there.
+        UnsupportedError: the loader would split or expand the library's path.
 
     >>> preloaded(Path("/dev/shm/f.so"), {"LD_PRELOAD": "libjemalloc.so"})
     '/dev/shm/f.so:libjemalloc.so'
@@ -121,10 +124,10 @@ def _compiler() -> tuple[str, ...]:
 
 
 class Injector:
-    """The injector that was preloaded into this process.
+    """The injector that is preloaded into this process.
 
     Raises:
-        AdapterError: it was not.
+        AdapterError: none is preloaded.
     """
 
     def __init__(self) -> None:
@@ -147,13 +150,15 @@ class Injector:
         content: bool = False,
         sockets: bool = False,
     ) -> None:
-        """Count calls that change something below a folder, from 0 on.
+        """Start counting the calls that change something below a folder.
 
         Args:
-            at: number of the call at which the fault happens.
-            trace: file to which the record of calls is appended.
-            content: record also what is written.
-            sockets: count what is sent over sockets, too.
+            folder: the folder, as an absolute path.
+            fault: what happens at the call number `at`.
+            at: the number of that call, from 1.
+            trace: the file that the record of calls is appended to; None for no record.
+            content: True to record the bytes that are written, too.
+            sockets: True to count what is sent over sockets, too.
         """
         self._here.qanat_fault_arm(
             os.fsencode(folder),
@@ -165,9 +170,9 @@ class Injector:
         )
 
     def calls(self) -> int:
-        """How many calls there have been."""
+        """The number of calls so far."""
         return int(self._count())
 
-    def say(self, text: str) -> None:
-        """Put a line of one's own into the record."""
+    def note(self, text: str) -> None:
+        """Add a note to the record of calls."""
         self._here.qanat_fault_note(text.encode())

@@ -1,4 +1,7 @@
-"""Every file of a storage, and what it is: found without the code that is being tested."""
+"""The files of a storage, and which of them belong to it.
+
+It has a witness read the tables: the code that the crash test checks must not check itself.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ class Inventory:
     """A storage as it is now.
 
     Args:
-        storage: its folder.
-        scratch: where the process that looks has its own files.
-        witness: reads its tables.
+        storage: the storage's folder.
+        scratch: the scratch folder of this process, which belongs to it.
+        witness: reads the project's tables.
     """
 
     def __init__(self, storage: Path, scratch: Path, witness: Witness) -> None:
@@ -30,11 +33,11 @@ class Inventory:
         }
 
     def table(self, name: str) -> TableLog | None:
-        """The log of the table in a folder of that name."""
+        """The log of the table in the folder `name`; None if there is no such folder."""
         return self._tables.get(name)
 
     def strangers(self) -> Iterator[Path]:
-        """Files that are nothing that a project needs."""
+        """The files that belong to no table, and are none of Qanat's own."""
         for path in _files(self._storage):
             top, *below = path.relative_to(self._storage).parts
             if top == _PRIVATE:

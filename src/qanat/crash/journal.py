@@ -1,4 +1,4 @@
-"""The verdicts so far, on disk: a crash test that was interrupted goes on where it was."""
+"""The journal of verdicts on disk, with which an interrupted crash test continues."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from qanat.crash.case import Verdict
 
 
 class Journal:
-    """A file with a verdict a line.
+    """A file with one verdict on each line.
 
     Args:
-        path: None to keep them in memory only.
-        key: of what is tested; a journal of anything else is begun anew.
+        path: the file; None keeps the verdicts in memory only.
+        key: identifies what is tested; a journal with another key is started anew.
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
@@ -24,7 +24,8 @@ class Journal:
         head, *lines = _lines(path)
         if head != {"key": key}:
             lines = []
-        # Written anew without what was cut short: it would spoil the next line.
+        # Rewrite the file without a half-written last line: the next verdict would be appended
+        # to it.
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(line) + "\n" for line in ({"key": key}, *lines))
         path.write_text(text, encoding="utf-8")
@@ -32,7 +33,7 @@ class Journal:
         self.verdicts = {v.case: v for v in found}
 
     def add(self, verdict: Verdict) -> None:
-        """Write a verdict down."""
+        """Append a verdict."""
         self.verdicts[verdict.case] = verdict
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
@@ -47,5 +48,5 @@ def _lines(path: Path) -> list[dict[str, object]]:
         try:
             found.append(json.loads(line))
         except ValueError:
-            break  # cut short when it was interrupted: that case is tried again
+            break  # half-written when the test was interrupted: the case is tried again
     return found or [{}]

@@ -1,4 +1,4 @@
-"""Whether ledger, tables and disk agree, and whether anything lies about."""
+"""Checks that ledger, tables and disk agree, and that nothing is left over."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 from qanat import plugins
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import sent, sink_folder, sinks
-from qanat.crash.disk import Disk, File
+from qanat.crash.disk_model import Disk, File
 from qanat.crash.inventory import Inventory
 from qanat.errors import UnsupportedError
 from qanat.model.event import EpochCommitted
@@ -22,11 +22,23 @@ _ALL = 1_000_000
 
 
 def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[str]:
-    """Everything that is not as it must be after an update that went well.
+    """A sentence for everything that is wrong after an update that succeeded.
 
     Args:
-        image: the project as it was before.
+        session: the opened project.
+        accounts: the ledger's counts.
+        image: the folder with the project before the crash test.
     """
+    inventory = Inventory(session.project.storage, session.scratch, witness_of(session))
+    yield from _unfinished(session)
+    yield from accounts.errors(inventory, image)
+    yield from _broken_tables(session)
+    yield from _strangers(session, inventory, image)
+    yield from _left_over(session)
+
+
+def _unfinished(session: Session) -> Iterator[str]:
+    """What the ledger still holds open."""
     ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
@@ -34,19 +46,27 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         yield "the lease is still held"
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
-            yield f"update {update.id} is said to run"
-    witness = witness_of(session)
-    inventory = Inventory(session.project.storage, session.scratch, witness)
-    yield from accounts.errors(inventory, image)
+            yield f"update {update.id} is still recorded as running"
+
+
+def _broken_tables(session: Session) -> Iterator[str]:
+    """Tables with orphans by Qanat's own search, or that another Delta reader cannot read."""
     for table in session.store.tables(str(session.project.tables)):
-        # As that sees it which sweeps; below, without it.
         if left := session.store.orphans(table):
             yield f"{left} files in {table.name} are in no version"
-        yield from _lost(table.folder, witness)
+        yield from _missing_files(table.folder, witness_of(session))
+
+
+def _strangers(session: Session, inventory: Inventory, image: Path) -> Iterator[str]:
+    """Files that belong to nothing, found without Qanat's own search; old ones are ignored."""
     for path in inventory.strangers():
         where = path.relative_to(session.project.root)
         if not (image / where).exists():
             yield f"{where} belongs to nothing"
+
+
+def _left_over(session: Session) -> Iterator[str]:
+    """Temporary files of updates that have ended."""
     private = session.project.private
     own = session.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
@@ -58,10 +78,10 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
 
 
 def witness_of(session: Session) -> Witness:
-    """Who reads the tables of a project's format without the code that is being tested.
+    """What reads the tables of the project's format without the code under test.
 
     Raises:
-        UnsupportedError: nobody does.
+        UnsupportedError: the format has no witness.
     """
     name = session.project.table_format
     target = plugins.table_format(name).witness
@@ -70,8 +90,8 @@ def witness_of(session: Session) -> Witness:
     return cast("Witness", plugins.imported(target)())
 
 
-def _lost(table: Path, witness: Witness) -> Iterator[str]:
-    """What another reader says: every file that it would read is there."""
+def _missing_files(table: Path, witness: Witness) -> Iterator[str]:
+    """The files that another reader would read of a table, and that do not exist."""
     for path in witness.live(table):
         if not path.exists():
             yield f"{table.name} has lost {path.name}"
@@ -80,12 +100,15 @@ def _lost(table: Path, witness: Witness) -> Iterator[str]:
 # -- after a power loss, before anything has been repaired ----------------------------------------
 
 
-def torn(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
-    """What a reader cannot read: each table has to be as it was at one of its versions.
+def unreadable_files(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
+    """The files of tables that are missing or incomplete after a power loss.
+
+    Before anything is repaired, each table must be readable at one of its versions.
 
     Args:
-        root: the folder that `disk` is about.
-        disk: what programs had seen before the power went.
+        root: the folder with the project, as the power loss left it.
+        disk: the same folder as programs saw it before the power loss.
+        witness: reads the tables.
     """
     for table, needed in witness.needed(root):
         for path in needed:
@@ -95,11 +118,16 @@ def torn(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
                 yield f"{name} is gone"
             elif not isinstance(seen, File) or seen.content != path.read_bytes():
                 yield f"{name} is torn"
-        yield from _lost(table, witness)
+        yield from _missing_files(table, witness)
 
 
-def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
-    """Epochs that were said to be committed, and are not there."""
+def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
+    """The acknowledged epochs that ledger, table or sink no longer have.
+
+    Args:
+        session: the opened project, as the power loss left it.
+        acknowledged: what `acknowledgement` gave for each epoch.
+    """
     for text in acknowledged:
         epoch = json.loads(text)
         dataset = session.pipeline.dataset(epoch["dataset"])
@@ -117,7 +145,7 @@ def forgotten(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
 
 
 def acknowledgement(session: Session, event: EpochCommitted) -> str:
-    """What `forgotten` needs to know of an epoch that has just been committed."""
+    """The facts about a committed epoch that `lost_epochs` checks, as JSON text."""
     dataset = session.pipeline.dataset(event.dataset)
     files = [] if dataset.sink is None else [p.name for p in sent(session, dataset.sink)]
     facts = {

@@ -1,4 +1,4 @@
-"""What a crash test has found, as a page to look at."""
+"""The HTML page with the results of a crash test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
 
 _OPEN = 3
-"""Failures that need not be unfolded to be read."""
+"""Failures that are shown unfolded."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #566272; --page: #fff; --line: #dde2e9;
@@ -67,17 +67,17 @@ pre, code { font: 12.5px/1.5 ui-monospace, monospace; }
 pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin: .5rem 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 """
-# Nothing is fetched and nothing runs, whatever a name or a message should contain.
+# The page loads nothing and runs no script, even if a name or message contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What a page is about.
+class Subject:
+    """What the page is about.
 
     Args:
-        facts: by name: which project, when, and the like.
-        again: the command that tries a case again, but for the case.
+        facts: facts to show, by name: which project, when, …
+        again: the command that repeats a case, without its `--case` option.
     """
 
     facts: Mapping[str, str]
@@ -88,18 +88,20 @@ def page(
     report: Report,
     calls: Mapping[str, Sequence[Call]],
     verdicts: Sequence[Verdict],
-    origin: Origin,
+    subject: Subject,
 ) -> str:
-    """One HTML page that needs nothing else.
+    """The results as one self-contained HTML page.
 
     Args:
-        calls: by scenario, what it does to the disk undisturbed.
-        verdicts: those that the report adds up.
+        report: the results, added up.
+        calls: by scenario, its calls without a fault.
+        verdicts: the verdicts that the report adds up.
+        subject: what was tested.
     """
-    parts = [*_head(report), *_failures(report, origin), *_kinds(report)]
+    parts = [*_head(report), *_failures(report, subject), *_kinds(report)]
     if calls:
         parts += _strips(calls, verdicts)
-    parts += [*_recoveries(report, verdicts), *_errors(report), *_origin(origin)]
+    parts += [*_recoveries(report, verdicts), *_errors(report), *_subject(subject)]
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -225,14 +227,14 @@ def _errors(report: Report) -> Iterator[str]:
     yield _table(("Code", "Error", ""), ("Times",), rows)
 
 
-def _origin(origin: Origin) -> Iterator[str]:
+def _subject(subject: Subject) -> Iterator[str]:
     yield "<h2>What was tested</h2>"
-    facts = origin.facts.items()
+    facts = subject.facts.items()
     rows = (f"<tr><th>{shown(name)}</th><td>{shown(value)}</td></tr>" for name, value in facts)
     yield f'<table class="origin"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def _failures(report: Report, origin: Origin) -> Iterator[str]:
+def _failures(report: Report, subject: Subject) -> Iterator[str]:
     if not report.failures:
         return
     yield "<h2>What did harm</h2>"
@@ -242,7 +244,7 @@ def _failures(report: Report, origin: Origin) -> Iterator[str]:
     )
     for number, verdict in enumerate(report.failures):
         lines = [*(f"at {s}" for s in verdict.sites), *verdict.complaints]
-        command = f'{origin.again} --case "{verdict.case}"'
+        command = f'{subject.again} --case "{verdict.case}"'
         yield (
             f"<details{' open' if number < _OPEN else ''}><summary>{shown(verdict.case)}</summary>"
             f"<pre>{shown(chr(10).join(lines))}</pre>"

@@ -1,4 +1,4 @@
-"""What a project's tables, quarantines and sinks hold, in a form that can be compared."""
+"""The contents of a project's tables, quarantines and sinks, as counts and digests to compare."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from qanat.crash.question import ask
 from qanat.errors import QanatError
 from qanat.run.session import Session
 
-# What names the update, its time or its place differs from run to run.
+# These columns name the update or its time, and so differ from run to run.
 _VARIES = frozenset(
     {"_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch"}
 )
 _STAGED = r"(epoch|replay)-\d+-[0-9a-f]+"
 _TABLE = "t"
 EARLIER = " before it was sent anew"
-"""What names of what a sink got before its last full refresh end in."""
+"""The suffix of a sink's name for the rows that it got before its last full refresh."""
 
 Picture = dict[str, tuple[int, str]]
-"""By name: how many rows, and a digest of them in any order."""
+"""By table or sink: its number of rows, and a digest that does not depend on their order."""
 
 
 def picture(session: Session, accounts: Accounts) -> Picture:
-    """All rows of all tables, quarantines and sinks.
+    """Count and digest the rows of all tables, quarantines and sinks.
+
+    Args:
+        session: the opened project.
+        accounts: the ledger's epochs, to tell the deliveries of a sink's generations apart.
 
     Raises:
-        QanatError: a table cannot be read, or holds a row of a quarantine twice.
+        QanatError: a table cannot be read, or a quarantine holds a row twice.
     """
     found: Picture = {}
     for table in session.store.tables(str(session.project.tables)):
@@ -63,10 +67,15 @@ def differences(
     found: Mapping[str, tuple[int, str]],
     unstable: frozenset[str],
 ) -> tuple[list[str], int, int]:
-    """What differs, how many rows are lost, and how many are there too often.
+    """Compare two pictures.
 
     Args:
-        unstable: tables whose rows differ from run to run by themselves; only counted.
+        wanted: the picture without a fault.
+        found: the picture after a fault and its recovery.
+        unstable: tables whose rows differ from run to run anyway; only their counts must agree.
+
+    Returns:
+        A sentence for each difference, the number of rows lost, and of rows too many.
     """
     complaints, lost, doubled = [], 0, 0
     for name in sorted({*wanted, *found}):
@@ -91,6 +100,6 @@ def _add(
         f" (SELECT hash({plain}) AS h FROM ({lines}) AS lines)"
     )
     ((rows, total, mixed),) = ask(session, query, inputs)
-    # A table without rows is as good as none.
+    # A table without rows counts as none: whether it already exists is not compared.
     if rows:
         found[name] = (int(rows), f"{total}-{mixed}")

@@ -1,7 +1,7 @@
-"""Where a crash test has its copies: a folder that is gone afterwards, at the latest by the next.
+"""The temporary folder of a crash test, removed at its end, or by the next one if it was killed.
 
-The process holds a lock on a file in it for as long as it lives: who gets it knows that a crash
-test was killed.
+The process locks a file in the folder for as long as it lives. If another crash test gets the
+lock, the process was killed, and the folder can be removed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - tempfile makes a folder in it
 _PREFIX = "qanat-crash-"
 _LOCK = "lock"
 _TRIES = 50
-"""What is being killed may still write while its folder is removed."""
+"""Attempts to remove the folder: killed workers may still write to it for a moment."""
 
 
 def places() -> list[Path]:
-    """Where the folder may be, the best one first: in memory, then on a disk."""
+    """The folders in which quarters may be made, best first: in memory, then on a disk."""
     return [p for p in (_MEMORY, Path(tempfile.gettempdir())) if os.access(p, os.W_OK | os.X_OK)]
 
 
 @contextmanager
 def quarters(place: Path) -> Iterator[Path]:
-    """A folder in one of the places, empty but for its lock."""
+    """A temporary folder in `place`, empty except for its lock; removed when the block ends."""
     folder, lock = _made(place)
     try:
         yield folder
@@ -41,9 +41,9 @@ def quarters(place: Path) -> Iterator[Path]:
 
 
 def sweep_quarters(where: Iterable[Path]) -> None:
-    """Remove what crash tests of this user that were killed have left in some places."""
+    """Remove the folders that killed crash tests of this user have left in some places."""
     for folder in (f for place in where for f in place.glob(f"{_PREFIX}*")):
-        # Without a lock it is just being made, or removed; or a crash test is at work in it.
+        # An OSError means that the folder is in use, or is just being made or removed: leave it.
         with suppress(OSError):
             if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
                 continue
@@ -58,7 +58,7 @@ def sweep_quarters(where: Iterable[Path]) -> None:
 def _made(place: Path) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        # Somebody who sweeps may have the lock first, and remove it all.
+        # Another crash test may sweep the new folder before it is locked; then make another.
         with suppress(FileNotFoundError):
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -68,7 +68,7 @@ def _made(place: Path) -> tuple[Path, int]:
 
 
 def _remove(folder: Path) -> None:
-    # The lock goes last: what is left without one, nobody would remove.
+    # Remove the lock last: a folder without a lock is never swept.
     for path in folder.iterdir():
         if path.name != _LOCK:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What a scenario does undisturbed, and what is to be there afterwards."""
+"""The reference of a scenario: its calls and its result without a fault."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from qanat.crash.trace import Call
 
 @dataclass(slots=True)
 class Reference:
-    """What a scenario does undisturbed.
+    """What a scenario does without a fault.
 
     Args:
-        calls: what it does to the disk, in order.
-        picture: what the tables hold at the end.
-        unstable: tables whose rows differ from run to run by themselves.
-        seconds: how long it takes, with doing it again and the verification.
-        modules: what it imports on the way.
-        books: what the ledger has counted.
+        calls: the calls that change the disk, in order.
+        picture: what tables and sinks hold at the end.
+        unstable: tables whose rows differ from run to run without any fault.
+        seconds: the wall time of the operation, its repetition and the checks.
+        modules: the modules that it imports.
+        books: the ledger's counts at the end.
     """
 
     calls: list[Call]
@@ -30,7 +30,7 @@ class Reference:
     books: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """For the driver and other workers."""
+        """The reference as JSON, for the driver and the other workers."""
         calls = [
             (c.op, c.result, c.offset, c.length, c.detail, c.path, c.other) for c in self.calls
         ]
@@ -45,20 +45,20 @@ class Reference:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Reference:
-        """What `to_json` gave."""
+        """Read what `to_json` wrote."""
         calls = [Call(*c) for c in found["calls"]]
         unstable, modules = frozenset(found["unstable"]), tuple(found["modules"])
         picture, books = found["picture"], found["books"]
         return cls(calls, picture, unstable, found["seconds"], modules, books)
 
     def without(self, other: Reference) -> Reference:
-        """The same, knowing what differed in another one."""
+        """This reference, with what differs in another run of the scenario marked as unstable."""
         unstable = {
             name
             for name in {*self.picture, *other.picture}
             if self.picture.get(name) != other.picture.get(name)
         }
-        # Where rows differ, so may what is counted of them.
+        # Counts of a table whose rows differ may differ, too.
         differing = {n.removeprefix("sink ").removesuffix("__quarantine") for n in unstable}
         books = {
             name: text
@@ -70,7 +70,7 @@ class Reference:
         )
 
     def miscounted(self, books: Mapping[str, str]) -> Iterator[str]:
-        """Where the ledger has counted something else."""
+        """A sentence for each dataset whose counts differ from the reference."""
         for name, text in self.books.items():
             if (there := books.get(name)) != text:
                 yield f"the ledger counts {there} for {name} instead of {text}"

@@ -1,7 +1,7 @@
-"""A copy of anybody's project on which things may go wrong; the original is only read.
+"""Copies of a user's project for the crash test; the original is only read.
 
-What updates write to is copied: storage and the folders of sinks; and so is what declares the
-project. Everything else may be large and is only read: a link to it will do.
+The storage, the folders of sinks and the files that declare the project are copied. Everything
+else is linked: updates only read it, and it may be large.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from qanat.model.dataset import SinkTarget
 from qanat.run.session import Session
 
 _ASIDE = ".qanat-storage"
-"""Where the copy has its storage if the original has it outside of the project."""
+"""The copy's storage folder if the original's storage is outside of the project's folder."""
 
 
 class Replica:
     """Copies of a project in several states.
 
     Args:
-        folder: where to put them; absolute.
+        session: the opened original.
+        folder: the folder for the copies, as an absolute path.
 
     Raises:
         UnsupportedError: the project writes to a place that cannot be copied.
@@ -50,7 +51,7 @@ class Replica:
         self._declared.append(session.project.spec.relative_to(root))
 
     def scenarios(self) -> list[Scenario]:
-        """The project as it is, as if it had never run, and what can be done to either."""
+        """Make the copies: one as the project is, one without storage; and their scenarios."""
         now = self._image("now", with_storage=True)
         new = self._image("new", with_storage=False)
         named = [("first-run", new, Operation.RUN)]
@@ -97,14 +98,18 @@ class Replica:
 
 
 def roomy(session: Session, jobs: int) -> Path:
-    """Where copies for so many processes fit: in memory if possible, else on a disk.
+    """The best place with room for the copies: in memory if possible, else on a disk.
+
+    Args:
+        session: the opened original.
+        jobs: the number of processes, each with copies of its own.
 
     Raises:
-        StorageFullError: nowhere.
+        StorageFullError: no place has enough free space.
     """
     storage = session.project.storage
     size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
-    # The image, its copies in the slots, and what an update adds or writes anew.
+    # Two images, and for each slot a copy and what an update adds or rewrites; plus 256 MiB.
     wanted = (3 * jobs + 2) * size + 2**28
     for place in places():
         if shutil.disk_usage(place).free > wanted:
@@ -117,18 +122,18 @@ def roomy(session: Session, jobs: int) -> Path:
 
 
 def copy_storage(source: Path, target: Path) -> None:
-    """Copy a storage byte by byte, without what is of the moment only."""
+    """Copy a storage byte by byte, without the scratch space of running updates."""
     private = source / "_qanat"
 
     def of_the_moment(folder: str, names: list[str]) -> set[str]:
-        # Only there: a dataset or a partition may have the same name.
+        # Only directly below `_qanat`: a dataset or a partition may be called `scratch`, too.
         return {"scratch"}.intersection(names if Path(folder) == private else ())
 
     shutil.copytree(source, target, symlinks=True, ignore=of_the_moment)
 
 
 def _link(source: Path, target: Path, here: Path, own: set[Path]) -> None:
-    """Make a folder of links to what is in another one, but for what it has of its own."""
+    """Make a folder with links to everything in another folder, except the paths in `own`."""
     target.mkdir(parents=True)
     for path in source.iterdir():
         relative = here / path.name

@@ -1,4 +1,4 @@
-"""What a crash test has found, in numbers."""
+"""The results of a crash test in numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from qanat.crash.case import Case, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What came of one kind of cases.
+    """The results of one kind of case.
 
     Args:
-        tried: faults that happened, deaths of updates that recovered from one, or disks after a
-            power loss.
-        survived: those after which nothing was wrong.
+        kind: as in `Case.kind`.
+        tried: the faults that happened; for `recovery` the kills during a recovery, for `power`
+            the disks after a power loss.
+        survived: how many of them left nothing wrong.
     """
 
     kind: str
@@ -25,13 +26,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a crash test has found.
+    """The results of a crash test.
 
     Args:
-        sites: different places at which something went wrong on purpose.
-        deepest: most deaths in a row.
-        errors: how often an attempt ended with an error because of its fault, by code.
-        median, p99, slowest: seconds that a recovery took with its verification.
+        seed: the seed of everything that was drawn.
+        lines: the results by kind of case.
+        sites: the number of different calls at which a fault happened.
+        lost: rows lost, of all cases.
+        doubled: rows too many, of all cases.
+        deepest: the most kills in a row.
+        errors: by code, how many attempts ended with that error.
+        median, p99, slowest: seconds of a recovery with its checks.
+        failures: the verdicts with complaints.
     """
 
     seed: int
@@ -48,17 +54,23 @@ class Report:
 
     @property
     def tried(self) -> int:
-        """Faults and losses that happened."""
+        """The number of faults and power losses that happened."""
         return sum(line.tried for line in self.lines)
 
     @property
     def survived(self) -> int:
-        """Those after which nothing was wrong."""
+        """The number of faults and power losses that left nothing wrong."""
         return sum(line.survived for line in self.lines)
 
 
 def report(seed: int, verdicts: Sequence[Verdict], kinds: Sequence[str]) -> Report:
-    """Add up verdicts."""
+    """Add up verdicts.
+
+    Args:
+        seed: the seed of everything that was drawn.
+        verdicts: the verdicts.
+        kinds: the kinds of cases, in the order in which they are shown.
+    """
     tried = dict.fromkeys(kinds, 0)
     failed = dict.fromkeys(kinds, 0)
     errors: dict[str, int] = {}
@@ -88,16 +100,19 @@ def report(seed: int, verdicts: Sequence[Verdict], kinds: Sequence[str]) -> Repo
 
 
 def _tried(case: Case, verdict: Verdict) -> int:
-    """How much of a case happened: an update may end before the call at which it is to fail."""
+    """How many faults of a case happened: an attempt may end before the call of its fault."""
     if case.powers:
         return len(verdict.seconds)
-    # In the first attempt of several nothing is recovered from yet.
+    # The first kill of a chain hits no recovery, so a chain counts from the second on.
     wanted = 2 if case.kind == "recovery" else 1
     return int(verdict.hits >= wanted)
 
 
 def _sites(case: Case, verdict: Verdict) -> Iterator[tuple[str, int]]:
-    """Where it happened, as far as it is known: which of several disks were skipped is not."""
+    """The calls at which faults happened.
+
+    If some power losses of a case were skipped, it is not known which, so none is counted.
+    """
     if not case.powers:
         yield from ((case.scenario, s.call) for s in case.shots[: verdict.hits])
     elif len(verdict.seconds) == len(case.powers):
@@ -105,7 +120,7 @@ def _sites(case: Case, verdict: Verdict) -> Iterator[tuple[str, int]]:
 
 
 def _failures(verdict: Verdict, count: int) -> int:
-    """How many of the disks of a verdict were wrong: complaints say of which they are."""
+    """How many of a case's disks were wrong: each complaint begins with the disk's label."""
     if not verdict.complaints:
         return 0
     return max(1, min(count, len({c.partition(":")[0] for c in verdict.complaints})))

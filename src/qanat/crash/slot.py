@@ -1,4 +1,4 @@
-"""One place on disk where cases are tried, one after the other."""
+"""A slot: the folder in which a worker tries cases, one after the other."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qanat.crash.attempt import Arming, Process
+from qanat.crash.attempt import Arming, Attempt
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
-from qanat.crash.disk import Disk
+from qanat.crash.disk_model import Disk
 from qanat.crash.ending import die_with
 from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
 from qanat.crash.injector import Fault
 from qanat.crash.picture import EARLIER, differences
 from qanat.crash.reference import Reference
-from qanat.crash.trace import read_trace, said, sites
+from qanat.crash.trace import notes, read_trace, sites
 from qanat.errors import AdapterError
 
 _FORK = multiprocessing.get_context("fork")
 _PATIENCE = 60.0
-"""Seconds after which a process is said to hang, at least."""
+"""Seconds after which a process counts as hanging, at least."""
 _SLOWER = 10.0
-"""So many times what it takes undisturbed it may take, too: others are at work beside it."""
-_SAID = 600
-"""Characters of what a process said that are kept."""
+"""A process may take so many times as long as without a fault: the workers share the machine."""
+_OUTPUT_KEPT = 600
+"""Characters of a process's output that are kept."""
 _ASLEEP = 0.3
-"""Seconds that a stopped process sleeps; its lease is shorter."""
+"""Seconds that a stopped process sleeps; longer than its lease, so that a rival takes over."""
 
 
 @dataclass(slots=True)
 class _Findings:
-    """A verdict in the making."""
+    """The parts of a verdict, while the case is tried; the fields are those of `Verdict`."""
 
     hits: int = 0
     depth: int = 0
@@ -64,10 +64,10 @@ class _Findings:
 
 
 class Slot:
-    """A folder that holds a copy of a project, made anew for every attempt.
+    """A folder with a copy of a project, which is restored for every case.
 
     Args:
-        folder: absolute; its own processes write nowhere else.
+        folder: an absolute path; the slot's processes write nowhere else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,34 +75,34 @@ class Slot:
         self._trace = folder / "trace"
         self._report = folder / "report.json"
         self._output = folder / "output.txt"
-        # As long as nobody has been disturbed, nobody knows how long it takes.
+        # No limit for runs without a fault: they measure how long the scenario takes.
         self._patience: float | None = None
-        # Not what is above it: who has removed that wants nothing more from us.
+        # No `parents=True`: if the folder above is gone, the crash test has ended.
         folder.mkdir(exist_ok=True)
 
-    # -- undisturbed -------------------------------------------------------------------------
+    # -- without a fault ---------------------------------------------------------------------
 
     def prepare(self, scenario: Scenario) -> Reference:
-        """Run a scenario undisturbed, twice.
+        """Run a scenario twice without a fault; what differs between the two is unstable.
 
         Raises:
-            AdapterError: it fails by itself.
+            AdapterError: the scenario fails without a fault.
         """
         self._patience = None
-        first, second = (self._undisturbed(scenario) for _ in range(2))
+        first, second = (self._without_fault(scenario) for _ in range(2))
         return second.without(first)
 
-    def _undisturbed(self, scenario: Scenario) -> Reference:
+    def _without_fault(self, scenario: Scenario) -> Reference:
         self.restore(scenario)
-        process = self._process(scenario)
+        attempt = self._attempt(scenario)
         started = time.monotonic()
-        outcome = self._outcome(process.attempt, Arming(trace=self._trace), False)
+        outcome = self._outcome(attempt.carry_out, Arming(trace=self._trace), False)
         calls = read_trace(self._trace)
-        after = self._outcome(process.recover)
+        after = self._outcome(attempt.recover)
         seconds = time.monotonic() - started
         wrong = [e["message"] for e in (outcome or {"errors": ()})["errors"]]
         if outcome is None or after is None:
-            wrong.append(self._said())
+            wrong.append(self._last_output())
         elif after["complaints"]:
             wrong += after["complaints"]
         if outcome is None or after is None or wrong:
@@ -112,7 +112,7 @@ class Slot:
                 hint="mend this first: qanat run, qanat doctor",
             )
         picture = {k: tuple(v) for k, v in after["picture"].items()}
-        # Each of the two imports what the other does without.
+        # The operation and its check import different modules.
         modules = {*outcome["modules"], *after["modules"]}
         return Reference(
             sites(calls),
@@ -126,12 +126,18 @@ class Slot:
     # -- with faults -------------------------------------------------------------------------
 
     def attempt(self, scenario: Scenario, case: Case, reference: Reference) -> Verdict:
-        """Try a case."""
+        """Try a case: do each attempt with its fault, then recover and compare.
+
+        Args:
+            scenario: the case's scenario.
+            case: the faults.
+            reference: the scenario without a fault.
+        """
         found = _Findings()
         self._patience = max(_PATIENCE, _SLOWER * reference.seconds)
         self.restore(scenario)
         for number, shot in enumerate(case.shots):
-            if not self._shoot(scenario, case, shot, found, again=number > 0):
+            if not self._attempt_with_fault(scenario, case, shot, found, again=number > 0):
                 break
         if case.powers:
             self._powers(scenario, case, reference, found)
@@ -139,18 +145,18 @@ class Slot:
             self._recover(scenario, reference, found)
         return found.verdict(case)
 
-    def _shoot(
+    def _attempt_with_fault(
         self, scenario: Scenario, case: Case, shot: Shot, found: _Findings, again: bool
     ) -> bool:
-        """One attempt with a fault; whether it happened."""
-        process = self._process(scenario, again)
+        """Do one attempt with a fault; returns False if it ended before the fault's call."""
+        attempt = self._attempt(scenario, again)
         recorded = bool(case.powers)
         if not recorded:
             self._trace.unlink(missing_ok=True)
         arming = Arming(shot.fault, shot.call, self._trace, recorded)
         stops = shot.fault is Fault.STOP
         self._report.unlink(missing_ok=True)
-        child = self._start(process.attempt, arming, stops or case.rival)
+        child = self._start(attempt.carry_out, arming, stops or case.rival)
         before = found.hits
         if stops and self._stopped(child):
             found.hits += 1
@@ -166,21 +172,21 @@ class Slot:
             found.hits += bool(hit) if not recorded else child.exitcode == -signal.SIGKILL
         found.depth += child.exitcode == -signal.SIGKILL
         if child.exitcode not in (0, -signal.SIGKILL):
-            found.complaints.append(f"exit code {child.exitcode}: {self._said()}")
+            found.complaints.append(f"exit code {child.exitcode}: {self._last_output()}")
         happened = found.hits > before
         allowed = excuses(shot.fault if happened else Fault.NONE, stops or case.rival)
         self._note_errors(outcome, found, allowed)
         return happened or stops
 
     def _rival(self, scenario: Scenario, found: _Findings, again: bool) -> None:
-        """Another update of the same project, while the first one is there."""
+        """Run another update of the same project while the first one is running or stopped."""
         aside = self._report.with_name("rival.json")
-        process = Process(self.project, scenario, aside, again)
+        attempt = Attempt(self.project, scenario, aside, again)
         aside.unlink(missing_ok=True)
-        child = self._start(process.attempt, Arming(), True)
+        child = self._start(attempt.carry_out, Arming(), True)
         self._wait(child)
         if child.exitcode:
-            found.complaints.append(f"rival: exit code {child.exitcode}: {self._said()}")
+            found.complaints.append(f"rival: exit code {child.exitcode}: {self._last_output()}")
         self._note_errors(_read(aside), found, OTHER)
 
     def _note_errors(
@@ -200,10 +206,10 @@ class Slot:
         disk: Disk | None = None,
         acknowledged: Sequence[str] = (),
     ) -> None:
-        process = self._process(scenario)
-        outcome = self._outcome(process.recover, disk, acknowledged)
+        attempt = self._attempt(scenario)
+        outcome = self._outcome(attempt.recover, disk, acknowledged)
         if outcome is None:
-            found.complaints.append(f"run again: {self._said()}")
+            found.complaints.append(f"run again: {self._last_output()}")
             return
         found.seconds.append(outcome["seconds"])
         wrong, lost, doubled = differences(
@@ -221,19 +227,19 @@ class Slot:
     def _powers(
         self, scenario: Scenario, case: Case, reference: Reference, found: _Findings
     ) -> None:
-        """Record the last attempt, then go through the disks that a power loss may leave."""
+        """Record the last attempt, then check each disk that a power loss may leave."""
         before = len(sites(read_trace(self._trace))) if case.shots else 0
         outcome = self._outcome(
-            self._process(scenario, again=bool(case.shots)).attempt,
+            self._attempt(scenario, again=bool(case.shots)).carry_out,
             Arming(trace=self._trace, content=True),
             False,
         )
         if outcome is None:
-            found.complaints.append(f"before the power went: {self._said()}")
-        # The power has not gone yet, and what went wrong before is over.
+            found.complaints.append(f"before the power went: {self._last_output()}")
+        # The recorded attempt has no fault, and the power loss comes later: no error is excused.
         self._note_errors(outcome, found, NONE)
         calls = read_trace(self._trace)
-        acknowledged = list(said(calls))
+        acknowledged = list(notes(calls))
         done = sites(calls)
         for point, loss in case.powers:
             at = before + point
@@ -251,30 +257,30 @@ class Slot:
             self._recover(scenario, reference, found, disk, known)
             found.complaints[first:] = [label + c for c in found.complaints[first:]]
 
-    def _said(self) -> str:
-        """The last that a process said before it died."""
-        return self._output.read_text(encoding="utf-8", errors="replace")[-_SAID:]
+    def _last_output(self) -> str:
+        """The end of the last process's output."""
+        return self._output.read_text(encoding="utf-8", errors="replace")[-_OUTPUT_KEPT:]
 
     # -- processes ---------------------------------------------------------------------------
 
     def restore(self, scenario: Scenario, keep_trace: bool = False) -> None:
-        """Make the project as it is in a scenario's image."""
+        """Restore the project from a scenario's image."""
         if self.project.exists():
             shutil.rmtree(self.project)
         copy_project(scenario.image, self.project)
         if not keep_trace:
             self._trace.unlink(missing_ok=True)
 
-    def _process(self, scenario: Scenario, again: bool = False) -> Process:
-        return Process(self.project, scenario, self._report, again)
+    def _attempt(self, scenario: Scenario, again: bool = False) -> Attempt:
+        return Attempt(self.project, scenario, self._report, again)
 
     def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
-        """What a process reports; None if it died without."""
+        """Run a function in a process of its own; returns its report, or None if it wrote none."""
         self._report.unlink(missing_ok=True)
         return self._join(self._start(act, *args))
 
     def _start(self, act: Callable[..., None], *args: Any) -> Any:
-        child = _FORK.Process(target=_alone, args=(act, args, self._output, os.getpid()))
+        child = _FORK.Process(target=_child_main, args=(act, args, self._output, os.getpid()))
         child.start()
         return child
 
@@ -286,14 +292,14 @@ class Slot:
         child.join(self._patience)
         if child.exitcode is None:
             os.kill(child.pid, signal.SIGABRT)
-            # Who was stopped meanwhile would not hear it.
+            # A stopped process handles SIGABRT only once it is continued.
             os.kill(child.pid, signal.SIGCONT)
             child.join()
             with self._output.open("a", encoding="utf-8") as output:
                 output.write(f"took longer than {self._patience:.0f} s")
 
     def _stopped(self, child: Any) -> bool:
-        """Wait until a process is stopped; False if it ended before."""
+        """Wait until a process is stopped; returns False if it ends first."""
         end = time.monotonic() + (self._patience or _PATIENCE)
         while time.monotonic() < end:
             state = os.waitid(
@@ -306,9 +312,9 @@ class Slot:
 
 
 def copy_project(source: Path, target: Path) -> Path:
-    """Copy a project as it is, links as links; the copy.
+    """Copy a project, with its symbolic links as links; returns the copy's folder.
 
-    Data files are never written to once they are there, so that a second name for them will do.
+    Data files of tables are hard-linked: they are never written to again.
     """
     shutil.copytree(source, target, symlinks=True, copy_function=_copy)
     return target
@@ -324,8 +330,10 @@ def _copy(source: str, target: str) -> str:
     return shutil.copy2(source, target)
 
 
-def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path, parent: int) -> None:
-    """What a child process does first: what it says goes to a file."""
+def _child_main(
+    act: Callable[..., None], args: tuple[Any, ...], output: Path, parent: int
+) -> None:
+    """The start of a child process: send its output to a file, and die with the parent."""
     die_with(parent)
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(handle, 1)
@@ -334,7 +342,8 @@ def _alone(act: Callable[..., None], args: tuple[Any, ...], output: Path, parent
 
 
 def _comparable(scenario: Scenario, picture: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    # A sink that is told twice to send everything sends it twice: the last time counts.
+    # Each full refresh sends a sink's rows again. How many happened depends on the case, so only
+    # the deliveries of the last one are compared.
     sent_again = Operation.REFRESH in (scenario.operation, *scenario.then)
     kept = (k for k in picture if not (sent_again and k.endswith(EARLIER)))
     return {k: tuple(picture[k]) for k in kept}

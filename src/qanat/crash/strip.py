@@ -1,4 +1,4 @@
-"""The calls of a scenario as a strip: what was tried at each, and what it is about."""
+"""A strip: the calls of a scenario as SVG, with what was tried at each and what it is about."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from qanat.crash.case import Case, Verdict
 from qanat.crash.trace import Call
 
 Cells = Mapping[tuple[str, int], bool]
-"""By kind of fault and number of a call, whether all was well."""
+"""By kind of fault and number of a call: True if every fault there was survived."""
 
 _WIDTH = 1000
 _ROW, _GAP = 11, 2
 _FLAGS = 8
 _NARROWEST = 4.0
-"""Of 500 calls each is two pixels wide: one at which something was tried is drawn wider."""
+"""The least width of a tried call: of 500 calls each would be only two pixels wide."""
 
-# Most are by Okabe and Ito, told apart by those who do not see all colours. Green and vermilion
-# say how it went, so that no part of the disk has them.
+# Most colours are from Okabe and Ito's palette, which colour-blind people can tell apart. Green
+# and vermilion are left out: they mean survived and did harm.
 _ABOUT = (
     ("ledger", "#E69F00", re.compile(r"(?:^|/)ledger\.db")),
     ("cache", "#8C5A2B", re.compile(r"^\.cache")),
@@ -37,7 +37,7 @@ _ABOUT = (
 
 
 def about(call: Call) -> str:
-    """What a call is about.
+    """The part of the storage that a call changes, as the legend names it.
 
     >>> about(Call("s", 0, 0, 0, "-", "storage/tables/a/_delta_log", ""))
     'table log'
@@ -47,7 +47,7 @@ def about(call: Call) -> str:
 
 
 def shown(text: str) -> str:
-    """A text from outside as HTML; characters that cannot be seen, or written, are replaced.
+    """A text, escaped for HTML; characters that cannot be printed are replaced.
 
     >>> shown("<b>" + chr(0xDC80) + chr(27))
     '&lt;b&gt;��'
@@ -56,7 +56,7 @@ def shown(text: str) -> str:
 
 
 def cells(verdicts: Sequence[Verdict]) -> dict[str, dict[tuple[str, int], bool]]:
-    """By scenario, how it went at each of its calls.
+    """By scenario, the results at each of its calls.
 
     >>> cells([Verdict("run names@7 all@8 #1", 2, complaints=("all@8: lost",), seconds=(1, 1))])
     {'run': {('power', 7): True, ('power', 8): False}}
@@ -75,7 +75,7 @@ def cells(verdicts: Sequence[Verdict]) -> dict[str, dict[tuple[str, int], bool]]
 
 
 def _places(case: Case, complaints: Sequence[str]) -> Iterator[tuple[int, bool]]:
-    # After the first death calls are those of a recovery, numbered by themselves.
+    # Only the first fault hits a call of the scenario; later ones hit calls of a recovery.
     if case.shots:
         yield case.shots[0].call, not complaints
         return
@@ -87,7 +87,7 @@ def _places(case: Case, complaints: Sequence[str]) -> Iterator[tuple[int, bool]]
 
 
 def legend() -> str:
-    """What the colours mean, as HTML."""
+    """The meaning of the colours, as HTML."""
     states = [("var(--good)", "survived"), ("var(--bad)", "did harm")]
     states.append(("var(--none)", "not tried, or cannot happen there"))
     parts = [(colour, name) for name, colour, _ in _ABOUT]
@@ -99,10 +99,12 @@ def _squares(meanings: Sequence[tuple[str, str]]) -> str:
 
 
 def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
-    """A picture with a column for each call and a row for each kind of fault.
+    """An SVG with a column for each call and a row for each kind of fault.
 
     Args:
-        kinds: the rows, from top to bottom.
+        calls: the scenario's calls without a fault.
+        found: the results at the calls.
+        kinds: the kinds of faults, from the top row to the bottom one.
     """
     width = _WIDTH / max(len(calls), 1)
     band = _FLAGS + len(kinds) * (_ROW + _GAP) + _GAP
@@ -134,7 +136,7 @@ def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
     label = f"{len(calls)} calls, harm at {len(harm)}"
     rows = f"height:{_ROW + _GAP}px;line-height:{_ROW}px"
     texts = "".join(f'<span style="{rows}">{shown(kind)}</span>' for kind in kinds)
-    # Squeezed into whatever width there is: to the right of it nobody would look for harm.
+    # Fit the strip to the page's width: readers would miss harm to the right of the screen.
     return (
         f'<div class="strip"><div class="names" style="padding-top:{_FLAGS}px">{texts}</div><div>'
         f'<svg viewBox="0 0 {_WIDTH} {height}" height="{height}" preserveAspectRatio="none"'
@@ -144,10 +146,10 @@ def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
 
 
 def _row(y: int, width: float, states: Sequence[bool | None]) -> Iterator[str]:
-    # Neighbours of one colour are one shape: a page of 20,000 shapes opens slowly.
+    # Draw neighbours of one colour as one shape: a page of 20,000 shapes opens slowly.
     names = {None: "none", True: "good", False: "bad"}
     runs = [(names[states[start]], start, end) for start, end in _runs(states)]
-    # What was tried comes over its neighbours, what did harm over all.
+    # Draw in the order none, good, bad: widened shapes overlap, and harm must stay visible.
     for name, start, end in sorted(runs, key=lambda r: ("none", "good", "bad").index(r[0])):
         x, wide = start * width, (end - start) * width
         if name != "none" and wide < _NARROWEST:
@@ -160,14 +162,14 @@ def _rect(look: str, x: float, width: float, y: float) -> str:
 
 
 def _axis(count: int) -> Iterator[str]:
-    """Every tenth, fiftieth or hundredth call's number."""
+    """Labels with the numbers of evenly spaced calls, about a dozen in all."""
     step = next((s for s in (1, 5, 10, 25, 50, 100, 250, 500) if count <= 12 * s), 1000)
     for n in range(step, count + 1, step):
         yield f'<span style="left:{(n - 0.5) / count:.2%}">{n}</span>'
 
 
 def _runs(values: Sequence[object]) -> list[tuple[int, int]]:
-    """Where equal neighbours begin and end.
+    """The runs of equal neighbours, each as its start and its end (exclusive).
 
     >>> _runs(["a", "a", "b"])
     [(0, 2), (2, 3)]

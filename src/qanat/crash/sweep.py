@@ -1,4 +1,4 @@
-"""A crash test from beginning to end: prepare the scenarios, draw the cases, try them, report."""
+"""A whole crash test: prepare the scenarios, draw the cases, try them, report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from qanat.crash.case import Case, Scenario, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.injector import Fault
 from qanat.crash.journal import Journal
-from qanat.crash.page import Origin, page
+from qanat.crash.page import Subject, page
 from qanat.crash.reference import Reference
 from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
@@ -23,21 +23,21 @@ from qanat.errors import CommandLineError, UpdateRunningError, nearest
 from qanat.run.session import Session
 
 KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "cut", "rival", "recovery", "power")
-"""Everything that can be tried; see `Case.kind`."""
+"""All kinds of cases; see `Case.kind`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of it is tried.
+    """How much a crash test tries.
 
     Args:
-        seed: of all that is drawn: chains of deaths, what a power loss takes, the order.
-        kinds: which kinds of cases.
-        chains: deaths in a row, for each scenario.
-        revivals: records of a recovery in which the power goes, for each scenario.
-        most: cases at most; None for all.
-        seconds: no case begins after so many seconds; None for no end.
-        only: these cases and no others.
+        seed: the seed of what is drawn: chains of kills, what a power loss takes, the order.
+        kinds: the kinds of cases to try.
+        chains: the number of chains of kills, for each scenario.
+        revivals: the number of recoveries that lose power, for each scenario.
+        most: try at most so many cases; None for all.
+        seconds: start no case after so many seconds; None for no limit.
+        only: if not empty, try exactly these cases.
     """
 
     seed: int
@@ -51,25 +51,26 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a crash test.
+    """The result of a crash test.
 
     Args:
         report: the verdicts, added up.
-        calls: by scenario, what it does to the disk undisturbed.
+        calls: by scenario, its calls without a fault.
+        verdicts: the verdict of every case.
     """
 
     report: Report
     calls: Mapping[str, Sequence[Call]]
     verdicts: Sequence[Verdict]
 
-    def page(self, origin: Origin) -> str:
-        """It all as one HTML page that needs nothing else."""
-        return page(self.report, self.calls, self.verdicts, origin)
+    def page(self, subject: Subject) -> str:
+        """The result as one self-contained HTML page about `subject`."""
+        return page(self.report, self.calls, self.verdicts, subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What will be tried: the scenarios as they are undisturbed, and the cases in order."""
+    """What is to be tried: scenarios and their references by name, and the cases in order."""
 
     scenarios: Mapping[str, Scenario]
     references: Mapping[str, Reference]
@@ -84,21 +85,22 @@ def crash_test(
     begin: Callable[[int], None],
     tell: Callable[[Verdict], None],
 ) -> Outcome:
-    """Do it to a copy of somebody's project.
+    """Crash-test copies of a user's project.
 
     Args:
         session: the project; it is only read.
-        folder: absolute; where the copies are. Best on a disk in memory.
-        jobs: how many processes at a time.
-        begin: told how many cases there are.
-        tell: told each verdict as it comes.
+        folder: the folder for the copies, as an absolute path; best in memory.
+        extent: how much to try.
+        jobs: the number of worker processes.
+        begin: called once with the number of cases.
+        tell: called with each verdict as it comes.
 
     Raises:
-        UpdateRunningError: an update is running: what it does would be half in the copy.
+        UpdateRunningError: an update is running, so a copy would have only a part of its work.
         UnsupportedError: the project writes to a place that cannot be copied; this is no Linux.
         MissingExtraError: there is no C compiler.
-        AdapterError: the project fails by itself.
-        CommandLineError: a case is of a scenario, or at a call, that there is not.
+        AdapterError: the project fails without a fault.
+        CommandLineError: a case names a scenario or a call that does not exist.
     """
     session.require()
     if (lease := session.memory.held()) is not None:
@@ -115,11 +117,11 @@ def crash_test(
 
 
 def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepared:
-    """Run every scenario undisturbed, and draw the cases.
+    """Run every scenario without a fault, and draw the cases.
 
     Raises:
-        AdapterError: a scenario fails by itself.
-        CommandLineError: a case is of a scenario, or at a call, that there is not.
+        AdapterError: a scenario fails without a fault.
+        CommandLineError: a case names a scenario or a call that does not exist.
     """
     names = {c.scenario for c in extent.only}
     known = [s.name for s in scenarios]
@@ -131,19 +133,20 @@ def prepare(crew: Crew, scenarios: Sequence[Scenario], extent: Extent) -> Prepar
     references = {s.name: crew.prepare(s) for s in scenarios}
     for case in extent.only:
         calls = len(references[case.scenario].calls)
-        # Later ones are calls of a recovery, which nobody has counted.
+        # Only the first fault is checked: later ones hit calls of a recovery, whose number is
+        # not known.
         first = [s.call for s in case.shots[:1]] or [call for call, _ in case.powers]
         if max(first) > calls:
             raise CommandLineError(f"{case.scenario} has {calls} calls", got=str(case))
     if extent.only:
         return Prepared({s.name: s for s in scenarios}, references, extent.only)
-    found = [c for s in scenarios for c in every(s.name, references[s.name], extent)]
-    ordered = mixed(found, extent.seed)[: extent.most]
+    found = [c for s in scenarios for c in all_cases(s.name, references[s.name], extent)]
+    ordered = interleaved(found, extent.seed)[: extent.most]
     return Prepared({s.name: s for s in scenarios}, references, ordered)
 
 
-def every(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]:
-    """All cases of a scenario."""
+def all_cases(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]:
+    """All cases of a scenario that `extent` asks for."""
     calls, seed = reference.calls, extent.seed
     faults = [f for f in Fault if f.name.lower() in extent.kinds]
     yield from cases.at_every_site(scenario, calls, faults)
@@ -156,8 +159,8 @@ def every(scenario: str, reference: Reference, extent: Extent) -> Iterator[Case]
         yield from cases.powers_after_deaths(scenario, calls, extent.revivals, seed)
 
 
-def mixed(found: Sequence[Case], seed: int) -> list[Case]:
-    """Cases in an order in which any beginning has some of each scenario and kind."""
+def interleaved(found: Sequence[Case], seed: int) -> list[Case]:
+    """The cases, ordered so that the first n of them cover every scenario and kind, for any n."""
     groups: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in found:
         groups[case.scenario, case.kind].append(case)
@@ -165,7 +168,7 @@ def mixed(found: Sequence[Case], seed: int) -> list[Case]:
     placed = []
     for _, group in sorted(groups.items()):
         draw.shuffle(group)
-        # The same share of each group in any part of the whole, small groups in front.
+        # Spread each group evenly over the whole order.
         placed += [((n + draw.random()) / len(group), str(c), c) for n, c in enumerate(group)]
     return [case for _, _, case in sorted(placed, key=lambda p: p[:2])]
 
@@ -177,7 +180,14 @@ def carry_out(
     journal: Journal,
     tell: Callable[[Verdict], None],
 ) -> Outcome:
-    """Try what the journal does not have yet; the outcome of that and what it has.
+    """Try the cases that are not in the journal yet; the outcome includes those that are.
+
+    Args:
+        crew: the workers.
+        prepared: the scenarios and cases.
+        extent: its limit of seconds.
+        journal: gains each verdict.
+        tell: called with each verdict as it comes.
 
     Raises:
         AdapterError: a worker ended.

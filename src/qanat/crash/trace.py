@@ -1,4 +1,4 @@
-"""The record of the calls by which a process changed the disk."""
+"""The record of the calls with which a process changed the disk, as the injector writes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORDS = {
 }
 _NOTE = "#"
 _FIELDS = 8
-# Names that differ each time: identifiers, and the numbers that DuckDB puts behind them.
+# Parts of file names that differ from run to run: UUIDs, other identifiers, temporary names.
 _TOKEN = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|tmp\w{8}")
 
 
@@ -33,13 +33,14 @@ class Call:
     """One call, or a note between two calls.
 
     Args:
-        op: the letter of its kind, as in the injector's source.
-        result: what it returned; less than 0: the error's number, negated.
-        offset: where in the file, or the file's new size, in bytes.
-        length: of what was written, in bytes.
-        detail: `c` and `t` for files that an open creates or empties; what a note is.
-        path: relative to the folder that is watched; `other` for the second one.
-        data: what was written, if it was recorded.
+        op: the letter of the call's kind, as in `fault.c`; `#` for a note.
+        result: what the call returned; below 0, the negated error number.
+        offset: the position in the file, or the file's new size, in bytes.
+        length: the number of bytes written.
+        detail: `c` or `t` if an open creates or empties the file; for a note, its kind.
+        path: the path, relative to the watched folder.
+        other: the second path of a rename or link.
+        data: the bytes written, if they were recorded.
     """
 
     op: str
@@ -53,17 +54,17 @@ class Call:
 
     @property
     def is_note(self) -> bool:
-        """Whether it says something about the run instead of being a call."""
+        """True if it is a note about the run, and no call."""
         return self.op == _NOTE
 
     @property
     def word(self) -> str:
-        """What it does, in a word."""
+        """The name of the call, such as `rename`."""
         return _WORDS.get(self.op, self.op)
 
     @property
     def site(self) -> str:
-        """What it does and to what, the same in every run.
+        """The call and its path, without the parts that differ from run to run.
 
         >>> Call("l", 0, 0, 0, "-", "t/_commit_01234567-89ab-cdef-0123-456789abcdef.json.tmp",
         ...      "t/0.json").site
@@ -74,17 +75,17 @@ class Call:
 
 
 def read_trace(path: Path) -> list[Call]:
-    """All calls and notes, in order; one that a kill cut short is left out."""
+    """All calls and notes of a record, in order; an incomplete last one is left out."""
     return list(_calls(path.read_bytes()))
 
 
 def sites(calls: Sequence[Call]) -> list[Call]:
-    """The calls without the notes: call number n is at n - 1."""
+    """The calls without the notes; call number n is at index n - 1."""
     return [c for c in calls if not c.is_note]
 
 
-def said(calls: Sequence[Call]) -> Iterator[tuple[int, str]]:
-    """What the process said, each with the number of calls before it."""
+def notes(calls: Sequence[Call]) -> Iterator[tuple[int, str]]:
+    """What the process noted with `Injector.note`, each with the number of calls before it."""
     before = 0
     for call in calls:
         if not call.is_note:

@@ -1,7 +1,8 @@
-"""A process with the injector preloaded that tries cases: `python -m qanat.crash.worker FOLDER`.
+"""A worker process that tries cases: `python -m qanat.crash.worker FOLDER`.
 
-It reads one JSON object a line from its standard input and answers each with one. What an update
-needs is imported before the first case, so that an attempt is a fork away.
+It runs with the injector preloaded. It reads requests from standard input, one JSON object on each
+line, and answers each with one. It imports what an update needs before the first case, so that an
+attempt is only a fork.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from qanat.errors import QanatError
 
 
 def serve(slot: Slot) -> None:
-    """Answer requests until there are no more."""
-    # Had whoever asks ended before, there would be nothing to read.
+    """Answer requests until standard input ends."""
+    # No parent's id is needed: if the parent has already ended, so has standard input.
     die_with()
-    Injector()  # or else nothing would ever go wrong
+    Injector()  # fail at once if it is not preloaded: no fault would ever happen
     references: dict[str, Reference] = {}
     for line in sys.stdin:
         try:
@@ -36,7 +37,8 @@ def serve(slot: Slot) -> None:
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever asked is gone; nor does Python have to complain of that as it ends.
+            # The parent is gone. Point standard output elsewhere, or Python prints an error
+            # about the broken pipe when it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
 
@@ -51,7 +53,7 @@ def _answer(
         text = Path(request["reference"]).read_text(encoding="utf-8")
         reference = references[scenario.name] = Reference.from_json(json.loads(text))
         for name in reference.modules:
-            # Half of an attempt would be spent on importing, each time anew.
+            # Imports take half of an attempt: do them here once, and forks inherit them.
             import_module(name)
     case = Case.parse(request["case"])
     return slot.attempt(scenario, case, references[scenario.name]).to_json()

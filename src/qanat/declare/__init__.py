@@ -1,16 +1,17 @@
-"""From files to a `Pipeline`: the spec, SQL statements, Python decorators.
+"""Reads a project's files into a `Pipeline`: the spec, SQL statements, Python decorators.
 
-Read `find` and `spec` first (the project; `marks` reads YAML, `settings` says what it may hold),
-then `files` and `library` (its files). SQL: `statements` walks with a `cursor` over `sqltext` and
-hands its parts to `columns`, `rules`, `types` and `properties`. Python: `python` has the
-decorators, `capture` notes what they are told, `pyfile` runs the user's file, `functions` makes
-declarations of it. Both end in `query`, which finds what a query reads (`stream`, `calls`,
-`options`), and `registry`, which gathers declarations and everything that is wrong with them.
-Smaller things that these share: `arguments` and `frames` (of decorators), `names`, `syntax`
-(sqlglot's errors as ours).
+Read `find` and `spec` first (the project; `marks` reads YAML, `settings` has the allowed keys),
+then `files` and `library` (the project's files).
 
-The parsers behind these names cost a tenth of a second to import, which an update of unchanged
-files need not spend: so each name is imported when it is first used.
+SQL: `statements` moves a `cursor` over the words of a `sqltext` and parses its parts with
+`columns`, `rules`, `types` and `properties`. Python: `python` has the decorators, `capture` stores
+their arguments, `pyfile` runs the user's file, `functions` makes declarations of what was stored.
+Both use `query`, which finds what a query reads (`stream`, `calls`, `options`), and `registry`,
+which collects declarations and problems. They share `arguments` and `frames` (arguments and
+annotations of decorated functions), `names`, and `syntax` (sqlglot's parse errors).
+
+Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
+them, so each public name is imported when it is first used.
 """
 
 from __future__ import annotations

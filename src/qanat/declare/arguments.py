@@ -1,4 +1,4 @@
-"""Checks of decorator arguments: Python checks none of their types."""
+"""Checks the types of decorator arguments, which Python does not check."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from qanat.model.location import Location
 
 
 def text_of(argument: str, value: Any, location: Location) -> str:
-    """An argument that must be text and not empty.
+    """The value of an argument that must be text and not empty.
+
+    Args:
+        argument: its name, for the message.
+        value: what the user gave.
+        location: the call's place, for errors.
 
     Raises:
-        PythonFileError: it is something else.
+        PythonFileError: the value is something else.
     """
     if isinstance(value, str) and value.strip():
         return value
@@ -23,14 +28,22 @@ def text_of(argument: str, value: Any, location: Location) -> str:
 
 
 def optional_text(argument: str, value: Any, location: Location) -> str | None:
-    """An argument that is text or None."""
+    """The value of an argument that must be text or None.
+
+    Raises:
+        PythonFileError: the value is something else.
+    """
     if value is None or isinstance(value, str):
         return value
     raise _misfit(argument, "text", value, location)
 
 
 def names_of(argument: str, value: Any, location: Location) -> tuple[str, ...]:
-    """An argument that is a list of names, or None."""
+    """The value of an argument that must be a list of names or None; None gives no names.
+
+    Raises:
+        PythonFileError: the value is something else.
+    """
     if value is None:
         return ()
     listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
@@ -42,10 +55,16 @@ def names_of(argument: str, value: Any, location: Location) -> tuple[str, ...]:
 def mapping_of_text(
     argument: str, value: Any, location: Location, *, blank: bool = False
 ) -> dict[str, str]:
-    """An argument that is a dict of text to text, or None.
+    """The value of an argument that must be a dict of text to text, or None; None gives {}.
 
     Args:
-        blank: whether values may be empty or only spaces.
+        argument: its name, for the message.
+        value: what the user gave.
+        location: the call's place, for errors.
+        blank: True if values may be empty or only spaces.
+
+    Raises:
+        PythonFileError: the value is something else.
     """
     if value is None:
         return {}
@@ -58,7 +77,7 @@ def mapping_of_text(
 
 
 def check_conf(value: Any, location: Location) -> None:
-    """`spark_conf` exists for compatibility; only an empty one can be kept.
+    """Refuse a `spark_conf` with entries: the argument exists only for compatibility.
 
     Raises:
         UnsupportedError: it has entries.
@@ -74,11 +93,12 @@ def check_conf(value: Any, location: Location) -> None:
 def sink_target(
     format_: Any, options: Any, connectors: Connectors, location: Location
 ) -> SinkTarget:
-    """Where a sink writes.
+    """The target of a sink, from the arguments of `create_sink`.
 
     Raises:
-        UnsupportedError: no connector writes that format.
+        UnsupportedError: no connector writes the format.
         OptionError: an option does not exist, does not fit or is missing.
+        PythonFileError: an argument has a wrong type.
     """
     name = text_of("format", format_, location).casefold()
     connector = connectors.writing(name)
@@ -89,7 +109,7 @@ def sink_target(
             wanted=" or ".join(connectors.sinks),
             nearest=nearest(name, connectors.sinks),
         )
-    # A tab is a delimiter, and nothing may stand for NULL.
+    # Values may be blank: a delimiter can be a tab, and the text for NULL can be empty.
     given = mapping_of_text("options", options, location, blank=True)
     found = connector.sinks[name].check_all(given.items(), location)
     return SinkTarget(name, tuple(found.items()), connector.name)

@@ -1,6 +1,6 @@
-"""Table functions that read from outside: `read_files`, `read_table`, and those of connectors.
+"""Table functions that read from outside the query: `read_files`, `read_table`, and others.
 
-Which functions there are, and which options, the connectors say.
+The connectors define the functions and their options.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ REFUSED = (
     "cloud_files",
     "table_changes",
 )
-"""Functions that read what Qanat could not track, so that an update would miss changes."""
+"""Functions whose input Qanat cannot track: an update would not see that it changed."""
 
 _TABLE = "read_table"
 """Reads a dataset of this project, or with the option `project` one of another."""
 
 
 def function_name(node: exp.Expr) -> str:
-    """The name of a function as SQL writes it, in lower case."""
+    """The name of a function in SQL, in lower case; empty if the node is no function."""
     if isinstance(node, exp.Anonymous):
         return str(node.this).lower()
     return node.sql_name().lower() if isinstance(node, exp.Func) else ""
@@ -67,14 +67,18 @@ def read_call(
     location: Location,
     place: Place,
 ) -> SourceRef:
-    """The source that a table function means.
+    """The source that a call of a table function reads.
 
     Args:
-        name: in lower case.
+        name: the function, in lower case.
+        arguments: sqlglot's nodes of the arguments.
+        dialect: the project's dialect.
+        connectors: the connectors, which define the functions.
+        location: the call's place, for errors.
         place: gives the location of an argument.
 
     Raises:
-        OptionError: an argument is unknown, no literal, or missing.
+        OptionError: an argument is unknown, missing, or no literal.
         UnsupportedError: Qanat cannot track what the function reads.
     """
     connector = connectors.reading(name)
@@ -168,7 +172,11 @@ def _arguments(
 
 
 def _literal(node: exp.Expression, function: str, what: str, location: Location) -> Any:
-    """The Python value of a literal; `{'a': 'INT'}` becomes `a INT` (columns)."""
+    """The Python value of a literal; a struct such as `{'a': 'INT'}` becomes the text `"a" INT`.
+
+    Raises:
+        OptionError: the node is no literal.
+    """
     if isinstance(node, exp.Literal):
         if node.is_string:
             return node.name

@@ -1,7 +1,7 @@
-"""What the decorators of one Python file have said, before anything is made of it.
+"""The calls of decorators in one Python file, stored before declarations are made of them.
 
-The decorators note their arguments here and return the user's function as it was. With no
-capture active (a test that imports the file) they note nothing.
+The decorators store their arguments here and return the user's function unchanged. If no capture
+is active, as in a test that imports the file, they store nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class DatasetCall:
-    """`@table`, `@materialized_view`, `@temporary_view`, `create_streaming_table`, `create_sink`.
+    """A call of a function that declares a dataset, such as `@table` or `create_sink`.
 
-    The arguments are as the user gave them, unchecked.
+    The arguments are unchecked, as the user gave them.
     """
 
     kind: DatasetKind
@@ -46,7 +46,7 @@ class DatasetCall:
 
 @dataclass(frozen=True, slots=True)
 class FlowCall:
-    """`@append_flow`."""
+    """A call of `@append_flow`, with its unchecked arguments."""
 
     name: Any
     target: Any
@@ -59,7 +59,7 @@ class FlowCall:
 
 @dataclass(frozen=True, slots=True)
 class RuleCall:
-    """`@expect…`: names and texts of rules that have one action."""
+    """A call of `@expect` or one of its variants: rules by name, with one action."""
 
     action: Action
     rules: Any
@@ -69,7 +69,14 @@ class RuleCall:
 
 @dataclass(slots=True)
 class Capture:
-    """One file's calls, in order."""
+    """The calls of one file, in order.
+
+    Args:
+        root: the project's folder.
+        calls: declarations of datasets and flows.
+        rules: expectations.
+        problems: what is already known to be wrong.
+    """
 
     root: Path
     calls: list[DatasetCall | FlowCall] = field(default_factory=list)
@@ -77,7 +84,7 @@ class Capture:
     problems: list[QanatError] = field(default_factory=list)
 
     def place(self, file: str, line: int | None, column: int | None = None) -> Location:
-        """A location, relative to the project where possible."""
+        """A location; its path is relative to the project if the file is in the project."""
         path = Path(file)
         if path.is_relative_to(self.root):
             file = path.relative_to(self.root).as_posix()
@@ -88,7 +95,7 @@ active: ContextVar[Capture | None] = ContextVar("qanat_capture", default=None)
 
 
 def caller(capture: Capture, library: str) -> Location:
-    """Where the user called us: the innermost frame outside the module `library`."""
+    """The location of the user's call: the innermost frame outside the module `library`."""
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to a frame without its source
     while frame.f_back is not None and frame.f_globals.get("__name__") in (__name__, library):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""The list of columns and constraints behind a dataset's name."""
+"""Parses the list of columns and constraints behind a dataset's name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACTIONS = {
     "QUARANTINE ROW": Action.QUARANTINE,
     "FAIL UPDATE": Action.FAIL,
 }
-"""What stands behind ON VIOLATION."""
+"""The actions that ON VIOLATION can name."""
 
 REFUSED = {
     "MASK": "leave the column out, or hash it in the query",
@@ -35,12 +35,18 @@ REFUSED = {
     "UNIQUE": "CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update",
     "CHECK": "CONSTRAINT name EXPECT (condition) ON VIOLATION FAIL UPDATE",
 }
-"""Constraints that exist elsewhere, and the way out."""
+"""Constraints of other systems that are not supported, each with a hint."""
 
 
 @dataclass(slots=True)
 class Columns:
-    """What such a list says."""
+    """The contents of a column list.
+
+    Args:
+        fields: the columns, in order.
+        expectations: the constraints, in order.
+        problems: what is wrong with the list.
+    """
 
     fields: list[Field] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
@@ -48,17 +54,21 @@ class Columns:
 
     @property
     def schema(self) -> Schema:
-        """The columns, in order."""
+        """The columns as a schema, in order."""
         return Schema(tuple(self.fields))
 
 
 def parse_columns(cursor: Cursor, project: Project) -> Columns:
-    """Read `( … )`; the cursor goes past it.
+    """Parse `( … )` and move the cursor behind it.
 
-    A wrong type or predicate is noted in `problems` and the list read on.
+    A wrong type or predicate is added to `problems`, and parsing continues.
+
+    Args:
+        cursor: stands before `(`.
+        project: for the dialect and the prefixes of names.
 
     Raises:
-        SqlSyntaxError, UnsupportedError: the rest of the statement cannot be understood.
+        SqlSyntaxError, UnsupportedError: the list cannot be parsed to its end.
     """
     found = Columns()
     cursor.expect("(")
@@ -142,7 +152,7 @@ def _refuse(cursor: Cursor) -> None:
 
 
 def _quoted(name: str, dialect: str) -> str:
-    """A name as the predicate needs it: quoted only where it must be."""
+    """A name for use in a predicate; quoted only if SQL requires it."""
     if name.isidentifier() and name.isascii() and name.islower():
         return name
     return quoted(name, dialect)

@@ -1,4 +1,4 @@
-"""A walk along the tokens of one statement, by words."""
+"""A cursor that moves over the words of one statement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word or sign. `token` is the index of the token that it is (part) of."""
+    """One word or sign of a statement.
+
+    Args:
+        text: the word; of a quoted name or string, its value.
+        start, end: the offsets of its first and last character.
+        token: the index of the token that it is, or is a part of.
+        type: the type of that token.
+    """
 
     text: str
     start: int
@@ -27,20 +34,20 @@ class Word:
 
     @property
     def upper(self) -> str:
-        """For comparison with keywords; a quoted name is no keyword."""
+        """The word in upper case, to compare with keywords; empty for quoted text."""
         return "" if self.quoted else self.text.upper()
 
     @property
     def quoted(self) -> bool:
-        """Whether the author put it into quotes."""
+        """True if the author wrote it in quotes."""
         return self.type in (TokenType.IDENTIFIER, TokenType.STRING)
 
 
 class Cursor:
-    """The words of a statement and how far it has been read.
+    """The words of a statement, and a position among them.
 
-    sqlglot makes one token of `CLUSTER BY` and two of `PARTITIONED` and whatever follows it by
-    mistake; words are the same for every dialect.
+    sqlglot's tokens differ by dialect: `CLUSTER BY` is one token, a misspelt `PARTITIONED BY` is
+    two. Words are the same for every dialect.
     """
 
     def __init__(self, source: SqlText, tokens: list[Token]) -> None:
@@ -51,7 +58,7 @@ class Cursor:
 
     @property
     def word(self) -> Word | None:
-        """The next word, None at the end."""
+        """The next word; None at the end."""
         return self.words[self.index] if self.index < len(self.words) else None
 
     @property
@@ -61,27 +68,27 @@ class Cursor:
 
     @property
     def here(self) -> Location:
-        """The place of the next word, or of the end."""
+        """The location of the next word, or of the end."""
         word = self.word
         return self.source.at(word.start if word else self.end)
 
     def sees(self, phrase: str) -> bool:
-        """Whether the next words are these."""
+        """True if the next words are those of `phrase`."""
         wanted = phrase.split()
         return [w.upper for w in self.words[self.index : self.index + len(wanted)]] == wanted
 
     def take(self, phrase: str) -> bool:
-        """Go past these words if they are next."""
+        """Move behind the words of `phrase` if they are next; returns True if they were."""
         found = self.sees(phrase)
         if found:
             self.index += len(phrase.split())
         return found
 
     def expect(self, *phrases: str) -> str:
-        """Go past one of these phrases and return it.
+        """Move behind the first of some phrases that is next; returns it.
 
         Raises:
-            SqlSyntaxError: something else is next.
+            SqlSyntaxError: none of them is next.
         """
         for phrase in phrases:
             if self.take(phrase):
@@ -89,9 +96,13 @@ class Cursor:
         raise self.unexpected(*phrases)
 
     def unexpected(self, *wanted: str, nearby: Iterable[str] | None = None) -> QanatError:
-        """The error that the next word is not what it should be.
+        """The error for a next word that is none of those wanted.
 
-        A phrase whose beginning is right is blamed at its first wrong word.
+        If the beginning of a wanted phrase is next, the error points at its first wrong word.
+
+        Args:
+            wanted: the phrases that may stand here.
+            nearby: the words among which to look for the nearest; default: those of `wanted`.
         """
         best = max(wanted, key=self._matching)
         ahead = self._matching(best)
@@ -111,10 +122,13 @@ class Cursor:
         return next((n for n in range(len(parts) - 1, 0, -1) if self.sees(" ".join(parts[:n]))), 0)
 
     def name(self, what: str) -> Word:
-        """Go past one plain or quoted name.
+        """Move behind one plain or quoted name; returns it.
+
+        Args:
+            what: what the name is of, for the message.
 
         Raises:
-            SqlSyntaxError: something else is next.
+            SqlSyntaxError: no name is next.
         """
         word = self.word
         good = word is not None and (
@@ -127,14 +141,14 @@ class Cursor:
         return word
 
     def dotted(self, what: str) -> tuple[str, ...]:
-        """Go past a name of one or more parts."""
+        """Move behind a name with dots in it; returns its parts."""
         parts = [self.name(what).text]
         while self.take("."):
             parts.append(self.name(what).text)
         return tuple(parts)
 
     def string(self, what: str) -> str:
-        """Go past a string literal and return its value."""
+        """Move behind a string literal; returns its value."""
         word = self.word
         if word is None or word.type is not TokenType.STRING:
             raise self.unexpected(what)
@@ -142,7 +156,7 @@ class Cursor:
         return word.text
 
     def names(self, what: str) -> tuple[str, ...]:
-        """Go past `(name, …)`."""
+        """Move behind `(name, …)`; returns the names."""
         self.expect("(")
         found = [self.name(what).text]
         while self.take(","):
@@ -151,7 +165,7 @@ class Cursor:
         return tuple(found)
 
     def inside(self) -> tuple[int, int]:
-        """Go past `( … )`; the offsets of what is between them.
+        """Move behind `( … )`; returns the offsets of the text inside.
 
         Raises:
             SqlSyntaxError: no `(` is next, or it is never closed.
@@ -171,10 +185,11 @@ class Cursor:
         )
 
     def skip_to(self, *ends: str, angles: bool = False) -> int:
-        """Go on to the first of these words outside brackets; the offset where it starts.
+        """Move to the first of some words that stands outside brackets; returns its offset.
 
         Args:
-            angles: whether `<` and `>` are brackets, as in types.
+            ends: the words; at the end of the statement the search ends, too.
+            angles: True if `<` and `>` are brackets, as in types.
         """
         depth = 0
         opening, closing = ("([<", ")]>") if angles else ("([", ")]")

@@ -1,4 +1,4 @@
-"""Where the spec is."""
+"""Finds the spec of a project."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ SDP_SPECS = ("spark-pipeline.yml", "spark-pipeline.yaml")
 
 
 def find_spec(start: Path) -> Path:
-    """The spec in a folder or the nearest folder above it; `qanat.yml` goes before SDP's.
+    """The spec in a folder, or in the nearest folder above it that has one.
+
+    `qanat.yml` comes before SDP's `spark-pipeline.yml`.
 
     Raises:
-        SpecNotFoundError: there is none.
-        SpecError: a folder has both spellings (`.yml` and `.yaml`) of one name.
+        SpecNotFoundError: no folder has a spec.
+        SpecError: a folder has a spec with both suffixes, `.yml` and `.yaml`.
     """
     start = start.absolute()
     for folder in (start, *start.parents):

@@ -1,4 +1,4 @@
-"""Which data frame library an annotation means, without importing any."""
+"""Finds the data frame library that an annotation means, without importing any."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _RETURNED = {
     ("pyarrow", "RecordBatchReader"): "arrow",
 }
 _USUAL = {"pa": "pyarrow", "pl": "polars", "pd": "pandas"}
-"""What these short names mean where they are only imported for type checkers."""
+"""The libraries of common short names, which may be imported for type checkers only."""
 
 TAKES = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
 
 
 def taken(annotation: Any, names: dict[str, Any]) -> str | None:
-    """`arrow`, `polars`, `polars.lazy` or `pandas` for a parameter; None for another type.
+    """`arrow`, `polars`, `polars.lazy` or `pandas` for a parameter; None for any other type.
 
     Args:
+        annotation: the parameter's annotation, as a class or as text.
         names: the function's globals, to resolve an annotation that is text.
 
     >>> taken("pl.LazyFrame", {})
@@ -35,12 +36,12 @@ def taken(annotation: Any, names: dict[str, Any]) -> str | None:
 
 
 def returned(annotation: Any, names: dict[str, Any]) -> str | None:
-    """`arrow`, `polars` or `pandas` for a return type; None for another type."""
+    """`arrow`, `polars` or `pandas` for a return type; None for any other type."""
     return _RETURNED.get(_parts(annotation, names))
 
 
 def is_frame(value: Any) -> bool:
-    """Whether a value is a frame of one of these libraries."""
+    """True if a value is a data frame of one of these libraries."""
     return any(_of_class(c) in _RETURNED for c in type(value).__mro__)
 
 

@@ -1,4 +1,4 @@
-"""Makes datasets, flows and queries of what a Python file's decorators have noted."""
+"""Makes datasets, flows and queries from the captured calls of a Python file's decorators."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ _IBIS_DIALECTS = {"duckdb": "duckdb", "spark": "pyspark"}
 
 
 def declare_python(path: Path, text: str, registry: Registry) -> None:
-    """Run a `.py` file and declare what it says; problems go to the registry."""
+    """Run a `.py` file and add its declarations and problems to the registry.
+
+    Args:
+        path: the file.
+        text: its content.
+        registry: gains the declarations and problems.
+    """
     capture = Capture(registry.project.root)
     with isolated(capture.root, path):
         try:
@@ -71,7 +77,7 @@ class _Maker:
             self._dataset(call)
 
     def unattached(self) -> None:
-        """Complain about expectations on functions that declare no dataset."""
+        """Add a problem for each expectation on a function that declares no dataset."""
         owners = {
             id(c.function) for c in self.capture.calls if isinstance(c, DatasetCall) and c.function
         }
@@ -93,7 +99,7 @@ class _Maker:
         check_conf(call.spark_conf, call.location)
         sink = None
         if call.kind is DatasetKind.SINK:
-            # Declared even if it is wrong: else every flow into it would be a problem too.
+            # Declare a wrong sink, too: else every flow into it would be a second problem.
             with self.registry.collecting():
                 sink = sink_target(
                     call.format, call.options, self.registry.connectors, call.location
@@ -151,7 +157,7 @@ class _Maker:
         return columns
 
     def _expectations(self, call: DatasetCall) -> Iterator[Expectation]:
-        # Decorators run from the function upwards; authors read from the top down.
+        # Python applies decorators from the bottom up; authors read them from the top down.
         mine = [r for r in reversed(self.capture.rules) if r.function is call.function]
         for rules in (*(mine if call.function else ()), *call.rules):
             yield from self._rules(rules)
@@ -238,7 +244,7 @@ class _Maker:
         return parse_query(source, tokens, owner, self.project, self.registry.connectors)
 
     def _def(self, function: Callable[..., Any]) -> Location:
-        """The place of `def`: the code object only knows the first decorator's line."""
+        """The location of `def`; the code object only has the line of the first decorator."""
         code = getattr(inspect.unwrap(function), "__code__", None)
         if code is None:
             return self.capture.place(str(self.path), None)

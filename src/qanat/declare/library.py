@@ -1,4 +1,4 @@
-"""Finds the files of a project and declares what they say."""
+"""Loads the pipeline that the files of a project declare."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ from qanat.model.project import Project
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A pipeline as far as it could be understood, and everything that is wrong with it."""
+    """The result of loading a project's files.
+
+    Args:
+        pipeline: the datasets and flows that could be parsed.
+        problems: everything that is wrong, in the order of files and lines.
+    """
 
     pipeline: Pipeline
     problems: tuple[QanatError, ...]
 
 
 def load_pipeline(project: Project, connectors: Connectors) -> Declared:
-    """Read all transformation files of a project.
+    """Load all transformation files of a project.
 
     Args:
         connectors: what its queries may read from, and its sinks write to.
 
-    Never raises for what the files say: all of it is in `Declared.problems`, in the order of
-    files and lines.
+    Errors in the files are not raised: they are in `Declared.problems`.
     """
     registry = Registry(project, connectors)
     registry.problems.extend(_check_globs(project))
@@ -49,9 +53,9 @@ def load_pipeline(project: Project, connectors: Connectors) -> Declared:
 
 
 def _check_globs(project: Project) -> Iterator[QanatError]:
-    """A glob that matches nothing is a mistake."""
+    """An error for each glob that matches no file."""
     if project.libraries == DEFAULT_LIBRARIES:
-        # The default is two globs; a project need not have both kinds of file.
+        # The default has one glob for SQL and one for Python; a project may have only one kind.
         if not library_files(project):
             yield _nothing(project, "transformations/**")
         return
@@ -69,7 +73,11 @@ def _nothing(project: Project, pattern: str) -> QanatError:
 
 
 def _read(path: Path, shown: str) -> str:
-    """The text of a file; a byte order mark and Windows' line ends do no harm."""
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        SqlSyntaxError: the file cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""YAML read with the place of every key and value, so that errors can point at them."""
+"""Reads YAML and keeps the location of every key and value, so that errors can point at them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One YAML value: `at` is its own place, `key_at` the place of the key it stands behind."""
+    """One YAML value with its location.
+
+    Args:
+        value: the value; nested values are entries, too.
+        at: the location of the value.
+        key_at: the location of its key; for a list item, its own.
+    """
 
     value: Content
     at: Location
@@ -27,7 +33,7 @@ class Entry:
 
     @property
     def plain(self) -> Any:
-        """The value without places, as nested dicts and lists."""
+        """The value without locations, as nested dicts and lists."""
         if isinstance(self.value, dict):
             return {key: entry.plain for key, entry in self.value.items()}
         if isinstance(self.value, list):
@@ -39,11 +45,13 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
     """Parse one YAML document and expand `${VAR}` and `${VAR:-default}` in its strings.
 
     Args:
-        file: how messages name it.
-        problems: gains duplicate keys, keys that are no text, and missing variables.
+        text: the document.
+        file: the file's name in messages.
+        environ: the environment variables.
+        problems: gains errors for duplicate keys, keys that are no text, and missing variables.
 
     Raises:
-        SpecError: the text is no YAML.
+        SpecError: the text is not YAML.
     """
     try:
         loader = yaml.SafeLoader(text)
@@ -80,7 +88,8 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
                     )
                 )
             seen.setdefault(name, place(key))
-        loader.flatten_mapping(node)  # `<<: *anchor`, after the check: merging may repeat keys
+        # Expand `<<: *anchor` only now: it may repeat keys, which is allowed.
+        loader.flatten_mapping(node)
         entries: dict[str, Entry] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -111,7 +120,7 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
         if isinstance(value, str):
             value = expand(value, environ, at, problems.append)
         elif value is not None and not isinstance(value, bool | int | float):
-            value = node.value  # dates and the like are text to us
+            value = node.value  # keep dates and other YAML types as text
         return Entry(value, at, key_at)
 
     return build(node, start)
@@ -123,7 +132,13 @@ def expand(
     at: Location,
     report: Callable[[QanatError], None],
 ) -> str:
-    """Put environment variables in place of `${VAR}`; a default stands behind `:-`.
+    """Replace `${VAR}` by the environment variable, and `${VAR:-default}` by it or the default.
+
+    Args:
+        value: the text.
+        environ: the environment variables.
+        at: the text's location, for errors.
+        report: called with an error for each variable that is neither set nor has a default.
 
     >>> expand("s-${STAGE:-dev}", {}, Location("qanat.yml"), print)
     's-dev'

@@ -1,4 +1,4 @@
-"""Names of datasets: what stands in front of them, and which cannot be used."""
+"""Names of datasets: their prefixes, their quotes, and which names are not allowed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FORBIDDEN = frozenset('/\\:*?"<>|')
 
 
 def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
-    """A dataset's name without the project's own catalog and schema, or DLT's `live`.
+    """A dataset's name without the project's own catalog and schema, or DLT's prefix `live`.
 
-    Names of other schemas stay as they are, with dots.
+    A name in another schema keeps its prefix, with dots.
     """
     folded = tuple(p.casefold() for p in parts)
     own: list[tuple[str, ...]] = [("live",)]
@@ -26,7 +26,7 @@ def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
 
 
 def quoted(name: str, dialect: str) -> str:
-    """An identifier in quotes.
+    """An identifier in the dialect's quotes.
 
     >>> quoted("a b", "spark")
     '`a b`'
@@ -36,10 +36,12 @@ def quoted(name: str, dialect: str) -> str:
 
 
 def check_name(name: str, location: Location) -> None:
-    """A dataset's name is a folder's name as well, and a flow's the start of file names.
+    """Refuse a name that cannot be used for a folder or file, or that a quarantine table has.
+
+    A dataset's folder has its name, and files of a sink begin with the name of their flow.
 
     Raises:
-        OptionError: it cannot be one, or belongs to a quarantine table.
+        OptionError: the name cannot be used.
     """
     if name.casefold().endswith(QUARANTINE):
         raise OptionError(

@@ -1,4 +1,4 @@
-"""What stands between a dataset's columns and its query, in any order."""
+"""Parses the clauses between a dataset's columns and its query, which may be in any order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED = {
     "DEFAULT": "text is compared byte by byte",
     "COLLATE": "text is compared byte by byte",
 }
-"""Clauses that exist elsewhere, and the way out."""
+"""Clauses of other systems that are not supported, each with a hint."""
 
 DRIFT = "qanat.schema_drift"
 _OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
@@ -29,7 +29,7 @@ _OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Dri
 
 @dataclass(slots=True)
 class Properties:
-    """The clauses that were given."""
+    """The contents of the clauses."""
 
     partition_by: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()
@@ -38,11 +38,16 @@ class Properties:
 
 
 def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
-    """Read clauses up to AS or the end of the statement.
+    """Parse clauses up to AS or the end of the statement.
+
+    Args:
+        cursor: stands before the first clause.
+        kind: the dataset's kind; a temporary view allows fewer clauses.
 
     Raises:
-        SqlSyntaxError: a clause is unknown, or given twice.
-        UnsupportedError: a clause that Qanat does not carry.
+        SqlSyntaxError: a clause is unknown, or is given twice.
+        UnsupportedError: Qanat does not support a clause.
+        OptionError: a table property is unknown, or has a wrong value.
     """
     found = Properties()
     seen: set[str] = set()
@@ -120,10 +125,10 @@ def _key(cursor: Cursor) -> str:
 
 
 def check_property(key: str, value: str, location: Location) -> None:
-    """Properties that begin with `qanat.` are ours and checked; others are only kept.
+    """Check a table property that begins with `qanat.`; others are only stored with the table.
 
     Raises:
-        OptionError: one of ours does not exist or has another value.
+        OptionError: Qanat has no such property, or it cannot have that value.
     """
     if not key.startswith("qanat."):
         return
@@ -143,10 +148,10 @@ def check_property(key: str, value: str, location: Location) -> None:
 
 
 def check_table_format(name: str, location: Location) -> None:
-    """Tables are Delta tables.
+    """Refuse any table format but Delta.
 
     Raises:
-        UnsupportedError: another format was asked for.
+        UnsupportedError: the format is another one.
     """
     if name.casefold() != "delta":
         raise UnsupportedError(

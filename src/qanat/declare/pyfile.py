@@ -1,4 +1,4 @@
-"""Runs a Python file of the project, and leaves no trace of it in the interpreter."""
+"""Runs a Python file of the project without leaving its modules or paths in the interpreter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import ModuleType
 
 from qanat.declare import python
 from qanat.declare.capture import Capture, active
-from qanat.errors import PythonFileError, nearest
+from qanat.errors import PythonFileError, install, nearest
 from qanat.model.location import Location
 
 _INSTALL = "install it into the environment that qanat runs in"
@@ -22,10 +22,15 @@ _SPARK = "the same decorators are here: from qanat import pipelines as dp"
 
 
 def run_file(path: Path, text: str, capture: Capture) -> None:
-    """Run a file; its decorators note what they are told in `capture`.
+    """Run a file; its decorators store their calls in `capture`.
+
+    Args:
+        path: the file.
+        text: its content.
+        capture: gains the calls.
 
     Raises:
-        PythonFileError: it has a syntax error, or something in it raised.
+        PythonFileError: the file has a syntax error, or its code raised an error.
     """
     name = f"_qanat_file_{path.stem}"
     module = ModuleType(name)
@@ -43,11 +48,11 @@ def run_file(path: Path, text: str, capture: Capture) -> None:
 
 @contextlib.contextmanager
 def isolated(root: Path, path: Path) -> Iterator[None]:
-    """The file's folder and the project can be imported from, only inside the block.
+    """Make the file's folder and the project importable inside the block.
 
-    Modules of the project are forgotten afterwards, so that two files (or two projects in one
-    process) never see each other's; those of installed packages stay. What files print goes to
-    standard error: standard output belongs to the command.
+    Afterwards the project's modules are removed from `sys.modules`: two files, or two projects in
+    one process, may have different modules of one name. Modules of installed packages stay. What
+    the file prints goes to standard error, because standard output has the command's result.
     """
     before, modules = list(sys.path), set(sys.modules)
     sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
@@ -65,7 +70,7 @@ def isolated(root: Path, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blamed(capture: Capture, path: Path) -> Iterator[None]:
-    """Turn whatever the user's code raises into an error at the user's own line."""
+    """Turn every error of the user's code into a `PythonFileError` at the user's own line."""
     try:
         yield
     except SyntaxError as error:
@@ -78,7 +83,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         raise PythonFileError(
             f"no module {error.name!r}",
             location=_line(error, capture, path),
-            hint=_SPARK if str(error.name).partition(".")[0] == "pyspark" else _INSTALL,
+            hint=_way_out(str(error.name)),
         ) from error
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
@@ -89,8 +94,14 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         ) from error
 
 
+def _way_out(package: str) -> str:
+    if package.partition(".")[0] == "pyspark":
+        return _SPARK
+    return install(package) or _INSTALL
+
+
 def _meant(error: BaseException) -> str | None:
-    """The name most like the one that Python did not find."""
+    """The nearest existing name, if the error is about an unknown attribute or argument."""
     if isinstance(error, AttributeError) and error.name is not None:
         return nearest(error.name, (n for n in dir(error.obj) if not n.startswith("_")))
     wrong = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
@@ -108,5 +119,5 @@ def _line(error: BaseException, capture: Capture, path: Path) -> Location:
 
 
 def _is_users(file: Path, root: Path) -> bool:
-    """Whether a file is the project's own and no package installed below its folder."""
+    """True if a file is the project's own, and not of a package installed in its folder."""
     return file.is_relative_to(root) and "site-packages" not in file.parts

@@ -121,7 +121,10 @@ def materialized_view(
     schema: str | None = None,
     format: str | None = None,
 ) -> Any:
-    """Declare a materialized view; the arguments are those of `table`."""
+    """Declare a materialized view, and the function as its query.
+
+    The arguments are those of `table`, without `stream`.
+    """
     return _dataset(
         DatasetKind.MATERIALIZED_VIEW,
         query_function,
@@ -154,7 +157,12 @@ def temporary_view(
     spark_conf: Mapping[str, str] | None = None,
     stream: str | Sequence[str] | None = None,
 ) -> Any:
-    """Declare a temporary view: computed where it is read, never stored."""
+    """Declare a temporary view, which is computed where it is read and never stored.
+
+    Args:
+        name: default: the function's.
+        stream: the parameters that are read as streams; default: none.
+    """
     return _dataset(
         DatasetKind.TEMPORARY_VIEW,
         query_function,
@@ -264,14 +272,14 @@ def create_sink(
 
 
 def _given(where: Location, *expectations: Mapping[str, str] | None) -> tuple[RuleCall, ...]:
-    """Expectations given as arguments: those that warn, drop, quarantine and fail."""
+    """The expectations of `expect_all…` arguments, in the order warn, drop, quarantine, fail."""
     actions = (Action.WARN, Action.DROP, Action.QUARANTINE, Action.FAIL)
     pairs = zip(actions, expectations, strict=True)
     return tuple(RuleCall(action, rules, where) for action, rules in pairs if rules is not None)
 
 
 def create_auto_cdc_flow(*arguments: Any, **named: Any) -> None:
-    """Reserved: AUTO CDC comes in a later release and is refused until then."""
+    """Refuse AUTO CDC, which a later release will support."""
     capture = active.get()
     if capture is not None:
         error = UnsupportedError(

@@ -1,8 +1,8 @@
-"""Queries: what they read, and their executable form.
+"""Finds what a query reads, and makes its executable form.
 
-The executable text is the author's own, with only the names of inputs exchanged: sqlglot finds
-them but never writes the query, so that no construct that it knows less well than the engine is
-changed on the way.
+The executable text is the author's own, with only the names of inputs replaced. sqlglot finds the
+names but does not write the query: it could change a construct that it knows less well than the
+engine does.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ _UNREAD_FORMATS = ("text", "binaryfile", "avro")
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """One input in the text: from `start` up to `end` (exclusive) stands `source`."""
+    """One input of a query.
+
+    Args:
+        start, end: its extent in the text; `end` is exclusive.
+        source: what is read.
+        streaming: True if it is read with STREAM.
+        alias: the alias to add, in SQL; None if the author gave one, or none is needed.
+        qualifier: the case-folded parts of its name, which may stand before its columns.
+    """
 
     start: int
     end: int
     source: SourceRef
     streaming: bool
     alias: str | None
-    """To be added in SQL form; None where the author gave one or none is needed."""
     qualifier: tuple[str, ...] = ()
 
 
@@ -47,13 +54,14 @@ def parse_query(
     """Find the inputs of a query and make it executable.
 
     Args:
-        source: what `tokens` are offsets into.
-        tokens: of the query alone, not empty.
-        owner: name of the flow or view, for the names of its inputs.
+        source: the text that contains the query.
+        tokens: the tokens of the query alone; not empty.
+        owner: the name of the flow or view; the inputs' new names contain it.
+        project: for the dialect and the prefixes of names.
         connectors: whose table functions may be called.
 
     Raises:
-        DeclarationError: the query does not parse, is no query, or reads something that cannot
+        DeclarationError: the text does not parse, is no query, or reads something that cannot
             be read.
     """
     start, end = tokens[0].start, tokens[-1].end + 1
@@ -131,7 +139,7 @@ class _Finder:
         self.index = {token.start: i for i, token in enumerate(tokens)}
 
     def inputs(self, tree: exp.Expression) -> list[_Input]:
-        """Every table position that is no common table expression and no plain function."""
+        """The inputs of a query: its tables, without CTEs and functions that read nothing."""
         found = []
         for table in tree.find_all(exp.Table):
             start = _start(table)
@@ -148,7 +156,7 @@ class _Finder:
         return found
 
     def _spread(self, start: int, end: int) -> tuple[int, int, bool]:
-        """An input's extent with the STREAM and parentheses around it."""
+        """An input's extent with STREAM and its parentheses, and True if it has STREAM."""
         stream = self.streams.get(start)
         if stream is None:
             return start, end, False
@@ -181,7 +189,7 @@ class _Finder:
         return _Input(begin, end, source, streaming, alias)
 
     def _argument(self, node: exp.Expression, start: int) -> int:
-        """The offset of an argument; sqlglot does not keep that of the name before `=>`."""
+        """The offset of an argument; sqlglot keeps no offset of the name before `=>`."""
         if isinstance(node, exp.Kwarg | exp.PropertyEQ | exp.EQ):
             for token in self.tokens[self.index[start] :]:
                 if token.text == node.this.name:
@@ -229,7 +237,7 @@ class _Finder:
     def unqualified(
         self, tree: exp.Expression, qualifiers: set[tuple[str, ...]]
     ) -> list[tuple[int, int, str]]:
-        """Edits that shorten `schema.table.column`: the input is now called `table` only."""
+        """Edits that shorten `schema.table.column` to `table.column`, the input's new alias."""
         edits = []
         for column in tree.find_all(exp.Column):
             parts = column.parts
@@ -243,13 +251,13 @@ class _Finder:
 
 
 def _start(table: exp.Table) -> int | None:
-    """The offset of a table's first name; None for tables that the author did not write."""
+    """The offset of a table's first name; None if sqlglot made up the table."""
     start = table.parts[0].meta.get("start") if table.parts else None
     return int(start) if start is not None else None
 
 
 def _is_cte(table: exp.Table) -> bool:
-    """Whether a name is that of a common table expression that can be seen from there."""
+    """True if a name is that of a common table expression that is visible at its place."""
     if len(table.parts) > 1:
         return False
     name = table.name.casefold()
@@ -260,10 +268,10 @@ def _is_cte(table: exp.Table) -> bool:
         if isinstance(clause, exp.With):
             ctes = clause.expressions
             if parent is clause and not clause.recursive:
-                # Only those before, not itself.
+                # Without RECURSIVE, a CTE sees only those before it, and not itself.
                 ctes = list(takewhile(lambda c: c is not child, ctes))  # noqa: B023 - used at once
             if any(c.alias.casefold() == name for c in ctes):
                 return True
-        # A query's own WITH was looked at on the way up through it.
+        # Skip the query that owns the WITH: its CTEs were just compared.
         child = parent.parent if parent is clause and parent.parent else parent
     return False

@@ -1,4 +1,4 @@
-"""Gathers what the files of a project declare, and all that is wrong with it."""
+"""Collects the declarations of a project's files, and their problems."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Registry:
         return tuple(self._flows.values())
 
     def add(self, dataset: Dataset) -> None:
-        """Note a dataset, unless another one has its name."""
+        """Add a dataset; if another one has its name, add a problem instead."""
         with self.collecting():
             check_name(dataset.name, dataset.location)
         other = self._datasets.setdefault(dataset.name.casefold(), dataset)
@@ -44,18 +44,18 @@ class Registry:
         self.problems += duplicate_rules(dataset.name, dataset.expectations)
 
     def add_flow(self, flow: Flow) -> None:
-        """Note a flow, unless another one has its name."""
+        """Add a flow; if another one has its name, add a problem instead."""
         if flow.name != flow.target:
             with self.collecting():
                 check_name(flow.name, flow.location)
         other = self._flows.setdefault(flow.name.casefold(), flow)
-        # Two datasets of one name are one problem, not two.
+        # Two datasets with the same name also have flows with the same name: report that once.
         if other is not flow and not (flow.name == flow.target and other.name == other.target):
             self.problems.append(_duplicate("flows", flow, other))
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Note an error of the block instead of raising it."""
+        """Add an error of the block to the problems instead of raising it."""
         try:
             yield
         except ProblemsError as error:
@@ -65,7 +65,7 @@ class Registry:
 
 
 def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterator[QanatError]:
-    """An error for each expectation whose name another one of the dataset has."""
+    """An error for each expectation with a name that an earlier one of the dataset has."""
     seen: dict[str, Expectation] = {}
     for rule in expectations:
         other = seen.setdefault(rule.name.casefold(), rule)

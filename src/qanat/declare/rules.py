@@ -1,4 +1,4 @@
-"""Rules of expectations: a predicate, `UNIQUE (…)` or `(…) REFERENCES t (…)`."""
+"""Parses the rules of expectations: a predicate, `UNIQUE (…)` or `(…) REFERENCES t (…)`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from qanat.model.project import Project
 
 
 def parse_rule(cursor: Cursor, project: Project) -> Rule:
-    """Read what stands behind EXPECT; the cursor goes past it.
+    """Parse the rule behind EXPECT and move the cursor behind it.
+
+    Args:
+        cursor: stands behind EXPECT.
+        project: for the dialect and the prefixes of names.
 
     Raises:
-        SqlSyntaxError: it is none of the three forms.
-        UnsupportedError: a predicate that looks at other rows.
+        SqlSyntaxError: the text has none of the three forms.
+        UnsupportedError: a predicate reads other rows.
     """
     if cursor.take("UNIQUE"):
         return Unique(cursor.names("column"))
@@ -43,7 +47,7 @@ def parse_rule(cursor: Cursor, project: Project) -> Rule:
 
 
 def rule_of_text(text: SqlText, project: Project) -> Rule:
-    """A rule from the text that a Python decorator was given.
+    """The rule in the text that a Python decorator was given.
 
     Raises:
         SqlSyntaxError, UnsupportedError: as `parse_rule`.
@@ -62,14 +66,17 @@ def rule_of_text(text: SqlText, project: Project) -> Rule:
 def parse_predicate(
     source: SqlText, tokens: list[Token], extent: tuple[int, int], dialect: str
 ) -> Predicate:
-    """Check that a part of a text is a condition on one row.
+    """The predicate in a part of a text.
 
     Args:
-        extent: offsets of its first character and behind its last.
+        source: the text.
+        tokens: its tokens.
+        extent: the offsets of the part's first character and behind its last.
+        dialect: the project's dialect.
 
     Raises:
-        SqlSyntaxError: it does not parse.
-        UnsupportedError: it has a subquery, an aggregate or a window.
+        SqlSyntaxError: the part does not parse, or is no condition.
+        UnsupportedError: it contains a subquery, an aggregate or a window.
     """
     start, end = extent
     text = source.text[start:end].strip()

@@ -1,4 +1,4 @@
-"""What a spec may say, and the values it may have."""
+"""The keys of a spec, and the values that they allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ _UNITS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def parse_size(value: Any) -> Any:
-    """Bytes of `2GB` (powers of 1000) or `512MiB` (powers of 1024); a number is bytes.
+    """A size in bytes, from text such as `2GB` (powers of 1000) or `512MiB` (powers of 1024).
+
+    Other values than text are returned as they are.
+
+    Raises:
+        ValueError: the text is no size.
 
     >>> parse_size("512MiB"), parse_size("1.5 GB")
     (536870912, 1500000000)
@@ -30,14 +35,14 @@ def parse_size(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """YAML reads `start: 2013` as a number; configuration is text as in SDP."""
+    """A scalar as text: YAML reads `start: 2013` as a number, but configuration is text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
 
 
 def _globs(value: Any) -> Any:
-    """SDP's `glob: {include: …}` and a plain glob mean the same."""
+    """Globs as a tuple of text, from plain globs or SDP's `glob: {include: …}`."""
     found = []
     for item in [value] if isinstance(value, str) else value or ():
         include = item
@@ -56,7 +61,7 @@ Name = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 
 
 class Settings(BaseModel):
-    """The keys of a spec with one environment applied."""
+    """The settings of a spec with one environment applied."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -106,4 +111,4 @@ class Settings(BaseModel):
 
 
 KEYS: tuple[str, ...] = tuple(f.alias or n for n, f in Settings.model_fields.items())
-"""What an author may write, apart from `database` (SDP's other name of `schema`)."""
+"""The keys that an author may write, apart from `database`, SDP's other name of `schema`."""

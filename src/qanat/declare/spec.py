@@ -1,4 +1,4 @@
-"""The spec, with its environment applied, as a `Project`."""
+"""Loads the spec, applies an environment, and makes a `Project` of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qanat.model.location import Location
 from qanat.model.project import Project
 
 DEV = "dev"
-"""The environment when none is named; the only one that uses the base settings as they are."""
+"""The default environment; the only one that uses the spec's own settings unchanged."""
 
 _OVERRIDE = "QANAT__"
 _ALIASES = {"database": "schema"}
@@ -31,19 +31,20 @@ _RESERVED = ("tables", "_qanat")
 def load_project(
     spec: Path, environment: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Project:
-    """Read a spec and apply one environment.
+    """Load a spec and apply one environment.
 
-    From weak to strong: defaults, the spec's own keys, `environments.<environment>`,
-    `QANAT__KEY` and `QANAT__CONFIGURATION__name` variables. An environment other than `dev`
-    that names no storage gets a folder of its name below the spec's storage, so that two
-    environments never share tables.
+    Later settings override earlier ones: defaults, the spec's own keys,
+    `environments.<environment>`, the variables `QANAT__KEY` and `QANAT__CONFIGURATION__name`. An
+    environment other than `dev` without a storage of its own gets a folder with its name in the
+    spec's storage, so that two environments never share tables.
 
     Args:
-        environment: default `dev`, which need not be declared.
-        environ: environment variables, default `os.environ`.
+        spec: the spec's file.
+        environment: the environment; default: `dev`, which need not be declared.
+        environ: the environment variables; default: `os.environ`.
 
     Raises:
-        ProblemsError: everything that is wrong with the spec, at once.
+        ProblemsError: the spec has errors; it contains all of them.
     """
     environ = os.environ if environ is None else environ
     spec = spec.absolute()
@@ -196,7 +197,7 @@ def _rename(entries: Entries, problems: list[QanatError]) -> Entries:
 
 
 def _merge(weak: Entries, strong: Entries) -> Entries:
-    """Strong values replace weak ones; `configuration` is merged key by key."""
+    """Two sets of settings as one: strong values win; `configuration` is merged key by key."""
     merged = {**weak, **strong}
     mine, theirs = weak.get("configuration"), strong.get("configuration")
     if mine and theirs and isinstance(mine.value, dict) and isinstance(theirs.value, dict):
@@ -216,7 +217,8 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
         entry = Entry(environ[variable], at, at)
         key = _ALIASES.get(key.lower(), key.lower())
         if key == "configuration" and rest:
-            # Some shells and systems only know upper case: an existing name wins over case.
+            # Some systems have only upper-case variables, so a key that exists in another case
+            # is meant.
             present = merged.get("configuration")
             names = present.value if present and isinstance(present.value, dict) else {}
             same = next((n for n in names if n.casefold() == rest.casefold()), rest)
@@ -247,7 +249,7 @@ def _folder(root: Path, storage: str) -> Path:
 def _check_storages(
     root: Path, base: Entries, environments: dict[str, Entries], problems: list[QanatError]
 ) -> None:
-    """Two environments in one folder would overwrite each other's tables."""
+    """Add a problem for two environments with one storage, which would share their tables."""
     default = base.get("storage")
     start = _folder(root, str(default.value if default else "storage"))
     dev = environments.get(DEV, {}).get("storage")
@@ -297,7 +299,7 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
 def _fault(
     kind: str, path: tuple[int | str, ...], text: str, merged: Entries, spec: Path
 ) -> SpecError:
-    """One of pydantic's errors in our words, at the place in the file."""
+    """One of pydantic's errors as a `SpecError` at its location in the file."""
     key = str(path[0])
     entry = merged.get(key)
     if entry is None or entry.value is None:

@@ -1,4 +1,4 @@
-"""A piece of SQL as the author wrote it, with the way back from any offset to the file."""
+"""A piece of SQL as the author wrote it, with the location of every character in the file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _CLOSED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SqlText:
-    """SQL text and where it stands.
+    """SQL text and its place in a file.
 
     Args:
-        text: what is parsed, with `${key}` already replaced.
-        file: for locations.
-        whole: the text of the file, to count lines in.
-        pieces: (offset in `text`, offset in `whole`, whether it is a replaced `${key}`).
-        fixed: the place of everything in it, when it stands in no file (SQL from Python).
+        text: the text to parse, with `${key}` already replaced.
+        file: the file's name in locations.
+        whole: the text of the whole file, to count lines.
+        pieces: (offset in `text`, offset in `whole`, True for a replaced `${key}`), in order.
+        fixed: the location of the whole text if it is SQL from Python; None if it is in a file.
     """
 
     text: str
@@ -41,16 +41,16 @@ class SqlText:
 
     @staticmethod
     def of_file(text: str, file: str) -> SqlText:
-        """All of a file."""
+        """The text of a whole file."""
         return SqlText(text, file, text)
 
     @staticmethod
     def of_function(text: str, location: Location) -> SqlText:
-        """What a Python function returned: its `def` is the best place that there is."""
+        """SQL from Python, with one location for all of it: the function's `def`, or the call."""
         return SqlText(text, location.file, text, fixed=location)
 
     def at(self, offset: int) -> Location:
-        """The place of a character of `text` in the file."""
+        """The location in the file of the character at an offset of `text`."""
         if self.fixed is not None:
             return self.fixed
         index = bisect_right(self.pieces, offset, key=lambda piece: piece[0]) - 1
@@ -60,12 +60,12 @@ class SqlText:
         return Location(self.file, self.whole.count("\n", 0, origin) + 1, origin - line_start + 1)
 
     def slice(self, start: int, end: int) -> SqlText:
-        """A part of a text in which nothing was replaced yet."""
+        """A part of the text; only before `expand` has replaced anything."""
         pieces = ((0, start, False),)
         return SqlText(self.text[start:end], self.file, self.whole, pieces, self.fixed)
 
     def expand(self, configuration: Mapping[str, str]) -> SqlText:
-        """Put configuration values in place of `${key}`; unknown keys stay as they are."""
+        """The text with configuration values in place of `${key}`; unknown keys stay."""
         parts: list[str] = []
         pieces: list[tuple[int, int, bool]] = []
         length, last, origin = 0, 0, self.pieces[0][1]
@@ -86,10 +86,10 @@ class SqlText:
         return SqlText(text, self.file, self.whole, tuple(pieces), self.fixed)
 
     def tokens(self, dialect: str) -> list[Token]:
-        """The tokens of the text, comments left out.
+        """The tokens of the text, without comments.
 
         Raises:
-            SqlSyntaxError: a quote or comment is not closed, or a character has no meaning.
+            SqlSyntaxError: a quote or comment is not closed, or a character is not allowed.
         """
         try:
             return Dialect.get_or_raise(dialect).tokenize(self.text)
@@ -97,7 +97,7 @@ class SqlText:
             raise self._unclosed(error) from error
 
     def _unclosed(self, error: TokenError) -> QanatError:
-        """sqlglot says that something is not closed, not where it begins."""
+        """The error for an unclosed quote or comment, where it begins; sqlglot does not say."""
         offset = 0
         while (match := _OPENING.search(self.text, offset)) is not None:
             closed = _CLOSED.match(self.text, match.start())
@@ -115,7 +115,7 @@ class SqlText:
     def missing_key(
         self, tokens: list[Token], configuration: Mapping[str, str]
     ) -> QanatError | None:
-        """The first `${key}` outside comments that the configuration does not have."""
+        """An error for the first `${key}` outside comments that the configuration lacks."""
         for match in _REFERENCE.finditer(self.text):
             if any(t.start < match.end() and match.start() <= t.end for t in tokens):
                 return OptionError(

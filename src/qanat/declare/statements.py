@@ -1,4 +1,4 @@
-"""The statements of a `.sql` file: CREATE …, CREATE FLOW, SET."""
+"""Declares the statements of a `.sql` file: CREATE …, CREATE FLOW, SET."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ _OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
 _STATEMENTS = ("CREATE", "SET")
 
 _HARMLESS = re.compile(r"spark\.sql\.(shuffle\.partitions|adaptive\.[\w.]+)", re.IGNORECASE)
-"""Settings that change how fast Spark computes, never what."""
+"""Settings that change Spark's speed and never its results; they are ignored."""
 
 _LATER = "it comes in a later release; until then keep changes in a streaming table"
 
 
 def declare_sql(text: str, file: str, registry: Registry) -> None:
-    """Declare what a `.sql` file says; whatever is wrong goes to the registry's problems.
+    """Add the declarations and problems of a `.sql` file to the registry.
 
     Args:
-        file: how messages name it.
+        text: the file's content.
+        file: its name in messages.
+        registry: gains the declarations and problems.
     """
     whole = SqlText.of_file(text, file)
     configuration = dict(registry.project.configuration)
@@ -99,7 +101,7 @@ def _not_a_declaration(cursor: Cursor) -> QanatError:
 
 
 def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
-    """`SET key = value` gives `${key}` a value in the rest of the file."""
+    """Parse `SET key = value`, which sets `${key}` for the rest of the file."""
     at = cursor.here
     start = cursor.word
     if start is None:
@@ -192,7 +194,8 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
         comment=properties.comment,
         properties=properties.properties,
     )
-    # Declared even if its query is wrong: else every reader would be a problem too.
+    # Declare it before its query is parsed: else every reader of a dataset with a wrong query
+    # would be a second problem.
     registry.add(dataset)
     if cursor.word is None:
         if kind is not DatasetKind.STREAMING_TABLE:

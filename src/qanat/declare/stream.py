@@ -1,8 +1,8 @@
-"""The keyword STREAM, which only Databricks' SQL knows.
+"""The keyword STREAM, which sqlglot's DuckDB and Spark dialects do not know.
 
-Other dialects take `STREAM t` for a table named STREAM with the alias t. The keyword is
-therefore taken out of the tokens before they are parsed, and remembered by what it stands
-before. A table or column that is really named stream stays one wherever no name follows it.
+They parse `STREAM t` as a table named STREAM with the alias t. So the keyword is removed from the
+tokens before they are parsed, and kept by the token that follows it. A table or column that is
+really named stream is still one, unless a name follows it in FROM.
 """
 
 from __future__ import annotations
@@ -29,15 +29,21 @@ _CLOSES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """From the keyword up to the end (exclusive) of what it surely covers."""
+    """The extent of a STREAM keyword with the first token or the parentheses that follow it.
+
+    Args:
+        start, end: offsets in the text; `end` is exclusive.
+    """
 
     start: int
     end: int
 
 
 def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[int, Stream]]:
-    """The tokens without STREAM (and the parentheses of `STREAM(…)`), and each keyword by the
-    offset of the token that it stands before.
+    """Remove STREAM, and the parentheses of `STREAM(…)`, from the tokens of a query.
+
+    Returns:
+        The other tokens, and each keyword by the offset of the token that follows it.
     """
     names = Dialect.get_or_raise(dialect).parser_class.TABLE_ALIAS_TOKENS
     dropped: set[int] = set()
@@ -72,10 +78,12 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
 
 
 def _is_keyword(tokens: list[Token], i: int, in_from: list[bool]) -> bool:
-    """Whether a token is the keyword.
+    """True if the token at an index is the keyword STREAM.
 
     Args:
-        in_from: whether it is in a FROM clause, for each parenthesis around it.
+        tokens: the tokens of the query.
+        i: the index.
+        in_from: for each open parenthesis, True if the text is in a FROM clause there.
     """
     token = tokens[i]
     if token.token_type is TokenType.IDENTIFIER or token.text.upper() != "STREAM":
@@ -90,7 +98,7 @@ def _is_keyword(tokens: list[Token], i: int, in_from: list[bool]) -> bool:
 
 
 def closing(tokens: list[Token], opening: int) -> int | None:
-    """The index of the `)` that closes the `(` at an index; None if there is none."""
+    """The index of the `)` that closes the `(` at `opening`; None if there is none."""
     depth = 0
     for i in range(opening, len(tokens)):
         depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[i].token_type, 0)

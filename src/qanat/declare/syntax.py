@@ -1,4 +1,4 @@
-"""sqlglot's parse errors, at the right place of the author's file and with the nearest keyword."""
+"""Translates sqlglot's parse errors, with the right location and the nearest keyword."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ _CLOSE = 0.75
 
 
 def syntax_error(error: ParseError, source: SqlText, tokens: list[Token]) -> SqlSyntaxError:
-    """The error in the author's terms.
+    """The `SqlSyntaxError` for a parse error of sqlglot.
 
-    sqlglot stumbles one or two tokens after a misspelt keyword (which it takes for an alias),
-    so the tokens before are looked at too.
+    sqlglot takes a misspelt keyword for an alias and fails one or two tokens later, so the tokens
+    before are compared with keywords, too.
+
+    Args:
+        error: sqlglot's error.
+        source: the text that was parsed.
+        tokens: its tokens.
     """
     fault = error.errors[0] if error.errors else {}
     index = _find(tokens, source.text, fault)
@@ -54,7 +59,8 @@ def _near(text: str) -> str | None:
     if upper in KEYWORDS or len(upper) < 3 or not upper.isalpha():
         return None
     near = nearest(upper, KEYWORDS)
-    # A short alias is like many keywords: only near misses of the same length are blamed.
+    # A short alias resembles many keywords, so only words of nearly the same length and letters
+    # count as misspelt.
     return near if near and abs(len(near) - len(upper)) <= 1 and _alike(near, upper) else None
 
 

@@ -1,4 +1,4 @@
-"""Column types as authors write them, in DuckDB's or Spark's words, as types of Delta."""
+"""Parses column types, written as in DuckDB or Spark, into the types of Delta."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PRIMITIVES = {
     T.INT: "integer",
     T.SMALLINT: "short",
     T.TINYINT: "byte",
-    # Delta has no unsigned numbers; the next wider type holds them all.
+    # Delta has no unsigned integers; the next wider signed type holds their values.
     T.UTINYINT: "short",
     T.USMALLINT: "integer",
     T.UINT: "long",
@@ -47,7 +47,7 @@ _PRIMITIVES = {
 _OTHERS = {"LONG": "bigint", "SHORT": "smallint", "BYTE": "tinyint", "INTEGER": "int"}
 
 _DECIMALS = {"duckdb": (18, 3), "spark": (10, 0)}
-"""What DECIMAL without numbers means."""
+"""Precision and scale of DECIMAL without numbers, by dialect."""
 
 TYPE_NAMES = (
     "STRING",
@@ -82,7 +82,7 @@ TYPE_NAMES = (
     "MAP",
     "STRUCT",
 )
-"""The names that errors suggest."""
+"""The type names that errors suggest."""
 
 
 def parse_type(text: str, dialect: str, location: Location) -> DataType:
@@ -92,7 +92,7 @@ def parse_type(text: str, dialect: str, location: Location) -> DataType:
     DuckDB.
 
     Raises:
-        TypeNameError: nobody knows it, or Delta cannot store it.
+        TypeNameError: neither dialect has the type, or Delta cannot store it.
 
     >>> str(parse_type("DECIMAL(10, 2)[]", "duckdb", Location("a.sql")))
     'array<decimal(10,2)>'

@@ -1,7 +1,7 @@
-"""One dialect of SQL as another, with the same meaning or not at all.
+"""Translation of queries and rules between SQL dialects: with the same meaning, or refused.
 
-`transpile` is what others call; `place` finds in the author's text what a translation stumbles
-over; `spark` knows Spark's SQL.
+`transpile` has the functions that other packages call; `original` finds the place in the author's
+text that a refusal is about; `spark` translates Spark's SQL.
 """
 
 from qanat.dialect.transpile import predicate, to_engine, unsupported

@@ -1,4 +1,4 @@
-"""Queries and rules of one dialect in the words of another."""
+"""Queries and rules, translated from the project's dialect to the engine's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from qanat.dialect.place import place
+from qanat.dialect.original import original_location
 from qanat.errors import ProblemsError, QanatError, UnsupportedError
 from qanat.model.expectation import Predicate
 from qanat.model.location import Location
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
-    """The query in the engine's dialect; the same object when it is in it already.
+    """A query in the engine's dialect; the same object if it is already in that dialect.
 
     Args:
-        dialect: of the engine.
+        query: the query to translate.
+        dialect: the engine's dialect.
 
     Raises:
-        UnsupportedError: a construct would have another meaning there, or none.
-        FunctionNotFoundError: a function that the query's own dialect does not have.
-        ProblemsError: several of these.
+        UnsupportedError: a construct has another meaning in the engine's dialect, or none.
+        FunctionNotFoundError: the query calls a function that its own dialect does not have.
+        ProblemsError: the query has several of these problems.
     """
     if query.dialect == dialect:
         return query
@@ -38,14 +39,15 @@ def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
 
 
 def predicate(rule: Predicate, dialect: str, location: Location) -> str:
-    """An expectation's condition in the engine's dialect.
+    """The SQL of an expectation's condition in the engine's dialect.
 
     Args:
-        dialect: of the engine.
-        location: of the condition, for errors.
+        rule: the condition.
+        dialect: the engine's dialect.
+        location: the condition's place in the author's file, for errors.
 
     Raises:
-        As `to_engine`.
+        UnsupportedError, FunctionNotFoundError, ProblemsError: as `to_engine`.
     """
     if rule.dialect == dialect:
         return rule.sql
@@ -54,7 +56,12 @@ def predicate(rule: Predicate, dialect: str, location: Location) -> str:
 
 
 def unsupported(query: SqlQuery, dialect: str) -> list[QanatError]:
-    """Every construct that the engine would run with another meaning, or not at all."""
+    """An error for every construct of a query that the engine cannot run with its meaning.
+
+    Args:
+        query: the query to check.
+        dialect: the engine's dialect.
+    """
     if query.dialect == dialect:
         return []
     if (query.dialect, dialect) != ("spark", "duckdb"):
@@ -73,7 +80,7 @@ def _error(query: SqlQuery, problem: Problem) -> QanatError:
     known = problem.family is not UnsupportedError
     return problem.family(
         problem.message if known else f"{problem.message} is not carried over to DuckDB",
-        location=place(query, problem.offset, problem.word),
+        location=original_location(query, problem.offset, problem.word),
         nearest=problem.nearest,
         hint=problem.hint,
     )
@@ -81,7 +88,7 @@ def _error(query: SqlQuery, problem: Problem) -> QanatError:
 
 @lru_cache(maxsize=4096)
 def _translated(sql: str) -> Translation:
-    # Imported when there is something to translate: a project in the engine's own dialect
-    # need not wait for the tables of another one.
+    # Imported on first use: a project in the engine's own dialect need not load the tables of
+    # another dialect.
     found: Translation = import_module("qanat.dialect.spark.translation").translate(sql)
     return found

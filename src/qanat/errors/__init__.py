@@ -1,13 +1,59 @@
-"""Everything Qanat can tell an author or operator that is wrong.
+"""All errors that Qanat raises: one root, and five families by who must act.
 
-One root, `QanatError`, and five families by who must act. Every class has a stable code; every
-error says what happened, where, what was wanted, what was found, the nearest right name and the
-way out, as far as they are known.
+    QanatError                          Q0000
+    ├── DeclarationError                Q1000  the author must change a file or the command line
+    │   ├── SpecNotFoundError           Q1001
+    │   ├── SpecError                   Q1002
+    │   ├── SqlSyntaxError              Q1003
+    │   ├── PythonFileError             Q1004
+    │   ├── DuplicateNameError          Q1005
+    │   ├── DatasetNotFoundError        Q1006
+    │   ├── ColumnNotFoundError         Q1007
+    │   ├── FunctionNotFoundError       Q1008
+    │   ├── QueryError                  Q1009
+    │   ├── TypeNameError               Q1010
+    │   ├── OptionError                 Q1011
+    │   ├── UnsupportedError            Q1012
+    │   ├── CommandLineError            Q1013
+    │   ├── UpdateNotFoundError         Q1014
+    │   └── ProblemsError               Q1099
+    ├── ContractError                   Q2000  the data broke a declared promise
+    │   ├── ExpectationFailedError      Q2001
+    │   ├── SchemaDriftError            Q2002
+    │   ├── SchemaMismatchError         Q2003
+    │   └── ConversionError             Q2004
+    ├── PlanError                       Q3000  the declarations make no pipeline together
+    │   ├── CycleError                  Q3001
+    │   ├── FlowError                   Q3002
+    │   └── SelectionError              Q3003
+    ├── AdapterError                    Q4000  something outside is missing, full or unreachable
+    │   ├── MissingExtraError           Q4001
+    │   ├── SourceNotFoundError         Q4002
+    │   ├── SourceUnavailableError      Q4003
+    │   ├── FileUnreadableError         Q4004
+    │   ├── FileChangedError            Q4005
+    │   ├── FileVanishedError           Q4006
+    │   ├── StorageFullError            Q4007
+    │   ├── TableNotFoundError          Q4008
+    │   ├── TableTooNewError            Q4009
+    │   ├── TableCorruptError           Q4010
+    │   ├── NotAppendOnlyError          Q4011
+    │   └── LedgerError                 Q4012
+    └── RunError                        Q5000  an update could not do its work
+        ├── UpdateRunningError          Q5001
+        ├── LeaseLostError              Q5002
+        ├── EpochConflictError          Q5003
+        ├── CommitConflictError         Q5004
+        ├── HistoryMismatchError        Q5005
+        ├── InvariantError              Q5006
+        └── UpdateFailedError           Q5007
 
-`root` has the root; the families are `declaration` (the author must change a file), `contract`
-(the data broke a promise), `plan` (the declarations make no pipeline), `adapter` (something
-outside is missing or in the way) and `run` (an update could not do its work). `place` adds the
-place to an error that does not know it.
+Every class has a stable code. Every error carries what happened, where, what was wanted, what was
+found, the nearest right name and a hint, as far as they are known.
+
+`root` defines `QanatError`; `declaration`, `contract`, `plan`, `adapter` and `run` each define one
+family. `locating` adds the location to an error that was raised without one; `extra`
+names the extra that brings a missing package.
 """
 
 from qanat.errors.adapter import (
@@ -51,7 +97,8 @@ from qanat.errors.declaration import (
     UnsupportedError,
     UpdateNotFoundError,
 )
-from qanat.errors.place import located
+from qanat.errors.extra import install
+from qanat.errors.locating import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
 from qanat.errors.root import QanatError, nearest
 from qanat.errors.run import (
@@ -114,6 +161,7 @@ __all__ = [
     "UpdateNotFoundError",
     "UpdateRunningError",
     "disk_full",
+    "install",
     "located",
     "nearest",
 ]

@@ -1,4 +1,4 @@
-"""Something outside the pipeline is missing, full, unreachable or not as it was."""
+"""Errors about something outside the pipeline: missing, full, unreachable or changed."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class MissingExtraError(AdapterError):
 
 
 class SourceNotFoundError(AdapterError):
-    """A path, folder or bucket does not exist."""
+    """A source's path, folder or bucket does not exist."""
 
     code = "Q4002"
 
 
 class SourceUnavailableError(AdapterError):
-    """A store or service timed out or refused for now."""
+    """A store or service timed out or refused; a later try may succeed."""
 
     code = "Q4003"
     retryable: ClassVar[bool] = True
 
 
 class FileUnreadableError(AdapterError):
-    """A file is there but is not what its format says, or may not be read."""
+    """A file exists, but its content is not of its format, or the user may not read it."""
 
     code = "Q4004"
 
 
 class FileChangedError(AdapterError):
-    """A file that was already read has come back with new content.
+    """A file that was already read has new content.
 
     Attributes:
-        path: of the file, when it changed while it was being read.
+        path: the file's path if it changed while it was being read, else None.
     """
 
     code = "Q4005"
@@ -52,10 +52,10 @@ class FileChangedError(AdapterError):
 
 
 class FileVanishedError(AdapterError):
-    """A file that an epoch must read (again) is gone or has changed.
+    """A file that an epoch must read, or read again, is gone or has changed.
 
     Attributes:
-        path: of the file, when a new epoch could do without it.
+        path: the file's path if a new epoch can leave the file out, else None.
     """
 
     code = "Q4006"
@@ -63,13 +63,13 @@ class FileVanishedError(AdapterError):
 
 
 class StorageFullError(AdapterError):
-    """No space left where tables or scratch files go."""
+    """No space is left where tables or scratch files are written."""
 
     code = "Q4007"
 
 
 def disk_full(error: OSError) -> bool:
-    """Whether the operating system takes no more bytes: the disk, a quota or a limit is full.
+    """True if an error means that the disk, a quota or a file size limit is exhausted.
 
     >>> disk_full(OSError(errno.ENOSPC, "No space left on device"))
     True
@@ -78,13 +78,13 @@ def disk_full(error: OSError) -> bool:
 
 
 class TableNotFoundError(AdapterError):
-    """There is no table there."""
+    """A folder or URL holds no table, or not the version asked for."""
 
     code = "Q4008"
 
 
 class TableTooNewError(AdapterError):
-    """A table (or ledger) was written by a newer version and needs features we lack."""
+    """A table or ledger needs features that this version of Qanat lacks."""
 
     code = "Q4009"
 
@@ -96,7 +96,7 @@ class TableCorruptError(AdapterError):
 
 
 class NotAppendOnlyError(AdapterError):
-    """A table read as a stream had rows removed or rewritten."""
+    """A table that is read as a stream had rows removed or rewritten."""
 
     code = "Q4011"
 

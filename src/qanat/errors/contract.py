@@ -1,4 +1,4 @@
-"""The data broke a promise; who sends it or who declared the promise must act."""
+"""Errors about data that broke a promise: its sender, or the promise's author, must act."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qanat.errors.root import QanatError
 
 
 class ContractError(QanatError):
-    """Data does not keep a declared promise."""
+    """Data breaks a declared promise."""
 
     code: ClassVar[str] = "Q2000"
 
@@ -20,18 +20,18 @@ class ExpectationFailedError(ContractError):
 
 
 class SchemaDriftError(ContractError):
-    """A source has columns that the `freeze` policy does not let in."""
+    """A source has new columns, and its schema drift policy is `freeze`."""
 
     code = "Q2002"
 
 
 class SchemaMismatchError(ContractError):
-    """A query's columns or types do not fit the table they go into."""
+    """A query's columns or types do not fit the table that it writes to."""
 
     code = "Q2003"
 
 
 class ConversionError(ContractError):
-    """A value cannot be what a query or rule converts it to."""
+    """A value cannot be converted to the type that a query or rule asks for."""
 
     code = "Q2004"

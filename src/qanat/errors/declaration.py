@@ -1,4 +1,4 @@
-"""The author must change a file of the project."""
+"""Errors that the author mends by changing a file of the project, or the command line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DuplicateNameError(DeclarationError):
 
 
 class DatasetNotFoundError(DeclarationError):
-    """A query or rule reads a dataset that nobody declares."""
+    """A query or rule names a dataset that no file declares."""
 
     code = "Q1006"
 
@@ -64,7 +64,7 @@ class FunctionNotFoundError(DeclarationError):
 
 
 class QueryError(DeclarationError):
-    """The engine refuses a query for another reason (types, arguments, ambiguity)."""
+    """The engine refuses a query for another reason: types, arguments, an ambiguous name."""
 
     code = "Q1009"
 
@@ -82,7 +82,7 @@ class OptionError(DeclarationError):
 
 
 class UnsupportedError(DeclarationError):
-    """A construct that exists elsewhere and Qanat does not carry; the hint is a way out."""
+    """Qanat does not support a construct that other systems have; the hint names a way out."""
 
     code = "Q1012"
 
@@ -100,7 +100,11 @@ class UpdateNotFoundError(DeclarationError):
 
 
 class ProblemsError(DeclarationError):
-    """Several problems at once; `problems` has them all."""
+    """Several problems, reported together.
+
+    Attributes:
+        problems: the errors, in the order of files and lines.
+    """
 
     code = "Q1099"
 

@@ -1,4 +1,4 @@
-"""The declarations are fine one by one but make no pipeline together."""
+"""Errors about declarations that are valid one by one but make no pipeline together."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class CycleError(PlanError):
 
 
 class FlowError(PlanError):
-    """A flow does not fit its target or its inputs (no STREAM, a missing target, …)."""
+    """A flow does not fit its target or its inputs: no STREAM, a missing target, …"""
 
     code = "Q3002"
 
 
 class SelectionError(PlanError):
-    """`--select`, `--refresh` or `--full-refresh` names something that is not there."""
+    """`--select`, `--refresh` or `--full-refresh` names a dataset that does not exist."""
 
     code = "Q3003"

@@ -1,4 +1,4 @@
-"""The root of all errors, and the search for the nearest right name."""
+"""The root of all errors, and the search for the nearest known name."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from qanat.model.location import Location
 
 
 class QanatError(Exception):
-    """Something went wrong that somebody can act on.
+    """An error that the author, the operator or the sender of the data can act on.
 
     Args:
-        message: what happened, one sentence without a full stop.
-        location: where in the author's files.
+        message: what happened, as one sentence without a full stop.
+        location: the file, line and column that the error is about.
         wanted: what would have been right.
         got: what was found instead.
-        nearest: the closest right name.
-        hint: the way out, one sentence.
+        nearest: the known name that is most like the wrong one.
+        hint: what to do, as one sentence.
 
     Attributes:
-        code: stable per class, for documentation and scripts.
-        exit_code: 2 when the author must change a file or the command line, else 1.
-        retryable: whether the same step may succeed if tried again unchanged.
+        code: the class's stable code, for documentation and scripts.
+        exit_code: 2 if the author must change a file or the command line, else 1.
+        retryable: True if the same call may succeed when it is tried again unchanged.
 
     >>> print(QanatError("no dataset 'slver'", location=Location("gold.sql", 3, 8),
     ...                  nearest="silver"))
@@ -65,7 +65,7 @@ class QanatError(Exception):
         return text
 
     def facts(self) -> dict[str, Any]:
-        """The same as a stable JSON object (`--output json`)."""
+        """The error as the JSON object that `--output json` prints; its keys are stable."""
         where = self.location
         return {
             "code": self.code,
@@ -82,9 +82,9 @@ class QanatError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, compared without case; None if nothing is close.
+    """The known name that is most like `name`, compared without case; None if none is close.
 
-    By Ratcliff and Obershelp's similarity (`difflib`), at least 0.6.
+    A name is close if `difflib`'s similarity (Ratcliff and Obershelp) is at least 0.6.
 
     >>> nearest("flihgts", ["flights", "planes"])
     'flights'

@@ -1,4 +1,4 @@
-"""An update could not do, or could not finish, its work."""
+"""Errors of an update that could not start or could not finish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qanat.errors.root import QanatError
 
 
 class RunError(QanatError):
-    """An update failed."""
+    """An update cannot start, or cannot finish."""
 
     code: ClassVar[str] = "Q5000"
 
@@ -20,31 +20,31 @@ class UpdateRunningError(RunError):
 
 
 class LeaseLostError(RunError):
-    """This update was stopped for so long that another one took over."""
+    """This update was stopped for longer than its lease, and another one took over."""
 
     code = "Q5002"
 
 
 class EpochConflictError(RunError):
-    """The ledger has another epoch open for this flow, or expects another number."""
+    """The ledger already has an open epoch for this flow, or expects another number."""
 
     code = "Q5003"
 
 
 class CommitConflictError(RunError):
-    """Somebody else committed to the table in between."""
+    """Another writer committed to the table first."""
 
     code = "Q5004"
 
 
 class HistoryMismatchError(RunError):
-    """Ledger and table tell different stories: one was lost or restored from a copy."""
+    """Ledger and table disagree: one of them was lost or restored from a copy."""
 
     code = "Q5005"
 
 
 class InvariantError(RunError):
-    """Rows in and rows out do not add up; nothing was published. A defect of Qanat."""
+    """Rows in and rows out do not add up; nothing was published. This is a defect of Qanat."""
 
     code = "Q5006"
 

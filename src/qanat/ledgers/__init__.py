@@ -1,7 +1,7 @@
-"""What remembers: one ledger per project and environment.
+"""The ledger, one per project and environment: its record of updates, epochs and positions.
 
-A ledger lies in SQLite beside the tables, or in PostgreSQL by URL. Both are `sql`: one set of
-statements and one class, over two databases.
+A ledger is a SQLite file in the storage, or tables in PostgreSQL. Package `sql` serves both with
+one set of statements.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
-    """The ledger of one project and environment, created if need be.
+    """Open the ledger of one project and environment; a missing one is created.
 
     Args:
-        url: `postgresql://user@host/database`, or None for SQLite beside the tables.
-        private: the project's own folder under its storage; SQLite's file is `ledger.db` in it.
+        url: `postgresql://user@host/database`, or None for a SQLite file.
+        private: the project's private folder in its storage, for the file `ledger.db`.
         scope: `<project>/<environment>`; several may share a database.
 
     Raises:
-        OptionError: the URL is of no database that we know.
+        OptionError: the URL is of no supported database.
         MissingExtraError: the driver for PostgreSQL is not installed.
-        LedgerError: it cannot be opened.
-        TableTooNewError: a newer Qanat wrote it.
+        LedgerError: the ledger cannot be opened.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
     """
     scheme = "" if url is None else urlsplit(url).scheme
     kinds = plugins.ledgers()

@@ -1,7 +1,7 @@
-"""An update as structured logs: one record per event, through Python's `logging`.
+"""Structured logs of an update: one record per event, through Python's `logging`.
 
-As JSON each record is one object on one line: `ts` (ISO 8601, UTC), `level`, `event` (such as
-`epoch_committed`) and the event's own fields. As text it is the same in `key=value` form.
+In JSON each record is one object on one line: `ts` (ISO 8601, UTC), `level`, `event` (such as
+`epoch_committed`) and the event's own fields. In text the same facts are written as `key=value`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ LOGGER = "qanat"
 
 
 class LogsObserver:
-    """Sends every event to the logger `qanat`, where a program may attach its own handlers."""
+    """Sends every event to the logger `qanat`; a program may attach its own handlers there."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(LOGGER)
 
     def on(self, event: Event) -> None:
-        """Take an event."""
+        """Log one event, unless its level is disabled."""
         level = level_of(event)
         if self._logger.isEnabledFor(level):
             self._logger.log(level, kind_of(event), extra={"fields": facts_of(event)})
 
 
 def level_of(event: Event) -> int:
-    """How serious an event is, as a level of `logging`."""
+    """The `logging` level of an event, from DEBUG for progress to ERROR for failures."""
     match event:
         case DatasetEnded(status="failed") | UpdateEnded(status="failed"):
             return logging.ERROR
@@ -55,15 +55,15 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per record, in ASCII: safe for every terminal and collector."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Format a record as one line."""
         return json.dumps(_facts(record), default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """`time LEVEL event key=value …`; values with spaces or controls are quoted as JSON."""
+    """`time LEVEL event key=value …`; values with spaces or special characters are JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Format a record as one line."""
         facts = _facts(record)
         head = f"{facts.pop('ts')} {facts.pop('level').upper():7} {facts.pop('event')}"
         return " ".join([head, *(f"{k}={_value(v)}" for k, v in facts.items())])
@@ -89,11 +89,14 @@ def _value(value: Any) -> str:
 
 
 def to_stream(stream: TextIO, format: str, level: str) -> LogsObserver:
-    """An observer whose records go to a stream.
+    """An observer that writes its records to a stream.
+
+    A second call replaces the handler of the first, so that records are not written twice.
 
     Args:
+        stream: where the lines are written.
         format: `text` or `json`.
-        level: `debug`, `info`, `warning` or `error`.
+        level: the lowest level to write: `debug`, `info`, `warning` or `error`.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())

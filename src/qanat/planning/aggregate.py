@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-# Aggregates that sqlglot does not know as such, of DuckDB and of Spark.
+# Aggregates of DuckDB and Spark that sqlglot parses as unknown functions.
 _NAMES = """
     any arbitrary arg_max_null arg_max_nulls_last arg_min_null arg_min_nulls_last bitstring_agg
     bit_and bit_or bit_xor bool_and bool_or collect_list collect_set combine_aggr
@@ -17,7 +17,7 @@ _AGGREGATES = frozenset(_NAMES.split())
 
 
 def aggregates(node: exp.Expr) -> bool:
-    """Whether a node is the call of an aggregate function.
+    """True if a node is a call of an aggregate function.
 
     >>> from sqlglot import parse_one
     >>> [aggregates(parse_one(sql, dialect="duckdb")) for sql in ("sum(x)", "mad(x)", "abs(x)")]

@@ -1,4 +1,4 @@
-"""How two definitions differ."""
+"""The difference between two definitions of a dataset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from difflib import unified_diff
 
 
 def difference(before: str, after: str) -> str:
-    """A unified diff of two canonical texts, empty if they are equal.
+    """A unified diff of two canonical texts, without headers; empty if they are equal.
 
     >>> print(difference("a\\nb\\n", "a\\nc\\n"))
      a
@@ -14,5 +14,5 @@ def difference(before: str, after: str) -> str:
     +c
     """
     lines = list(unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3))
-    # The first two lines name files, `@@` a place in them: neither is one here.
+    # Drop the file names (two lines) and the `@@` line numbers: canonical texts are no files.
     return "\n".join(line for line in lines[2:] if not line.startswith("@@"))

@@ -1,4 +1,4 @@
-"""What a definition amounts to, apart from how it is written."""
+"""Fingerprints of definitions: equal for equal meaning, however the author lays the text out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qanat.model.query import FunctionQuery, Query, Read
 from qanat.planning.graph import view_of
 from qanat.planning.tree import own_tree, tree_of
 
-# By the name in the text, lower case; sqlglot's classes differ between dialects.
+# Functions of time or chance, by their lower-case names: sqlglot's classes differ by dialect.
 _VOLATILE = frozenset(
     [
         "now",
@@ -62,12 +62,12 @@ _VOLATILE_NODES = (
     exp.Uuid,
     exp.TableSample,
 )
-# Hardly any query mentions one, and then there is no need to parse it.
+# A text without any of these names need not be parsed, and hardly any query has one.
 _MENTIONED = re.compile(rf"\b(?:{'|'.join(sorted(_VOLATILE))}|(?:table)?sample)\b", re.IGNORECASE)
 
 
 def canonical(query: Query) -> str:
-    """A query's text without what does not matter: layout, comments, case of keywords."""
+    """A query's text in one normal form: layout, comments and case of keywords do not count."""
     if isinstance(query, FunctionQuery):
         reads = ", ".join(_source(r) for r in query.reads)
         return f"-- reads {reads or 'nothing'}\n{query.source}"
@@ -76,14 +76,18 @@ def canonical(query: Query) -> str:
     for table in tree.find_all(exp.Table):
         if table.name in sources:
             table.set("this", exp.to_identifier(sources[table.name], quoted=True))
-    # The tree is nobody else's: neither pass need copy it.
+    # `own_tree` parsed the query afresh, so both passes may change the tree without a copy.
     if tree.find(exp.Not):
         tree = tree.transform(_as_written, copy=False)
     return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 
 
 def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
-    """The fingerprint of all that decides a dataset's rows, and the same as readable text."""
+    """The fingerprint of everything that decides a dataset's rows, and that as readable text.
+
+    Returns:
+        A 32-digit hexadecimal hash, and the text that it is the hash of.
+    """
     parts = [f"{dataset.kind} {dataset.name}"]
     if dataset.schema.fields:
         parts.append("columns (" + ", ".join(str(f) for f in dataset.schema.fields) + ")")
@@ -108,7 +112,7 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
 
 
 def volatile(query: Query) -> bool:
-    """Whether a query gives other rows tomorrow from the same inputs (time, chance)."""
+    """True if a query may give other rows from the same inputs later: it uses time or chance."""
     if isinstance(query, FunctionQuery) or not _MENTIONED.search(query.sql):
         return False
     for node in tree_of(query).walk():
@@ -135,7 +139,7 @@ def _condition(sql: str, dialect: str) -> str:
 
 
 def _as_written(node: exp.Expr) -> exp.Expr:
-    """`x IS NOT NULL`, which sqlglot would write as `NOT x IS NULL`."""
+    """Write `x IS NOT NULL` as authors do; sqlglot writes `NOT x IS NULL`."""
     inner = node.this if isinstance(node, exp.Not) else None
     if isinstance(inner, exp.Is) and isinstance(inner.expression, exp.Null):
         return exp.Is(this=inner.this, expression=exp.Not(this=exp.Null()))
@@ -143,7 +147,7 @@ def _as_written(node: exp.Expr) -> exp.Expr:
 
 
 def _views(pipeline: Pipeline, dataset: Dataset) -> list[str]:
-    """The temporary views that a dataset is computed through, at any distance."""
+    """The temporary views that a dataset reads, directly or through other temporary views."""
     found: dict[str, None] = {}
     stack = [dataset.name]
     while stack:

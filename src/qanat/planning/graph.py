@@ -1,4 +1,4 @@
-"""Datasets and what they read."""
+"""The graph of datasets: which reads which."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from qanat.model.query import Read
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Datasets and what they read, by the names they are declared under.
+    """Datasets and what they read, by their declared names.
 
     Args:
-        order: every dataset after all that it reads; otherwise as declared.
-        reads: by dataset, the datasets it reads directly, temporary views included.
-        readers: the other way round.
+        order: all datasets, each after everything that it reads; otherwise as declared.
+        reads: by dataset, the datasets that it reads directly, temporary views included.
+        readers: by dataset, the datasets that read it directly.
     """
 
     order: tuple[str, ...]
@@ -27,11 +27,11 @@ class Graph:
     readers: Mapping[str, tuple[str, ...]]
 
     def upstream(self, name: str) -> frozenset[str]:
-        """Everything a dataset is computed from, at any distance."""
+        """All datasets that a dataset is computed from, directly or indirectly."""
         return _closure(name, self.reads)
 
     def downstream(self, name: str) -> frozenset[str]:
-        """Everything computed from a dataset, at any distance."""
+        """All datasets that are computed from a dataset, directly or indirectly."""
         return _closure(name, self.readers)
 
 
@@ -47,7 +47,7 @@ def _closure(name: str, edges: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
 
 
 def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
-    """The dataset that a name reads; `x__quarantine` reads the quarantine of x."""
+    """The dataset that a name stands for; `x__quarantine` stands for x. None if there is none."""
     found = pipeline.get(name)
     if found is None and name.casefold().endswith(QUARANTINE):
         found = pipeline.get(name[: -len(QUARANTINE)])
@@ -55,14 +55,19 @@ def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
 
 
 def view_of(pipeline: Pipeline, read: Read) -> Dataset | None:
-    """The temporary view that is read; None if something else is."""
+    """The temporary view that an input reads; None if it reads something else."""
     name = read.source.dataset
     found = None if name is None else pipeline.get(name)
     return found if found and found.kind is DatasetKind.TEMPORARY_VIEW else None
 
 
 def select(graph: Graph, pipeline: Pipeline, patterns: Iterable[str]) -> tuple[str, ...]:
-    """Datasets by name or glob, in order; `+name` with all upstream, `name+` downstream.
+    """The selected datasets, in the graph's order.
+
+    Args:
+        graph: the order, and what is upstream and downstream.
+        pipeline: the declarations, for the nearest name.
+        patterns: names or globs; `+name` adds everything upstream, `name+` everything downstream.
 
     Raises:
         SelectionError: a pattern matches nothing; names the nearest dataset.

@@ -1,4 +1,4 @@
-"""What tables are made from: datasets, files, tables of others, in one tree."""
+"""Table lineage: the datasets, files and foreign tables that a dataset is made from."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ REFERENCES = "references"
 
 @dataclass(frozen=True, slots=True)
 class LineageNode:
-    """A dataset, source or column with what it comes from.
+    """A dataset, source or column, with what it is computed from.
 
     Args:
-        name: `table` or `table.column`; of files their path (and the column behind a dot).
+        name: `table` or `table.column`; for files their path, with `.column` behind it.
         kind: `streaming table`, …, `files`, `delta table`, `python function`, `quarantine`,
             `column`, `files column`, `delta table column`, or `unknown`.
         upstream: what it is computed from.
-        expression: of a column, in SQL, where it is more than a copy.
-        via: how the node above it uses it: `references` for a rule that only compares with
-            it, empty where its rows or values are taken.
+        expression: a column's SQL expression if it is more than a copy, else empty.
+        via: how the reader uses it: `references` for a rule that only compares with it, empty
+            if the reader takes its rows or values.
     """
 
     name: str
@@ -41,12 +41,13 @@ class LineageNode:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """The answer of `qanat lineage`: trees, and the same as nodes and edges.
+    """The answer of `qanat lineage`: trees, and the same graph as nodes and edges.
 
     Args:
-        nodes: kinds by name, each after what it comes from.
-        edges: (from, to): `to` is computed from `from`.
-        references: those of the edges that are only rules.
+        roots: one tree for each dataset or column asked for.
+        nodes: every node's kind by its name, each after what it is computed from.
+        edges: pairs (from, to): `to` is computed from `from`.
+        references: the edges that exist only because a rule compares with the table.
     """
 
     roots: tuple[LineageNode, ...]
@@ -56,10 +57,15 @@ class Lineage:
 
 
 def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -> Lineage:
-    """What a dataset is made from; without one: every dataset that nothing else reads.
+    """The lineage of a dataset, or of every dataset that no other reads.
+
+    Args:
+        pipeline: the declarations.
+        graph: the order of the pipeline's datasets.
+        target: a dataset or its quarantine; None for every dataset that no other reads.
 
     Raises:
-        DatasetNotFoundError: nobody declares the dataset; names the nearest.
+        DatasetNotFoundError: no file declares the dataset; names the nearest.
     """
     made: dict[str, LineageNode] = {}
     if target is None:
@@ -68,13 +74,13 @@ def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -
         start = dataset_of(pipeline, target).name
         wanted = {start, *graph.upstream(start)}
     for name in graph.order:
-        # Each comes after all that it reads, so that no pipeline is too long for recursion.
+        # The inputs of a dataset come before it, so the loop needs no recursion.
         if name in wanted:
             dataset = pipeline.dataset(name)
             upstream = tuple(_inputs(pipeline, dataset, made))
             made[name] = LineageNode(name, str(dataset.kind), upstream)
     if target is None:
-        # Only a circle leaves nothing that is read by nothing.
+        # Every dataset is read only in a cycle; then all of them are roots.
         roots = [n for n in graph.order if not graph.readers.get(n)] or list(graph.order)
         return as_graph(tuple(made[n] for n in roots))
     root = made[start]
@@ -84,10 +90,10 @@ def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -
 
 
 def dataset_of(pipeline: Pipeline, name: str) -> Dataset:
-    """The dataset of a name, or of the name of its quarantine.
+    """The dataset with a name, or whose quarantine has that name.
 
     Raises:
-        DatasetNotFoundError: nobody declares it; names the nearest.
+        DatasetNotFoundError: no file declares it; names the nearest.
     """
     found = resolve(pipeline, name)
     if found is None:
@@ -102,12 +108,12 @@ def dataset_of(pipeline: Pipeline, name: str) -> Dataset:
 
 
 def source_node(source: SourceRef) -> LineageNode:
-    """A source outside the project."""
+    """The node of a source outside the project."""
     return LineageNode(source.label, source.kind)
 
 
 def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
-    """The same trees with their nodes and edges, each once, however often it is shared."""
+    """Trees as a graph; a node or edge that occurs in several trees is listed once."""
     nodes: dict[str, str] = {}
     edges: dict[tuple[str, str], bool] = {}
     seen: set[tuple[str, str]] = set()
@@ -131,7 +137,7 @@ def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
 def _inputs(
     pipeline: Pipeline, dataset: Dataset, made: Mapping[str, LineageNode]
 ) -> Iterator[LineageNode]:
-    """What a dataset is made from directly, then what its rules refer to."""
+    """The nodes that a dataset is made from directly, then those that its rules refer to."""
     seen: set[str] = set()
     for flow in pipeline.flows_into(dataset.name):
         nodes = (_read(pipeline, dataset, r.source, made) for r in flow.query.reads)
@@ -160,7 +166,7 @@ def _read(
     found = resolve(pipeline, name)
     if found is None:
         return LineageNode(name, "unknown")
-    # A circle ends where it closes.
+    # In a cycle the node is not built yet: name it without its own inputs.
     node = made.get(found.name, LineageNode(found.name, str(found.kind)))
     if name.casefold() == found.name.casefold():
         return node

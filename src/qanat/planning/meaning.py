@@ -1,9 +1,9 @@
-"""Which queries may feed which datasets.
+"""Which queries may feed which kinds of datasets.
 
-A streaming table takes each input row once, so its query must give for a new row the same
-result rows whatever came before. What cannot (an aggregate over a stream, two streams joined)
-means something else in Spark, with state between batches; here it is refused, never run with
-another meaning.
+A streaming table reads each input row once, so its query must give the same result rows for a new
+row whatever came before. Spark keeps state between batches for queries that cannot (an aggregate
+over a stream, a join of two streams). Qanat keeps none, so it refuses them: running them would
+give another result than in Spark.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.graph import view_of
-from qanat.planning.memory import remembering
+from qanat.planning.stateful import first_stateful
 
 _APPENDED = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
 
 
 def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
-    """Everything that is wrong with a flow for its target."""
+    """The reasons why a flow cannot feed its target; none if it can."""
     if target.kind not in _APPENDED:
         if flow.name.casefold() != target.name.casefold():
             yield FlowError(
@@ -47,7 +47,7 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
 
 
 def streams(pipeline: Pipeline, read: Read) -> bool:
-    """Whether a read gives each row once: STREAM, directly or inside a temporary view."""
+    """True if an input is a stream: read with STREAM, directly or inside a temporary view."""
     seen: set[str] = set()
     stack = [read]
     while stack:
@@ -57,7 +57,7 @@ def streams(pipeline: Pipeline, read: Read) -> bool:
             if read.streaming:
                 return True
         elif view.name not in seen:
-            # Views may read each other in a circle; that is another error.
+            # Visit each view once: a cycle of views would loop here, and is reported elsewhere.
             seen.add(view.name)
             for flow in pipeline.flows_into(view.name):
                 stack.extend(flow.query.reads)
@@ -118,11 +118,11 @@ def _no_stream(flow: Flow, target: Dataset) -> FlowError:
 
 
 def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[QanatError]:
-    """Constructs over a stream that would need memory of earlier rows."""
+    """The first construct over a stream that would need rows of earlier epochs, as an error."""
     if not isinstance(query, SqlQuery):
         return
-    flowing = frozenset(r.name for r in query.reads if streams(pipeline, r))
-    found = remembering(query, flowing)
+    streamed = frozenset(r.name for r in query.reads if streams(pipeline, r))
+    found = first_stateful(query, streamed)
     if found is not None:
         yield FlowError(
             f"{found.name} over a stream in {target.name}: an update would see only its new rows",

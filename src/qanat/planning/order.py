@@ -1,4 +1,4 @@
-"""The order of datasets, and what makes an order impossible."""
+"""The order in which datasets are computed, and the problems that make it impossible."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from qanat.planning.meaning import problems_of_flow
 
 
 def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple[QanatError, ...]]:
-    """Order the datasets and find everything that is wrong with how they fit together.
+    """Order the datasets, and find every problem with how they fit together.
 
     Args:
-        complete: whether all flows are there; if some could not be understood, a dataset
-            without a flow is no problem of its own.
+        pipeline: the declarations.
+        complete: False if some flows could not be parsed: a dataset without a flow is then not
+            reported, since its flow may be one of those.
+
+    Returns:
+        The graph, and the problems in the order of the declarations.
     """
     problems: list[QanatError] = []
     edges: dict[str, dict[str, Location]] = {d.name: {} for d in pipeline.datasets}
@@ -46,7 +50,7 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
             found = resolve(pipeline, name)
             if found is None:
                 known = False
-                problems.append(_unknown(pipeline, name, read.location))
+                problems.append(_unknown_dataset(pipeline, name, read.location))
             elif not _same(found, target, name):
                 edges[target.name].setdefault(found.name, read.location)
         if known:
@@ -54,19 +58,19 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
             if dataset.kind is DatasetKind.SINK and isinstance(expectation.rule, Unique):
-                problems.append(_forgetful(dataset, expectation))
+                problems.append(_unique_on_sink(dataset, expectation))
             if not isinstance(expectation.rule, References):
                 continue
             found = resolve(pipeline, expectation.rule.dataset)
             if found is None:
                 where = expectation.location
-                problems.append(_unknown(pipeline, expectation.rule.dataset, where))
+                problems.append(_unknown_dataset(pipeline, expectation.rule.dataset, where))
             elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
                 problems.append(_not_stored(found, expectation.name, expectation.location))
             elif found is not dataset:
                 edges[dataset.name].setdefault(found.name, expectation.location)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
-            problems.append(_unfed(dataset))
+            problems.append(_without_flow(dataset))
     order, cycle = _sort(edges)
     if cycle:
         problems.append(_cycle(cycle, edges))
@@ -80,12 +84,12 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
 
 
 def _same(found: Dataset, target: Dataset, name: str) -> bool:
-    """A dataset may read its own quarantine: that is no circle of rows."""
+    """True if a dataset reads its own quarantine, which is allowed and no cycle."""
     return found is target and name.casefold() != found.name.casefold()
 
 
 def _sort(edges: Mapping[str, Mapping[str, Location]]) -> tuple[tuple[str, ...], list[str]]:
-    """Depth-first in the order of declaration; also the first circle found."""
+    """The datasets in depth-first order from the first declared, and the first cycle found."""
     order: list[str] = []
     state: dict[str, int] = {}
     cycle: list[str] = []
@@ -120,7 +124,7 @@ def _cycle(cycle: list[str], edges: Mapping[str, Mapping[str, Location]]) -> Cyc
     )
 
 
-def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundError:
+def _unknown_dataset(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundError:
     return DatasetNotFoundError(
         f"no dataset {name!r}",
         location=where,
@@ -128,7 +132,7 @@ def _unknown(pipeline: Pipeline, name: str, where: Location) -> DatasetNotFoundE
     )
 
 
-def _forgetful(sink: Dataset, expectation: Expectation) -> FlowError:
+def _unique_on_sink(sink: Dataset, expectation: Expectation) -> FlowError:
     return FlowError(
         f"expectation {expectation.name}: sink {sink.name} does not know what it has sent",
         location=expectation.location,
@@ -145,7 +149,7 @@ def _not_stored(found: Dataset, rule: str, where: Location) -> FlowError:
     )
 
 
-def _unfed(dataset: Dataset) -> FlowError:
+def _without_flow(dataset: Dataset) -> FlowError:
     return FlowError(
         f"{dataset.kind} {dataset.name} has no query and no flow feeds it",
         location=dataset.location,

@@ -14,15 +14,15 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from qanat.model.query import Read, SqlQuery
 from qanat.planning.tree import tree_of
 
-"""What `read_files` offers beside the columns of the files."""
+"""The column that `read_files` adds to those of the files."""
 
-# What sqlglot raises for queries that it reads but cannot resolve.
-_CONFUSED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
+# sqlglot raises these for queries that it parses but cannot resolve.
+_UNRESOLVED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A column of an input; `column` is None where it cannot be told which."""
+    """A column of an input; `column` is None if it is not known which column it is."""
 
     read: Read
     column: str | None
@@ -33,7 +33,8 @@ class Made:
     """How a query makes one column.
 
     Args:
-        expression: its SQL where it is more than a copy, else empty.
+        expression: its SQL if it is more than a copy, else empty.
+        origins: the input columns that it is computed from.
     """
 
     expression: str
@@ -41,12 +42,13 @@ class Made:
 
 
 class Projection:
-    """The columns of a query's result.
+    """The columns of a query's result, and what each is computed from.
 
     Args:
-        known: the columns of the inputs, by `Read.name`; those that are not known are absent.
-        wanted: the columns that the target has, as far as they are known: what an input with
-            unknown columns has to have, for it to be so.
+        query: the query.
+        known: the columns of its inputs, by `Read.name`; inputs with unknown columns are absent.
+        wanted: the columns of the target, as far as they are known. If one input's columns are
+            unknown, it must have those of them that no other input has.
     """
 
     def __init__(
@@ -60,19 +62,19 @@ class Projection:
         tree = self._renamed()
         self._starred = bool(tree.find(exp.Star)) and bool(self._unknown)
         columns = self._columns(tree, known, wanted)
-        # sqlglot folds the case of names; people want them as they are written.
+        # sqlglot folds the case of names; `_spelled` gives back the author's spelling.
         written = [s.alias_or_name for s in tree.selects] if isinstance(tree, exp.Query) else []
         self._spelled = {n.casefold(): n for each in columns.values() for n in each}
         self._spelled |= {n.casefold(): n for n in written}
         self._schema = {n: dict.fromkeys(c, "unknown") for n, c in columns.items() if c}
         try:
             self._scope = build_scope(self._qualified(tree))
-        except _CONFUSED:
+        except _UNRESOLVED:
             return
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The columns of the result; None where an input's columns would have to be known."""
+        """The columns of the result; None if they depend on an input with unknown columns."""
         selects = self._selects()
         if self._starred or self._dynamic() or not selects:
             return None
@@ -82,9 +84,9 @@ class Projection:
         return tuple(self._spelled.get(n.casefold(), n) for n in names)
 
     def made(self, column: str) -> Made | None:
-        """How a column is made; None if the query does not give it.
+        """How the query makes a column; None if the query does not return it.
 
-        Where that cannot be told, it may come from any input.
+        If that cannot be found out, every input is named as an origin.
         """
         names = {s.alias_or_name.casefold(): s.alias_or_name for s in self._selects()}
         name = names.get(column.casefold())
@@ -100,16 +102,16 @@ class Projection:
                 copy=False,
                 trim_selects=False,
             )
-        except _CONFUSED:
-            return self._anything()
+        except _UNRESOLVED:
+            return self._from_any_input()
         origins = tuple(dict.fromkeys(self._origins(node)))
         expressions = dict.fromkeys(e for e in self._expressions(node) if e)
         return Made("; ".join(expressions), origins)
 
-    # -- the query, made ready ---------------------------------------------------------------
+    # -- prepare the query -------------------------------------------------------------------
 
     def _renamed(self) -> exp.Expr:
-        """The tree with plain names for its inputs: any text may be the name of a read."""
+        """The tree with plain identifiers as input names, since a read's name may be any text."""
         tree = tree_of(self._query).copy()
         plain = {r.name: name for name, r in self._relations.items()}
         for table in tree.find_all(exp.Table):
@@ -125,13 +127,14 @@ class Projection:
         found = {n: list(known[r.name]) for n, r in self._relations.items() if r.name in known}
         unknown = [n for n, r in self._relations.items() if r in self._unknown]
         if len(unknown) == 1:
-            # Whatever else the query uses, and the target has, only this input can have.
+            # Columns that the query uses, or the target has, and that no other input has, must
+            # be columns of the one unknown input.
             made = {s.alias.casefold() for s in tree.find_all(exp.Alias)}
             taken = {c.casefold() for each in found.values() for c in each} | made
             columns = [c for c in tree.find_all(exp.Column) if not isinstance(c.this, exp.Star)]
             tables = [t for t in tree.find_all(exp.Table) if t.name == unknown[0]]
             aliases = {t.alias_or_name.casefold() for t in tables}
-            # What is written with its name in front it has, whoever else has such a column.
+            # A column qualified with the input's name is its own, even if others have it, too.
             own = [c.name for c in columns if c.table.casefold() in aliases]
             free = [c for c in (*(c.name for c in columns), *wanted) if c.casefold() not in taken]
             guess = {c.casefold(): c for c in (*own, *free)}
@@ -162,23 +165,23 @@ class Projection:
     def _dynamic(self) -> bool:
         return any(s.find(exp.Columns) for s in self._selects())
 
-    # -- answers -----------------------------------------------------------------------------
+    # -- what a column is made from ----------------------------------------------------------
 
     def _unnamed(self, column: str) -> Made | None:
-        """A column that no item of the query has the name of."""
+        """How the query makes a column that no item of its SELECT names."""
         if self._starred and len(self._unknown) == 1:
-            # The star over the one input whose columns nobody knows must stand for it.
+            # It can only come through `*` from the one input whose columns are unknown.
             return Made("", (Origin(self._unknown[0], column),))
-        # COLUMNS(…) and PIVOT may give it, too.
-        return None if self.names is not None else self._anything()
+        # With unknown names, COLUMNS(…) or PIVOT may make it.
+        return None if self.names is not None else self._from_any_input()
 
-    def _anything(self) -> Made:
+    def _from_any_input(self) -> Made:
         return Made("", tuple(Origin(r, None) for r in self._query.reads))
 
     def _origins(self, node: Node) -> Iterator[Origin]:
         for leaf in node.walk():
             if isinstance(leaf.expression, exp.Placeholder):
-                yield from self._anything().origins
+                yield from self._from_any_input().origins
             elif isinstance(leaf.expression, exp.Table):
                 read = self._relations.get(leaf.expression.name)
                 if read is not None:
@@ -186,7 +189,7 @@ class Projection:
                     yield Origin(read, None if star else parse_one(leaf.name).name)
 
     def _expressions(self, node: Node) -> Iterator[str]:
-        """The SQL of each branch; through copies of a subquery's column down to what it is."""
+        """The SQL expression in each branch of a union; plain copies are followed inwards."""
         if isinstance(node.source, exp.SetOperation):
             for branch in node.downstream:
                 yield from self._expressions(branch)
@@ -200,7 +203,10 @@ class Projection:
 
 
 def _align(union: exp.SetOperation) -> None:
-    """Give both sides of a UNION BY NAME the same columns in the same order."""
+    """Give both sides of a UNION BY NAME the same columns in the same order.
+
+    sqlglot's lineage matches the columns of a union by position.
+    """
     left, right = union.left, union.right
     if not isinstance(left, exp.Select) or not isinstance(right, exp.Select):
         return

@@ -1,8 +1,9 @@
-"""Which queries compute row by row, and which give the same rows when asked twice."""
+"""Which queries compute row by row, and which are deterministic."""
 
 from __future__ import annotations
 
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from qanat.model.query import SqlQuery
 from qanat.planning.aggregate import aggregates
@@ -14,7 +15,7 @@ _WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset"
 _MANY = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline, exp.Stack)
 _MANY_NAMES = frozenset({"generate_subscripts", "inline_outer", "json_tuple"})
 
-# What these give depends on the order in which rows arrive, which threads decide.
+# The results of these depend on the order of rows, which differs from run to run with threads.
 _BY_ORDER = (
     exp.AnyValue,
     exp.ArgMax,
@@ -35,13 +36,17 @@ _BY_ORDER = (
 
 
 def row_source(query: SqlQuery) -> str | None:
-    """The input whose rows the result's rows are, by the name that qualifies its columns.
+    """The input that each result row comes from one row of, as it is called in the query.
 
-    None where a row of the result is not computed from one row of one input, or where asking
-    twice may give other rows. Joins are allowed as long as every result row still has one row
-    of the first input (which it may share with others).
+    None if a result row may combine several rows of the input, or if the query is not
+    deterministic. Joins are allowed while every result row has exactly one row of the first
+    input; several result rows may share it. None, too, if sqlglot cannot read the
+    query: the engine will, or will say what is wrong with it.
     """
-    tree = tree_of(query)
+    try:
+        tree = tree_of(query)
+    except SqlglotError:
+        return None
     if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
         return None
     clause = tree.args.get("from_")
@@ -57,7 +62,7 @@ def row_source(query: SqlQuery) -> str | None:
         if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
             continue
         if not isinstance(join.this, exp.Table | exp.Subquery) or join.args.get("method"):
-            # ASOF and POSITIONAL joins match by order.
+            # ASOF and POSITIONAL joins match by the order of rows.
             return None
     for item in tree.expressions:
         for node in item.walk():
@@ -67,7 +72,7 @@ def row_source(query: SqlQuery) -> str | None:
 
 
 def deterministic(query: SqlQuery) -> bool:
-    """Whether asking twice gives the same rows, as far as the text tells."""
+    """True if the query gives the same rows each time, as far as its text shows."""
     if volatile(query):
         return False
     for node in tree_of(query).walk():
@@ -83,7 +88,7 @@ def deterministic(query: SqlQuery) -> bool:
 
 
 def _combines(node: exp.Expr) -> bool:
-    """Whether a node makes one row of many, or many of one; not inside a list's lambda."""
+    """True if a node makes one row of many or many of one; a lambda's body works on lists."""
     if isinstance(node, exp.Anonymous) and node.name.casefold() in _MANY_NAMES:
         return True
     if not isinstance(node, (exp.Window, *_MANY)) and not aggregates(node):

@@ -1,4 +1,4 @@
-"""Queries as sqlglot trees, each parsed once."""
+"""Queries as sqlglot trees, each parsed once per process."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from qanat.model.query import SqlQuery
 
 
 def tree_of(query: SqlQuery) -> exp.Expr:
-    """The tree of a query's executable SQL. Shared: do not change it; copy it first."""
+    """The tree of a query's executable SQL. It is shared and cached: copy it to change it."""
     return _parse(query.sql, query.dialect)
 
 
 def own_tree(query: SqlQuery) -> exp.Expr:
-    """A tree to change: parsing costs hardly more than copying, and nothing stays behind."""
+    """A new tree that the caller may change; parsing costs hardly more than copying."""
     tree: exp.Expr = parse_one(query.sql, dialect=query.dialect)
     return tree
 

@@ -1,5 +1,5 @@
-"""What can be known about expectations without any rows: whether their `columns` are there."""
+"""Checks of expectations that need no rows: `expectations` finds columns that do not exist."""
 
-from qanat.quality.columns import check_expectations
+from qanat.quality.expectations import check_expectations
 
 __all__ = ["check_expectations"]

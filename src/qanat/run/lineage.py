@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.model.schema import Schema
-from qanat.planning.columns import column_lineage, split_target
+from qanat.planning.column_lineage import column_lineage, split_target
 from qanat.planning.lineage import Lineage, table_lineage
 from qanat.run.session import Session
 

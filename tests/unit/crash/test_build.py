@@ -1,4 +1,4 @@
-"""What keeps the injector from being built or loaded is said before anything is copied."""
+"""Errors that keep the injector from being built or loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qanat.crash.injector import build, preloaded
 from qanat.errors import AdapterError, UnsupportedError
 
 
-def test_a_compiler_that_fails_without_a_word_is_named(
+def test_a_compiler_that_fails_without_output_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CC", "false")

@@ -30,7 +30,7 @@ with ends_cleanly():
         print("ready", flush=True)
         sys.stdin.read()
     finally:
-        # A second one, of an impatient person, is not heard.
+        # A second signal is ignored.
         signal.raise_signal(signal.SIGTERM)
         print("cleaned up")
 """
@@ -42,7 +42,7 @@ def start(text: str, *arguments: str) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # A shell without job control has what it starts in the background ignore these.
+        # A shell without job control starts background processes with these signals ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
@@ -52,7 +52,7 @@ def gone(process: int) -> bool:
         text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     except FileNotFoundError:
         return True
-    # Whoever inherits it may not have asked yet how it died.
+    # A dead process stays a zombie until its new parent has collected it.
     return text.rpartition(")")[2].split()[0] == "Z"
 
 
@@ -70,14 +70,14 @@ def test_a_stopped_process_dies_with_the_one_that_started_it() -> None:
         pytest.fail("it is still there")
 
 
-def test_and_so_does_one_whose_parent_has_died_before() -> None:
+def test_a_process_dies_whose_parent_has_already_died() -> None:
     text = "from qanat.crash.ending import die_with; die_with(1 << 22); print('alive')"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_after_cleaning_up(number: signal.Signals) -> None:
+def test_a_signal_ends_the_process_after_cleaning_up(number: signal.Signals) -> None:
     with start(WAITING, "SIG_DFL") as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -86,7 +86,7 @@ def test_a_signal_ends_it_after_cleaning_up(number: signal.Signals) -> None:
     assert process.returncode == 128 + number
 
 
-def test_under_nohup_it_goes_on() -> None:
+def test_under_nohup_the_process_goes_on() -> None:
     with start(WAITING, "SIG_IGN") as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -1,4 +1,4 @@
-"""Every file of a storage is known by what it is, or by nobody."""
+"""Every file of a storage either belongs to something, or is a stranger."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def strangers(storage: Path) -> list[str]:
     return [str(p.relative_to(storage)) for p in found]
 
 
-def test_what_a_project_needs_is_no_stranger(storage: Path) -> None:
+def test_files_that_a_project_needs_are_no_strangers(storage: Path) -> None:
     assert strangers(storage) == []
 
 
@@ -68,7 +68,7 @@ def test_what_a_project_needs_is_no_stranger(storage: Path) -> None:
         "tmp",
     ],
 )
-def test_what_nothing_mentions_is_one(storage: Path, name: str) -> None:
+def test_a_file_that_no_log_mentions_is_a_stranger(storage: Path, name: str) -> None:
     _write(storage / name, "")
     assert strangers(storage) == [name]
 
@@ -80,7 +80,7 @@ def test_the_rows_of_a_commit(storage: Path) -> None:
     assert table.rows("qanat:t", 2) is None
 
 
-def test_what_a_sink_holds_names_its_epoch() -> None:
+def test_a_delivery_names_its_epoch() -> None:
     assert Delivery("f-0000000001", ()).is_of("f", 1)
     assert Delivery("f-0000000001-0.csv.gz", ()).is_of("f", 1)
     assert Delivery("%2Ef%2Fg-0000000001-0.csv", ()).is_of(".f/g", 1)

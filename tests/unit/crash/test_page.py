@@ -9,7 +9,7 @@ import pytest
 
 from qanat.crash.case import Verdict
 from qanat.crash.histogram import histogram
-from qanat.crash.page import Origin, page
+from qanat.crash.page import Subject, page
 from qanat.crash.report import report
 from qanat.crash.strip import cells, strip
 from qanat.crash.sweep import KINDS
@@ -24,7 +24,7 @@ BAD = Verdict("run eio@2 #0", 1, 0, ("s <t>",), (), 1, 2, ("<i> has 1 row",), (0
 POWER = Verdict("run all@1 part@2 #0", 2, seconds=(0.3, 0.35))
 
 
-ORIGIN = Origin({"project": "/home/<me>/shop", "Qanat": "0.0"}, "qanat doctor --crash-test")
+SUBJECT = Subject({"project": "/home/<me>/shop", "Qanat": "0.0"}, "qanat doctor --crash-test")
 
 
 class Reader(HTMLParser):
@@ -49,8 +49,8 @@ class Reader(HTMLParser):
         self.seen.append(tag)
 
 
-def test_all_well() -> None:
-    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER], ORIGIN)
+def test_a_page_without_failures() -> None:
+    text = page(report(7, [GOOD, POWER], KINDS), {"run": CALLS}, [GOOD, POWER], SUBJECT)
     reader = Reader(text)
     assert reader.seen.count("svg") == 2
     for part in (
@@ -66,13 +66,13 @@ def test_all_well() -> None:
         assert part in text, part
     assert "What did harm" not in text
     assert 'class="bad"' not in text
-    # Only what was tried there has a row in a strip.
+    # A strip has rows only for the kinds that were tried.
     assert text.count('px">kill</span>') == text.count('px">power</span>') == 1
     assert 'px">eio</span>' not in text
 
 
-def test_something_was_not_survived() -> None:
-    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD], ORIGIN)
+def test_a_page_with_a_failure() -> None:
+    text = page(report(7, [GOOD, BAD], KINDS), {"run": CALLS}, [GOOD, BAD], SUBJECT)
     Reader(text)
     for part in (
         "2 faults, 1 survived, 1 did harm; 1 row lost, 2 rows doubled",
@@ -87,28 +87,28 @@ def test_something_was_not_survived() -> None:
     assert "<b>&" not in text
 
 
-def test_nothing_was_tried() -> None:
-    text = page(report(7, [], KINDS), {}, [], ORIGIN)
+def test_a_page_without_cases() -> None:
+    text = page(report(7, [], KINDS), {}, [], SUBJECT)
     Reader(text)
     assert "Nothing was tried" in text
 
 
-def test_harm_of_one_power_loss_is_marked_at_its_own_call() -> None:
+def test_harm_is_marked_at_the_call_of_its_power_loss() -> None:
     loss = Verdict("run all@1 part@2 #0", 2, complaints=("part@2: lost",), seconds=(0.3, 0.3))
     assert cells([loss]) == {"run": {("power", 1): True, ("power", 2): False}}
     unknown = Verdict("run all@1 part@2 #0", 2, complaints=("it hangs",), seconds=(0.3, 0.3))
     assert cells([unknown]) == {"run": {("power", 1): False, ("power", 2): False}}
 
 
-def test_what_a_message_contains_cannot_run_or_hide() -> None:
+def test_html_in_a_message_is_escaped() -> None:
     evil = Verdict("run eio@1 #0", 1, complaints=("<script>a\x1b[2J\u202ename\ud800",))
-    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil], ORIGIN)
+    text = page(report(7, [evil], KINDS), {"run": CALLS}, [evil], SUBJECT)
     Reader(text)
     assert "<script" not in text
     assert not {"\x1b", "\u202e", "\ud800"} & set(text)
 
 
-def test_one_recovery_that_hangs_does_not_squeeze_the_others() -> None:
+def test_one_slow_recovery_does_not_squeeze_the_histogram() -> None:
     picture = histogram([0.2] * 500 + [60.0], 0.2, 0.2)
     Reader(picture)
     assert "1 took longer than 0.3" in picture
@@ -120,14 +120,14 @@ def test_any_durations_can_be_drawn(seconds: list[float]) -> None:
     Reader(histogram(seconds, seconds[0], seconds[-1]))
 
 
-def test_a_single_mark_among_many_calls_can_be_seen() -> None:
+def test_a_single_mark_among_many_calls_is_visible() -> None:
     text = strip(CALLS * 500, {("kill", 400): True, ("kill", 7): False}, ["kill"])
     Reader(text)
     for state in ("good", "bad"):
         assert re.search(rf'<rect class="{state}" [^>]*width="4.00"', text)
 
 
-def test_marks_of_one_duration_have_their_names_side_by_side() -> None:
+def test_labels_of_equal_durations_do_not_overlap() -> None:
     picture = histogram([0.2] * 500 + [0.5], 0.2, 0.2)
     assert re.search(r'text-anchor="end">median', picture)
     assert re.search(r'text-anchor="start">p99', picture)

@@ -1,4 +1,4 @@
-"""The folder of a crash test is gone when it has ended, or when the next one begins."""
+"""The folder of a crash test is removed when it ends, or when the next one begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with quarters(Path(sys.argv[1])) as folder:
 """
 
 
-def test_it_is_gone_afterwards_with_all_that_is_in_it(tmp_path: Path) -> None:
+def test_the_folder_is_removed_at_the_end(tmp_path: Path) -> None:
     with quarters(tmp_path) as folder:
         (folder / "images").mkdir()
         (folder / "images" / "a").touch()
@@ -31,7 +31,7 @@ def test_it_is_gone_afterwards_with_all_that_is_in_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_that_of_a_killed_one_is_swept_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+def test_only_the_folder_of_a_killed_crash_test_is_swept(tmp_path: Path) -> None:
     other = tmp_path / "qanat-crash-of-somebody"
     other.mkdir()
     (other / "a").touch()
@@ -52,7 +52,7 @@ def test_that_of_a_killed_one_is_swept_and_that_of_a_living_one_is_not(tmp_path:
     assert list(tmp_path.iterdir()) == [other]
 
 
-def test_a_link_to_somewhere_else_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_to_another_folder_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "target"
     (target / "mine").mkdir(parents=True)
     (target / "lock").touch()

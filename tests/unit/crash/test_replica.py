@@ -1,4 +1,4 @@
-"""A copy of a storage has what the original has."""
+"""Copies of a project's storage, and where there is room for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_only_scratch_space_is_left_out(tmp_path: Path) -> None:
     assert {str(p.relative_to(copy)) for p in copy.rglob("*") if p.is_file()} == kept
 
 
-def test_the_project_itself_is_no_place_for_copies(tmp_path: Path) -> None:
+def test_copies_are_not_made_inside_the_project(tmp_path: Path) -> None:
     (tmp_path / "qanat.yml").write_text("name: shop\n", encoding="utf-8")
     (tmp_path / "storage").mkdir()
     (tmp_path / "storage" / "a").write_text("a", encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qanat.crash.trace import Call, read_trace, said, sites
+from qanat.crash.trace import Call, notes, read_trace, sites
 
 RECORD = (
     b"o\t0\t0\t0\t0\tc-\tin/%25a%09b\t\n"
@@ -14,7 +14,7 @@ RECORD = (
 )
 
 
-def test_calls_with_whatever_they_wrote(tmp_path: Path) -> None:
+def test_calls_are_read_with_their_bytes(tmp_path: Path) -> None:
     (tmp_path / "trace").write_bytes(RECORD)
     assert read_trace(tmp_path / "trace") == [
         Call("o", 0, 0, 0, "c-", "in/%a\tb", ""),
@@ -33,7 +33,7 @@ def test_notes_are_no_calls(tmp_path: Path) -> None:
     (tmp_path / "trace").write_bytes(RECORD)
     calls = read_trace(tmp_path / "trace")
     assert [c.op for c in sites(calls)] == ["o", "w", "l"]
-    assert list(said(calls)) == [(2, '{"n": 1}')]
+    assert list(notes(calls)) == [(2, '{"n": 1}')]
 
 
 def test_a_site_has_the_same_name_in_every_run() -> None:

@@ -24,7 +24,7 @@ def query(declared: Declared, name: str) -> SqlQuery | FunctionQuery:
     return next(f.query for f in declared.pipeline.flows if f.name == name)
 
 
-def test_functions_stay_what_they_are() -> None:
+def test_decorators_return_the_function_itself() -> None:
     def f(rows: list[int]) -> int:
         return len(rows)
 
@@ -342,7 +342,7 @@ def test_one_bad_file_hides_no_other(load: Load) -> None:
     ]
 
 
-def test_what_a_file_prints_stays_off_standard_output(
+def test_what_a_file_prints_goes_to_standard_error(
     load: Load, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load({"a.py": "print('hello')"})
@@ -350,7 +350,7 @@ def test_what_a_file_prints_stays_off_standard_output(
     assert (printed.out, printed.err) == ("", "hello\n")
 
 
-def test_an_error_in_a_helper_is_blamed_there(load: Load, tmp_path: Path) -> None:
+def test_an_error_in_a_helper_has_the_helpers_line(load: Load, tmp_path: Path) -> None:
     (tmp_path / "lib_.py").write_text("\n\ndef f():\n    return {}['x']\n")
     declared = load({"a.py": "import lib_\nlib_.f()"})
     assert [str(p) for p in declared.problems] == ["lib_.py:4: KeyError: 'x'"]

@@ -30,7 +30,7 @@ def load(
     return load_project(folder / name, environment, environ or {})
 
 
-def test_a_name_is_enough(tmp_path: Path) -> None:
+def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
     project = load(tmp_path, "name: flüge")
     assert project == Project(
         name="flüge",
@@ -313,7 +313,7 @@ def test_an_environment_must_be_declared(tmp_path: Path) -> None:
     )
 
 
-def test_the_spec_must_be_there_and_text(tmp_path: Path) -> None:
+def test_the_spec_must_exist_and_be_text(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: No such file"):
         load_project(tmp_path / "qanat.yml", environ={})
     (tmp_path / "qanat.yml").write_bytes(b"name: \xff")
@@ -321,7 +321,7 @@ def test_the_spec_must_be_there_and_text(tmp_path: Path) -> None:
         load_project(tmp_path / "qanat.yml", environ={})
 
 
-def test_the_spec_is_found_from_below(tmp_path: Path) -> None:
+def test_the_spec_is_found_from_a_folder_below(tmp_path: Path) -> None:
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
     (tmp_path / "spark-pipeline.yml").touch()

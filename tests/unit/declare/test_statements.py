@@ -105,7 +105,7 @@ CREATE FLOW b COMMENT 'once' AS INSERT INTO ONCE s.t BY NAME FROM y"""
     assert str(query.reads[0].location) == "transformations/a.sql:4:67"
 
 
-def test_configuration_stands_in_for_keys(load: Load) -> None:
+def test_configuration_replaces_keys(load: Load) -> None:
     text = """SET limit_ = 5; SET `who` = 'me';
 SET spark.sql.shuffle.partitions = 4;
 CREATE MATERIALIZED VIEW v AS -- ${unknown} in a comment does no harm
@@ -255,7 +255,7 @@ def test_one_problem_hides_no_other(load: Load) -> None:
     assert [d.name for d in declared.pipeline.datasets] == ["t", "good"]
 
 
-def test_duplicates_name_both_places(load: Load) -> None:
+def test_duplicates_name_both_locations(load: Load) -> None:
     declared = load(
         {
             "a.sql": "CREATE MATERIALIZED VIEW x AS SELECT 1;\n"
@@ -277,7 +277,7 @@ def test_duplicates_name_both_places(load: Load) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ";;", "-- only a comment", "\ufeff", "/* x */ ;"])
-def test_a_file_may_say_nothing(load: Load, text: str) -> None:
+def test_a_file_may_be_empty(load: Load, text: str) -> None:
     declared = load({"a.sql": text})
     assert declared.problems == ()
     assert declared.pipeline.datasets == ()

@@ -1,4 +1,4 @@
-"""Column types in both dialects' words."""
+"""Column types, written as in DuckDB and as in Spark."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_types(text: str, type_: str, dialect: str) -> None:
     assert str(parse_type(text, dialect, AT)) == type_
 
 
-def test_some_words_mean_different_things() -> None:
+def test_some_type_names_differ_by_dialect() -> None:
     assert str(parse_type("TIMESTAMP", "duckdb", AT)) == "timestamp_ntz"
     assert str(parse_type("TIMESTAMP", "spark", AT)) == "timestamp"
     assert str(parse_type("DECIMAL", "duckdb", AT)) == "decimal(18,3)"

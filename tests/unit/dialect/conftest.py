@@ -1,3 +1,3 @@
-"""The script that asks a real Spark needs pyspark, which is not among the test dependencies."""
+"""Keeps pytest from importing `generate_facts.py`, which needs pyspark."""
 
 collect_ignore = ["generate_facts.py"]

@@ -1,4 +1,4 @@
-"""Ask a real Spark what every expression and query of this folder gives; write `spark_facts.json`.
+"""Run every expression and query of this folder in a real Spark; write `spark_facts.json`.
 
     python generate_facts.py [--all]        # wants pyspark 4 and Java 17
 
@@ -35,7 +35,7 @@ def lines(name: str) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON, types and all."""
+    """A value as JSON that keeps its type."""
     if isinstance(value, dict):
         return {"map": sorted([[plain(k), plain(v)] for k, v in value.items()], key=str)}
     if isinstance(value, Row):
@@ -72,7 +72,7 @@ def table(spark: SparkSession) -> DataFrame:
 
 
 def asked(spark: SparkSession, sql: str) -> dict[str, Any]:
-    """What one query gives, or the class of its error."""
+    """The result of one query, or the class of its error."""
     try:
         frame = spark.sql(sql)
         rows = [[plain(v) for v in row] for row in frame.collect()]
@@ -93,7 +93,7 @@ def values(spark: SparkSession, expression: str, ids: list[int]) -> dict[str, An
 
 
 def main() -> None:
-    """Ask what is not yet answered; with `--all`, everything."""
+    """Run what `spark_facts.json` does not have yet; with `--all`, everything."""
     spark = (
         SparkSession.builder.master("local[1]")
         .config("spark.ui.enabled", "false")

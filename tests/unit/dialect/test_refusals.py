@@ -1,4 +1,4 @@
-"""What is refused, where it is said to stand, and what the author is told to do."""
+"""Refusals: which constructs are refused, with which location and which hint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spark(sql: str, text: str | None = None, *reads: Read) -> SqlQuery:
     return SqlQuery(text or sql, sql, "spark", reads, HERE)
 
 
-def test_the_same_dialect_is_left_alone() -> None:
+def test_a_query_in_the_engines_dialect_is_unchanged() -> None:
     query = SqlQuery("SELECT foo(1)", "SELECT foo(1)", "duckdb", (), HERE)
     assert to_engine(query, "duckdb") is query
     assert unsupported(query, "duckdb") == []
@@ -31,7 +31,7 @@ def test_the_same_dialect_is_left_alone() -> None:
     assert predicate(rule, "duckdb", HERE) == "foo(x) > 1"
 
 
-def test_text_and_reads_stay() -> None:
+def test_the_authors_text_and_the_inputs_are_kept() -> None:
     read = Read("__silver_1", dataset_ref("bronze"), True, Location("silver.sql", 10, 27))
     query = spark(
         "SELECT size(a) AS n FROM `__silver_1` AS bronze",
@@ -51,7 +51,7 @@ def test_an_unknown_function_names_the_nearest() -> None:
     assert caught.value.location == Location("silver.sql", 11, 3)
 
 
-def test_a_known_function_without_an_equal_has_a_way_out() -> None:
+def test_a_known_function_without_a_translation_has_a_hint() -> None:
     (error,) = unsupported(spark("SELECT approx_count_distinct(b) AS n FROM t"), "duckdb")
     assert isinstance(error, UnsupportedError)
     assert "approx_count_distinct" in error.message
@@ -60,7 +60,7 @@ def test_a_known_function_without_an_equal_has_a_way_out() -> None:
     assert error.location == Location("silver.sql", 10, 11)
 
 
-def test_all_problems_come_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     query = spark("SELECT hash(a), rand(),\n nope(c) FROM t")
     found = unsupported(query, "duckdb")
     assert [str(e.location) for e in found] == [
@@ -73,7 +73,7 @@ def test_all_problems_come_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_positions_behind_an_input_are_those_of_the_author() -> None:
+def test_offsets_behind_an_input_are_mapped_to_the_authors_text() -> None:
     text = "SELECT upper(hash) FROM STREAM read_files('x',\n  format => 'csv') WHERE hash(a) = 1"
     sql = "SELECT upper(hash) FROM `__silver_1` WHERE hash(a) = 1"
     read = Read("__silver_1", dataset_ref("x"), True, Location("silver.sql", 10, 28))
@@ -117,7 +117,7 @@ def test_positions_behind_an_input_are_those_of_the_author() -> None:
         "SELECT TRANSFORM(a) USING 'cat' AS (b) FROM t",
     ],
 )
-def test_refused(sql: str) -> None:
+def test_constructs_are_refused(sql: str) -> None:
     found = unsupported(spark(sql), "duckdb")
     assert found, to_engine(spark(sql), "duckdb").sql
     for error in found:
@@ -127,17 +127,17 @@ def test_refused(sql: str) -> None:
 
 
 @pytest.mark.parametrize("sql", ["", "SELECT (1", "SELECT 'a", "SELECT FROM WHERE"])
-def test_what_does_not_parse_is_an_error_of_the_author(sql: str) -> None:
+def test_a_query_that_does_not_parse_is_a_syntax_error(sql: str) -> None:
     (error,) = unsupported(spark(sql), "duckdb")
     assert isinstance(error, SqlSyntaxError)
 
 
-def test_a_query_nested_too_deeply_is_an_error_of_the_author() -> None:
+def test_a_query_nested_too_deeply_is_a_syntax_error() -> None:
     (error, *_) = unsupported(spark("SELECT " + "(" * 5000 + "1" + ")" * 5000), "duckdb")
     assert isinstance(error, SqlSyntaxError)
 
 
-def test_an_expression_that_would_grow_beyond_bounds_is_refused() -> None:
+def test_an_expression_whose_translation_would_be_huge_is_refused() -> None:
     (error, *_) = unsupported(
         spark("SELECT " + " / ".join("abcdefghijklmnopqrstuvwxyz")), "duckdb"
     )
@@ -145,27 +145,27 @@ def test_an_expression_that_would_grow_beyond_bounds_is_refused() -> None:
     assert "large" in error.message
 
 
-def test_a_long_sum_is_no_problem() -> None:
+def test_a_long_sum_is_translated() -> None:
     assert unsupported(spark("SELECT " + " + ".join(["a"] * 300) + " FROM t"), "duckdb") == []
 
 
-def test_a_sum_without_end_is_an_error_of_the_author() -> None:
+def test_a_sum_nested_too_deeply_is_a_syntax_error() -> None:
     (error, *_) = unsupported(spark("SELECT " + " + ".join(["a"] * 20000) + " FROM t"), "duckdb")
     assert isinstance(error, SqlSyntaxError)
 
 
-def test_another_engine_says_so() -> None:
+def test_another_engine_is_refused() -> None:
     query = SqlQuery("SELECT 1", "SELECT 1", "duckdb", (), HERE)
     (error,) = unsupported(query, "spark")
     assert isinstance(error, UnsupportedError)
 
 
-def test_a_rule_that_is_refused_stands_at_its_place() -> None:
+def test_a_refused_rule_has_its_location() -> None:
     with pytest.raises(UnsupportedError) as caught:
         predicate(Predicate("hash(x) = 1", "spark"), "duckdb", HERE)
     assert caught.value.location == HERE
 
 
-def test_unicode_before_the_place() -> None:
+def test_unicode_before_the_location() -> None:
     (error,) = unsupported(spark("SELECT 'äöü€𝄞', hash(x) FROM t"), "duckdb")
     assert str(error.location) == "silver.sql:10:20"

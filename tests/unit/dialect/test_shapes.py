@@ -1,4 +1,4 @@
-"""Queries as large as people write them, in shapes of TPC-H and TPC-DS, compile and run."""
+"""Large queries, in the shapes of TPC-H and TPC-DS, compile and run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every expression and query means in DuckDB what a real Spark said, or is refused by name."""
+"""Every expression and query gives the result of a real Spark in DuckDB, or is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from qanat.model.query import SqlQuery
 
 HERE = Path(__file__).parent
 FACTS = json.loads((HERE / "spark_facts.json").read_text("utf-8"))
-# Spark gives an answer, and Qanat none: when it compiles or, with `@run`, for some rows.
+# Spark gives a result and Qanat refuses: when it compiles or, with `@run`, for some rows.
 REFUSED = frozenset((HERE / "refused.txt").read_text("utf-8").strip().split("\n"))
 _COLUMNS = (
     "k INT, i INT, l BIGINT, d DOUBLE, n DECIMAL(10,2), s VARCHAR, z VARCHAR, b BOOLEAN,"
@@ -64,7 +64,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def plain(value: Any) -> Any:
-    """As in generate_facts.py."""
+    """A value as JSON, as `generate_facts.py` writes it."""
     if isinstance(value, list):
         return [plain(v) for v in value]
     if isinstance(value, Decimal):
@@ -92,7 +92,7 @@ def typed(value: Any, type_: str) -> Any:
 
 
 def same(mine: Any, theirs: Any) -> bool:
-    """Equal; doubles to the last digit or nearly so, decimals by value."""
+    """True if two values are equal: doubles to 15 digits or so, decimals by value."""
     if isinstance(mine, dict) and isinstance(theirs, dict) and mine.keys() == theirs.keys():
         (name,) = mine
         if name == "double":
@@ -109,7 +109,7 @@ def same(mine: Any, theirs: Any) -> bool:
 
 
 def alike(mine: str, theirs: str) -> bool:
-    """Whether two types are one; the precision of a decimal may be wider."""
+    """True if two types are the same; the precision of a decimal may be wider."""
     if mine.startswith("DECIMAL") and theirs.startswith("decimal"):
         return mine.rpartition(",")[2] == theirs.rpartition(",")[2]
     if theirs.startswith(("array", "map", "struct", "void", "interval")):
@@ -178,12 +178,12 @@ def test_a_query_means_the_same(con: duckdb.DuckDBPyConnection, sql: str) -> Non
         assert alike(have, want), (have, want, mine)
 
 
-def test_every_rule_is_held_to_a_fact() -> None:
+def test_every_rule_has_a_fact_from_spark() -> None:
     asked = "\n".join([*FACTS["expressions"], *FACTS["queries"]]).casefold()
     names = {name.removeprefix("__") for name in RULES}
     assert [n for n in sorted(names) if not re.search(rf"\b{n}\s*\(", asked)] == []
 
 
-def test_nothing_is_listed_as_refused_that_is_not_asked() -> None:
+def test_every_listed_refusal_is_among_the_facts() -> None:
     asked = {*FACTS["expressions"], *FACTS["queries"]}
     assert {r.removesuffix(" @run") for r in REFUSED} <= asked

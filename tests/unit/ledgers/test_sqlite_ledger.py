@@ -1,4 +1,4 @@
-"""What can be wrong with the file, the URL or the driver of a ledger."""
+"""A ledger in SQLite: damaged files, wrong URLs, durable folders, processes that hold a lease."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qanat.ledgers.sql.process import Process, this_process
 @pytest.mark.parametrize(
     "content", [b"not a database, just text " * 100, b"SQLite format 3\0" * 9]
 )
-def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_named_with_a_hint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "ledger.db").write_bytes(content)
     with pytest.raises(LedgerError, match=r"ledger\.db") as caught:
         open_ledger(None, tmp_path, "p/dev")
@@ -25,7 +25,7 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, content: bytes) 
     assert (tmp_path / "ledger.db").read_bytes() == content
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="may write to"):
         open_ledger(None, tmp_path / "file" / "_qanat", "p/dev")
@@ -55,10 +55,10 @@ def test_a_ledger_in_sqlite_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not {"psycopg", "sqlalchemy", "deltalake", "duckdb", "pyarrow"} & set(loaded)
 
 
-def test_its_folders_are_durable_before_anything_is_in_it(
+def test_its_folders_are_synced_before_the_ledger_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where somebody was killed who had made them; later it costs nothing."""
+    """Also if a killed process created the folders; an existing ledger is not synced again."""
     folder = tmp_path / "storage" / "_qanat"
     folder.mkdir(parents=True)
     (folder / "ledger.db").touch()
@@ -78,14 +78,14 @@ def test_its_folders_are_durable_before_anything_is_in_it(
     assert synced == []
 
 
-def test_a_reused_process_number_is_no_living_holder() -> None:
+def test_another_process_with_the_holders_id_does_not_hold_the_lease() -> None:
     me = this_process()
     assert not me.dead
     assert Process(me.host, me.machine, me.pid, me.started + 1).dead
     assert not Process(me.host, me.machine, me.pid, 0).dead
 
 
-def test_a_process_of_another_machine_may_live() -> None:
+def test_a_process_of_another_machine_counts_as_alive() -> None:
     me = this_process()
     assert not Process(me.host, "another boot", 2**22 + 1, 1).dead
     assert Process(me.host, me.machine, 2**22 + 1, 1).dead

@@ -21,7 +21,7 @@ EPOCH = EpochCommitted(
 )
 
 
-def test_json_is_one_object_a_line() -> None:
+def test_json_is_one_object_per_line() -> None:
     stream = io.StringIO()
     logs = to_stream(stream, "json", "info")
     logs.on(UpdateStarted("u1", "dev", ("silver",)))
@@ -37,7 +37,7 @@ def test_json_is_one_object_a_line() -> None:
     assert started["ts"].endswith("Z")
 
 
-def test_text_is_one_line_an_event() -> None:
+def test_text_is_one_line_per_event() -> None:
     stream = io.StringIO()
     logs = to_stream(stream, "text", "debug")
     logs.on(DatasetProgress("silver", "half\x1b[2J way", 0.5))

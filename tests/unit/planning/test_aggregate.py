@@ -1,4 +1,4 @@
-"""Every aggregate of the engine is known as one; a stream must not be fed into any."""
+"""Every aggregate of DuckDB is known as one, because a stream must not be fed into any."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_duckdb_s_aggregates(call: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["abs", "list_sum", "len", "upper"])
-def test_what_is_none(name: str) -> None:
+def test_other_functions_are_no_aggregates(name: str) -> None:
     tree = parse_one(f"SELECT {name}(x) FROM t", dialect="duckdb")
     assert not any(aggregates(f) for f in tree.find_all(exp.Func))

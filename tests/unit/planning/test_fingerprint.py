@@ -40,7 +40,7 @@ def fingerprint(pipeline: Pipeline) -> str:
         ),
     ],
 )
-def test_what_does_not_matter(declare: Declare, old: str, new: str) -> None:
+def test_changes_of_layout_keep_the_fingerprint(declare: Declare, old: str, new: str) -> None:
     assert old in TABLE
     assert fingerprint(declare(TABLE.replace(old, new))) == fingerprint(declare(TABLE))
 
@@ -64,7 +64,7 @@ def test_what_does_not_matter(declare: Declare, old: str, new: str) -> None:
         ("AS n", "AS m"),
     ],
 )
-def test_what_matters(declare: Declare, old: str, new: str) -> None:
+def test_changes_of_meaning_change_the_fingerprint(declare: Declare, old: str, new: str) -> None:
     assert old in TABLE
     assert fingerprint(declare(TABLE.replace(old, new))) != fingerprint(declare(TABLE))
 
@@ -82,7 +82,7 @@ def test_streaming_matters_and_other_flows_too(declare: Declare) -> None:
     assert fingerprint(declare(more)) != one
 
 
-def test_the_text_is_for_people(declare: Declare) -> None:
+def test_the_definition_is_readable_text(declare: Declare) -> None:
     pipeline = declare(TABLE)
     _, before = definition(pipeline, pipeline.dataset("t"))
     pipeline = declare(TABLE.replace("count(*)", "count(v.b)"))
@@ -95,7 +95,7 @@ def test_the_text_is_for_people(declare: Declare) -> None:
 def test_equal_texts_do_not_differ() -> None:
     assert difference("a\nb\n", "a\nb\n") == ""
     assert difference("", "a\n") == "+a"
-    # A removed SQL comment is a line of the texts, not the head of a diff.
+    # A removed line `-- …` looks like a diff's header `--- …`, but must not be dropped.
     assert difference("-- x\na", "a") == "--- x\n a"
 
 
@@ -116,12 +116,12 @@ def test_equal_texts_do_not_differ() -> None:
         "(SELECT max(now()))",
     ],
 )
-def test_time_and_chance(declare: Declare, expression: str) -> None:
+def test_functions_of_time_and_chance_are_volatile(declare: Declare, expression: str) -> None:
     pipeline = declare(f"CREATE MATERIALIZED VIEW t AS SELECT {expression} AS x, 1 AS a;")
     assert volatile(next(pipeline.flows_into("t")).query)
 
 
-def test_a_sample_is_chance(declare: Declare) -> None:
+def test_a_sample_is_volatile(declare: Declare) -> None:
     sql = "CREATE MATERIALIZED VIEW t AS SELECT * FROM read_files('a.csv') USING SAMPLE 10%;"
     assert volatile(next(declare(sql).flows_into("t")).query)
 
@@ -129,7 +129,7 @@ def test_a_sample_is_chance(declare: Declare) -> None:
 @pytest.mark.parametrize(
     "expression", ["upper(a)", "a AS now", "'random()'", "date '2020-01-01'", "current_dates"]
 )
-def test_neither(declare: Declare, expression: str) -> None:
+def test_other_queries_are_not_volatile(declare: Declare, expression: str) -> None:
     sql = f"CREATE MATERIALIZED VIEW t AS SELECT {expression} FROM read_files('a.csv');"
     assert not volatile(next(declare(sql).flows_into("t")).query)
 
@@ -137,6 +137,8 @@ def test_neither(declare: Declare, expression: str) -> None:
 @pytest.mark.parametrize(
     "expression", ["current_timestamp()", "rand()", "uuid()", "unix_timestamp()"]
 )
-def test_time_and_chance_in_spark(declare: Declare, expression: str) -> None:
+def test_functions_of_time_and_chance_are_volatile_in_spark(
+    declare: Declare, expression: str
+) -> None:
     pipeline = declare(f"CREATE MATERIALIZED VIEW t AS SELECT {expression} AS x;", dialect="spark")
     assert volatile(next(pipeline.flows_into("t")).query)

@@ -1,4 +1,4 @@
-"""The order of datasets, and what makes an order impossible."""
+"""The order of datasets, and the problems that make it impossible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CREATE MATERIALIZED VIEW top AS SELECT * FROM read_files('a.csv');
 
 
 def wide_and_deep(size: int) -> Pipeline:
-    """A chain in which every dataset also reads the one half as far."""
+    """A chain of datasets; number n reads number n - 1 and, besides, number n / 2."""
     where = Location("all.sql", 1, 1)
     datasets, flows = [], []
     for i in range(size):
@@ -43,7 +43,7 @@ def wide_and_deep(size: int) -> Pipeline:
         )
     here = Path("/project")
     project = Project("p", here, here / "qanat.yml", here / "storage", ())
-    # The last ones first: the order must not be that of declaration.
+    # Declared in reverse, so that the right order differs from that of declaration.
     return Pipeline(project, tuple(reversed(datasets)), tuple(reversed(flows)))
 
 
@@ -58,7 +58,7 @@ def test_inputs_come_first(declare: Declare) -> None:
     assert graph.upstream("top") == frozenset()
 
 
-def test_a_rule_that_refers_to_a_dataset_waits_for_it(declare: Declare) -> None:
+def test_a_dataset_comes_after_those_that_its_rules_refer_to(declare: Declare) -> None:
     graph, problems = build_graph(
         declare(
             "CREATE MATERIALIZED VIEW a (CONSTRAINT r EXPECT (k) REFERENCES b (k))"
@@ -76,7 +76,7 @@ def test_a_thousand_datasets_deep() -> None:
     assert len(graph.upstream("d999")) == 999
 
 
-def test_a_circle_names_every_step(declare: Declare) -> None:
+def test_a_cycle_names_every_dataset_in_it(declare: Declare) -> None:
     pipeline = declare(
         "CREATE MATERIALIZED VIEW a AS SELECT * FROM b;\n"
         "CREATE MATERIALIZED VIEW b AS SELECT * FROM c;\n"
@@ -140,7 +140,7 @@ def test_unknown_inputs_are_named_with_the_nearest(declare: Declare) -> None:
         ),
     ],
 )
-def test_what_does_not_fit(declare: Declare, sql: str, message: str) -> None:
+def test_flows_that_do_not_fit_are_reported(declare: Declare, sql: str, message: str) -> None:
     _, problems = build_graph(declare(sql))
     assert [(type(p), p.message) for p in problems] == [(FlowError, message)]
 

@@ -1,4 +1,4 @@
-"""What tables and columns are made from."""
+"""The lineage of tables and columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qanat.model.project import Project
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.source import dataset_ref
-from qanat.planning.columns import column_lineage, split_target
+from qanat.planning.column_lineage import column_lineage, split_target
 from qanat.planning.lineage import Lineage, LineageNode, table_lineage
 from qanat.planning.order import build_graph
 
@@ -58,7 +58,7 @@ def of_table(pipeline: Pipeline, target: str | None = None) -> Lineage:
 
 
 def text(node: LineageNode) -> str:
-    """A tree on one line: `name(upstream …)`."""
+    """A lineage tree as one line: `name(upstream …)`."""
     inner = " ".join(text(u) for u in node.upstream)
     return f"{node.name}({inner})" if inner else node.name
 
@@ -83,7 +83,7 @@ def test_a_table_down_to_its_files(declare: Declare) -> None:
     assert found.references == {("shops", "silver")}
 
 
-def test_all_tables_begin_with_what_nobody_reads(declare: Declare) -> None:
+def test_the_roots_are_the_datasets_that_no_other_reads(declare: Declare) -> None:
     found = of_table(declare(SHOP))
     assert [r.name for r in found.roots] == ["gold", "kept_out"]
     assert ("silver__quarantine", "kept_out") in found.edges
@@ -110,7 +110,7 @@ def test_a_dataset_that_reads_its_own_quarantine(declare: Declare) -> None:
     assert text(of_column(pipeline, "a.x").roots[0]) == "a.x(a.csv.x)"
 
 
-def test_a_circle_ends(declare: Declare) -> None:
+def test_a_cycle_of_datasets_ends(declare: Declare) -> None:
     pipeline = declare(
         "CREATE MATERIALIZED VIEW a AS SELECT x FROM b;"
         "CREATE MATERIALIZED VIEW b AS SELECT x FROM a;"
@@ -200,7 +200,7 @@ def test_constructs(declare: Declare, query: str, column: str, upstream: list[st
     assert sorted(u.name for u in root.upstream) == upstream
 
 
-def test_a_python_function_may_use_everything() -> None:
+def test_a_python_function_may_use_every_input_column() -> None:
     here = Location("t.py", 1, 1)
     read = Read("orders", dataset_ref("orders"), False, here)
     query = FunctionQuery(lambda orders: orders, "", (read,), ("arrow",), "arrow", here)
@@ -218,7 +218,7 @@ def test_a_python_function_may_use_everything() -> None:
     assert text(root) == "ranking(ranking()(orders))"
 
 
-def test_names_that_are_not_there(declare: Declare) -> None:
+def test_unknown_names_are_reported_with_the_nearest(declare: Declare) -> None:
     pipeline = declare(SHOP)
     with pytest.raises(DatasetNotFoundError) as unknown:
         of_table(pipeline, "silber")
@@ -239,7 +239,7 @@ def test_a_dataset_with_a_dot_in_its_name(declare: Declare) -> None:
     assert (dataset.name, column) == ("a.b", "c")
 
 
-def test_a_chain_longer_than_recursion_goes(declare: Declare) -> None:
+def test_a_chain_longer_than_the_recursion_limit(declare: Declare) -> None:
     steps = ["CREATE MATERIALIZED VIEW d0 AS SELECT 1 AS x;"]
     steps += [f"CREATE MATERIALIZED VIEW d{i} AS SELECT x FROM d{i - 1};" for i in range(1, 1200)]
     found = of_column(declare("\n".join(steps)), "d1199.x")
@@ -248,7 +248,7 @@ def test_a_chain_longer_than_recursion_goes(declare: Declare) -> None:
 
 
 def test_a_join_key_of_one_name(declare: Declare) -> None:
-    """What is written as `c.id` is a column of `c`, though nobody knows the columns of `c`."""
+    """`c.id` is a column of `c`, even if the columns of `c` are unknown."""
     pipeline = declare(
         "CREATE MATERIALIZED VIEW a AS SELECT 1 AS id, 2 AS amount;"
         "CREATE MATERIALIZED VIEW c AS SELECT * FROM read_files('c.csv');"

@@ -134,7 +134,9 @@ def test_row_by_row_is_allowed(declare: Declare, query: str) -> None:
         ("SELECT * FROM STREAM s PIVOT (sum(a) FOR k IN ('x', 'y'))", "PIVOT", "PIVOT"),
     ],
 )
-def test_memory_is_refused_at_its_place(declare: Declare, query: str, what: str, at: str) -> None:
+def test_a_stateful_construct_is_refused_at_its_location(
+    declare: Declare, query: str, what: str, at: str
+) -> None:
     sql = f"{BASE}\nCREATE STREAMING TABLE t AS\n{query};"
     found = problems(declare(sql))
     assert len(found) == 1, found
@@ -146,7 +148,7 @@ def test_memory_is_refused_at_its_place(declare: Declare, query: str, what: str,
     assert (error.location.line, error.location.column) == (line, query.rindex(at) + 1)
 
 
-def test_a_place_on_a_later_line(declare: Declare) -> None:
+def test_a_location_on_a_later_line(declare: Declare) -> None:
     sql = BASE + (
         "CREATE STREAMING TABLE t AS SELECT\n  a,\n  count(*) AS n\n"
         "FROM STREAM read_files('x/*.csv', header => true)\n  GROUP   BY a;"
@@ -155,7 +157,7 @@ def test_a_place_on_a_later_line(declare: Declare) -> None:
     assert str(error.location) == f"all.sql:{sql[: sql.index('GROUP')].count(chr(10)) + 1}:3"
 
 
-def test_memory_inside_a_temporary_view(declare: Declare) -> None:
+def test_a_stateful_construct_inside_a_temporary_view_is_refused(declare: Declare) -> None:
     sql = BASE + (
         "CREATE TEMPORARY VIEW counted AS SELECT a, count(*) AS n FROM STREAM s GROUP BY a;"
         "CREATE STREAMING TABLE t AS SELECT * FROM STREAM counted;"
@@ -181,7 +183,7 @@ def test_reads_that_do_not_fit(declare: Declare, statement: str, message: str) -
     assert any(message in e.message for e in found), found
 
 
-def test_a_flow_that_runs_once_may_do_anything(declare: Declare) -> None:
+def test_a_flow_that_runs_once_may_be_stateful(declare: Declare) -> None:
     sql = BASE + (
         "CREATE STREAMING TABLE t AS SELECT a FROM STREAM s;"
         "CREATE FLOW old AS INSERT INTO ONCE t BY NAME SELECT a FROM dim GROUP BY a LIMIT 5;"
@@ -189,7 +191,7 @@ def test_a_flow_that_runs_once_may_do_anything(declare: Declare) -> None:
     assert problems(declare(sql)) == ()
 
 
-def test_views_in_a_circle_end(declare: Declare) -> None:
+def test_a_cycle_of_temporary_views_ends(declare: Declare) -> None:
     sql = BASE + (
         "CREATE TEMPORARY VIEW a AS SELECT * FROM b; CREATE TEMPORARY VIEW b AS SELECT * FROM a;"
         "CREATE MATERIALIZED VIEW t AS SELECT * FROM a;"

@@ -182,7 +182,7 @@ def failing(times: int, error: Exception, real: Callable[..., Any]) -> Callable[
     return call
 
 
-@pytest.mark.parametrize("where", ["unread", "fetch", "verify"])
+@pytest.mark.parametrize("where", ["plan", "bind", "verify"])
 def test_a_busy_store_is_asked_again(
     project: Project, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

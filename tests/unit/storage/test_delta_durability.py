@@ -1,4 +1,4 @@
-"""In which order things are made durable: nothing that a power loss could find undone."""
+"""The order in which commits, checkpoints and sweeps are synced, against power losses."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import TableRef
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import disk
-from qanat.storage.delta.disk import put_if_absent
+from qanat.storage.delta import put
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import checkpoint
 
@@ -76,7 +76,7 @@ def optimized_elsewhere(folder: Path) -> None:
 
 
 class Refusing:
-    """A disk that refuses calls of one function, the first of a path or all."""
+    """A disk on which calls of one function fail: the first call for each path, or all."""
 
     def __init__(self, name: str, error: int, path: Path | None = None) -> None:
         self.name, self.error, self.path = name, error, path
@@ -99,8 +99,8 @@ class Refusing:
         return Path(args[-1])
 
 
-def test_a_first_commit_makes_sure_of_every_folder(tmp_path: Path, synced: list[Path]) -> None:
-    """Also where another process, killed in between, had made them."""
+def test_a_first_commit_syncs_every_folder(tmp_path: Path, synced: list[Path]) -> None:
+    """Also if another process created the folders and was killed before it synced them."""
     folder = tmp_path / "storage" / "tables" / "t"
     (folder / "_delta_log").mkdir(parents=True)
     commit(folder)
@@ -110,7 +110,9 @@ def test_a_first_commit_makes_sure_of_every_folder(tmp_path: Path, synced: list[
     assert synced[named + 1] == folder / "_delta_log"
 
 
-def test_and_so_does_ours_in_a_table_of_another_tool(tmp_path: Path, synced: list[Path]) -> None:
+def test_a_first_commit_in_a_table_of_another_tool_syncs_every_folder(
+    tmp_path: Path, synced: list[Path]
+) -> None:
     folder = tmp_path / "storage" / "tables" / "t"
     deltalake.DeltaTable.create(folder, deltalake.Schema.from_json(json.dumps(ID.to_json())))
     optimized_elsewhere(folder)
@@ -120,10 +122,10 @@ def test_and_so_does_ours_in_a_table_of_another_tool(tmp_path: Path, synced: lis
     assert below | {folder, folder.parent, folder.parent.parent, tmp_path} <= set(synced[:named])
 
 
-def test_entries_of_other_tools_are_made_sure_of_down_to_ours(
+def test_entries_of_other_tools_are_synced_down_to_ours(
     tmp_path: Path, synced: list[Path]
 ) -> None:
-    """One that a power loss tears would take all above it away."""
+    """If a power loss tears one of them, all entries above it are lost, too."""
     folder = tmp_path / "t"
     commit(folder)
     optimized_elsewhere(folder)
@@ -142,7 +144,7 @@ def test_entries_of_other_tools_are_made_sure_of_down_to_ours(
     assert synced[:2] == [entry(folder, 5), folder / "_delta_log"]
 
 
-def test_what_is_published_twice_is_made_sure_of(tmp_path: Path, synced: list[Path]) -> None:
+def test_an_epoch_that_is_published_twice_is_synced(tmp_path: Path, synced: list[Path]) -> None:
     folder = tmp_path / "storage" / "t"
     commit(folder)
     synced.clear()
@@ -151,10 +153,10 @@ def test_what_is_published_twice_is_made_sure_of(tmp_path: Path, synced: list[Pa
     assert {folder.parent, tmp_path} <= set(synced)
 
 
-def test_a_commit_that_shows_although_the_disk_refused(
+def test_a_commit_whose_sync_failed_is_synced_before_it_counts(
     tmp_path: Path, synced: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It fails; what shows is made sure of before anybody calls it committed."""
+    """The commit fails; its entry is synced before the epoch counts as committed."""
     folder = tmp_path / "t"
     commit(folder)
     log, store = folder / "_delta_log", DeltaStore()
@@ -172,10 +174,8 @@ def test_a_commit_that_shows_although_the_disk_refused(
     assert store.snapshot(ref(folder)).rows == 4
 
 
-def test_what_another_process_published_is_made_sure_of(
-    tmp_path: Path, synced: list[Path]
-) -> None:
-    """It may have been killed before it could: recovery calls the epoch committed after this."""
+def test_a_commit_of_another_process_is_synced(tmp_path: Path, synced: list[Path]) -> None:
+    """That process may have been killed before its sync; recovery then settles the epoch."""
     folder = tmp_path / "storage" / "tables" / "t"
     commit(folder)
     synced.clear()
@@ -184,7 +184,7 @@ def test_what_another_process_published_is_made_sure_of(
     assert {folder.parent, folder.parent.parent, tmp_path} <= set(synced)
 
 
-def test_a_checkpoint_is_whole_before_readers_see_it(tmp_path: Path, synced: list[Path]) -> None:
+def test_a_checkpoint_is_synced_before_readers_see_it(tmp_path: Path, synced: list[Path]) -> None:
     folder = tmp_path / "t"
     commit(folder)
     synced.clear()
@@ -196,13 +196,13 @@ def test_a_checkpoint_is_whole_before_readers_see_it(tmp_path: Path, synced: lis
     assert log in synced[synced.index(made) : synced.index(last)]
     assert synced[-1] == log
     assert not list(folder.glob("_checkpoint_*"))
-    # It is used: the entry that it stands for is not missed.
+    # The checkpoint is used: the table opens without the entry that it repeats.
     entry(folder, 0).unlink()
     assert len(deltalake.DeltaTable(folder).file_uris()) == 1
 
 
-def test_making_a_checkpoint_changes_no_file_that_is_there(tmp_path: Path) -> None:
-    """The shadow has links to them."""
+def test_making_a_checkpoint_changes_no_existing_file(tmp_path: Path) -> None:
+    """The shadow has hard links to the entries, so writing through them would change them."""
     folder = tmp_path / "t"
     commit(folder)
     checkpoint(folder)
@@ -221,7 +221,7 @@ def test_making_a_checkpoint_changes_no_file_that_is_there(tmp_path: Path) -> No
 def test_a_checkpoint_is_made_behind_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it leaves what the disk refuses to remove, nobody finds it in the table."""
+    """If removing the shadow fails, it is left in the gate and not in the table."""
     folder, gate = tmp_path / "t", tmp_path / "gate"
     commit(folder)
     gate.mkdir()
@@ -233,8 +233,10 @@ def test_a_checkpoint_is_made_behind_the_gate(
     assert len(list(gate.iterdir())) == 1
 
 
-def test_no_checkpoint_opens_a_gate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sleeps after its commit finds its gate closed, whenever it wakes."""
+def test_a_checkpoint_does_not_create_a_removed_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that sleeps after its commit and wakes later must not recreate its gate."""
     folder, gate = tmp_path / "t", tmp_path / "gate"
     commit(folder)
     with pytest.raises(FileNotFoundError):
@@ -256,34 +258,34 @@ def test_no_checkpoint_opens_a_gate_again(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_checkpoint_that_fails_fails_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Neither does it leave anything, nor a table that others cannot open."""
+    """It leaves no file behind, and other tools can open the table."""
     folder = tmp_path / "t"
     for number in range(1, 101):
         commit(folder, number)
     log = folder / "_delta_log"
     refusing = Refusing(name, errno.ENOSPC)
-    publishing = disk.sync
+    publishing = put.sync
 
     def published(path: Path) -> None:
         publishing(path)
         refusing.install(monkeypatch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "sync", published)
+        patched.setattr(put, "sync", published)
         commit(folder, 101)
     monkeypatch.undo()
     assert refusing.refused
     assert DeltaStore().version(ref(folder)) == deltalake.DeltaTable(folder).version() == 100
-    # Where there are no links there are copies.
+    # Without hard links the shadow has copies.
     assert any(log.glob("*.checkpoint.parquet")) is (name == "link")
     assert not list(folder.glob("_checkpoint_*"))
 
 
-def test_what_is_left_of_a_checkpoint_is_swept(tmp_path: Path) -> None:
+def test_an_abandoned_shadow_is_swept(tmp_path: Path) -> None:
     folder = tmp_path / "t"
     commit(folder)
     shadow = folder / f"_checkpoint_{uuid4().hex}"
-    # Partitions of a column that is called so, and what somebody put there.
+    # Folders with similar names stay: partitions of such a column, and a user's own.
     others = [folder / "_checkpoint_at=1", folder / "_checkpoint_of_mine"]
     for path in (shadow / "_delta_log", *others):
         path.mkdir(parents=True)
@@ -297,10 +299,8 @@ def test_what_is_left_of_a_checkpoint_is_swept(tmp_path: Path) -> None:
 # -- file systems without hard links --------------------------------------------------------------
 
 
-def test_what_is_swept_does_not_come_back_with_the_power(
-    tmp_path: Path, synced: list[Path]
-) -> None:
-    """A crash is what makes anybody look for it, and after this update none is known."""
+def test_a_sweep_is_synced(tmp_path: Path, synced: list[Path]) -> None:
+    """Only a crash starts a sweep, so no later update would sweep files that come back."""
     commit(tmp_path / "t")
     partition = tmp_path / "t" / "kind=a"
     partition.mkdir()
@@ -312,7 +312,7 @@ def test_what_is_swept_does_not_come_back_with_the_power(
     assert tmp_path / "t" / "_delta_log" in synced
 
 
-def test_nor_does_what_a_sweep_removed_that_was_killed(tmp_path: Path, synced: list[Path]) -> None:
+def test_a_sweep_syncs_what_a_killed_sweep_removed(tmp_path: Path, synced: list[Path]) -> None:
     commit(tmp_path / "t")
     kept = tmp_path / "t" / "_kind=a" / "year=2026"
     kept.mkdir(parents=True)
@@ -326,11 +326,11 @@ def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """A file system that has no hard links, and one that cannot rename without replacing."""
     Refusing("link", errno.EPERM).install(monkeypatch)
     if request.param == "copies":
-        monkeypatch.setattr(disk, "_renamed", lambda *_: False)
+        monkeypatch.setattr(put, "_renamed", lambda *_: False)
     return str(request.param)
 
 
-def test_without_links_a_name_is_given_once(tmp_path: Path, linkless: str) -> None:
+def test_without_links_a_file_is_created_once(tmp_path: Path, linkless: str) -> None:
     target, gate = tmp_path / "log" / "entry", tmp_path / "gate"
     target.parent.mkdir()
     gate.mkdir()

@@ -29,7 +29,7 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import TableRef
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta.disk import put_if_absent
+from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import load
@@ -73,7 +73,7 @@ def write_entry(table: Path, version: int, *actions: dict[str, Any]) -> None:
 
 
 def table_by_delta(table: Path) -> TableState:
-    """As delta-rs sees it, where the entries alone would do for us."""
+    """The state that delta-rs loads, also where Qanat reads the entries alone."""
     return load(str(table))
 
 
@@ -117,7 +117,7 @@ def test_a_torn_checkpoint_whose_entries_are_gone_stays(store: DeltaStore, table
     assert checkpoint.exists()
 
 
-def test_of_a_torn_checkpoint_all_parts_go(store: DeltaStore, table: Path) -> None:
+def test_all_parts_of_a_torn_checkpoint_are_removed(store: DeltaStore, table: Path) -> None:
     parts = [f"{2:020}.checkpoint.{n:010}.{2:010}.parquet" for n in (1, 2)]
     (table / "_delta_log" / parts[0]).write_bytes(b"PAR1....PAR1")
     (table / "_delta_log" / parts[1]).write_bytes(b"")
@@ -126,8 +126,8 @@ def test_of_a_torn_checkpoint_all_parts_go(store: DeltaStore, table: Path) -> No
     assert store.snapshot(ref(table)).rows == 6
 
 
-def test_a_torn_checkpoint_that_an_older_one_makes_up_for(store: DeltaStore, table: Path) -> None:
-    """The first entries have been cleaned up."""
+def test_a_torn_checkpoint_above_a_whole_one_is_removed(store: DeltaStore, table: Path) -> None:
+    """The first entries are gone, but an older, whole checkpoint repeats them."""
     log = table / "_delta_log"
     deltalake.DeltaTable(str(table), version=1).create_checkpoint()
     deltalake.DeltaTable(str(table)).create_checkpoint()
@@ -138,10 +138,8 @@ def test_a_torn_checkpoint_that_an_older_one_makes_up_for(store: DeltaStore, tab
     assert [p.name for p in log.glob("*.checkpoint*")] == [f"{1:020}.checkpoint.parquet"]
 
 
-def test_the_mention_of_a_checkpoint_that_is_not_there_is_removed(
-    store: DeltaStore, table: Path
-) -> None:
-    """Of the two a power loss may take only the checkpoint, and no reader gets over that."""
+def test_last_checkpoint_without_its_checkpoint_is_removed(store: DeltaStore, table: Path) -> None:
+    """A power loss may take the checkpoint alone; readers then cannot open the table."""
     hint = table / "_delta_log" / "_last_checkpoint"
     deltalake.DeltaTable(str(table)).create_checkpoint()
     assert not store.repair(ref(table))
@@ -156,7 +154,7 @@ def test_the_mention_of_a_checkpoint_that_is_not_there_is_removed(
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 50, b'{"version":2,"si', b"[2]", b'{"a":1}'])
-def test_a_mention_that_nobody_can_read_hurts_nobody(
+def test_an_unreadable_last_checkpoint_is_ignored(
     store: DeltaStore, table: Path, content: bytes
 ) -> None:
     deltalake.DeltaTable(str(table)).create_checkpoint()
@@ -165,10 +163,10 @@ def test_a_mention_that_nobody_can_read_hurts_nobody(
     assert table_by_delta(table).version == 2
 
 
-def test_no_mention_outlives_its_checkpoint(
+def test_last_checkpoint_is_removed_before_its_checkpoint(
     store: DeltaStore, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the power loss during the repair takes back."""
+    """Also if a power loss during the repair undoes a part of it."""
     deltalake.DeltaTable(str(table)).create_checkpoint()
     log = table / "_delta_log"
     checkpoint, hint = log / f"{2:020}.checkpoint.parquet", log / "_last_checkpoint"
@@ -190,7 +188,7 @@ def test_no_mention_outlives_its_checkpoint(
     assert done[:4] == [hint.name, "sync", checkpoint.name, "sync"]
 
 
-def test_nothing_is_repaired_where_nothing_is(store: DeltaStore, tmp_path: Path) -> None:
+def test_without_a_table_nothing_is_repaired(store: DeltaStore, tmp_path: Path) -> None:
     assert not store.repair(ref(tmp_path))
     assert not store.repair(ref(tmp_path / "nowhere"))
 
@@ -221,9 +219,7 @@ def test_a_vacuumed_file_that_was_not_read_yet_is_named(store: DeltaStore, table
         store.added(ref(table), 0, 2)
 
 
-def test_sweeping_trusts_checkpoints_where_entries_are_gone(
-    store: DeltaStore, table: Path
-) -> None:
+def test_sweeping_reads_checkpoints_if_entries_are_gone(store: DeltaStore, table: Path) -> None:
     deltalake.DeltaTable(str(table)).create_checkpoint()
     entry(table, 0).unlink()
     (table / "q9.parquet").touch()
@@ -307,7 +303,7 @@ def test_deletion_vectors_are_honoured(store: DeltaStore, tmp_path: Path) -> Non
     assert total(snapshot.batch) == [(8, 41)], "each `open` starts afresh"
 
 
-def test_mapped_columns_have_their_names(store: DeltaStore, tmp_path: Path) -> None:
+def test_mapped_columns_have_the_tables_names(store: DeltaStore, tmp_path: Path) -> None:
     table = foreign(tmp_path, {"minReaderVersion": 2, "minWriterVersion": 5})
     assert total(store.snapshot(ref(table)).batch) == [(10, 45)]
     write_entry(table, 1, {"commitInfo": {}})
@@ -333,7 +329,7 @@ def test_features_that_change_no_file_are_plain(
         ({"minReaderVersion": 4, "minWriterVersion": 8}, "reader version 4"),
     ],
 )
-def test_what_a_table_needs_is_named(
+def test_missing_features_are_named(
     store: DeltaStore, tmp_path: Path, protocol: dict[str, Any], named: str
 ) -> None:
     table = foreign(tmp_path, protocol)
@@ -355,7 +351,7 @@ def test_files_at_absolute_paths(store: DeltaStore, tmp_path: Path) -> None:
 # -- the disk -----------------------------------------------------------------------------------
 
 
-def test_a_name_is_given_once(tmp_path: Path) -> None:
+def test_a_file_is_created_once(tmp_path: Path) -> None:
     target = tmp_path / "entry"
     assert put_if_absent(target, b"first")
     assert not put_if_absent(target, b"second")
@@ -363,7 +359,7 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path) -> None:
+def test_a_full_disk_is_distinguished_from_a_broken_one(tmp_path: Path) -> None:
     full = disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "commit to", tmp_path)
     broken = disk_error(OSError(errno.EIO, os.strerror(errno.EIO)), "commit to", tmp_path)
     assert isinstance(full, StorageFullError)
@@ -372,7 +368,7 @@ def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path) -> None:
     assert str(tmp_path) in str(full)
 
 
-def test_what_an_unchanged_run_asks_needs_no_library(table: Path) -> None:
+def test_an_unchanged_run_imports_no_library(table: Path) -> None:
     program = (
         "import sys; from qanat.model.table import TableRef\n"
         "from qanat.storage.delta.store import DeltaStore\n"

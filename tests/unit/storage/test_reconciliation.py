@@ -1,4 +1,4 @@
-"""What the standard library reads in a log, beside what delta-rs reads in it."""
+"""The state that is read from log entries alone, compared with the one that delta-rs loads."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def configure(folder: Path) -> None:
 @pytest.mark.parametrize(
     "make", [append, partitions, overwrite, delete, compact, evolve, times, configure]
 )
-def test_it_is_what_delta_rs_says_at_every_version(
+def test_the_state_equals_delta_rs_at_every_version(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path)
@@ -75,7 +75,7 @@ def test_it_is_what_delta_rs_says_at_every_version(
     assert reconciled(Log(tmp_path), None) == mine
 
 
-def test_what_it_does_not_know_is_left_to_delta_rs(tmp_path: Path) -> None:
+def test_unknown_features_are_left_to_delta_rs(tmp_path: Path) -> None:
     append(tmp_path)
     entry = tmp_path / "_delta_log" / f"{1:020}.json"
     text = entry.read_text()

@@ -6,22 +6,23 @@ unpacked or converted into scratch space first, in chunks, so that memory stays 
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import re
 import shutil
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
 
+from qanat.compression import open_plain
 from qanat.connectors.files.format import Shape
-from qanat.errors import FileUnreadableError, StorageFullError, disk_full
+from qanat.errors import (
+    FileUnreadableError,
+    MissingExtraError,
+    StorageFullError,
+    disk_full,
+    install,
+)
 from qanat.model.batch import LocalFile
 
 # What an engine undoes, and the suffix by which it knows so without being told.
@@ -46,6 +47,7 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
     Raises:
         FileUnreadableError: a compressed or ORC file is damaged.
         StorageFullError: the scratch space is full.
+        MissingExtraError: the library for ORC or lz4 is not installed.
     """
     found = {s.compression if s.format in _TEXT else None for s in shapes}
     common = next(iter(found)) if len(found) == 1 else None
@@ -67,7 +69,7 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
                     f"no space left in {str(scratch)!r} to unpack {file.path!r}"
                 ) from error
             raise _damaged(file, shape, error) from error
-        except (EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        except (EOFError, ValueError) as error:
             raise _damaged(file, shape, error) from error
 
     result = list(files)
@@ -120,12 +122,12 @@ def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: P
     if unpack:
         suffix = "csv" if shape.format == "tsv" else shape.format
         plain = place_for(file.path, number, suffix, scratch / "unpacked")
-        with _opened(local, shape.compression) as packed, plain.open("wb") as target:
+        with open_plain(file.local, shape.compression) as packed, plain.open("wb") as target:
             shutil.copyfileobj(packed, target, 2**20)
         local = _instead(plain, local, scratch)
     if shape.format == "orc":
         converted = place_for(file.path, number, "parquet", scratch / "converted")
-        import_module("qanat.connectors.files.orc").to_parquet(local, converted)
+        _convert(file, local, converted)
         local = _instead(converted, local, scratch)
     return replace(file, local=str(local))
 
@@ -136,19 +138,16 @@ def _instead(new: Path, old: Path, scratch: Path) -> Path:
     return new
 
 
-def _opened(path: Path, compression: str | None) -> AbstractContextManager[IO[bytes] | Any]:
-    match compression:
-        case "gzip":
-            return gzip.open(path, "rb")
-        case "bz2":
-            return bz2.open(path, "rb")
-        case "xz":
-            return lzma.open(path, "rb")
-        case _:  # zstd and lz4 are not in the standard library of all our Pythons
-            stream: AbstractContextManager[Any] = import_module("pyarrow").input_stream(
-                str(path), compression=compression
-            )
-            return stream
+def _convert(file: LocalFile, source: Path, target: Path) -> None:
+    try:
+        orc = import_module("qanat.connectors.files.orc")
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise MissingExtraError(
+            f"reading {file.path!r} needs the package pyarrow", hint=install("pyarrow")
+        ) from error
+    orc.to_parquet(source, target)
 
 
 def _damaged(file: LocalFile, shape: Shape, error: Exception) -> FileUnreadableError:

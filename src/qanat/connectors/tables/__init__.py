@@ -1,4 +1,7 @@
-"""Tables as sources: datasets of the project, of other projects, and Delta tables by path."""
+"""Tables as sources: datasets of the project, of other projects, and Delta tables by path.
+
+Here stand the declarations; `source` reads.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Spark's aggregate and window functions, in DuckDB's words (see `numbers.py`).
+"""Spark's aggregate and window functions as templates of DuckDB's SQL (see `numbers.py`).
 
-`AGGREGATE(…)` marks the call that FILTER, OVER and the like belong to.
+`AGGREGATE(…)` marks the call that FILTER and OVER are attached to.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RULES: tuple[tuple[str, str], ...] = (
     ("median(x): double", "AGGREGATE(quantile_cont(CAST(x AS DOUBLE), 0.5))"),
     ("percentile(x, p): double", "AGGREGATE(quantile_cont(CAST(x AS DOUBLE), p))"),
     ("grouping(x): int", "CAST(AGGREGATE(grouping(x)) AS TINYINT)"),
-    # Only over a window.
+    # Functions that need an OVER clause.
     ("row_number(): int", "CAST(AGGREGATE(row_number()) AS INTEGER)"),
     ("rank(): int", "CAST(AGGREGATE(rank()) AS INTEGER)"),
     ("dense_rank(): int", "CAST(AGGREGATE(dense_rank()) AS INTEGER)"),

@@ -1,4 +1,4 @@
-"""Calls of functions: translated by a rule, refused, or unknown."""
+"""Translates function calls by the tables of rules; refuses those without a rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qanat.dialect.spark import (
     numbers,
     strings,
 )
-from qanat.dialect.spark.kinds import marked
+from qanat.dialect.spark.kinds import with_kind
 from qanat.dialect.spark.names import KNOWN, WAYS_OUT
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
@@ -31,7 +31,14 @@ _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)(?:: (\w+))?")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One signature of a Spark function and what gives the same in DuckDB."""
+    """One signature of a Spark function, and the DuckDB template with the same result.
+
+    Args:
+        parameters: the names that the template uses.
+        variadic: True if the one parameter takes all arguments.
+        kind: the kind of the result (see `kinds`); None if it depends on the arguments.
+        template: DuckDB's SQL.
+    """
 
     parameters: tuple[str, ...]
     variadic: bool
@@ -39,14 +46,14 @@ class Rule:
     template: str
 
     def fits(self, count: int) -> bool:
-        """Whether it takes that many arguments."""
+        """True if the signature takes `count` arguments."""
         return self.variadic or count == len(self.parameters)
 
 
 def _rules() -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = defaultdict(list)
-    for room in (numbers, strings, dates, nested, aggregates, conditions):
-        for signature, template in room.RULES:
+    for table in (numbers, strings, dates, nested, aggregates, conditions):
+        for signature, template in table.RULES:
             match = _SIGNATURE.fullmatch(signature)
             if match is None:
                 raise ValueError(signature)
@@ -61,14 +68,15 @@ RULES = _rules()
 AGGREGATES = frozenset(s.partition("(")[0] for s, _ in aggregates.RULES)
 
 
-def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
-    """A call in DuckDB's words.
+def translate_call(name: str, args: list[exp.Expr]) -> exp.Expr:
+    """A call of a Spark function as DuckDB's SQL.
 
     Args:
-        args: already in DuckDB's words.
+        name: the function's name as the author wrote it.
+        args: the arguments, already translated.
 
     Raises:
-        Refused: there is no such function, or none with that meaning.
+        Refused: Spark has no such function, or DuckDB has nothing that gives the same.
     """
     folded = name.casefold()
     rules = RULES.get(folded)
@@ -91,7 +99,7 @@ def translated(name: str, args: list[exp.Expr]) -> exp.Expr:
     if rule is None:
         wanted = " or ".join(f"{folded}({', '.join(r.parameters)})" for r in rules)
         raise Refused(f"{folded}() with {len(values)} arguments", f"carried over: {wanted}")
-    result = marked(_applied(rule, values, distinct), rule.kind)
+    result = with_kind(_applied(rule, values, distinct), rule.kind)
     result.meta["name"] = folded
     return result
 
@@ -115,7 +123,7 @@ def _applied(rule: Rule, values: list[exp.Expr], distinct: bool) -> exp.Expr:
 
 
 def _formed(tree: exp.Expr) -> exp.Expr:
-    """The tree with its forms replaced, the inner ones first."""
+    """The tree with every call of a form replaced by the form's result, inner calls first."""
     holder = exp.Paren(this=tree)
     for node in reversed(list(tree.find_all(exp.Anonymous))):
         form = _FORMS.get(node.name) if node.name.isupper() else None

@@ -1,14 +1,14 @@
-"""Casts with Spark's (ANSI) meaning.
+"""Casts with Spark's meaning in ANSI mode.
 
-Where the type of the operand can only be known by the engine, the result asks it: DuckDB knows
-`typeof` when it compiles the query, so the branches for other types cost nothing.
+If the operand's type cannot be inferred from the text, the result branches on `typeof(x)`. DuckDB
+evaluates that when it compiles the query, so the branches for other types cost nothing.
 """
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
 
@@ -41,19 +41,24 @@ _IS_STAMP = "typeof(x) LIKE 'TIMESTAMP%'"
 
 
 def cast(operand: exp.Expr, to: exp.DataType, tries: bool = False) -> exp.Expr:
-    """`CAST(operand AS to)` or, with `tries`, `TRY_CAST`.
+    """`CAST(operand AS to)` with Spark's meaning.
+
+    Args:
+        operand: the value, already translated.
+        to: the target type.
+        tries: True for `TRY_CAST`, which gives NULL instead of an error.
 
     Raises:
-        Refused: there is no such cast with Spark's meaning.
+        Refused: DuckDB has no cast with Spark's meaning.
     """
     if isinstance(operand, exp.Null):
         return exp.Cast(this=operand, to=to)
     template = _template(to, kind(operand), tries)
-    return marked(fill(template, {"x": operand}), kind(exp.Cast(this=exp.Null(), to=to)))
+    return with_kind(fill(template, {"x": operand}), kind(exp.Cast(this=exp.Null(), to=to)))
 
 
 def to_text(operand: exp.Expr) -> exp.Expr:
-    """A value as Spark writes it."""
+    """Spark's cast to STRING."""
     return cast(operand, exp.DataType.build("text"))
 
 
@@ -79,41 +84,11 @@ def _template(to: exp.DataType, known: str | None, tries: bool) -> str:
     if target in _FLOATS:
         return f"{word}(x AS {_FLOATS[target]})"
     if target is exp.DType.DECIMAL:
-        name = to.sql(dialect="duckdb") if to.expressions else "DECIMAL(10, 0)"
-        # From a double, Spark rounds the digits that it shows.
-        exact = f"{word}(CAST(x AS VARCHAR) AS {name})"
-        if known == "double":
-            return exact
-        if known is not None:
-            return f"{word}(x AS {name})"
-        return f"CASE WHEN {_IS_FLOAT} THEN {exact} ELSE {word}(x AS {name}) END"
+        return _decimal(to, known, word)
     if target is exp.DType.DATE:
-        bad = "NULL" if tries else _INVALID.format(what="date")
-        plain = f"{word}(x AS DATE)"
-        if known in ("date", "timestamp"):
-            return plain
-        checked = (
-            f"CASE WHEN regexp_full_match(CAST(x AS VARCHAR), {_DATED}) THEN"
-            f" {word}(regexp_extract(CAST(x AS VARCHAR), '[0-9]+-[0-9]+-[0-9]+') AS DATE)"
-            f" WHEN x IS NULL THEN NULL ELSE {bad} END"
-        )
-        if known == "string":
-            return checked
-        return f"CASE WHEN {_IS_TEXT} THEN {checked} ELSE {plain} END"
+        return _date(known, word, tries)
     if target in _STAMPS:
-        plain = f"{word}(x AS {_STAMPS[target]})"
-        bad = "NULL" if tries else _INVALID.format(what="timestamp")
-        if known in ("date", "timestamp"):
-            return plain
-        if known in ("int", "bigint") and _STAMPS[target] == "TIMESTAMPTZ":
-            return "to_timestamp(x)"
-        checked = (
-            f"CASE WHEN x IS NULL OR regexp_full_match(CAST(x AS VARCHAR), {_STAMP})"
-            f" THEN {plain} ELSE {bad} END"
-        )
-        if known == "string":
-            return checked
-        return f"CASE WHEN {_IS_TEXT} THEN {checked} ELSE {plain} END"
+        return _timestamp(_STAMPS[target], known, word, tries)
     if target is exp.DType.BOOLEAN:
         return _boolean(known, word, tries)
     if target in (exp.DType.BINARY, exp.DType.VARBINARY):
@@ -122,6 +97,48 @@ def _template(to: exp.DataType, known: str | None, tries: bool) -> str:
         f"a cast to {to.sql(dialect='spark')}",
         "cast the elements one by one, with transform() or a struct of casts",
     )
+
+
+def _decimal(to: exp.DataType, known: str | None, word: str) -> str:
+    name = to.sql(dialect="duckdb") if to.expressions else "DECIMAL(10, 0)"
+    # Spark rounds a double by its shortest decimal digits, DuckDB by its binary value.
+    exact = f"{word}(CAST(x AS VARCHAR) AS {name})"
+    if known == "double":
+        return exact
+    if known is not None:
+        return f"{word}(x AS {name})"
+    return f"CASE WHEN {_IS_FLOAT} THEN {exact} ELSE {word}(x AS {name}) END"
+
+
+def _date(known: str | None, word: str, tries: bool) -> str:
+    bad = "NULL" if tries else _INVALID.format(what="date")
+    plain = f"{word}(x AS DATE)"
+    if known in ("date", "timestamp"):
+        return plain
+    checked = (
+        f"CASE WHEN regexp_full_match(CAST(x AS VARCHAR), {_DATED}) THEN"
+        f" {word}(regexp_extract(CAST(x AS VARCHAR), '[0-9]+-[0-9]+-[0-9]+') AS DATE)"
+        f" WHEN x IS NULL THEN NULL ELSE {bad} END"
+    )
+    if known == "string":
+        return checked
+    return f"CASE WHEN {_IS_TEXT} THEN {checked} ELSE {plain} END"
+
+
+def _timestamp(name: str, known: str | None, word: str, tries: bool) -> str:
+    plain = f"{word}(x AS {name})"
+    bad = "NULL" if tries else _INVALID.format(what="timestamp")
+    if known in ("date", "timestamp"):
+        return plain
+    if known in ("int", "bigint") and name == "TIMESTAMPTZ":
+        return "to_timestamp(x)"
+    checked = (
+        f"CASE WHEN x IS NULL OR regexp_full_match(CAST(x AS VARCHAR), {_STAMP})"
+        f" THEN {plain} ELSE {bad} END"
+    )
+    if known == "string":
+        return checked
+    return f"CASE WHEN {_IS_TEXT} THEN {checked} ELSE {plain} END"
 
 
 def _boolean(known: str | None, word: str, tries: bool) -> str:
@@ -142,7 +159,7 @@ def _boolean(known: str | None, word: str, tries: bool) -> str:
 def _text(known: str | None) -> str:
     if known in ("int", "bigint", "decimal", "string", "bool", "date"):
         return "CAST(x AS VARCHAR)"
-    # Java writes doubles of other sizes with an exponent in its own way.
+    # Java writes larger and smaller doubles with an exponent, in a form that DuckDB lacks.
     number = (
         "CASE WHEN isnan(TRY_CAST(x AS DOUBLE)) THEN 'NaN'"
         " WHEN TRY_CAST(x AS DOUBLE) = CAST('inf' AS DOUBLE) THEN 'Infinity'"
@@ -168,7 +185,7 @@ def _text(known: str | None) -> str:
 def _whole(name: str, known: str | None, word: str, tries: bool) -> str:
     bad = "NULL" if tries else _INVALID.format(what=name)
     plain = f"{word}(x AS {name})"
-    # Spark cuts fractions off; DuckDB rounds.
+    # Spark cuts the fraction off; DuckDB rounds.
     cut = f"{word}(trunc(TRY_CAST(x AS DOUBLE)) AS {name})"
     digits = f"{word}(split_part(CAST(x AS VARCHAR), '.', 1) AS {name})"
     checked = (

@@ -1,4 +1,4 @@
-"""Clauses of a query, node by node."""
+"""Translates the clauses of a query, node by node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qanat.dialect.spark.refused import Refused
 
 Handler = Callable[[Any], exp.Expr]
 
-_NEVER = {
+_REFUSED = {
     "match": "MATCH_RECOGNIZE",
     "connect": "CONNECT BY",
     "kind": "SELECT AS",
@@ -28,7 +28,7 @@ _NEVER = {
 
 
 def _select(node: exp.Select) -> exp.Expr:
-    for key, name in _NEVER.items():
+    for key, name in _REFUSED.items():
         if node.args.get(key):
             raise Refused(name)
     if not node.expressions:
@@ -36,7 +36,8 @@ def _select(node: exp.Select) -> exp.Expr:
     distinct = node.args.get("distinct")
     if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
         raise Refused("DISTINCT ON", "use row_number() OVER (…) = 1")
-    # How, not what.
+    # DISTRIBUTE, CLUSTER and SORT BY only spread rows over workers, so they are dropped; with
+    # LIMIT they would decide which rows are returned.
     if node.args.get("limit") and (node.args.get("sort") or node.args.get("cluster")):
         raise Refused("LIMIT after SORT BY or CLUSTER BY", "use ORDER BY")
     for key in ("distribute", "cluster", "sort"):
@@ -44,14 +45,16 @@ def _select(node: exp.Select) -> exp.Expr:
     laterals = node.args.get("laterals") or []
     node.set("laterals", None)
     for lateral in laterals:
-        node.append("joins", _joined(lateral) if isinstance(lateral, exp.Lateral) else lateral)
+        node.append(
+            "joins", _lateral_join(lateral) if isinstance(lateral, exp.Lateral) else lateral
+        )
     if any(isinstance(p, exp.Alias) and isinstance(p.this, exp.Star) for p in node.expressions):
         raise Refused("a star with an alias")
     return node
 
 
-def _joined(lateral: exp.Lateral) -> exp.Join:
-    """A LATERAL VIEW as a join with what it gives for the row."""
+def _lateral_join(lateral: exp.Lateral) -> exp.Join:
+    """A LATERAL VIEW as a lateral join with the rows that it makes of each row."""
     call = lateral.this
     name = call.name.casefold() if isinstance(call, exp.Anonymous) else ""
     if name not in ("explode", "posexplode", "explode_outer", "posexplode_outer"):
@@ -98,7 +101,7 @@ def _table(node: exp.Table) -> exp.Expr:
     return node
 
 
-def _never(name: str, hint: str) -> Handler:
+def _refusing(name: str, hint: str) -> Handler:
     def refuse(node: exp.Expr) -> exp.Expr:
         raise Refused(name, hint)
 
@@ -112,7 +115,7 @@ def _with(node: exp.With) -> exp.Expr:
 
 
 def _values(node: exp.Values) -> exp.Expr:
-    """The columns of VALUES are called col1, col2, … in Spark, col0, … in DuckDB."""
+    """Name the columns of VALUES col1, col2, … as Spark does; DuckDB counts from col0."""
     rows = [
         r if isinstance(r, exp.Tuple) else exp.Tuple(expressions=[r]) for r in node.expressions
     ]
@@ -146,7 +149,7 @@ def _limit(node: exp.Limit) -> exp.Expr:
 
 
 def _set_operation(node: exp.SetOperation) -> exp.Expr:
-    """A string beside another type becomes that type in Spark, and the other a string here."""
+    """Refuse a string beside another type: Spark casts the string, DuckDB the other value."""
     sides = [s for s in (node.left, node.right) if isinstance(s, exp.Select)]
     if len(sides) == 2:
         for left, right in zip(sides[0].expressions, sides[1].expressions, strict=False):
@@ -163,9 +166,9 @@ HANDLERS: dict[type[exp.Expr], Handler] = {
     exp.Select: _select,
     exp.Table: _table,
     exp.With: _with,
-    exp.Pivot: _never("PIVOT or UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
-    exp.TableSample: _never("TABLESAMPLE", "read the whole table, or filter on a column"),
-    exp.Qualify: _never("QUALIFY", "filter on the window in a query around it"),
+    exp.Pivot: _refusing("PIVOT or UNPIVOT", "use max(CASE WHEN … END), or UNION ALL"),
+    exp.TableSample: _refusing("TABLESAMPLE", "read the whole table, or filter on a column"),
+    exp.Qualify: _refusing("QUALIFY", "filter on the window in a query around it"),
     exp.Values: _values,
     exp.Group: _group,
     exp.Ordered: _ordered,

@@ -1,4 +1,4 @@
-"""Comparisons: both sides must be of one sort before they are compared."""
+"""Translates comparisons: both sides must have comparable types."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Form = Callable[[list[exp.Expr]], exp.Expr]
 
 
 def compared(args: list[exp.Expr]) -> exp.Expr:
-    """Equality as the operator has it."""
+    """`x = y` with Spark's meaning."""
     left, right = comparable(args[0], args[1])
     return fill("x = y", {"x": left, "y": right})
 
 
 def _extreme(name: str) -> Form:
-    """greatest() and least(): a literal string beside a date would become one in DuckDB."""
+    """greatest() and least(): DuckDB would cast a string literal beside a date to a date."""
 
     def form(args: list[exp.Expr]) -> exp.Expr:
         kinds = {kind(a) for a in args} - {None}
@@ -42,24 +42,28 @@ def _only_text(node: exp.Expr) -> exp.Expr:
 
 
 def comparable(left: exp.Expr, right: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
-    """Both sides of a comparison.
+    """Both sides of a comparison, with a check where a type is unknown.
 
-    Spark reads a string as the number it is compared with, exactly or not at all; DuckDB rounds.
+    Spark casts a string to the type of the number that it is compared with, and fails if it does
+    not fit exactly; DuckDB rounds.
+
+    Raises:
+        Refused: one side is a string or boolean and the other is a number.
     """
     kinds = kind(left), kind(right)
     if "string" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
         raise Refused("a string compared with a number", "cast one of them")
     if "bool" in kinds and (kinds[0] in NUMBERS or kinds[1] in NUMBERS):
         raise Refused("a number compared with a boolean", "cast one of them")
-    if "string" in kinds or None not in kinds or _opaque(left) or _opaque(right):
-        return _exact(left, right), _exact(right, left)
-    return _typed(left, right), _typed(right, left)
+    if "string" in kinds or None not in kinds or _must_not_repeat(left) or _must_not_repeat(right):
+        return _check_literal(left, right), _check_literal(right, left)
+    return _check_type(left, right), _check_type(right, left)
 
 
-def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
-    """A literal '1.5' beside a column that may be a number."""
+def _check_literal(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """Check a literal such as '1.5' at run time if the other side may be a number."""
     is_text = isinstance(side, exp.Literal) and side.is_string
-    if not is_text or kind(other) is not None or _opaque(other):
+    if not is_text or kind(other) is not None or _must_not_repeat(other):
         return side
     try:
         float(side.name)
@@ -74,7 +78,7 @@ def _exact(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     )
 
 
-def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
+def _check_type(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     if kind(side) is not None:
         return side
     message = "error('values of different types compared: cast one of them')"
@@ -87,7 +91,7 @@ def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
             {"x": side},
         )
     if kind(other) is None:
-        # DuckDB knows both types when it compiles, so that a join stays a join.
+        # DuckDB evaluates `typeof` when it compiles the query, so it can still plan a hash join.
         return fill(
             "CASE WHEN typeof(x) IN ('VARCHAR', 'BOOLEAN')"
             " AND typeof(y) NOT IN (typeof(x), '\"NULL\"') THEN"
@@ -97,8 +101,8 @@ def _typed(side: exp.Expr, other: exp.Expr) -> exp.Expr:
     return side
 
 
-def _opaque(node: exp.Expr) -> bool:
-    """What must not be written twice."""
+def _must_not_repeat(node: exp.Expr) -> bool:
+    """True for a node that must not be repeated in the result: a subquery, window or tuple."""
     return bool(node.find(exp.Query, exp.Window)) or isinstance(node, exp.Tuple)
 
 

@@ -1,4 +1,4 @@
-"""Spark's functions that choose between values or change their type (see `numbers.py`)."""
+"""Spark's functions that choose between values or cast them (see `numbers.py`)."""
 
 from __future__ import annotations
 

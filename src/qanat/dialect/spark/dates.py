@@ -1,4 +1,4 @@
-"""Spark's functions on dates and times, in DuckDB's words (see `numbers.py`)."""
+"""Spark's functions on dates and times as templates of DuckDB's SQL (see `numbers.py`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Forms that rules are made of, where one text of SQL does not do: `UPPER(s)`, `ROUNDED(x, d)`.
+"""Forms: Python functions that make DuckDB's SQL where a template is not enough.
 
-A form sees its arguments: a pattern must be a literal to be translated, and a type that can be
-seen makes the SQL shorter.
+A rule calls a form by its name in capitals, such as `UPPER(s)` or `ROUNDED(x, d)`. A form sees the
+arguments themselves: it can translate a literal pattern, and write shorter SQL for a known type.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from qanat.dialect.spark.template import fill, text
 
 Form = Callable[[list[exp.Expr]], exp.Expr]
 
-# Found by asking both for every letter: those whose other case is several letters, depends on its
-# place, or is too new for one of the two.
+# Letters whose upper, lower or title case differs between Spark and DuckDB, found by comparing
+# both for every letter: the other case has several letters, depends on the letter's position, or
+# is too new for one of the two.
 _UPPER = (
     r"\x{149}\x{19b}\x{1f0}\x{264}\x{390}\x{3b0}\x{587}\x{1c8a}\x{1e96}-\x{1e9a}"
     r"\x{1f50}-\x{1f57}\x{1f80}-\x{1fff}\x{a7cd}-\x{a7db}\x{fb00}-\x{fb17}"
@@ -31,8 +32,12 @@ _TITLE = r"\x{df}\x{1c4}-\x{1cc}\x{1f1}-\x{1f3}\x{10d0}-\x{10ff}"
 def literal(node: exp.Expr, what: str) -> str:
     """The text of a string literal.
 
+    Args:
+        node: the argument that must be a literal.
+        what: what the argument is, for the message.
+
     Raises:
-        Refused: it is none, so it cannot be translated.
+        Refused: the argument is no literal, so it cannot be translated.
     """
     if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
         return str(node.name)
@@ -40,7 +45,7 @@ def literal(node: exp.Expr, what: str) -> str:
 
 
 def number(node: exp.Expr) -> int | None:
-    """The value of a literal whole number, signed or not."""
+    """The value of a literal whole number, signed or not; None for any other node."""
     if isinstance(node, exp.Paren):
         return number(node.this)
     if isinstance(node, exp.Neg):
@@ -51,7 +56,7 @@ def number(node: exp.Expr) -> int | None:
 
 
 def not_decimal(args: list[exp.Expr]) -> exp.Expr:
-    """The value, unless it is a decimal: those have results of their own in Spark."""
+    """The value; a decimal is refused, because Spark gives the result another scale."""
     if kind(args[0]) in ("int", "bigint", "double"):
         return args[0]
     if kind(args[0]) == "decimal":
@@ -67,7 +72,7 @@ def not_decimal(args: list[exp.Expr]) -> exp.Expr:
 
 
 def modulo(args: list[exp.Expr]) -> exp.Expr:
-    """The remainder; by zero is an error, also for doubles."""
+    """The remainder `x % y`; a zero divisor is an error in Spark, also for doubles."""
     x, y = args
     if number(y):
         return fill("x % y", {"x": x, "y": y})
@@ -80,7 +85,7 @@ def modulo(args: list[exp.Expr]) -> exp.Expr:
 
 
 def rounded(args: list[exp.Expr]) -> exp.Expr:
-    """Half away from zero, of the digits that are shown."""
+    """round(x, d): half away from zero, by the decimal digits that Spark shows."""
     x, places = args
     digits = number(places)
     if digits is None:
@@ -106,17 +111,17 @@ def _cased(args: list[exp.Expr], odd: str, template: str) -> exp.Expr:
 
 
 def upper(args: list[exp.Expr]) -> exp.Expr:
-    """Capitals, 'ß' as 'SS'."""
+    """upper(s); 'ß' becomes 'SS'."""
     return _cased(args, _UPPER, "upper(replace(s, 'ß', 'SS'))")
 
 
 def lower(args: list[exp.Expr]) -> exp.Expr:
-    """Small letters."""
+    """lower(s)."""
     return _cased(args, _LOWER, "lower(s)")
 
 
 def substring(args: list[exp.Expr]) -> exp.Expr:
-    """From 1; 0 means 1; below 0 from the end."""
+    """substring(s, p, n): p counts from 1, 0 means 1, and below 0 it counts from the end."""
     s, p, *rest = args
     start = number(p)
     n = rest[0] if rest else None
@@ -137,7 +142,7 @@ def substring(args: list[exp.Expr]) -> exp.Expr:
 
 
 def textual(node: exp.Expr) -> exp.Expr:
-    """An operand of `||`: what DuckDB would write in another way than Spark is refused."""
+    """An operand of `||` as text; types that DuckDB writes in another way fail at run time."""
     if isinstance(node, exp.Null):
         return exp.Cast(this=node, to=exp.DataType.build("text"))
     if kind(node) in ("string", "int", "bigint", "decimal", "bool", "date"):
@@ -152,7 +157,7 @@ def textual(node: exp.Expr) -> exp.Expr:
 
 
 def concatenated(args: list[exp.Expr]) -> exp.Expr:
-    """NULL where one is NULL."""
+    """concat(…): NULL if an argument is NULL."""
     if not args:
         return text("")
     result = textual(args[0])
@@ -162,7 +167,7 @@ def concatenated(args: list[exp.Expr]) -> exp.Expr:
 
 
 def joined(args: list[exp.Expr]) -> exp.Expr:
-    """concat_ws: NULLs are left out; arrays are spread."""
+    """concat_ws(d, …): NULLs are left out; arrays, which Spark would spread, are an error."""
     items = [casts.to_text(a) for a in args[1:]]
     if any(kind(a) is None for a in args[1:]):
         items = [
@@ -179,7 +184,13 @@ def joined(args: list[exp.Expr]) -> exp.Expr:
 
 
 def _subject(s: exp.Expr, dot: bool, dollar: bool) -> exp.Expr:
-    """The text to be searched; Java and RE2 differ on line ends other than a newline."""
+    """The text to search, with a check: Java and RE2 differ on line ends other than a newline.
+
+    Args:
+        s: the text.
+        dot: True if the pattern has a `.`.
+        dollar: True if the pattern has a `$`.
+    """
     odd = []
     if dot:
         odd.append(r"[\r\x{85}\x{2028}\x{2029}]")
@@ -200,18 +211,18 @@ def _searched(name: str, s: exp.Expr, p: exp.Expr, *rest: exp.Expr) -> exp.Expr:
 
 
 def matches(args: list[exp.Expr]) -> exp.Expr:
-    """RLIKE: the pattern is found anywhere."""
+    """s RLIKE p: the pattern may match anywhere in the text."""
     return _searched("regexp_matches", args[0], args[1])
 
 
 def replaced(args: list[exp.Expr]) -> exp.Expr:
-    """Every occurrence."""
+    """regexp_replace(s, p, r): every occurrence is replaced."""
     wanted = patterns.replacement(literal(args[2], "the text of regexp_replace"))
     return _searched("regexp_replace", args[0], args[1], text(wanted), text("g"))
 
 
 def extracted(args: list[exp.Expr]) -> exp.Expr:
-    """Group 1 unless another is asked for."""
+    """regexp_extract(s, p, g)."""
     group = number(args[2])
     if group is None:
         raise Refused("a group of regexp_extract that is not a literal", "write a literal")
@@ -225,13 +236,13 @@ def extracted(args: list[exp.Expr]) -> exp.Expr:
 
 
 def counted(args: list[exp.Expr]) -> exp.Expr:
-    """How often a pattern is found."""
+    """regexp_count(s, p)."""
     found = _searched("regexp_extract_all", args[0], args[1])
     return fill("CAST(len(x) AS INTEGER)", {"x": found})
 
 
 def split(args: list[exp.Expr]) -> exp.Expr:
-    """By a regular expression."""
+    """split(s, p): by a regular expression."""
     pattern = literal(args[1], "a regular expression")
     if pattern in ("", "^", "$") or patterns.could_be_empty(pattern):
         raise Refused("split() by a pattern that matches nothing at all", "split by a separator")
@@ -239,7 +250,7 @@ def split(args: list[exp.Expr]) -> exp.Expr:
 
 
 def initcap(args: list[exp.Expr]) -> exp.Expr:
-    """Words begin after a space."""
+    """initcap(s): a word begins after a space."""
     return _cased(
         args,
         _UPPER + _LOWER + _TITLE,
@@ -249,7 +260,7 @@ def initcap(args: list[exp.Expr]) -> exp.Expr:
 
 
 def levenshtein(args: list[exp.Expr]) -> exp.Expr:
-    """DuckDB counts bytes, Spark letters: only where it is the same."""
+    """levenshtein(s, t): DuckDB counts bytes and Spark letters, so only ASCII text is allowed."""
     return fill(
         "CASE WHEN strlen(s) <> length(s) OR strlen(t) <> length(t) THEN"
         " error('levenshtein of texts with other than ASCII letters') ELSE"
@@ -259,25 +270,25 @@ def levenshtein(args: list[exp.Expr]) -> exp.Expr:
 
 
 def sha2(args: list[exp.Expr]) -> exp.Expr:
-    """Of 256 bits."""
+    """sha2(s, 256)."""
     if number(args[1]) not in (0, 256):
         raise Refused("sha2() of other than 256 bits", "use sha2(x, 256)")
     return fill("sha256(s)", {"s": args[0]})
 
 
-def shown(args: list[exp.Expr]) -> exp.Expr:
-    """date_format."""
-    pattern = patterns.shown(literal(args[1], "a date pattern"))
+def date_format(args: list[exp.Expr]) -> exp.Expr:
+    """date_format(t, p)."""
+    pattern = patterns.strftime_pattern(literal(args[1], "a date pattern"))
     return fill(
         "strftime(CAST(t AS TIMESTAMP), p)",
         {"t": casts.to_timestamp(args[0]), "p": text(pattern)},
     )
 
 
-def _read(args: list[exp.Expr], to: str) -> exp.Expr:
+def _parsed(args: list[exp.Expr], to: str) -> exp.Expr:
     if kind(args[0]) in ("date", "timestamp"):
         return casts.cast(args[0], exp.DataType.build(to))
-    pattern, look = patterns.read(literal(args[1], "a date pattern"))
+    pattern, look = patterns.strptime_pattern(literal(args[1], "a date pattern"))
     target = "DATE" if to == "date" else "TIMESTAMPTZ"
     return fill(
         "CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, look) THEN"
@@ -288,13 +299,13 @@ def _read(args: list[exp.Expr], to: str) -> exp.Expr:
 
 
 def parsed_date(args: list[exp.Expr]) -> exp.Expr:
-    """to_date with a pattern."""
-    return _read(args, "date")
+    """to_date(s, p)."""
+    return _parsed(args, "date")
 
 
 def parsed_timestamp(args: list[exp.Expr]) -> exp.Expr:
-    """to_timestamp with a pattern."""
-    return _read(args, "timestamptz")
+    """to_timestamp(s, p)."""
+    return _parsed(args, "timestamptz")
 
 
 UNITS = {
@@ -306,7 +317,7 @@ UNITS = {
 
 
 def truncated(args: list[exp.Expr]) -> exp.Expr:
-    """date_trunc."""
+    """date_trunc(u, t)."""
     unit = UNITS.get(literal(args[0], "the unit of date_trunc").casefold())
     if unit is None:
         raise Refused("an unknown unit of date_trunc", "known are " + " ".join(UNITS))
@@ -314,7 +325,7 @@ def truncated(args: list[exp.Expr]) -> exp.Expr:
 
 
 def truncated_date(args: list[exp.Expr]) -> exp.Expr:
-    """trunc of a date."""
+    """trunc(d, u) of a date."""
     unit = UNITS.get(literal(args[1], "the unit of trunc").casefold())
     if unit not in ("year", "quarter", "month", "week"):
         raise Refused("this unit of trunc", "known are year, quarter, month and week")
@@ -322,7 +333,7 @@ def truncated_date(args: list[exp.Expr]) -> exp.Expr:
 
 
 def decoded(args: list[exp.Expr]) -> exp.Expr:
-    """decode(value, key, result, …, default): NULL finds NULL."""
+    """decode(value, key, result, …, default): NULL equals NULL."""
     if len(args) < 3:
         raise Refused("decode() from bytes", "cast to STRING")
     value, rest = args[0], args[1:]
@@ -335,7 +346,7 @@ def decoded(args: list[exp.Expr]) -> exp.Expr:
 
 
 def _to(name: str) -> Form:
-    """int(x) and the like."""
+    """The form of a cast that is written as a call: int(x), string(x), …"""
     to = exp.DataType.build(name, dialect="spark")
 
     def form(args: list[exp.Expr]) -> exp.Expr:
@@ -361,7 +372,7 @@ FORMS: dict[str, Form] = {
     "INITCAP_": initcap,
     "LEVENSHTEIN_": levenshtein,
     "SHA2_": sha2,
-    "FORMATTED": shown,
+    "FORMATTED": date_format,
     "PARSED_DATE": parsed_date,
     "PARSED_TIMESTAMP": parsed_timestamp,
     "TRUNCATED": truncated,

@@ -1,8 +1,7 @@
-"""Spark and DuckDB as sqlglot parses them, with every function call left as it is written.
+"""sqlglot's parsers for Spark and DuckDB, changed to keep every function call as written.
 
-sqlglot would turn a call into what it holds to be the same function of another dialect. Whether
-it is the same is what this room decides itself, name by name, so the calls must arrive here under
-the author's names.
+sqlglot translates a call to the function of another dialect that it takes for the same. This
+package decides that itself, name by name, so calls must keep the names that the author wrote.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from sqlglot.errors import SqlglotError
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.parsers.spark import SparkParser
 
-# What has a syntax of its own between its parentheses.
+# Functions with a syntax of their own between the parentheses, such as `CAST(x AS INT)`.
 _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "SUBSTR", "POSITION", "OVERLAY")
 
 
 class _SparkCalls(SparkParser):
-    # Under its own name the parser would take `array(1, 2)[0]` for the list [0].
+    # sqlglot parses `ARRAY(1, 2)[0]` as the list [0] unless `array` has another name.
     FUNCTIONS: ClassVar[dict[str, Any]] = {
         "ARRAY": lambda args: exp.Anonymous(this="__array", expressions=args)
     }
@@ -57,7 +56,7 @@ class DuckCalls(DuckDB):
 
 
 class Unparsed(Exception):  # noqa: N818 - caught in this room; the error is made from it
-    """The author's SQL does not parse; said in one line."""
+    """The author's SQL does not parse; the message is one line."""
 
 
 def parse_spark(sql: str) -> exp.Expr:

@@ -1,4 +1,4 @@
-"""What can be seen of a value's type without knowing its columns."""
+"""The kind of a value's type, as far as the text shows it: the columns' types are unknown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ NUMBERS = frozenset(["int", "bigint", "double", "decimal"])
 
 
 def kind(node: exp.Expr) -> str | None:
-    """`int bigint double decimal string bool date timestamp`; None where only a table could tell.
+    """The kind of a value; None if it depends on the type of a column.
+
+    Kinds are `int`, `bigint`, `double`, `decimal`, `string`, `bool`, `date` and `timestamp`.
 
     >>> kind(exp.Literal.number("1.5"))
     'decimal'
@@ -40,12 +42,7 @@ def kind(node: exp.Expr) -> str | None:
         case exp.Literal(is_string=True) | exp.RawString():
             return "string"
         case exp.Literal():
-            written = node.name.casefold()
-            if "e" in written:
-                return "double"
-            if "." in written:
-                return "decimal"
-            return "int" if int(written) < 1 << 31 else "bigint"
+            return _kind_of_number(node.name.casefold())
         case exp.Boolean():
             return "bool"
         case exp.Cast():
@@ -53,15 +50,26 @@ def kind(node: exp.Expr) -> str | None:
         case exp.Predicate() | exp.Connector() | exp.Not():
             return "bool"
         case exp.Add() | exp.Sub() | exp.Mul():
-            sides = {kind(node.this), kind(node.expression)}
-            if "double" in sides and sides <= NUMBERS:
-                return "double"
-            return sides.pop() if len(sides) == 1 else None
+            return _kind_of_arithmetic({kind(node.this), kind(node.expression)})
     return None
 
 
-def marked(node: exp.Expr, known: str | None) -> exp.Expr:
-    """The node, with its kind noted."""
+def _kind_of_number(written: str) -> str:
+    if "e" in written:
+        return "double"
+    if "." in written:
+        return "decimal"
+    return "int" if int(written) < 1 << 31 else "bigint"
+
+
+def _kind_of_arithmetic(operands: set[str | None]) -> str | None:
+    if "double" in operands and operands <= NUMBERS:
+        return "double"
+    return operands.pop() if len(operands) == 1 else None
+
+
+def with_kind(node: exp.Expr, known: str | None) -> exp.Expr:
+    """The node, with its kind attached; None attaches nothing."""
     if known is not None:
         node.meta[_KIND] = known
     return node

@@ -1,4 +1,4 @@
-"""The functions that Spark 4.3 has, and the way out of those that are not carried over."""
+"""The functions that Spark 4.3 has, and hints for those that are not translated."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ WAYS_OUT = {
     "crc32": "use md5() or sha2(…, 256)",
     "bround": "use round(), which rounds halves away from zero",
     "rint": "use round(), which rounds halves away from zero",
-    "rand": "a result that is the same in every update cannot hang on chance",
-    "randn": "a result that is the same in every update cannot hang on chance",
-    "random": "a result that is the same in every update cannot hang on chance",
+    "rand": "a query must give the same result in every update, so it cannot use chance",
+    "randn": "a query must give the same result in every update, so it cannot use chance",
+    "random": "a query must give the same result in every update, so it cannot use chance",
     "uuid": "use md5() of what identifies the row",
     "monotonically_increasing_id": "use row_number() OVER (ORDER BY …)",
     "get_json_object": "read the files as JSON: read_files(…, format => 'json')",

@@ -1,4 +1,4 @@
-"""Spark's functions on arrays, maps and structs, in DuckDB's words (see `numbers.py`)."""
+"""Spark's functions on nested types as templates of DuckDB's SQL (see `numbers.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms of `nested.py` and of aggregates (see `forms.py`)."""
+"""The forms that the rules of `nested.py` and `aggregates.py` call (see `forms.py`)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def struct(args: list[exp.Expr]) -> exp.Expr:
 
 
 def named(args: list[exp.Expr]) -> exp.Expr:
-    """struct(…): fields are called as columns are, else col1, col2, …"""
+    """struct(…): a column's field has the column's name, any other col1, col2, …"""
     names, values = [], []
     for place, item in enumerate(args, 1):
         if isinstance(item, exp.Alias):
@@ -63,7 +63,7 @@ def _packed(names: list[str], values: list[exp.Expr]) -> exp.Expr:
 
 
 def element(args: list[exp.Expr]) -> exp.Expr:
-    """element_at: of a map by key, of an array from 1."""
+    """element_at(x, k): a map's value by key, or an array's element counted from 1."""
     x, k = args
     if kind(k) == "string":
         return fill("x[k]", {"x": x, "k": k})
@@ -76,7 +76,7 @@ def element(args: list[exp.Expr]) -> exp.Expr:
 
 
 def subscript(x: exp.Expr, k: exp.Expr) -> exp.Expr:
-    """x[k]: of a map by key, of an array from 0."""
+    """x[k]: a map's value by key, or an array's element counted from 0."""
     if kind(k) == "string":
         return fill("x[k]", {"x": x, "k": k})
     if kind(k) not in ("int", "bigint"):
@@ -92,7 +92,7 @@ def subscript(x: exp.Expr, k: exp.Expr) -> exp.Expr:
 
 
 def elementwise(args: list[exp.Expr]) -> exp.Expr:
-    """A lambda over elements; Spark counts a second parameter from 0."""
+    """A lambda over the elements of an array; Spark counts its second parameter from 0."""
     (function,) = args
     if not isinstance(function, exp.Lambda):
         raise Refused("a function that is not a lambda", "write x -> …")
@@ -109,12 +109,12 @@ def elementwise(args: list[exp.Expr]) -> exp.Expr:
 
 
 def any_of(args: list[exp.Expr]) -> exp.Expr:
-    """exists: NULL where none is TRUE and some are NULL."""
+    """exists(a, f): NULL if no result is TRUE and some are NULL."""
     return _quantified(args, "TRUE", "FALSE")
 
 
 def all_of(args: list[exp.Expr]) -> exp.Expr:
-    """forall: NULL where none is FALSE and some are NULL."""
+    """forall(a, f): NULL if no result is FALSE and some are NULL."""
     return _quantified(args, "FALSE", "TRUE")
 
 
@@ -128,7 +128,7 @@ def _quantified(args: list[exp.Expr], decides: str, otherwise: str) -> exp.Expr:
 
 
 def sequence(args: list[exp.Expr]) -> exp.Expr:
-    """sequence(a, b) of whole numbers, downwards too."""
+    """sequence(a, b) of whole numbers, also downwards."""
     if any(kind(a) in ("date", "timestamp") for a in args):
         raise Refused("sequence() of dates", "use transform(sequence(0, n), i -> date_add(d, i))")
     return fill(
@@ -139,7 +139,7 @@ def sequence(args: list[exp.Expr]) -> exp.Expr:
 
 
 def count(args: list[exp.Expr]) -> exp.Expr:
-    """count(*), count(x), count(DISTINCT x, …): rows where none is NULL."""
+    """count(*), count(x), count(DISTINCT x, …): rows in which no argument is NULL."""
     distinct = isinstance(args[0], exp.Distinct) if args else False
     values = args[0].expressions if distinct else args
     if not values:
@@ -159,7 +159,7 @@ def count(args: list[exp.Expr]) -> exp.Expr:
 
 
 def first_known(args: list[exp.Expr]) -> exp.Expr:
-    """first(x, TRUE): NULLs are passed over."""
+    """first(x, TRUE): NULLs are skipped."""
     call, value, known = args
     if not isinstance(known, exp.Boolean):
         raise Refused("this second argument of first() or last()", "write true or false")
@@ -172,12 +172,12 @@ def first_known(args: list[exp.Expr]) -> exp.Expr:
 
 
 def exploded(args: list[exp.Expr]) -> exp.Expr:
-    """A row per element."""
+    """explode(a): one row per element."""
     return exp.Anonymous(this="unnest", expressions=args)
 
 
 def exploded_outer(args: list[exp.Expr]) -> exp.Expr:
-    """A row per element, and one where there is none."""
+    """explode_outer(a): one row per element, and one row with NULL for an empty array."""
     return fill("unnest(CASE WHEN len(a) > 0 THEN a ELSE [NULL] END)", {"a": args[0]})
 
 

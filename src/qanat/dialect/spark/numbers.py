@@ -1,7 +1,8 @@
-"""Spark's functions on numbers, in DuckDB's words.
+"""Spark's functions on numbers as templates of DuckDB's SQL.
 
-Each rule is Spark's signature with the kind of its result, and what gives the same in DuckDB.
-Words in capitals with a small x are forms of `forms.py`.
+Each rule is a pair: Spark's signature with the kind of its result (`abs(x)`, `isnan(x): bool`),
+and DuckDB's SQL that gives the same. Names in capitals, such as `ROUNDED(x, d)`, are forms (see
+`forms.py`); `*x` takes all arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Operators and special forms of expressions, node by node."""
+"""Translates operators and special forms of expressions, node by node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from qanat.dialect.spark import casts
-from qanat.dialect.spark.calls import translated
+from qanat.dialect.spark.calls import translate_call
 from qanat.dialect.spark.comparisons import comparable
 from qanat.dialect.spark.forms import (
     literal,
@@ -19,7 +19,7 @@ from qanat.dialect.spark.forms import (
     substring,
     textual,
 )
-from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.nested_forms import subscript
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill, text
@@ -36,13 +36,14 @@ def _divided(node: exp.Div) -> exp.Expr:
     kinds = kind(x), kind(y)
     if "double" not in kinds:
         if "decimal" in kinds and None in kinds:
-            # Exact for a double on the other side; anything else makes a decimal.
+            # With a double beside the decimal both give a double. With any other type Spark gives
+            # a decimal of another scale, so the unknown side is checked at run time.
             x, y = _double_beside_decimal(x, y)
         else:
             x, y = not_decimal([x]), not_decimal([y])
     if number(node.expression):
-        return marked(fill("x / y", {"x": x, "y": y}), "double")
-    return marked(
+        return with_kind(fill("x / y", {"x": x, "y": y}), "double")
+    return with_kind(
         fill(
             "CASE WHEN y = 0 AND w IS NOT NULL THEN"
             " error('[DIVIDE_BY_ZERO] Division by zero; use try_divide or nullif')"
@@ -76,7 +77,7 @@ def _div(node: exp.IntDiv) -> exp.Expr:
         " error('div of other than whole numbers: use floor(x / y)') ELSE x END"
     )
     x, y = (s if kind(s) else fill(guard, {"x": s}) for s in (x, y))
-    return marked(fill("CAST(x // y AS BIGINT)", {"x": x, "y": y}), "bigint")
+    return with_kind(fill("CAST(x // y AS BIGINT)", {"x": x, "y": y}), "bigint")
 
 
 def _mod(node: exp.Mod) -> exp.Expr:
@@ -124,14 +125,14 @@ def _added(node: exp.Add | exp.Sub) -> exp.Expr:
         raise Refused("an interval added to a string", "write DATE '…' or TIMESTAMP '…'")
     if unit in _DAYS:
         moved = fill(f"cast_to_type(x {sign} i, x)", {"x": start, "i": span})
-        return marked(moved, kind(start))
+        return with_kind(moved, kind(start))
     if kind(start) in (None, "date"):
         start = fill(
             "CASE WHEN typeof(x) = 'DATE' THEN error('hours added to a date: cast it to"
             " TIMESTAMP first') ELSE x END",
             {"x": start},
         )
-    return marked(fill(f"x {sign} i", {"x": start, "i": span}), "timestamp")
+    return with_kind(fill(f"x {sign} i", {"x": start, "i": span}), "timestamp")
 
 
 def _span(node: exp.Interval) -> exp.Expr:
@@ -194,11 +195,11 @@ def _like(node: exp.Like | exp.ILike) -> exp.Expr:
 def _piped(node: exp.DPipe) -> exp.Expr:
     joined = fill("x || y", {"x": textual(node.this), "y": textual(node.expression)})
     known = kind(node.this), kind(node.expression)
-    return marked(joined, "string" if "string" in known else None)
+    return with_kind(joined, "string" if "string" in known else None)
 
 
 def _rlike(node: exp.RegexpLike) -> exp.Expr:
-    return marked(matches([node.this, node.expression]), "bool")
+    return with_kind(matches([node.this, node.expression]), "bool")
 
 
 def _extract(node: exp.Extract) -> exp.Expr:
@@ -210,26 +211,26 @@ def _extract(node: exp.Extract) -> exp.Expr:
         "hour", "minute",
     ):  # fmt: skip
         raise Refused(f"EXTRACT({part.upper()} …)", "use a function such as second()")
-    return translated(name, [node.expression])
+    return translate_call(name, [node.expression])
 
 
 def _trim(node: exp.Trim) -> exp.Expr:
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position")), "trim")
     characters = node.expression
-    # A bare TRIM takes spaces off, not tabs: the same in both.
+    # Without characters, TRIM removes spaces and no tabs, in both Spark and DuckDB.
     args = [node.this, *([characters] if characters is not None else [])]
-    return marked(exp.Anonymous(this=name, expressions=args), "string")
+    return with_kind(exp.Anonymous(this=name, expressions=args), "string")
 
 
 def _substring(node: exp.Substring) -> exp.Expr:
     args = [node.this, node.args.get("start"), node.args.get("length")]
-    return marked(substring([a for a in args if a is not None]), "string")
+    return with_kind(substring([a for a in args if a is not None]), "string")
 
 
 def _position(node: exp.StrPosition) -> exp.Expr:
     if node.args.get("position") is not None:
         raise Refused("position() from a start", "use substring() first")
-    return translated("instr", [node.this, node.args["substr"]])
+    return translate_call("instr", [node.this, node.args["substr"]])
 
 
 def _cast(node: exp.Cast) -> exp.Expr:
@@ -250,7 +251,7 @@ def _column(node: exp.Column) -> exp.Expr:
     if isinstance(node.this, exp.Identifier) and not node.table and not node.this.quoted:
         name = node.name.casefold()
         if name in ("current_date", "current_timestamp"):
-            return translated(name, [])
+            return translate_call(name, [])
         if name in ("current_user", "session_user", "user", "localtimestamp", "current_time"):
             raise Refused(f"Spark's {name}", "write the value as a literal")
     return node
@@ -265,12 +266,12 @@ def _adjacent(node: exp.Concat) -> exp.Expr:
 
 
 def _known_only(node: exp.IgnoreNulls) -> exp.Expr:
-    """IGNORE NULLS: the first or last that is known."""
+    """IGNORE NULLS of first and last, which Spark also writes as first(x, TRUE)."""
     name = node.this.meta.get("name")
     if name not in ("first", "first_value", "any_value", "last", "last_value"):
         raise Refused("IGNORE NULLS here", "carried over for first and last")
     value = node.this.expressions[0].expressions[0]
-    return translated(name, [value, exp.true()])
+    return translate_call(name, [value, exp.true()])
 
 
 HANDLERS: dict[type[exp.Expr], Handler] = {

@@ -1,4 +1,4 @@
-"""What is wrong with a construct, before it is known where it stands."""
+"""The exception for what cannot be translated, and the problem that is made from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from qanat.errors import QanatError, UnsupportedError
 
 
 class Refused(Exception):  # noqa: N818 - caught in this room; the error is made from it
-    """Raised inside the translation of one node."""
+    """A node cannot be translated; its handler raises this.
+
+    Args:
+        message: the construct, such as `DISTINCT ON`.
+        hint: what to write instead.
+        nearest: the known name that is most like an unknown one.
+        family: the class of the error that the author will see.
+    """
 
     def __init__(
         self,
@@ -27,11 +34,12 @@ class Refused(Exception):  # noqa: N818 - caught in this room; the error is made
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One refusal and where it stands.
+    """A refusal and where in the query it belongs.
 
     Args:
-        offset: in the executable SQL, or None when the tree does not tell.
-        word: what stands there, to find it back in the author's text.
+        message, hint, nearest, family: as in `Refused`.
+        offset: the construct's offset in the executable SQL; None if sqlglot did not keep it.
+        word: the construct's first word, to find it in the author's text.
     """
 
     message: str

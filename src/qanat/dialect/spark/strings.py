@@ -1,4 +1,4 @@
-"""Spark's functions on strings, in DuckDB's words (see `numbers.py`)."""
+"""Spark's functions on strings as templates of DuckDB's SQL (see `numbers.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Spark query, walked from the leaves up."""
+"""Translates a Spark query, node by node from the leaves up."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from qanat.dialect.spark import clauses, operators
-from qanat.dialect.spark.calls import translated
+from qanat.dialect.spark.calls import translate_call
 from qanat.dialect.spark.grammar import Unparsed, parse_spark
-from qanat.dialect.spark.kinds import kind, marked
+from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.refused import Problem, Refused
 from qanat.dialect.spark.titles import title
 from qanat.errors import SqlSyntaxError
@@ -22,35 +22,40 @@ _MARK = "AGGREGATE"
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A query in DuckDB's SQL, or what stands in the way."""
+    """The result of a translation.
+
+    Args:
+        sql: the query in DuckDB's SQL; empty if there are problems.
+        problems: what could not be translated, in the order of the text.
+    """
 
     sql: str
     problems: tuple[Problem, ...]
 
 
 def translate(sql: str) -> Translation:
-    """Translate a query or an expression.
+    """Translate a query or an expression from Spark's SQL to DuckDB's.
 
     >>> translate("SELECT size(array(1, 2)) AS n").sql
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
     """
     try:
-        return _walked(parse_spark(sql))
+        return _translate(parse_spark(sql))
     except RecursionError:
         hint = "split it: a temporary view can hold a part"
-        return _broken("the query is nested too deeply", hint)
+        return _unparsed("the query is nested too deeply", hint)
     except Unparsed as error:
-        return _broken(f"not Spark SQL: {error}", None)
+        return _unparsed(f"not Spark SQL: {error}", None)
 
 
-def _broken(message: str, hint: str | None) -> Translation:
+def _unparsed(message: str, hint: str | None) -> Translation:
     return Translation("", (Problem(message, hint, None, SqlSyntaxError, None, None),))
 
 
-def _walked(tree: exp.Expr) -> Translation:
+def _translate(tree: exp.Expr) -> Translation:
     holder = exp.Paren(this=tree)
     for select in holder.find_all(exp.Select):
-        # Hints say how, not what.
+        # Optimizer hints do not change the result.
         select.set("hint", None)
     _name_results(holder.this)
     problems = []
@@ -58,26 +63,26 @@ def _walked(tree: exp.Expr) -> Translation:
         if node is not holder.this and node.parent is None:
             continue
         try:
-            result = _converted(node)
+            result = _translate_node(node)
         except Refused as refused:
             problems.append(_problem(node, refused))
             continue
         if result is not node:
-            marked(result, kind(result) or kind(node))
+            with_kind(result, kind(result) or kind(node))
             node.replace(result)
-    _settle(holder)
+    _remove_marks(holder)
     problems.sort(key=lambda p: p.offset or 0)
     return Translation("" if problems else holder.this.sql(dialect="duckdb"), tuple(problems))
 
 
-def _converted(node: exp.Expr) -> exp.Expr:
+def _translate_node(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Anonymous):
         if isinstance(node.parent, exp.Lateral | exp.Table):
             return node
-        _settle(node)
-        return translated(node.name, list(node.expressions))
+        _remove_marks(node)
+        return translate_call(node.name, list(node.expressions))
     if isinstance(node, _AROUND):
-        return _around(node)
+        return _attach_to_aggregates(node)
     handler = _HANDLERS.get(type(node))
     if handler is not None:
         return handler(node)
@@ -86,15 +91,15 @@ def _converted(node: exp.Expr) -> exp.Expr:
     raise Refused(f"this use of {type(node).__name__.upper()}")
 
 
-def _settle(node: exp.Expr) -> None:
-    """Take the marks off the aggregates inside: no OVER can come to them any more."""
+def _remove_marks(node: exp.Expr) -> None:
+    """Remove the AGGREGATE marks inside a node: no FILTER or OVER can be attached any more."""
     for mark in list(node.find_all(exp.Anonymous)):
         if mark.name == _MARK and mark is not node:
             mark.replace(mark.expressions[0])
 
 
-def _around(node: exp.Expr) -> exp.Expr:
-    """FILTER and OVER belong to the aggregate inside what a call was translated to."""
+def _attach_to_aggregates(node: exp.Expr) -> exp.Expr:
+    """Move FILTER or OVER from a translated call to the aggregates that are marked inside it."""
     inner: exp.Expr = node.this
     marks = [m for m in inner.find_all(exp.Anonymous) if m.name == _MARK]
     if not marks:
@@ -106,7 +111,7 @@ def _around(node: exp.Expr) -> exp.Expr:
             call.set("expression", exp.Where(this=both))
             continue
         if isinstance(node, exp.Window) and "known" in call.meta:
-            # Over a window DuckDB has no FILTER for these, but IGNORE NULLS.
+            # DuckDB allows no FILTER on first and last over a window, but IGNORE NULLS.
             ends = {"first": exp.FirstValue, "last": exp.LastValue}
             value = call.this.expressions[0]
             call = exp.IgnoreNulls(this=ends[call.this.name](this=value))
@@ -117,7 +122,7 @@ def _around(node: exp.Expr) -> exp.Expr:
 
 
 def _name_results(tree: exp.Expr) -> None:
-    """Name what the author did not: rewritten, it would be called after the rewriting."""
+    """Give result columns without an alias Spark's name, before their text is rewritten."""
     for select in tree.find_all(exp.Select):
         if isinstance(select.parent, exp.In | exp.Exists):
             continue
@@ -126,7 +131,7 @@ def _name_results(tree: exp.Expr) -> None:
             if item.is_star or (plain and item.output_name.islower()):
                 continue
             if isinstance(item, exp.Column | exp.Dot):
-                # Named as it is written here, not as it was written for the table.
+                # Spark spells the column as in this query, DuckDB as in the table.
                 alias = exp.to_identifier(item.output_name, quoted=True)
                 item.replace(exp.Alias(this=item.copy(), alias=alias))
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.types import literal, quote
-from qanat.errors import MissingExtraError, QueryError
+from qanat.errors import MissingExtraError, QueryError, install
 from qanat.model.query import FunctionQuery
 
 
@@ -39,16 +39,24 @@ def run_function(
         con.unregister(name)
 
 
+# What DuckDB imports to hand a frame out; it takes Polars frames to and from PyArrow tables.
+_NEEDED = {
+    "arrow": ("pyarrow",),
+    "pandas": ("pandas",),
+    "polars": ("polars", "pyarrow"),
+    "polars.lazy": ("polars", "pyarrow"),
+}
+
+
 def _frame(relation: Any, kind: str, query: FunctionQuery) -> Any:
+    for package in _NEEDED[kind]:
+        _require(package, query)
     match kind:
         case "polars":
-            _require("polars", query)
             return relation.pl()
         case "polars.lazy":
-            _require("polars", query)
             return relation.pl().lazy()
         case "pandas":
-            _require("pandas", query)
             return relation.df()
     return relation.to_arrow_table()
 
@@ -60,14 +68,15 @@ def _require(package: str, query: FunctionQuery) -> Any:
         raise MissingExtraError(
             f"{query.function.__name__} works with {package}, which is not installed",
             location=query.location,
-            hint=f"pip install 'qanat[{package}]'",
+            hint=install(package),
         ) from error
 
 
 def _arrow(result: Any, query: FunctionQuery) -> Any:
     """What DuckDB can read: anything with an Arrow C stream, or rows as dictionaries."""
-    if type(result).__module__.partition(".")[0] == "polars" and hasattr(result, "collect"):
-        result = result.collect()
+    if type(result).__module__.partition(".")[0] == "polars":
+        _require("pyarrow", query)
+        result = result.collect() if hasattr(result, "collect") else result
     if hasattr(result, "__arrow_c_stream__"):
         return result
     if isinstance(result, list) and result and all(isinstance(r, dict) for r in result):

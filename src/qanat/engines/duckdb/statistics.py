@@ -7,6 +7,7 @@ DuckDB's text cannot be trusted to be one, there is none.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal as Number
@@ -59,8 +60,12 @@ def _bounds(type_: DataType, entry: Mapping[str, str]) -> Bounds | None:
         return None
     low, high = entry["min"], entry["max"]
     match type_:
-        case Primitive("float" | "double"):
-            return (float(low), float(high)) if entry.get("has_nan") == "false" else None
+        case Primitive("float" | "double") if entry.get("has_nan") != "false":
+            return None
+        case Primitive("float"):
+            return _single(low), _single(high)
+        case Primitive("double"):
+            return float(low), float(high)
         case Primitive(name) if name in _INTEGERS:
             return int(low), int(high)
         case Primitive("boolean"):
@@ -80,6 +85,11 @@ def _bounds(type_: DataType, entry: Mapping[str, str]) -> Bounds | None:
         case Primitive("timestamp_ntz"):
             return _timestamps(low, high)
     return None
+
+
+def _single(text: str) -> float:
+    """The value that 32 bits hold: 0.1 as text is less than the 0.1 of a FLOAT column."""
+    return float(struct.unpack("<f", struct.pack("<f", float(text)))[0])
 
 
 def _texts(entry: Mapping[str, str]) -> Bounds | None:

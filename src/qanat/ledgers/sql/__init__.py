@@ -1,10 +1,12 @@
 """The ledger in a relational database.
 
-`tables` (what is stored), `database` (what a database must do), `process` (who is alive),
-`lease`, `rows` (records to columns and back), `events` (what updates tell), `memory` (what a
-ledger tells), `ledger` (what an update writes down), then the two databases: `sqlite` and
-`postgresql`. Through the DB-API and not SQLAlchemy, whose import
-alone costs more than half of what an unchanged run may take.
+Read `tables` (what is stored), `database` (what the ledger needs of a database), `process` (which
+processes are alive), `lease`, `rows` (records as rows and back), `events` (what updates tell),
+`reader` (the ledger's queries), `ledger` (its writes), then the two databases: `sqlite` and
+`postgresql`.
+
+The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
+time that an unchanged run may take.
 """
 
 from qanat.model.adapter import LedgerKind

@@ -1,4 +1,4 @@
-"""What the ledger needs of a database; everything else is the same SQL for all."""
+"""What the ledger needs of a database; all other SQL is the same for every database."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class Transaction(Protocol):
-    """Statements that take effect together, durably, or not at all. Placeholders are `?`."""
+    """Statements that take effect together and durably, or not at all; placeholders are `?`."""
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows of a query."""
         ...
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement; how many rows it touched."""
+        """Run one statement; returns the number of rows that it changed."""
         ...
 
     def write_all(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -28,7 +28,7 @@ class Transaction(Protocol):
         ...
 
     def now(self) -> float:
-        """Seconds since 1970 by the clock that all users of this database share."""
+        """Seconds since 1970, by a clock that all users of this database share."""
         ...
 
 
@@ -36,18 +36,18 @@ class Database(Protocol):
     """A database; safe to use from several threads.
 
     Attributes:
-        locks_rows: ends a query so that other writers wait for its rows (`FOR UPDATE`); empty
-            where writers wait for one another anyway.
+        locks_rows: the clause that ends a query to lock its rows against other writers
+            (`FOR UPDATE`); empty if the database admits only one writer at a time.
     """
 
     locks_rows: str
 
     def reading(self) -> AbstractContextManager[Transaction]:
-        """A transaction that sees one state and never waits for writers."""
+        """Begin a transaction that sees one state and never waits for writers."""
         ...
 
     def writing(self) -> AbstractContextManager[Transaction]:
-        """A transaction that may write."""
+        """Begin a transaction that may write."""
         ...
 
     def close(self) -> None:
@@ -56,10 +56,14 @@ class Database(Protocol):
 
 
 def migrate(transaction: Transaction, place: str) -> None:
-    """Bring the tables to today's version; `place` is for the message.
+    """Create the ledger's tables, or bring them to this version of Qanat.
+
+    Args:
+        transaction: writes the changes.
+        place: the ledger's path or URL, for the message.
 
     Raises:
-        TableTooNewError: a newer Qanat made them.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
     """
     transaction.write(VERSION_TABLE)
     rows = transaction.read("SELECT version FROM qanat_ledger")
@@ -77,10 +81,14 @@ def migrate(transaction: Transaction, place: str) -> None:
 
 
 def check_version(version: int, place: str) -> None:
-    """Refuse a ledger from the future.
+    """Check that this version of Qanat can read a ledger.
+
+    Args:
+        version: the version of the ledger's tables.
+        place: the ledger's path or URL, for the message.
 
     Raises:
-        TableTooNewError: it is one.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
     """
     if version > VERSION:
         raise TableTooNewError(

@@ -1,7 +1,7 @@
-"""The right to update: one holder at a time, with a token that only grows.
+"""The lease: the right to update, for one holder at a time, with a token that only grows.
 
-Whoever was stopped for so long that another took over still believes to hold the lease; the
-token, checked in the same transaction as every write, tells.
+An update that was stopped for longer than its lease does not know that another one took over.
+Every write to the ledger therefore checks the token in its own transaction.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ def acquire(
 ) -> Lease:
     """Take the lease.
 
+    Args:
+        transaction: a transaction that may write.
+        locks_rows: as in `Database`.
+        scope: what the lease is for, `<project>/<environment>`.
+        holder: the identifier of the update that takes it.
+        seconds: how long it lasts unless it is prolonged.
+
     Raises:
-        UpdateRunningError: a living process, or one elsewhere, holds it.
+        UpdateRunningError: another update holds the lease. Its process is alive, or runs on
+            another machine, where that cannot be checked.
     """
-    # So that there is a row to lock: two first updates must not both find none.
+    # Make sure that there is a row to lock: else two first updates could both take the lease.
     transaction.write(
         "INSERT INTO qanat_leases VALUES (?, 0, NULL, 0, 0, '', 0, '', 0)"
         " ON CONFLICT (scope) DO NOTHING",
@@ -53,7 +61,7 @@ def acquire(
 
 
 def held(transaction: Transaction, scope: str) -> Lease | None:
-    """The lease if somebody who may be alive holds it."""
+    """The lease as it is held now; None if it is free, expired, or its holder is dead."""
     rows = transaction.read(
         "SELECT token, holder, expires, host, machine, pid, process_started"
         " FROM qanat_leases WHERE scope = ?",
@@ -69,10 +77,15 @@ def held(transaction: Transaction, scope: str) -> Lease | None:
 
 
 def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
-    """Make sure, until the transaction ends, that the lease is still ours.
+    """Check that the lease is still ours, and lock it until the transaction ends.
+
+    Args:
+        transaction: a transaction that may write.
+        locks_rows: as in `Database`.
+        lease: the lease as we took it.
 
     Raises:
-        LeaseLostError: somebody else took it.
+        LeaseLostError: another update took it.
     """
     rows = transaction.read(
         f"SELECT token, holder, host, pid, since FROM qanat_leases WHERE scope = ? {locks_rows}",
@@ -92,7 +105,7 @@ def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
 
 
 def prolong(transaction: Transaction, lease: Lease, seconds: float) -> float:
-    """Move the end of a lease that was checked; returns it (seconds since 1970)."""
+    """Prolong a lease that was checked; returns its new end in seconds since 1970."""
     expires = transaction.now() + seconds
     transaction.write(
         "UPDATE qanat_leases SET expires = ? WHERE scope = ?", (expires, lease.scope)
@@ -101,7 +114,7 @@ def prolong(transaction: Transaction, lease: Lease, seconds: float) -> float:
 
 
 def release(transaction: Transaction, lease: Lease) -> None:
-    """Give the lease back if it is still ours; the row stays, for its token."""
+    """Give the lease back if it is still ours; its row stays, so that the token keeps growing."""
     transaction.write(
         "UPDATE qanat_leases SET holder = NULL, expires = 0"
         " WHERE scope = ? AND token = ? AND holder = ?",

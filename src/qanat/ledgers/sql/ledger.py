@@ -1,4 +1,4 @@
-"""The ledger's logic, the same for every database: what an update writes down."""
+"""The writing half of the ledger, the same for every database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction
 from qanat.ledgers.sql.events import WaitingEvents, write_events
-from qanat.ledgers.sql.memory import Memory, current_generation
+from qanat.ledgers.sql.reader import SqlLedgerReader, current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -30,12 +30,12 @@ from qanat.model.position import QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
 
 
-class SqlLedger(Memory):
-    """One project and environment's memory in a relational database.
+class SqlLedger(SqlLedgerReader):
+    """The ledger of one project and environment, in a relational database.
 
     Args:
-        database: where the rows are; closed with the ledger.
-        scope: `<project>/<environment>`: whose rows.
+        database: the database; it is closed with the ledger.
+        scope: `<project>/<environment>`; several ledgers may share a database.
     """
 
     def __init__(self, database: Database, scope: str) -> None:
@@ -44,31 +44,31 @@ class SqlLedger(Memory):
         self._events = WaitingEvents()
 
     def acquire(self, holder: str, seconds: float) -> Lease:
-        """Take the lease for `seconds`; from a dead process of this machine at once.
+        """Take the lease for `seconds`; a lease of a dead process of this machine counts as free.
 
         Raises:
-            UpdateRunningError: somebody else holds it (says who, where, since when).
+            UpdateRunningError: another update holds it; the error says which, where, since when.
         """
         with self._database.writing() as transaction:
             return leases.acquire(transaction, self._locks, self.scope, holder, seconds)
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
-        """Prolong the lease.
+        """Prolong the lease by `seconds` from now.
 
         Raises:
-            LeaseLostError: it expired and somebody else has taken it.
+            LeaseLostError: it expired, and another update took it.
         """
         with self._held(lease) as transaction:
             return replace(lease, expires=leases.prolong(transaction, lease, seconds))
 
     def release(self, lease: Lease) -> None:
-        """Give the lease back; silently nothing if it was lost."""
+        """Give the lease back; does nothing if it was lost."""
         self._events.forget(lease.holder)  # no other write of that update will come
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
     def held(self) -> Lease | None:
-        """The lease that a living process holds now, for people to look at."""
+        """The lease as it is held now, for display; None if no living process holds it."""
         with self._database.reading() as transaction:
             return leases.held(transaction, self.scope)
 
@@ -77,7 +77,7 @@ class SqlLedger(Memory):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            LedgerError: one of that identifier is recorded already.
+            LedgerError: an update with that identifier is already recorded.
         """
         with self._held(lease) as transaction:
             transaction.write(
@@ -99,7 +99,7 @@ class SqlLedger(Memory):
     def end_update(
         self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
     ) -> None:
-        """Record how an update ended: one's own, or that of somebody who lost the lease.
+        """Record how an update ended: this one, or an earlier one that lost the lease.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -124,7 +124,7 @@ class SqlLedger(Memory):
         """
         with self._held(lease) as transaction:
             self._check_due(transaction, epoch)
-            # The lease's row is locked: nobody else gives out numbers in this scope.
+            # The lease's row is locked, so no other update takes the same number in this scope.
             ((last,),) = transaction.read(
                 "SELECT coalesce(max(id), 0) FROM qanat_epochs WHERE scope = ?", (self.scope,)
             )
@@ -163,23 +163,25 @@ class SqlLedger(Memory):
         return intended
 
     def prepare(self, epoch: Epoch, lease: Lease) -> None:
-        """Record what was staged, before it is published: counts, rules, schemas, digests.
+        """Record the results of a staged epoch before it is published.
+
+        Results are counts, violations, source schemas, bytes and file digests.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was given up, or is not known.
+            EpochConflictError: the epoch was abandoned, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             self._write_results(transaction, epoch)
 
     def settle(self, epoch: Epoch, lease: Lease) -> None:
-        """Mark an intended epoch committed, with its version, counts, rules and schemas.
+        """Mark an intended epoch as committed, with its results; its range counts as read.
 
-        Settling twice is the same as once.
+        Settling an epoch twice is the same as settling it once.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was given up, or is not known.
+            EpochConflictError: the epoch was abandoned, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             settled = transaction.write(
@@ -206,17 +208,17 @@ class SqlLedger(Memory):
             self._remember(transaction, epoch, "columns", columns)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
-        """What the quarantines hold of a flow since its epoch, where that changed them."""
+        """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
         emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
         if not epoch.replaces:
-            # Whoever replaced the table has emptied its quarantine for all flows.
+            # The epoch that replaced the table has already emptied its quarantine for all flows.
             emptied -= {epoch.dataset}
         found = dict.fromkeys(emptied, QuarantineMark(epoch.number, emptied=True))
         found |= dict.fromkeys(epoch.quarantined, QuarantineMark(epoch.number))
         return {quarantine_key(dataset): asdict(mark) for dataset, mark in found.items()}
 
     def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
-        """Whether it is a flow's first epoch after a full refresh, or replaces all anyway."""
+        """True if the epoch replaces the table, or is the flow's first after a full refresh."""
         if epoch.replaces or not epoch.generation:
             return epoch.replaces
         return not transaction.read(
@@ -248,7 +250,7 @@ class SqlLedger(Memory):
         )
 
     def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
-        """Mark an intended epoch failed: nothing of it was published, its range is unread.
+        """Mark an intended epoch as failed: nothing was published, and its range is unread again.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -286,7 +288,7 @@ class SqlLedger(Memory):
                 )
 
     def define(self, definition: Definition, lease: Lease) -> None:
-        """Record a dataset as it is now run.
+        """Record the definition that a dataset was run with.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -311,7 +313,7 @@ class SqlLedger(Memory):
             )
 
     def refresh(self, dataset: str, lease: Lease) -> int:
-        """Begin the next generation; returns its number.
+        """Begin a dataset's next generation, for a full refresh; returns its number.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -332,9 +334,9 @@ class SqlLedger(Memory):
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """A transaction in which nobody can take the lease from us.
+        """Begin a transaction in which the lease is ours and no other update can take it.
 
-        It also writes the events of the lease's update that wait.
+        It also writes the waiting events of the lease's update.
         """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
@@ -361,7 +363,8 @@ class SqlLedger(Memory):
             " WHERE scope = ? AND flow = ? AND status = 'committed'",
             (self.scope, epoch.flow),
         )
-        # A number may be left out where a full refresh starts over from an older ledger.
+        # Gaps are allowed: with a ledger restored from a copy, a full refresh continues at the
+        # table's number.
         if epoch.number <= last:
             raise EpochConflictError(
                 f"flow {epoch.flow} has had that epoch",

@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL, by URL; needs the extra `postgres`."""
+"""The ledger in PostgreSQL; needs the extra `postgres`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ except ModuleNotFoundError as error:
 _NAME = "qanat"
 _CONNECT_SECONDS = 10
 IDLE_SECONDS = 30.0
-"""How long a transaction may rest between two statements. Ours take no time; but who sleeps in
-one, or whose machine has died, would keep everybody else from the lease's row."""
-# A server that has died is noticed within a minute, not after the system's two hours.
+"""Seconds that a transaction may pause between two statements. Ours never pause; but a process
+that is stopped in a transaction, or whose machine died, keeps the lease's row locked."""
+# Notice within a minute that the server has died; Linux alone would take two hours.
 _ALIVE = {
     "connect_timeout": _CONNECT_SECONDS,
     "keepalives_idle": 20,
@@ -38,18 +38,19 @@ _ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 50_000,
 }
-_MIGRATION_LOCK = 0x71616E61  # "qana": any number that nobody else takes
+_MIGRATION_LOCK = 0x71616E61  # "qana": an arbitrary number that other programs hardly use
 
 
 class PostgresLedger(SqlLedger):
-    """A ledger in a PostgreSQL database; its tables are created if need be.
+    """A ledger in a PostgreSQL database; missing tables are created.
 
     Args:
         url: `postgresql://user:password@host:port/database`.
+        scope: `<project>/<environment>`.
 
     Raises:
         LedgerError: the server cannot be reached or refuses.
-        TableTooNewError: a newer Qanat wrote it.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
     """
 
     def __init__(self, url: str, scope: str) -> None:
@@ -57,10 +58,10 @@ class PostgresLedger(SqlLedger):
         super().__init__(self._server, scope)
 
     def acquire(self, holder: str, seconds: float) -> Lease:
-        """Take the lease for `seconds`, also from a process that sleeps as it writes to it.
+        """Take the lease for `seconds`, if need be after ending sessions that lock its row.
 
         Raises:
-            UpdateRunningError: somebody else holds it (says who, where, since when).
+            UpdateRunningError: another update holds it; the error says which, where, since when.
         """
         try:
             return super().acquire(holder, seconds)
@@ -72,14 +73,14 @@ class PostgresLedger(SqlLedger):
 
 
 class PostgresDatabase:
-    """One connection per thread, opened again when the server has closed it."""
+    """One connection per thread, reopened if the server has closed it."""
 
     locks_rows = "FOR UPDATE"
 
     def __init__(self, url: str) -> None:
         self._url = url
         parts = urlsplit(url)
-        # Never the user or password: this goes into messages.
+        # Without user and password: messages show it.
         self._place = f"postgresql://{parts.hostname or ''}{parts.path}"
         self._local = threading.local()
         self._connections: list[psycopg.Connection[Row]] = []
@@ -91,16 +92,17 @@ class PostgresDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[PostgresTransaction]:
-        """A transaction that sees one state and never waits for writers."""
+        """Begin a transaction that sees one state and never waits for writers."""
         with self._begun() as transaction:
             transaction.write("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield transaction
 
     @contextmanager
     def writing(self) -> Iterator[PostgresTransaction]:
-        """A transaction that may write."""
+        """Begin a transaction that may write."""
         with self._begun() as transaction:
-            # A server may be set to answer before the disk has; a ledger must not.
+            # PostgreSQL may be configured to answer before a commit is on disk; the ledger needs
+            # it there.
             idle = round(1000 * IDLE_SECONDS)
             transaction.write(
                 "SET LOCAL synchronous_commit = on;"
@@ -110,10 +112,11 @@ class PostgresDatabase:
             yield transaction
 
     def end_sleepers(self) -> None:
-        """End our sessions that have begun to say something and do not go on.
+        """End sessions of Qanat whose process was stopped in the middle of a statement.
 
-        To the server they are not idle but busy, and the limit for idle ones does not hold; one
-        for whole transactions came with PostgreSQL 17.
+        The server waits for the rest of the statement. To it the session is active, not idle, so
+        `idle_in_transaction_session_timeout` does not end it; a timeout for whole transactions
+        exists only since PostgreSQL 17.
         """
         with self._begun() as transaction:
             transaction.read(
@@ -156,7 +159,7 @@ class PostgresDatabase:
             connection = psycopg.connect(
                 make_conninfo("", **{**_ALIVE, **conninfo_to_dict(self._url)}),
                 autocommit=True,
-                prepare_threshold=None,  # poolers between us and the server mix sessions
+                prepare_threshold=None,  # prepared statements fail behind some connection poolers
                 application_name=_NAME,
             )
             self._local.connection = connection
@@ -190,7 +193,7 @@ class PostgresDatabase:
 
 
 class PostgresTransaction:
-    """Statements of one transaction of one connection."""
+    """The statements of one transaction."""
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self._connection = connection
@@ -200,11 +203,11 @@ class PostgresTransaction:
         return self._connection.execute(_placed(sql), values).fetchall()
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement; how many rows it touched."""
+        """Run one statement; returns the number of rows that it changed."""
         return self._connection.execute(_placed(sql), values or None).rowcount
 
     def write_all(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each row, in one round trip for many."""
+        """Run one statement for each row, in few round trips."""
         with self._connection.cursor() as cursor:
             cursor.executemany(_placed(sql), rows)
 
@@ -215,5 +218,5 @@ class PostgresTransaction:
 
 
 def _placed(sql: str) -> bytes:
-    """The same statement with psycopg's placeholders; ours have no other `?` and no `%`."""
+    """A statement with psycopg's placeholders; the ledger's SQL has no other `?` and no `%`."""
     return sql.replace("?", "%s").encode()

@@ -1,4 +1,4 @@
-"""Who holds a lease, and whether that process still lives."""
+"""The process that holds a lease, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ class Process:
     """One process of one machine.
 
     Args:
-        host: name of the machine, for people.
-        machine: what tells machines, boots and containers apart, since several may have one
-            host name and the same process numbers.
-        started: the process's start in clock ticks since boot, since numbers are reused; 0
-            where the system does not tell.
+        host: the machine's host name, for messages.
+        machine: host name, boot and container together: machines and containers may share host
+            names and process ids.
+        pid: the process id.
+        started: the process's start in clock ticks since boot, because process ids are reused; 0
+            if the system does not provide it.
     """
 
     host: str
@@ -28,7 +29,7 @@ class Process:
 
     @property
     def dead(self) -> bool:
-        """Whether the process is known to have ended; False when it cannot be told from here."""
+        """True if the process is known to have ended; False if it runs, or cannot be seen here."""
         if self.machine != _machine():
             return False
         try:
@@ -40,12 +41,12 @@ class Process:
         if self.started == 0:
             return False
         state, started = _status(self.pid)
-        # One that nobody has waited for has a number still, and nothing else.
+        # A zombie (Z) or dead (X) process has ended; its parent has not collected it yet.
         return state in ("Z", "X") or started not in (0, self.started)
 
 
 def this_process() -> Process:
-    """The process that calls."""
+    """The calling process."""
     pid = os.getpid()
     _, started = _status(pid)
     return Process(socket.gethostname(), _machine(), pid, started)
@@ -58,16 +59,17 @@ def _machine() -> str:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
-        pass  # no Linux: the host name must do
+        pass  # not Linux: only the host name is known
     return " ".join(parts)
 
 
 def _status(pid: int) -> tuple[str, int]:
-    """A process's state, as a letter, and when it started; as `Process.started`."""
+    """A process's state as Linux's letter, and its start as in `Process.started`."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "", 0
-    # Fields 3 and 22; the second is the program's name in parentheses and may hold anything.
+    # Fields 3 and 22. Split behind the last parenthesis: field 2, the program's name in
+    # parentheses, may itself contain spaces and parentheses.
     fields = text.rpartition(")")[2].split()
     return fields[0], int(fields[19])

@@ -1,4 +1,4 @@
-"""Records as rows, and back."""
+"""Converts the ledger's records to rows of its tables, and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ FILE_COLUMNS = "path, size, modified_ns, digest"
 
 
 def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
-    """An epoch; `files` by source, empty where its file ranges shall come without."""
+    """The epoch of a row.
+
+    Args:
+        row: the values of `EPOCH_COLUMNS`.
+        files: the files of its ranges, by source; the ranges of absent sources stay empty.
+    """
     counts, rules, schemas = row[13:16]
     return Epoch(
         id=row[0],
@@ -47,26 +52,26 @@ def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
 
 
 def ranges_to_text(ranges: Mapping[str, Range]) -> str:
-    """All ranges without their files, which have rows of their own."""
+    """Ranges as JSON, without the files of file ranges: those have rows of their own."""
     return json.dumps({k: {"value": r.value, "moves": r.moves} for k, r in ranges.items()})
 
 
 def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """A row for each file of each file range."""
+    """The rows of `qanat_epoch_files`: one for each file of each file range."""
     for source, range_ in ranges.items():
         for n, file in enumerate(range_.files):
             yield (scope, epoch, source, n, *_file_values(file))
 
 
 def digest_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """What is known of each file once it has been read, then its place."""
+    """The digest of each file that has one, followed by the key of the file's row."""
     for *place, _path, _size, _modified, digest in file_rows(scope, epoch, ranges):
         if digest is not None:
             yield (digest, *place)
 
 
 def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tuple[FileRef, ...]]:
-    """The files of an epoch, by source, in order."""
+    """The files of an epoch, by source, in the order of the range."""
     found: dict[str, list[FileRef]] = {}
     for source, *values in transaction.read(
         f"SELECT source, {FILE_COLUMNS} FROM qanat_epoch_files"
@@ -83,12 +88,12 @@ def counts_to_text(counts: Counts | None) -> str | None:
 
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
-    """Violations as JSON."""
+    """The counts of violations as JSON."""
     return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
 
 
 def schemas_to_text(schemas: Mapping[str, Schema]) -> str:
-    """Columns of several sources as JSON."""
+    """The columns of several sources as JSON, by source."""
     return json.dumps({name: schema_to_text(schema) for name, schema in schemas.items()})
 
 

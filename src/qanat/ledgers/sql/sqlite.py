@@ -1,4 +1,4 @@
-"""The ledger in SQLite: one file beside the tables."""
+"""The ledger in SQLite: one file in the project's storage."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
 
 BUSY_SECONDS = 30.0
-"""How long to wait for another process's write; each takes milliseconds."""
+"""Seconds to wait for another process's transaction; each takes milliseconds."""
 
 
 class SqliteLedger(SqlLedger):
-    """A ledger in one SQLite file, created if need be with the folders above it.
+    """A ledger in one SQLite file; a missing file is created, with the folders above it.
+
+    Args:
+        path: the file.
+        scope: `<project>/<environment>`.
 
     Raises:
-        LedgerError: the file cannot be opened or is no database.
-        TableTooNewError: a newer Qanat wrote it.
+        LedgerError: the file cannot be opened, or is no SQLite database.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
     """
 
     def __init__(self, path: Path, scope: str) -> None:
@@ -33,7 +37,7 @@ class SqliteLedger(SqlLedger):
 
 
 class SqliteDatabase:
-    """One connection per thread: SQLite's write-ahead log lets all of them read at any time."""
+    """One connection per thread; with SQLite's write-ahead log, readers never wait for writers."""
 
     locks_rows = ""
 
@@ -41,7 +45,7 @@ class SqliteDatabase:
         self._path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        # Between threads; processes wait inside SQLite, which polls and so is slower.
+        # Makes threads wait for each other: SQLite's own lock, which polls, would be slower.
         self._write_lock = threading.Lock()
         with ExitStack() as undo:
             undo.callback(self.close)
@@ -51,13 +55,13 @@ class SqliteDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[SqliteTransaction]:
-        """A transaction that sees one state and never waits for writers."""
+        """Begin a transaction that sees one state and never waits for writers."""
         with self._errors(), self._begun("BEGIN") as transaction:
             yield transaction
 
     @contextmanager
     def writing(self) -> Iterator[SqliteTransaction]:
-        """A transaction that may write; others wait from its start."""
+        """Begin a transaction that may write; other writers wait until it ends."""
         with self._write_lock, self._errors(), self._begun("BEGIN IMMEDIATE") as transaction:
             yield transaction
 
@@ -71,13 +75,14 @@ class SqliteDatabase:
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._version() is None:
-            # First, so that whoever is killed before it leaves it to the next one to do.
+            # Sync before the tables exist: an update that is killed in between leaves no tables,
+            # so the next one comes here and syncs again.
             sync_path(self._path.parent)
             with self._begun("BEGIN IMMEDIATE") as transaction:
                 migrate(transaction, str(self._path))
 
     def _version(self) -> int | None:
-        """Today's version if the tables are of it; None if there is something to migrate."""
+        """The version of the tables if it is this Qanat's; None if a migration is needed."""
         with self._begun("BEGIN") as transaction:
             if not transaction.read("SELECT 1 FROM sqlite_master WHERE name = 'qanat_ledger'"):
                 return None
@@ -103,7 +108,7 @@ class SqliteDatabase:
                 self._path,
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
-                check_same_thread=False,  # only so that `close` can close them all
+                check_same_thread=False,  # `close` closes the connections of all threads
             )
             self._connections.append(connection)
             _enter_wal(connection)
@@ -143,7 +148,7 @@ class SqliteDatabase:
 
 
 class SqliteTransaction:
-    """Statements between BEGIN and COMMIT of one connection."""
+    """The statements of one transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -153,7 +158,7 @@ class SqliteTransaction:
         return self._connection.execute(sql, values).fetchall()
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Run one statement; how many rows it touched."""
+        """Run one statement; returns the number of rows that it changed."""
         return self._connection.execute(sql, values).rowcount
 
     def write_all(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -161,13 +166,13 @@ class SqliteTransaction:
         self._connection.executemany(sql, rows)
 
     def now(self) -> float:
-        """Seconds since 1970 by this machine's clock: SQLite's users share it."""
+        """Seconds since 1970 by this machine's clock: all users of the file share it."""
         return time.time()
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:
-    # The switch does not wait for other connections as statements do, and two processes may
-    # create one ledger at once.
+    # Retry by hand: SQLite's busy timeout does not apply to the switch to WAL, and two processes
+    # may create one ledger at the same time.
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,7 +1,7 @@
-"""The tables of a ledger, and how older ones become today's.
+"""The tables of the ledger, and the migrations of older versions.
 
-All names begin with `qanat_`, so that a ledger may share a PostgreSQL database; every row has a
-`scope`, so that projects and environments may share a ledger.
+All names begin with `qanat_`, so that the tables may stand in a database with others. Every row
+has a `scope`, so that projects and environments may share the tables.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     (
-        # Asked by every update, of all that there ever were.
+        # Every update looks for running ones; without the index it would read all past updates.
         "CREATE INDEX qanat_updates_open ON qanat_updates (scope, id) WHERE status = 'running'",
     ),
     (
@@ -113,7 +113,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
 )
-"""Statements that lead from one version of the tables to the next; never changed, only added."""
+"""The statements from each version of the tables to the next. Append only: never change one."""
 
 VERSION = len(MIGRATIONS)
 

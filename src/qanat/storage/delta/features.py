@@ -1,4 +1,4 @@
-"""Which features of the Delta protocol a table may need, and which of them we have.
+"""The features of the Delta protocol that a table requires, and those that Qanat supports.
 
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
 """
@@ -13,7 +13,7 @@ from qanat.errors import OptionError, TableTooNewError, nearest
 from qanat.model.schema import Array, DataType, MapType, Primitive, Schema, Struct
 
 PLAIN = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "deletionVectors"})
-"""Reader features whose data files are ordinary Parquet (deletion vectors: while none is set)."""
+"""Reader features that leave data files ordinary Parquet (deletion vectors: until one is set)."""
 
 _WRITABLE = frozenset({"appendOnly", "invariants", "timestampNtz"})
 
@@ -33,12 +33,17 @@ _PROPERTIES = frozenset(
         "delta.targetFileSize",
     }
 )
-"""Properties of the protocol that ask nothing of the writer that we do not do."""
+"""Properties of the protocol that require nothing of writers that Qanat does not do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a table's protocol action asks of readers and writers."""
+    """What a table's protocol action requires of readers and writers.
+
+    Args:
+        reader_version, writer_version: the protocol's versions.
+        reader, writer: the names of the required features.
+    """
 
     reader_version: int
     writer_version: int
@@ -46,10 +51,13 @@ class Features:
     writer: frozenset[str] = frozenset()
 
     def check_writable(self, table: str) -> None:
-        """Refuse a table that we would damage.
+        """Refuse to write a table that requires features which Qanat lacks.
+
+        Args:
+            table: the table's folder, for the message.
 
         Raises:
-            TableTooNewError: names the features.
+            TableTooNewError: it does; the error names the features.
         """
         unknown = sorted((self.reader | self.writer) - _WRITABLE)
         if self.reader_version not in (1, 3) or self.writer_version not in (1, 2, 7):
@@ -63,10 +71,10 @@ class Features:
             )
 
     def with_schema(self, schema: Schema) -> Features:
-        """The same and what the types of the columns need."""
+        """These features, and those that the columns' types require."""
         if not any(_has_local_time(f.type) for f in schema.fields):
             return self
-        # A table of legacy version 2 has the first two without saying so.
+        # Writer version 2 implies these two features; version 7 must list them.
         writer = self.writer or frozenset({"appendOnly", "invariants"})
         return Features(3, 7, self.reader | {"timestampNtz"}, writer | {"timestampNtz"})
 
@@ -87,10 +95,10 @@ NEW_TABLE = Features(1, 2)
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
-    """Refuse a `delta.` property that promises readers what we do not do.
+    """Refuse `delta.` properties that promise readers what Qanat does not do.
 
     Raises:
-        OptionError: names the nearest property that can be set.
+        OptionError: there is such a property; the error names the nearest one that can be set.
     """
     for name in properties:
         if name.startswith("delta.") and name not in _PROPERTIES:

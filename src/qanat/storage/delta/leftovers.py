@@ -1,4 +1,4 @@
-"""Files that crashed writers left behind."""
+"""Finds and removes the files that crashed writers left in a table's folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from glob import escape
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,26 +18,37 @@ from qanat.disk import sync
 from qanat.errors import TableTooNewError
 from qanat.storage.delta.log import Log
 
-# Spark and delta-rs name data files so. One that no version mentions may belong to a commit that
-# another tool is about to make, so it gets a day; what we stage is under our own lease.
+# Data files of Spark and delta-rs. One that no version mentions may belong to a commit that the
+# other tool is about to make, so it is kept for a day. Qanat's own files are protected by the
+# lease.
 _FOREIGN = re.compile(r"part-\d+-.*|.*#\d+")
 _FOREIGN_SECONDS = 24 * 3600
 _DATA = re.compile(r".*\.parquet(#\d+)?")
-# Something is in it; or somebody else has removed it.
-_STAYS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
+# A folder that is not empty, or that another process has removed.
+_CANNOT_REMOVE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
 def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
-    """Delete files that no version mentions and empty folders, durably; how many files.
+    """Delete the files that no version mentions, and folders that become empty, durably.
 
-    Those that were there before `confirm` was called, and no other: names are never used again.
+    Only files that existed before the call of `confirm` are deleted: an update that takes over
+    later stages files under new names.
 
-    A crash is what makes anybody look for them: what came back with the power after that would
-    stay. Hence also folders are synced in which nothing was found: who crashed may have been
-    sweeping.
+    All folders are synced, also those without leftovers: an earlier sweep may have been killed
+    before its sync, and a power loss would then bring back files that no later sweep looks for.
 
-    When every entry of the log is there, or nothing is left over, deltalake is not needed.
+    deltalake is not imported.
+
+    Args:
+        log: the table's log.
+        confirm: called before anything is deleted; raises if the lease was lost.
+
+    Returns:
+        The number of deleted files.
+
+    Raises:
+        TableTooNewError: the log has a checkpoint of a kind that Qanat cannot read.
     """
     if not log.table.is_dir():
         return 0
@@ -58,7 +70,7 @@ def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
 
 
 def orphans(log: Log) -> list[Path]:
-    """The files that no version mentions and that no other tool may be about to commit."""
+    """The files that no version mentions, without those that another tool may still commit."""
     if not log.table.is_dir():
         return []
     found = {str(path.relative_to(log.table)): path for path in _data_files(log.table)}
@@ -70,7 +82,10 @@ def orphans(log: Log) -> list[Path]:
 
 
 def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:
-    """Every relative path in the log, newest first; checkpoints only where entries are gone."""
+    """Every path in the log, relative to the table, newest first.
+
+    Checkpoints are read only if the log's first entries are gone.
+    """
     if not wanted:
         return
     commits = log.commits()
@@ -84,15 +99,16 @@ def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:
 
 
 def _in_checkpoints(log: Log) -> Iterator[str]:
-    # PyArrow costs more than everything else here, and hardly any log needs it.
-    parquet = import_module("pyarrow.parquet")
-    for file in log.folder.glob("*.checkpoint*"):
-        if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
-            raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
-        with parquet.ParquetFile(file) as reader:
-            actions = reader.read(columns=["add.path", "remove.path"])
-        for kind in ("add", "remove"):
-            yield from (row["path"] for row in actions.column(kind).to_pylist() if row)
+    # Imported here because importing DuckDB takes longer than a sweep, and few logs need it.
+    with import_module("duckdb").connect(":memory:") as con:
+        for file in log.folder.glob("*.checkpoint*"):
+            if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
+                raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
+            # DuckDB takes every path for a pattern, so the name's own wildcards are escaped.
+            rows = con.execute(
+                "SELECT add.path, remove.path FROM read_parquet(?)", [escape(str(file))]
+            )
+            yield from (path for row in rows.fetchall() for path in row if path is not None)
 
 
 def _relative(log: Log, path: str) -> str:
@@ -103,7 +119,7 @@ def _data_files(table: Path) -> Iterator[Path]:
     for folder in _folders(table):
         with os.scandir(folder) as entries:
             names = [e.name for e in entries if not e.is_dir(follow_symlinks=False)]
-        # As every Delta tool does: names in `_` or `.` are not data.
+        # The Delta protocol: names that begin with `_` or `.` are not data.
         yield from (folder / n for n in names if n[0] not in "_." and _DATA.fullmatch(n))
 
 
@@ -137,7 +153,7 @@ def _remove_empty(folder: Path, table: Path) -> None:
         try:
             folder.rmdir()
         except OSError as error:
-            if error.errno not in _STAYS:
+            if error.errno not in _CANNOT_REMOVE:
                 raise
             return
         folder = folder.parent

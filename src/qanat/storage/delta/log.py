@@ -16,7 +16,8 @@ from qanat.errors import TableCorruptError
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
-# No reader looks at names that begin so. A whole one, lest somebody's own folder be taken for it.
+# Readers ignore names that begin with `_`. The whole name is matched, so that no other folder is
+# taken for a shadow.
 _SHADOW = re.compile(r"_checkpoint_[0-9a-f]{32}")
 _OURS = b'"engineInfo":"Qanat/'
 _PARQUET_MAGIC = b"PAR1"
@@ -30,11 +31,11 @@ class Log:
         self.folder = table / "_delta_log"
 
     def path(self, version: int) -> Path:
-        """Where the entry of a version is, or would be."""
+        """The file of a version's entry, whether it exists or not."""
         return self.folder / f"{version:020}.json"
 
     def commits(self) -> list[int]:
-        """The versions that have an entry, in order; empty when there is no log."""
+        """The versions that have an entry, in order; empty if there is no log."""
         return sorted(self._numbers(_COMMIT))
 
     def checkpoints(self) -> list[int]:
@@ -42,14 +43,14 @@ class Log:
         return sorted(self._numbers(_CHECKPOINT))
 
     def version(self) -> int | None:
-        """The newest version; None when there is no table."""
+        """The newest version; None if there is no table."""
         return max((*self._numbers(_COMMIT), *self._numbers(_CHECKPOINT)), default=None)
 
     def actions(self, version: int) -> list[dict[str, Any]]:
-        """What one commit did, in order.
+        """The actions of one commit, in order.
 
         Raises:
-            TableCorruptError: the entry is missing or is no JSON.
+            TableCorruptError: the entry is missing, or is not JSON.
         """
         path = self.path(version)
         try:
@@ -73,9 +74,9 @@ class Log:
             ) from error
 
     def transaction(self, application: str) -> int | None:
-        """The last number of an application; 0 if it never committed.
+        """The last number that an application committed; 0 if it never did.
 
-        None when the answer is in a checkpoint, which the standard library cannot read.
+        None if only a checkpoint can tell, which the standard library cannot read.
         """
         commits = self.commits()
         checkpoint = max(self.checkpoints(), default=-1)
@@ -88,7 +89,10 @@ class Log:
         return 0 if checkpoint < 0 else None
 
     def damage(self) -> TableCorruptError | None:
-        """The first thing wrong with the entries since the last checkpoint; None if nothing."""
+        """The first damaged entry since the last checkpoint, or checkpoint, as an error.
+
+        None if all are complete.
+        """
         checkpoint = max(self.checkpoints(), default=-1)
         expected = checkpoint + 1
         for version in (c for c in self.commits() if c > checkpoint):
@@ -104,34 +108,36 @@ class Log:
 
     @property
     def hint(self) -> Path:
-        """The file that tells readers which checkpoint is the last."""
+        """The file `_last_checkpoint`, which tells readers the version of the last checkpoint."""
         return self.folder / "_last_checkpoint"
 
     def shadow(self, within: Path | None = None) -> Log:
-        """A log of its own, in a folder that no reader looks at; not made yet.
+        """A log in a new shadow: a folder that readers ignore. It is not created here.
 
         Args:
-            within: the folder above that one; default: the table.
+            within: the folder in which the shadow will be; default: the table's folder.
         """
         return Log((within or self.table) / f"_checkpoint_{uuid4().hex}")
 
     def shadows(self) -> list[Path]:
-        """The folders of shadows that somebody made in the table, and has not removed."""
+        """The shadows that killed updates have left in the table's folder."""
         found = self.table.glob("_checkpoint_*")
         named = (p for p in found if _SHADOW.fullmatch(p.name))
         return [p for p in named if p.is_dir() and not p.is_symlink()]
 
     def repair(self) -> bool:
-        """Remove what a power loss can leave behind; whether anything was.
+        """Remove what a power loss can leave in a log that delta-rs or Spark wrote without fsync.
 
-        That is a newest entry without its content, checkpoints without theirs, and the mention
-        of a checkpoint that is not there: delta-rs and Spark do not fsync them. Such an entry
-        was never durable, so nobody was right to rely on it, and a checkpoint only repeats what
-        the entries say.
+        That is a newest entry without its content, checkpoints without theirs, and a
+        `_last_checkpoint` that names a missing checkpoint. No data is lost: such an entry was
+        never durable, and a checkpoint repeats what the entries say.
+
+        Returns:
+            True if anything was removed.
 
         Raises:
-            TableCorruptError: an entry that is not the newest, or a checkpoint whose entries
-                are gone, is damaged: that is no power loss, and removing it would lose data.
+            TableCorruptError: a checkpoint is damaged and the entries that it repeats are gone.
+                A power loss does not do that, and removing the checkpoint would lose data.
         """
         torn = self._torn_checkpoints()
         self._check_repeated(torn)
@@ -148,7 +154,7 @@ class Log:
         return removed
 
     def secure(self) -> None:
-        """Make the newest entry durable, those below it of other tools, and all their names."""
+        """Make the newest entry durable, the entries of other tools below it, and their names."""
         commits = self.commits()
         if commits:
             sync(self.path(commits[-1]))
@@ -158,9 +164,10 @@ class Log:
             sync_path(self.table)
 
     def secure_others(self, below: int) -> None:
-        """Make the entries durable that other tools wrote, below one and down to one of ours.
+        """Sync the entries that other tools wrote, from below a version down to one of Qanat's.
 
-        They do not see to it, and an entry of ours is worth nothing without those below it.
+        Other tools do not sync their entries, and a later entry of Qanat's is of no use if one
+        below it is lost.
         """
         for version in takewhile(self._of_others, range(below - 1, -1, -1)):
             sync(self.path(version))
@@ -173,7 +180,11 @@ class Log:
             return False
 
     def _check_repeated(self, torn: dict[int, Path]) -> None:
-        """Refuse to remove a checkpoint that says what nothing else says."""
+        """Refuse to remove a checkpoint if the entries that it repeats are not all there.
+
+        Raises:
+            TableCorruptError: the damaged checkpoint is needed.
+        """
         whole, entries = set(self.checkpoints()) - torn.keys(), set(self.commits())
         for version, path in torn.items():
             below = max((w for w in whole if w < version), default=-1)
@@ -181,9 +192,10 @@ class Log:
                 raise self._damaged(path)
 
     def _forget(self, torn: dict[int, Path]) -> bool:
-        """Remove the mention of a checkpoint that is torn, or not there; whether it was.
+        """Remove `_last_checkpoint` if its checkpoint is torn or missing; returns True if it was.
 
-        Durably: no reader opens a table that mentions one that has been removed.
+        The removal is synced before the checkpoint itself is removed: readers cannot open a table
+        whose `_last_checkpoint` names a missing one.
         """
         if not torn and self._hinted() in (None, *self.checkpoints()):
             return False
@@ -192,7 +204,7 @@ class Log:
         return True
 
     def _hinted(self) -> int | None:
-        """The version that is mentioned; None if there is no mention, or an unreadable one."""
+        """The version in `_last_checkpoint`; None if the file is missing or unreadable."""
         try:
             found = json.loads(self.hint.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -207,7 +219,7 @@ class Log:
             return True
 
     def _torn_checkpoints(self) -> dict[int, Path]:
-        """The versions of torn checkpoints in order, each with a file that is torn."""
+        """The versions of torn checkpoints, in order, each with one of its torn files."""
         found = sorted(self.folder.glob("*.checkpoint*.parquet"), reverse=True)
         torn = {
             int(m[1]): p

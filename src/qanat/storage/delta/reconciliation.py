@@ -1,8 +1,8 @@
-"""The state of a young table from its log entries alone.
+"""The state of a young table, from its log entries alone.
 
-The protocol's action reconciliation, for tables that have no checkpoint yet and need nothing but
-the oldest features: most tables are young when people wait for them, and importing deltalake
-costs 40 ms, a tenth of a small update. Every other table is delta-rs's.
+This is the protocol's action reconciliation for tables that have no checkpoint yet and need only
+the oldest features. While a project is new, all its tables are young, and importing deltalake
+costs 40 ms, a tenth of a small update. Every other table is loaded with delta-rs.
 
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md#action-reconciliation
 """
@@ -19,14 +19,21 @@ from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 
 _ENTRIES = 100
-"""Entries up to which reading them all is quicker than loading a library."""
+"""Below so many entries, reading them all is faster than importing deltalake."""
 
 _KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo"})
 _FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz"})
 
 
 def reconciled(log: Log, version: int | None) -> TableState | None:
-    """A table's state at a version (None: the newest); None if delta-rs must be asked.
+    """A table's state at a version, if the log entries alone can tell it.
+
+    Args:
+        log: the table's log.
+        version: the version; None for the newest.
+
+    Returns:
+        The state; None if delta-rs has to load it.
 
     Raises:
         TableCorruptError: an entry is damaged.
@@ -40,7 +47,7 @@ def reconciled(log: Log, version: int | None) -> TableState | None:
     try:
         return _replayed(log, newest)
     except (KeyError, TypeError, ValueError):
-        # An entry that does not say what it should: delta-rs knows what to say of it.
+        # An entry lacks a field, or has it in another type: delta-rs reports what is wrong.
         return None
 
 
@@ -79,7 +86,7 @@ def _state(
     )
     if features.reader_version not in (1, 3) or not features.reader | features.writer <= _FEATURES:
         return None
-    # Oldest first, as they were added.
+    # Oldest first, in the order in which the files were added.
     files = sorted(live.values(), key=lambda add: (add["modificationTime"], add["path"]))
     return TableState(
         version=version,

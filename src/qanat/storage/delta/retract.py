@@ -1,4 +1,4 @@
-"""Take back what an application committed; find what it has added."""
+"""Undoes a commit of an application, and finds the files that an application has added."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qanat.storage.delta.state import LiveFile, TableState
 
 
 def added_by(log: Log, application: str) -> frozenset[str]:
-    """The paths of all files that an application's commits have added, as in the log."""
+    """The paths of all files that an application's commits have added, encoded as in the log."""
     return frozenset(
         action["add"]["path"]
         for version in log.commits()
@@ -23,7 +23,7 @@ def added_by(log: Log, application: str) -> frozenset[str]:
 
 
 def commit_of(log: Log, application: str, number: int) -> int | None:
-    """The version in which an application committed that number; None if the log forgot."""
+    """The version in which an application committed a number; None if no entry of it is left."""
     for version in reversed(log.commits()):
         if _number(log.actions(version), application) == number:
             return version
@@ -33,7 +33,7 @@ def commit_of(log: Log, application: str, number: int) -> int | None:
 def taken_back(
     log: Log, version: int, state: TableState
 ) -> tuple[tuple[LiveFile, ...], tuple[dict[str, Any], ...]]:
-    """What undoes one commit: the files to remove, and the `add` actions to bring back."""
+    """What undoes a commit: the files to remove, and the `add` actions to repeat."""
     actions = log.actions(version)
     live = {f.path: f for f in state.files}
     added = [a["add"]["path"] for a in actions if "add" in a]
@@ -45,7 +45,7 @@ def taken_back(
 
 
 def emptied(commit: Commit, state: TableState) -> tuple[LiveFile, ...]:
-    """The files that a commit takes out of the table."""
+    """The files that a commit removes from the table."""
     match commit.change:
         case Change.REPLACE:
             return state.files
@@ -56,7 +56,7 @@ def emptied(commit: Commit, state: TableState) -> tuple[LiveFile, ...]:
 
 
 def _original(log: Log, before: int, paths: set[str]) -> Iterator[dict[str, Any]]:
-    """The newest `add` of each path before a version: it has the statistics and partitions."""
+    """The newest `add` action of each path before a version, with statistics and partitions."""
     wanted = set(paths)
     for version in range(before - 1, -1, -1):
         if not wanted:

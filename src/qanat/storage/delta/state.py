@@ -1,4 +1,4 @@
-"""What a Delta table is at one version."""
+"""The state of a Delta table at one version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from qanat.storage.delta.features import PLAIN, Features
 
 @dataclass(frozen=True, slots=True)
 class LiveFile:
-    """One file of a version; `path` as in the log (URL-encoded), `rows` where it is known."""
+    """One data file of a version.
+
+    Args:
+        path: URL-encoded, as in the log.
+        size: in bytes.
+        rows: the number of rows; None if the log does not have it.
+    """
 
     path: str
     size: int
@@ -25,9 +31,9 @@ class TableState:
     """A table at one version.
 
     Args:
-        id, name, created: as in the log's `metaData`; they stay for the table's life.
-        transactions: last number of each application that was asked for.
-        masked: whether deletion vectors hide rows of the files.
+        id, name, created: as in the log's `metaData`; they never change.
+        transactions: the last number of each application, or of the one that was asked for.
+        masked: True if deletion vectors hide rows of the files.
     """
 
     version: int
@@ -45,18 +51,18 @@ class TableState:
 
     @property
     def mapped(self) -> bool:
-        """Whether the columns have other names in the files than in the table."""
+        """True if columns have other names in the files than in the table (column mapping)."""
         return self.properties.get("delta.columnMapping.mode", "none") != "none"
 
     @property
     def plain(self) -> bool:
-        """Whether any Parquet reader with hive partitioning reads the files right."""
+        """True if any Parquet reader with hive partitioning reads the files correctly."""
         reader = self.features.reader - ({"columnMapping"} if not self.mapped else set())
         return not self.masked and not self.mapped and reader <= PLAIN
 
 
 def local_path(table: Path, path: str) -> str | None:
-    """The absolute path of a data file named in the log; None if it is not on this machine.
+    """The absolute path of a data file that the log names; None if it is not on this machine.
 
     >>> local_path(Path("/t"), "p=a%2520b/x.parquet")
     '/t/p=a%20b/x.parquet'
@@ -70,7 +76,7 @@ def local_path(table: Path, path: str) -> str | None:
 
 
 def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
-    """Whether the last folders of a path are `column=value`, for each partition column.
+    """True if a path has exactly one folder `column=value` for each partition column, in order.
 
     >>> hive_style("year=2013/month=1/x.parquet", ("year", "month"))
     True

@@ -25,9 +25,9 @@ from qanat.model.table import TableRef
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry, undoing
-from qanat.storage.delta.disk import put_if_absent
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.put import put_if_absent
 from qanat.storage.delta.reconciliation import reconciled
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path

@@ -1,4 +1,4 @@
-"""Tables as delta-rs sees them: the only module that imports deltalake."""
+"""Loads tables and writes checkpoints with delta-rs; the only module that imports deltalake."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 
-# delta-rs tells its errors apart only by their text.
+# delta-rs raises few classes of errors; only the text tells which feature is missing.
 _FEATURE = re.compile(
     r"Feature '?(\w+)'? is not supported|table features required: \[(.*?)\]"
     r"|(minimum reader version \d+)|(catalog-managed)|unknown variant `(\w+)`"
@@ -39,7 +39,7 @@ _CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
 
 
 def newest(table: str) -> int | None:
-    """The newest version of a table by folder or URL; None if there is none."""
+    """The newest version of a table by folder or URL; None if there is no table."""
     try:
         with _errors(table):
             return _open(table, None).version()
@@ -51,11 +51,15 @@ def load(table: str, version: int | None = None, application: str | None = None)
     """The state of a table by folder or URL.
 
     Args:
-        version: None for the newest.
-        application: whose last transaction number the state shall have.
+        table: the folder or URL.
+        version: the version; None for the newest.
+        application: the application whose last number the state includes.
 
     Raises:
-        TableNotFoundError, TableTooNewError, TableCorruptError, SourceUnavailableError.
+        TableNotFoundError: there is no table, or no such version.
+        TableTooNewError: the table needs a feature that delta-rs or Qanat lacks.
+        TableCorruptError: the log is damaged.
+        SourceUnavailableError: the store cannot be reached.
     """
     with _errors(table):
         handle = _open(table, version)
@@ -70,7 +74,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
     except ValueError as error:
         raise TableTooNewError(f"cannot read {table}: {error}") from error
     names = ("modification_time", "path", "size_bytes", "num_records")
-    # Oldest first, as they were added: a stream that starts here reads rows in their order.
+    # Oldest first: a stream that starts at this version reads rows in the order they were added.
     rows = sorted(zip(*(actions.column(c).to_pylist() for c in names), strict=True))
     return TableState(
         version=handle.version(),
@@ -94,7 +98,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
 
 
 def scan(table: str, version: int) -> Any:
-    """A fresh Arrow C stream of a table's rows, deletion vectors and mapping applied."""
+    """A new Arrow C stream of a table's rows, with deletion vectors and column mapping applied."""
     with _errors(table):
         return _open(table, version).scan()
 
@@ -102,15 +106,16 @@ def scan(table: str, version: int) -> Any:
 def checkpoint(folder: Path, gate: Path | None = None) -> None:
     """Write a checkpoint of the newest version; readers see all of it or none.
 
-    delta-rs writes where readers look, and syncs nothing. So it does that in a shadow of the
-    table, a folder that has the same log and no data.
+    delta-rs writes a checkpoint without syncing it. So it writes into a shadow of the table, a
+    folder with the same log and no data, and the synced files are moved from there.
 
     Args:
-        gate: folder to have the shadow in, if it is in the table's file system: whoever made
-            the gate removes it, even where the disk refuses at first. Default: the table.
+        folder: the table's folder.
+        gate: the folder for the shadow, if it is on the table's file system: it is removed at the
+            end of the update even if removing the shadow fails. Default: the table's folder.
 
     Raises:
-        AdapterError, OSError: there is no checkpoint now; nothing else is wrong.
+        AdapterError, OSError: no checkpoint was written; the table is unharmed.
     """
     log = Log(folder)
     near = gate is not None and gate.stat().st_dev == folder.stat().st_dev
@@ -128,9 +133,9 @@ def checkpoint(folder: Path, gate: Path | None = None) -> None:
 
 
 def _mirror(log: Log, shadow: Log) -> None:
-    """Give a shadow the part of a log from which its newest version can be read."""
+    """Copy to a shadow the part of a log that is needed to read its newest version."""
     newest = max(log.checkpoints(), default=0)
-    # Nothing above it: a gate that somebody has closed stays closed.
+    # No `parents=True`: a gate that another update has removed must not come back.
     shadow.table.mkdir()
     shadow.folder.mkdir()
     for path in log.folder.iterdir():
@@ -141,7 +146,7 @@ def _mirror(log: Log, shadow: Log) -> None:
             except OSError:
                 shutil.copyfile(path, shadow.folder / path.name)
         elif path == log.hint:
-            # No link: it is written over, and readers are looking at it.
+            # Copied, not linked: delta-rs overwrites it in place, and readers use the original.
             shutil.copyfile(path, shadow.hint)
 
 

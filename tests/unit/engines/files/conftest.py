@@ -1,4 +1,4 @@
-"""Binding real files on a real connection, and reading what came of it."""
+"""A bench that binds real files on a real connection and reads the result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Bench:
         return bind_files(self.con, f"in{self.count}", batch, self.scratch)
 
     def rows(self, bound: BoundFiles) -> list[tuple[Any, ...]]:
-        """The visible columns, by file and row; asserts what every relation promises."""
+        """The visible columns, ordered by file and row; also checks the hidden columns."""
         names = [d[0] for d in self.con.execute(f"{bound.relation}").description or ()]
         self.con.fetchall()
         assert tuple(names) == (*bound.schema.names, *HIDDEN)

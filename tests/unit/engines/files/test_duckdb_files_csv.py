@@ -97,7 +97,9 @@ def test_values_that_fit(bench: Any, schema: Any, type_: str, text: str, value: 
         ("double", "1,5"),
     ],
 )
-def test_a_value_is_never_bent(bench: Any, schema: Any, type_: str, text: str) -> None:
+def test_a_value_that_does_not_fit_is_malformed(
+    bench: Any, schema: Any, type_: str, text: str
+) -> None:
     file = bench.put("a.csv", f"k;v\n1;{text}\n2;\n")
     bound = bench.bind(file, declared=schema(f"k long, v {type_}"), delimiter=";")
     assert bench.rows(bound) == [(2, None)]
@@ -194,6 +196,10 @@ def test_damaged_compression_is_named(bench: Any) -> None:
         bench.bind(good, worse)
     with pytest.raises(FileUnreadableError):
         bench.bind(good, bad)
+    packed = gzip.compress(b"a\n1\n")
+    broken = bench.put("d.csv.gz", packed[:10] + b"\xff" * 8 + packed[18:])
+    with pytest.raises(FileUnreadableError, match=r"d\.csv\.gz"):
+        bench.bind(broken)
 
 
 def test_long_fields(bench: Any) -> None:
@@ -231,7 +237,7 @@ def test_a_quoted_column_name(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["_metadata", "__qanat_row", "_METADATA"])
-def test_names_of_ours_are_refused(bench: Any, name: str) -> None:
+def test_reserved_names_are_refused(bench: Any, name: str) -> None:
     with pytest.raises(OptionError, match=name):
         bench.bind(bench.put("a.csv", f"a,{name}\n1,2\n"), header=True)
 

@@ -1,4 +1,4 @@
-"""Nothing vanishes: random garbage in, every marked line comes out, good or malformed."""
+"""No row is lost: of random garbage, every marked line comes out, good or malformed."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def test_ndjson(bench: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_the_careful_reader_keeps_every_byte(seed: int) -> None:
+def test_the_record_reader_keeps_every_byte(seed: int) -> None:
     content = garbage(seed, b"")
     reader = RecordReader(Dialect(), 3)
-    # In pieces of seven bytes, so that every boundary is met.
+    # Read in pieces of seven bytes, so that a piece ends at every possible place.
     pieces = iter([content[i : i + 7] for i in range(0, len(content), 7)])
     records = list(reader.read(split_lines(pieces)))
     kept = b"".join(r.raw for r in records)

@@ -50,7 +50,7 @@ def test_files_of_different_columns(bench: Any) -> None:
     assert bench.rows(bound) == [(1.0, "x", None), (2.5, None, True)]
 
 
-def test_a_long_that_no_double_holds_is_not_bent(bench: Any) -> None:
+def test_a_long_that_no_double_holds_is_malformed(bench: Any) -> None:
     one = write(bench, "a.parquet", "SELECT unnest([1, 9007199254740993]) AS a")
     two = write(bench, "b.parquet", "SELECT 2.5::DOUBLE AS a")
     bound = bench.bind(one, two)

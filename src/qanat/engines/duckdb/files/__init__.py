@@ -1,10 +1,11 @@
-"""Files of a batch as something DuckDB can read, with the rows that could not be parsed.
+"""Makes the files of a batch readable for DuckDB, and sets apart the rows that cannot be parsed.
 
-Read `bound` (the result), `drift` (which columns), `partitions` and `folders` (columns from folder
-names), then one module a format. `parquet` is read in place (`widen` converts values). Text goes
-through `spool` once (`cast` makes values of text, `misfit` tells which do not fit): `csv` by
-`dialect` and `heads`, `json` by `lines` and `structure`. Where DuckDB stumbles, `salvage` reads
-again with `records`, which loses nothing. `failure` names the file that is to blame.
+Read `bound` (the result), `drift` (which columns a batch has), `partitions` and `folders` (columns
+from folder names), then one module per format. `parquet` reads files in place (`widen` converts
+values). Text formats are copied to Parquet once, by `spool` (`cast` converts text to values,
+`misfit` finds values that do not fit): `csv` with `dialect` and `heads`, `json` with `lines` and
+`structure`. Files in which DuckDB fails are read again by `salvage` with `records`, which loses no
+row. `failure` names the file that an error is about.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ __all__ = ["BoundFiles", "bind_files"]
 
 Bind: TypeAlias = Callable[[FileTable, FilesBatch, Path], BoundFiles]
 
-# Imported when a batch of the format comes: with them comes PyArrow, which costs 75 ms that an
-# update of tables alone need not spend.
+# Imported when the first batch of a format is bound: they import PyArrow, which takes 75 ms, and
+# an update that reads only tables does not need it.
 _FORMATS = {
     "csv": ("qanat.engines.duckdb.files.csv", "bind_csv"),
     "json": ("qanat.engines.duckdb.files.json", "bind_json"),
@@ -44,14 +45,15 @@ def bind_files(
 
     Args:
         con: the connection that will evaluate the result.
-        name: unique among the batches of the connection, part of every name made for this one.
-        scratch: an existing folder for spools; it must live as long as the result is read.
+        name: unique among the batches of the connection; part of every name made for the batch.
+        batch: the files, their options and what is known of their columns.
+        scratch: an existing folder for spools; it must exist as long as the result is read.
 
     Raises:
-        OptionError: an unknown format, a bad option, or a column with a name of ours.
-        SchemaDriftError: a column that the `freeze` policy does not let in.
+        OptionError: a format is unknown, an option is wrong, or a column has a reserved name.
+        SchemaDriftError: the files have a new column, and the policy is `freeze`.
         FileVanishedError: a file is gone.
-        FileUnreadableError: a file is not what its format says.
+        FileUnreadableError: a file's content is not of its format.
         StorageFullError: the scratch folder is full.
     """
     found = _FORMATS.get(batch.format)
@@ -71,7 +73,7 @@ def bind_files(
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:
-    """The file under a name that DuckDB does not take for a pattern."""
+    """The file, through a link if DuckDB would take its name for a glob pattern."""
     if not any(c in file.local for c in "*?["):
         return file
     path = Path(file.local)

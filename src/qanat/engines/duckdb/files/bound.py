@@ -1,4 +1,4 @@
-"""Files that a query can read: a SELECT, its columns, and the rows that could not be parsed."""
+"""Files as a query reads them: a SELECT, its columns, and the rows that could not be parsed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ METADATA = "_metadata"
 FILE = "__qanat_file"
 ROW = "__qanat_row"
 RID = "__qanat_rid"
-# A row identifier packs the index of the file above the row in it: 2^23 files of 2^40 rows.
+# A row identifier has the file's index above the row's 40 bits: up to 2^23 files of 2^40 rows.
 ROW_BITS = 40
 RESERVED = "__qanat_"
 
 
 @dataclass(frozen=True, slots=True)
 class BoundFiles:
-    """A batch of files as DuckDB can read it.
+    """A batch of files that DuckDB can read.
 
     Args:
-        relation: SELECT text: the visible columns, then `_metadata`, `__qanat_file`,
-            `__qanat_row` and `__qanat_rid` (unique, the same each time). It may be evaluated
-            many times, on the connection it was bound on.
+        relation: a SELECT of the visible columns, then `_metadata`, `__qanat_file`,
+            `__qanat_row` and `__qanat_rid` (unique, and the same each time). It may be evaluated
+            many times, on the connection that it was bound on.
         schema: the visible columns.
-        malformed: SELECT text giving (file, row, raw, error); None if there are none.
-        rows: rows in `relation`, where known cheaply.
+        malformed: a SELECT of (file, row, raw, error); None if every row could be parsed.
+        rows: the number of rows in `relation`; None if counting them would cost a scan.
     """
 
     relation: str
@@ -45,10 +45,10 @@ class BoundFiles:
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """The files of a batch by position, as session variables.
+    """The files of a batch by their index, stored in session variables of DuckDB.
 
-    Variables, not a table: DuckDB folds them into the plan as constants, so that a column
-    nobody asks for costs nothing, and 10,000 paths never enter a SQL text.
+    DuckDB folds variables into the plan as constants, so a metadata column that no query reads
+    costs nothing, and the SQL stays short with 10,000 paths.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -59,28 +59,31 @@ class FileTable:
 
     @property
     def rejects(self) -> tuple[str, str]:
-        """Names of tables for what DuckDB could not parse, and of the scans that met it.
+        """Names for DuckDB's two tables of rejects: the errors, and the scans that met them.
 
-        It takes no name that would have to be quoted, and ours may be any path.
+        DuckDB accepts no name here that needs quotes, so the batch's name is hashed.
         """
         name = f"qanat_rejects_{blake2b(self.name.encode(), digest_size=8).hexdigest()}"
         return name, f"{name}_scan"
 
     def variable(self, purpose: str, values: Sequence[Any], type_: str) -> str:
-        """Store a list and give the SQL that reads it."""
+        """Store a list in a session variable; returns the SQL that reads it."""
         name = f"qanat_{self.name}_{purpose}"
         self.con.execute(f"SET VARIABLE {quote(name)} = CAST(? AS {type_}[])", [list(values)])
         self._made.add(purpose)
         return f"getvariable({literal(name)})"
 
     def at(self, purpose: str, values: Sequence[Any], type_: str, index: str) -> str:
-        """SQL for the value at 0-based `index`; equal values are one constant, no list."""
+        """SQL for the value at `index`, which is SQL for a number from 0.
+
+        If all values are equal, the SQL is a constant.
+        """
         if values and type_ != "VARCHAR" and all(v == values[0] for v in values):
             return f"CAST({values[0]} AS {type_})"
         return f"{self.variable(purpose, values, type_)}[CAST({index} AS BIGINT) + 1]"
 
     def path(self, index: str) -> str:
-        """SQL for the path of the file at `index`, as the author knows it."""
+        """SQL for the path, as the author wrote it, of the file at `index`."""
         values = [f.path for f in self.files]
         if "path" in self._made:
             made = literal(f"qanat_{self.name}_path")
@@ -88,12 +91,13 @@ class FileTable:
         return self.at("path", values, "VARCHAR", index)
 
     def hidden(self, index: str, row: str, number: str | None = None) -> str:
-        """SQL for the hidden columns, from SQL.
+        """SQL for the hidden columns of a row; all arguments are SQL, too.
 
         Args:
-            index: of the file.
-            row: 1-based, as people count.
-            number: as the file's own reader counts, if that is cheaper.
+            index: the file's index.
+            row: the row's number in the file, from 1.
+            number: a number that identifies the row in the file, if DuckDB has one more cheaply
+                than `row`.
         """
         path = self.path(index)
         name = self.at(
@@ -101,7 +105,7 @@ class FileTable:
         )
         size = self.at("size", [f.size for f in self.files], "BIGINT", index)
         micros = self.at("micros", [f.modified_ns // 1000 for f in self.files], "BIGINT", index)
-        # The bare row lets DuckDB push joins on it into the scan; arithmetic does not.
+        # Without arithmetic, DuckDB can push joins on the row number into the scan.
         rid = number or f"CAST({row} AS BIGINT)"
         if len(self.files) > 1:
             rid = f"(CAST({index} AS BIGINT) << {ROW_BITS}) + {rid}"
@@ -115,7 +119,11 @@ class FileTable:
 
 
 def check_names(names: Sequence[str], path: str) -> None:
-    """Refuse columns that would hide Qanat's own.
+    """Refuse columns with names that Qanat reserves.
+
+    Args:
+        names: the columns' names.
+        path: the file or folder, for the message.
 
     Raises:
         OptionError: a column is called `_metadata` or `__qanat_…`.
@@ -133,7 +141,7 @@ def check_names(names: Sequence[str], path: str) -> None:
 
 
 def nothing(table: FileTable, schema: Schema, types: Sequence[str]) -> str:
-    """A relation without rows."""
+    """A SELECT without rows, with the columns of `schema` in the given DuckDB types."""
     columns = "".join(
         f"CAST(NULL AS {type_}) AS {quote(f.name)}, "
         for f, type_ in zip(schema.fields, types, strict=True)
@@ -142,5 +150,5 @@ def nothing(table: FileTable, schema: Schema, types: Sequence[str]) -> str:
 
 
 def nullable(fields: Sequence[Field]) -> Schema:
-    """Columns as files can deliver them: any value may be missing."""
+    """The columns with NULL allowed in each: files may lack any value."""
     return Schema(tuple(Field(f.name, f.type, comment=f.comment) for f in fields))

@@ -1,7 +1,8 @@
-"""Text to typed values, without loss.
+"""Casts text to typed values without loss.
 
-DuckDB's own casts round silently (`'1.5'` to BIGINT is 2). Here a value fits a type only when
-nothing of it gets lost; what does not fit gives NULL, and the caller sees that the text was there.
+DuckDB's own casts round silently (`'1.5'` to BIGINT is 2). Here a text fits a type only if the
+value keeps all of it. A text that does not fit becomes NULL; the caller compares with the text to
+tell that from a missing value.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from qanat.engines.duckdb.types import literal, to_duckdb
 from qanat.model.schema import DataType, Decimal, Primitive
 
 _INTEGERS = frozenset({"long", "integer", "short", "byte"})
-# `517.0` is the integer 517 (pandas writes it so when a column has gaps).
+# `517.0` counts as the integer 517: pandas writes integers so if the column has missing values.
 _WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
 _JAVA = (
     ("yyyy", "%Y"),
@@ -38,7 +39,7 @@ _JAVA = (
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """How dates and timestamps are written in text; None for ISO 8601."""
+    """The patterns in which dates and timestamps are written; None for ISO 8601."""
 
     date: str | None = None
     timestamp: str | None = None
@@ -48,7 +49,13 @@ ISO = Formats()
 
 
 def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
-    """SQL that gives the value of a text expression, NULL when it does not fit the type."""
+    """SQL for the value of a text expression in a type; NULL if the text does not fit.
+
+    Args:
+        text: SQL of type VARCHAR.
+        type_: the target type.
+        formats: how dates and timestamps are written.
+    """
     target = to_duckdb(type_)
     match type_:
         case Primitive("string"):
@@ -57,7 +64,7 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
             return f"encode({text})"
         case Primitive(name) if name in _INTEGERS:
             cast = f"TRY_CAST({text} AS {target})"
-            # The common case is decided by comparing text; the pattern is for `+1` and `1.0`.
+            # Comparing the text is faster than the pattern, which only `+1` and `1.0` need.
             return (
                 f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
                 f"WHEN regexp_full_match({text}, '{_WHOLE}') THEN {cast} END"
@@ -68,14 +75,14 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
             parsed = f"try_strptime({text}, {literal(strptime(formats.timestamp))})"
             return f"CAST({parsed} AS {target})"
         case Primitive("date"):
-            # A time of day would be cut off; midnight is none.
+            # DuckDB would cut off the time of day; only midnight loses nothing.
             moment = f"TRY_CAST({text} AS TIMESTAMP)"
             return (
                 f"CASE WHEN NOT contains({text}, ':') "
                 f"OR date_trunc('day', {moment}) = {moment} THEN TRY_CAST({text} AS DATE) END"
             )
         case Decimal(_, scale):
-            # Digits beyond the scale would be rounded away.
+            # DuckDB would round away digits beyond the scale.
             lossy = f"regexp_matches({text}, '\\.[0-9]{{{scale}}}[0-9]*[1-9]')"
             return f"CASE WHEN NOT {lossy} THEN TRY_CAST({text} AS {target}) END"
         case _:
@@ -83,7 +90,7 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
 
 
 def strptime(pattern: str) -> str:
-    """A format in strftime's letters; patterns in Java's letters (Spark) are translated.
+    """A date pattern in strftime's letters; a pattern in Java's letters (Spark) is translated.
 
     >>> strptime("yyyy-MM-dd HH:mm:ss"), strptime("%d.%m.%Y")
     ('%Y-%m-%d %H:%M:%S', '%d.%m.%Y')
@@ -122,19 +129,24 @@ _ZONED = (
 
 @dataclass(slots=True)
 class Evidence:
-    """How many of a column's values fit each candidate type."""
+    """Counts of how many of a column's values fit each candidate type.
+
+    Args:
+        values: the number of values that are not NULL.
+        fits: how many of them fit each candidate, from the narrowest type on.
+    """
 
     values: int = 0
     fits: tuple[int, ...] = (0,) * len(_CANDIDATES)
 
     def add(self, values: int, fits: Sequence[int]) -> None:
-        """Count another sample."""
+        """Add the counts of another sample."""
         self.values += values
         self.fits = tuple(a + b for a, b in zip(self.fits, fits, strict=True))
 
     @property
     def type(self) -> DataType:
-        """The narrowest type that every value fits; a string when there were none."""
+        """The first candidate that every value fits; string if none does, or without values."""
         if self.values:
             for (name, _), count in zip(_CANDIDATES, self.fits, strict=True):
                 if count == self.values:
@@ -143,11 +155,11 @@ class Evidence:
 
 
 WIDTH = 1 + len(_CANDIDATES)
-"""How many result columns `evidence` gives."""
+"""The number of result columns of `evidence`."""
 
 
 def evidence(text: str, formats: Formats = ISO) -> str:
-    """SQL for the counts that `Evidence.add` takes: values, then one count a candidate."""
+    """SQL for the counts that `Evidence.add` takes: of values, then of fits of each candidate."""
     date = from_text(text, Primitive("date"), formats)
     timestamp = from_text(text, Primitive("timestamp_ntz"), formats)
     zoned = "(" + _ZONED.format(text) + ")"

@@ -1,4 +1,4 @@
-"""How a CSV file is written: delimiter, quotes, header; from the options, else sniffed."""
+"""The dialect of CSV files (delimiter, quotes, header), from the options or by sniffing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Args as in DuckDB's `read_csv`; `quote`, `escape` and `comment` may be empty (none)."""
+    """How a CSV file is written.
+
+    Args:
+        delimiter, quote, escape, header, skip, comment, encoding, compression: as in DuckDB's
+            `read_csv`; an empty `quote`, `escape` or `comment` means that there is none.
+        nulls: the texts that mean NULL.
+    """
 
     delimiter: str = ","
     quote: str = '"'
@@ -40,7 +46,7 @@ class Dialect:
     nulls: tuple[str, ...] = ("",)
 
     def options(self, skip: int) -> str:
-        """The options of `read_csv`, with the header counted among the skipped lines."""
+        """The options of `read_csv` as SQL; `skip` is the number of lines before the first row."""
         nulls = ", ".join(literal(n) for n in self.nulls)
         text = (
             f"auto_detect = false, header = false, skip = {skip}, "
@@ -57,10 +63,10 @@ class Dialect:
 
 
 def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
-    """A yes-or-no option.
+    """The value of an option that is true or false.
 
     Raises:
-        OptionError: it is neither.
+        OptionError: the value is neither.
     """
     value = options.get(name, default)
     if isinstance(value, bool):
@@ -74,18 +80,18 @@ def flag(options: Mapping[str, Any], name: str, default: bool) -> bool:
 
 
 def infers(options: Mapping[str, Any]) -> bool:
-    """Whether types are to be told from the values; else every column is text."""
+    """True if types are inferred from the values; otherwise every column is text."""
     return flag(options, "infer_schema", True) and not flag(options, "all_varchar", False)
 
 
 def compression_of(options: Mapping[str, Any]) -> str | None:
-    """The compression that the author says; None to go by the file's name."""
+    """The compression that the author chose; None if the file's name decides."""
     said = options.get("compression")
     return None if said in (None, "", "auto", "auto_detect") else str(said)
 
 
 def formats(options: Mapping[str, Any]) -> Formats:
-    """The author's date and timestamp formats."""
+    """The date and timestamp formats that the author chose."""
     return Formats(options.get("date_format"), options.get("timestamp_format"))
 
 
@@ -96,15 +102,17 @@ def dialect_of(
     head: str,
     wanted: Schema,
 ) -> Dialect:
-    """The dialect of a batch.
+    """The dialect of a batch's CSV files.
 
     Args:
-        local: a non-empty file to sniff; None if all are empty.
-        head: its first characters.
-        wanted: columns known already; a first line that names them is a header.
+        con: a connection, for DuckDB's sniffer.
+        options: the author's options.
+        local: a file with content to sniff; None if all files are empty.
+        head: the beginning of that file.
+        wanted: the columns that are already known; a first line that names one is a header.
 
     Raises:
-        OptionError: an option has a value that makes no sense.
+        OptionError: an option has a wrong value.
     """
     encoding = str(options.get("encoding", "utf-8")).lower()
     encoding = _ENCODINGS.get(encoding.replace("-", "").replace("_", ""), encoding)
@@ -119,7 +127,7 @@ def dialect_of(
         comment=str(options.get("comment") or ""),
         encoding=encoding,
         compression=compression_of(options),
-        # An empty field is no value in any case: a number cannot be empty.
+        # An empty field is always NULL: no number or date can be empty.
         nulls=tuple(dict.fromkeys([*given, ""])),
     )
     sniffed = _sniff(con, base, options, local) if local and _must_sniff(options) else {}
@@ -171,10 +179,10 @@ def _sniff(
             f"SELECT Delimiter, Quote, Escape, HasHeader FROM sniff_csv(?, {text})", [local]
         ).fetchall()
     except duckdb.InvalidInputException:
-        # Too odd for the sniffer: the standard dialect, and the odd lines become malformed.
+        # The sniffer failed: use the standard dialect; lines that do not fit become malformed.
         return {}
     delimiter, quote, escape = ("" if v == "(empty)" else v for v in row[:3])
-    # Without a quote in the sample the sniffer says "none"; later lines may well have some.
+    # DuckDB's sniffer finds no quote if its sample has none, but later lines may have some.
     quote = quote or '"'
     sniffed = {"quote": quote, "escape": escape or quote, "header": row[3]}
     if delimiter in _SEPARATORS:
@@ -183,13 +191,13 @@ def _sniff(
 
 
 def _names(dialect: Dialect, head: str, wanted: Schema) -> bool:
-    """Whether the first line names columns that are known."""
+    """True if the first line names a known column."""
     first: list[str] = next(read_fields(dialect, head), [])
     return any(wanted.get(name.strip()) is not None for name in first)
 
 
 def read_fields(dialect: Dialect, head: str) -> Iterator[list[str]]:
-    """Records of a piece of text, by Python's own reader; blank lines are left out."""
+    """The records of a piece of text, read with Python's `csv`; blank lines are left out."""
     reader = csv.reader(
         io.StringIO(head.replace("\0", ""), newline=""),
         delimiter=dialect.delimiter[:1],
@@ -202,9 +210,10 @@ def read_fields(dialect: Dialect, head: str) -> Iterator[list[str]]:
 
 
 def name_columns(cells: Sequence[str]) -> tuple[str, ...]:
-    """Column names from a header: empty ones get `column<n>`, repeated ones a number.
+    """Unique column names from a header.
 
-    Names that differ only by case are repeated names: no query could tell them apart.
+    An empty name becomes `column<n>`, and a repeated name gets a number. Names that differ only by
+    case count as repeated: no query could tell them apart.
 
     >>> name_columns(["a", "", "A", "a_1"])
     ('a', 'column1', 'A_1', 'a_1_1')

@@ -1,4 +1,4 @@
-"""Which columns a batch gives, when its files have other columns than those known."""
+"""Schema drift: which columns a batch has if its files have other columns than those known."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from qanat.model.work import RESCUED
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns that a batch gives.
+    """The columns of a batch.
 
     Args:
-        fields: the visible columns that files (or folders) fill, in order.
-        extras: columns of files that have no place among them and are rescued, case-folded.
-        rescue: whether `_rescued_data` follows the fields.
+        fields: the visible columns that files or folder names fill, in order.
+        extras: the case-folded names of unexpected columns, whose values are rescued.
+        rescue: True if the column `_rescued_data` follows the fields.
     """
 
     fields: tuple[Field, ...]
@@ -30,14 +30,17 @@ class Layout:
 
     @property
     def schema(self) -> Schema:
-        """The visible columns; files may leave any of them empty."""
+        """The visible columns, each nullable."""
         last = (Field(RESCUED, STRING),) if self.rescue else ()
         return nullable((*self.fields, *last))
 
 
 def expected(batch: FilesBatch) -> Schema:
-    """What is known of the columns before a file is opened: earlier epochs' order, with the
-    declared types; `_rescued_data` is ours, not the files'."""
+    """The columns that are known before a file is opened.
+
+    They are in the order of earlier epochs and have the declared types. `_rescued_data` is left
+    out: Qanat fills it, no file has it.
+    """
     order = list(batch.known.fields)
     order += [f for f in batch.declared.fields if batch.known.get(f.name) is None]
     fields = [batch.declared.get(f.name) or f for f in order]
@@ -52,17 +55,18 @@ def lay_out(
     infer: Callable[[Sequence[str]], Mapping[str, DataType]],
     found_types: Mapping[str, DataType] | None = None,
 ) -> Layout:
-    """Decide the columns by the batch's drift policy.
+    """Decide a batch's columns by its drift policy.
 
     Args:
-        found: columns of the files in order of appearance, each with a file that has it.
-        infer: the types of new columns, by name.
-        found_types: of typed files, by case-folded name: under `evolve` structs that nobody
-            declared gain the fields that are new.
+        batch: the batch.
+        found: the columns of its files in order of appearance, each with a file that has it.
+        infer: gives the types of new columns, by name.
+        found_types: the types of columns in typed files, by case-folded name. Under `evolve`, a
+            struct whose type is not declared gains the new fields of these.
 
     Raises:
-        SchemaDriftError: a new column under `freeze`.
-        OptionError: a column has a name that is Qanat's own.
+        SchemaDriftError: the files have a new column, and the policy is `freeze`.
+        OptionError: a column has a reserved name.
     """
     base = expected(batch)
     rescue = batch.drift is Drift.RESCUE
@@ -91,7 +95,7 @@ def _grown(field: Field, batch: FilesBatch, found_types: Mapping[str, DataType])
 
 
 def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> SchemaDriftError:
-    """The error for columns that `freeze` does not let in."""
+    """The error for new columns under the policy `freeze`."""
     several = len(new) > 1
     missing = [f.name for f in base.fields]
     return SchemaDriftError(
@@ -107,7 +111,7 @@ def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> Sc
 
 
 def unlike(found: Mapping[str, str]) -> dict[str, str]:
-    """Without names that differ from an earlier one only by case."""
+    """The columns found, without those whose names differ from an earlier one only by case."""
     first: dict[str, tuple[str, str]] = {}
     for name, path in found.items():
         first.setdefault(name.casefold(), (name, path))

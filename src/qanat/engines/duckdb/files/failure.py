@@ -1,4 +1,4 @@
-"""What DuckDB says about a file, as an error that names the file and the way out."""
+"""Translates DuckDB's errors about files to Qanat errors that name the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from qanat.errors import (
 )
 from qanat.model.batch import LocalFile
 
-# What a file can do to DuckDB; other classes (Binder, Parser, …) are defects of ours and pass.
+# The errors that a file's content can cause. Others (Binder, Parser, …) are defects of Qanat and
+# are raised as they are.
 _ABOUT_FILES = (
     duckdb.IOException,
     duckdb.InvalidInputException,
@@ -30,12 +31,12 @@ _ABOUT_FILES = (
 
 
 def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> QanatError | None:
-    """The Qanat error for what went wrong while `files` were read; None if they are innocent.
+    """The Qanat error for an error while files were read; None if no file caused it.
 
     Args:
         error: what DuckDB or the operating system raised.
-        files: the candidates; the one that the message names is blamed.
-        format_: what the files should have been, for the message.
+        files: the files that were read; the one that the message names is blamed.
+        format_: the files' format, for the message.
     """
     text = str(error).strip()
     if is_full(text) or (isinstance(error, OSError) and disk_full(error)):
@@ -44,7 +45,7 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
             got=plain(text),
             hint="free space below the project's storage and run again; nothing was published",
         )
-    # Some damage surfaces as the root of all DuckDB errors, without a class of its own.
+    # DuckDB reports some damage as a plain duckdb.Error, without a class of its own.
     if type(error) is not duckdb.Error and not isinstance(
         error, (*_ABOUT_FILES, OSError, EOFError)
     ):
@@ -57,7 +58,7 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
             hint="put it back, or run again without it",
         )
     named = [f for f in files if f.local in text]
-    # A path may be the beginning of another one: the longest that occurs is the one meant.
+    # One path may be the beginning of another: the longest path in the message is the one meant.
     blamed = max(named, key=lambda f: len(f.local), default=files[0] if len(files) == 1 else None)
     who = blamed.path if blamed else f"one of {len(files)} files ({files[0].path}, …)"
     return FileUnreadableError(
@@ -70,12 +71,16 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
 
 @contextmanager
 def blaming(files: Sequence[LocalFile], format_: str) -> Iterator[None]:
-    """Turn errors inside into Qanat errors that name the file.
+    """Turn errors of the block into Qanat errors that name the file.
+
+    Args:
+        files: the files that the block reads.
+        format_: their format, for the message.
 
     Raises:
-        FileVanishedError: a file is not there any more.
-        FileUnreadableError: a file is not what its format says.
-        StorageFullError: scratch space is full.
+        FileVanishedError: a file is gone.
+        FileUnreadableError: a file's content is not of its format.
+        StorageFullError: the scratch folder is full.
     """
     try:
         yield

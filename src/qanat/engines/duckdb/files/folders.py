@@ -1,4 +1,4 @@
-"""Partition columns as SQL: their types, and their values by file."""
+"""Partition columns in SQL: their types, and each file's value."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from qanat.model.schema import DataType, Field
 
 
 def is_folder(table: FileTable, name: str) -> bool:
-    """Whether a column comes from folder names."""
+    """True if a column comes from folder names."""
     return any(name.casefold() == n.casefold() for n in table.partitions.names)
 
 
 def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
-    """The narrowest types of those of `names` that come from folder names."""
+    """The narrowest type of each column of `names` that comes from folder names."""
     types: dict[str, DataType] = {}
     for name, values in table.partitions.columns:
         if name in names:
@@ -31,10 +31,10 @@ def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
 
 
 def folder_value(table: FileTable, field: Field, index: str, formats: Formats = ISO) -> str:
-    """SQL for the value of a partition column of the file at `index`.
+    """SQL for a partition column's value in the file at `index`.
 
     Raises:
-        SchemaDriftError: a folder's name is no value of the column's type.
+        SchemaDriftError: the value in a folder's name does not fit the column's type.
     """
     names = [n.casefold() for n in table.partitions.names]
     place = names.index(field.name.casefold())

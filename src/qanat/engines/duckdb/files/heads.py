@@ -1,4 +1,4 @@
-"""The first records of CSV files: who has which columns, told from a few kilobytes each."""
+"""The heads of CSV files: each file's columns, read from its first kilobytes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ class Head:
     """The beginning of one file.
 
     Args:
-        index: of the file in its batch.
-        names: of its columns, unique without regard to case.
-        skip: physical lines before the first row.
-        odd: DuckDB would misread it (mixed line ends, a header that is not on the first line).
+        index: the file's index in its batch.
+        local: the file's local path.
+        names: the names of its columns; unique, also without regard to case.
+        skip: the number of physical lines before the first row.
+        odd: True if DuckDB would misread the file: mixed line ends, or a header that is not on
+            the first line.
     """
 
     index: int
@@ -41,7 +43,7 @@ class Head:
 
 
 def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | None, str]:
-    """Path and beginning of the first file that has something in it; None if none has."""
+    """The path and beginning of the first file with content; (None, "") if all are empty."""
     encoding = str(options.get("encoding", "utf-8")).lower()
     skip = int(options.get("skip", 0))
     for file in batch.files:
@@ -51,7 +53,7 @@ def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | No
             try:
                 text = text_of(lines(source, encoding))
             except LookupError:
-                return file.local, ""  # The encoding is refused later, with a better message.
+                return file.local, ""  # `dialect_of` refuses the encoding with a better message
         text = "".join(text.splitlines(keepends=True)[skip:])
         if text.strip():
             return file.local, text
@@ -59,7 +61,12 @@ def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | No
 
 
 def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -> list[Head]:
-    """The heads of all files that have at least one record (or a header).
+    """The heads of all files that have at least one record or a header.
+
+    Args:
+        batch: the batch with the files.
+        dialect: how they are written.
+        partitions: the columns that come from folder names.
 
     Raises:
         OSError: a file cannot be opened or decompressed.
@@ -91,7 +98,7 @@ def _read(
         whole = chain([prefix], iter(lambda: bytes(source.read(_PREFIX)), b""))
         record = next(reader.read(split_lines(whole, dialect.encoding)), None)
     feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
-    # A CR at the very end may belong to a CR LF that the prefix cuts.
+    # A CR at the end of the prefix may belong to a CR LF that the prefix cuts in two.
     alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
     odd = plain and (0 < both < feeds or (alone > 0 and feeds > 0))
     if record is None:

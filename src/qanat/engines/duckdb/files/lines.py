@@ -1,4 +1,4 @@
-"""JSON texts, one a row, with file and line: from lines, from arrays, from documents."""
+"""JSON texts, one per row with its file and line: from lines, arrays or whole documents."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.types import literal, quote
 
-# A control character cannot stand in JSON unescaped: only garbage has it, and is told apart.
+# The delimiter: JSON has no unescaped control characters, so only garbage contains it.
 _NEVER = "\x01"
 _OBJECT_LIMIT = 4 * LIMIT
 
 
 @dataclass(slots=True)
 class Texts:
-    """Parquet files with (text, file, line); line is NULL in those of `placed`, where the
-    row's place in the file tells it."""
+    """The JSON texts of a batch, in Parquet files.
+
+    Args:
+        table: the files of the batch.
+        scratch: the folder for the Parquet files.
+        compression: the author's option, or None.
+        paths: SELECTs of (text, file, line), one for each Parquet file.
+    """
 
     table: FileTable
     scratch: Path
@@ -36,7 +42,7 @@ class Texts:
         self.salvage = Salvage(self.table, self.scratch, dialect)
 
     def add_lines(self, indexes: Sequence[int]) -> None:
-        """Take each line of files as a text."""
+        """Add each line of some files as a text."""
         small = [i for i in indexes if self.table.files[i].size <= SMALL]
         quick = set(small if len(small) >= MANY else ())
         careful = [i for i in indexes if i in quick or self._mixed(i)]
@@ -60,7 +66,7 @@ class Texts:
         return 0 < both < feeds or (returns - both - cut > 0 and feeds > 0)
 
     def _fast(self, indexes: list[int]) -> list[int]:
-        """Read files with DuckDB; those in which it met trouble, to be read carefully."""
+        """Read files with DuckDB; returns those with rejected lines, to be read by `Salvage`."""
         tables = self.table.rejects
         for name in tables:
             self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
@@ -85,12 +91,12 @@ class Texts:
         if not dirty:
             self._number(path, indexes)
         elif len(dirty) < len(indexes):
-            # Rare: read the clean ones again, by themselves.
+            # Read the clean files again without the others; rejected lines are rare.
             dirty |= set(self._fast([i for i in indexes if i not in dirty]))
         return sorted(dirty)
 
     def _number(self, path: str, indexes: Sequence[int]) -> None:
-        """Give each row of a spool of lines its line."""
+        """Add a spool with a line number for each row, from the row's position in the spool."""
         found = self.table.con.execute(
             f"SELECT file, min(file_row_number) FROM read_parquet({literal(path)}) GROUP BY file"
         ).fetchall()
@@ -98,20 +104,21 @@ class Texts:
         for file, first in found:
             firsts[file] = first
         base = self.table.at(f"first{len(self.paths)}", firsts, "BIGINT", "s.file")
-        # A view of the spool is enough: the numbers cost nothing until they are asked for.
+        # The numbers are computed when the spool is read, and only if they are needed.
         self.paths.append(
             f"SELECT s.text, s.file, s.file_row_number - {base} + 1 AS line "
             f"FROM read_parquet({literal(path)}) AS s WHERE s.text IS NOT NULL"
         )
 
     def add_documents(self, indexes: Sequence[int], shape: str) -> list[tuple[int, str]]:
-        """Take each element of arrays, or each document of files with several, as a text.
+        """Add each element of files that are arrays, or each document of other files, as a text.
 
         Args:
-            shape: `array` or `unstructured`.
+            indexes: the files, by index.
+            shape: `array` or `unstructured`, as DuckDB calls it.
 
         Returns:
-            The files that are malformed, and how.
+            The malformed files, each with DuckDB's message.
         """
         if not indexes:
             return []
@@ -120,7 +127,7 @@ class Texts:
         except duckdb.InvalidInputException as error:
             if len(indexes) == 1:
                 return [(indexes[0], str(error).split("\n", 1)[0])]
-            # Somewhere among them: halving finds the bad ones in few steps.
+            # The message names no file: halve the files until the malformed ones are found.
             half = len(indexes) // 2
             return [
                 *self.add_documents(indexes[:half], shape),
@@ -157,7 +164,7 @@ class Texts:
         return self.table.at("index", indexes, "INTEGER", "r.file_index")
 
     def raw(self, index: int) -> str:
-        """The beginning of a file, for a document that could not be parsed."""
+        """The beginning of a malformed file as text, cut to `RAW_LIMIT` bytes."""
         with open_bytes(self.table.files[index].local, self.compression) as source:
             data = bytes(source.read(RAW_LIMIT + 1))
         text = data[:RAW_LIMIT].decode(errors="backslashreplace")

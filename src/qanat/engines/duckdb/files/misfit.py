@@ -1,4 +1,4 @@
-"""Values that do not fit their column: told in an error text, or rescued as JSON."""
+"""Values that do not fit their column: described in an error text, or rescued as JSON."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """How one visible column comes out of a file.
+    """How one visible column is read from a file.
 
     Args:
-        original: SQL for the value as it is in the file; NULL where there is none.
+        original: SQL for the value as it is in the file; NULL if the file has none.
         json: SQL for the original as JSON text.
-        typed: SQL for the value in the column's type, NULL where the original does not fit.
-        checked: whether `typed` may be NULL where `original` is not.
+        typed: SQL for the value in the column's type; NULL if the original does not fit.
+        checked: True if `typed` may be NULL where `original` is not.
     """
 
     original: str
@@ -30,7 +30,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One column whose values may not fit: `result` is SQL for the typed value."""
+    """A column whose values may not fit.
+
+    Args:
+        field: the column.
+        value: how it is read.
+        result: SQL for the typed value, once it has been computed.
+    """
 
     field: Field
     value: Value
@@ -38,7 +44,7 @@ class Check:
 
     @property
     def failed(self) -> str:
-        """SQL: the value does not fit. The original is looked at only where it matters."""
+        """SQL that is true if the value does not fit; reads the original only where it must."""
         return (
             f"(CASE WHEN {self.result} IS NULL THEN {self.value.original} IS NOT NULL "
             "ELSE false END)"
@@ -46,12 +52,12 @@ class Check:
 
 
 def failed(checks: Sequence[Check]) -> str:
-    """SQL: some value of the row does not fit."""
+    """SQL that is true if a value of the row does not fit."""
     return " OR ".join(c.failed for c in checks) or "false"
 
 
 def error(checks: Sequence[Check]) -> str:
-    """SQL for what does not fit in a row, NULL when everything does."""
+    """SQL for the error text of a row; NULL if every value fits."""
     if not checks:
         return "CAST(NULL AS VARCHAR)"
     texts = ", ".join(
@@ -63,10 +69,11 @@ def error(checks: Sequence[Check]) -> str:
 
 
 def rescued(checks: Sequence[Check], extras: Sequence[tuple[str, str]], path: str) -> str:
-    """SQL for `_rescued_data`: a JSON object, or NULL when there is nothing to rescue.
+    """SQL for `_rescued_data`: a JSON object, or NULL if there is nothing to rescue.
 
     Args:
-        extras: unexpected columns: name and SQL for the value as JSON text, NULL for none.
+        checks: the columns whose values may not fit.
+        extras: the unexpected columns: each name, with SQL for the value as JSON text.
         path: SQL for the path of the file.
     """
     parts = [
@@ -81,7 +88,7 @@ def rescued(checks: Sequence[Check], extras: Sequence[tuple[str, str]], path: st
 
 
 def key(name: str) -> str:
-    """A name as the key of a JSON object, with the colon.
+    """A name as the key of a JSON object, with the colon behind it.
 
     >>> key('a"b')
     '"a\\\\"b":'

@@ -1,7 +1,7 @@
-"""Parquet files, read in place: nothing is copied, positions come from DuckDB's own columns.
+"""Parquet files, read in place; row numbers come from DuckDB's virtual columns.
 
-Files are grouped by their schema and each group is read as it is; conversions are ours and lose
-nothing (`union_by_name` would turn a long into a double as soon as one file has doubles).
+Files are grouped by schema, each group is read in its own types, and values are converted without
+loss. DuckDB's `union_by_name` would turn a long into a double as soon as one file has doubles.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from qanat.model.batch import FilesBatch
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import RESCUED
 
-# DuckDB's virtual columns; a real column of that name hides them.
+# DuckDB's virtual columns. A real column with one of these names would hide it.
 _VIRTUAL = ("file_index", "file_row_number")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a group: its DuckDB type, and the model's (string where Delta has none)."""
+    """One column of a group.
+
+    Args:
+        name: its name in the files.
+        source: its DuckDB type.
+        type: the model's type; string if Delta cannot store the DuckDB type.
+    """
 
     name: str
     source: str
@@ -36,7 +42,10 @@ class Column:
 
     @property
     def value(self) -> tuple[str, str, DataType]:
-        """SQL, DuckDB type and model type; what Delta cannot store becomes text."""
+        """SQL for the value, its DuckDB type and its model type.
+
+        A value whose type Delta cannot store is cast to text.
+        """
         text = f"t.{quote(self.name)}"
         if self.type == STRING and self.source != "VARCHAR":
             return f"CAST({text} AS VARCHAR)", "VARCHAR", STRING
@@ -45,7 +54,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files with one schema, by index in the batch; `scan` is FROM text that reads them."""
+    """Files with the same schema.
+
+    Args:
+        indexes: the files, by index in the batch.
+        columns: their columns.
+        scan: SQL for FROM that reads them.
+        rows: their number of rows.
+    """
 
     indexes: tuple[int, ...]
     columns: tuple[Column, ...]
@@ -54,12 +70,12 @@ class Group:
 
 
 def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
-    """Bind Parquet files where they lie; `scratch` is not needed.
+    """Bind Parquet files in place; `scratch` is not used.
 
     Raises:
-        SchemaDriftError: a new column under `freeze`.
-        FileUnreadableError: a file is damaged, or no Parquet.
-        OptionError: a file has a column that hides the position of its rows.
+        SchemaDriftError: the files have a new column, and the policy is `freeze`.
+        FileUnreadableError: a file is damaged, or is no Parquet file.
+        OptionError: a file has a column with a name that DuckDB or Qanat reserves.
     """
     with blaming(batch.files, "parquet"):
         groups = _groups(table)
@@ -180,7 +196,7 @@ def _bind(table: FileTable, layout: Layout, groups: Sequence[Group]) -> BoundFil
 
 
 def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple[str, list[Check]]:
-    """SELECT text with v0, v1, … and what is needed to tell or rescue misfits."""
+    """A SELECT of the columns v0, v1, … of a group, and the checks of values that may not fit."""
     by_name = {c.name.casefold(): c for c in reversed(group.columns)}
     parts: list[str] = []
     checks: list[Check] = []

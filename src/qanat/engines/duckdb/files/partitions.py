@@ -1,4 +1,4 @@
-"""Columns from folder names (`…/month=3/…`, Hive's convention)."""
+"""Partition columns: values from folder names such as `…/month=3/…` (Hive's convention)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from urllib.parse import unquote
 from qanat.model.batch import LocalFile
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive calls the folder of rows without a value."""
+"""Hive's name for the folder of rows whose value is NULL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """Values by column, one per file, as text; None where a file has none.
+    """The partition columns of a batch.
 
-    Taken from the path that the author knows, not from the local copy's.
+    The values come from the paths that the author wrote, not from those of local copies.
+
+    Args:
+        columns: each column's name, with one value as text for each file; None for NULL, or if
+            the file's path does not have the column.
     """
 
     columns: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns, in the order of their first appearance."""
+        """The columns' names, in the order of their first appearance."""
         return tuple(name for name, _ in self.columns)
 
 

@@ -1,8 +1,8 @@
-"""Text formats are read once, into Parquet: typed, with each row's file and line.
+"""Spools: text files are read once and copied to Parquet, typed, with each row's file and line.
 
-A spool has the columns v0, v1, … (the layout's fields, whatever they are called), `error` and
-`raw` (not NULL in rows whose values did not fit), `rescued`, `file` (index in the batch) and
-`line` (NULL where the row's place in the spool tells).
+A spool has the columns v0, v1, … (the layout's fields in order), `error` and `raw` (not NULL in
+rows whose values did not fit), `rescued`, `file` (the file's index in the batch) and `line` (NULL
+if the row's position in the spool gives the line).
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ OPTIONS = "FORMAT parquet, COMPRESSION snappy"
 
 @dataclass(slots=True)
 class Spools:
-    """Everything that was spooled of one batch.
+    """The spools of one batch.
 
     Args:
-        bases: by file: what to add to a row's place in its spool to get its line.
-        excluded: files whose rows in a spool do not count: they were read again, carefully.
-        bad: Parquet files of rows that could not even be split into columns
-            (file, row, raw, error).
+        table: the files of the batch.
+        layout: the columns of the batch.
+        scratch: the folder for the spools.
+        paths: the spools.
+        bases: by file, the number to add to a row's position in its spool to get its line.
+        excluded: the files that were read again with `Salvage`; their rows in other spools do not
+            count.
+        bad: Parquet files with (file, row, raw, error), for rows that could not be split into
+            columns.
+        rows: the number of rows that fit.
+        misfits: the number of rows with a value that does not fit.
+        explicit: True if a spool has line numbers of its own.
     """
 
     table: FileTable
@@ -46,22 +54,22 @@ class Spools:
     explicit: bool = False
 
     def path(self, suffix: str) -> Path:
-        """A file of this batch's own in the scratch folder."""
+        """The path of a file of this batch in the scratch folder."""
         return self.scratch / f"{self.table.name}_{suffix}"
 
     def write(self, source: str, values: Sequence[Value | None], extras: Sequence[tuple[str, str]],
               raw: str, fault: str = "NULL") -> str:  # fmt: skip
-        """Spool a SELECT.
+        """Copy the rows of a SELECT to a new spool.
 
         Args:
-            source: SELECT text with the columns that `values` use, `file` and `line`.
-            values: by field of the layout; None where the files have no such column.
-            extras: unexpected columns: name and SQL text of the value as JSON.
-            raw: SQL for the whole row as text, for the malformed.
-            fault: SQL for what is wrong with the row apart from its values, NULL if nothing.
+            source: a SELECT of the columns that `values` use, `file` and `line`.
+            values: for each field of the layout; None if the files have no such column.
+            extras: the unexpected columns: each name, with SQL for the value as JSON text.
+            raw: SQL for the whole row as text; kept for malformed rows.
+            fault: SQL for what is wrong with the row apart from its values; NULL if nothing is.
 
         Returns:
-            The path of the spool. It counts only once `accept`ed.
+            The path of the spool; it counts only once it is passed to `accept`.
         """
         typed: list[str] = []
         checks: list[Check] = []
@@ -89,11 +97,15 @@ class Spools:
         return target
 
     def accept(self, path: str, first_lines: dict[int, int], explicit: bool) -> None:
-        """Let a spool's rows count.
+        """Add a spool to the batch, and count its rows.
 
         Args:
+            path: the spool.
             first_lines: by file, the line of its first row.
-            explicit: the spool has line numbers of its own.
+            explicit: True if the spool has line numbers of its own.
+
+        Raises:
+            InvariantError: DuckDB wrote the rows of a file out of order.
         """
         self.paths.append(path)
         self.explicit |= explicit
@@ -115,7 +127,7 @@ class Spools:
             self.misfits += errors
 
     def bind(self, formats: Formats) -> BoundFiles:
-        """What the spools give."""
+        """The batch as DuckDB reads it from the spools."""
         table, layout = self.table, self.layout
         types = [to_duckdb(f.type) for f in layout.schema.fields]
         if not self.paths:
@@ -146,12 +158,12 @@ class Spools:
         if self.excluded:
             flags = [i in self.excluded for i in range(len(self.table.files))]
             out = self.table.at("excluded", flags, "BOOLEAN", "s.file")
-            # What was read again has lines of its own and stays.
+            # Rows that `Salvage` read again have line numbers of their own, and stay.
             tests.append(f"(s.line IS NOT NULL OR NOT {out})")
         return f" WHERE {' AND '.join(tests)}" if tests else ""
 
     def malformed(self) -> str | None:
-        """SELECT text of all rows that could not be parsed, or None."""
+        """A SELECT of all malformed rows; None if there are none."""
         parts = []
         path = self.table.path("file")
         if self.bad:

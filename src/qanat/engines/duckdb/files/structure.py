@@ -1,4 +1,4 @@
-"""The types of JSON values: what was seen in all rows, as types, and how to convert to others."""
+"""The structure of JSON values: the types of what was found in all rows, and conversions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.types import literal, to_duckdb
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
-# A column with small positive and negative numbers is HUGEINT to DuckDB: what really goes beyond
-# 64 bits is found out by the caller.
+# DuckDB calls a column with both positive and negative numbers HUGEINT, even if they are small;
+# the caller finds out whether a number really needs more than 64 bits.
 _SCALARS: dict[str, DataType] = {
     "BOOLEAN": Primitive("boolean"),
     "BIGINT": Primitive("long"),
@@ -22,7 +22,9 @@ _WHOLE = frozenset({"long", "integer", "short", "byte"})
 
 
 def type_of(structure: Any) -> DataType:
-    """The type for what `json_group_structure` saw; the JSON text where it saw several kinds.
+    """The type for a structure of DuckDB's `json_group_structure`.
+
+    Values of several kinds are kept as JSON text.
 
     >>> str(type_of({"a": "UBIGINT", "b": [{"c": "JSON"}]}))
     'struct<a:bigint,b:array<struct<c:string>>>'
@@ -38,12 +40,12 @@ def type_of(structure: Any) -> DataType:
 
 
 def _nameable(structure: dict[str, Any]) -> bool:
-    # No query could tell `a` from `A`, or name a field without a name.
+    # A query can neither tell `a` from `A` nor name a field with an empty name.
     return len({k.casefold() for k in structure}) == len(structure) and "" not in structure
 
 
 def suits(structure: Any, type_: DataType) -> bool:
-    """Whether all values that were seen convert to a type without loss, down to every leaf."""
+    """True if all values of a structure convert to a type without loss, down to every leaf."""
     match structure, type_:
         case "NULL", _:
             return True
@@ -66,7 +68,7 @@ def suits(structure: Any, type_: DataType) -> bool:
 
 
 def transform_spec(type_: DataType) -> Any:
-    """A type as `json_transform` takes it (to be dumped as JSON)."""
+    """A type as a specification for DuckDB's `json_transform`; `dump` makes SQL of it."""
     match type_:
         case Array(element):
             return [transform_spec(element)]
@@ -76,7 +78,7 @@ def transform_spec(type_: DataType) -> Any:
 
 
 def pointer(key: str) -> str:
-    """SQL literal of the JSON pointer to a key.
+    """The JSON pointer to a key, as an SQL literal.
 
     >>> pointer("a/b")
     "'/a~1b'"
@@ -85,7 +87,14 @@ def pointer(key: str) -> str:
 
 
 def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -> str:
-    """SQL: a JSON value converts to a type without loss, looked at leaf by leaf."""
+    """SQL that is true if a JSON value converts to a type without loss, down to every leaf.
+
+    Args:
+        value: SQL of the JSON value.
+        type_: the target type.
+        formats: how dates and timestamps are written.
+        depth: of nesting so far; makes the names of lambda parameters unique.
+    """
     kind = f"coalesce(json_type({value}), 'NULL')"
     match type_:
         case Primitive("string"):
@@ -122,12 +131,15 @@ def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) ->
 def converted(
     value: str, direct: str, structures: list[Any], type_: DataType, formats: Formats, long: bool
 ) -> str:
-    """SQL for a JSON value in a type, NULL where it does not fit.
+    """SQL for a JSON value in a type; NULL if it does not fit.
 
     Args:
-        value: SQL of the JSON value; `direct` of what `json_transform` made of it.
-        structures: what was seen of it, one for each spelling of its key.
-        long: numbers of 19 digits and more were seen, so nothing is sure of long.
+        value: SQL of the JSON value.
+        direct: SQL of what `json_transform` made of it.
+        structures: the structures found, one for each spelling of the value's key.
+        type_: the target type.
+        formats: how dates and timestamps are written.
+        long: True if numbers of 19 or more digits were found, which may not fit a long.
     """
     nested = isinstance(type_, (Struct, Array, MapType))
     if not nested:
@@ -142,7 +154,7 @@ def converted(
 
 
 def _scalar(structure: Any, type_: DataType) -> bool:
-    """Whether `json_transform` gives the value or NULL, and never another value."""
+    """True if DuckDB's `json_transform` gives the value itself or NULL, and no other value."""
     match structure, type_:
         case "NULL", _:
             return True
@@ -158,7 +170,7 @@ def _scalar(structure: Any, type_: DataType) -> bool:
 
 
 def dump(spec: Any) -> str:
-    """A `json_transform` specification as SQL literal."""
+    """A specification for `json_transform` as an SQL literal."""
     return literal(json.dumps(spec, ensure_ascii=False))
 
 
@@ -167,11 +179,11 @@ _LEVELS = 16
 
 
 def too_deep(text: str) -> str:
-    """SQL: a JSON text may be nested deeper than DuckDB's functions can take (128 levels).
+    """SQL that is true if a JSON text may be nested too deeply for DuckDB's functions.
 
-    Beyond that depth they fail so badly that the database must be closed. Texts with few brackets
-    are fine at a glance. Of others the strings and then the innermost levels are taken away, and
-    what is left may not have many brackets: exact for all but monsters.
+    Beyond 128 levels they fail so that the database must be closed. A text with few brackets
+    cannot be that deep. In any other, the strings and then the innermost levels are removed, and
+    it counts as too deep if many brackets are left.
     """
     opened = "(length({0}) - length(translate({0}, '[{{', '')))"
     bare = f"regexp_replace({text}, '\"(\\\\.|[^\"\\\\])*\"', '', 'g')"

@@ -1,4 +1,4 @@
-"""Typed values to other types, without loss; and the type that holds two."""
+"""Converts typed values to other types without loss, and finds the common type of two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WHOLE = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
 def holds(wide: DataType, narrow: DataType) -> bool:
-    """Whether every value of `narrow` is a value of `wide`.
+    """True if every value of `narrow` is also a value of `wide`.
 
     >>> holds(Primitive("double"), Primitive("integer"))
     True
@@ -50,10 +50,10 @@ def holds(wide: DataType, narrow: DataType) -> bool:
 
 
 def common(a: DataType, b: DataType) -> DataType:
-    """The narrowest type for the values of both: the text of anything if nothing else.
+    """The narrowest type for the values of two types; string if there is no other.
 
-    Whole numbers and doubles meet in double, though it does not hold every long: the few that
-    it cannot hold are caught where values are converted.
+    Whole numbers and doubles become double, though it cannot hold every long: `convert` finds the
+    few values that it cannot hold.
     """
     if holds(a, b) and not (a == STRING != b):
         return a
@@ -74,10 +74,10 @@ def common(a: DataType, b: DataType) -> DataType:
 
 
 def extend(a: DataType, b: DataType, *, widen: bool = False) -> DataType:
-    """`a` with the struct fields that only `b` has, however deep.
+    """Type `a`, with the struct fields that only `b` has, at any depth.
 
     Args:
-        widen: give fields that both have their common type; else they stay as in `a`.
+        widen: True gives fields of both types their common type; False keeps the type in `a`.
     """
     match a, b:
         case Struct(mine), Struct(theirs):
@@ -97,10 +97,13 @@ def extend(a: DataType, b: DataType, *, widen: bool = False) -> DataType:
 
 
 def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[str, bool]:
-    """SQL for a value in another type, and whether it may be NULL because it does not fit.
+    """SQL for a value in another type, and True if it is NULL for values that do not fit.
 
     Args:
-        source: the DuckDB type of `value`; `have` is the model's type for it.
+        value: SQL of the value.
+        source: its DuckDB type.
+        have: its type in the model.
+        want: the target type.
     """
     target = to_duckdb(want)
     if source == target:

@@ -1,8 +1,8 @@
-"""Constructs over a stream that would need memory of earlier rows.
+"""Stateful constructs: what a query over a stream cannot compute without rows of earlier epochs.
 
-A streaming table's query sees, in each epoch, only rows that it has not seen before. Whatever
-combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
-another result than it seems to promise, so it is refused.
+In each epoch, a streaming table's query sees only rows that it has not read before. A construct
+that combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
+the result for one epoch's rows, not for all rows, so it is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlglot import exp
 from qanat.model.location import Location
 from qanat.model.query import SqlQuery
 from qanat.planning.aggregate import aggregates
-from qanat.planning.place import place
+from qanat.planning.keyword import keyword_location
 from qanat.planning.tree import tree_of
 
 _CLAUSES = (
@@ -29,72 +29,75 @@ _CLAUSES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Remembering:
-    """A construct that needs memory: what it is called, and where it stands."""
+class StatefulConstruct:
+    """A construct that needs rows of earlier epochs: its name for messages, and its location."""
 
     name: str
     location: Location
 
 
-def remembering(query: SqlQuery, flowing: frozenset[str]) -> Remembering | None:
-    """The first construct over a stream that needs memory; None if there is none.
+def first_stateful(query: SqlQuery, streamed: frozenset[str]) -> StatefulConstruct | None:
+    """The first stateful construct over a stream in a query; None if there is none.
 
     Args:
-        flowing: the inputs that are streams, by `Read.name`.
+        query: the query to search.
+        streamed: the inputs that are streams, by `Read.name`.
     """
-    return next(_Search(query, flowing).found(), None) if flowing else None
+    return next(_Search(query, streamed).found(), None) if streamed else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
     query: SqlQuery
-    flowing: frozenset[str]
+    streamed: frozenset[str]
 
-    def found(self) -> Iterator[Remembering]:
+    def found(self) -> Iterator[StatefulConstruct]:
         root = tree_of(self.query)
         for pivot in root.find_all(exp.Pivot):
             if not pivot.args.get("unpivot") and self._pivots_stream(pivot):
                 yield self._at("PIVOT", "PIVOT", pivot)
         for nested in root.find_all(exp.Table, exp.Subquery):
-            # Joins in parentheses, and those of a query that begins with FROM.
-            if nested.args.get("joins") and self._reaches(nested):
+            # sqlglot hangs joins on a table if they are in parentheses, or the query starts
+            # with FROM.
+            if nested.args.get("joins") and self._is_streamed(nested):
                 yield from self._joins(nested)
         for select in root.find_all(exp.Select):
-            if self._moves(select):
+            if self._reads_stream(select):
                 yield from self._in_select(select)
                 yield from self._around(select)
 
-    # -- where streams flow ------------------------------------------------------------------
+    # -- which parts of the query read a stream ----------------------------------------------
 
-    def _moves(self, select: exp.Select) -> bool:
-        """Whether a stream comes in through this FROM clause, also through subqueries, CTEs."""
-        return any(self._reaches(source) for source in _sources(select))
+    def _reads_stream(self, select: exp.Select) -> bool:
+        """True if the FROM clause reads a stream, also through a subquery or a CTE."""
+        return any(self._is_streamed(source) for source in _sources(select))
 
-    def _reaches(self, source: exp.Expr) -> bool:
+    def _is_streamed(self, source: exp.Expr) -> bool:
+        """True if a source, or something that is joined to it, reads a stream."""
         joined = () if isinstance(source, exp.Select) else source.args.get("joins") or ()
-        return self._starts(source) or any(self._reaches(j.this) for j in joined)
+        return self._is_streamed_itself(source) or any(self._is_streamed(j.this) for j in joined)
 
-    def _starts(self, source: exp.Expr) -> bool:
-        """Whether a stream comes through a source itself, without what is joined to it."""
+    def _is_streamed_itself(self, source: exp.Expr) -> bool:
+        """True if a source reads a stream, apart from what is joined to it."""
         match source:
             case exp.Table():
-                cte = None if source.name in self.flowing else _cte(source)
-                return source.name in self.flowing or (cte is not None and self._reaches(cte))
+                cte = None if source.name in self.streamed else _cte(source)
+                return source.name in self.streamed or (cte is not None and self._is_streamed(cte))
             case exp.Select():
-                return self._moves(source)
+                return self._reads_stream(source)
             case exp.SetOperation():
-                return self._reaches(source.left) or self._reaches(source.right)
+                return self._is_streamed(source.left) or self._is_streamed(source.right)
             case exp.Subquery() | exp.CTE() | exp.Lateral() | exp.Paren():
-                return isinstance(source.this, exp.Expr) and self._reaches(source.this)
+                return isinstance(source.this, exp.Expr) and self._is_streamed(source.this)
         return False
 
     def _pivots_stream(self, pivot: exp.Pivot) -> bool:
         holder = pivot.parent if isinstance(pivot.parent, exp.Table | exp.Subquery) else pivot.this
-        return isinstance(holder, exp.Expr) and self._reaches(holder)
+        return isinstance(holder, exp.Expr) and self._is_streamed(holder)
 
     # -- one SELECT --------------------------------------------------------------------------
 
-    def _in_select(self, select: exp.Select) -> Iterator[Remembering]:
+    def _in_select(self, select: exp.Select) -> Iterator[StatefulConstruct]:
         for key, name in _CLAUSES:
             clause = select.args.get(key)
             if clause:
@@ -110,16 +113,17 @@ class _Search:
                 yield self._at(f"the aggregate {name.lower()}()", name, node)
         yield from self._joins(select)
 
-    def _joins(self, holder: exp.Expr) -> Iterator[Remembering]:
-        """What is wrong with the joins of a SELECT, or of a table or subquery in parentheses."""
+    def _joins(self, holder: exp.Expr) -> Iterator[StatefulConstruct]:
+        """Stateful joins of a SELECT, or of a table or subquery in parentheses."""
         sources = _sources(holder)
-        first = self._reaches if isinstance(holder, exp.Select) else self._starts
-        moving = [first(sources[0]), *map(self._reaches, sources[1:])] if sources else []
+        first = self._is_streamed if isinstance(holder, exp.Select) else self._is_streamed_itself
+        moving = [first(sources[0]), *map(self._is_streamed, sources[1:])] if sources else []
         if sum(moving) > 1:
             second = [s for s, moves in zip(sources, moving, strict=True) if moves][1]
-            yield Remembering("a join of two streams", self._read(second))
+            yield StatefulConstruct("a join of two streams", self._read(second))
         for join, moves in zip(holder.args.get("joins") or [], moving[1:], strict=True):
             side, kind, method = ((join.args.get(k) or "") for k in ("side", "kind", "method"))
+            # A row of the side that is no stream stays unmatched until all of the stream is read.
             lost = side == "FULL" or (side == "LEFT" and moves) or (side == "RIGHT" and not moves)
             if lost:
                 what = f"a {side} JOIN that keeps unmatched rows of the other side"
@@ -131,8 +135,8 @@ class _Search:
 
     # -- what stands around it ---------------------------------------------------------------
 
-    def _around(self, select: exp.Select) -> Iterator[Remembering]:
-        """Set operations and limits above a SELECT, up to the FROM that takes it in."""
+    def _around(self, select: exp.Select) -> Iterator[StatefulConstruct]:
+        """Stateful set operations and limits above a SELECT, up to the FROM that reads it."""
         node: exp.Expr = select
         while isinstance(node.parent, exp.SetOperation | exp.Subquery | exp.Paren):
             node = node.parent
@@ -144,25 +148,25 @@ class _Search:
         holder = node.parent
         if holder is None or isinstance(holder, exp.CTE | exp.From | exp.Join | exp.Lateral):
             return
-        yield Remembering("a subquery in an expression", self._read(select))
+        yield StatefulConstruct("a subquery in an expression", self._read(select))
 
-    def _set_operation(self, node: exp.SetOperation) -> Iterator[Remembering]:
+    def _set_operation(self, node: exp.SetOperation) -> Iterator[StatefulConstruct]:
         word = type(node).__name__.upper()
         if not isinstance(node, exp.Union):
             yield self._at(word, word, node.right)
         elif node.args.get("distinct"):
             yield self._at("UNION without ALL", word, node.right)
-        elif not (self._reaches(node.left) and self._reaches(node.right)):
+        elif not (self._is_streamed(node.left) and self._is_streamed(node.right)):
             what = "UNION ALL with something that is no stream"
             yield self._at(what, word, node.right)
 
-    # -- places ------------------------------------------------------------------------------
+    # -- where a construct stands --------------------------------------------------------------
 
-    def _at(self, name: str, word: str, near: exp.Expr | None) -> Remembering:
-        return Remembering(name, place(self.query, word, near))
+    def _at(self, name: str, word: str, near: exp.Expr | None) -> StatefulConstruct:
+        return StatefulConstruct(name, keyword_location(self.query, word, near))
 
     def _written(self, function: exp.Expr) -> str:
-        """A function's name as the author wrote it."""
+        """A function's name, spelled as the author wrote it."""
         start, end = function.meta.get("start"), function.meta.get("end")
         if start is not None and end is not None:
             return self.query.sql[int(start) : int(end) + 1]
@@ -171,10 +175,10 @@ class _Search:
         return function.sql_name() if isinstance(function, exp.Func) else "OVER"
 
     def _read(self, source: exp.Expr) -> Location:
-        """The first stream that is read inside a source."""
+        """The location of the first stream inside a source."""
         names = [t.name for t in source.find_all(exp.Table, bfs=False)]
         for read in self.query.reads:
-            if read.name in self.flowing and read.name in names:
+            if read.name in self.streamed and read.name in names:
                 return read.location
         return self.query.location
 
@@ -184,7 +188,7 @@ def _an(word: str) -> str:
 
 
 def _sources(holder: exp.Expr) -> list[exp.Expr]:
-    """What a SELECT reads, or a table or subquery and what is joined to it."""
+    """The sources that a SELECT reads; for a table or subquery, itself and what is joined."""
     joins = [j.this for j in holder.args.get("joins") or []]
     if not isinstance(holder, exp.Select):
         return [holder, *joins]
@@ -197,14 +201,14 @@ def _first(select: exp.Select) -> exp.Expr | None:
 
 
 def _cte(table: exp.Table) -> exp.Expr | None:
-    """The query that a table name stands for, if a WITH around it defines it."""
+    """The query of the common table expression that a table name stands for, if it does."""
     scope: exp.Expr | None = table
     inside: set[int] = set()
     while scope is not None:
         inside.add(id(scope))
         clause = scope.args.get("with_")
         for cte in clause.expressions if clause else []:
-            # A recursive query's own name is no way in.
+            # A recursive CTE that reads itself is not followed: it would never end.
             if cte.alias.casefold() == table.name.casefold() and id(cte) not in inside:
                 found = cte.this
                 return found if isinstance(found, exp.Expr) else None

@@ -1,4 +1,4 @@
-"""Say where an error is about that does not know it itself."""
+"""Add the author's file and line to errors that were raised without them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from qanat.model.location import Location
 
 @contextmanager
 def located(location: Location | None, *kinds: type[QanatError]) -> Iterator[None]:
-    """Give errors that leave the block a place in the author's files, if they have none.
+    """Set the location of every `QanatError` that leaves the block without one.
 
     Args:
-        kinds: only to errors of these classes; default: all.
+        location: the place in the author's files; None leaves errors as they are.
+        kinds: change errors of these classes only; default: all.
 
     >>> with located(Location("gold.sql", 3, 8)):
     ...     raise QanatError("there is no 'dta'")

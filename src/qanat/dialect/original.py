@@ -1,4 +1,4 @@
-"""Back from the executable SQL to where the author wrote it."""
+"""The way back from the executable SQL to the author's original text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from qanat.model.location import Location
 from qanat.model.query import SqlQuery
 
 
-def place(query: SqlQuery, offset: int | None, word: str | None) -> Location:
-    """Where in the author's file something of the executable SQL stands.
+def original_location(query: SqlQuery, offset: int | None, word: str | None) -> Location:
+    """The location in the author's file of a part of the executable SQL.
 
     Args:
-        offset: in `query.sql`, or None when not known.
-        word: what stands there; it is looked for in `query.text` where the offset does not help.
+        query: the query that contains the part.
+        offset: the part's offset in `query.sql`, or None if it is not known.
+        word: the part's first word; `query.text` is searched for it if the offset does not help.
+
+    Returns:
+        The location of the part, or that of the whole query if the part is not found.
     """
     found = None
     if offset is not None:
         found = _aligned(query, offset)
-        if found is not None and word and not _stands(query.text, found, word):
+        if found is not None and word and not _has_word(query.text, found, word):
             found = None
     if found is None and word:
         match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", query.text, re.IGNORECASE)
@@ -27,27 +31,30 @@ def place(query: SqlQuery, offset: int | None, word: str | None) -> Location:
 
 
 def _aligned(query: SqlQuery, offset: int) -> int | None:
-    """The offset in `text`: both are equal from the end of an input to the start of the next."""
-    mine, theirs = len(query.sql), len(query.text)
+    """The offset in `query.text` of an offset in `query.sql`; None if it is not known.
+
+    Only the names of inputs differ, so the offset keeps its distance to the next input.
+    """
+    next_sql, next_text = len(query.sql), len(query.text)
     for read in query.reads:
         starts = [query.sql.find(f"{q}{read.name}{q}") for q in ("`", '"')]
         start = max(starts)
-        if start >= offset and start < mine:
+        if start >= offset and start < next_sql:
             written = _offset(query, read.location)
             if written is None:
                 return None
-            mine, theirs = start, written
+            next_sql, next_text = start, written
             break
-    found = theirs - (mine - offset)
+    found = next_text - (next_sql - offset)
     return found if 0 <= found < len(query.text) else None
 
 
-def _stands(text: str, offset: int, word: str) -> bool:
+def _has_word(text: str, offset: int, word: str) -> bool:
     return text[offset : offset + len(word)].casefold() == word.casefold()
 
 
 def _offset(query: SqlQuery, where: Location) -> int | None:
-    """The offset in `text` of a place in the author's file."""
+    """The offset in `query.text` of a location in the author's file; None if it is outside."""
     first = query.location
     line, column, start = where.line, where.column, first.column
     if first.line is None or start is None or line is None or column is None:

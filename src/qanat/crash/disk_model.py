@@ -1,10 +1,10 @@
-"""What a disk may hold after the power went: a model fed with the record of calls.
+"""A model of a disk: from the record of calls it builds what the disk may hold after a power loss.
 
-The rules are those that POSIX gives, not those of one file system: what was written to a file is
-safe once that file was synced, a name once its folder was. Until then each write and each change
-of a name may or may not have come to the disk, in any order, except that a rename is one change
-of two folders, and that a write may be cut at a boundary of 512 bytes (Pillai et al., "All File
-Systems Are Not Created Equal", OSDI 2014, call these states intermediate crash states).
+The rules are those of POSIX, not of one file system. Content is durable once its file was synced,
+and a name once its folder was synced. Until then each write and each change of a name may or may
+not have reached the disk, in any order; but a rename is one change of two folders, and a write is
+cut only at multiples of 512 bytes. Pillai et al., "All File Systems Are Not Created Equal" (OSDI
+2014) call these states intermediate crash states.
 """
 
 from __future__ import annotations
@@ -19,42 +19,46 @@ from random import Random
 from qanat.crash.trace import Call
 
 _SECTOR = 512
+"""Bytes that a disk writes completely or not at all."""
 _TORN = 0.3
-"""How often a write that came to the disk did so only in part."""
+"""The probability that only a part of a write reached the disk, if any of it did."""
 
 
 class Loss(StrEnum):
-    """What becomes of everything that was not synced."""
+    """What a power loss does to everything that was not synced."""
 
     ALL = "all"
-    """Nothing of it came to the disk."""
+    """No name and no content reached the disk."""
     CONTENT = "content"
-    """All names came to the disk; what was written to files did not: they are empty."""
+    """All names reached the disk and no content did: new files are empty."""
     ZEROS = "zeros"
-    """All names and sizes came to the disk; where content is missing there are zeros."""
+    """All names and sizes reached the disk; zeros stand in place of the content."""
     NAMES = "names"
-    """All content came to the disk; names did not."""
+    """All content reached the disk, and no names did."""
     PART = "part"
-    """Of names and of content some came to the disk."""
+    """A part of the names and of the content reached the disk."""
 
 
 @dataclass(eq=False, slots=True)
 class File:
-    """A file: what is on the disk for sure, what programs see, and the writes between.
+    """A file of the model.
 
     Args:
-        origin: where its content is, until it is changed.
+        origin: the real file that has the content, until the first write; then None.
+        durable: the content that is certainly on the disk.
+        current: the content that programs see.
+        pending: the writes since the last sync.
     """
 
     origin: Path | None = None
     durable: bytes = b""
     current: bytearray = field(default_factory=bytearray)
     pending: list[tuple[int, bytes | None]] = field(default_factory=list)
-    """Offset and bytes; without bytes: a new size."""
+    """Pairs of offset and bytes; with None instead of bytes, the offset is a new size."""
 
     @property
     def content(self) -> bytes:
-        """What programs see."""
+        """The content that programs see."""
         return bytes(self.current) if self.origin is None else self.origin.read_bytes()
 
     def _load(self) -> None:
@@ -64,25 +68,25 @@ class File:
             self.origin = None
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write without a sync."""
+        """Write bytes at an offset; not durable until the next sync."""
         self._load()
         self.pending.append((offset, data))
         _write(self.current, offset, data)
 
     def resize(self, size: int) -> None:
-        """Cut or extend without a sync."""
+        """Cut or extend to a size in bytes; not durable until the next sync."""
         self._load()
         self.pending.append((size, None))
         _resize(self.current, size)
 
     def sync(self) -> None:
-        """Bring everything to the disk."""
+        """Make the current content durable."""
         if self.origin is None and self.pending:
             self.durable = bytes(self.current)
             self.pending = []
 
     def after(self, loss: Loss, chance: Random) -> bytes:
-        """What it holds after the power went."""
+        """The content after a power loss."""
         if self.origin is not None:
             return self.origin.read_bytes()
         if not self.pending or loss in (Loss.ALL, Loss.CONTENT):
@@ -107,26 +111,32 @@ class File:
 
 @dataclass(eq=False, slots=True)
 class Folder:
-    """A folder: the names that are on the disk for sure, and those that programs see."""
+    """A folder of the model.
+
+    Args:
+        current: the names that programs see.
+        durable: the names that are certainly on the disk.
+        pending: the changes of names since the last sync.
+    """
 
     current: dict[str, Node] = field(default_factory=dict)
     durable: dict[str, Node] = field(default_factory=dict)
     pending: list[_Change] = field(default_factory=list)
     _written: dict[str, int] = field(default_factory=dict)
-    """The number of the change that each durable name comes from."""
+    """For each durable name, the number of the change that made it."""
 
     def settle(self, name: str, node: Node | None, number: int) -> None:
-        """Bring one name to the disk, unless a later change of it is there already."""
+        """Make a change of one name durable, unless a later change of it already is."""
         if number > self._written.get(name, -1):
             self._written[name] = number
             _set(self.durable, name, node)
 
     def after(self, drawn: frozenset[_Change]) -> dict[str, Node]:
-        """The names that it holds when of the pending changes these came to the disk, too."""
+        """The names after a power loss, if exactly the drawn pending changes reached the disk."""
         names = dict(self.durable)
         for change in self.pending:
             for where, name, node in change.parts if change in drawn else ():
-                # A later change may have come there before, synced through another folder.
+                # A later change of the name may be durable: a rename syncs with either folder.
                 if where is self and change.number > self._written.get(name, -1):
                     _set(names, name, node)
         return names
@@ -134,7 +144,7 @@ class Folder:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Change:
-    """One change of names that comes to the disk as a whole."""
+    """A change of names that reaches the disk as a whole: one name, or the two of a rename."""
 
     number: int
     parts: tuple[tuple[Folder, str, Node | None], ...]
@@ -142,7 +152,7 @@ class _Change:
 
 @dataclass(eq=False, slots=True)
 class Opaque:
-    """Something that no call is expected to touch: a symbolic link."""
+    """A symbolic link: no call is expected to write to it."""
 
 
 Node = File | Folder | Opaque
@@ -152,7 +162,7 @@ class Disk:
     """The part of a disk below one folder.
 
     Args:
-        image: what it holds at the beginning, all of it durable.
+        image: the folder with the content at the beginning, all of it durable.
     """
 
     def __init__(self, image: Path) -> None:
@@ -161,24 +171,35 @@ class Disk:
         self._changes = 0
 
     def apply(self, call: Call) -> None:
-        """Do what a call did; calls that failed did nothing."""
+        """Repeat a call in the model; a call that failed changed nothing."""
         if call.result < 0 or call.is_note:
             return
+        if call.op in "owta":
+            self._change_content(call)
+        elif call.op == "s":
+            self._sync(call.path)
+        else:
+            self._change_names(call)
+
+    def _change_content(self, call: Call) -> None:
+        if call.op == "o" and "c" in call.detail:
+            self._change((call.path, File()))
+            return
+        file = self.find(call.path)
+        if not isinstance(file, File):
+            return
         match call.op:
-            case "o":
-                self._open(call)
-            case "w":
-                if isinstance(file := self.find(call.path), File) and call.data is not None:
-                    file.write(call.offset, call.data)
+            case "o" if "t" in call.detail:
+                file.resize(0)
+            case "w" if call.data is not None:
+                file.write(call.offset, call.data)
             case "t":
-                if isinstance(file := self.find(call.path), File):
-                    file.resize(call.offset)
-            case "a":
-                file = self.find(call.path)
-                if isinstance(file, File) and call.detail == "grows":
-                    file.resize(max(call.offset, len(file.content)))
-            case "s":
-                self._sync(call.path)
+                file.resize(call.offset)
+            case "a" if call.detail == "grows":
+                file.resize(max(call.offset, len(file.content)))
+
+    def _change_names(self, call: Call) -> None:
+        match call.op:
             case "m":
                 self._change((call.path, Folder()))
             case "y":
@@ -189,12 +210,12 @@ class Disk:
                 self._change((call.other, self.find(call.path)))
             case "r":
                 node = self.find(call.path)
-                # Between two names of one file, rename does nothing.
+                # POSIX: rename does nothing if both names already are the same file.
                 if node is not self.find(call.other):
                     self._change((call.path, None), (call.other, node))
 
     def find(self, path: str) -> Node | None:
-        """What programs see under a path."""
+        """The file or folder that programs see at a path; None if there is none."""
         node: Node | None = self.root
         for part in _parts(path):
             if not isinstance(node, Folder):
@@ -203,15 +224,15 @@ class Disk:
         return node
 
     def materialize(self, target: Path, loss: Loss, chance: Random) -> None:
-        """Make a folder, a copy of the image, hold what the disk may after the power went."""
+        """Turn a copy of the image into what the disk may hold after a power loss.
+
+        Args:
+            target: the copy; it is changed in place.
+            loss: what the power loss does.
+            chance: draws what reached the disk, where `loss` leaves it open.
+        """
         drawn = _drawn(self.root, loss, chance)
         _materialize(self.root, self.image, target, loss, drawn, chance)
-
-    def _open(self, call: Call) -> None:
-        if "c" in call.detail:
-            self._change((call.path, File()))
-        elif "t" in call.detail and isinstance(file := self.find(call.path), File):
-            file.resize(0)
 
     def _sync(self, path: str) -> None:
         node = self.find(path)
@@ -278,10 +299,10 @@ def _resize(content: bytearray, size: int) -> None:
 
 
 def _drawn(root: Folder, loss: Loss, chance: Random) -> frozenset[_Change]:
-    """The changes of names that came to the disk although nobody waited for them."""
+    """The unsynced changes of names that reach the disk all the same."""
     if loss in (Loss.ALL, Loss.NAMES):
         return frozenset()
-    # A change may be waited for in two folders, and its draw has to be the same in both.
+    # A rename is pending in two folders: draw it once, so that it reaches the disk as a whole.
     waiting = {c.number: c for folder in _folders(root, set()) for c in folder.pending}
     ordered = [waiting[n] for n in sorted(waiting)]
     return frozenset(c for c in ordered if loss is not Loss.PART or chance.random() < 0.5)
@@ -316,14 +337,14 @@ def _materialize(
             case Folder():
                 _materialize(node, image / name, path, loss, drawn, chance)
             case File():
-                # What no call has touched is there already, with its own time.
+                # A file that no call has touched is already there, with its own time stamps.
                 if node.origin != image / name:
                     path.unlink(missing_ok=True)
                     path.write_bytes(node.after(loss, chance))
 
 
 def _clear(path: Path, wanted: Node | None) -> None:
-    """Remove what is not wanted, or is of another kind than what is."""
+    """Remove a file or folder that is not wanted, or of another kind than what is wanted."""
     if wanted is None or path.is_dir() != isinstance(wanted, Folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""Whether the columns that expectations use are there."""
+"""Check that the columns that expectations use exist."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ from qanat.model.expectation import Expectation, Predicate, References, Unique
 from qanat.model.schema import Schema
 
 _FEW = 20
-"""Columns that a message can name."""
+"""A message lists the known columns up to this many."""
 
 
 def check_expectations(
     dataset: Dataset, schema: Schema, references: Mapping[str, Schema]
 ) -> list[QanatError]:
-    """Every column that the expectations of a dataset use and that is not there.
+    """An error for every column that an expectation of a dataset uses and that does not exist.
 
     Args:
+        dataset: the dataset whose expectations are checked.
         schema: the dataset's columns.
-        references: the columns of other datasets, by case-folded name, for REFERENCES; rules
-            that refer to others are checked on this side only.
+        references: the columns of the datasets that REFERENCES rules name, by case-folded name;
+            where a dataset is missing here, only the rule's own columns are checked.
     """
-    found: list[QanatError] = []
+    problems: list[QanatError] = []
     for expectation in dataset.expectations:
         rule = expectation.rule
         match rule:
             case Predicate():
                 for name, quoted in columns_of(rule):
                     if schema.get(name) is None:
-                        found.append(_missing(expectation, dataset.name, name, schema, quoted))
+                        problems.append(_missing(expectation, dataset.name, name, schema, quoted))
             case Unique(columns) | References(columns):
-                found += _all(expectation, dataset.name, columns, schema)
+                problems += _all_missing(expectation, dataset.name, columns, schema)
         if isinstance(rule, References):
             other = references.get(rule.dataset.casefold())
             if other is not None:
-                found += _all(expectation, rule.dataset, rule.target_columns, other)
-    return found
+                problems += _all_missing(expectation, rule.dataset, rule.target_columns, other)
+    return problems
 
 
 def columns_of(rule: Predicate) -> tuple[tuple[str, bool], ...]:
-    """The columns that a predicate uses, and whether each is written in quotes.
+    """The columns that a predicate uses, each with True if it is written in quotes.
 
-    Parameters of lambdas and comprehensions are no columns, and of `a.b` only `a` is one (the
-    rows that a rule sees have no other name in front). Nothing if sqlglot cannot read it: then
-    the engine has the last word.
+    Parameters of lambdas and comprehensions are no columns. Of `a.b` only `a` is one: a rule sees
+    columns without a table name, so `b` is a field of a struct. The result is empty if sqlglot
+    cannot parse the predicate; the engine then reports what is wrong.
 
     >>> columns_of(Predicate("len(list_filter(xs, lambda x: x > y)) > 0 AND s.f = 1", "duckdb"))
     (('xs', False), ('y', False), ('s', False))
@@ -60,14 +61,14 @@ def columns_of(rule: Predicate) -> tuple[tuple[str, bool], ...]:
     found: dict[str, tuple[str, bool]] = {}
     for column in tree.find_all(exp.Column, bfs=False):
         first = column.parts[0]
-        # `*` and `COLUMNS(…)` stand for whatever is there.
+        # `*` and `COLUMNS(…)` name no column, so none can be missing.
         if isinstance(first, exp.Identifier) and first.name not in _variables(column):
             found.setdefault(first.name.casefold(), (first.name, bool(first.quoted)))
     return tuple(found.values())
 
 
 def _variables(column: exp.Column) -> set[str]:
-    """Names that comprehensions around a column bind: `[x FOR x IN …]`."""
+    """The names that list comprehensions around a column bind: `x` in `[x FOR x IN …]`."""
     names: set[str] = set()
     node: exp.Expr | None = column.parent
     while node is not None:
@@ -77,7 +78,7 @@ def _variables(column: exp.Column) -> set[str]:
     return names
 
 
-def _all(
+def _all_missing(
     expectation: Expectation, dataset: str, columns: tuple[str, ...], schema: Schema
 ) -> Iterator[QanatError]:
     for name in columns:

@@ -1,4 +1,4 @@
-"""A file that is there whole, or not at all, and that only one of several writers makes."""
+"""Creates a file durably and completely, for only one of several writers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from qanat.disk import sync
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_FLAGS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _HERE, _NOREPLACE = -100, 1
-"""Linux's AT_FDCWD and RENAME_NOREPLACE."""
+"""Linux's AT_FDCWD and RENAME_NOREPLACE, for `renameat2`."""
 
 
 def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
-    """Create a file, whole and durable, unless it exists; whether it was created.
+    """Create a file with its whole content, durably, unless it exists.
 
-    The content is on disk before the name is: a reader, also one after a power loss, sees
-    the whole file or none.
+    The content is on disk before the name: a reader sees the whole file or none, also after a
+    power loss.
 
     Args:
-        gate: folder in which it is written before it gets its name; without that folder, which
-            somebody may take away at any time, it gets none. Default: the folder of `path`.
+        path: the file to create.
+        content: its bytes.
+        gate: the folder in which the file is written before it is linked to `path`. If another
+            update removes that folder, the file is not created. Default: the folder of `path`.
+
+    Returns:
+        True if the file was created, False if it exists.
 
     Raises:
-        FileNotFoundError: the gate is gone.
-        OSError: the disk refuses. The name may have been given already, and not be durable.
+        FileNotFoundError: the gate was removed.
+        OSError: the disk failed; the file may already have its name, without being durable.
     """
-    # The name is the one that delta-rs uses, which every reader of the log skips.
+    # delta-rs uses this name, too, and every reader of the log skips it.
     temporary = (gate or path.parent) / f"_commit_{uuid4()}.json.tmp"
     try:
         _write(temporary, content)
@@ -40,7 +45,8 @@ def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
     except OSError as error:
         if error.errno != errno.EXDEV or gate is None:
             raise
-        # The tables are a file system of their own: the gate holds up nobody there.
+        # The gate is on another file system than the table, so it cannot be used: no hard link
+        # can be made between the two.
         return put_if_absent(path, content)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,10 +55,10 @@ def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
 
 
 def _name(temporary: Path, path: Path) -> None:
-    """Give a file a name that no other has, in one step where the file system can.
+    """Give a file its final name unless that name exists; atomic if the file system allows it.
 
-    exFAT and some network mounts have no hard links, but can rename without replacing; on the
-    few that can do neither the name appears before the content, for a moment.
+    exFAT and some network mounts have no hard links, but can rename without replacing. A few
+    cannot do either; there the name exists for a moment before the content does.
     """
     try:
         os.link(temporary, path)
@@ -64,8 +70,8 @@ def _name(temporary: Path, path: Path) -> None:
 
 
 def _renamed(temporary: Path, path: Path) -> bool:
-    """Rename unless the name exists; whether that can be done here."""
-    # Hardly anybody needs it.
+    """Rename unless the name exists; returns False if the file system does not support that."""
+    # Imported here because only few file systems need it.
     ctypes = import_module("ctypes")
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:

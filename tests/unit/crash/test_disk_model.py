@@ -1,4 +1,4 @@
-"""What a disk may hold after a power loss: by the rules, no more and no less."""
+"""The model of a disk: what it may hold after a power loss, no more and no less."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from qanat.crash.disk import Disk, Loss
+from qanat.crash.disk_model import Disk, Loss
 from qanat.crash.trace import Call
 
 
@@ -28,7 +28,7 @@ def call(op: str, path: str, other: str = "", size: int = 0) -> Call:
 
 
 class Power:
-    """A disk, and a look at it after the power went."""
+    """A disk to which calls are applied, and its content after a power loss."""
 
     def __init__(self, folder: Path) -> None:
         self.image = folder / "image"
@@ -58,7 +58,7 @@ def power(tmp_path: Path) -> Power:
     return Power(tmp_path)
 
 
-def test_what_was_never_synced(power: Power) -> None:
+def test_unsynced_changes_are_lost_as_each_loss_says(power: Power) -> None:
     power.do(create("a"), write("a", b"new"))
     assert power.lose(Loss.ALL) == {"old": b"old"}
     assert power.lose(Loss.NAMES) == {"old": b"old"}
@@ -68,7 +68,7 @@ def test_what_was_never_synced(power: Power) -> None:
     assert set(some) == {None, b"", b"new"}
 
 
-def test_content_is_safe_when_the_file_was_synced_and_its_name_when_the_folder_was(
+def test_a_synced_file_keeps_its_content_and_a_synced_folder_its_names(
     power: Power,
 ) -> None:
     power.do(create("a"), write("a", b"new"), sync("a"))
@@ -83,7 +83,7 @@ def test_content_is_safe_when_the_file_was_synced_and_its_name_when_the_folder_w
     assert power.lose(Loss.ZEROS)["a"] == b"new\0\0"
 
 
-def test_a_file_in_a_folder_whose_name_nobody_synced(power: Power) -> None:
+def test_a_synced_file_in_an_unsynced_folder_is_lost(power: Power) -> None:
     power.do(call("m", "d"), create("d/a"), write("d/a", b"new"), sync("d/a"), sync("d"))
     assert power.lose(Loss.ALL) == {"old": b"old"}
     power.do(sync(""))
@@ -100,7 +100,7 @@ def test_a_rename_is_one_change_of_two_folders(power: Power) -> None:
     assert power.lose(Loss.ALL) == {"d/moved": b"old"}
 
 
-def test_links_share_what_they_name(power: Power) -> None:
+def test_links_share_one_file(power: Power) -> None:
     power.do(create("tmp"), write("tmp", b"x" * 9), sync("tmp"), call("l", "tmp", "final"))
     power.do(call("u", "tmp"))
     assert power.lose(Loss.ALL) == {"old": b"old"}
@@ -117,7 +117,7 @@ def test_removed_and_made_again(power: Power) -> None:
 
 
 def test_a_later_change_is_not_undone_by_an_earlier_one(power: Power) -> None:
-    """Synced through another folder, out of order."""
+    """The later change is synced first, through another folder."""
     power.do(call("m", "d"), sync(""), create("a"), call("r", "a", "d/a"), sync("d"))
     for loss in Loss:
         assert power.lose(loss) == {"old": b"old", "d/a": b""}
@@ -125,7 +125,7 @@ def test_a_later_change_is_not_undone_by_an_earlier_one(power: Power) -> None:
     assert power.lose(Loss.ALL) == {"old": b"old", "d/a": b""}
 
 
-def test_sizes(power: Power) -> None:
+def test_writes_and_truncations_change_the_size(power: Power) -> None:
     power.do(call("t", "old", size=1), call("a", "old"))
     assert power.lose(Loss.ALL) == {"old": b"old"}
     assert power.lose(Loss.NAMES) == {"old": b"o"}
@@ -146,7 +146,7 @@ def test_calls_that_failed_did_nothing(power: Power) -> None:
     assert power.lose(Loss.PART) == {"old": b"old"}
 
 
-def test_what_nobody_touched_keeps_its_time(power: Power, tmp_path: Path) -> None:
+def test_an_untouched_file_keeps_its_time(power: Power, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     (target / "old").hardlink_to(power.image / "old")

@@ -1,4 +1,4 @@
-"""What columns are made from, through all datasets down to files."""
+"""Column lineage: what a column is made from, through all datasets down to files."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from qanat.planning.lineage import (
 from qanat.planning.projection import Made, Origin, Projection
 
 _Key = tuple[str, str]
-"""A dataset and, case-folded, one of its columns."""
+"""A dataset's name and the case-folded name of one of its columns."""
 
 _FEW = 20
-"""Columns that a message can name."""
+"""A message lists the known columns up to this many."""
 
 
 def split_target(pipeline: Pipeline, target: str) -> tuple[Dataset, str | None]:
     """The dataset and the column that `table` or `table.column` means.
 
     Raises:
-        DatasetNotFoundError: nobody declares the dataset; names the nearest.
+        DatasetNotFoundError: no file declares the dataset; names the nearest.
     """
     table, dot, column = target.rpartition(".")
-    # Names of datasets may have dots in them.
+    # A dataset's own name may contain dots, so a whole name that exists is not split.
     if dot and resolve(pipeline, target) is None:
         return dataset_of(pipeline, table), column
     return dataset_of(pipeline, target), None
@@ -54,10 +54,14 @@ def column_lineage(
     dataset: Dataset,
     column: str,
 ) -> Lineage:
-    """What a column is made from.
+    """The lineage of one column.
 
     Args:
-        schemas: columns of datasets by name, as far as they are known.
+        pipeline: the declarations.
+        graph: the order of the pipeline's datasets.
+        schemas: the columns of datasets by name, as far as they are known.
+        dataset: the dataset that has the column.
+        column: the column's name, compared without case.
 
     Raises:
         ColumnNotFoundError: the dataset is known to have no such column; names the nearest.
@@ -79,8 +83,8 @@ class _Tracer:
     """Follows columns from query to query.
 
     Attributes:
-        columns: of datasets, where they are known.
-        projections: of flows, by name.
+        columns: the columns of datasets, by name, where they are known.
+        projections: what each flow's query computes, by the flow's name.
     """
 
     pipeline: Pipeline
@@ -90,7 +94,7 @@ class _Tracer:
     projections: dict[str, Projection] = field(default_factory=dict)
 
     def learn(self, datasets: set[str]) -> None:
-        """Find out the columns of datasets, each after all that it reads."""
+        """Learn the columns of datasets, each dataset after everything that it reads."""
         for name in self.graph.order:
             if name not in datasets:
                 continue
@@ -109,8 +113,8 @@ class _Tracer:
                 self.columns[name] = tuple(found.values())
 
     def node(self, dataset: Dataset, column: str) -> LineageNode:
-        """The tree of one column; gathers everything it needs first, without recursion."""
-        place = {name: i for i, name in enumerate(self.graph.order)}
+        """The lineage tree of one column, built without recursion: chains may be long."""
+        position = {name: i for i, name in enumerate(self.graph.order)}
         start = (dataset.name, column.casefold())
         spelled = {start: column}
         made: dict[_Key, list[tuple[Flow, Made]]] = {}
@@ -127,7 +131,7 @@ class _Tracer:
                         spelled.setdefault(above, str(origin.column))
                         stack.append(above)
         nodes: dict[_Key, LineageNode] = {}
-        for key in sorted(made, key=lambda k: place[k[0]]):
+        for key in sorted(made, key=lambda k: position[k[0]]):
             upstream: dict[str, LineageNode] = {}
             for flow, each in made[key]:
                 parents = [self._origin(o, key, spelled, nodes) for o in each.origins]
@@ -167,7 +171,7 @@ class _Tracer:
         return (*columns, *(f.name for f in QUARANTINE_FIELDS))
 
     def _made(self, name: str, column: str) -> Iterator[tuple[Flow, Made]]:
-        """How each flow into a dataset makes a column, where it does."""
+        """Each flow into a dataset that makes a column, and how it makes it."""
         for flow in self.pipeline.flows_into(name):
             if isinstance(flow.query, FunctionQuery):
                 yield flow, Made("", tuple(self._all(flow.query)))
@@ -178,7 +182,7 @@ class _Tracer:
                 yield flow, found
 
     def _all(self, query: FunctionQuery) -> Iterator[Origin]:
-        """A Python function may use every column of its inputs for any of its own."""
+        """All columns of a Python function's inputs: it may use any of them for any result."""
         for read in query.reads:
             columns = self._columns_of(read)
             for column in columns if columns is not None else (None,):
@@ -210,9 +214,9 @@ class _Tracer:
         if key is None:
             return LineageNode(f"{source.dataset}.?", "unknown")
         if key == reader:
-            # A dataset that takes back what it had put into quarantine.
+            # The dataset reads its own quarantine back: the column is not made from itself.
             return None
-        # A circle ends where it closes.
+        # In a cycle of datasets the parent is not built yet: name it without its own parents.
         return nodes.get(key) or LineageNode(self._name(key, spelled), "column")
 
     def _name(self, key: _Key, spelled: Mapping[_Key, str]) -> str:

@@ -1,4 +1,4 @@
-"""Columns that expectations use."""
+"""Columns that expectations use and that do not exist."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problems(rule: Rule) -> list[QanatError]:
         ("((", "duckdb"),
     ],
 )
-def test_columns_that_are_there(sql: str, dialect: str) -> None:
+def test_existing_columns_are_no_problem(sql: str, dialect: str) -> None:
     assert problems(Predicate(sql, dialect)) == []
 
 
@@ -54,7 +54,9 @@ def test_columns_that_are_there(sql: str, dialect: str) -> None:
         (References(("carrier",), "Airlines", ("cod",)), "cod", "code"),
     ],
 )
-def test_columns_that_are_not(rule: Rule, column: str, close: str | None) -> None:
+def test_missing_columns_are_named_with_the_nearest(
+    rule: Rule, column: str, close: str | None
+) -> None:
     (error,) = problems(rule)
     assert isinstance(error, ColumnNotFoundError)
     assert f"expectation rule uses column {column!r}" in error.message
@@ -62,7 +64,7 @@ def test_columns_that_are_not(rule: Rule, column: str, close: str | None) -> Non
     assert error.location == HERE
 
 
-def test_each_column_once_and_all_of_them() -> None:
+def test_each_missing_column_is_reported_once() -> None:
     found = problems(Predicate("a > 1 OR A < 0 OR b = 1", "duckdb"))
     assert [e.message.split("'")[1] for e in found] == ["a", "b"]
 

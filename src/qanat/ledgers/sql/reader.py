@@ -1,4 +1,4 @@
-"""What a ledger tells anybody who asks, also while an update writes."""
+"""The reading half of the ledger; it also works while an update writes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
 
 _PATHS_A_QUERY = 500
-"""SQLite up to 3.31 takes 999 values in one statement."""
+"""SQLite up to 3.31 allows 999 values in one statement."""
 
 
-class Memory:
-    """The reading half of a ledger: no method writes, none waits for a writer.
+class SqlLedgerReader:
+    """The reading half of a ledger: no method writes, and none waits for a writer.
 
     Args:
-        database: where the rows are.
-        scope: `<project>/<environment>`: whose rows.
+        database: the database with the ledger's tables.
+        scope: `<project>/<environment>`; several ledgers may share a database.
     """
 
     def __init__(self, database: Database, scope: str) -> None:
@@ -36,15 +36,18 @@ class Memory:
         self.scope = scope
 
     def open_updates(self) -> Sequence[UpdateRecord]:
-        """The updates that are said to run, oldest first."""
+        """The updates that are recorded as running, oldest first; some may be dead."""
         return self._updates("status = 'running' ORDER BY started, id", ())
 
     def open_epochs(self) -> Sequence[Epoch]:
-        """The intended epochs, oldest first, with their full ranges."""
+        """The epochs that are intended and neither committed nor failed, oldest first.
+
+        Their ranges include the files.
+        """
         return self._epochs("status = 'intended' ORDER BY id", (), whole=True)
 
     def last_epoch(self, flow: str) -> Epoch | None:
-        """The newest committed epoch of a flow, with its full ranges."""
+        """A flow's newest committed epoch, with the files of its ranges; None if it has none."""
         found = self._epochs(
             "flow = ? AND status = 'committed' ORDER BY number DESC LIMIT 1", (flow,), whole=True
         )
@@ -53,7 +56,13 @@ class Memory:
     def epochs(
         self, update: str | None = None, dataset: str | None = None, limit: int = 100
     ) -> Sequence[Epoch]:
-        """Newest first; file ranges come without their files (use `epoch_files`)."""
+        """Epochs, newest first; their file ranges are empty (`epoch_files` has the files).
+
+        Args:
+            update: only epochs of this update.
+            dataset: only epochs of this dataset, compared without case.
+            limit: at most so many.
+        """
         conditions, values = ["1 = 1"], []
         if update is not None:
             conditions.append("update_id = ?")
@@ -65,13 +74,13 @@ class Memory:
         return self._epochs(where, (*values, limit), whole=False)
 
     def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
-        """The files of an epoch, of all its sources."""
+        """The files that an epoch read, of all its sources."""
         with self._database.reading() as transaction:
             found = files_of(transaction, self.scope, epoch_id)
         return [file for files in found.values() for file in files]
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
-        """Newest first."""
+        """Updates, newest first, at most `limit`."""
         return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
 
     def update(self, id: str) -> UpdateRecord | None:
@@ -85,7 +94,7 @@ class Memory:
             return read_events(transaction, self.scope, update, after, limit)
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
-        """The value of the newest committed range of a flow's source that moves."""
+        """How far a flow has read a source: the value of its newest committed range that moves."""
         text = self._remembered(flow, generation, source, "position")
         return None if text is None else position_from_text(text)
 
@@ -111,7 +120,17 @@ class Memory:
         paths: Iterable[str],
         counts: Callable[[str], bool] | None = None,
     ) -> Mapping[str, FileRef]:
-        """Of these paths, those that committed epochs have read, as they were then (last)."""
+        """Which of some files committed epochs of a flow have read, as they were when last read.
+
+        Args:
+            flow: the flow.
+            generation: only epochs of this generation.
+            paths: the paths of the files.
+            counts: called with the name of a source; False ignores what was read through it.
+
+        Returns:
+            By path, the file as it was when it was last read; unread files are absent.
+        """
         asked = tuple(paths)
         found: dict[str, FileRef] = {}
         with self._database.reading() as transaction:
@@ -132,12 +151,15 @@ class Memory:
         return found
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
-        """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
+        """The columns that were last found in a flow's source; None if it was never read.
+
+        Sources are keyed as in `Epoch.source_schemas`.
+        """
         text = self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
 
     def definitions(self) -> Mapping[str, Definition]:
-        """All datasets as last run, by case-folded name."""
+        """The definitions that datasets were last run with, by case-folded name."""
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT dataset_key, dataset, kind, fingerprint, inputs, text"
@@ -147,12 +169,12 @@ class Memory:
         return {key: Definition(*values) for key, *values in rows}
 
     def generation(self, dataset: str) -> int:
-        """The current generation: 0 until the first full refresh."""
+        """A dataset's current generation: 0 until its first full refresh."""
         with self._database.reading() as transaction:
             return current_generation(transaction, self.scope, dataset)
 
     def generation_started(self, dataset: str, generation: int) -> bool:
-        """Whether an epoch of that generation has been committed."""
+        """True if an epoch of a dataset's generation has been committed."""
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT 1 FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
@@ -162,10 +184,14 @@ class Memory:
         return bool(rows)
 
     def replaced(self, dataset: str, after: int) -> int | None:
-        """The lowest version at which committed epochs have replaced a dataset's table.
+        """The lowest table version at which a committed epoch replaced a dataset's rows.
 
         Args:
-            after: only epochs whose `id` is greater; None if there is none.
+            dataset: the dataset, compared without case.
+            after: only epochs whose `id` is greater.
+
+        Returns:
+            The version; None if no such epoch replaced the rows.
         """
         with self._database.reading() as transaction:
             ((version,),) = transaction.read(
@@ -207,7 +233,7 @@ class Memory:
 
 
 def current_generation(transaction: Transaction, scope: str, dataset: str) -> int:
-    """The generation of a dataset: 0 until the first full refresh."""
+    """A dataset's current generation: 0 until its first full refresh."""
     rows = transaction.read(
         "SELECT generation FROM qanat_generations WHERE scope = ? AND dataset_key = ?",
         (scope, dataset.casefold()),

@@ -1,0 +1,202 @@
+"""Make a query's columns those of the table they go into, the same way for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from qanat.errors import ColumnNotFoundError, SchemaMismatchError, TypeNameError, nearest
+from qanat.model.location import Location
+from qanat.model.schema import (
+    STRING,
+    Array,
+    DataType,
+    Decimal,
+    Field,
+    MapType,
+    Primitive,
+    Schema,
+    Struct,
+    grown,
+)
+from qanat.model.work import Output
+
+_INTEGERS = ("byte", "short", "integer", "long")
+_DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a query gives.
+
+    Args:
+        type: in which a table stores it; None if tables have no place for it.
+        raw: the engine's own name of the type, for messages.
+        nothing: whether it is a bare NULL, which is of any type.
+    """
+
+    name: str
+    type: DataType | None
+    raw: str
+    nothing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A column of the table.
+
+    Args:
+        column: the query's that it is made from; None if it has none: then it is NULL.
+        key: whether its text becomes the name of a folder, which cannot tell '' from NULL: to
+            readers both are NULL, so that rules have to see NULL too.
+    """
+
+    field: Field
+    column: Column | None
+    key: bool = False
+
+
+def fit(
+    columns: Iterable[Column], output: Output, location: Location, dataset: str
+) -> tuple[Target, ...]:
+    """The columns of the table after this epoch, and what they are made from.
+
+    They are matched by name and without case. Columns that the table lacks join it at the end;
+    columns that the query lacks become NULL; types may widen on the way in, never narrow.
+
+    Args:
+        location: of the query.
+
+    Raises:
+        SchemaMismatchError: a declared column is missing, an undeclared one is there, or a
+            type does not fit.
+        ColumnNotFoundError: the table is partitioned by a column that is not there.
+        TypeNameError: a column's type cannot be stored.
+
+    >>> from pathlib import Path
+    >>> output = Output(Path("t"), "p", schema=Schema((Field("Id", Primitive("long")),)))
+    >>> given = [Column("x", STRING, "VARCHAR"), Column("id", Primitive("integer"), "INTEGER")]
+    >>> [(str(t.field), t.column.name) for t in fit(given, output, Location("t.sql"), "t")]
+    [('Id bigint', 'id'), ('x string', 'x')]
+    """
+    found = _by_name(columns, location, dataset)
+    if output.declared.fields:
+        _check_declared(found, output.declared, location, dataset)
+    fitted: list[tuple[Field, Column | None]] = []
+    for field in (output.schema if output.schema.fields else output.declared).fields:
+        mine = found.pop(field.name.casefold(), None)
+        declared = output.declared.get(field.name)
+        if mine is not None and mine.type is not None:
+            if declared is None:
+                field = replace(field, type=grown(field.type, mine.type))
+            if not mine.nothing and not _fits(mine.type, field.type, declared=field is declared):
+                raise SchemaMismatchError(
+                    f"column {mine.name!r} of {dataset} does not fit its table",
+                    location=location,
+                    wanted=str(field.type),
+                    got=str(mine.type),
+                    hint="CAST it in the query, or rebuild with "
+                    f"`qanat run --full-refresh {dataset}`",
+                )
+        if declared and declared.comment:
+            field = replace(field, comment=declared.comment)
+        fitted.append((field, mine))
+    # A column that joins later is NULL in the rows before it.
+    fitted += [(Field(c.name, c.type), c) for c in found.values() if c.type is not None]
+    _check_partitions(Schema(tuple(f for f, _ in fitted)), output, location, dataset)
+    keys = {c.casefold() for c in output.partition_by}
+    return tuple(
+        Target(field, column, field.type == STRING and field.name.casefold() in keys)
+        for field, column in fitted
+    )
+
+
+def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> dict[str, Column]:
+    found: dict[str, Column] = {}
+    for column in columns:
+        if column.name.casefold() in found:
+            raise SchemaMismatchError(
+                f"two columns of {dataset} are named {column.name!r}",
+                location=location,
+                hint="name them apart with AS, or leave one out with * EXCLUDE (…)",
+            )
+        if column.type is None:
+            raise TypeNameError(
+                f"column {column.name!r} of {dataset} has a type that tables cannot store",
+                location=location,
+                got=column.raw,
+                hint="cast it, for example to VARCHAR",
+            )
+        found[column.name.casefold()] = column
+    return found
+
+
+def _check_declared(
+    found: Mapping[str, Column], declared: Schema, location: Location, dataset: str
+) -> None:
+    names = [c.name for c in found.values()]
+    for field in declared.fields:
+        if field.name.casefold() not in found:
+            raise SchemaMismatchError(
+                f"{dataset} declares a column {field.name!r} that its query does not give",
+                location=location,
+                wanted=", ".join(declared.names),
+                got=", ".join(names),
+                nearest=nearest(field.name, names),
+            )
+    extra = [n for n in names if declared.get(n) is None]
+    if extra:
+        raise SchemaMismatchError(
+            f"the query of {dataset} gives a column {extra[0]!r} that is not declared",
+            location=location,
+            wanted=", ".join(declared.names),
+            got=", ".join(names),
+            nearest=nearest(extra[0], declared.names),
+        )
+
+
+def _check_partitions(schema: Schema, output: Output, location: Location, dataset: str) -> None:
+    for column in output.partition_by:
+        if schema.get(column) is None:
+            raise ColumnNotFoundError(
+                f"{dataset} is partitioned by {column!r}, which its query does not give",
+                location=location,
+                wanted=", ".join(schema.names),
+                nearest=nearest(column, schema.names),
+            )
+    if output.partition_by and len(output.partition_by) >= len(schema.fields):
+        raise SchemaMismatchError(
+            f"all columns of {dataset} are partition columns", location=location
+        )
+
+
+def _fits(have: DataType, want: DataType, declared: bool) -> bool:
+    """Whether every value of one type is a value of another (a declared type may cast)."""
+    if have == want:
+        return True
+    match have, want:
+        case Primitive(a), Primitive(b) if a in _INTEGERS and b in _INTEGERS:
+            return declared or _INTEGERS.index(a) <= _INTEGERS.index(b)
+        case Primitive(a), Primitive("double") if a in ("byte", "short", "integer", "float"):
+            return True
+        case Primitive("byte" | "short"), Primitive("float"):
+            return True
+        case Primitive("date"), Primitive("timestamp" | "timestamp_ntz"):
+            return True
+        case Primitive(a), Decimal(precision, scale) if a in _INTEGERS:
+            return declared or precision - scale >= _DIGITS[a]
+        case Decimal(p, s), Decimal(precision, scale):
+            return declared or (scale >= s and precision - scale >= p - s)
+        case Array(a, _), Array(b, _):
+            return _fits(a, b, declared)
+        case MapType(a, b, _), MapType(c, d, _):
+            return _fits(a, c, declared) and _fits(b, d, declared)
+        case Struct(mine), Struct(theirs):
+            # Cast by name: a field that is not there is NULL.
+            known = {f.name.casefold(): f.type for f in theirs}
+            return all(
+                f.name.casefold() in known and _fits(f.type, known[f.name.casefold()], declared)
+                for f in mine
+            )
+    # What the author wrote down wins: CAST, and a value that does not fit fails the epoch.
+    return declared

@@ -1,0 +1,112 @@
+"""What each action does with the rows that break a rule."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from qanat.errors import ColumnNotFoundError, ContractError
+from qanat.model.expectation import Unique
+from qanat.model.location import Location
+from qanat.model.work import Counts, Output
+from tests.conformance.engine.bench import NUMBERS, Bench, violations
+
+
+def test_without_rules_everything_is_written(bench: Bench) -> None:
+    staged = bench.stage("SELECT id FROM t", {"t": bench.table(NUMBERS)})
+    assert staged.counts == Counts(out=8, written=8)
+    assert [r["id"] for r in bench.rows(staged.table)] == list(range(1, 9))
+    assert staged.quarantines == {}
+
+
+def test_what_each_action_does(bench: Bench) -> None:
+    rules = [
+        bench.expect("seen", "v <> 9", "warn"),
+        bench.expect("positive", "v > 0", "drop"),
+        bench.expect("small", "v < 100", "quarantine"),
+        bench.expect("sane", "id < 100", "fail"),
+    ]
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, rules)
+    # NULL violates both: of two removing actions, keeping the row wins.
+    assert staged.counts == Counts(out=8, written=4, dropped=2, quarantined=2)
+    assert violations(staged) == {"seen": 2, "positive": 3, "small": 2, "sane": 0}
+    assert [r["id"] for r in bench.rows(staged.table)] == [1, 4, 7, 8]
+    assert {r["id"]: sorted(dict(r["_quarantine_rules"])) for r in bench.quarantined(staged)} == {
+        3: ["positive", "seen", "small"],
+        5: ["small"],
+    }
+
+
+def test_a_failing_rule_stages_nothing(bench: Bench) -> None:
+    rules = [
+        bench.expect("no", "v > 0", "fail"),
+        bench.expect("aside", "v < 100"),
+        bench.expect("d", "v>0", "drop"),
+    ]
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, rules)
+    assert [(r.rule, r.violations) for r in staged.failed] == [("no", 3)]
+    assert violations(staged) == {"no": 3, "aside": 2, "d": 3}
+    assert (staged.table.files, staged.quarantines, bench.files()) == ((), {}, [])
+
+
+def test_a_quarantined_row_says_what_and_when(bench: Bench) -> None:
+    batch = bench.table(NUMBERS)
+    rules = [bench.expect("it's small", "v < 100"), bench.expect("known", "v IS NOT NULL")]
+    staged = bench.stage("SELECT * FROM t", {"t": batch}, rules)
+    rows = {r["id"]: r for r in bench.quarantined(staged)}
+    assert dict(rows[3]["_quarantine_rules"]) == {
+        "it's small": "v < 100",
+        "known": "v IS NOT NULL",
+    }
+    assert (rows[5]["_quarantine_flow"], rows[5]["_quarantine_epoch"]) == ("flow", 7)
+    assert rows[5]["_quarantine_update"] == "update-1"
+    assert rows[5]["_quarantine_at"] == dt.datetime.fromtimestamp(
+        1_700_000_000, dt.UTC
+    ) + dt.timedelta(microseconds=123_456)
+    assert len({r["_quarantine_id"] for r in rows.values()}) == 2
+
+
+@pytest.mark.parametrize("count", [62, 63, 130])
+def test_more_rules_than_bits_in_a_mask(bench: Bench, count: int) -> None:
+    rules = [bench.expect(f"not_{i}", f"id <> {i}") for i in range(count - 1)]
+    rules.append(bench.expect("last", Unique(("v",)), "drop"))
+    table = bench.table({"id": list(range(count + 10)), "v": [1] * 2 + list(range(2, count + 10))})
+    staged = bench.stage("SELECT * FROM t", {"t": table}, rules)
+    assert staged.counts == Counts(out=count + 10, written=11, quarantined=count - 1)
+    assert set(violations(staged).values()) == {0, 1} if count == 0 else {1}
+    assert {r["id"]: list(dict(r["_quarantine_rules"])) for r in bench.quarantined(staged)} == {
+        i: [f"not_{i}"] for i in range(count - 1)
+    }
+
+
+def test_a_rule_that_does_not_compile_names_its_own_place(bench: Bench) -> None:
+    with pytest.raises(ColumnNotFoundError) as raised:
+        bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, [bench.expect("r", "vv > 0")])
+    assert (raised.value.location, raised.value.nearest) == (Location("tables.sql", 1, 1), "v")
+    assert bench.files() == []
+
+
+def test_a_rule_that_cannot_be_evaluated_stages_nothing(bench: Bench) -> None:
+    table = bench.table({"v": ["1", "x"]})
+    with pytest.raises(ContractError, match="does not fit"):
+        bench.stage("SELECT * FROM t", {"t": table}, [bench.expect("r", "v::INT > 0")])
+    assert bench.files() == []
+
+
+def test_a_quarantine_takes_rows_whose_columns_got_another_type(bench: Bench) -> None:
+    inputs = {"t": bench.table({"id": [1, 2]})}
+    rules = [bench.expect("never", "id > 9")]
+    known = bench.stage("SELECT id, id AS x FROM t", inputs, rules)
+    bench.quarantined(known)
+    output = Output(
+        bench.folder / "target__quarantine", "y", schema=known.quarantines["target"].schema
+    )
+    staged = bench.stage("SELECT id, 'a' || id AS x FROM t", inputs, rules, quarantine=output)
+    rows = sorted(bench.quarantined(staged), key=lambda r: (r["x"] is None, r["id"]))
+    assert [(r["id"], r["x"]) for r in rows[:2]] == [(1, 1), (2, 2)]
+    assert [(r["id"], r["x"], json.loads(r["_quarantine_raw"])) for r in rows[2:]] == [
+        (1, None, {"id": 1, "x": "a1"}),
+        (2, None, {"id": 2, "x": "a2"}),
+    ]

@@ -1,0 +1,120 @@
+"""Looking at stored rows: the first of them, by a condition, in numbers, by their rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from qanat.errors import ColumnNotFoundError, DeclarationError
+from qanat.model.batch import TableBatch
+from qanat.model.expectation import Predicate, References, Unique
+from qanat.model.schema import Field, Primitive, Schema
+from tests.conformance.engine.bench import NUMBERS, Bench
+from tests.conformance.engine.capabilities import needs
+
+
+def test_the_first_rows(bench: Bench) -> None:
+    rows = bench.engine.fetch(bench.table(NUMBERS), limit=2)
+    assert (rows.schema.names, list(rows.values)) == (("id", "v"), [(1, 5), (2, -1)])
+    assert len(bench.engine.fetch(bench.table(NUMBERS)).values) == 8
+
+
+@pytest.mark.parametrize("condition", ["v > 8", "v > 8 -- a comment"])
+def test_rows_that_meet_a_condition(bench: Bench, condition: str) -> None:
+    where = Predicate(condition, bench.engine.dialect)
+    rows = bench.engine.fetch(bench.table(NUMBERS), where=where)
+    assert sorted(rows.values) == [(5, 700), (8, 9)]
+
+
+def test_a_condition_that_does_not_compile(bench: Bench) -> None:
+    where = Predicate("id > 0 AND vv > 8", bench.engine.dialect)
+    with pytest.raises(ColumnNotFoundError) as raised:
+        bench.engine.fetch(bench.table(NUMBERS), where=where)
+    assert str(raised.value.location) == "--where:1:12"
+    assert raised.value.nearest == "v"
+
+
+def test_values_as_python_has_them(bench: Bench) -> None:
+    sql = "SELECT [1, 2] AS l, {'a': 1} AS s, MAP {'k': 'v'} AS m, 'x' AS t, NULL::BIGINT AS n"
+    staged = bench.stage(sql, {})
+    bench.publish(staged.table)
+    rows = bench.engine.fetch(bench.published())
+    assert list(rows.values) == [([1, 2], {"a": 1}, {"k": "v"}, "x", None)]
+    assert rows.schema == staged.table.schema
+
+
+def test_a_query_over_batches(bench: Bench) -> None:
+    inputs = {"t": bench.table(NUMBERS), "u": bench.table({"id": [1, 5]})}
+    query = bench.query("SELECT t.id, v FROM t JOIN u ON t.id = u.id ORDER BY v DESC", inputs)
+    rows = bench.engine.query(query, inputs)
+    assert (rows.schema.names, list(rows.values)) == (("id", "v"), [(5, 700), (1, 5)])
+    assert list(bench.engine.query(query, inputs, limit=1).values) == [(5, 700)]
+
+
+@pytest.mark.parametrize("sql", ["SELECT nope FROM t", "SELECT FROM WHERE"])
+def test_a_query_that_does_not_compile(bench: Bench, sql: str) -> None:
+    inputs = {"t": bench.table(NUMBERS)}
+    with pytest.raises(DeclarationError) as raised:
+        bench.engine.query(bench.query(sql, inputs), inputs)
+    assert raised.value.location is not None
+
+
+def test_rules_against_stored_rows(bench: Bench) -> None:
+    rules = [
+        bench.expect("positive", "v > 0"),
+        bench.expect("one", Unique(("v",)), "drop"),
+        bench.expect("known", References(("id",), "Other", ("x",)), "warn"),
+    ]
+    table = bench.table({"id": [1, 2, 3, 4], "v": [5, 5, None, -1]}, parts=2)
+    other = bench.table({"x": [1, 2, 3]})
+    total, counts = bench.engine.check(table, "target", rules, {"other": other})
+    assert (total, [(c.dataset, c.rule, c.action, c.violations) for c in counts]) == (
+        4,
+        [
+            ("target", "positive", "quarantine", 2),
+            ("target", "one", "drop", 1),
+            ("target", "known", "warn", 1),
+        ],
+    )
+    with pytest.raises(ColumnNotFoundError):
+        bench.engine.check(table, "target", [bench.expect("r", "vv > 0")], {})
+
+
+def _quarantine(bench: Bench) -> TableBatch:
+    rules = [bench.expect("it's small", "v < 100"), bench.expect("odd", "id % 2 = 1")]
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, rules)
+    bench.quarantined(staged)
+    return bench.published("target__quarantine")
+
+
+def test_rules_that_quarantined_rows_broke(bench: Bench) -> None:
+    found = bench.engine.broken_rules(_quarantine(bench))
+    assert list(found.items()) == [("odd", 4), ("it's small", 2)]
+
+
+def test_quarantined_rows_by_their_rule(bench: Bench) -> None:
+    quarantine = _quarantine(bench)
+    rows = bench.engine.quarantined(quarantine, None, 3)
+    assert ([r[0] for r in rows.values], rows.total) == ([2, 3, 4], 6)
+    rows = bench.engine.quarantined(quarantine, "it's small", 10)
+    assert ([r[0] for r in rows.values], rows.total) == ([3, 5], 2)
+    assert rows.schema.names[:3] == ("id", "v", "_quarantine_id")
+
+
+@needs("profile")
+def test_columns_in_numbers(bench: Bench) -> None:
+    table = bench.table({"v": [1, 1, 3, None], "s": ["b", "a", "b", "b"]})
+    rows = bench.engine.profile(table)
+    assert rows.schema.names == (
+        "column", "type", "rows", "nulls", "distinct", "min", "max", "mean", "std", "top"
+    )  # fmt: skip
+    assert [tuple(r) for r in rows.values] == [
+        ("v", "bigint", 4, 25.0, 2, "1", "3", 1.6667, 1.1547, "1"),
+        ("s", "string", 4, 0.0, 2, "a", "b", None, None, "b"),
+    ]
+
+
+@needs("profile")
+def test_a_table_without_rows_in_numbers(bench: Bench) -> None:
+    empty = TableBatch((), Schema((Field("a b", Primitive("long")),)))
+    (row,) = bench.engine.profile(empty).values
+    assert tuple(row) == ("a b", "bigint", 0, None, 0, None, None, None, None, None)

@@ -1,0 +1,83 @@
+"""Quarantined rows checked again: those that pass leave, all others stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qanat.model.batch import TableBatch
+from qanat.model.expectation import Expectation, Unique
+from qanat.model.query import Read, Readmission
+from qanat.model.source import dataset_ref
+from qanat.model.work import MALFORMED, Counts, Output, Staged
+from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations
+from tests.conformance.engine.capabilities import needs
+
+pytestmark = needs("readmission")
+QUARANTINE = "target__quarantine"
+
+
+def _readmit(bench: Bench, quarantine: TableBatch, *rules: Expectation, **output: Any) -> Staged:
+    read = Read("q", dataset_ref(QUARANTINE), streaming=False, location=HERE)
+    work = bench.work(Readmission((read,), HERE), {"q": quarantine}, rules)
+    return bench.stage(
+        work.query,
+        work.inputs,
+        rules,
+        output=replace(work.output, **output),
+        quarantine=Output(bench.folder / QUARANTINE, "again", schema=quarantine.schema),
+    )
+
+
+@pytest.fixture
+def quarantine(bench: Bench) -> TableBatch:
+    """The rows 2, 3, 5 and 6: negative, NULL or too large."""
+    rules = [bench.expect("positive", "v > 0"), bench.expect("small", "v < 100")]
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, rules)
+    bench.publish(staged.table)
+    bench.publish(staged.quarantines["target"], folder=QUARANTINE)
+    return bench.published(QUARANTINE)
+
+
+def test_rows_that_pass_leave(bench: Bench, quarantine: TableBatch) -> None:
+    before = {r[0]: r for r in bench.engine.fetch(quarantine).values}
+    table = bench.store.snapshot(bench.ref("target")).schema
+    staged = _readmit(bench, quarantine, bench.expect("positive", "v > 0"), schema=table)
+    assert staged.counts == Counts(out=1, written=1)
+    assert staged.table.schema == table
+    assert violations(staged) == {}
+    rest = TableBatch(
+        tuple(str(bench.folder / QUARANTINE / f.path) for f in staged.quarantines["target"].files),
+        quarantine.schema,
+    )
+    # Exactly as they were: identifiers, reasons and sources too.
+    assert {r[0]: r for r in bench.engine.fetch(rest).values} == {n: before[n] for n in (2, 3, 6)}
+    assert sorted(r["id"] for r in bench.rows(staged.table)) == [1, 4, 5, 7, 8]
+
+
+def test_all_pass(bench: Bench, quarantine: TableBatch) -> None:
+    staged = _readmit(bench, quarantine, bench.expect("any", "id > 0"))
+    assert staged.counts == Counts(out=4, written=4)
+    assert staged.quarantines["target"].rows == 0
+
+
+def test_none_pass(bench: Bench, quarantine: TableBatch) -> None:
+    staged = _readmit(bench, quarantine, bench.expect("none", "id > 99"))
+    assert (staged.counts, staged.table.files) == (Counts(), ())
+    assert staged.quarantines["target"].rows == 4
+
+
+def test_a_key_that_the_table_has_stays_out(bench: Bench, quarantine: TableBatch) -> None:
+    held = bench.table({"id": [5, 6]})
+    staged = _readmit(bench, quarantine, bench.expect("one", Unique(("id",))), existing=held)
+    assert (staged.counts.written, staged.quarantines["target"].rows) == (2, 2)
+
+
+def test_rows_that_could_not_be_parsed_never_pass(bench: Bench) -> None:
+    rules = [bench.expect(MALFORMED, "id <> 2"), bench.expect("small", "id < 7")]
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, rules)
+    bench.publish(staged.quarantines["target"], folder=QUARANTINE)
+    again = _readmit(bench, bench.published(QUARANTINE))
+    assert (again.counts.written, again.quarantines["target"].rows) == (2, 1)
