@@ -127,7 +127,7 @@ class FileCatalog:
     def __init__(self, private: Path, namespace: str) -> None:
         self.path = private / "iceberg.db"
         self.namespace = namespace
-        self._read: dict[str, History] = {}
+        self._read: dict[Path, tuple[str, History]] = {}
 
     def find(self, table: TableRef) -> Registered | None:
         """The table; None if there is none of that name in that place."""
@@ -210,13 +210,12 @@ class FileCatalog:
         return Registered(location, self._history(here), moved)
 
     def _history(self, path: Path) -> History:
-        # Nobody changes a metadata file: a name stands for its content.
-        found = self._read.get(str(path))
-        if found is None:
-            found = read_history(path)
-            if len(self._read) > 1000:
-                self._read.clear()
-            self._read[str(path)] = found
+        # Nobody changes a metadata file: as long as its name is the newest, so is its content.
+        known = self._read.get(path.parent)
+        if known is not None and known[0] == path.name:
+            return known[1]
+        found = read_history(path)
+        self._read[path.parent] = (path.name, found)
         return found
 
     def _select(self, condition: str, *values: object) -> list[tuple[str, str]]:

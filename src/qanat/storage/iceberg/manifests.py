@@ -37,8 +37,8 @@ from pyiceberg.utils.datetime import date_to_days, datetime_to_micros
 
 from qanat.errors import UnsupportedError
 from qanat.model import work
+from qanat.storage.iceberg.history import APPLICATION
 
-_OWNER = "qanat.application"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -115,7 +115,7 @@ def owner(io: FileIO, manifest: ManifestFile) -> str | None:
     with AvroFile[ManifestEntry](
         io.new_input(manifest.manifest_path), schema, read_types={-1: ManifestEntry, 2: DataFile}
     ) as reader:
-        return reader.header.meta.get(_OWNER)
+        return reader.header.meta.get(APPLICATION)
 
 
 class Writer(ManifestWriterV2):
@@ -125,7 +125,7 @@ class Writer(ManifestWriterV2):
 
     @property
     def _meta(self) -> dict[str, str]:
-        mine = {_OWNER: self.application} if self.application else {}
+        mine = {APPLICATION: self.application} if self.application else {}
         return {**super()._meta, **mine}
 
 

@@ -31,10 +31,8 @@ from qanat.errors import UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
 from qanat.storage.iceberg.disk import DurableIO, write_metadata
-from qanat.storage.iceberg.history import MOVED
+from qanat.storage.iceberg.history import APPLICATION, MOVED
 from qanat.storage.iceberg.manifests import Writer, manifests
-
-_OWNER = "qanat.application"
 
 
 def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
@@ -147,4 +145,4 @@ class _Rewriting:
             header = reader.header.meta
         fields = [PartitionField(**f) for f in json.loads(header["partition-spec"])]
         spec = PartitionSpec(*fields, spec_id=manifest.partition_spec_id)
-        return Schema.model_validate_json(header["schema"]), spec, header.get(_OWNER)
+        return Schema.model_validate_json(header["schema"]), spec, header.get(APPLICATION)
