@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -536,6 +537,41 @@ def test_everything_is_on_the_disk_before_the_catalog_names_it(
     store.publish(append(table, 2, range(3), change=Change.REPLACE))
     assert store.retract(table, "qanat:t", 2)
     assert table.folder.stat().st_ino in synced
+
+
+def test_a_disk_that_refuses_leaves_nothing(
+    private: Path, table: TableRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, store = os.fsync, IcebergStore(private, {})
+    for number in range(1, 40):
+        commit = append(table, number)
+        left = number
+
+        def refusing(handle: int) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise OSError(errno.EIO, "Input/output error")
+            fsync(handle)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", refusing)
+            failed = None
+            try:
+                store.publish(commit)
+            except AdapterError as error:
+                failed = str(error)
+        if failed is not None:
+            assert "Input/output error" in failed
+            # Nothing but the staged file, unless it is published all the same.
+            published = store.transaction(table, "qanat:t") == number
+            assert store.orphans(table) == 1 - published
+        store.publish(commit)
+        assert store.orphans(table) == 0
+        if left > 0:
+            break
+    assert 5 < number < 39
+    assert store.snapshot(table).rows == number
 
 
 def test_what_a_crash_leaves_is_swept_and_nothing_of_others(

@@ -26,6 +26,7 @@ from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
     AdapterError,
     MissingExtraError,
+    QanatError,
     StorageFullError,
     TableCorruptError,
     UpdateRunningError,
@@ -155,6 +156,17 @@ class FileCatalog:
                     hint="give each storage a folder of its own",
                 )
         location = driver("disk").write_new(table.location, schema, properties)
+        try:
+            done = self._insert(table, location, known)
+        except QanatError:
+            # It may be there all the same: the disk may have refused what comes after.
+            if all(location != new for _, new in self._select("table_name = ?", table.name)):
+                Path(location).unlink(missing_ok=True)
+            raise
+        if not done:
+            Path(location).unlink(missing_ok=True)
+
+    def _insert(self, table: TableRef, location: str, known: Sequence[str]) -> bool:
         with self._writing() as connection:
             values = (NAME, self.namespace, table.name, location, "TABLE", *known[:1])
             # What is known of a table whose folder was taken away gives way to the new one.
@@ -166,18 +178,15 @@ class FileCatalog:
                 f" ON CONFLICT DO {again if known else 'NOTHING'}",
                 values,
             )
-        if done.rowcount < 1:
-            Path(location).unlink(missing_ok=True)
+        return done.rowcount > 0
 
     def commit(self, table: TableRef, base: Registered, draft: Any) -> bool:
         """Exchange a table's metadata; False if it is no longer that which the draft builds on."""
         number = Path(base.metadata_location).name.partition("-")[0]
         version = int(number) + 1 if number.isdigit() else 0
         location = driver("disk").write_metadata(table.location, draft.document(), version)
-        if self.swap(table, base.metadata_location, location):
-            return True
-        Path(location).unlink(missing_ok=True)
-        return False
+        draft.note(location)
+        return self.swap(table, base.metadata_location, location)
 
     def swap(self, table: TableRef, old: str, new: str) -> bool:
         """Exchange one metadata file for another; whether it still was the one."""

@@ -12,7 +12,7 @@ from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.transforms import IdentityTransform
 
 from qanat.disk import disk_error
-from qanat.errors import AdapterError, QanatError, SchemaMismatchError
+from qanat.errors import AdapterError, SchemaMismatchError
 from qanat.model.change import Change
 from qanat.model.schema import Field, Schema, grown
 from qanat.model.work import DataFile as StagedFile
@@ -44,12 +44,8 @@ def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Dr
     for each in commit.files:
         check_staged(Path(staging, each.path), each)
     draft = Draft(base, io)
-    try:
-        _describe(draft, commit)
-        _exchange(draft, commit, io, staging)
-    except (OSError, QanatError):
-        draft.discard()
-        raise
+    _describe(draft, commit)
+    _exchange(draft, commit, io, staging)
     return draft
 
 

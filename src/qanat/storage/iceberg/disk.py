@@ -177,10 +177,11 @@ class _Durable:
             os.fsync(self._file.fileno())
             self._file.close()
             self._temporary.rename(self._path)
+            sync(self._path.parent)
         except OSError:
             self._discard()
+            self._path.unlink(missing_ok=True)
             raise
-        sync(self._path.parent)
 
     def __enter__(self) -> Self:
         return self

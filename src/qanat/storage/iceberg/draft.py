@@ -42,7 +42,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from qanat.errors import TableTooNewError
+from qanat.errors import QanatError, TableTooNewError
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.described import described
 from qanat.storage.iceberg.history import TRANSACTIONS, TYPES, History
@@ -98,6 +98,10 @@ class Draft:
         self._written: list[str] = []
         self._unique = uuid4().hex
 
+    def note(self, location: str) -> None:
+        """Count another file among those that were written for it."""
+        self._written.append(location)
+
     def discard(self) -> None:
         """Remove what was written for it."""
         for path in self._written:
@@ -120,6 +124,19 @@ class Draft:
             gone: whether a file goes; None if all stay, which need not be looked at then.
             restored: entries of earlier snapshots that come back as they were.
         """
+        try:
+            self._draw(added, gone, ending, list(restored))
+        except (OSError, QanatError):
+            self.discard()
+            raise
+
+    def _draw(
+        self,
+        added: Mapping[str, Sequence[DataFile]],
+        gone: Callable[[ManifestEntry], bool] | None,
+        ending: Ending,
+        restored: Sequence[ManifestEntry],
+    ) -> None:
         collector = SnapshotSummaryCollector()
         found: list[ManifestFile] = []
         for application, files in added.items():

@@ -8,7 +8,7 @@ find nothing. So before the first commit all metadata is written anew, with the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 
-from qanat.errors import UnsupportedError
+from qanat.errors import QanatError, UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
 from qanat.storage.iceberg.disk import DurableIO, write_metadata
@@ -44,17 +44,34 @@ def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
     if base.moved_from is None:
         return
     rewriting = _Rewriting(base.moved_from, table.location)
+    try:
+        done = _rewrite(rewriting, catalog, table, base)
+    except (OSError, QanatError):
+        # It may be in the catalog all the same: the disk may have refused what comes after.
+        found = catalog.find(table)
+        if found is not None and found.moved_from is not None:
+            _remove(rewriting.written)
+        raise
+    # Whoever was first has done the same.
+    _remove(rewriting.superseded if done else rewriting.written)
+
+
+def _rewrite(
+    rewriting: _Rewriting, catalog: FileCatalog, table: TableRef, base: Registered
+) -> bool:
+    """Write the metadata anew; whether it is now the table's."""
     metadata = rewriting.metadata(base)
     number = base.metadata_location.rpartition("/")[2].partition("-")[0]
     version = int(number) + 1 if number.isdigit() else 0
     location = write_metadata(table.location, metadata, version)
-    if catalog.swap(table, base.metadata_location, location):
-        # No metadata names them any more.
-        for path in (base.metadata_location, *rewriting.superseded):
-            Path(rewriting.here(path)).unlink(missing_ok=True)
-    else:
-        # Whoever was first has done the same; what was written here, a sweep removes.
-        Path(location).unlink(missing_ok=True)
+    rewriting.written.append(location)
+    rewriting.superseded.append(rewriting.here(base.metadata_location))
+    return catalog.swap(table, base.metadata_location, location)
+
+
+def _remove(paths: Iterable[str]) -> None:
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
 
 
 class _Rewriting:
@@ -63,7 +80,10 @@ class _Rewriting:
         self._unique = uuid4().hex
         self._io: FileIO = DurableIO(moved=(old, new))
         self._done: dict[str, ManifestFile] = {}
-        self._lists: list[str] = []
+        self.written: list[str] = []
+        """Files that have been written."""
+        self.superseded: list[str] = []
+        """Files that no metadata names any more once those are in the catalog."""
 
     def metadata(self, base: Registered) -> dict[str, Any]:
         found = deepcopy(dict(base.history.metadata))
@@ -78,12 +98,6 @@ class _Rewriting:
                 entry["statistics-path"] = self.here(entry["statistics-path"])
         return found
 
-    @property
-    def superseded(self) -> Iterator[str]:
-        """The manifests and lists of manifests that have been written anew."""
-        yield from self._lists
-        yield from self._done
-
     def here(self, location: str) -> str:
         """A location with the path of today."""
         path = location.removeprefix("file://")
@@ -92,6 +106,7 @@ class _Rewriting:
     def _list(self, snapshot: dict[str, Any]) -> str:
         number = snapshot["snapshot-id"]
         location = f"{self._new}/metadata/snap-{number}-qanat-{self._unique}.avro"
+        self.written.append(location)
         with write_manifest_list(
             format_version=2,
             output_file=self._io.new_output(location),
@@ -100,7 +115,7 @@ class _Rewriting:
             sequence_number=snapshot.get("sequence-number") or 0,
             avro_compression="deflate",
         ) as writer:
-            self._lists.append(snapshot["manifest-list"])
+            self.superseded.append(self.here(snapshot["manifest-list"]))
             known = manifests(self._io, snapshot["manifest-list"])
             writer.add_manifests([self._manifest(m) for m in known])
         return location
@@ -116,6 +131,7 @@ class _Rewriting:
                 hint="rebuild the table with --full-refresh",
             )
         location = f"{self._new}/metadata/qanat-{self._unique}-m{len(self._done)}.avro"
+        self.written.append(location)
         schema, spec, application = self._header(manifest)
         writer = Writer(
             spec,
@@ -133,6 +149,7 @@ class _Rewriting:
         found.sequence_number = manifest.sequence_number
         found.min_sequence_number = manifest.min_sequence_number
         self._done[manifest.manifest_path] = found
+        self.superseded.append(self.here(manifest.manifest_path))
         return found
 
     def _header(self, manifest: ManifestFile) -> tuple[Schema, PartitionSpec, str | None]:

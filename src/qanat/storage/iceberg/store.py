@@ -24,6 +24,7 @@ without one, which publishes nothing, and is fenced like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
     CommitConflictError,
     OptionError,
+    QanatError,
     TableCorruptError,
     TableNotFoundError,
     UnsupportedError,
@@ -176,6 +178,10 @@ class IcebergStore:
         """
         table = _local(commit.table)
         _check_properties(commit.properties)
+        with explained("commit to", table):
+            return self._publish(commit, table)
+
+    def _publish(self, commit: Commit, table: TableRef) -> int:
         while True:
             base = self._catalog.find(table)
             if base is not None and (version := self._carries(commit, base)) is not None:
@@ -199,6 +205,10 @@ class IcebergStore:
             CommitConflictError: the gate is gone.
             StorageFullError: there is no space for the metadata.
         """
+        with explained("commit to", table):
+            return self._retract(table, application, number, gate)
+
+    def _retract(self, table: TableRef, application: str, number: int, gate: Path | None) -> bool:
         while True:
             base = self._catalog.find(table)
             if base is None or base.history.numbers.get(application, 0) != number:
@@ -318,11 +328,21 @@ class IcebergStore:
             if first:
                 self._catalog.secure()
             done = self._catalog.commit(table, base, draft)
-            if not done:
-                draft.discard()
-        except OSError as error:
-            raise disk_error(error, "commit to", table) from error
+        except (OSError, QanatError):
+            self._give_up(table, draft)
+            raise
+        if not done:
+            draft.discard()
         return done
+
+    def _give_up(self, table: TableRef, draft: Any) -> None:
+        """Remove what a failed commit has written, unless it is in the catalog all the same."""
+        # What another catalog makes of a commit that it did not answer, it alone knows.
+        if self._file is not None:
+            with suppress(QanatError):
+                base = self._file.find(table)
+                if base is None or draft.snapshot_id not in base.history.known:
+                    draft.discard()
 
     def _tidy(self, table: TableRef, act: str, confirm: Callable[[], object] | None = None) -> int:
         try:
