@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
+import json
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
-from qanat import errors, pipelines, plugins
-from qanat.cli import documents
+from qanat import errors, pipelines, plugins, project
 from qanat.cli.program import LATER, program
+from qanat.crash import document as crash
 from qanat.declare import calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
 from qanat.model.adapter import Connector
@@ -34,6 +35,11 @@ from qanat.model.expectation import Action, References, Unique
 from qanat.model.options import Option, OptionTable
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
+from qanat.report import documents
+from qanat.report.schema import schema_of
+from qanat.report.shape import Shape, type_of
+from qanat.report.version import VERSION
+from qanat.text import quantities
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code, then: make docs -->"
@@ -48,6 +54,11 @@ def main() -> None:
     for name, page in PAGES.items():
         text = "\n".join([NOTE, "", *page()]).rstrip() + "\n"
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    schemas = folder / "schemas" / f"v{VERSION}"
+    schemas.mkdir(parents=True, exist_ok=True)
+    for name, schema in json_schemas().items():
+        text = json.dumps(schema, indent=2) + "\n"
+        (schemas / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 # -- pieces of Markdown --------------------------------------------------------------------
@@ -148,7 +159,7 @@ def spec() -> Lines:
         rows.append([code(field.alias or name), shown, field.description or ""])
     rows.append([code("environments"), "", "name → any of these keys but `name`"])
     yield from table(["Key", "Default", "Meaning"], rows)
-    yield "Sizes are `2GB` (powers of 1000), `512MiB` (powers of 1024) or a number of bytes."
+    yield one_line(document(quantities.parse_size).split("\n\n")[1])
     yield ""
     yield "## Environments"
     yield ""
@@ -336,11 +347,55 @@ def python() -> Lines:
         yield from _docstring(document(function))
 
 
+API = (project.Project, project.Table, project.Query, project.Quarantine, project.TableVersion)
+
+
+def python_api() -> Lines:
+    """The project object."""
+    yield "# The Python API"
+    yield ""
+    yield "`import qanat` gives `qanat.open`; the [how-to](../how-to/python-api.md) shows it at"
+    yield "work. Errors are those of [this list](errors.md). Results print as text, and show"
+    yield "themselves as HTML in a notebook."
+    yield ""
+    yield "## `qanat.open`"
+    yield ""
+    yield f"```python\n{_signature('qanat.open', project.open_project)}\n```"
+    yield ""
+    yield from _docstring(document(project.open_project))
+    for kind in API:
+        yield f"## `{kind.__name__}`"
+        yield ""
+        yield from _docstring(document(kind))
+        for name, member in _members(kind):
+            yield f"### `{kind.__name__}.{name}`"
+            yield ""
+            if callable(member):
+                yield f"```python\n{_signature(name, member)}\n```"
+                yield ""
+            yield from _docstring(document(member))
+    yield "## Results"
+    yield ""
+    results = [getattr(project, name) for name in project.__all__]
+    rows = [
+        [code(kind.__name__), one_line(document(kind))]
+        for kind in results
+        if inspect.isclass(kind) and hasattr(kind, "_repr_html_") and kind not in API
+    ]
+    yield from table(["Result", "What it is"], rows)
+
+
+def _members(kind: type) -> list[tuple[str, Any]]:
+    """Its public methods and properties, its own and those of what it extends."""
+    found = inspect.getmembers(kind, lambda m: inspect.isfunction(m) or isinstance(m, property))
+    return [(n, m) for n, m in found if not n.startswith("_") and document(m)]
+
+
 def _signature(name: str, function: Callable[..., Any]) -> str:
     parts = []
     star = False
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.name == "query_function":
+        if parameter.name in ("query_function", "self"):
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             star = True
@@ -370,6 +425,8 @@ def _block(block: str) -> Lines:
         for item in re.split(r"\n(?=\S)", inspect.cleandoc("\n".join(rest))):
             name, _, meaning = one_line(item).partition(": ")
             yield f"- `{name}`: {meaning}"
+    elif block.startswith(">>> "):
+        yield f"```python\n{block}\n```"
     elif block.startswith("    "):
         yield f"```python\n{inspect.cleandoc(block)}\n```"
     else:
@@ -431,22 +488,57 @@ def json_documents() -> Lines:
     yield ""
     yield document(documents).split("\n\n", 1)[1]
     yield ""
-    modules = [documents]
-    for info in pkgutil.iter_modules(documents.__path__, f"{documents.__name__}."):
-        modules.append(importlib.import_module(info.name))
-    for module in modules:
-        found = [
-            value
-            for value in vars(module).values()
-            if typing.is_typeddict(value) and value.__module__ == module.__name__
-        ]
-        for kind in reversed(found):
-            yield f"## {kind.__name__}"
-            yield ""
-            yield document(kind)
-            yield ""
-            hints = typing.get_type_hints(kind)
-            yield from table(["Key", "Value"], [[code(k), _type(v)] for k, v in hints.items()])
+    yield "Each has a JSON schema, also as `qanat.report.schema(name)`:"
+    yield ""
+    folder = f"schemas/v{VERSION}"
+    rows = [
+        [f"[{code(name)}]({folder}/{name}.json)", _link(shape)]
+        for name, shape in {**documents.DOCUMENTS, "crash": crash.CRASH}.items()
+    ]
+    yield from table(["Schema", "Document"], rows)
+    for shape in _shapes():
+        yield f"## {shape.name}"
+        yield ""
+        yield shape.text
+        yield ""
+        rows = [[code(k.name), _type(type_of(shape, k))] for k in shape.columns]
+        yield from table(["Key", "Value"], rows)
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of every document, by its name."""
+    found = {name: documents.schema(name) for name in documents.DOCUMENTS}
+    return {**found, "crash": schema_of(crash.CRASH, crash.SHAPES, documents.FACTS)}
+
+
+def _shapes() -> list[Shape]:
+    """Every shape once: each document, and behind it what only it has."""
+    found = [documents.FACTS]
+    waiting = [*documents.DOCUMENTS.values(), crash.CRASH]
+    while waiting:
+        shape = waiting.pop(0)
+        if shape in found:
+            continue
+        found.append(shape)
+        waiting[:0] = [s for k in shape.columns for s in _inside(type_of(shape, k))]
+    return found
+
+
+def _inside(hint: Any) -> list[Shape]:
+    shape = _shape(hint)
+    if shape is not None:
+        return [shape]
+    return [s for a in typing.get_args(hint) for s in _inside(a)]
+
+
+def _shape(hint: Any) -> Shape | None:
+    if inspect.isclass(hint) and issubclass(hint, QanatError):
+        return documents.FACTS
+    return documents.SHAPES.get(hint) or crash.SHAPES.get(hint)
+
+
+def _link(shape: Shape) -> str:
+    return f"[{shape.name}](#{shape.name.lower()})"
 
 
 def _type(hint: Any) -> str:
@@ -454,12 +546,17 @@ def _type(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if isinstance(hint, types.UnionType):
         return " or ".join(_type(a) for a in arguments)
-    if origin is list:
+    if origin is typing.Literal:
+        return " or ".join(code(str(a)) for a in arguments)
+    if origin in (list, tuple, Sequence):
         return f"list of {_type(arguments[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return "object" if arguments[1] is Any else f"object of {_type(arguments[1])}"
-    if typing.is_typeddict(hint):
-        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    shape = _shape(hint)
+    if shape is not None:
+        return _link(shape)
+    if inspect.isclass(hint) and issubclass(hint, Enum):
+        return " or ".join(code(member.value) for member in hint)
     names = {str: "text", int: "number", float: "number", bool: "boolean", type(None): "null"}
     return names.get(hint, "anything")
 
@@ -518,6 +615,7 @@ PAGES: dict[str, Callable[[], Lines]] = {
     "sql": sql,
     "connectors": connectors,
     "python": python,
+    "python-api": python_api,
     "errors": error_codes,
     "json": json_documents,
     "tables": tables,

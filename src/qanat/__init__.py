@@ -1,5 +1,6 @@
 """Qanat: declare a data pipeline once, in SQL or Python, and trust what comes out.
 
+`qanat.open(path)` gives a project to run, ask and look into. In a project's own files,
 `import qanat as dp` and `from qanat import pipelines as dp` give the same decorators. They are
 fetched when first used, so that `import qanat` itself costs next to nothing.
 """
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
         table as table,
         temporary_view as temporary_view,
     )
+    from qanat.project import Project as Project, open_project
+
+    open = open_project
 
 __version__ = "0.1.0"
 
@@ -49,11 +53,16 @@ _DECORATORS = frozenset(
 )
 
 
+_PROJECT = {"Project": "Project", "open": "open_project"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PROJECT:
+        return getattr(import_module("qanat.project"), _PROJECT[name])
     if name in _DECORATORS:
         return getattr(import_module("qanat.pipelines"), name)
     raise AttributeError(f"module 'qanat' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_DECORATORS})
+    return sorted({*globals(), *_DECORATORS, *_PROJECT})

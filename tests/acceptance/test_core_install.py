@@ -199,8 +199,9 @@ def test_a_log_that_was_cut_is_swept(shop: Shop, core: Core) -> None:
     (table / "stray.parquet").touch()
     swept = core(
         "-c",
-        "from pathlib import Path; from qanat.storage.delta import DeltaStore;"
-        f"print(DeltaStore().sweep(Path({str(table)!r})))",
+        "from qanat.model.table import TableRef;"
+        "from qanat.storage.delta.store import DeltaStore;"
+        f"print(DeltaStore().sweep(TableRef({str(table)!r}, 't')))",
     )
     assert swept.stdout.strip() == "1", swept.stderr
     assert set(table.glob("*.parquet")) == kept

@@ -484,7 +484,7 @@ def test_an_error_between_the_two_commits(paths: Paths, monkeypatch: pytest.Monk
     publish = DeltaStore.publish
 
     def failing(self: DeltaStore, commit: Commit) -> int:
-        if commit.folder.name == "silver":
+        if commit.table.name == "silver":
             raise StorageFullError("no space left")
         return publish(self, commit)
 

@@ -31,7 +31,7 @@ AS SELECT kind, count(*) AS n, sum(amount) AS total FROM silver GROUP BY kind;
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    target = "tests.conformance.datafusion:DATAFUSION"
+    target = "tests.conformance.datafusion_engine:DATAFUSION"
     monkeypatch.setitem(plugins.BUILTIN["engines"], "datafusion", target)
 
     def project(spec: Path, environment: str | None) -> Any:

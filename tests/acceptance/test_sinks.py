@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from qanat.connectors.files import FilesSink
+from qanat.connectors.files.sink import FilesSink
 from qanat.errors import HistoryMismatchError, QanatError
+from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.work import Output
 from tests.acceptance.projects import Shop
 
@@ -303,7 +304,7 @@ def test_an_epoch_that_somebody_else_sent_before_ours_was_staged(
         raise Died
 
     monkeypatch.setattr(FilesSink, "output", die)
-    monkeypatch.setattr("qanat.run.epoch._give_up", lambda *arguments: None)
+    monkeypatch.setattr(SqlLedger, "abandon", lambda *arguments: None)
     with pytest.raises(Died):
         shop.update()
     monkeypatch.undo()

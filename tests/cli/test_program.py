@@ -19,6 +19,7 @@ COMMANDS = (
     "plan",
     "run",
     "test",
+    "query",
     "show",
     "lineage",
     "history",

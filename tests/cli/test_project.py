@@ -126,6 +126,45 @@ def test_expectations(shop: Any) -> None:
     assert shop.type("qanat test --select silver_orders --output json") == 1
 
 
+def test_query(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    by_customer = "SELECT customer_id, count(*) AS orders, sum(amount) AS total FROM silver_orders"
+    by_customer += " GROUP BY ALL ORDER BY total DESC"
+    assert shop.type(f"qanat query '{by_customer}'") == 0
+    assert shop.type(f"qanat query '{by_customer}' --limit 1") == 0
+    assert shop.type(f"qanat query '{by_customer}' --output json --limit 1") == 0
+    assert shop.type(f"qanat query '{by_customer}' --output csv") == 0
+    rules = "SELECT order_id, _quarantine_rules FROM silver_orders__quarantine ORDER BY ALL"
+    assert shop.type(f"qanat query '{rules}' --output csv --limit 1") == 0
+    shop.file("data/orders/2026-02.csv", FEBRUARY)
+    before = shop.text
+    assert shop.type("qanat run --select +silver_orders") == 0
+    shop.text = before
+    counts = "SELECT count(*) AS n FROM silver_orders"
+    assert shop.type(f"qanat query '{counts}'") == 0
+    assert shop.type(f"qanat query '{counts} VERSION AS OF 0'") == 0
+    assert shop.type("qanat query 'FROM silver_orders' --output parquet --to orders.parquet") == 0
+    assert shop.type("qanat query 'FROM silver_orders' --output csv --to orders.csv") == 0
+    lines = (shop.folder / "orders.csv").read_text().splitlines()
+    assert (lines[0], len(lines)) == ("order_id,customer_id,ordered_on,amount", 7)
+    assert not list(shop.folder.glob(".*.part"))
+
+
+def test_query_mistakes(shop: Any) -> None:
+    assert shop.type("qanat run --select +silver_orders") == 0
+    shop.text = ""
+    assert shop.type("qanat query 'SELECT amont FROM silver_orders'") == 2
+    assert shop.type("qanat query 'SELECT *\n  FROM slver_orders'") == 2
+    assert shop.type("qanat query 'SELECT * FROM silver_orders WHERE order_id = 1 AND'") == 2
+    assert shop.type("qanat query 'DROP TABLE silver_orders'") == 2
+    assert shop.type("qanat query 'SELECT 1; SELECT 2'") == 2
+    assert shop.type("qanat query 'FROM silver_orders VERSION AS OF 7'") == 1
+    assert shop.type("qanat query 'FROM silver_orders' --output parquet") == 2
+    assert shop.type("qanat query 'FROM slver_orders' --output json") == 2
+    assert shop.type("qanat query 'FROM silver_orders' --output csv --to nowhere/x.csv") == 2
+
+
 def test_profile(shop: Any) -> None:
     assert shop.type("qanat run") == 0
     shop.text = ""

@@ -11,7 +11,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_reference_is_current(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "docs" / "generate.py", tmp_path], check=True)
-    generated = {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()}
-    reference = ROOT / "docs" / "reference"
-    committed = {p.name: p.read_text(encoding="utf-8") for p in reference.iterdir()}
-    assert generated == committed, "write it anew: make docs"
+    assert texts(tmp_path) == texts(ROOT / "docs" / "reference"), "write it anew: make docs"
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Every file below a folder, by its path."""
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_text(encoding="utf-8") for p in files}

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qanat import __version__
-from qanat.cli import documents, screen
-from qanat.cli.documents.crash import crash_document
-from qanat.cli.grid import Value, grid
+from qanat.cli import screen
+from qanat.cli.bar import Bar
 from qanat.cli.options import Place
 from qanat.crash.case import Case, Verdict
+from qanat.crash.document import crash_document
 from qanat.crash.ending import ends_cleanly
 from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
@@ -24,10 +24,11 @@ from qanat.crash.replica import roomy
 from qanat.crash.report import Report
 from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
-from qanat.observe.terminal.amounts import count, duration
-from qanat.observe.terminal.bar import Bar
-from qanat.observe.terminal.characters import printable
+from qanat.report.failure import dumps
 from qanat.run.session import Session
+from qanat.text.amounts import count, duration
+from qanat.text.characters import printable
+from qanat.text.grid import Value, grid
 
 _SHOWN = 10
 """Failures that are shown in full."""
@@ -60,15 +61,14 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     extent = Extent(seed, chains=50, revivals=50, most=wish.cases, only=only)
     again = _again(place)
     with ends_cleanly():
-        with Session.open(place.start, place.environment) as session:
-            facts = {
-                "project": str(session.project.root),
-                "environment": session.project.environment,
-            }
-            outcome = _outcome(session, extent, wish.jobs or len(os.sched_getaffinity(0)), again)
+        with place.open() as project:
+            facts = {"project": str(project.root), "environment": project.environment}
+            outcome = _outcome(
+                project.session, extent, wish.jobs or len(os.sched_getaffinity(0)), again
+            )
         report = outcome.report
         if json:
-            screen.write(documents.dumps(crash_document(report)))
+            screen.write(dumps(crash_document(report)))
         else:
             screen.write("\n".join(_lines(report, bool(only), again)))
         if wish.report is not None:
@@ -80,7 +80,7 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     return 1 if report.failures or not report.tried else 0
 
 
-def _outcome(session: Session, extent: Extent, jobs: int, again: str) -> Outcome:
+def _outcome(ws: Session, extent: Extent, jobs: int, again: str) -> Outcome:
     """What came of it; if it is interrupted, what had come of it until then is told."""
     told: list[Verdict] = []
     total = 0
@@ -101,8 +101,8 @@ def _outcome(session: Session, extent: Extent, jobs: int, again: str) -> Outcome
         with bar:
             bar.prepare("running everything undisturbed")
             sweep_quarters(places())
-            with quarters(roomy(session, jobs)) as folder:
-                return crash_test(session, folder, extent, jobs, begin, tell)
+            with quarters(roomy(ws, jobs)) as folder:
+                return crash_test(ws, folder, extent, jobs, begin, tell)
     except SystemExit:
         screen.note("\n".join(so_far(told, total, again)))
         raise
@@ -157,10 +157,10 @@ def _lines(report: Report, chosen: bool, again: str) -> Iterator[str]:
     yield from grid(["Fault", "Tried", "Survived"], rows)
     yield ""
     if report.failures:
-        sign = screen.paint("✗", fg="red")
+        sign = screen.paint("✗", "red")
         yield f"{sign} {tried}, {report.tried - report.survived:,} not survived"
     else:
-        yield f"{screen.paint('✓', fg='green')} {tried}, all survived"
+        yield f"{screen.paint('✓', 'green')} {tried}, all survived"
     yield (
         f"  rows lost: {report.lost:,}, doubled: {report.doubled:,}; deaths in a row: up to"
         f" {report.deepest}"
@@ -177,7 +177,7 @@ def _lines(report: Report, chosen: bool, again: str) -> Iterator[str]:
 def _failures(failures: Sequence[Verdict], again: str) -> Iterator[str]:
     for verdict in failures[:_SHOWN]:
         yield ""
-        yield f"{screen.paint('✗', fg='red')} {verdict.case}"
+        yield f"{screen.paint('✗', 'red')} {verdict.case}"
         yield from (f"  at {printable(site)}" for site in verdict.sites)
         yield from (f"  {printable(line)}" for c in verdict.complaints for line in c.splitlines())
         yield f'  = hint: again: {again} --case "{verdict.case}"'

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import click
 
-from qanat.cli import documents, screen
-from qanat.cli.documents.project import doctor_document
+from qanat.cli import screen
 from qanat.cli.options import Place, output, place, positive
-from qanat.errors import CommandLineError, QanatError, SpecNotFoundError
-from qanat.observe.terminal.characters import printable
-from qanat.run.doctor import examine
-from qanat.run.results import Finding
-from qanat.run.session import Session
+from qanat.errors import CommandLineError
+from qanat.project import doctor
+from qanat.report.doctor import doctor_text, healthy
+from qanat.report.documents import document
+from qanat.report.failure import dumps
 
 CASES = 200
 """What a crash test tries unless it is told how much."""
-SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
 @click.command("doctor", short_help="Check the installation and the project's storage.")
@@ -78,12 +76,12 @@ def command(
         return int(module.run(place, module.Wish(cases or CASES, seed, jobs, only, report), json))
     if only or any(each is not None for each in (cases, seed, jobs, report)):
         raise CommandLineError("--cases, --seed, --jobs, --case and --report need --crash-test")
-    findings = _examine(place)
+    findings = doctor(place.start, place.environment)
     if json:
-        screen.write(documents.dumps(doctor_document(findings)))
+        screen.write(dumps(document("doctor", findings)))
     else:
-        screen.write("\n".join(line for f in findings for line in _finding(f)))
-    return 1 if any(f.level == "error" for f in findings) else 0
+        screen.write(doctor_text(findings, screen.layout()))
+    return 0 if healthy(findings) else 1
 
 
 def _try(report: Path) -> None:
@@ -99,22 +97,3 @@ def _try(report: Path) -> None:
         ) from error
     if new:
         report.unlink()
-
-
-def _examine(place: Place) -> tuple[Finding, ...]:
-    try:
-        with Session.open(place.start, place.environment) as workspace:
-            return examine(workspace, place.start)
-    except SpecNotFoundError:
-        return examine(None, place.start)
-    except QanatError as error:
-        # A project that cannot be opened is a finding; the installation is still examined.
-        broken = Finding("error", "project", str(error), error.hint or "")
-        return (*examine(None, place.start), broken)
-
-
-def _finding(finding: Finding) -> list[str]:
-    sign, colour = SIGNS[finding.level]
-    head = f"{screen.paint(sign, fg=colour)} {printable(finding.what)}"
-    lines = [f"{head}: {printable(finding.detail)}"]
-    return [*lines, f"  = hint: {printable(finding.hint)}"] if finding.hint else lines

@@ -10,10 +10,22 @@ from pathlib import Path
 from qanat.cli.screen import paint
 from qanat.declare.find import QANAT_SPECS, SDP_SPECS
 from qanat.model.location import Location
-from qanat.observe.terminal.characters import cells, printable
+from qanat.text.characters import cells, printable
 
 LONGEST = 120
 """Characters of a source line that are shown; generated files may have lines of megabytes."""
+
+
+_typed: dict[str, str] = {}
+
+
+def remember(name: str, text: str) -> None:
+    """Show lines of a text that was typed, and is in no file, where an error is about it.
+
+    Args:
+        name: what locations have in the place of its file.
+    """
+    _typed[name] = text
 
 
 def excerpt(location: Location, start: Path) -> list[str]:
@@ -38,22 +50,25 @@ def excerpt(location: Location, start: Path) -> list[str]:
         before = printable(text[skipped : column - 1].expandtabs(1))
         word = re.match(r"\w+|'[^']*'|\"[^\"]*\"|`[^`]*`", text[column - 1 : skipped + LONGEST])
         marks = "^" * (cells(word.group()) if word else 1)
-        caret = paint(marks, stream=sys.stderr, fg="red", bold=True)
+        caret = paint(marks, "bold red", sys.stderr)
         lines.append(f"{gutter} {' ' * cells(before)}{caret}")
     return lines
 
 
 def _blue(text: str) -> str:
-    return paint(text, stream=sys.stderr, fg="blue")
+    return paint(text, "blue", sys.stderr)
 
 
 def _line(file: str, number: int, start: Path) -> str | None:
+    if file in _typed:
+        lines = _typed[file].split("\n")
+        return lines[number - 1] if number <= len(lines) else None
     path = _find(Path(file), start)
     if path is None:
         return None
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for at, line in enumerate(lines, 1):
+        with path.open(encoding="utf-8", errors="replace") as content:
+            for at, line in enumerate(content, 1):
                 if at == number:
                     return line.rstrip("\r\n")
     except OSError:

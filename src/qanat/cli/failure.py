@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from qanat.cli.documents import dumps, failure
 from qanat.cli.excerpt import excerpt
 from qanat.cli.screen import note, paint, write
 from qanat.errors import ProblemsError, QanatError
-from qanat.observe.terminal.characters import printable, printable_lines
+from qanat.report.failure import dumps, failure
+from qanat.text.characters import printable, printable_lines
 
 
 def report(error: QanatError, arguments: Sequence[str]) -> int:
@@ -49,12 +49,12 @@ def describe(error: QanatError, start: Path) -> str:
     Args:
         start: folder of the project or below it, to find the file of the error's location.
     """
-    head = paint(f"error[{error.code}]", stream=sys.stderr, fg="red", bold=True)
+    head = paint(f"error[{error.code}]", "bold red", sys.stderr)
     first, *rest = printable_lines(error.message)
-    lines = [f"{head}: " + paint(first, stream=sys.stderr, bold=True)]
+    lines = [f"{head}: " + paint(first, "bold", sys.stderr)]
     lines += [f"  {line}" for line in rest]
     if error.location is not None:
-        lines.append(paint(" --> ", stream=sys.stderr, fg="blue") + str(error.location))
+        lines.append(paint(" --> ", "blue", sys.stderr) + str(error.location))
         lines += excerpt(error.location, start)
     if error.nearest is not None:
         lines.append(f"  = did you mean {printable(error.nearest)!r}?")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from qanat.cli import documents, screen
-from qanat.cli.documents.project import init_document
+from qanat.cli import screen
 from qanat.cli.options import output
 from qanat.cli.template import contents
 from qanat.errors import CommandLineError
-from qanat.observe.terminal.characters import printable
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.text.characters import printable
 
 NEXT = ("run", "show revenue_by_city", "quarantine show silver_orders")
 """Commands that a newcomer should type, in order."""
@@ -43,7 +44,7 @@ def command(folder: Path, template: str, json: bool) -> int:
         )
     write(folder, files)
     if json:
-        screen.write(documents.dumps(init_document(str(folder), list(files))))
+        screen.write(dumps(document("init", (str(folder), list(files)))))
         return 0
     here = folder == Path()
     lines = [f"Wrote a project into {'this folder' if here else printable(str(folder))}:", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from qanat.errors import CommandLineError
+from qanat.project import Project, open_project
 
 EVERYTHING = "*"
 """What a bare `--full-refresh` means."""
@@ -31,6 +33,16 @@ class Place:
 
     start: Path
     environment: str | None
+
+    def open(self) -> Project:
+        """The project, to be used as a context manager."""
+        return open_project(self.start, self.environment)
+
+    @property
+    def options(self) -> str:
+        """The same as options of a command that is to be typed next."""
+        where = "" if self.start == Path() else f" -C {shlex.quote(str(self.start))}"
+        return where + (f" -e {shlex.quote(self.environment)}" if self.environment else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,11 @@ def refreshes(command: Function) -> Function:
         metavar="TABLE",
         help="Bring this table up to date even if nothing changed. Repeatable.",
     )(command)
+
+
+def full(names: tuple[str, ...]) -> tuple[str, ...] | bool:
+    """What `--full-refresh` asks for: the named tables, or all of them."""
+    return True if EVERYTHING in names else names
 
 
 def logs(command: Function) -> Function:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import click
 
-from qanat.cli import documents, screen
-from qanat.cli.documents.table import table_document
+from qanat.cli import screen
 from qanat.cli.options import Place, output, place
-from qanat.cli.show import row_lines
-from qanat.observe.terminal.amounts import count
-from qanat.observe.terminal.characters import printable
-from qanat.run.profile import profile
-from qanat.run.session import Session
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.report.table import profile_text
 
 
 @click.command("profile", short_help="Describe the columns of a table by numbers.")
@@ -23,14 +20,10 @@ def command(dataset: str, place: Place, json: bool) -> int:
 
     Reads the whole table.
     """
-    with Session.open(place.start, place.environment) as workspace:
-        view = profile(workspace, dataset)
+    with place.open() as project:
+        view = project.profile(dataset)
     if json:
-        screen.write(documents.dumps(table_document(view)))
-        return 0
-    parts = [f"version {view.version}"]
-    if view.total is not None:
-        parts.append(count(view.total, "row"))
-    title = screen.paint(printable(view.dataset), bold=True)
-    screen.write("\n".join([f"{title}: {', '.join(parts)}", "", *row_lines(view)]))
+        screen.write(dumps(document("table", view)))
+    else:
+        screen.write(profile_text(view, screen.layout()))
     return 0

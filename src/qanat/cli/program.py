@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "Show what an update would do, and why.",
     "run": "Bring the datasets up to date.",
     "test": "Check every expectation on the stored tables.",
+    "query": "Ask the project's tables by SQL.",
     "show": "Look at the rows and columns of a table.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",

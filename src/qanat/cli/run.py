@@ -9,17 +9,15 @@ from importlib import import_module
 
 import click
 
-from qanat.cli import documents, failure, screen
-from qanat.cli.documents.update import update_document
-from qanat.cli.options import Logs, Place, logs, output, place, refreshes, selection
-from qanat.cli.plan import selection_of, show_plan
-from qanat.cli.summary import summary
+from qanat.cli import failure, screen
+from qanat.cli.options import Logs, Place, full, logs, output, place, refreshes, selection
+from qanat.cli.plan import show_plan
 from qanat.errors import UnsupportedError
 from qanat.ports.observer import Observer
-from qanat.run.plan import plan
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.report.update import update_text
 from qanat.run.results import UpdateResult
-from qanat.run.session import Session
-from qanat.run.update import update
 
 
 def _later(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -54,16 +52,16 @@ def command(
     Exit code 0: everything is up to date. 1: data or a run failed; the datasets that do not
     depend on the failed ones are up to date. 2: a file of the project has to be changed.
     """
-    chosen = selection_of(select, refresh, full_refresh)
-    with Session.open(place.start, place.environment) as workspace:
+    again = full(full_refresh)
+    with place.open() as project:
         if dry_run:
-            return show_plan(plan(workspace, chosen), json)
+            return show_plan(project.plan(select, refresh=refresh, full_refresh=again), json)
         with watching(logs, json) as observers:
-            result = update(workspace, chosen, observers)
+            result = project.run(select, refresh=refresh, full_refresh=again, observers=observers)
     if json:
-        screen.write(documents.dumps(update_document(result)))
+        screen.write(dumps(document("update", result)))
     else:
-        screen.write(summary(result, place))
+        screen.write(update_text(result, place.options, screen.layout()))
         errors = [d.error for d in result.failed if d.error is not None]
         if errors:
             screen.note("\n" + failure.describe_all(errors, place.start))

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import click
 
 from qanat.disk import disk_error
+from qanat.text.style import Layout
 
 
 def prepare() -> None:
@@ -32,14 +33,14 @@ def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def write(text: str) -> None:
-    """Print a result to standard output, with a newline.
+def write(text: str) -> bool:
+    """Print a result to standard output, with a newline; False if its reader has left.
 
     Raises:
         StorageFullError, AdapterError: what it goes to does not take it.
     """
     try:
-        _put(sys.stdout, text)
+        return _put(sys.stdout, text)
     except OSError as error:
         _forget(sys.stdout)
         raise disk_error(error, "write to", "standard output") from error
@@ -53,12 +54,14 @@ def note(text: str) -> None:
         _forget(sys.stderr)  # there is nowhere left to say so
 
 
-def _put(stream: TextIO, text: str) -> None:
+def _put(stream: TextIO, text: str) -> bool:
     try:
         stream.write(text + "\n")
         stream.flush()
     except BrokenPipeError:
         _forget(stream)
+        return False
+    return True
 
 
 def _forget(stream: TextIO) -> None:
@@ -102,11 +105,21 @@ def coloured(stream: TextIO) -> bool:
     return interactive(stream) and not os.environ.get("NO_COLOR")
 
 
-def paint(text: str, *, stream: TextIO | None = None, **style: Any) -> str:
-    """Text in a style of `click.style` where the stream (standard output) shows colours."""
-    return click.style(text, **style) if coloured(stream or sys.stdout) else text
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """Text in a style where the stream (standard output) shows colours.
+
+    Args:
+        style: names of a colour, `bold` and `dim`, in any order; others are ignored.
+    """
+    if not coloured(stream or sys.stdout):
+        return text
+    words = set(style.split())
+    weights: dict[str, Any] = {word: True for word in ("bold", "dim") if word in words}
+    colour = next(iter(words - weights.keys()), None)
+    return click.style(text, fg=colour, **weights)
 
 
-def width() -> int | None:
-    """Columns of the terminal, or None when standard output is no terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def layout() -> Layout:
+    """What text on standard output may use: colours, and the columns of a terminal."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return Layout(paint, columns)

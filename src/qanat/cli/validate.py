@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import click
 
-from qanat.cli import documents, failure, screen
-from qanat.cli.documents.project import validation_document
+from qanat.cli import failure, screen
 from qanat.cli.options import Place, output, place
-from qanat.observe.terminal.amounts import count
-from qanat.run.results import Validation
-from qanat.run.session import Session
-from qanat.run.validate import validate
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.report.validation import validation_text
 
 
 @click.command("validate", short_help="Check the whole project without running it.")
@@ -24,19 +20,12 @@ def command(place: Place, json: bool) -> int:
     Reads the spec and all transformation files, resolves every name, column, type and function,
     and reports all problems at once. Writes nothing.
     """
-    with Session.open(place.start, place.environment) as workspace:
-        result = validate(workspace)
+    with place.open() as project:
+        result = project.validate()
     if json:
-        screen.write(documents.dumps(validation_document(result)))
+        screen.write(dumps(document("validation", result)))
     elif result.problems:
         screen.note(failure.describe_all(result.problems, place.start))
     else:
-        screen.write(_summary(result))
+        screen.write(validation_text(result))
     return 2 if result.problems else 0
-
-
-def _summary(result: Validation) -> str:
-    kinds = Counter(kind for _, kind in result.datasets)
-    parts = [count(number, kind) for kind, number in kinds.items()]
-    parts += [count(result.flows, "flow"), count(result.expectations, "expectation")]
-    return f"Everything is in order: {', '.join(parts)}."

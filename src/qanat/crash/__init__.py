@@ -14,6 +14,7 @@ and sinks hold, and a `reference` what they hold without any fault. `judge` chec
 `accounts` (the ledger's counts), `deliveries` (what sinks hold) and an `inventory` (the files of
 the storage); `question` asks the engine for rows. `excuse` says which errors a fault explains.
 
-The verdicts go into a `journal`. A `report` adds them up, and a `page` shows it, with a `strip`
-for each scenario and a `histogram`, in the words of the `glossary`.
+The verdicts go into a `journal`. A `report` adds them up; a `document` has it as JSON, and a
+`page` shows it, with a `strip` for each scenario and a `histogram`, in the words of the
+`glossary`.
 """

@@ -7,8 +7,9 @@ SQL: `statements` moves a `cursor` over the words of a `sqltext` and parses its 
 `columns`, `rules`, `types` and `properties`. Python: `python` has the decorators, `capture` stores
 their arguments, `pyfile` runs the user's file, `functions` makes declarations of what was stored.
 Both use `query`, which finds what a query reads (`stream`, `calls`, `options`), and `registry`,
-which collects declarations and problems. They share `arguments` and `frames` (arguments and
-annotations of decorated functions), `names`, and `syntax` (sqlglot's parse errors).
+which collects declarations and problems. `adhoc` reads a query that nobody declares. They share
+`arguments` and `frames` (arguments and annotations of decorated functions), `names`, and `syntax`
+(sqlglot's parse errors).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them, so each public name is imported when it is first used.

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qanat.declare.files import DEFAULT_LIBRARIES
 from qanat.model.dataset import Drift
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)?", re.IGNORECASE)
-_UNITS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+from qanat.text.quantities import parse_size
 
 
-def parse_size(value: Any) -> Any:
-    """A size in bytes, from text such as `2GB` (powers of 1000) or `512MiB` (powers of 1024).
-
-    Other values than text are returned as they are.
-
-    Raises:
-        ValueError: the text is no size.
-
-    >>> parse_size("512MiB"), parse_size("1.5 GB")
-    (536870912, 1500000000)
-    """
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        raise ValueError("a size such as 2GB or 512MiB")
-    number, unit = float(match[1]), (match[2] or "b").lower()
-    return int(number * (1024 if "i" in unit else 1000) ** _UNITS[unit[0]])
+def _size(value: Any) -> Any:
+    """YAML reads `1000` as a number, which is bytes."""
+    return parse_size(value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> Any:
@@ -96,7 +78,7 @@ class Settings(BaseModel):
     ] = None
     memory_limit: Annotated[
         int | None,
-        BeforeValidator(parse_size),
+        BeforeValidator(_size),
         Field(ge=1, description="such as `4GB`, then spill to disk; default: 60 % of the memory"),
     ] = None
     threads: Annotated[

@@ -27,6 +27,7 @@ class SourceRef:
         label: the place as people read it; default: as written.
         function: the SQL function that reads it, for fingerprints and messages.
         hidden: columns that it has and `SELECT *` leaves out, such as `_metadata`.
+        dataset: the dataset of this project that it is; None if it is outside.
 
     >>> ref = SourceRef("files", "in/*.csv", (("format", "csv"),))
     >>> ref.option("FORMAT"), ref.option("header", default=False)
@@ -41,11 +42,7 @@ class SourceRef:
     label: str = ""
     function: str = ""
     hidden: tuple[str, ...] = ()
-
-    @property
-    def dataset(self) -> str | None:
-        """The dataset of this project that it is; None if it is outside."""
-        return self.place if self.connector == DATASET else None
+    dataset: str | None = None
 
     @property
     def text(self) -> str:
@@ -72,4 +69,4 @@ def dataset_ref(name: str) -> SourceRef:
     'dataset:bronze'
     """
     key = f"{DATASET}:{name.casefold()}"
-    return SourceRef(DATASET, name, key=key, kind=DATASET, label=name)
+    return SourceRef(DATASET, name, key=key, kind=DATASET, label=name, dataset=name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from qanat.model.batch import Batch, Inputs
@@ -27,6 +29,30 @@ class Rows:
     schema: Schema
     values: Sequence[tuple[Any, ...]]
     total: int | None = None
+
+
+class Reading(Protocol):
+    """The rows of a query that a person or a program asks, taken once, in one of three ways.
+
+    Each may raise what `Engine.read` raises: values are computed when they are taken.
+    """
+
+    @property
+    def schema(self) -> Schema:
+        """The columns."""
+        ...
+
+    def chunks(self) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """The rows as Python values, some thousand at a time; never all in memory."""
+        ...
+
+    def arrow(self) -> AbstractContextManager[Any]:
+        """The rows as an object with `__arrow_c_stream__`, to be read inside the block."""
+        ...
+
+    def write(self, path: Path) -> int:
+        """Write the rows to one Parquet file, which appears when it is whole; how many."""
+        ...
 
 
 class Engine(Protocol):
@@ -114,6 +140,23 @@ class Engine(Protocol):
 
         Args:
             rule: only rows that broke this one.
+        """
+        ...
+
+    def read(
+        self, query: SqlQuery, inputs: Inputs, limit: int | None = None
+    ) -> AbstractContextManager[Reading]:
+        """Run a query of somebody's; its rows are taken while the block lasts.
+
+        Args:
+            query: in the engine's dialect; errors are placed in its `text`.
+            inputs: by `Read.name`.
+            limit: rows at most.
+
+        Raises:
+            DeclarationError: the query does not compile against its inputs.
+            ContractError: a value cannot be what the query converts it to.
+            AdapterError: an input cannot be read.
         """
         ...
 

@@ -14,6 +14,7 @@ crash left behind, `consistency` compares ledger and tables.
 time), `gate` (an update that slept too long cannot commit), `pulse` (whether its process lives),
 `entry` (its line in the ledger), `diary` (what it tells, kept there), `retry` and `scratch`.
 `quarantine` shows quarantined rows and replays them. The rest answers questions without writing:
-`validate`, `look`, `lineage`, `profile`, `expectations`, `doctor` and `installation`; `stored` finds
-the tables they ask about, `results` is what all of them return.
+`validate`, `look`, `query`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
+`stored` finds the tables they ask about, `results` (and `rows`, of a query) is what all of them
+return.
 """

@@ -9,7 +9,7 @@ from qanat.model.dataset import Dataset
 from qanat.model.expectation import Expectation, References
 from qanat.model.flow import Flow
 from qanat.model.pipeline import Pipeline
-from qanat.model.query import Computation, Query, Read, Readmission
+from qanat.model.query import Computation, Query, Read
 from qanat.planning.graph import Graph
 
 
@@ -30,6 +30,7 @@ class CompiledFlow:
         views: the temporary views it reads, also through one another, in order.
         reads: what it reads outside itself: its own inputs and those of its views.
         view_reads: by `Read.name`, the temporary view it stands for.
+        readmits: whether its rows come out of the target's quarantine, and leave it if they pass.
     """
 
     flow: Flow
@@ -39,11 +40,7 @@ class CompiledFlow:
     views: tuple[CompiledView, ...]
     reads: tuple[Read, ...]
     view_reads: tuple[tuple[str, str], ...]
-
-    @property
-    def readmits(self) -> bool:
-        """Whether its rows come out of the target's quarantine, and leave it if they pass."""
-        return isinstance(self.query, Readmission)
+    readmits: bool = False
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -22,6 +22,10 @@ from qanat.planning.difference import difference
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
+NEVER_RUN = "it has never run"
+UNREAD = "there is unread input"
+INTERRUPTED = "a full refresh was interrupted"
+
 
 class Asked(Enum):
     """What the author's selection says about a dataset."""
@@ -39,7 +43,7 @@ class FlowFacts:
         ranges: what the next epoch would take.
         unread: whether a stream has anything that the flow has not read.
         more: whether an epoch after the next would still find something.
-        absent: datasets that it reads as they are, and that have no table yet.
+        absent: datasets that it reads and that have no table yet.
         done: whether it runs a single time, and has.
         once: whether it runs a single time.
         moving: datasets that it reads and that this update gives another version first.
@@ -154,7 +158,7 @@ def _view(facts: Facts, change: Declared) -> tuple[Step, str]:
     if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
-        return Step.CREATE, "it has never run"
+        return Step.CREATE, NEVER_RUN
     if change is Declared.CHANGED:
         return Step.RECOMPUTE, "its definition changed"
     if flow.moving:
@@ -174,7 +178,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.REFRESH, f"it was a {facts.before.kind}"
         asked = facts.asked is Asked.FULL_REFRESH
-        return Step.REFRESH, "asked for" if asked else "a full refresh was interrupted"
+        return Step.REFRESH, "asked for" if asked else INTERRUPTED
     ready = [f for f in facts.flows if not _waits(f)]
     new = any(f.unread or (f.once and not f.done) for f in ready)
     arriving = tuple(dict.fromkeys(n for f in ready for n in f.arriving))
@@ -182,9 +186,9 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, "has run once" if done else "nothing new"
     if facts.before is None:
-        return Step.CREATE, "it has never run"
+        return Step.CREATE, NEVER_RUN
     if new:
-        return Step.APPEND, "there is unread input"
+        return Step.APPEND, UNREAD
     return Step.APPEND, f"{_list(arriving)} may bring new rows"
 
 
@@ -206,7 +210,7 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
 
 
 def _waits(flow: FlowFacts) -> bool:
-    """Whether a dataset that the flow reads as it is has no table, and gets none before it."""
+    """Whether a dataset that the flow reads has no table, and gets none before it."""
     return any(n not in flow.moving for n in flow.absent)
 
 

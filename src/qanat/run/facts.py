@@ -112,7 +112,10 @@ def _flow(
 ) -> FlowFacts:
     name = compiled.flow.name
     opened = around.open.get(name)
-    visible = opened if opened is not None and published(session, opened) else None
+    visible = None
+    # What was read before a full refresh is unread again.
+    if opened is not None and opened.generation == generation and published(session, opened):
+        visible = opened
     _check_kept(session, compiled, generation, around)
     intake = find_unread(session, compiled, generation, without, visible)
     once, done = compiled.flow.once, False

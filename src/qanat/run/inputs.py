@@ -32,7 +32,7 @@ class Intake:
         waiting: what each stream has that the flow has not read.
         unread: whether there is any of that.
         more: whether an epoch after this one finds more of what is there now.
-        absent: datasets that are read as they are and have no table yet.
+        absent: datasets that are read and have no table yet.
     """
 
     ranges: Mapping[str, Range]
@@ -100,6 +100,8 @@ def find_unread(
                     ranges[key] = unread.range
                     waiting.append(Waiting(ref.label, unread.waiting))
                     more = more or unread.more
+                elif ref.dataset and not _has_table(session, ref.dataset):
+                    absent[ref.label] = None
             elif (range_ := source.everything(ref)) is not None:
                 ranges[key] = range_
             else:
@@ -154,6 +156,10 @@ def bind(
             snapshot = session.store.snapshot(session.table(dataset), range_.value["version"])
             references[dataset.casefold()] = snapshot.batch
     return Bound(inputs, references, total)
+
+
+def _has_table(session: Session, dataset: str) -> bool:
+    return session.store.version(session.table(dataset)) is not None
 
 
 def _reference(dataset: str) -> str:

@@ -70,7 +70,7 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
     for epoch in session.ledger.open_epochs():
         how: str | None
         try:
-            how = _bring_to_an_end(current, epoch)
+            how = _bring_to_an_end(current, epoch, anew)
         except LedgerError:
             raise
         except QanatError as error:
@@ -142,13 +142,13 @@ def _sweep_sinks(current: Current) -> None:
             session.sink(dataset.sink).sweep(dataset.sink, current.lease.confirm)
 
 
-def _bring_to_an_end(current: Current, epoch: Epoch) -> str:
+def _bring_to_an_end(current: Current, epoch: Epoch, anew: Collection[str]) -> str:
     session = current.session
     if published(session, epoch):
         _settle(current, epoch)
         return "settled"
     take_back(session, current.gate, epoch)
-    why = _not_as_intended(session, epoch)
+    why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:
         # No warning: the range stays unread, and the next epoch reads it again.
@@ -180,7 +180,7 @@ def _settle(current: Current, epoch: Epoch) -> None:
     session.ledger.settle(settled, current.lease.current)
 
 
-def _not_as_intended(session: Session, epoch: Epoch) -> str | None:
+def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> str | None:
     """Why an epoch that nobody has seen cannot be computed as it was meant to be."""
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; whoever wants them moved asks once more.
@@ -188,6 +188,8 @@ def _not_as_intended(session: Session, epoch: Epoch) -> str | None:
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
         return "the flow is no longer declared"
+    if compiled.dataset.name in anew and compiled.dataset.sink is None:
+        return "the dataset is about to be computed from the start"
     fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     if fingerprint != epoch.fingerprint:
         return "the definition has changed"

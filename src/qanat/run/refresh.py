@@ -24,7 +24,7 @@ from qanat.model.query import FunctionQuery
 from qanat.model.record import Definition
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Current, Done
-from qanat.run.decide import decide
+from qanat.run.decide import INTERRUPTED, NEVER_RUN, UNREAD, decide
 from qanat.run.epoch import run_epoch
 from qanat.run.facts import Around, gather
 from qanat.run.retry import retrying
@@ -63,6 +63,9 @@ class DatasetRun:
             generation = session.ledger.refresh(name, self.current.lease.current)
         decision = self._decide(generation)
         self.reason = decision.reason
+        if self.epochs and not decision.step.works:
+            # Recovery has carried out what a crash left open, and nothing more was there.
+            self.reason = self._first_reason()
         for flow in [t.flow for t in decision.takes]:
             self._flow(_take_of(decision, flow), flow, generation)
             if len(decision.takes) > 1:
@@ -114,6 +117,12 @@ class DatasetRun:
         if done is not None:
             self.epochs.append(done)
         return True
+
+    def _first_reason(self) -> str:
+        if any(d.epoch.replaces for d in self.epochs):
+            return INTERRUPTED
+        known = self.definitions.get(self.dataset.name.casefold())
+        return NEVER_RUN if known is None else UNREAD
 
     def _decide(self, generation: int) -> Decision:
         session = self.current.session

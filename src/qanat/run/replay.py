@@ -40,6 +40,7 @@ def replay_of(session: Session, dataset: Dataset) -> CompiledFlow:
         views=(),
         reads=(read,),
         view_reads=(),
+        readmits=True,
     )
 
 

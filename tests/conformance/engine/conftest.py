@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qanat import plugins
-from tests.conformance.datafusion.engine import DataFusionEngine
+from tests.conformance.datafusion_engine.engine import DataFusionEngine
 from tests.conformance.engine.bench import Bench
 from tests.conformance.engine.capabilities import ALL, Words
 

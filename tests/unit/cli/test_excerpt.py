@@ -10,7 +10,7 @@ from qanat.cli.excerpt import LONGEST, excerpt
 from qanat.cli.failure import describe
 from qanat.errors import DatasetNotFoundError, SqlSyntaxError
 from qanat.model.location import Location
-from qanat.observe.terminal.characters import cells
+from qanat.text.characters import cells
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ def test_names_in_any_case_and_style() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("10b", 10), ("1k", 1024), ("2 MB", 2**21), ("3GiB", 3 * 2**30), (5, 5)]
+    ("text", "count"),
+    [("10b", 10), ("1k", 1024), ("2 MB", 2 * 10**6), ("3GiB", 3 * 2**30), (5, 5)],
 )
 def test_sizes(text: object, count: int) -> None:
     assert read_options(read(maxBytesPerTrigger=text)).max_bytes == count

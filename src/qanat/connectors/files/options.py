@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from qanat.errors import OptionError
 from qanat.model.source import SourceRef
+from qanat.text.quantities import SIZE, parse_size
 
 _OWN = frozenset(
     {
@@ -24,7 +24,6 @@ _OWN = frozenset(
         "schema",
     }
 )
-_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +100,17 @@ def _count(name: str, value: Any) -> int | None:
 def _bytes(name: str, value: Any) -> int | None:
     if not isinstance(value, str):
         return _count(name, value)
-    match = re.fullmatch(r"(\d+)\s*([bkmgt]?)(?:i?b)?", value.strip().casefold())
-    if match is None or int(match[1]) < 1:
-        raise OptionError(f"the option {name!r} is no size", wanted="such as '10g'", got=value)
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        size = parse_size(value)
+    except ValueError as error:
+        raise _no_size(name, value) from error
+    if size < 1:
+        raise _no_size(name, value)
+    return size
+
+
+def _no_size(name: str, value: str) -> OptionError:
+    return OptionError(f"the option {name!r} is no size", wanted=SIZE, got=value)
 
 
 def _moment(name: str, value: Any) -> int | None:

@@ -5,9 +5,9 @@ and the steps it takes: `inputs` and `files` bind what is read, `hidden` carries
 through the author's query, `functions` runs Python queries, `fit` makes the columns those of the
 table, `split` finds the rows that break rules, `quarantine` puts them aside, `readmit` lets them
 back in, `write` makes files of the rest (`output` is the COPY, `statistics` what it says about
-columns); `types` maps types and quotes names. `audit` and `profile` look at stored tables.
-`faults` turns DuckDB's errors into ours: `message` reads them, `refusals` explains the author's
-mistakes, `place` finds where they are.
+columns); `types` maps types and quotes names. `audit` and `profile` look at stored tables,
+`reading` gives the rows of a query. `faults` turns DuckDB's errors into ours: `message` reads
+them, `refusals` explains the author's mistakes, `place` finds where they are.
 """
 
 from qanat.model.adapter import EngineKind

@@ -19,6 +19,7 @@ from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
+from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError
@@ -28,7 +29,7 @@ from qanat.model.location import Location
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import RuleCount, Staged, Work
-from qanat.ports.engine import Progress, Rows
+from qanat.ports.engine import Progress, Reading, Rows
 
 # How often progress is asked for and told, in seconds.
 _TICK = 0.25
@@ -125,6 +126,12 @@ class DuckDBEngine:
             found = _rows(con.sql(rows_of_rule(rule)), limit)
             total = con.sql(f"SELECT count(*) FROM ({rows_of_rule(rule)})").fetchall()
             return replace(found, total=total[0][0])
+
+    @contextmanager
+    def read(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Iterator[Reading]:
+        """Run a query of somebody's; its rows are taken while the block lasts."""
+        with self._connection() as con:
+            yield DuckDBReading(con, self._scratch, query, inputs, limit)
 
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""

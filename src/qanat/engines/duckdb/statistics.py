@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal as Number
 from typing import Any
@@ -17,7 +17,6 @@ from qanat.engines.duckdb.types import quote
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.work import ColumnStatistics
 
-_INTEGERS = frozenset({"byte", "short", "integer", "long"})
 # Years before 1 or after 9999 are beyond what Python's dates hold.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
@@ -58,33 +57,11 @@ def _bounds(type_: DataType, entry: Mapping[str, str]) -> Bounds | None:
         return None
     if "false" in (entry.get("min_is_exact"), entry.get("max_is_exact")):
         return None
-    low, high = entry["min"], entry["max"]
-    match type_:
-        case Primitive("float" | "double") if entry.get("has_nan") != "false":
-            return None
-        case Primitive("float"):
-            return _single(low), _single(high)
-        case Primitive("double"):
-            return float(low), float(high)
-        case Primitive(name) if name in _INTEGERS:
-            return int(low), int(high)
-        case Primitive("boolean"):
-            return low in ("1", "true"), high in ("1", "true")
-        case Decimal():
-            return Number(low), Number(high)
-        case Primitive("date"):
-            dates = _DATE.fullmatch(low) and _DATE.fullmatch(high)
-            return (date.fromisoformat(low), date.fromisoformat(high)) if dates else None
-        case Primitive("timestamp"):
-            found = _timestamps(low.removesuffix("+00"), high.removesuffix("+00"))
-            return (
-                None
-                if found is None
-                else (found[0].replace(tzinfo=UTC), found[1].replace(tzinfo=UTC))
-            )
-        case Primitive("timestamp_ntz"):
-            return _timestamps(low, high)
-    return None
+    if type_ in _FLOATING and entry.get("has_nan") != "false":
+        return None
+    parse = Number if isinstance(type_, Decimal) else _PARSERS.get(str(type_))
+    bounds = tuple(parse(entry[end]) for end in ("min", "max")) if parse else (None,)
+    return None if None in bounds else bounds
 
 
 def _single(text: str) -> float:
@@ -102,7 +79,31 @@ def _texts(entry: Mapping[str, str]) -> Bounds | None:
     return entry.get("min", ""), high
 
 
-def _timestamps(low: str, high: str) -> tuple[datetime, datetime] | None:
-    if not (_TIMESTAMP.fullmatch(low) and _TIMESTAMP.fullmatch(high)):
-        return None
-    return datetime.fromisoformat(low), datetime.fromisoformat(high)
+def _date(text: str) -> date | None:
+    return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+
+
+def _local(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if _TIMESTAMP.fullmatch(text) else None
+
+
+def _moment(text: str) -> datetime | None:
+    found = _local(text.removesuffix("+00"))
+    return None if found is None else found.replace(tzinfo=UTC)
+
+
+def _boolean(text: str) -> bool:
+    return text in ("1", "true")
+
+
+_FLOATING = (Primitive("float"), Primitive("double"))
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    **{str(Primitive(name)): int for name in ("byte", "short", "integer", "long")},
+    "float": _single,
+    "double": float,
+    "boolean": _boolean,
+    "date": _date,
+    "timestamp": _moment,
+    "timestamp_ntz": _local,
+}
+"""By type: what makes a value of DuckDB's text; None where it is none that Python holds."""

@@ -8,10 +8,10 @@ from threading import Lock
 from typing import TextIO
 
 from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Event
-from qanat.observe.terminal.amounts import count, duration
-from qanat.observe.terminal.characters import printable
 from qanat.observe.terminal.remarks import remark
 from qanat.observe.terminal.tally import Tallies, Tally
+from qanat.text.amounts import count, duration
+from qanat.text.characters import printable
 
 SILENCE = 15.0
 """Seconds after which a dataset that still computes says so."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from qanat.model.event import Event, Recovered, Retried, Warned
-from qanat.observe.terminal.amounts import duration
-from qanat.observe.terminal.characters import printable
+from qanat.text.amounts import duration
+from qanat.text.characters import printable
 
 
 def remark(event: Event) -> str | None:

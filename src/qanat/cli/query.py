@@ -1,0 +1,108 @@
+"""`qanat query`: ask the project's tables by SQL."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from qanat.cli import excerpt, screen
+from qanat.cli.options import Place, place, positive
+from qanat.declare.adhoc import PLACE
+from qanat.disk import explained
+from qanat.errors import CommandLineError
+from qanat.project import Query
+from qanat.report.delimited import csv_header, csv_lines
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.report.table import query_text
+from qanat.text.amounts import count
+
+SHOWN = 20
+"""Rows of the text for people, unless they ask for more."""
+
+
+@click.command("query", short_help="Ask the project's tables by SQL.")
+@click.argument("sql")
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "csv", "parquet"]),
+    default="table",
+    help="Text for people, one JSON document, or a file's format.  [default: table]",
+)
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write to this file instead of standard output; --output parquet needs it.",
+)
+@click.option(
+    "-n",
+    "--limit",
+    type=int,
+    callback=positive,
+    metavar="N",
+    help=f"Rows at most.  [default: {SHOWN} of a table, else all]",
+)
+@place
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def command(
+    sql: str, output: str, to: Path | None, limit: int | None, place: Place, debug: bool
+) -> int:
+    """Ask the project's tables by SQL, in the project's dialect; nothing is written to them.
+
+    SQL is one query, or `-` to read it from standard input. It reads tables by the names of
+    their datasets, `<dataset>__quarantine` among them, and as they were at a version:
+    `FROM silver VERSION AS OF 3`. Rows are not gathered in memory for csv and parquet.
+    """
+    del debug  # `qanat.cli.failure` looks for it
+    if output == "parquet" and to is None:
+        raise CommandLineError(
+            "--output parquet needs --to FILE",
+            hint="qanat query … --output parquet --to x.parquet",
+        )
+    if to is not None and not to.parent.is_dir():
+        raise CommandLineError(f"--to: there is no folder {to.parent}")
+    text = sys.stdin.read() if sql == "-" else sql
+    excerpt.remember(PLACE, text)
+    with place.open() as project:
+        query = project.query(text)
+        if to is None:
+            for part in _parts(query, output, limit):
+                if not screen.write(part):
+                    break  # `qanat query … | head`: nobody reads what is left
+        elif output == "parquet":
+            screen.note(f"Wrote {count(query.write_parquet(to, limit), 'row')} to {to}.")
+        else:
+            with _whole(to) as file:
+                file.writelines(f"{part}\n" for part in _parts(query, output, limit))
+    return 0
+
+
+def _parts(query: Query, output: str, limit: int | None) -> Iterator[str]:
+    """What is written, some thousand lines at a time."""
+    if output == "table":
+        yield query_text(query.head(limit or SHOWN), screen.layout())
+    elif output == "json":
+        yield dumps(document("query", query.head(limit)))
+    else:
+        yield csv_header([c.name for c in query.columns])
+        for chunk in query.chunks(limit):
+            yield "\n".join(csv_lines(chunk))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    """A file that gets its name when everything is in it."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with explained("write", path), part.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        with explained("write", path):
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

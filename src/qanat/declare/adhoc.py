@@ -1,0 +1,161 @@
+"""A query that somebody asks once, and not one that the project declares.
+
+Besides what a declared query may say, a table may be read as it was at a version, in both
+dialects: `FROM flights VERSION AS OF 3`, as Delta Lake and Spark have it, or
+`FROM flights AT (VERSION => 3)`, as DuckDB has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from sqlglot import Token, TokenType
+
+from qanat.declare.query import parse_query
+from qanat.declare.sqltext import SqlText
+from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
+from qanat.model.adapter import Connectors
+from qanat.model.location import Location
+from qanat.model.project import Project
+from qanat.model.query import Read, SqlQuery
+
+PLACE = "query"
+"""What errors call the text, in the place of a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTable:
+    """A table that a query reads, as it was at a version; None for the newest."""
+
+    dataset: str
+    version: int | None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class AdhocQuery:
+    """A query, and by `Read.name` the tables that it reads."""
+
+    query: SqlQuery
+    tables: Mapping[str, AskedTable]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """`VERSION AS OF 3` behind the name that begins at `name`; `end` is exclusive."""
+
+    name: int
+    start: int
+    end: int
+    version: int
+
+
+def parse_adhoc(text: str, project: Project, connectors: Connectors) -> AdhocQuery:
+    """Parse a query over the datasets of a project; places of errors are lines of `query`.
+
+    Raises:
+        SqlSyntaxError: it does not parse, or is no query or more than one.
+        UnsupportedError: it reads something else than datasets, or a stream.
+    """
+    source = SqlText.of_file(text, PLACE)
+    tokens = _one(source, source.tokens(project.dialect))
+    clauses = list(_clauses(source, tokens))
+    for clause in clauses:
+        # Blanks in its place keep the offset, and so the place, of everything behind it.
+        hidden = "".join(c if c == "\n" else " " for c in source.text[clause.start : clause.end])
+        changed = source.text[: clause.start] + hidden + source.text[clause.end :]
+        source = replace(source, text=changed)
+    kept = [t for t in tokens if not any(c.start <= t.start < c.end for c in clauses)]
+    try:
+        query = parse_query(source, kept, PLACE, project, connectors)
+    except SqlSyntaxError as error:
+        if error.message.startswith("not a query"):
+            error.hint = "a query only reads; what changes tables is declared in the project"
+        raise
+    at = {source.at(c.name): c.version for c in clauses}
+    tables = {r.name: _table(r, at.pop(r.location, None)) for r in query.reads}
+    if at:
+        raise SqlSyntaxError("this version belongs to no table", location=next(iter(at)))
+    return AdhocQuery(query, tables)
+
+
+def _one(source: SqlText, tokens: list[Token]) -> list[Token]:
+    """The tokens of the only statement, without the semicolon behind it."""
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        tokens = tokens[:-1]
+    if not tokens:
+        raise SqlSyntaxError("the query is empty", location=source.at(0))
+    for before, after in pairwise(tokens):
+        if before.token_type is TokenType.SEMICOLON:
+            raise SqlSyntaxError(
+                "more than one statement",
+                location=source.at(after.start),
+                wanted="one query",
+            )
+    return tokens
+
+
+def _clauses(source: SqlText, tokens: Sequence[Token]) -> Iterator[_Clause]:
+    words = [t.text.upper() if t.token_type is not TokenType.STRING else "'" for t in tokens]
+    for at in range(1, len(tokens)):
+        number = _number_after(words, at)
+        if number is None or not _is_name(tokens[at - 1]):
+            continue
+        last = number
+        if words[at] == "AT":
+            last += 1
+        version = tokens[number].text if number < len(tokens) else ""
+        if words[at].startswith("TIMESTAMP") or not version.isdecimal():
+            raise _no_version(source, tokens[at if not version else min(number, len(tokens) - 1)])
+        if words[at] == "AT" and words[last : last + 1] != [")"]:
+            raise SqlSyntaxError("')' is missing", location=source.at(tokens[number].end))
+        first = at - 1
+        while first >= 2 and tokens[first - 1].token_type is TokenType.DOT:
+            first -= 2
+        yield _Clause(tokens[first].start, tokens[at].start, tokens[last].end + 1, int(version))
+
+
+def _number_after(words: Sequence[str], at: int) -> int | None:
+    """The index behind the words that announce a version; None if none are there."""
+    # Spark's tokenizer makes one token of the three words, DuckDB's does not.
+    for kind in ("VERSION", "TIMESTAMP"):
+        if words[at] in (f"{kind} AS OF", f"FOR {kind} AS OF"):
+            return at + 1
+        if list(words[at : at + 3]) == [kind, "AS", "OF"]:
+            return at + 3
+        if list(words[at : at + 4]) == ["AT", "(", kind, "=>"]:
+            return at + 4
+    return None
+
+
+def _is_name(token: Token) -> bool:
+    return token.token_type is TokenType.IDENTIFIER or token.text.isidentifier()
+
+
+def _no_version(source: SqlText, token: Token) -> QanatError:
+    return SqlSyntaxError(
+        "a version is a whole number",
+        location=source.at(token.start),
+        wanted="VERSION AS OF 3",
+        got=token.text,
+        hint="`qanat history` lists the versions of tables and their times",
+    )
+
+
+def _table(read: Read, version: int | None) -> AskedTable:
+    if read.streaming:
+        raise UnsupportedError(
+            "STREAM has no meaning in a query that is asked once",
+            location=read.location,
+            hint="leave STREAM out: the table is read as it is now",
+        )
+    dataset = read.source.dataset
+    if dataset is None:
+        raise UnsupportedError(
+            "a query reads the project's tables, and nothing beside them",
+            location=read.location,
+            hint="declare a streaming table or a view that reads it, and query that",
+        )
+    return AskedTable(dataset, version, read.location)

@@ -1,0 +1,46 @@
+"""A project as a Python object: what `qanat.open` gives, and what the command line calls.
+
+`opened` has the object and its functions, `relation` what can be read as a data frame, `table`
+the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
+"""
+
+from qanat.project.opened import Project, doctor, open_project
+from qanat.project.relation import Query, Relation
+from qanat.project.shown import (
+    Checks,
+    Events,
+    History,
+    Lineage,
+    Plan,
+    Profile,
+    QuarantinedRows,
+    Replays,
+    Summaries,
+    Update,
+    Validation,
+    View,
+)
+from qanat.project.table import Quarantine, Table, TableVersion
+
+__all__ = [
+    "Checks",
+    "Events",
+    "History",
+    "Lineage",
+    "Plan",
+    "Profile",
+    "Project",
+    "Quarantine",
+    "QuarantinedRows",
+    "Query",
+    "Relation",
+    "Replays",
+    "Summaries",
+    "Table",
+    "TableVersion",
+    "Update",
+    "Validation",
+    "View",
+    "doctor",
+    "open_project",
+]

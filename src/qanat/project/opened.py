@@ -1,0 +1,343 @@
+"""An opened project, and everything that can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from qanat.errors import QanatError, SpecNotFoundError
+from qanat.ports.observer import Observer
+from qanat.project.relation import Query
+from qanat.project.shown import (
+    Checks,
+    Events,
+    History,
+    Lineage,
+    Plan,
+    Profile,
+    Replays,
+    Summaries,
+    Update,
+    Validation,
+    shown,
+)
+from qanat.project.table import Quarantine, Table
+from qanat.run.results import Finding, Selection
+from qanat.run.session import Session
+
+Names = str | Iterable[str]
+
+
+def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
+    """Open the project at a folder, or at the nearest one above it.
+
+    Use it as a context manager, or call `close`. It may be used for many updates; files of the
+    project that have changed meanwhile are read again.
+
+    Args:
+        environment: of the spec; default: `dev`, the base settings.
+
+    Raises:
+        SpecNotFoundError: there is no spec.
+        SpecError: it is wrong.
+
+    Example:
+
+        import qanat
+
+        with qanat.open("shop") as project:
+            project.run()
+            frame = project.table("revenue_by_city").polars()
+    """
+    return Project(Path(path), environment)
+
+
+class Project:
+    """A project with one environment's settings. `qanat.open` makes it.
+
+    Where datasets are selected, a name may be a glob; `+name` adds all upstream, `name+` all
+    downstream. The project is one of this thread: threads open one each.
+    """
+
+    def __init__(self, path: Path, environment: str | None = None) -> None:
+        self._path = path
+        self._environment = environment
+        self._opened: Session | None = Session.open(path, environment)
+        self._fresh = True
+
+    @property
+    def session(self) -> Session:
+        """The opened project and its adapters as they are, for the layers below."""
+        if self._opened is None:
+            self._opened = Session.open(self._path, self._environment)
+            self._fresh = True
+        return self._opened
+
+    def _current(self) -> Session:
+        """The session, after a look whether files of the project have changed since the last."""
+        if not self._fresh and self._opened is not None:
+            found = Session.open(self._path, self._environment)
+            if found.project == self._opened.project:
+                # Connections, engine and caches go on; only what is declared is new.
+                self._opened.analysis, self._opened.problems = found.analysis, found.problems
+            else:
+                self.close()
+                self._opened = found
+        session = self.session
+        self._fresh = False
+        return session
+
+    @property
+    def name(self) -> str:
+        """As the spec says."""
+        return self.session.project.name
+
+    @property
+    def environment(self) -> str:
+        """Whose settings are used."""
+        return self.session.project.environment
+
+    @property
+    def root(self) -> Path:
+        """The folder of the spec."""
+        return self.session.project.root
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of all datasets, each after what it reads."""
+        return self._current().graph.order
+
+    def validate(self) -> Validation:
+        """Check the whole project without running it: names, columns, types, functions, rules.
+
+        >>> project.validate().valid
+        True
+        """
+        return shown(Validation, _run("validate").validate(self._current()))
+
+    def plan(
+        self, select: Names = (), *, refresh: Names = (), full_refresh: Names | bool = False
+    ) -> Plan:
+        """What `run` with the same arguments would do, and why; nothing is touched.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> plan = project.plan("silver_orders")
+        >>> plan.datasets[0].reason, plan.blocked
+        ('nothing new', False)
+        """
+        chosen = _selection(select, refresh, full_refresh)
+        return shown(Plan, _run("plan").plan(self._current(), chosen))
+
+    def run(
+        self,
+        select: Names = (),
+        *,
+        refresh: Names = (),
+        full_refresh: Names | bool = False,
+        observers: Sequence[Observer] = (),
+    ) -> Update:
+        """Bring datasets up to date: read what is new, check it, publish it.
+
+        A dataset that fails stops only what reads it: look at `status` and `failed`.
+
+        Args:
+            select: only these; default: all.
+            refresh: these even if nothing changed.
+            full_refresh: these from the start, in place of what is there; True for all.
+            observers: get every event as it happens.
+
+        Raises:
+            ProblemsError: the declarations are wrong; nothing was run.
+            SelectionError: a name matches nothing.
+            UpdateRunningError: another update of the project and environment is running.
+
+        >>> update = project.run()
+        >>> update.status, update["silver_orders"].status
+        ('succeeded', 'unchanged')
+        """
+        chosen = _selection(select, refresh, full_refresh)
+        return shown(Update, _run("update").update(self._current(), chosen, observers))
+
+    def test(self, select: Names = ()) -> Checks:
+        """Every expectation against the rows that the tables hold now; nothing is written.
+
+        Raises:
+            SelectionError: a name matches nothing.
+
+        >>> project.test("silver_orders").passed
+        True
+        """
+        return Checks(_run("expectations").check(self._current(), _selection(select)))
+
+    def table(self, name: str, version: int | None = None) -> Table:
+        """A stored table: a dataset's, or `<dataset>__quarantine`.
+
+        Args:
+            version: as it was then; default: the newest, each time that it is read.
+
+        Raises:
+            DatasetNotFoundError: nobody declares it; names the nearest.
+            TableNotFoundError: it has no table (yet), or no such version.
+
+        >>> len(project.table("silver_orders"))
+        5
+        """
+        return Table(self._current, name, version)
+
+    def query(self, sql: str) -> Query:
+        """A query over the stored tables, in the project's dialect.
+
+        Tables are read by their names, also `<dataset>__quarantine`, and as they were with
+        `VERSION AS OF 3` behind the name.
+
+        Raises:
+            DeclarationError: it is no query, or does not fit the tables; says where in it.
+
+        >>> project.query("SELECT count(*) AS n FROM silver_orders VERSION AS OF 0").rows()
+        [(5,)]
+        """
+        query = _run("query").query
+        return Query(sql, lambda limit: query(self._current(), sql, limit))
+
+    def quarantine(self, name: str) -> Quarantine:
+        """The quarantine of a dataset: its rows, and their replay.
+
+        Raises:
+            DatasetNotFoundError: nobody declares it; names the nearest.
+
+        >>> len(project.quarantine("silver_orders"))
+        3
+        """
+        return Quarantine(self._current, name, self.replay)
+
+    def quarantines(self) -> Summaries:
+        """How many rows each dataset has in quarantine, by rule; only datasets that have some.
+
+        >>> [(each.dataset, each.rows) for each in project.quarantines()]
+        [('silver_orders', 3)]
+        """
+        return Summaries(_run("quarantine").summary(self._current()))
+
+    def replay(self, dataset: str | None = None, observers: Sequence[Observer] = ()) -> Replays:
+        """Check quarantined rows against the rules as they are now; move those that pass, once.
+
+        Args:
+            dataset: only its quarantine; default: those of all streaming tables.
+
+        Raises:
+            DatasetNotFoundError: nobody declares it.
+            PlanError: it is no streaming table.
+            UpdateRunningError: an update is running.
+
+        >>> [(each.examined, each.replayed) for each in project.replay()]
+        [(3, 0)]
+        """
+        return Replays(_run("quarantine").replay(self._current(), dataset, observers))
+
+    def history(self, dataset: str | None = None, limit: int = 20) -> History:
+        """The newest updates with their epochs; with a dataset: only those that worked on it.
+
+        Raises:
+            DatasetNotFoundError: nobody declares it, and no epoch remembers it.
+
+        >>> str(project.history("silver_orders")[-1].update.status)
+        'succeeded'
+        """
+        return History(_run("look").history(self._current(), dataset, limit=limit))
+
+    def events(self, update: str = "last", dataset: str | None = None) -> Events:
+        """What an update told, in its order: starts, ends, rows, broken rules, errors, warnings.
+
+        Args:
+            update: its identifier, as `history` gives it; default: the newest.
+            dataset: only the events about this one.
+
+        Raises:
+            UpdateNotFoundError: there is no such update.
+            DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
+
+        >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
+        2...
+        """
+        return shown(Events, _run("diary").update_events(self._current(), update, dataset))
+
+    def lineage(self, target: str | None = None) -> Lineage:
+        """What `table` or `table.column` is made from; without a target: every table.
+
+        Raises:
+            DatasetNotFoundError: nobody declares it.
+            ColumnNotFoundError: the table has no such column.
+
+        >>> print(project.lineage("silver_orders"))  # doctest: +ELLIPSIS
+        silver_orders (streaming table)
+        ├─ bronze_orders (streaming table)
+        ...
+        """
+        return shown(Lineage, _run("lineage").lineage(self._current(), target))
+
+    def profile(self, name: str) -> Profile:
+        """One row for each column of a table: type, missing and distinct values, range, mean.
+
+        >>> project.profile("silver_orders").rows[0][:3]
+        ('order_id', 'bigint', 5)
+        """
+        return shown(Profile, _run("profile").profile(self._current(), name))
+
+    def close(self) -> None:
+        """Close what was opened; whatever is called next opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Project({self.name!r}, environment={self.environment!r}, root={str(self.root)!r})"
+
+
+def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Finding, ...]:
+    """What is here and what is wrong with it: installation, spec, storage, ledger, tables.
+
+    A project that is not there, or cannot be opened, is a finding and no error.
+    """
+    examine, start = _run("doctor").examine, Path(path)
+    try:
+        with open_project(start, environment) as project:
+            return tuple(examine(project.session, start))
+    except SpecNotFoundError:
+        return tuple(examine(None, start))
+    except QanatError as error:
+        broken = Finding("error", "project", str(error), error.hint or "")
+        return (*examine(None, start), broken)
+
+
+def _run(module: str) -> Any:
+    """A module of `qanat.run`, imported when it is first used: most need what others do not."""
+    return import_module(f"qanat.run.{module}")
+
+
+def _selection(
+    select: Names = (), refresh: Names = (), full_refresh: Names | bool = False
+) -> Selection:
+    everything = full_refresh is True
+    full = () if isinstance(full_refresh, bool) else full_refresh
+    return Selection(_names(select), _names(refresh), _names(full), everything)
+
+
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

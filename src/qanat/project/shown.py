@@ -1,0 +1,220 @@
+"""The results of `qanat.run`, which also print as text and show themselves in notebooks.
+
+Each is what the function below returns, with the same fields: an `Update` is an `UpdateResult`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qanat.model.decision import UpdatePlan
+from qanat.model.work import Counts
+from qanat.run import results
+from qanat.run.diary import UpdateEvents
+from qanat.run.results import HistoryEntry, QuarantineSummary, ReplayResult, RuleCheck
+
+Shown = TypeVar("Shown")
+
+
+def shown(kind: type[Shown], value: Any) -> Shown:
+    """A dataclass as its own subclass that can show itself."""
+    return kind(**{f.name: getattr(value, f.name) for f in fields(value)})
+
+
+def report(module: str) -> Any:
+    """A module of `qanat.report`, imported when something is shown: a script shows nothing."""
+    return import_module(f"qanat.report.{module}")
+
+
+class Update(results.UpdateResult):
+    """What an update did.
+
+    `status` is `succeeded` or `failed`; `failed` has the datasets that failed, each with its
+    `error`; `update["silver"]` is the result of one dataset.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, dataset: str) -> Any:
+        """The result of one dataset, by its name.
+
+        Raises:
+            KeyError: the update did not take it.
+        """
+        found = {d.dataset.casefold(): d for d in self.datasets}
+        return found[dataset.casefold()]
+
+    @property
+    def counts(self) -> Counts:
+        """Rows of all datasets together."""
+        every = [d.counts for d in self.datasets]
+        return Counts(
+            out=sum(c.out for c in every),
+            written=sum(c.written for c in every),
+            dropped=sum(c.dropped for c in every),
+            quarantined=sum(c.quarantined for c in every),
+            malformed=sum(c.malformed for c in every),
+        )
+
+    def __str__(self) -> str:
+        return str(report("update").update_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("update").update_html(self))
+
+
+class Plan(UpdatePlan):
+    """What an update would do, and why; `blocked` if something stands in the way of a dataset."""
+
+    __slots__ = ()
+
+    @property
+    def blocked(self) -> bool:
+        """True if something stands in the way of a dataset."""
+        return bool(report("plan").blocked(self))
+
+    def __str__(self) -> str:
+        return str(report("plan").plan_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("plan").plan_html(self))
+
+
+class Validation(results.Validation):
+    """All that is wrong with a project; `valid` if nothing is."""
+
+    __slots__ = ()
+
+    @property
+    def valid(self) -> bool:
+        """True if nothing is wrong."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems)) or str(
+            report("validation").validation_text(self)
+        )
+
+    def _repr_html_(self) -> str:
+        return str(report("validation").validation_html(self))
+
+
+class Events(UpdateEvents):
+    """What one update told, in its order."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("events").events_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("events").events_html(self))
+
+
+class Lineage(results.Lineage):
+    """What a table or a column is made from: trees (`roots`), also as `nodes` and `edges`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("lineage").lineage_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("lineage").lineage_html(self))
+
+
+class View(results.TableView):
+    """The first rows of a table, and what is known of it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("table").table_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("table").table_html(self))
+
+
+class Profile(results.TableView):
+    """One row for each column of a table, as numbers describe it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("table").profile_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("table").profile_html(self))
+
+
+class History(tuple[HistoryEntry, ...]):
+    """Past updates, newest first, each with its epochs."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("history").history_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("history").history_html(self))
+
+
+class Checks(tuple[RuleCheck, ...]):
+    """Expectations against stored rows."""
+
+    __slots__ = ()
+
+    @property
+    def passed(self) -> bool:
+        """False if an expectation other than `warn` is violated."""
+        return not report("checks").broken(self)
+
+    def __str__(self) -> str:
+        return str(report("checks").checks_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("checks").checks_html(self))
+
+
+class Summaries(tuple[QuarantineSummary, ...]):
+    """How many rows each dataset has in quarantine, by rule."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("quarantine").summary_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("quarantine").summary_html(self))
+
+
+class Replays(tuple[ReplayResult, ...]):
+    """What a replay did with each quarantine."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return str(report("quarantine").replay_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("quarantine").replay_html(self))
+
+
+class QuarantinedRows(results.TableView):
+    """Rows in quarantine, with the rules that they broke."""
+
+    __slots__ = ()
+
+    def _paths(self) -> tuple[Path, Path]:
+        # <root>/<storage>/tables/<dataset>__quarantine; sources elsewhere are shown in full.
+        tables = Path(self.folder).parent
+        return tables, tables.parent.parent
+
+    def __str__(self) -> str:
+        return str(report("quarantine").rows_text(self, *self._paths()))
+
+    def _repr_html_(self) -> str:
+        return str(report("quarantine").rows_html(self, *self._paths()))

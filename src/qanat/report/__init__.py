@@ -1,0 +1,28 @@
+"""Results as documents and as text, for every face: command line, web page, notebooks.
+
+`shape` says how a dataclass becomes a JSON object, `schema` makes JSON schemas from the same,
+`version` has what all documents share, `documents` knows them all by name, `failure` writes
+errors. Then one module for each result, with its shapes, its text and its HTML: `validation`,
+`plan`, `update`, `checks`, `table`, `lineage`, `history`, `events` (in the words of `narrative`),
+`quarantine` and `doctor`. `html` has the pieces that notebooks show, `drawing` the picture of a
+graph, `delimited` writes CSV.
+
+`report.document(name, value)` and `report.schema(name)` are what a program outside calls. They are
+imported when first used: a command that only prints text needs neither.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qanat.report.documents import document as document, schema as schema
+
+__all__ = ["document", "schema"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("qanat.report.documents"), name)

@@ -1,0 +1,123 @@
+"""The documents of `--output json`: one object per command, stable within `"version": 1`.
+
+Later releases may add keys; they rename or remove none without a new version. Times are
+ISO 8601 in UTC, durations seconds, sizes bytes. An error is
+`{"version": 1, "error": {…}, "problems": [{…}]}` with the facts of `ErrorFacts`; a command that
+fails after it had a result prints the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qanat.errors import ProblemsError, QanatError, nearest
+from qanat.report import (
+    checks,
+    doctor,
+    events,
+    history,
+    lineage,
+    plan,
+    quarantine,
+    table,
+    update,
+    validation,
+)
+from qanat.report.schema import schema_of
+from qanat.report.shape import Key, Shape, Shapes
+from qanat.report.version import VERSION_KEY
+
+FACTS = Shape(
+    "ErrorFacts",
+    QanatError,
+    (
+        *(Key(name, of=str) for name in ("code", "error", "message")),
+        Key("file", of=str | None),
+        *(Key(name, of=int | None) for name in ("line", "column")),
+        *(Key(name, of=str | None) for name in ("wanted", "got", "nearest", "hint")),
+    ),
+    "What is known of an error. `code` is stable; `line` and `column` count from 1.",
+)
+FAILURE = Shape(
+    "FailureDocument",
+    ProblemsError,
+    (VERSION_KEY, Key("error", of=QanatError), Key("problems", of=list[QanatError])),
+    "A command that could not do its work. `problems` has all errors where there are several,"
+    " `error` the first.",
+)
+INIT = Shape(
+    "InitDocument",
+    tuple[str, Sequence[str]],
+    (
+        VERSION_KEY,
+        Key("folder", of=str, make=lambda written: written[0]),
+        Key("files", of=list[str], make=lambda written: written[1]),
+    ),
+    "The folder of the new project and the files written, relative to it.",
+)
+DOCUMENTS: dict[str, Shape] = {
+    "error": FAILURE,
+    "init": INIT,
+    "validation": validation.VALIDATION,
+    "plan": plan.PLAN,
+    "update": update.UPDATE,
+    "test": checks.TEST,
+    "table": table.TABLE,
+    "query": table.QUERY,
+    "lineage": lineage.LINEAGE,
+    "history": history.HISTORY,
+    "events": events.EVENTS,
+    "quarantine": quarantine.LIST,
+    "replay": quarantine.REPLAYS,
+    "doctor": doctor.DOCTOR,
+}
+"""What a command prints, by name; `qanat.crash` has one of its own."""
+SHAPES = Shapes(
+    *DOCUMENTS.values(),
+    *plan.PARTS,
+    *update.PARTS,
+    *checks.PARTS,
+    *table.PARTS,
+    *lineage.PARTS,
+    *history.PARTS,
+    *events.PARTS,
+    *quarantine.PARTS,
+    *validation.PARTS,
+    *doctor.PARTS,
+)
+"""Everything that may stand in a document."""
+
+
+def document(name: str, value: Any) -> dict[str, Any]:
+    """The document of a result, as `--output json` prints it.
+
+    Args:
+        name: of the document, a key of `DOCUMENTS`.
+        value: what the function of `qanat.run` returned.
+
+    >>> document("init", ("shop", ["qanat.yml"]))
+    {'version': 1, 'folder': 'shop', 'files': ['qanat.yml']}
+    """
+    return SHAPES.write(DOCUMENTS[name], value)
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON schema (2020-12) of a document.
+
+    Args:
+        name: of the document: `update`, `plan`, `table`, …
+
+    Raises:
+        KeyError: there is no such document; names the nearest.
+
+    >>> schema("init")["required"]
+    ['version', 'folder', 'files']
+    """
+    if name not in DOCUMENTS:
+        near = nearest(name, DOCUMENTS)
+        raise KeyError(f"no document {name!r}" + (f"; did you mean {near!r}?" if near else ""))
+    found = schema_of(DOCUMENTS[name], SHAPES, FACTS)
+    if name == "error":
+        found["required"].remove("problems")
+    return found

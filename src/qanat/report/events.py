@@ -1,0 +1,78 @@
+"""What one update told, in its order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from qanat.model.event_record import EventRecord, facts_of, kind_of
+from qanat.report.history import head
+from qanat.report.html import heading, page, table
+from qanat.report.narrative import narrate
+from qanat.report.shape import Key, Shape
+from qanat.report.version import VERSION_KEY, elapsed, moment
+from qanat.run.diary import UpdateEvents
+from qanat.text.style import PLAIN, Layout
+
+EVENT = Shape(
+    "EventDocument",
+    EventRecord,
+    (
+        "number",
+        Key("time", of=str, make=lambda record: moment(record.at)),
+        Key("event", of=str, make=lambda record: kind_of(record.event)),
+        Key("facts", of=dict[str, Any], make=lambda record: facts_of(record.event)),
+    ),
+    "One event; `number` grows within the update.\n\n"
+    "`event` is `update_started`, `dataset_started`, `epoch_committed`, `dataset_ended`,\n"
+    "`recovered`, `retried`, `warned`, `update_ended`, or what a newer version may tell. `facts`\n"
+    "has the same fields as its line in the logs of `qanat run --log-format json`; `failure` has\n"
+    "those of an error.",
+)
+EVENTS = Shape(
+    "UpdateEventsDocument",
+    UpdateEvents,
+    (
+        VERSION_KEY,
+        Key("update", "update.id"),
+        *(Key(name, f"update.{name}") for name in ("environment", "command", "status")),
+        Key("started", of=str, make=lambda told: moment(told.update.started)),
+        Key(
+            "seconds",
+            of=float | None,
+            make=lambda told: elapsed(told.update.started, told.update.ended),
+        ),
+        Key("error", "update.error"),
+        "events",
+    ),
+    "What one update told, in its order; `seconds` is null while it runs.",
+)
+PARTS = (EVENT,)
+
+_NOTHING = "No event was kept of it."
+
+
+def events_text(told: UpdateEvents, layout: Layout = PLAIN) -> str:
+    """An update, and below it its events with their times."""
+    lines = [line for record in told.events for line in _event(record, layout)]
+    return "\n".join([head(told.update, layout), *(lines or [f"  {_NOTHING}"])])
+
+
+def events_html(told: UpdateEvents) -> str:
+    """The same for a notebook."""
+    first = heading(head(told.update))
+    if not told.events:
+        return page(first, heading(_NOTHING))
+    rows = [[_time(record), "; ".join(narrate(record.event))] for record in told.events]
+    return page(first, table(("Time", "Event"), rows))
+
+
+def _time(record: EventRecord) -> str:
+    return datetime.fromtimestamp(record.at, UTC).time().isoformat("milliseconds")
+
+
+def _event(record: EventRecord, layout: Layout) -> list[str]:
+    first, *details = narrate(record.event)
+    at = _time(record)
+    margin = " " * (len(at) + 6)
+    return [f"  {layout.paint(at, 'dim')}  {first}", *(margin + line for line in details)]

@@ -1,0 +1,31 @@
+"""Errors as documents, and the text of any document; imported by every command."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from qanat.errors import ProblemsError, QanatError
+from qanat.report.version import VERSION
+
+_UNSAFE = re.compile("[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+def failure(error: QanatError) -> dict[str, Any]:
+    """The document of an error."""
+    if isinstance(error, ProblemsError) and error.problems:
+        first, *_ = error.problems
+        problems = [p.facts() for p in error.problems]
+        return {"version": VERSION, "error": first.facts(), "problems": problems}
+    return {"version": VERSION, "error": error.facts()}
+
+
+def dumps(document: Any) -> str:
+    r"""JSON text of a document, in Unicode; characters that steer a terminal are escaped.
+
+    >>> dumps({"name": "caf\u00e9\x9b"})
+    '{\n  "name": "café\\u009b"\n}'
+    """
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    return _UNSAFE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)

@@ -1,0 +1,130 @@
+"""Past updates and their epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
+from qanat.model.work import Counts
+from qanat.report.html import Mood, Part, heading, page, table
+from qanat.report.shape import Key, Shape
+from qanat.report.version import VERSION_KEY, elapsed, moment
+from qanat.run.results import HistoryEntry
+from qanat.text.amounts import duration
+from qanat.text.characters import printable
+from qanat.text.grid import Cell, Value, grid
+from qanat.text.style import PLAIN, Layout
+
+
+def _count(name: str) -> Key:
+    return Key(name, of=int, make=lambda epoch: getattr(epoch.counts or Counts(), name))
+
+
+EPOCH = Shape(
+    "EpochDocument",
+    Epoch,
+    (
+        *("dataset", "flow", Key("epoch", "number"), "status"),
+        Key("started", of=str, make=lambda epoch: moment(epoch.started)),
+        Key("seconds", of=float | None, make=lambda epoch: elapsed(epoch.started, epoch.ended)),
+        *("replaces", "version"),
+        *(_count(name) for name in ("out", "written", "dropped", "quarantined", "malformed")),
+        *("bytes_written", "rules", "error"),
+    ),
+    "One atomic step of one flow. `status`: `intended`, `committed` or `failed`.\n\n"
+    "`replaces`: the commit took the place of all rows instead of adding to them.",
+)
+PAST_UPDATE = Shape(
+    "PastUpdateDocument",
+    HistoryEntry,
+    (
+        Key("update", "update.id"),
+        *(Key(name, f"update.{name}") for name in ("environment", "command", "status")),
+        Key("started", of=str, make=lambda entry: moment(entry.update.started)),
+        Key("seconds", of=float | None, make=lambda entry: _took(entry)),
+        Key("error", "update.error"),
+        "epochs",
+    ),
+    "One update. `status`: `running`, `succeeded` or `failed`; oldest epoch first.",
+)
+HISTORY = Shape(
+    "HistoryDocument",
+    Sequence[HistoryEntry],
+    (VERSION_KEY, Key("updates", of=list[HistoryEntry], make=list)),
+    "Newest update first.",
+)
+PARTS = (PAST_UPDATE, EPOCH)
+
+_COLOURS = {"succeeded": "green", "failed": "red", "running": "yellow"}
+_MOODS: dict[UpdateStatus, Mood] = {UpdateStatus.SUCCEEDED: "ok", UpdateStatus.FAILED: "bad"}
+_HEADERS = (
+    *("Dataset", "Epoch", "Status", "Version", "Written", "Quarantined", "Dropped"),
+    *("Time", "Violations"),
+)
+
+
+def history_text(entries: Sequence[HistoryEntry], layout: Layout = PLAIN) -> str:
+    """Updates, newest first, with the epochs of each."""
+    return "\n\n".join("\n".join(_update(entry, layout)) for entry in entries)
+
+
+def history_html(entries: Iterable[HistoryEntry]) -> str:
+    """Updates for a notebook."""
+    parts: list[Part] = []
+    for entry in entries:
+        update, seconds = entry.update, _took(entry)
+        took = f" in {duration(seconds)}" if seconds is not None else ""
+        mood = _MOODS.get(update.status, "plain")
+        text = f"{_started(update)}: {update.command} {update.status.value}{took}"
+        parts.append(heading(text, mood, update.id))
+        if update.error:
+            parts.append(heading(update.error.partition("\n")[0], "bad"))
+        if entry.epochs:
+            parts.append(table(_HEADERS, [_epoch(e) for e in entry.epochs]))
+    return page(*(parts or [heading("No update has run yet.", "plain")]))
+
+
+def _took(entry: HistoryEntry) -> float | None:
+    return elapsed(entry.update.started, entry.update.ended)
+
+
+def _started(update: UpdateRecord) -> str:
+    return datetime.fromtimestamp(update.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def head(update: UpdateRecord, layout: Layout = PLAIN) -> str:
+    """One update on a line: its identifier, start, command, status and duration."""
+    seconds = elapsed(update.started, update.ended)
+    status = layout.paint(update.status.value, _COLOURS.get(update.status.value, ""))
+    took = f" in {duration(seconds)}" if seconds is not None else ""
+    id_ = layout.paint(update.id, "bold")
+    return f"{id_}  {_started(update)}  {printable(update.command)}  {status}{took}"
+
+
+def _update(entry: HistoryEntry, layout: Layout) -> list[str]:
+    update = entry.update
+    lines = [head(update, layout)]
+    if update.error:
+        lines.append("  " + printable(update.error.partition("\n")[0]))
+    if entry.epochs:
+        rows = [_epoch(e) for e in entry.epochs]
+        lines += [f"  {line}" for line in grid(_HEADERS, rows, layout.narrower(2))]
+    return lines
+
+
+def _epoch(epoch: Epoch) -> list[Value]:
+    counts = epoch.counts or Counts()
+    seconds = elapsed(epoch.started, epoch.ended)
+    violated = ", ".join(f"{r.rule} {r.violations:,}" for r in epoch.rules if r.violations)
+    return [
+        epoch.dataset,
+        epoch.number,
+        epoch.status.value,
+        epoch.version,
+        counts.written,
+        counts.quarantined + counts.malformed,
+        counts.dropped,
+        Cell("–" if seconds is None else duration(seconds), right=True),
+        violated,
+    ]

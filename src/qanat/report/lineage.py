@@ -1,0 +1,121 @@
+"""What a table or a column is made from: as a tree, as a Mermaid diagram, as a drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qanat.report.drawing import Box, drawing
+from qanat.report.html import heading, page
+from qanat.report.shape import Key, Shape
+from qanat.report.version import VERSION_KEY
+from qanat.run.results import Lineage, LineageNode
+from qanat.text.characters import printable
+from qanat.text.style import PLAIN, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A dataset, a source or a column; of a column its SQL unless it is a copy."""
+
+    name: str
+    kind: str
+    expression: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`target` is computed from `source`."""
+
+    source: str
+    target: str
+
+
+NODE = Shape(
+    "NodeDocument",
+    Node,
+    ("name", "kind", "expression"),
+    "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy.",
+)
+EDGE = Shape("EdgeDocument", Edge, ("source", "target"), "`target` is computed from `source`.")
+LINEAGE = Shape(
+    "LineageDocument",
+    Lineage,
+    (
+        VERSION_KEY,
+        Key("roots", of=list[str], make=lambda found: [root.name for root in found.roots]),
+        Key("nodes", of=list[Node], make=lambda found: nodes(found)),
+        Key("edges", of=list[Edge], make=lambda found: [Edge(*e) for e in found.edges]),
+    ),
+    "`roots` are the names that were asked for; nodes and edges are everything upstream.",
+)
+PARTS = (NODE, EDGE)
+
+_NOTHING = "Nothing is declared."
+
+
+def nodes(found: Lineage) -> list[Node]:
+    """All nodes, each after what it comes from."""
+    expressions: dict[str, str] = {}
+    waiting: list[LineageNode] = list(found.roots)
+    visited: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in visited:
+            visited.add(id(node))
+            if node.expression:
+                expressions[node.name] = node.expression
+            waiting += node.upstream
+    return [Node(name, kind, expressions.get(name)) for name, kind in found.nodes.items()]
+
+
+def lineage_text(found: Lineage, layout: Layout = PLAIN) -> str:
+    """Trees, from what was asked for down to the sources.
+
+    What was shown before is not unfolded again.
+    """
+    lines: list[str] = []
+    seen: set[str] = set()
+    for root in found.roots:
+        lines += _branch(root, "", "", seen, layout)
+    return "\n".join(lines) if lines else _NOTHING
+
+
+def _branch(node: LineageNode, first: str, rest: str, seen: set[str], layout: Layout) -> list[str]:
+    label = layout.paint(printable(node.name), "bold")
+    label += layout.paint(f" ({printable(node.kind)})", "dim")
+    if node.expression:
+        label += f" = {printable(' '.join(node.expression.split()))}"
+    if node.name in seen and node.upstream:
+        return [f"{first}{label} …"]
+    seen.add(node.name)
+    lines = [first + label]
+    for at, parent in enumerate(node.upstream, 1):
+        last = at == len(node.upstream)
+        corner, bar = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        lines += _branch(parent, rest + corner, rest + bar, seen, layout)
+    return lines
+
+
+def lineage_mermaid(found: Lineage) -> str:
+    """A Mermaid flowchart (https://mermaid.js.org)."""
+    ids = {name: f"n{at}" for at, name in enumerate(found.nodes)}
+    lines = ["flowchart LR"]
+    lines += [
+        f'  {ids[name]}["{_text(name)}<br/>{_text(kind)}"]' for name, kind in found.nodes.items()
+    ]
+    lines += [f"  {ids[here]} --> {ids[there]}" for here, there in found.edges]
+    return "\n".join(lines)
+
+
+def _text(text: str) -> str:
+    """Text between quotes in Mermaid: its own entity codes for what would end or mark it up."""
+    special = {character: f"#{ord(character)};" for character in '#"<>&`'}
+    return "".join(special.get(c, c) for c in printable(text))
+
+
+def lineage_html(found: Lineage) -> str:
+    """A drawing for a notebook: sources on the left, what is made from them to the right."""
+    if not found.nodes:
+        return page(heading(_NOTHING))
+    boxes = [Box(n.name, n.kind, n.expression or "") for n in nodes(found)]
+    return page(drawing(boxes, found.edges, found.references))

@@ -1,0 +1,132 @@
+"""What an update would do, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import compress
+
+from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
+from qanat.report.html import Part, heading, page, preformatted, table
+from qanat.report.shape import Key, Shape
+from qanat.report.version import VERSION_KEY
+from qanat.text.amounts import count, size
+from qanat.text.characters import cells, printable
+from qanat.text.grid import Cell, Value
+from qanat.text.style import PLAIN, Layout
+
+WAITING = Shape(
+    "WaitingDocument",
+    Waiting,
+    ("source", *(Key(name, f"amount.{name}") for name in ("files", "bytes", "rows"))),
+    "Unread input of one source: whole files, or rows of a table (null where unknown).",
+)
+DATASET = Shape(
+    "DatasetPlanDocument",
+    Decision,
+    (
+        *("dataset", "kind", "change", "step", "reason"),
+        *("waiting", "difference", "consequence"),
+    ),
+    "One dataset of a plan.\n\n"
+    "`change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,\n"
+    "`recompute`, `full refresh`, `skip`, `none` or `fail` (something stands in its way).\n"
+    "`difference` is a unified diff of the canonical query and rules, `consequence` what a\n"
+    "change means for rows already written, or the way out; both are empty where nothing\n"
+    "changed.",
+)
+PLAN = Shape(
+    "PlanDocument",
+    UpdatePlan,
+    (VERSION_KEY, "environment", "datasets"),
+    "The datasets in the order an update would take them.",
+)
+PARTS = (DATASET, WAITING)
+
+_SIGNS = {
+    Declared.NEW: ("+", "green"),
+    Declared.CHANGED: ("~", "yellow"),
+    Declared.UNCHANGED: ("=", "bright_black"),
+    Declared.REMOVED: ("-", "red"),
+}
+_DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
+_HEADERS = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
+_IDLE = (Step.NONE, Step.SKIP)
+
+
+def blocked(plan: UpdatePlan) -> bool:
+    """True if something stands in the way of a dataset."""
+    return any(d.step is Step.FAIL for d in plan.datasets)
+
+
+def plan_text(plan: UpdatePlan, layout: Layout = PLAIN) -> str:
+    """A plan, a dataset after the other, and its sum."""
+    widest = max((cells(printable(d.dataset)) for d in plan.datasets), default=0)
+    lines = [line for d in plan.datasets for line in _dataset(d, widest, layout)]
+    return "\n".join([*lines, *([""] if lines else []), _summary(plan)])
+
+
+def plan_html(plan: UpdatePlan) -> str:
+    """A plan for a notebook."""
+    parts: list[Part] = [heading(_summary(plan), "bad" if blocked(plan) else "plain")]
+    if plan.datasets:
+        # What is empty for every dataset is left out.
+        columns = [True] * 4 + [any(d.waiting for d in plan.datasets)]
+        columns.append(any(d.consequence for d in plan.datasets))
+        rows = [list(compress(_row(d), columns)) for d in plan.datasets]
+        parts.append(table(list(compress(_HEADERS, columns)), rows))
+    for dataset in plan.datasets:
+        if dataset.difference:
+            lines = [(text, _DIFFERENCE.get(text[:1])) for text in _changed(dataset)]
+            parts += [heading(dataset.dataset, "plain"), preformatted(lines)]
+    return page(*parts)
+
+
+def _row(plan: Decision) -> list[Value]:
+    sign, colour = _SIGNS[plan.change]
+    step = Cell(_step(plan), "red" if plan.step is Step.FAIL else None)
+    waiting = "; ".join(_waiting(w) for w in plan.waiting)
+    return [Cell(sign, colour), plan.dataset, step, plan.reason, waiting, plan.consequence]
+
+
+def _dataset(plan: Decision, widest: int, layout: Layout) -> list[str]:
+    sign, colour = _SIGNS[plan.change]
+    name = printable(plan.dataset)
+    head = f"{sign} {name}{' ' * (widest - cells(name))}"
+    lines = [layout.paint(head, colour) + f"  {_step(plan)}: {printable(plan.reason)}"]
+    lines += [f"    waiting: {_waiting(w)}" for w in plan.waiting]
+    for text in _changed(plan):
+        colour = _DIFFERENCE.get(text[:1], "")
+        lines.append("    " + layout.paint(printable(text), colour))
+    if plan.consequence:
+        lines.append("    " + layout.paint(f"! {printable(plan.consequence)}", "yellow"))
+    return lines
+
+
+def _changed(plan: Decision) -> list[str]:
+    """The difference without the names of files that a unified diff begins with."""
+    return [t for t in plan.difference.splitlines() if not t.startswith(("---", "+++"))]
+
+
+def _step(plan: Decision) -> str:
+    return "nothing to do" if plan.step in _IDLE else plan.step.value
+
+
+def _waiting(waiting: Waiting) -> str:
+    parts = [count(waiting.amount.files, "file")] if waiting.amount.files else []
+    if waiting.amount.rows is not None:
+        parts.append(count(waiting.amount.rows, "row"))
+    parts.append(size(waiting.amount.bytes))
+    return f"{', '.join(parts)} in {printable(waiting.source)}"
+
+
+def _summary(plan: UpdatePlan) -> str:
+    changes = Counter(d.change for d in plan.datasets)
+    busy = sum(d.step.works for d in plan.datasets)
+    failing = sum(d.step is Step.FAIL for d in plan.datasets)
+    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Declared if changes[c])
+    if not plan.datasets:
+        return "Nothing is declared and nothing is selected."
+    work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"
+    if failing:
+        work += f", and {count(failing, 'dataset')} would fail"
+    return f"{work} ({parts}; environment {printable(plan.environment)})."

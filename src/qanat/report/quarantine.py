@@ -1,0 +1,159 @@
+"""Rows in quarantine: how many, which, why, and what a replay did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qanat.report.html import heading, page, table
+from qanat.report.shape import Key, Shape
+from qanat.report.table import value_cell
+from qanat.report.version import VERSION_KEY
+from qanat.run.results import QuarantineSummary, ReplayResult, TableView
+from qanat.text.amounts import count
+from qanat.text.characters import printable
+from qanat.text.grid import Cell, Value, grid
+from qanat.text.style import PLAIN, Layout
+
+ENTRY = Shape(
+    "QuarantineEntry",
+    QuarantineSummary,
+    ("dataset", "rows", "rules"),
+    "Rows of one dataset in quarantine; by rule, where a row may have broken several.",
+)
+LIST = Shape(
+    "QuarantineListDocument",
+    Sequence[QuarantineSummary],
+    (VERSION_KEY, Key("datasets", of=list[QuarantineSummary], make=list)),
+    "The datasets that have rows in quarantine.",
+)
+REPLAY = Shape(
+    "ReplayEntry",
+    ReplayResult,
+    ("dataset", "examined", "replayed", "remaining", "version"),
+    "One dataset's replay: rows examined = replayed into the table + remaining.",
+)
+REPLAYS = Shape(
+    "ReplayDocument",
+    Sequence[ReplayResult],
+    (VERSION_KEY, Key("datasets", of=list[ReplayResult], make=list)),
+    "What a replay did.",
+)
+PARTS = (ENTRY, REPLAY)
+
+_EXPLAINING = "_quarantine_"
+"""How the columns begin that say why a row is in quarantine."""
+_HEADERS = ("Dataset", "Rows", "Rule", "Violations")
+_REPLAY_HEADERS = ("Dataset", "Examined", "Replayed", "Still in quarantine", "Version")
+_NOTHING = "No row is in quarantine."
+_NO_REPLAY = "No streaming table has a row in quarantine: there is nothing to replay."
+
+
+def summary_text(summaries: Sequence[QuarantineSummary], layout: Layout = PLAIN) -> str:
+    """How many rows are in quarantine, by dataset and rule."""
+    lines = [line for s in summaries for line in _summary(s)]
+    return "\n".join(grid(_HEADERS, lines, layout)) if lines else _NOTHING
+
+
+def summary_html(summaries: Sequence[QuarantineSummary]) -> str:
+    """The same for a notebook."""
+    lines = [line for s in summaries for line in _summary(s)]
+    return page(table(_HEADERS, lines) if lines else heading(_NOTHING, "ok"))
+
+
+def _summary(summary: QuarantineSummary) -> Iterator[list[Value]]:
+    rules: list[tuple[str, int | None]] = list(summary.rules.items()) or [("", None)]
+    for at, (rule, number) in enumerate(rules):
+        first = at == 0
+        total = summary.rows if first else Cell("", right=True)
+        yield [summary.dataset if first else "", total, rule, number]
+
+
+def rows_text(view: TableView, tables: Path, root: Path, layout: Layout = PLAIN) -> str:
+    """Rows in quarantine, each with its source, the rules it broke and its values.
+
+    Args:
+        tables, root: folders of the project's tables and of the project, to shorten paths.
+    """
+    names = view.schema.names
+    parts = []
+    for number, values in enumerate(view.rows, 1):
+        row = dict(zip(names, values, strict=True))
+        parts.append("\n".join(_row(number, row, tables, root, layout)) + "\n")
+    shown = len(view.rows)
+    total = count(shown, "row") + " in quarantine"
+    if view.total is not None and view.total != shown:
+        total = f"{shown:,} of {count(view.total, 'row')} in quarantine"
+    return "\n".join([*parts, total])
+
+
+def _row(
+    number: int, row: Mapping[str, Any], tables: Path, root: Path, layout: Layout
+) -> Iterator[str]:
+    yield layout.paint(f"{number}. {_source(row, tables, root)}", "bold")
+    for rule, text in dict(row.get("_quarantine_rules") or {}).items():
+        broke = layout.paint(f"✗ {printable(str(rule))}", "red")
+        yield f"   {broke}: {printable(str(text))}"
+    raw = row.get("_quarantine_raw")
+    if raw is not None:
+        yield f"   text: {printable(str(raw))}"
+    values = [
+        f"{printable(name)}={printable(value_cell(value).text)}"
+        for name, value in row.items()
+        if not name.startswith(_EXPLAINING) and (raw is None or value is not None)
+    ]
+    if values:
+        yield "   " + layout.paint(", ".join(values), "dim")
+
+
+def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = False) -> str:
+    """Where a row came from: `file:line` of a source, or the row of a table's file.
+
+    Args:
+        brief: without the name of the table's file.
+    """
+    source = row.get("_quarantine_source") or {}
+    file, line = source.get("file"), source.get("row")
+    if file is None:
+        flow, epoch = row.get("_quarantine_flow"), row.get("_quarantine_epoch")
+        return printable(f"flow {flow}, epoch {epoch}")
+    path = Path(str(file))
+    if path.is_relative_to(tables):
+        table_name, *_, name = path.relative_to(tables).parts
+        return printable(f"{table_name}, row {line}" + ("" if brief else f" of {name}"))
+    shown = path.relative_to(root) if path.is_relative_to(root) else file
+    return printable(str(shown)) + (f":{line}" if line is not None else "")
+
+
+def rows_html(view: TableView, tables: Path, root: Path) -> str:
+    """Rows in quarantine for a notebook: why, from where, and their values."""
+    names = view.schema.names
+    own = [n for n in names if not n.startswith(_EXPLAINING)]
+    rows: list[list[Value]] = []
+    for values in view.rows:
+        row = dict(zip(names, values, strict=True))
+        rules = ", ".join(map(str, dict(row.get("_quarantine_rules") or {})))
+        found: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
+        rows.append([*found, *(value_cell(row[n]) for n in own)])
+    total = count(len(rows) if view.total is None else view.total, "row")
+    head = heading(view.dataset, remark=f"{total} in quarantine")
+    return page(head, table(("Broke", "From", *own), rows)) if rows else page(head)
+
+
+def replay_text(results: Sequence[ReplayResult], layout: Layout = PLAIN) -> str:
+    """What a replay did."""
+    if not any(r.examined for r in results):
+        return _NO_REPLAY
+    return "\n".join(grid(_REPLAY_HEADERS, [_replayed(r) for r in results], layout))
+
+
+def replay_html(results: Sequence[ReplayResult]) -> str:
+    """The same for a notebook."""
+    if not any(r.examined for r in results):
+        return page(heading(_NO_REPLAY))
+    return page(table(_REPLAY_HEADERS, [_replayed(r) for r in results]))
+
+
+def _replayed(result: ReplayResult) -> list[Value]:
+    return [result.dataset, result.examined, result.replayed, result.remaining, result.version]

@@ -1,0 +1,188 @@
+"""The rows and columns of a table, or of what a query gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from qanat.model.schema import Field, Schema
+from qanat.report.html import Part, heading, page, table
+from qanat.report.shape import Key, Shape, rows_of
+from qanat.report.version import VERSION_KEY
+from qanat.run.results import TableView
+from qanat.run.rows import Rows
+from qanat.text.amounts import count, size
+from qanat.text.characters import printable
+from qanat.text.grid import Cell, Value, grid
+from qanat.text.style import PLAIN, Layout
+
+COLUMN = Shape(
+    "ColumnDocument",
+    Field,
+    ("name", Key("type", of=str, make=lambda field: str(field.type)), "nullable", "comment"),
+    "A column. `type` is its SQL name, such as `bigint` or `array<string>`.",
+)
+_ROWS = Key(
+    "rows", of=list[dict[str, Any]], make=lambda view: rows_of(view.schema.names, view.rows)
+)
+TABLE = Shape(
+    "TableDocument",
+    TableView,
+    (
+        *(VERSION_KEY, "dataset", "kind", "folder"),
+        Key("table_version", "version"),
+        Key("columns", "schema.fields"),
+        *("partition_by", "comment", "total", "bytes", "files", _ROWS),
+    ),
+    "The first rows of a table, each an object by column name.\n\n"
+    "`table_version` is the version looked at, `total` its number of rows (null where the table\n"
+    "does not know it), `folder` where it lies. Values are JSON's where JSON has them; decimals\n"
+    "are text with all their digits, times ISO 8601, binary base64, NaN and infinities the text\n"
+    "`NaN`, `Infinity` and `-Infinity`.",
+)
+QUERY = Shape(
+    "QueryDocument",
+    Rows,
+    (VERSION_KEY, Key("columns", "schema.fields"), _ROWS, "complete"),
+    "The rows that a query gives, each an object by column name, their values as in\n"
+    "`TableDocument`. `complete` is false where `--limit` has left some out.",
+)
+PARTS = (COLUMN,)
+
+_SCHEMA_HEADERS = ("Column", "Type", "Nullable", "Comment")
+
+
+def title(view: TableView, layout: Layout = PLAIN) -> str:
+    """What is known of a table, on one line; its comment below."""
+    head = layout.paint(printable(view.dataset), "bold") + f": {_facts(view)}"
+    return f"{head}\n{printable(view.comment)}" if view.comment else head
+
+
+def _facts(view: TableView) -> str:
+    parts = [printable(view.kind), f"version {view.version}"]
+    if view.total is not None:
+        parts.append(count(view.total, "row"))
+    parts += [count(view.files, "file"), size(view.bytes)]
+    if view.partition_by:
+        parts.append("partitioned by " + printable(", ".join(view.partition_by)))
+    return ", ".join(parts)
+
+
+def shown(view: TableView, where: str | None = None) -> str:
+    """How many rows there are below the title, and of how many."""
+    rows = len(view.rows)
+    if where is not None:
+        return f"{count(rows, 'row')} where {printable(where)}"
+    if view.total is None or view.total == rows:
+        return count(rows, "row")
+    return f"{rows:,} of {count(view.total, 'row')}"
+
+
+def table_text(view: TableView, where: str | None = None, layout: Layout = PLAIN) -> str:
+    """A table's title and rows.
+
+    Args:
+        where: the condition by which the rows were chosen.
+    """
+    body = rows_text(view.schema, view.rows, layout)
+    return f"{title(view, layout)}\n\n{body}\n\n{shown(view, where)}"
+
+
+def schema_text(view: TableView, layout: Layout = PLAIN) -> str:
+    """A table's title and columns."""
+    lines = grid(_SCHEMA_HEADERS, _columns(view.schema), layout)
+    return "\n".join([title(view, layout), "", *lines])
+
+
+def profile_text(view: TableView, layout: Layout = PLAIN) -> str:
+    """The columns of a table, described by numbers."""
+    head = f"{layout.paint(printable(view.dataset), 'bold')}: {_profiled(view)}"
+    return f"{head}\n\n{rows_text(view.schema, view.rows, layout)}"
+
+
+def _profiled(view: TableView) -> str:
+    parts = [f"version {view.version}"]
+    return ", ".join(parts if view.total is None else [*parts, count(view.total, "row")])
+
+
+def query_text(rows: Rows, layout: Layout = PLAIN) -> str:
+    """What a query gives."""
+    more = "" if rows.complete else "; there are more: raise --limit"
+    body = rows_text(rows.schema, rows.rows, layout)
+    return f"{body}\n\n{count(len(rows.rows), 'row')}{more}"
+
+
+def rows_text(schema: Schema, rows: Sequence[Sequence[Any]], layout: Layout = PLAIN) -> str:
+    """Rows, aligned; numbers to the right."""
+    return "\n".join(grid(schema.names, _cells(rows), layout))
+
+
+def table_html(view: TableView) -> str:
+    """A table for a notebook."""
+    parts: list[Part] = [heading(view.dataset, remark=_facts(view))]
+    if view.comment:
+        parts.append(heading("", remark=view.comment))
+    parts.append(table(view.schema.names, _cells(view.rows)))
+    return page(*parts, heading("", remark=shown(view)))
+
+
+def profile_html(view: TableView) -> str:
+    """The columns of a table, described by numbers, for a notebook."""
+    head = heading(view.dataset, remark=_profiled(view))
+    return page(head, table(view.schema.names, _cells(view.rows)))
+
+
+def rows_html(rows: Rows) -> str:
+    """What a query gives, for a notebook."""
+    more = "" if rows.complete else " shown; there are more"
+    note = heading("", remark=count(len(rows.rows), "row") + more)
+    return page(table(rows.schema.names, _cells(rows.rows)), note)
+
+
+def _columns(schema: Schema) -> list[list[Value]]:
+    return [
+        [f.name, str(f.type), "yes" if f.nullable else "no", f.comment or ""]
+        for f in schema.fields
+    ]
+
+
+def _cells(rows: Sequence[Sequence[Any]]) -> list[list[Value]]:
+    return [[value_cell(value) for value in row] for row in rows]
+
+
+def value_cell(value: Any) -> Cell:
+    """A value of a row as people read it."""
+    match value:
+        case None:
+            return Cell("NULL", "dim", right=True)
+        case bool():
+            return Cell("true" if value else "false")
+        case str() if value in ("", "NULL"):
+            return Cell(repr(value))
+        case int() | float():
+            return Cell(str(value), right=True)
+        case datetime() if value.tzinfo is not None:
+            return Cell(value.astimezone(UTC).isoformat(sep=" ").replace("+00:00", "Z"))
+        case datetime():
+            return Cell(value.isoformat(sep=" "))
+        case bytes():
+            return Cell(f"0x{value.hex()}")
+        case dict() | list() | tuple():
+            return Cell(nested(value))
+    return Cell(str(value), right=isinstance(value, Decimal))
+
+
+def nested(value: Any) -> str:
+    """A struct, map or list on one line.
+
+    >>> nested({"file": "a.csv", "rows": [1, None]})
+    '{file: a.csv, rows: [1, NULL]}'
+    """
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{k}: {nested(v)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(nested(v) for v in value) + "]"
+    return value_cell(value).text

@@ -1,0 +1,189 @@
+"""What an update did."""
+
+from __future__ import annotations
+
+import shlex
+
+from qanat.model.dataset import DatasetKind
+from qanat.model.work import RuleCount
+from qanat.report.html import Part, heading, page, table
+from qanat.report.shape import Key, Shape
+from qanat.report.version import SECONDS_KEY, VERSION_KEY
+from qanat.run.results import DatasetResult, UpdateResult
+from qanat.text.amounts import count, duration
+from qanat.text.grid import Cell, Value, grid
+from qanat.text.style import PLAIN, Layout
+
+RULE = Shape(
+    "RuleDocument",
+    RuleCount,
+    ("dataset", "rule", "action", "violations"),
+    "How many rows violated one expectation; `action` is what happened to them.",
+)
+COUNTS = tuple(
+    Key(name, f"counts.{name}")
+    for name in ("out", "written", "dropped", "quarantined", "malformed")
+)
+DATASET = Shape(
+    "DatasetDocument",
+    DatasetResult,
+    (
+        *("dataset", "kind", "status", "reason", "read", "files"),
+        *COUNTS,
+        *(SECONDS_KEY, "version", "rules", "error"),
+    ),
+    "One dataset of an update.\n\n"
+    "`status`: `updated`, `unchanged`, `failed` or `skipped`; `reason` says why. `read` is null\n"
+    "where the engine does not know it. `out` is what the query gave, and always equals\n"
+    "`written + dropped + quarantined`; `malformed` rows could not be parsed and were\n"
+    "quarantined before the query. `version` is the table's after the update.",
+)
+UPDATE = Shape(
+    "UpdateDocument",
+    UpdateResult,
+    (
+        VERSION_KEY,
+        Key("update", of=str | None, make=lambda result: result.id or None),
+        *("status", SECONDS_KEY, "datasets"),
+    ),
+    "`status`: `succeeded` or `failed`; `update` is null when nothing had to be written.",
+)
+PARTS = (DATASET, RULE)
+
+MOST = 60
+"""Datasets listed one by one before unchanged ones are only counted."""
+
+_COLOURS = {"updated": "green", "failed": "red", "skipped": "yellow", "unchanged": "dim"}
+_FATES = {
+    "warn": "kept",
+    "drop": "dropped",
+    "quarantine": "quarantined",
+    "fail": "nothing published",
+}
+# What a narrow terminal can do without comes last.
+_HEADERS = (
+    "Dataset",
+    "Status",
+    "Files",
+    "Read",
+    "Written",
+    "Quarantined",
+    "Dropped",
+    "Time",
+    "Kind",
+)
+_RULE_HEADERS = ("Expectation", "Violations", "Rows were")
+
+
+def update_text(result: UpdateResult, options: str = "", layout: Layout = PLAIN) -> str:
+    """The text after an update: tables, violations and what to type next.
+
+    Args:
+        options: to be repeated in the commands to type next, such as ` -C shop`.
+    """
+    if _idle(result):
+        return _nothing_new(result)
+    listed = _listed(result)
+    lines = grid(_HEADERS, [_row(d) for d in listed], layout)
+    if len(listed) < len(result.datasets):
+        lines.append(f"… and {len(result.datasets) - len(listed):,} unchanged")
+    rules = _violated(result)
+    if rules:
+        lines += ["", *grid(_RULE_HEADERS, rules, layout)]
+    colour = "bold red" if result.status == "failed" or result.failed else "bold green"
+    lines += ["", layout.paint(_verdict(result), colour)]
+    hints = _next(result, options)
+    if hints:
+        widest = max(len(typed) for typed, _ in hints)
+        lines += ["", "What to type next:"]
+        lines += [f"  {typed:{widest}}  {why}" for typed, why in hints]
+    return "\n".join(lines)
+
+
+def update_html(result: UpdateResult) -> str:
+    """An update for a notebook."""
+    if _idle(result):
+        return page(heading(_nothing_new(result), "ok"))
+    failed = result.status == "failed" or bool(result.failed)
+    parts: list[Part] = [heading(_verdict(result), "bad" if failed else "ok")]
+    parts.append(table(_HEADERS, [_row(d) for d in _listed(result)]))
+    rules = _violated(result)
+    if rules:
+        parts.append(table(_RULE_HEADERS, rules))
+    for dataset in result.failed:
+        error = dataset.error
+        text = str(error) if error is not None else dataset.reason
+        parts.append(heading(f"{dataset.dataset}: {text}", "bad"))
+    return page(*parts)
+
+
+def _idle(result: UpdateResult) -> bool:
+    return all(d.status == "unchanged" for d in result.datasets) and result.status != "failed"
+
+
+def _nothing_new(result: UpdateResult) -> str:
+    current = count(len(result.datasets), "dataset is", "datasets are")
+    return f"Nothing new: read 0 files, wrote 0 rows. {current} up to date."
+
+
+def _listed(result: UpdateResult) -> list[DatasetResult]:
+    if len(result.datasets) <= MOST:
+        return list(result.datasets)
+    return [d for d in result.datasets if d.status != "unchanged"]
+
+
+def _violated(result: UpdateResult) -> list[list[Value]]:
+    return [
+        [f"{r.dataset}.{r.rule}", r.violations, _FATES.get(r.action, r.action)]
+        for d in result.datasets
+        for r in d.rules
+        if r.violations
+    ]
+
+
+def _row(result: DatasetResult) -> list[Value]:
+    status = Cell(result.status, _COLOURS.get(result.status))
+    if result.status != "updated":
+        return [result.dataset, status, None, None, None, None, None, None, result.kind]
+    counts = result.counts
+    return [
+        result.dataset,
+        status,
+        result.files or None,
+        result.read,
+        counts.written,
+        counts.quarantined + counts.malformed,
+        counts.dropped,
+        Cell(duration(result.seconds), right=True),
+        result.kind,
+    ]
+
+
+def _verdict(result: UpdateResult) -> str:
+    failed = len(result.failed)
+    took = duration(result.seconds)
+    if result.status != "failed" and not failed:
+        return f"Update succeeded in {took}."
+    skipped = sum(d.status == "skipped" for d in result.datasets)
+    text = f"Update failed after {took}: {count(failed, 'dataset')} failed"
+    if skipped:
+        depend = "depends" if skipped == 1 else "depend"
+        text += f", {skipped:,} that {depend} on {'it' if failed == 1 else 'them'} skipped"
+    return text + "."
+
+
+def _next(result: UpdateResult, options: str) -> list[tuple[str, str]]:
+    """Commands that make sense now, each with what it does."""
+    hints = []
+    updated = [d for d in result.datasets if d.status == "updated"]
+    full = [d for d in updated if d.counts.written and d.kind != DatasetKind.SINK]
+    views = [d for d in full if d.kind == DatasetKind.MATERIALIZED_VIEW]
+    for best in (views or full)[-1:]:
+        hints.append((f"qanat show {shlex.quote(best.dataset)}{options}", "look at the result"))
+    jailed = [d for d in updated if d.counts.quarantined or d.counts.malformed]
+    for worst in sorted(jailed, key=lambda d: d.counts.quarantined + d.counts.malformed)[-1:]:
+        typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
+        hints.append((typed, "see the rows in quarantine and why they are there"))
+    if not result.failed:
+        hints.append((f"qanat run{options}", "run again: only what is new is read"))
+    return hints

@@ -1,0 +1,52 @@
+"""Ask the project's tables; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qanat import plugins
+from qanat.declare.adhoc import AskedTable, parse_adhoc
+from qanat.dialect import to_engine
+from qanat.errors import located
+from qanat.model.batch import Batch
+from qanat.ports.engine import Reading
+from qanat.run.session import Session
+from qanat.run.stored import Stored, stored
+
+SELF = "self"
+"""What the query of one table calls that table."""
+
+
+@contextmanager
+def query(
+    session: Session, sql: str, limit: int | None = None, table: Stored | None = None
+) -> Iterator[Reading]:
+    """Run a query over the stored tables; its rows are taken while the block lasts.
+
+    Args:
+        sql: in the project's dialect. Tables are read by the names of their datasets, also
+            `<dataset>__quarantine`, and as they were with `VERSION AS OF 3` behind the name.
+        limit: rows at most.
+        table: what the name `self` stands for.
+
+    Raises:
+        DatasetNotFoundError: nobody declares what it reads; names the nearest.
+        TableNotFoundError: that has no table (yet), or no such version.
+        DeclarationError: it is no query, or does not fit the tables; says where in it.
+    """
+    asked = parse_adhoc(sql, session.project, plugins.connectors())
+    inputs: dict[str, Batch] = {}
+    for name, read in asked.tables.items():
+        with located(read.location):
+            found = _found(session, read, table)
+        inputs[name] = found.snapshot.batch
+    executable = to_engine(asked.query, session.dialect)
+    with session.engine.read(executable, inputs, limit) as reading:
+        yield reading
+
+
+def _found(session: Session, read: AskedTable, table: Stored | None) -> Stored:
+    if table is None or read.dataset.casefold() != SELF:
+        return stored(session, read.dataset, read.version)
+    return table if read.version is None else stored(session, table.name, read.version)

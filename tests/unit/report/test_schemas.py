@@ -1,0 +1,115 @@
+"""What the commands print keeps to the JSON schemas, and these to what was promised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import qanat
+from qanat.cli.template import contents
+from qanat.errors import ProblemsError, QanatError, SpecError
+from qanat.model.location import Location
+from qanat.project import doctor
+from qanat.report.documents import DOCUMENTS, FACTS, document, schema
+from qanat.report.failure import dumps, failure
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("shop")
+    for path, text in contents("shop").items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    with qanat.open(folder) as project:
+        yield project
+
+
+RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
+    "init": (lambda _: ("shop", ["qanat.yml"]),),
+    "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
+    "update": (lambda p: p.run(), lambda p: p.run(full_refresh=True), lambda p: p.run()),
+    "validation": (lambda p: p.validate(),),
+    "test": (lambda p: p.test(),),
+    "table": (
+        lambda p: p.table("silver_orders").show(),
+        lambda p: p.profile("silver_orders"),
+        lambda p: p.quarantine("silver_orders").rows(),
+    ),
+    "query": (
+        lambda p: p.query("SELECT 1 AS a, NULL AS b, {'x': [1.5]} AS c").head(),
+        lambda p: p.query("FROM range(3)").head(2),
+    ),
+    "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
+    "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
+    "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
+    "quarantine": (lambda p: p.quarantines(),),
+    "replay": (lambda p: p.replay(),),
+    "doctor": (lambda p: doctor(p.root),),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_documents_keep_to_their_schemas(shop: qanat.Project, name: str) -> None:
+    shop.run()
+    validator = jsonschema.Draft202012Validator(schema(name))
+    for result in RESULTS[name]:
+        text = dumps(document(name, result(shop)))
+        validator.validate(json.loads(text))
+
+
+def test_every_document_is_tried() -> None:
+    assert RESULTS.keys() | {"error"} == DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_schemas_are_schemas(name: str) -> None:
+    found = schema(name)
+    jsonschema.Draft202012Validator.check_schema(found)
+    assert found["properties"]["version"] == {"enum": [1]}
+    assert schema(name) == found, "the same each time"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecError("wrong"),
+        SpecError("wrong", location=Location("a.sql", 1, 2), wanted="x", hint="y"),
+        ProblemsError([SpecError("one"), SpecError("two", location=Location("a.sql"))]),
+    ],
+)
+def test_errors_keep_to_their_schema(error: QanatError) -> None:
+    jsonschema.validate(failure(error), schema("error"))
+
+
+def test_the_facts_of_an_error_are_those_of_the_schema() -> None:
+    assert [k.name for k in FACTS.columns] == list(QanatError("x").facts())
+
+
+def test_a_failed_dataset_keeps_to_the_schema(tmp_path: Path) -> None:
+    (tmp_path / "qanat.yml").write_text("name: t\nlibraries: ['*.sql']\n")
+    (tmp_path / "a.sql").write_text(
+        "CREATE STREAMING TABLE a AS SELECT * FROM STREAM read_files('nowhere/*.csv');"
+    )
+    with qanat.open(tmp_path) as project:
+        update = project.run()
+    assert update.status == "failed"
+    found = document("update", update)
+    jsonschema.validate(found, schema("update"))
+    assert found["datasets"][0]["error"]["error"] == type(update.failed[0].error).__name__
+
+
+def test_a_wrong_document_is_noticed() -> None:
+    found = document("init", ("shop", ["qanat.yml"])) | {"files": "qanat.yml"}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, schema("init"))
+
+
+def test_an_unknown_document() -> None:
+    with pytest.raises(KeyError, match="update"):
+        schema("updat")
