@@ -3,7 +3,7 @@
 Iceberg keeps a table's state in files that nobody changes (metadata JSON, manifest lists,
 manifests) and the name of the newest metadata file in a catalog. By default that catalog is a
 SQLite file in the project's storage, with the tables of Iceberg's SQL catalogs, so that
-pyiceberg, Spark and others can open it. pyiceberg reads and writes everything else; it is
+pyiceberg and others can open it. pyiceberg reads and writes everything else; it is
 imported only when files of a table must be read or written, never to ask for its version.
 
 Read `store` (what the port asks for), then `history` (versions and transactions, from the
