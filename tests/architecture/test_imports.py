@@ -23,6 +23,22 @@ OPTIONAL = {
     "polars": frozenset[str](),
     "psycopg": frozenset({"ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset({"connectors/files/orc.py"}),
+    "pyiceberg": frozenset(
+        f"storage/iceberg/{module}.py"
+        for module in (
+            "columns",
+            "commit",
+            "described",
+            "disk",
+            "draft",
+            "foreign",
+            "leftovers",
+            "manifests",
+            "moving",
+            "reading",
+            "witness",
+        )
+    ),
 }
 """Packages of extras, and the modules that are nothing without them."""
 PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))

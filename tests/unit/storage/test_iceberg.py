@@ -324,6 +324,14 @@ def test_a_renamed_column_is_read_by_its_identifier(
     batch = store.snapshot(table).batch
     assert isinstance(batch, ArrowBatch)
     assert read(batch) == [0, 1, 2]
+    third = append(
+        table,
+        3,
+        schema=Schema((Field("number", LONG),)),
+        files=stage(table, "SELECT 7::BIGINT AS number"),
+    )
+    version = store.publish(third)
+    assert read(store.added(table, version - 2, version).batch) == [7]
 
 
 def test_a_rollback_takes_the_numbers_back(

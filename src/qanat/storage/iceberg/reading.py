@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import pyarrow
 from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io import FileIO
-from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import FileFormat, ManifestEntry
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
@@ -206,11 +205,8 @@ class Reader:
 
     def _rows(self, entries: Sequence[ManifestEntry], made: Made) -> Any:
         columns = self._iceberg(made)
-        tasks = [FileScanTask(e.data_file) for e in entries]
         scan = ArrowScan(in_full(self._base), self._io, columns, AlwaysTrue())
-        target = schema_to_pyarrow(columns, include_field_ids=False)
-        batches = scan.to_record_batches(tasks)
-        return pyarrow.RecordBatchReader.from_batches(target, (b.cast(target) for b in batches))
+        return scan.to_table([FileScanTask(e.data_file) for e in entries])
 
 
 def _in_its_folder(of: ManifestEntry, spec: PartitionSpec, columns: IcebergSchema) -> bool:
