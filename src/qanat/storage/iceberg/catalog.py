@@ -277,8 +277,8 @@ class FileCatalog:
                     f"another process holds the catalog {self.path}",
                     hint="wait until it has finished, or end it, and run again",
                 ) from error
-            # SQLite keeps the system's own words to itself.
-            got = text.replace("disk I/O error", "Input/output error")
+            # SQLite does not tell which of the two it was when a sync is refused.
+            got = text.replace("disk I/O error", "Input/output error, or a full disk")
             raise AdapterError(f"cannot use the catalog {self.path}", got=got) from error
 
 
