@@ -15,7 +15,8 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # What compiles the fault injector of the crash test; zig's comes from PyPI where there is none.
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
-.PHONY: help demo test test-services crash-test crash-sample lint format bench docs clean
+.PHONY: help demo test test-services crash-test crash-sample lint format docs clean
+.PHONY: bench bench-peers bench-compare
 
 help:
 	@echo "make demo           watch real, dirty data become tested tables"
@@ -27,6 +28,8 @@ help:
 	@echo "make format         let ruff repair what it can"
 	@echo "make docs           write the reference anew from the code"
 	@echo "make bench          measure the promised figures, each beside its baseline"
+	@echo "make bench-peers    measure the demo beside dbt, SQLMesh, dlt and a plain DuckDB script"
+	@echo "make bench-compare  measure this checkout beside another commit (BASE=main)"
 	@echo "make clean          remove what these made"
 
 # The stamps make a second call cheap; a change of pyproject.toml installs again.
@@ -81,8 +84,17 @@ format: $(VENV)/.dev
 docs: $(VENV)/.dev
 	@$(BIN)/python docs/generate.py
 
+# What these compare with is installed by the scripts, into environments outside the checkout.
+# `make bench ARGS='startup cold_run'` for a part of it.
 bench: $(VENV)/.dev
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-peers: $(VENV)/.dev
+	@$(BIN)/python benchmarks/side_by_side.py $(ARGS)
+
+BASE := main
+bench-compare: $(VENV)/.dev
+	@$(BIN)/python benchmarks/compare.py $(BASE) $(ARGS)
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

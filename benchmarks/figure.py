@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
+
+from place import CORES
+
+RESULTS = Path(__file__).parent / "results"
 
 
 class Against(StrEnum):
@@ -24,7 +34,7 @@ class Figure:
     Args:
         name: of the benchmark, with what was measured: `lineitem_plain: CPU`.
         value, baseline: medians, both in `unit`, both of this run.
-        unit: `s` or `MB`.
+        unit: `s`, `ms`, `MB` or what is counted.
         against: how they are compared; `limit` is the most that is accepted.
     """
 
@@ -53,6 +63,8 @@ class Figure:
 
     def document(self) -> dict[str, object]:
         """The figure as JSON."""
+        if math.isnan(self.baseline):  # left out: two commits are compared
+            return {"name": self.name, "value": self.value, "unit": self.unit}
         return {
             "name": self.name,
             "value": round(self.value, 4),
@@ -66,9 +78,24 @@ class Figure:
         }
 
 
+def keep(name: str, figures: Sequence[object]) -> None:
+    """Write what was measured to `results/<name>.json`, with when and where."""
+    RESULTS.mkdir(exist_ok=True)
+    document = {
+        "benchmark": name,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": CORES,
+        "figures": figures,
+    }
+    text = json.dumps(document, indent=2) + "\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+
+
 def table(figures: list[Figure]) -> str:
-    """The figures as text, one line each."""
-    head = ("what", "value", "baseline", "", "result", "at most", "")
+    """The figures as text, one line each: medians of Qanat and of its baseline."""
+    head = ("what", "Qanat", "baseline", "", "result", "at most", "")
     rows = [head]
     for f in figures:
         rows.append(

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from figure import Against, Figure
-from measure import Cost, medians, spend
+from measure import Cost, baseline, medians, spend
 from place import CORES, QANAT, scratch, tpch
 
 TABLES: dict[str, str] = {
@@ -168,7 +168,7 @@ def against_copy(
         ours, plain = medians(
             5,
             lambda _: run(folder / "qanat", data, rules=rules, keys=keys),
-            lambda _: copy(folder / "copy", data),
+            baseline(lambda _: copy(folder / "copy", data)),
         )
     base = "plain COPY"
     figures = [Figure(f"{name}: CPU", ours.cpu, base, plain.cpu, "s", Against.RATIO, cpu)]

@@ -6,6 +6,7 @@ parent's peak memory at `exec`, so a parent that had loaded DuckDB would hide wh
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import subprocess
@@ -14,6 +15,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+ROUNDS = int(os.environ.get("QANAT_BENCH_ROUNDS", "1"))
+"""`compare.py` calls a benchmark this often, so that each call needs that many repeats less."""
+BASELINES = "QANAT_BENCH_NO_BASELINES" not in os.environ
+"""`compare.py` holds Qanat against Qanat, and does not wait for others."""
 
 
 class CommandError(Exception):
@@ -33,8 +39,16 @@ class Cost:
 
     wall: float
     cpu: float
-    peak: int
+    peak: float
     output: str = ""
+
+    def document(self) -> dict[str, float]:
+        """The cost as JSON: seconds, seconds, MB."""
+        return {
+            "wall": round(self.wall, 3),
+            "cpu": round(self.cpu, 3),
+            "peak": round(self.peak / 1e6, 1),
+        }
 
 
 def spend(
@@ -72,6 +86,11 @@ def spend(
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, output)
 
 
+def baseline(case: Callable[[int], Cost]) -> Callable[[int], Cost]:
+    """Mark a case that runs no Qanat: when two commits are compared, it is left out."""
+    return case if BASELINES else lambda _: Cost(math.nan, math.nan, math.nan)
+
+
 def medians(repeats: int, *cases: Callable[[int], Cost], warm: bool = True) -> tuple[Cost, ...]:
     """The median cost of each case over several repeats.
 
@@ -81,14 +100,15 @@ def medians(repeats: int, *cases: Callable[[int], Cost], warm: bool = True) -> t
     if warm:
         for case in cases:
             case(-1)
-    taken = [[case(repeat) for case in cases] for repeat in range(repeats)]
-    return tuple(_median(costs) for costs in zip(*taken, strict=True))
+    taken = [[case(repeat) for case in cases] for repeat in range(math.ceil(repeats / ROUNDS))]
+    return tuple(median(costs) for costs in zip(*taken, strict=True))
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
+def median(costs: Sequence[Cost]) -> Cost:
+    """The median of each part of several costs."""
     return Cost(
         statistics.median(c.wall for c in costs),
         statistics.median(c.cpu for c in costs),
-        int(statistics.median(c.peak for c in costs)),
+        statistics.median(c.peak for c in costs),
         costs[-1].output,
     )

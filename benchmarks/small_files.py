@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from figure import Against, Figure
-from measure import Cost, medians, spend
+from measure import Cost, baseline, medians, spend
 from place import QANAT, scratch
 
 ROWS = 20
@@ -49,7 +50,8 @@ def measure() -> list[Figure]:
         full = lay_out(folder / "full")
         add_files(full, 0, 10_000)
         first = _run(full, 10_000)
-        print(f"small_files: the first 10,000 took {first.wall:.2f} s, {first.cpu:.2f} s CPU")
+        took = f"{first.wall:.2f} s, {first.cpu:.2f} s CPU"
+        print(f"small_files: the first 10,000 took {took}", file=sys.stderr)
 
         def ten_more(repeat: int) -> Cost:
             add_files(full, 20_000 + 10 * repeat, 10)
@@ -60,7 +62,7 @@ def measure() -> list[Figure]:
             add_files(project, 0, 10)
             return _run(project, 10)
 
-        more, alone = medians(5, ten_more, ten_alone)
+        more, alone = medians(5, ten_more, baseline(ten_alone))
     return [
         Figure(
             "small_files: 10 after 10,000",

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from figure import Against, Figure
-from measure import medians, spend
-from place import QANAT
+from measure import baseline, medians, spend
+from place import PYTHON, QANAT
 
 HERE = Path(__file__).parent
 
@@ -16,9 +16,9 @@ def measure() -> list[Figure]:
     """Wall time, process start to exit, median of 21."""
     bare, helped, imported = medians(
         21,
-        lambda _: spend([sys.executable, "-c", "pass"], HERE),
+        baseline(lambda _: spend([sys.executable, "-c", "pass"], HERE)),
         lambda _: spend([*QANAT, "--help"], HERE),
-        lambda _: spend([sys.executable, "-c", "import qanat"], HERE),
+        lambda _: spend([PYTHON, "-c", "import qanat"], HERE),
     )
     name = "python -c pass"
     return [

@@ -82,7 +82,7 @@ class Project:
             found = Session.open(self._path, self._environment)
             if found.project == self._opened.project:
                 # Connections, engine and caches go on; only what is declared is new.
-                self._opened.analysis, self._opened.problems = found.analysis, found.problems
+                self._opened.declare(found.analysis, found.problems)
             else:
                 self.close()
                 self._opened = found

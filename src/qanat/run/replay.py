@@ -33,7 +33,7 @@ def replay_of(session: Session, dataset: Dataset) -> CompiledFlow:
     read = Read(_NAME, dataset_ref(dataset.quarantine), streaming=False, location=where)
     query = Readmission((read,), where)
     return CompiledFlow(
-        flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(read), where),
+        flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(session, read), where),
         dataset=dataset,
         query=query,
         expectations=tuple(_keeping(e) for e in session.analysis.rules[dataset.name]),
@@ -65,10 +65,10 @@ def replay(current: Current, dataset: Dataset, quarantine: Snapshot) -> ReplayRe
     return ReplayResult(dataset.name, examined, moved, examined - moved, done.epoch.version)
 
 
-def _all_of(read: Read) -> SqlQuery:
+def _all_of(session: Session, read: Read) -> SqlQuery:
     """What a replay reads, as the flow of an author would say it."""
     text = f"SELECT * FROM {read.source.place}"
-    return SqlQuery(text, f"SELECT * FROM {read.name}", "duckdb", (read,), read.location)
+    return SqlQuery(text, f"SELECT * FROM {read.name}", session.dialect, (read,), read.location)
 
 
 def _keeping(expectation: Expectation) -> Expectation:

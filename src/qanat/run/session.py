@@ -46,6 +46,7 @@ class Session:
         self.problems = problems
         """Everything that is wrong with the declarations, in the order of the files."""
         self._temporary: Path | None = None
+        self._tables: dict[str, TableRef] = {}
         self._stores: dict[str, TableStore] = {}
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
@@ -62,6 +63,11 @@ class Session:
         project = memo.project(declare.find_spec(start), environment)
         analysis, problems = memo.analysis(project, dialect_of(project))
         return cls(project, analysis, problems)
+
+    def declare(self, analysis: Analysis, problems: tuple[QanatError, ...]) -> None:
+        """Go on with what the project's files declare now; connections and caches stay open."""
+        self.analysis, self.problems = analysis, problems
+        self._tables.clear()
 
     @property
     def pipeline(self) -> Pipeline:
@@ -173,9 +179,10 @@ class Session:
     @property
     def remembers(self) -> bool:
         """Whether there is a ledger already."""
+        if "ledger" in vars(self):
+            return True
         project = self.project
-        there = project.ledger is not None or (project.private / "ledger.db").exists()
-        return there or "ledger" in vars(self)
+        return project.ledger is not None or (project.private / "ledger.db").exists()
 
     @cached_property
     def _empty(self) -> Ledger:
@@ -210,6 +217,12 @@ class Session:
 
     def table(self, dataset: str) -> TableRef:
         """A dataset's table, or that of `<dataset>__quarantine`."""
+        found = self._tables.get(dataset)
+        if found is None:
+            found = self._tables[dataset] = self._table(dataset)
+        return found
+
+    def _table(self, dataset: str) -> TableRef:
         declared = self.pipeline.get(dataset)
         name = declared.name if declared else dataset
         if declared is None and name.casefold().endswith(QUARANTINE):

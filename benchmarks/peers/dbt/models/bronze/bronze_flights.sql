@@ -1,0 +1,1 @@
+{{ read_new_files('data/flights/*.csv') }}

@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select * from {{ ref('checked_airports') }} where is_duplicate or not_in_america
