@@ -24,7 +24,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "postgres": "qanat.connectors.postgres:POSTGRES",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
-    "formats": {"delta": "qanat.storage.delta:DELTA"},
+    "formats": {"delta": "qanat.storage.delta:DELTA", "iceberg": "qanat.storage.iceberg:ICEBERG"},
     "ledgers": {
         "sqlite": "qanat.ledgers.sql:SQLITE",
         "postgresql": "qanat.ledgers.sql:POSTGRESQL",

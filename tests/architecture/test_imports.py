@@ -27,6 +27,22 @@ OPTIONAL = {
     "pyarrow": frozenset(
         {"connectors/files/orc.py", "connectors/postgres/drivers.py", "project/relation.py"}
     ),
+    "pyiceberg": frozenset(
+        f"storage/iceberg/{module}.py"
+        for module in (
+            "columns",
+            "commit",
+            "described",
+            "disk",
+            "draft",
+            "foreign",
+            "leftovers",
+            "manifests",
+            "moving",
+            "reading",
+            "witness",
+        )
+    ),
 }
 """Packages of extras, and the modules that name them: those that are nothing without them, and
 `project/relation.py`, which imports them for type checkers alone."""

@@ -13,7 +13,9 @@ from uuid import uuid4
 
 import deltalake
 import duckdb
+import pyarrow
 import pytest
+from pyiceberg import catalog as pyiceberg_catalog
 
 from qanat import plugins
 from qanat.errors import (
@@ -41,10 +43,18 @@ ID = Schema((Field("id", LONG),))
 AWKWARD = ("a b", "ü", "50%", "x=y", "a/b", None, ":", "+", "#", "?", "~", "%41", "a'b", '"')
 
 
-@pytest.fixture(params=["delta"])
+only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
+"""About files or features that only Delta tables have."""
+
+
+@pytest.fixture(params=["delta", "iceberg"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
-    kind = plugins.table_format(request.param)
-    found: TableStore = plugins.imported(kind.store)(tmp_path / "_qanat", {})
+    return opened(request.param, tmp_path / "_qanat")
+
+
+def opened(format: str, private: Path) -> TableStore:
+    """The store of a table format."""
+    found: TableStore = plugins.imported(plugins.table_format(format).store)(private, {})
     return found
 
 
@@ -61,8 +71,12 @@ def ref(location: Path | str) -> TableRef:
     return TableRef(str(location), "t")
 
 
-def staged(folder: Path, name: str, query: str, *partition_by: str) -> tuple[DataFile, ...]:
+def staged(
+    store: TableStore, folder: Path, name: str, query: str, *partition_by: str
+) -> tuple[DataFile, ...]:
     """Write a query's rows as an engine does."""
+    folder = store.staging(ref(folder))
+    folder.mkdir(exist_ok=True)
     options = "FORMAT parquet, RETURN_STATS"
     target = folder / f"{name}.parquet"
     if partition_by:
@@ -79,12 +93,14 @@ def staged(folder: Path, name: str, query: str, *partition_by: str) -> tuple[Dat
     return tuple(files)
 
 
-def append(folder: Path, number: int, rows: range | None = None, **changes: Any) -> Commit:
+def append(
+    store: TableStore, folder: Path, number: int, rows: range | None = None, **changes: Any
+) -> Commit:
     """A commit of rows with these identifiers (default: as many as its number)."""
     if "files" not in changes:
         ids = range(number) if rows is None else rows
         query = f"SELECT range::BIGINT AS id FROM range({ids.start}, {ids.stop})"
-        changes["files"] = staged(folder, f"q{number}-{uuid4().hex}", query)
+        changes["files"] = staged(store, folder, f"q{number}-{uuid4().hex}", query)
     plain = Commit(ref(folder), ID, (), change=Change.APPEND, application="qanat:t", number=number)
     return replace(plain, **changes)
 
@@ -104,8 +120,16 @@ def rows(batch: object) -> list[tuple[Any, ...]]:
         return connection.execute(query, {"files": list(batch.files)}).fetchall()
 
 
-def by_delta(folder: Path) -> int:
-    return sum(b.num_rows for b in deltalake.DeltaTable(str(folder)).scan())
+def by_others(store: TableStore, folder: Path) -> pyarrow.Table:
+    """The rows of a table as the reader that everybody else has finds them."""
+    if isinstance(store, DeltaStore):
+        return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
+    uri = f"sqlite:///{folder.parent.parent}/_qanat/iceberg.db"
+    catalog = pyiceberg_catalog.load_catalog("qanat", type="sql", uri=uri)
+    try:
+        return catalog.load_table(("default", "t")).scan().to_arrow()
+    finally:
+        catalog.close()
 
 
 # -- commits ------------------------------------------------------------------------------------
@@ -116,7 +140,7 @@ def test_there_is_no_table_before_the_first_commit(store: TableStore, folder: Pa
     assert store.version(ref(folder / "nowhere")) is None
     assert store.transaction(ref(folder), "qanat:t") == 0
     assert store.sweep(ref(folder / "nowhere")) == 0
-    with pytest.raises(TableNotFoundError, match="no Delta table"):
+    with pytest.raises(TableNotFoundError, match=r"no (Delta|Iceberg) table"):
         store.snapshot(ref(folder))
 
 
@@ -124,6 +148,7 @@ def test_the_first_commit_is_version_0_and_carries_everything(
     store: TableStore, folder: Path
 ) -> None:
     commit = append(
+        store,
         folder,
         1,
         range(5),
@@ -145,20 +170,25 @@ def test_the_first_commit_is_version_0_and_carries_everything(
     assert snapshot.comment == "One row per “id”"
     assert snapshot.properties == commit.properties
     assert rows(snapshot.batch) == [(n,) for n in range(5)]
+
+
+@only_delta
+def test_facts_about_a_commit_are_in_its_entry(store: TableStore, folder: Path) -> None:
+    store.publish(append(store, folder, 1, info={"qanat.update": "u1"}))
     (entry,) = deltalake.DeltaTable(str(folder)).history()
     assert entry["qanat.update"] == "u1"
 
 
 def test_a_commit_without_files_makes_an_empty_table(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, files=()))
+    store.publish(append(store, folder, 1, files=()))
     assert store.snapshot(ref(folder)).rows == 0
     assert rows(store.snapshot(ref(folder)).batch) == []
 
 
 def test_the_same_commit_twice_is_once(store: TableStore, folder: Path) -> None:
-    commit = append(folder, 1, range(3))
+    commit = append(store, folder, 1, range(3))
     assert [store.publish(commit) for _ in range(3)] == [0, 0, 0]
-    second = append(folder, 2, range(3, 5))
+    second = append(store, folder, 2, range(3, 5))
     assert [store.publish(second) for _ in range(2)] == [1, 1]
     assert store.snapshot(ref(folder)).rows == 5
 
@@ -166,36 +196,37 @@ def test_the_same_commit_twice_is_once(store: TableStore, folder: Path) -> None:
 @pytest.mark.parametrize("number", [0, 1, 4, 9])
 def test_a_number_out_of_turn_is_refused(store: TableStore, folder: Path, number: int) -> None:
     for n in (1, 2):
-        store.publish(append(folder, n))
+        store.publish(append(store, folder, n))
     with pytest.raises(CommitConflictError, match="qanat:t"):
-        store.publish(append(folder, number))
+        store.publish(append(store, folder, number))
     assert store.version(ref(folder)) == 1
 
 
 def test_gaps_are_let_through_on_request_but_never_going_back(
     store: TableStore, folder: Path
 ) -> None:
-    store.publish(append(folder, 3, gaps=True))
-    store.publish(append(folder, 7, gaps=True))
-    assert store.publish(append(folder, 7, gaps=True)) == 1
+    store.publish(append(store, folder, 3, gaps=True))
+    store.publish(append(store, folder, 7, gaps=True))
+    assert store.publish(append(store, folder, 7, gaps=True)) == 1
     assert store.transaction(ref(folder), "qanat:t") == 7
     with pytest.raises(CommitConflictError, match="number 7"):
-        store.publish(append(folder, 6, gaps=True))
+        store.publish(append(store, folder, 6, gaps=True))
 
 
 def test_applications_count_for_themselves(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1))
-    store.publish(append(folder, 1, application="qanat:backfill"))
-    store.publish(append(folder, 2))
+    store.publish(append(store, folder, 1))
+    store.publish(append(store, folder, 1, application="qanat:backfill"))
+    store.publish(append(store, folder, 2))
     assert store.transaction(ref(folder), "qanat:t") == 2
     assert store.transaction(ref(folder), "qanat:backfill") == 1
 
 
+@only_delta
 def test_numbers_outlive_checkpoints(store: TableStore, folder: Path) -> None:
     interval = {"delta.checkpointInterval": "3"}
-    store.publish(append(folder, 1, application="qanat:once", properties=interval))
+    store.publish(append(store, folder, 1, application="qanat:once", properties=interval))
     for number in range(1, 8):
-        store.publish(append(folder, number, range(1), properties=interval))
+        store.publish(append(store, folder, number, range(1), properties=interval))
     assert list((folder / "_delta_log").glob("*.checkpoint.parquet"))
     assert store.transaction(ref(folder), "qanat:once") == 1
     assert store.transaction(ref(folder), "qanat:t") == 7
@@ -208,64 +239,64 @@ def test_numbers_outlive_checkpoints(store: TableStore, folder: Path) -> None:
 def test_replacing_leaves_only_the_new_rows_and_old_versions_stay_readable(
     store: TableStore, folder: Path
 ) -> None:
-    store.publish(append(folder, 1, range(5)))
-    store.publish(append(folder, 2, range(7, 9), change=Change.REPLACE))
+    store.publish(append(store, folder, 1, range(5)))
+    store.publish(append(store, folder, 2, range(7, 9), change=Change.REPLACE))
     assert rows(store.snapshot(ref(folder)).batch) == [(7,), (8,)]
     assert rows(store.snapshot(ref(folder), 0).batch) == [(n,) for n in range(5)]
-    assert by_delta(folder) == 2
+    assert len(by_others(store, folder)) == 2
     with pytest.raises(TableNotFoundError, match="version 2"):
         store.snapshot(ref(folder), 2)
 
 
 def test_a_commit_can_be_taken_back_once(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, range(3)))
-    store.publish(append(folder, 1, range(10, 12), application="qanat:other"))
-    store.publish(append(folder, 2, range(3, 5)))
+    store.publish(append(store, folder, 1, range(3)))
+    store.publish(append(store, folder, 1, range(10, 12), application="qanat:other"))
+    store.publish(append(store, folder, 2, range(3, 5)))
     assert store.retract(ref(folder), "qanat:t", 1) is False  # no longer the newest
     assert store.retract(ref(folder), "qanat:t", 2) is True
     assert store.retract(ref(folder), "qanat:t", 2) is False
     assert rows(store.snapshot(ref(folder)).batch) == [(0,), (1,), (2,), (10,), (11,)]
     assert store.transaction(ref(folder), "qanat:t") == 1
-    assert by_delta(folder) == 5
-    store.publish(append(folder, 2, range(5, 6)))
+    assert len(by_others(store, folder)) == 5
+    store.publish(append(store, folder, 2, range(5, 6)))
     assert rows(store.snapshot(ref(folder)).batch)[3] == (5,)
 
 
 def test_taking_back_a_replacement_brings_back_what_was_there(
     store: TableStore, folder: Path
 ) -> None:
-    store.publish(append(folder, 1, range(3)))
-    store.publish(append(folder, 2, range(5, 6), change=Change.REPLACE))
+    store.publish(append(store, folder, 1, range(3)))
+    store.publish(append(store, folder, 2, range(5, 6), change=Change.REPLACE))
     assert store.retract(ref(folder), "qanat:t", 2) is True
     snapshot = store.snapshot(ref(folder))
     assert (rows(snapshot.batch), snapshot.rows) == ([(0,), (1,), (2,)], 3)
     assert store.sweep(ref(folder)) == 0
-    assert by_delta(folder) == 3
+    assert len(by_others(store, folder)) == 3
 
 
 def test_nothing_is_taken_back_from_what_is_not_there(store: TableStore, folder: Path) -> None:
     assert store.retract(ref(folder / "nowhere"), "qanat:t", 1) is False
-    store.publish(append(folder, 1))
+    store.publish(append(store, folder, 1))
     assert store.retract(ref(folder), "qanat:other", 1) is False
     assert store.retract(ref(folder), "qanat:t", 1) is True
     assert (store.snapshot(ref(folder)).rows, store.transaction(ref(folder), "qanat:t")) == (0, 0)
 
 
 def test_an_application_may_replace_only_its_own_rows(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, range(3)))
-    store.publish(append(folder, 1, range(10, 12), application="qanat:other"))
-    store.publish(append(folder, 2, range(3, 5)))
-    store.publish(append(folder, 3, range(7, 8), change=Change.REPLACE_OWN))
+    store.publish(append(store, folder, 1, range(3)))
+    store.publish(append(store, folder, 1, range(10, 12), application="qanat:other"))
+    store.publish(append(store, folder, 2, range(3, 5)))
+    store.publish(append(store, folder, 3, range(7, 8), change=Change.REPLACE_OWN))
     assert rows(store.snapshot(ref(folder)).batch) == [(7,), (10,), (11,)]
-    store.publish(append(folder, 4, files=(), change=Change.REPLACE_OWN))
+    store.publish(append(store, folder, 4, files=(), change=Change.REPLACE_OWN))
     assert rows(store.snapshot(ref(folder)).batch) == [(10,), (11,)]
 
 
 def test_a_staged_file_that_is_gone_or_changed_is_not_published(
     store: TableStore, folder: Path
 ) -> None:
-    commit = append(folder, 1)
-    path = folder / commit.files[0].path
+    commit = append(store, folder, 1)
+    path = store.staging(commit.table) / commit.files[0].path
     path.write_bytes(path.read_bytes() + b"!")
     with pytest.raises(AdapterError, match="changed"):
         store.publish(commit)
@@ -289,30 +320,35 @@ def test_columns_of_every_type(store: TableStore, folder: Path) -> None:
             Field("map", MapType(STRING, LONG)),
         )
     )
-    store.publish(append(folder, 1, schema=schema, files=()))
+    store.publish(append(store, folder, 1, schema=schema, files=()))
     assert store.snapshot(ref(folder)).schema == schema
-    store.publish(append(folder, 2, schema=schema, files=()))
+    store.publish(append(store, folder, 2, schema=schema, files=()))
     assert store.snapshot(ref(folder)).version == 1
 
 
 def test_local_timestamps_read_back_everywhere(store: TableStore, folder: Path) -> None:
     query = "SELECT TIMESTAMP '2013-01-01 05:17:00' AS at"
     schema = Schema((Field("at", Primitive("timestamp_ntz")),))
-    store.publish(append(folder, 1, schema=schema, files=staged(folder, "q", query)))
+    store.publish(append(store, folder, 1, schema=schema, files=staged(store, folder, "q", query)))
     assert str(rows(store.snapshot(ref(folder)).batch)[0][0]) == "2013-01-01 05:17:00"
-    stream = deltalake.DeltaTable(str(folder)).scan()
+    stream = by_others(store, folder)
     assert str(duckdb.from_arrow(stream).fetchall()[0][0]) == "2013-01-01 05:17:00"
 
 
 def test_an_append_may_bring_columns_in_its_one_commit(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, range(2)))
+    store.publish(append(store, folder, 1, range(2)))
     wider = Schema((*ID.fields, Field("at", Primitive("timestamp_ntz"))))
     query = "SELECT 9::BIGINT AS id, TIMESTAMP '2020-01-01' AS at"
-    assert store.publish(append(folder, 2, schema=wider, files=staged(folder, "w", query))) == 1
+    assert (
+        store.publish(
+            append(store, folder, 2, schema=wider, files=staged(store, folder, "w", query))
+        )
+        == 1
+    )
     assert store.snapshot(ref(folder)).schema == wider
     assert [r[0] for r in rows(store.snapshot(ref(folder)).batch)] == [0, 1, 9]
     assert store.snapshot(ref(folder), 0).schema == ID
-    assert by_delta(folder) == 3
+    assert len(by_others(store, folder)) == 3
 
 
 @pytest.mark.parametrize(
@@ -323,9 +359,9 @@ def test_an_append_may_bring_columns_in_its_one_commit(store: TableStore, folder
 def test_an_append_may_not_change_what_is_there(
     store: TableStore, folder: Path, field: Field
 ) -> None:
-    store.publish(append(folder, 1))
+    store.publish(append(store, folder, 1))
     with pytest.raises(SchemaMismatchError, match="full-refresh"):
-        store.publish(append(folder, 2, schema=Schema((field,))))
+        store.publish(append(store, folder, 2, schema=Schema((field,))))
     assert store.version(ref(folder)) == 0
 
 
@@ -333,61 +369,75 @@ def test_partition_values_of_every_kind(store: TableStore, folder: Path) -> None
     schema = Schema((Field("id", LONG), Field("p", STRING)))
     texts = ", ".join("NULL" if v is None else "'" + v.replace("'", "''") + "'" for v in AWKWARD)
     query = f"SELECT range::BIGINT AS id, [{texts}][range + 1] AS p FROM range({len(AWKWARD)})"
-    files = staged(folder, "q", query, "p")
-    store.publish(append(folder, 1, schema=schema, files=files, partition_by=("p",)))
+    files = staged(store, folder, "q", query, "p")
+    store.publish(append(store, folder, 1, schema=schema, files=files, partition_by=("p",)))
     expected = sorted(enumerate(AWKWARD))
     snapshot = store.snapshot(ref(folder))
     assert snapshot.partition_by == ("p",)
     assert rows(snapshot.batch) == expected
-    stream = deltalake.DeltaTable(str(folder)).scan()
+    stream = by_others(store, folder)
     assert sorted(duckdb.from_arrow(stream).select("id, p").fetchall()) == expected
     store.publish(
-        append(folder, 2, schema=schema, files=(), partition_by=("p",), change=Change.REPLACE)
+        append(
+            store, folder, 2, schema=schema, files=(), partition_by=("p",), change=Change.REPLACE
+        )
     )
     assert store.snapshot(ref(folder)).files == 0
-    assert by_delta(folder) == 0
+    assert len(by_others(store, folder)) == 0
     assert store.sweep(ref(folder)) == 0
 
 
 def test_partitioning_changes_only_with_all_rows(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1))
+    store.publish(append(store, folder, 1))
     schema = Schema((Field("id", LONG), Field("p", STRING)))
-    files = staged(folder, "p", "SELECT 1::BIGINT AS id, 'x' AS p", "p")
-    commit = append(folder, 2, schema=schema, files=files, partition_by=("p",))
+    files = staged(store, folder, "p", "SELECT 1::BIGINT AS id, 'x' AS p", "p")
+    commit = append(store, folder, 2, schema=schema, files=files, partition_by=("p",))
     with pytest.raises(SchemaMismatchError, match="partitioning"):
         store.publish(commit)
     store.publish(replace(commit, change=Change.REPLACE))
     assert rows(store.snapshot(ref(folder)).batch) == [(1, "x")]
     with pytest.raises(SchemaMismatchError, match="'q'"):
-        store.publish(append(folder, 3, change=Change.REPLACE, partition_by=("q",)))
+        store.publish(append(store, folder, 3, change=Change.REPLACE, partition_by=("q",)))
 
 
 def test_comment_and_properties_change_only_when_they_differ(
     store: TableStore, folder: Path
 ) -> None:
-    store.publish(append(folder, 1, comment="one", properties={"a": "1", "b": "1"}))
-    identity = deltalake.DeltaTable(str(folder)).metadata().id
-    store.publish(append(folder, 2, properties={"b": "2"}))
-    store.publish(append(folder, 3, comment="two", properties={"b": "2"}, change=Change.REPLACE))
+    store.publish(append(store, folder, 1, comment="one", properties={"a": "1", "b": "1"}))
+    store.publish(append(store, folder, 2, properties={"b": "2"}))
+    store.publish(
+        append(store, folder, 3, comment="two", properties={"b": "2"}, change=Change.REPLACE)
+    )
     snapshot = store.snapshot(ref(folder))
     assert (snapshot.comment, snapshot.properties) == ("two", {"a": "1", "b": "2"})
+
+
+@only_delta
+def test_a_table_stays_the_same_table(store: TableStore, folder: Path) -> None:
+    store.publish(append(store, folder, 1, comment="one", properties={"a": "1", "b": "1"}))
+    identity = deltalake.DeltaTable(str(folder)).metadata().id
+    store.publish(append(store, folder, 2, properties={"b": "2"}))
+    change = Change.REPLACE
+    store.publish(append(store, folder, 3, comment="two", properties={"b": "2"}, change=change))
     assert deltalake.DeltaTable(str(folder)).metadata().id == identity
-    store.publish(append(folder, 4, comment="two", properties={"b": "2"}))
+    store.publish(append(store, folder, 4, comment="two", properties={"b": "2"}))
     log = (folder / "_delta_log" / f"{3:020}.json").read_text()
     assert "metaData" not in log
 
 
+@only_delta
 def test_a_property_that_promises_too_much_is_refused(store: TableStore, folder: Path) -> None:
     with pytest.raises(OptionError, match=r"delta\.enableChangeDataFeed"):
-        store.publish(append(folder, 1, properties={"delta.enableChangeDataFeed": "true"}))
+        store.publish(append(store, folder, 1, properties={"delta.enableChangeDataFeed": "true"}))
     assert store.version(ref(folder)) is None
 
 
+@only_delta
 def test_a_table_that_may_only_grow_is_not_replaced(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, properties={"delta.appendOnly": "true"}))
-    store.publish(append(folder, 2))
+    store.publish(append(store, folder, 1, properties={"delta.appendOnly": "true"}))
+    store.publish(append(store, folder, 2))
     with pytest.raises(AdapterError, match="appended"):
-        store.publish(append(folder, 3, change=Change.REPLACE))
+        store.publish(append(store, folder, 3, change=Change.REPLACE))
 
 
 # -- reading as a stream ------------------------------------------------------------------------
@@ -395,7 +445,7 @@ def test_a_table_that_may_only_grow_is_not_replaced(store: TableStore, folder: P
 
 def test_what_was_added_between_versions(store: TableStore, folder: Path) -> None:
     for number in (1, 2, 3):
-        store.publish(append(folder, number, range(number * 10, number * 10 + number)))
+        store.publish(append(store, folder, number, range(number * 10, number * 10 + number)))
     added = store.added(ref(folder), 0, 2)
     assert (added.amount.rows, added.amount.files) == (5, 2)
     assert rows(added.batch) == [(20,), (21,), (30,), (31,), (32,)]
@@ -404,22 +454,29 @@ def test_what_was_added_between_versions(store: TableStore, folder: Path) -> Non
 
 
 def test_removed_rows_stop_a_stream(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1, range(4)))
-    store.publish(append(folder, 2, range(4, 6), change=Change.REPLACE))
-    store.publish(append(folder, 3, range(6, 8)))
+    store.publish(append(store, folder, 1, range(4)))
+    store.publish(append(store, folder, 2, range(4, 6), change=Change.REPLACE))
+    store.publish(append(store, folder, 3, range(6, 8)))
     with pytest.raises(NotAppendOnlyError, match="version 1"):
         store.added(ref(folder), 0, 2)
     assert store.added(ref(folder), 1, 2).amount.rows == 2
+
+
+@only_delta
+def test_deleted_rows_stop_a_stream(store: TableStore, folder: Path) -> None:
+    for number in (1, 2, 3):
+        store.publish(append(store, folder, number, range(4 + number, 6 + number)))
     deltalake.DeltaTable(str(folder)).delete("id = 6")
     with pytest.raises(NotAppendOnlyError, match="DELETE"):
         store.added(ref(folder), 2, 3)
 
 
+@only_delta
 def test_compaction_is_no_change_and_writing_goes_on(store: TableStore, folder: Path) -> None:
     for number in (1, 2):
-        store.publish(append(folder, number, range(number * 10, number * 10 + 2)))
+        store.publish(append(store, folder, number, range(number * 10, number * 10 + 2)))
     deltalake.DeltaTable(str(folder)).optimize.compact()
-    store.publish(append(folder, 3, range(30, 32)))
+    store.publish(append(store, folder, 3, range(30, 32)))
     assert rows(store.added(ref(folder), 0, 3).batch) == [(20,), (21,), (30,), (31,)]
     assert store.sweep(ref(folder)) == 0
     assert store.snapshot(ref(folder)).rows == 6
@@ -429,10 +486,11 @@ def test_compaction_is_no_change_and_writing_goes_on(store: TableStore, folder: 
 # -- leftovers ----------------------------------------------------------------------------------
 
 
+@only_delta
 def test_sweeping_takes_what_no_version_mentions(store: TableStore, folder: Path) -> None:
-    store.publish(append(folder, 1))
-    store.publish(append(folder, 2, change=Change.REPLACE))
-    store.publish(append(folder, 3))
+    store.publish(append(store, folder, 1))
+    store.publish(append(store, folder, 2, change=Change.REPLACE))
+    store.publish(append(store, folder, 3))
     log = folder / "_delta_log"
     crashed = [folder / "q9.parquet", folder / "p=x" / "q9.parquet", log / "_commit_a.json.tmp"]
     foreign = [folder / "part-00001-abc.parquet", folder / "q.parquet#1", log / f"{9:020}.json#1"]
@@ -452,15 +510,15 @@ def test_sweeping_takes_what_no_version_mentions(store: TableStore, folder: Path
 
 
 def test_what_the_first_commit_never_published_is_swept(store: TableStore, folder: Path) -> None:
-    append(folder, 1)
+    append(store, folder, 1)
     assert store.sweep(ref(folder)) == 1
 
 
 # -- others at the same time --------------------------------------------------------------------
 
 
-def _publish(commits: list[Commit], gate: Any, results: Any) -> None:
-    store: TableStore = DeltaStore()
+def _publish(kind: tuple[str, Path], commits: list[Commit], gate: Any, results: Any) -> None:
+    store = opened(*kind)
     gate.wait()
     for commit in commits:
         try:
@@ -469,10 +527,12 @@ def _publish(commits: list[Commit], gate: Any, results: Any) -> None:
             results.put("conflict")
 
 
-def _together(*work: list[Commit]) -> list[Any]:
+def _together(store: TableStore, folder: Path, *work: list[Commit]) -> list[Any]:
+    name = "delta" if isinstance(store, DeltaStore) else "iceberg"
+    kind = (name, folder.parent.parent / "_qanat")
     spawn = multiprocessing.get_context("spawn")
     gate, results = spawn.Barrier(len(work)), spawn.Queue()
-    processes = [spawn.Process(target=_publish, args=(w, gate, results)) for w in work]
+    processes = [spawn.Process(target=_publish, args=(kind, w, gate, results)) for w in work]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for commits in work for _ in commits]
@@ -482,9 +542,9 @@ def _together(*work: list[Commit]) -> list[Any]:
 
 
 def test_of_writers_of_one_epoch_one_wins(store: TableStore, folder: Path) -> None:
-    files = [staged(folder, f"w{n}", "SELECT 1::BIGINT AS id") for n in range(3)]
-    commit = append(folder, 1)
-    assert _together(*[[replace(commit, files=f)] for f in files]) == [0, 0, 0]
+    files = [staged(store, folder, f"w{n}", "SELECT 1::BIGINT AS id") for n in range(3)]
+    commit = append(store, folder, 1)
+    assert _together(store, folder, *[[replace(commit, files=f)] for f in files]) == [0, 0, 0]
     assert store.snapshot(ref(folder)).rows == 1
 
 
@@ -492,12 +552,14 @@ def test_writers_of_several_flows_all_get_in(store: TableStore, folder: Path) ->
     work = []
     for writer in range(3):
         name = f"qanat:flow{writer}"
-        files = [staged(folder, f"w{writer}-{n}", "SELECT 1::BIGINT AS id") for n in range(5)]
-        plain = append(folder, 1, application=name)
+        files = [
+            staged(store, folder, f"w{writer}-{n}", "SELECT 1::BIGINT AS id") for n in range(5)
+        ]
+        plain = append(store, folder, 1, application=name)
         work.append([replace(plain, files=f, number=n) for n, f in enumerate(files, 1)])
-    assert sorted(_together(*work)) == list(range(15))
+    assert sorted(_together(store, folder, *work)) == list(range(15))
     assert store.snapshot(ref(folder)).rows == 15
-    assert by_delta(folder) == 15
+    assert len(by_others(store, folder)) == 15
 
 
 # -- tables of others ---------------------------------------------------------------------------
@@ -518,12 +580,14 @@ def _set_protocol(folder: Path, *features: str) -> None:
     log.write_text("\n".join(json.dumps(line) for line in lines))
 
 
+@only_delta
 def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> None:
     _set_protocol(folder, "levitation")
     with pytest.raises(TableTooNewError, match="levitation"):
         store.snapshot(ref(folder))
 
 
+@only_delta
 @pytest.mark.services
 def test_a_table_in_an_object_store(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with object_store() as server:
@@ -544,11 +608,12 @@ def test_a_table_in_an_object_store(store: TableStore, monkeypatch: pytest.Monke
             store.added(ref(url), 0, 0)
 
 
+@only_delta
 def test_an_unknown_writer_feature_is_named(store: TableStore, folder: Path) -> None:
     _set_protocol(folder, "deletionVectors")
     assert store.snapshot(ref(folder)).files == 0
     with pytest.raises(TableTooNewError, match="deletionVectors"):
-        store.publish(append(folder, 1))
+        store.publish(append(store, folder, 1))
 
 
 # -- gates --------------------------------------------------------------------------------------
@@ -558,18 +623,18 @@ def test_nothing_is_committed_through_a_gate_that_is_gone(
     store: TableStore, folder: Path, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    first = replace(append(folder, 1), gate=gate)
+    first = replace(append(store, folder, 1), gate=gate)
     with pytest.raises(CommitConflictError, match="took over"):
         store.publish(first)
     assert store.version(ref(folder)) is None
     gate.mkdir()
     assert store.publish(first) == 0
-    second = replace(append(folder, 2), gate=gate)
+    second = replace(append(store, folder, 2), gate=gate)
     assert store.publish(second) == 1
     assert list(gate.iterdir()) == []
     gate.rmdir()
     with pytest.raises(CommitConflictError):
-        store.publish(replace(append(folder, 3), gate=gate))
+        store.publish(replace(append(store, folder, 3), gate=gate))
     with pytest.raises(CommitConflictError):
         store.retract(ref(folder), "qanat:t", 2, gate)
     assert store.version(ref(folder)) == 1
@@ -582,8 +647,9 @@ def test_only_what_was_there_before_a_sweep_was_confirmed_is_swept(
     store: TableStore, folder: Path
 ) -> None:
     """By no clock: it may have been set back since a file was written."""
-    store.publish(append(folder, 1))
-    old, new = (folder / f"epoch-2-{name}.parquet" for name in ("old", "new"))
+    store.publish(append(store, folder, 1))
+    data = store.staging(ref(folder))
+    old, new = (data / f"epoch-2-{name}.parquet" for name in ("old", "new"))
     old.write_bytes(b"x")
     later = time.time() + 3600
     os.utime(old, (later, later))

@@ -41,11 +41,11 @@ CREATE OR REFRESH MATERIALIZED VIEW gold (
 class Growing:
     """A project whose files gain a column and whose view gets another definition."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, table_format: str = "delta") -> None:
         self.root = root
         for folder in ("in", "transformations"):
             (root / folder).mkdir(parents=True)
-        self._write("qanat.yml", SPEC)
+        self._write("qanat.yml", f"table_format: {table_format}\n{SPEC}")
         self._write("transformations/tables.sql", SQL.format(total=""))
 
     def add(self, number: int) -> None:
@@ -82,7 +82,7 @@ CREATE OR REFRESH MATERIALIZED VIEW sum_{n} (
 
 def scenarios(folder: Path) -> list[Scenario]:
     """Make all projects below a folder; returns their scenarios."""
-    return [*_paths(folder), *_growing(folder), *_parallel(folder)]
+    return [*_paths(folder), *_growing(folder), *_parallel(folder), *_iceberg(folder)]
 
 
 def _paths(folder: Path) -> list[Scenario]:
@@ -135,6 +135,23 @@ def _parallel(folder: Path) -> list[Scenario]:
     operate(project.root)
     project.add(2)
     return [Scenario("parallel", project.root, Operation.RUN, threads=2)]
+
+
+def _iceberg(folder: Path) -> list[Scenario]:
+    """The same with Iceberg tables, whose paths each attempt writes anew in its copy."""
+    project = Growing(folder / "iceberg", "iceberg")
+    project.add(1)
+    fresh = copy_project(project.root, folder / "iceberg-first")
+    operate(project.root)
+    project.add(2)
+    evolve = copy_project(project.root, folder / "iceberg-evolve")
+    Growing.grow(_at(evolve))
+    return [
+        Scenario("iceberg-first", fresh, Operation.RUN),
+        Scenario("iceberg", project.root, Operation.RUN),
+        Scenario("iceberg-evolve", evolve, Operation.RUN),
+        Scenario("iceberg-refresh", project.root, Operation.REFRESH),
+    ]
 
 
 def _at(root: Path) -> Growing:

@@ -138,7 +138,8 @@ def cache() -> Path:
 def key(extent: Extent) -> str:
     """The key of the journal: a digest of everything that the verdicts depend on."""
     # These packages make calls of their own.
-    drivers = [f"{name} {version(name)}" for name in ("duckdb", "deltalake", "pyarrow")]
+    libraries = ("duckdb", "deltalake", "pyarrow", "pyiceberg")
+    drivers = [f"{name} {version(name)}" for name in libraries]
     digest = blake2b(f"{extent.seed} {sys.version} {drivers}".encode(), digest_size=16)
     paths = [*(ROOT / "src").rglob("*"), *(ROOT / "tests" / "crash").rglob("*")]
     # Some scenarios use the project of the acceptance tests.

@@ -16,7 +16,13 @@ from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sinks
 from qanat.crash.disk_model import Disk
 from qanat.crash.injector import Fault, Injector
-from qanat.crash.judge import acknowledgement, complaints, lost_epochs, unreadable_files
+from qanat.crash.judge import (
+    acknowledgement,
+    complaints,
+    lost_epochs,
+    unreadable_files,
+    witness_of,
+)
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
 from qanat.ledgers.sql import sqlite
@@ -36,6 +42,7 @@ _WARM = sys.stdlib_module_names.union(
         "pyarrow",
         "pydantic",
         "pydantic_core",
+        "pyiceberg",
         "pytz",
         "qanat",
         "sqlglot",
@@ -103,7 +110,9 @@ class Attempt:
         self._settle_in()
         wrong: list[str] = []
         if disk is not None:
-            wrong += unreadable_files(self._project, disk)
+            with self._workspace() as session:
+                witness = witness_of(session)
+            wrong += unreadable_files(self._project, disk, witness)
         if acknowledged:
             with self._workspace() as session:
                 wrong += lost_epochs(session, acknowledged)

@@ -35,7 +35,8 @@ OTHER = _codes(
     }
 )
 """Errors that another update of the same project explains."""
-_FULL = _codes({StorageFullError: "", LedgerError: ""})
+# SQLite does not tell an Iceberg catalog which of several things its disk refused.
+_FULL = _codes({StorageFullError: "", LedgerError: "", AdapterError: "or a full disk"})
 _BY_FAULT: dict[Fault, Excuses] = {
     Fault.EIO: _codes(
         {

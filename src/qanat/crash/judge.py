@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
-from deltalake import DeltaTable
-
+from qanat import plugins
 from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import sent, sink_folder, sinks
 from qanat.crash.disk_model import Disk, File
 from qanat.crash.inventory import Inventory
+from qanat.errors import UnsupportedError
 from qanat.model.event import EpochCommitted
 from qanat.model.record import UpdateStatus
+from qanat.ports.witness import Witness
 from qanat.run.session import Session
 
 _ALL = 1_000_000
@@ -27,7 +29,7 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         accounts: the ledger's counts.
         image: the folder with the project before the crash test.
     """
-    inventory = Inventory(session.project.storage, session.scratch)
+    inventory = Inventory(session.project.storage, session.scratch, witness_of(session))
     yield from _unfinished(session)
     yield from accounts.errors(inventory, image)
     yield from _broken_tables(session)
@@ -52,7 +54,7 @@ def _broken_tables(session: Session) -> Iterator[str]:
     for table in session.store.tables(str(session.project.tables)):
         if left := session.store.orphans(table):
             yield f"{left} files in {table.name} are in no version"
-        yield from _missing_files(table.folder)
+        yield from _missing_files(table.folder, witness_of(session))
 
 
 def _strangers(session: Session, inventory: Inventory, image: Path) -> Iterator[str]:
@@ -76,27 +78,30 @@ def _left_over(session: Session) -> Iterator[str]:
         yield f"{path.relative_to(session.project.root)} was left over"
 
 
-def _missing_files(folder: Path) -> Iterator[str]:
-    """The files that delta-rs would read of a table, and that do not exist."""
-    if not any((folder / "_delta_log").glob("*.json")):
-        return
-    for path in _files_of_newest_version(folder):
+def witness_of(session: Session) -> Witness:
+    """What reads the tables of the project's format without the code under test.
+
+    Raises:
+        UnsupportedError: the format has no witness.
+    """
+    name = session.project.table_format
+    target = plugins.table_format(name).witness
+    if target is None:
+        raise UnsupportedError(f"a crash test cannot judge tables of the format {name!r}")
+    return cast("Witness", plugins.imported(target)())
+
+
+def _missing_files(table: Path, witness: Witness) -> Iterator[str]:
+    """The files that another reader would read of a table, and that do not exist."""
+    for path in witness.live(table):
         if not path.exists():
-            yield f"{folder.name} has lost {path.name}"
-
-
-def _files_of_newest_version(folder: Path) -> list[Path]:
-    """The files of a table's newest version, as delta-rs lists them."""
-    table = DeltaTable(folder)
-    # delta-rs encodes the table's part of these URIs and leaves the rest as it is.
-    root = table.table_uri.removeprefix("file://")
-    return [folder / u.removeprefix("file://").removeprefix(root) for u in table.file_uris()]
+            yield f"{table.name} has lost {path.name}"
 
 
 # -- after a power loss, before anything has been repaired ----------------------------------------
 
 
-def unreadable_files(root: Path, disk: Disk) -> Iterator[str]:
+def unreadable_files(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
     """The files of tables that are missing or incomplete after a power loss.
 
     Before anything is repaired, each table must be readable at one of its versions.
@@ -104,20 +109,17 @@ def unreadable_files(root: Path, disk: Disk) -> Iterator[str]:
     Args:
         root: the folder with the project, as the power loss left it.
         disk: the same folder as programs saw it before the power loss.
+        witness: reads the tables.
     """
-    for log in sorted(root.glob("**/_delta_log")):
-        folder, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-        # Readers skip names that begin with an underscore: a checkpoint that is being made.
-        if not entries or folder.name.startswith("_"):
-            continue
-        for path in [*entries, *_files_of_newest_version(folder)]:
+    for table, needed in witness.needed(root):
+        for path in needed:
             name = str(path.relative_to(root))
             seen = disk.find(name)
             if not path.exists():
                 yield f"{name} is gone"
             elif not isinstance(seen, File) or seen.content != path.read_bytes():
                 yield f"{name} is torn"
-        yield from _missing_files(folder)
+        yield from _missing_files(table, witness)
 
 
 def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:

@@ -24,7 +24,11 @@ _ABOUT = (
     ("ledger", "#E69F00", re.compile(r"(?:^|/)ledger\.db")),
     ("cache", "#8C5A2B", re.compile(r"^\.cache")),
     ("scratch", "#999999", re.compile(r"_qanat/(?:scratch|replay)")),
-    ("table log", "#0072B2", re.compile(r"_delta_log|_qanat/commits|_checkpoint_")),
+    (
+        "table log",
+        "#0072B2",
+        re.compile(r"_delta_log|_qanat/commits|_checkpoint_|/metadata/|iceberg\.db"),
+    ),
     ("quarantine", "#CC79A7", re.compile(r"__quarantine")),
     ("data files", "#56B4E9", re.compile(r"(?:^|/)tables/")),
     ("folders of the storage", "#C9CDD3", re.compile(r"^[^/]*$|(?:^|/)(?:_qanat|tables)$")),

@@ -120,11 +120,14 @@ class TableFormat:
 
     Args:
         options: what the spec's `storage_options` may say for it.
+        witness: the class of its `qanat.ports.witness.Witness`, for crash tests; None if there is
+            none: then they cannot be had.
     """
 
     name: str
     store: str
     options: OptionTable
+    witness: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,6 @@
 
 Each is small enough to implement for a new system in a day, and one suite holds all adapters
 of a port to it (tests/conformance). `engine` computes, `store` keeps tables, `ledger` remembers,
-`source` finds data outside, `sink` puts data outside, `observer` listens.
+`source` finds data outside, `sink` puts data outside, `observer` listens, and `witness` reads
+tables for crash tests, without their store.
 """

@@ -1,1 +1,1 @@
-"""Where tables live: one package per table format; today `delta`."""
+"""Where tables live: one package per table format; today `delta` and `iceberg`."""

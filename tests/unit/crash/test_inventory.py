@@ -9,6 +9,7 @@ import pytest
 
 from qanat.crash.deliveries import Delivery
 from qanat.crash.inventory import Inventory
+from qanat.storage.delta.witness import DeltaWitness
 
 ENTRY = f"{0:020}.json"
 
@@ -43,7 +44,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def strangers(storage: Path) -> list[str]:
-    found = Inventory(storage, storage / "_qanat/scratch/mine").strangers()
+    found = Inventory(storage, storage / "_qanat/scratch/mine", DeltaWitness()).strangers()
     return [str(p.relative_to(storage)) for p in found]
 
 
@@ -73,7 +74,7 @@ def test_a_file_that_no_log_mentions_is_a_stranger(storage: Path, name: str) -> 
 
 
 def test_the_rows_of_a_commit(storage: Path) -> None:
-    table = Inventory(storage, storage / "mine").table("t")
+    table = Inventory(storage, storage / "mine", DeltaWitness()).table("t")
     assert table is not None
     assert table.rows("qanat:t", 3) == 7
     assert table.rows("qanat:t", 2) is None

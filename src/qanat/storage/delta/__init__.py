@@ -13,13 +13,16 @@ and reads tables.
 Read `store` (what the port asks for), then `log` (the entries as files), `state` and `features`
 (what a table is, and what it requires of writers), `reconciliation` and `table` (two ways to load
 that), `commit` (the content of an entry, with `statistics`), `retract` (how a commit is undone),
-`changes` (the rows that a table gained), `leftovers` (files that crashes leave) and `put` (durable
-creation of a file).
+`changes` (the rows that a table gained), `leftovers` (files that crashes leave), `put` (durable
+creation of a file) and `witness` (what a crash test asks instead of the store).
 """
 
 from qanat.model.adapter import TableFormat
 from qanat.model.options import OptionTable
 
 DELTA = TableFormat(
-    "delta", "qanat.storage.delta.store:DeltaStore", OptionTable("table_format: delta", ())
+    "delta",
+    "qanat.storage.delta.store:DeltaStore",
+    OptionTable("table_format: delta", ()),
+    witness="qanat.storage.delta.witness:DeltaWitness",
 )

@@ -1,0 +1,82 @@
+"""What a Delta table is to others: its log read by the standard library, its files by delta-rs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+
+_LOG = "_delta_log"
+_ENTRY = re.compile(r"\d{20}\.json")
+_READERS = re.compile(r"\d{20}\.checkpoint(\.\d{10}\.\d{10})?\.parquet|_last_checkpoint")
+
+
+class DeltaWitness:
+    """Reads Delta tables without the store."""
+
+    @property
+    def own(self) -> frozenset[str]:
+        """Nothing: all of a Delta table is in its folder."""
+        return frozenset()
+
+    def log(self, table: Path) -> DeltaLog:
+        """What the log entries of the table in a folder say."""
+        return DeltaLog(table)
+
+    def live(self, table: Path) -> Sequence[Path]:
+        """The files of a table as it is now, as delta-rs finds them."""
+        if not any((table / _LOG).glob("*.json")):
+            return ()
+        found = DeltaTable(table)
+        # Of these paths the table's own part is encoded, and the rest is not.
+        root = found.table_uri.removeprefix("file://")
+        uris = [u.removeprefix("file://").removeprefix(root) for u in found.file_uris()]
+        return [table / u for u in uris]
+
+    def needed(self, root: Path) -> Iterator[tuple[Path, Sequence[Path]]]:
+        """All tables below a folder, with the entries of their logs and their live files."""
+        for log in sorted(root.glob(f"**/{_LOG}")):
+            table, entries = log.parent, sorted(log.glob("[0-9]*.json"))
+            # Names with an underscore are hidden: a checkpoint in the making.
+            if entries and not table.name.startswith("_"):
+                yield table, [*entries, *self.live(table)]
+
+
+class DeltaLog:
+    """What the log entries of a table say, one after the other.
+
+    What only a checkpoint says is from before any crash test: Qanat removes no entries.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._mentioned: set[str] = set()
+        self._rows: dict[tuple[str, int], int] = {}
+        for entry in (table / _LOG).glob("*.json"):
+            if not _ENTRY.fullmatch(entry.name):
+                continue
+            actions = [json.loads(line) for line in entry.read_text("utf-8").splitlines() if line]
+            rows = 0
+            for action in actions:
+                for kind in ("add", "remove", "cdc"):
+                    if file := action.get(kind):
+                        self._mentioned.add(unquote(file["path"]))
+                if file := action.get("add"):
+                    rows += json.loads(file.get("stats") or "{}").get("numRecords", 0)
+            for action in actions:
+                if made := action.get("txn"):
+                    self._rows[made["appId"], made["version"]] = rows
+
+    def rows(self, application: str, number: int) -> int | None:
+        """How many rows the commit of that number added; None if there is none."""
+        return self._rows.get((application, number))
+
+    def knows(self, path: str) -> bool:
+        """Whether a file below the table's folder is part of the table, now or once."""
+        folder, _, name = path.rpartition("/")
+        if folder == _LOG:
+            return bool(_ENTRY.fullmatch(name) or _READERS.fullmatch(name))
+        return path in self._mentioned

@@ -1,0 +1,228 @@
+"""What one commit changes: files, columns, partitions, properties, in one exchange of metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestEntry
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema as IcebergSchema
+from pyiceberg.transforms import IdentityTransform
+
+from qanat.disk import disk_error
+from qanat.errors import AdapterError, SchemaMismatchError
+from qanat.model.change import Change
+from qanat.model.schema import Field, Schema, grown
+from qanat.model.work import DataFile as StagedFile
+from qanat.ports.store import Commit
+from qanat.storage.iceberg.catalog import Registered
+from qanat.storage.iceberg.columns import Identifiers, from_iceberg, narrow_types, to_iceberg
+from qanat.storage.iceberg.draft import Draft, Ending
+from qanat.storage.iceberg.history import (
+    APPLICATION,
+    COMMENT,
+    FENCE,
+    MAPPING,
+    NUMBER,
+    TRANSACTIONS,
+    History,
+    Made,
+)
+from qanat.storage.iceberg.manifests import Content, changes, content, identity, owner, staged
+
+
+def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Draft:
+    """The draft that makes staged files part of a table.
+
+    Raises:
+        SchemaMismatchError: an append would take away, retype or reorder what the table has.
+        TableTooNewError: the table is of a version that we do not write.
+        AdapterError: a staged file is not there, or has changed.
+    """
+    for each in commit.files:
+        check_staged(Path(staging, each.path), each)
+    draft = Draft(base, io)
+    _describe(draft, commit)
+    _exchange(draft, commit, io, staging)
+    return draft
+
+
+def retracting(base: Registered, io: FileIO, made: Made, application: str, number: int) -> Draft:
+    """The draft that takes back what a snapshot did for an application."""
+    draft = Draft(base, io)
+    history = base.history
+    added, removed, _ = changes(io, made.manifests, made.id)
+    parts = content(io, history.head.manifests) if history.head else None
+    live = {e.data_file.file_path for e in parts.entries} if parts else set()
+    gone = {e.data_file.file_path for e in added}
+    back = [e for e in removed if e.data_file.file_path not in live]
+    before = None if made.parent is None else history.known.get(made.parent)
+    types = history.types
+    if back and before is not None and before.schema is not None:
+        # A commit that takes rows away may have given the table other columns.
+        draft.schema = draft.before.schemas[before.schema]
+        draft.spec = draft.before.specs[back[0].data_file.spec_id]
+        types = history.types_at(before)
+    numbers = {**history.numbers, application: number - 1}
+    draft.snapshot(
+        {},
+        lambda e: e.data_file.file_path in gone,
+        Ending(numbers, types, {"qanat.retracts": f"{application} {number}"}),
+        _as_added(history, io, before, back),
+    )
+    return draft
+
+
+def _as_added(
+    history: History, io: FileIO, before: Made | None, back: Sequence[ManifestEntry]
+) -> list[ManifestEntry]:
+    """The same files, still with the snapshots that added them (their removal names its own)."""
+    if before is None or not back:
+        return []
+    wanted = {e.data_file.file_path for e in back}
+    return [e for e in content(io, before.manifests).entries if e.data_file.file_path in wanted]
+
+
+def fencing(base: Registered, io: FileIO) -> Draft:
+    """A draft that changes nothing, so that no commit on top of the table as it is can succeed."""
+    draft = Draft(base, io)
+    history = base.history
+    draft.snapshot({}, None, Ending(history.numbers, history.types, {FENCE: "true"}))
+    return draft
+
+
+def initial(commit: Commit) -> tuple[IcebergSchema, dict[str, str]]:
+    """Columns and properties of a table before its first snapshot."""
+    identifiers = Identifiers()
+    schema = to_iceberg(commit.schema, identifiers, 0)
+    return schema, {MAPPING: identifiers.mapping(), TRANSACTIONS: "{}"}
+
+
+def check_staged(path: Path, file: StagedFile) -> None:
+    """Raise if a staged file is not as the engine left it."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise disk_error(error, "publish the staged file", path) from error
+    if found.st_size != file.size:
+        raise AdapterError(
+            f"the staged file {path} changed before it was published",
+            wanted=f"{file.size} bytes",
+            got=f"{found.st_size} bytes",
+        )
+
+
+def _describe(draft: Draft, commit: Commit) -> None:
+    """Columns, partitions, comment and properties, as far as the commit changes them."""
+    before, history = draft.before, draft.history
+    if history.newest is not None and commit.change is not Change.REPLACE:
+        old = from_iceberg(before.schema, history.types, commit.table.name)
+        _check_append(commit, old, identity(before.spec, before.schema), _filled(history))
+    properties = history.properties
+    identifiers = Identifiers.of(before.schema, properties.get(MAPPING), before.last_column)
+    schema = to_iceberg(commit.schema, identifiers, max(before.schemas) + 1)
+    same = (s for s in before.schemas.values() if s.fields == schema.fields)
+    draft.schema = next(same, schema)
+    draft.spec = _partitioned(draft, commit)
+    wanted = {**commit.properties, MAPPING: identifiers.mapping()}
+    if commit.comment is not None:
+        wanted[COMMENT] = commit.comment
+    draft.properties |= {k: v for k, v in wanted.items() if properties.get(k) != v}
+
+
+def _partitioned(draft: Draft, commit: Commit) -> PartitionSpec:
+    """How the table is partitioned from now on."""
+    before = draft.before
+    missing = [c for c in commit.partition_by if c not in commit.schema.names]
+    if missing:
+        raise SchemaMismatchError(
+            f"{commit.table.name} is partitioned by {missing[0]!r}, which it does not have",
+            wanted=f"one of {', '.join(commit.schema.names)}",
+        )
+    earlier = (f for s in before.specs.values() for f in s.fields)
+    known = {(f.source_id, str(f.transform)): f.field_id for f in earlier}
+    last = before.last_partition
+    fields = []
+    for column in commit.partition_by:
+        source = draft.schema.find_field(column).field_id
+        number = known.get((source, "identity"))
+        if number is None:
+            number = last = last + 1
+        fields.append(PartitionField(source, number, IdentityTransform(), column))
+    same = (s for s in before.specs.values() if s.fields == tuple(fields))
+    return next(same, None) or PartitionSpec(*fields, spec_id=max(before.specs) + 1)
+
+
+def _exchange(draft: Draft, commit: Commit, io: FileIO, staging: str) -> None:
+    """The files that go and those that come."""
+    history = draft.history
+    gone: Callable[[ManifestEntry], bool] | None = None
+    if commit.change is Change.REPLACE:
+        gone = lambda e: True  # noqa: E731
+    elif commit.change is Change.REPLACE_OWN and history.head is not None:
+        own = _own(content(io, history.head.manifests), history, io, commit.application)
+        gone = lambda e: e.data_file.file_path in own  # noqa: E731
+    files = [staged(f, f"{staging}/{f.path}", draft.schema, draft.spec) for f in commit.files]
+    numbers = {**history.numbers, commit.application: commit.number}
+    more = {**commit.info, APPLICATION: commit.application, NUMBER: str(commit.number)}
+    ending = Ending(numbers, narrow_types(commit.schema), more)
+    draft.snapshot({commit.application: files}, gone, ending)
+
+
+def _own(parts: Content, history: History, io: FileIO, application: str) -> frozenset[str]:
+    """The paths of the live files that an application has brought."""
+    found: set[str] = set()
+    for listed in parts.listed:
+        expired = [e for e in listed.entries if (e.snapshot_id or 0) not in history.known]
+        header = owner(io, listed.manifest) if expired else None
+        for each in listed.entries:
+            made = history.known.get(each.snapshot_id or 0)
+            by = header if made is None else made.summary.get(APPLICATION)
+            if by == application:
+                found.add(each.data_file.file_path)
+    return frozenset(found)
+
+
+def _filled(history: History) -> bool:
+    """Whether the table has rows, as far as that is known."""
+    head = history.head
+    return head is not None and head.summary.get("total-records", "1") != "0"
+
+
+def _check_append(
+    commit: Commit, old: Schema, partition_by: tuple[str, ...] | None, filled: bool
+) -> None:
+    table = commit.table.name
+    if commit.partition_by != partition_by:
+        raise SchemaMismatchError(
+            f"the partitioning of {table} changed",
+            wanted=", ".join(partition_by or ()) or "none",
+            got=", ".join(commit.partition_by) or "none",
+            hint=f"rewrite the table: qanat run --full-refresh {table}",
+        )
+    new = {f.name: f for f in commit.schema.fields}
+    for column in old.fields:
+        found = new.pop(column.name, None)
+        # A struct may gain fields: they are NULL in the rows that are there.
+        if found is None or found.type != grown(column.type, found.type):
+            raise _mismatch(table, column, found)
+        if column.nullable and not found.nullable and filled:
+            raise _mismatch(table, column, found)
+    for added in new.values():
+        if not added.nullable and filled:
+            raise SchemaMismatchError(
+                f"{table} has rows without a value for the new column {added.name!r}",
+                got=str(added),
+                hint="let the column be NULL, or rewrite the table with --full-refresh",
+            )
+
+
+def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
+    return SchemaMismatchError(
+        f"column {old.name!r} of {table} cannot change while its rows stay",
+        wanted=str(old),
+        got=str(new) if new else "no such column",
+        hint=f"rewrite the table: qanat run --full-refresh {table}",
+    )

@@ -1,0 +1,253 @@
+"""What an engine gets of a table: its Parquet files as they are, or rows that pyiceberg reads.
+
+Files can be read plainly as long as nothing but their own columns says what is in them: no row is
+deleted, no column has been renamed, and partition columns are in the names of their folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import ArrowScan
+from pyiceberg.manifest import FileFormat, ManifestEntry
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema as IcebergSchema
+from pyiceberg.table import FileScanTask, Table
+
+from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError
+from qanat.model.batch import ArrowBatch, TableBatch
+from qanat.model.position import Amount
+from qanat.model.schema import Schema, grown
+from qanat.model.table import TableRef
+from qanat.ports.store import Added, Snapshot
+from qanat.storage.iceberg.catalog import Registered
+from qanat.storage.iceberg.columns import Identifiers, from_iceberg
+from qanat.storage.iceberg.described import described, in_full
+from qanat.storage.iceberg.disk import DurableIO, local_path
+from qanat.storage.iceberg.history import RESERVED, History, Made
+from qanat.storage.iceberg.manifests import changes, content, identity, partition_value
+
+
+class Reader:
+    """A table as it is registered."""
+
+    def __init__(self, table: TableRef, base: Registered, io: FileIO) -> None:
+        self._table = table
+        self._base = base
+        self._io = io
+        self._history: History = base.history
+        self._described = described(base)
+
+    def snapshot(self, made: Made) -> Snapshot:
+        """The table as a snapshot made it."""
+        parts = content(self._io, made.manifests)
+        entries = tuple(parts.entries)
+        schema = self._schema(made)
+        spec = self._spec(entries, made)
+        partition_by = identity(spec, self._iceberg(made)) or ()
+        batch = None if parts.masked else self._plain(entries, made, schema, spec)
+        properties = self._history.properties
+        return Snapshot(
+            version=made.version,
+            schema=schema,
+            partition_by=partition_by,
+            batch=batch or ArrowBatch(partial(self._scan, made), schema),
+            rows=None if parts.masked else sum(e.data_file.record_count for e in entries),
+            bytes=sum(e.data_file.file_size_in_bytes for e in entries),
+            files=len(entries),
+            comment=properties.get("comment"),
+            properties={k: v for k, v in properties.items() if k not in RESERVED},
+        )
+
+    def added(self, after: int, upto: int) -> Added:
+        """What the table gained after one version, up to and with another.
+
+        Raises:
+            NotAppendOnlyError: a version removed or rewrote rows, or has been rolled back.
+            TableCorruptError: snapshots in between have been expired.
+            FileVanishedError: a file of the range is gone.
+        """
+        last = self._history.at(upto)
+        if last is None:
+            raise _expired(self._table, upto)
+        entries = tuple(self._gained(last, after))
+        schema = self._schema(last)
+        spec = self._spec(entries, last)
+        for path in self._paths(entries):
+            if not Path(path).exists():
+                raise FileVanishedError(
+                    f"{self._table} lost rows that have not been read yet",
+                    got=f"{path} is gone (removed with expired snapshots?)",
+                    hint="start over from what is there: qanat run --full-refresh <the reader>",
+                )
+        batch = self._plain(entries, last, schema, spec)
+        files = [e.data_file for e in entries]
+        amount = Amount(
+            len(files),
+            sum(f.file_size_in_bytes for f in files),
+            sum(f.record_count for f in files),
+        )
+        return Added(batch or ArrowBatch(partial(self._rows, entries, last), schema), amount)
+
+    def missing(self, made: Made) -> Sequence[str]:
+        """The files of a snapshot that are not there."""
+        entries = content(self._io, made.manifests).entries
+        return [path for path in self._paths(entries) if not Path(path).exists()]
+
+    def _gained(self, last: Made, after: int) -> Iterator[ManifestEntry]:
+        found: list[list[ManifestEntry]] = []
+        for made in self._history.line(last):
+            if made.version <= after:
+                if made.version < after:
+                    raise NotAppendOnlyError(
+                        f"{self._table} is read as a stream, but its version {after} was rolled"
+                        " back",
+                        hint="start over: qanat run --full-refresh <the reader>",
+                    )
+                break
+            if made.parent is not None and made.parent not in self._history.known:
+                raise _expired(self._table, after)
+            if not made.is_fence:
+                found.append(self._appended(made))
+        else:
+            if after >= 0:
+                raise _expired(self._table, after)
+        for each in reversed(found):
+            yield from each
+
+    def _appended(self, made: Made) -> list[ManifestEntry]:
+        if made.summary.get("operation") == "replace":
+            return []  # the same rows in other files
+        added, removed, masked = changes(self._io, made.manifests, made.id)
+        if removed or masked:
+            raise NotAppendOnlyError(
+                f"{self._table} is read as a stream, but its version {made.version} removed or"
+                " rewrote rows",
+                wanted="appends only",
+                got=made.summary.get("operation", "a commit"),
+                hint="read it without STREAM, or start over: qanat run --full-refresh <reader>",
+            )
+        return added
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _plain(
+        self, entries: Sequence[ManifestEntry], made: Made, schema: Schema, spec: PartitionSpec
+    ) -> TableBatch | None:
+        """The files as they are; None if their own columns do not say what is in them."""
+        columns = self._iceberg(made)
+        partition_by = identity(spec, columns)
+        paths = tuple(self._paths(entries))
+        if partition_by is None or len(paths) != len(entries):
+            return None
+        for each in entries:
+            file = each.data_file
+            if file.file_format is not FileFormat.PARQUET or file.spec_id != spec.spec_id:
+                return None
+            if not _in_its_folder(each, spec, columns):
+                return None
+        if not all(_same_columns(other, columns) for other in self._schemas(entries)):
+            return None
+        return TableBatch(paths, schema, partition_by)
+
+    def _schemas(self, entries: Iterable[ManifestEntry]) -> Iterator[IcebergSchema]:
+        """The columns that the table had when some files were added."""
+        makers = (self._history.known.get(e.snapshot_id or 0) for e in entries)
+        numbers = {None if m is None else m.schema for m in makers}
+        # Who added a file has been expired: it may have had any of them.
+        schemas = self._described.schemas
+        yield from (s for n, s in schemas.items() if None in numbers or n in numbers)
+
+    def _paths(self, entries: Iterable[ManifestEntry]) -> Iterator[str]:
+        """The local files."""
+        for each in entries:
+            location = each.data_file.file_path
+            here = self._io.here(location) if isinstance(self._io, DurableIO) else location
+            path = local_path(here)
+            if path is not None:
+                yield str(path)
+
+    # -- columns -------------------------------------------------------------------------------
+
+    def _iceberg(self, made: Made) -> IcebergSchema:
+        today = self._described.schema
+        return today if made.schema is None else self._described.schemas.get(made.schema, today)
+
+    def _schema(self, made: Made) -> Schema:
+        types = self._history.types_at(made)
+        return from_iceberg(self._iceberg(made), types, str(self._table))
+
+    def _spec(self, entries: Sequence[ManifestEntry], made: Made) -> PartitionSpec:
+        """How files are partitioned: those of an old version maybe not as those of today."""
+        numbers = {e.data_file.spec_id for e in entries}
+        if made is not self._history.newest and len(numbers) == 1:
+            return self._described.specs[numbers.pop()]
+        return self._described.spec
+
+    # -- through Arrow -------------------------------------------------------------------------
+
+    def _scan(self, made: Made) -> Any:
+        table = Table(
+            identifier=("qanat", self._table.name),
+            metadata=in_full(self._base),
+            metadata_location=self._base.metadata_location,
+            io=self._io,
+            catalog=NoopCatalog("qanat"),
+        )
+        return table.scan(snapshot_id=made.id).to_arrow_batch_reader()
+
+    def _rows(self, entries: Sequence[ManifestEntry], made: Made) -> Any:
+        columns = self._iceberg(made)
+        scan = ArrowScan(in_full(self._base), self._io, columns, AlwaysTrue())
+        return scan.to_table([FileScanTask(e.data_file) for e in entries])
+
+
+def _in_its_folder(of: ManifestEntry, spec: PartitionSpec, columns: IcebergSchema) -> bool:
+    """Whether the last folders of a file say in which partition it is."""
+    if not spec.fields:
+        return True
+    folders = of.data_file.file_path.split("/")[:-1][-len(spec.fields) :]
+    if len(folders) < len(spec.fields):
+        return False
+    for number, (folder, each) in enumerate(zip(folders, spec.fields, strict=True)):
+        column = columns.find_field(each.source_id)
+        name, equals, text = folder.partition("=")
+        if not equals or unquote(name) != column.name:
+            return False
+        try:
+            value = partition_value(column.field_type, unquote(text), column.name)
+        except (ValueError, ArithmeticError):
+            return False
+        if value != of.data_file.partition[number]:
+            return False
+    return True
+
+
+def _same_columns(old: IcebergSchema, new: IcebergSchema) -> bool:
+    """Whether files with the old columns can be read by the names of the new ones."""
+    before = Identifiers.of(old, None, 0).by_path
+    after = Identifiers.of(new, None, 0).by_path
+    names = {number: path for path, number in after.items()}
+    for path, number in before.items():
+        if after.get(path, number) != number or names.get(number, path) != path:
+            return False
+    current = from_iceberg(new, {}, "")
+    for column in from_iceberg(old, {}, "").fields:
+        now = current.get(column.name)
+        if now is not None and now.type != grown(column.type, now.type):
+            return False
+    return True
+
+
+def _expired(table: TableRef, version: int) -> TableCorruptError:
+    return TableCorruptError(
+        f"{table} no longer has its version {version}: its snapshots have been expired",
+        hint="start over from what is there: qanat run --full-refresh <the reader>",
+    )

@@ -1,0 +1,383 @@
+"""The Iceberg table store.
+
+**Exactly once.** A commit of an application's number is one snapshot, whose summary carries the
+numbers of all applications; it is made only if the number before is the last. Files, columns,
+partitions and properties change in one exchange of metadata, which fails if anybody else has
+committed meanwhile; then all of it is looked at again.
+
+**Sleepers.** A process may be stopped between any two instructions, for longer than its lease,
+and commit when it wakes. Commits to Delta tables go through a folder (the gate) that whoever
+takes over takes away; an exchange in a catalog goes through no folder. What holds instead:
+
+1. A commit reads the table's metadata, *then* looks whether its gate is there, then exchanges
+   exactly the metadata that it read (a file catalog compares the metadata's name; others compare
+   the current snapshot, which every commit of Qanat changes).
+2. Whoever takes over closes the gate, then `repair`s every table before looking at it, and that
+   makes a *fence*: a snapshot without a change.
+
+A sleeper that read before the gate was closed builds on a snapshot from before the fence, so its
+exchange either comes before the fence, and is seen, or fails. One that reads later finds its gate
+closed. A table that does not exist has no snapshot to exchange; so it is registered first,
+without one, which publishes nothing, and is fenced like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from qanat.disk import disk_error, explained, sync, sync_path
+from qanat.errors import (
+    CommitConflictError,
+    OptionError,
+    QanatError,
+    TableCorruptError,
+    TableNotFoundError,
+    UnsupportedError,
+)
+from qanat.model.table import TableRef
+from qanat.ports.store import Added, Commit, Snapshot
+from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
+from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
+
+_NAMESPACE = "default"
+_REFUSED = {
+    "format-version": "Qanat writes version 2 of the format, which every reader knows",
+    "write.data.path": "data files are in the table's folder",
+    "write.metadata.path": "metadata files are in the table's folder",
+    "write.object-storage.enabled": "data files are in the table's folder",
+    "write.py-location-provider.impl": "files are in the table's folder",
+    MAPPING: "Qanat keeps it itself",
+    TRANSACTIONS: "Qanat keeps it itself",
+    FENCE: "Qanat keeps it itself",
+}
+
+
+class IcebergStore:
+    """Iceberg tables in local folders.
+
+    Safe to use from several threads and processes at once.
+
+    Args:
+        private: the project's own folder, for the catalog, made when needed.
+        options: as `qanat.storage.iceberg.OPTIONS` declares them; without any, the catalog is a
+            file in `private`.
+    """
+
+    def __init__(self, private: Path, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
+        namespace = str(options.get("namespace") or _NAMESPACE)
+        others = {k for k, v in options.items() if v not in (None, "")} - {"namespace"}
+        self._file = None if others else FileCatalog(private, namespace)
+        self._namespace = namespace
+        self._foreign: Catalog | None = None
+
+    @property
+    def _catalog(self) -> Catalog:
+        if self._file is not None:
+            return self._file
+        if self._foreign is None:
+            self._foreign = driver("foreign").ForeignCatalog(self._options, self._namespace)
+        return self._foreign
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def tables(self, place: str) -> Sequence[TableRef]:
+        """All tables right below a folder or URL, and the folders that may be some."""
+        above = place.rstrip("/")
+        folders = (f for f in Path(above).glob("*") if f.is_dir())
+        found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
+        for table in self._catalog.tables():
+            name = table.location.rpartition("/")[2]
+            # A storage that was copied has its tables here, whatever its catalog says.
+            here = TableRef(f"{above}/{name}", table.name)
+            if table.location == here.location or self._catalog.find(here) is not None:
+                found[name] = here
+        return sorted(found.values())
+
+    def version(self, table: TableRef) -> int | None:
+        """The newest version, None if there is no table. Cheap: imports no driver."""
+        base = self._catalog.find(table)
+        newest = base.history.newest if base else None
+        return None if newest is None else newest.version
+
+    def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
+        """The table at a version (default: newest).
+
+        Raises:
+            TableNotFoundError: there is no table, or no such version.
+            TableTooNewError: it has columns or a version of the format that we do not know.
+            TableCorruptError: its metadata is damaged.
+        """
+        base = self._found(table)
+        made = base.history.newest if version is None else base.history.at(version)
+        if made is None:
+            newest = base.history.newest
+            raise TableNotFoundError(
+                f"{table} has no version {version}",
+                got="no version" if newest is None else f"newest version {newest.version}",
+            )
+        found: Snapshot = self._reader(table, base).snapshot(made)
+        return found
+
+    def added(self, table: TableRef, after: int, upto: int) -> Added:
+        """The rows that the table gained after one version, up to and with another.
+
+        `after` -1: everything that it holds at `upto`.
+
+        Raises:
+            NotAppendOnlyError: a version in between removed or rewrote rows.
+            TableCorruptError: snapshots of the range have been expired.
+            FileVanishedError: a file of the range is gone.
+        """
+        if after < 0:
+            snapshot = self.snapshot(table, upto)
+            return Added(snapshot.batch, snapshot.amount)
+        found: Added = self._reader(table, self._found(table)).added(after, upto)
+        return found
+
+    def transaction(self, table: TableRef, application: str) -> int:
+        """The last committed number of an application; 0 if none or no table."""
+        base = self._catalog.find(table)
+        return base.history.numbers.get(application, 0) if base else 0
+
+    def missing(self, table: TableRef) -> Sequence[str]:
+        """The files of the newest version that are not there."""
+        base = self._found(table)
+        newest = base.history.newest
+        found: Sequence[str] = self._reader(table, base).missing(newest) if newest else ()
+        return found
+
+    # -- changing ------------------------------------------------------------------------------
+
+    def staging(self, table: TableRef) -> Path:
+        """The folder in which an engine stages files that a commit can make part of the table.
+
+        Raises:
+            UnsupportedError: the table is not on this machine.
+        """
+        return Path(_local(table).location, "data")
+
+    def publish(self, commit: Commit) -> int:
+        """Make staged files part of the table, durably; returns the new version.
+
+        Idempotent: when the table already carries (application, number), that is made durable
+        and the current version is returned. Other writers' commits in between are no
+        conflict: the commit is rebuilt on top of them.
+
+        Raises:
+            CommitConflictError: the application is at another number than `number - 1`, or
+                the gate is gone.
+            SchemaMismatchError: an append does not fit the table's columns.
+            OptionError: a property promises what Qanat does not keep.
+            StorageFullError: there is no space for the metadata.
+        """
+        table = _local(commit.table)
+        _check_properties(commit.properties)
+        with explained("commit to", table):
+            return self._publish(commit, table)
+
+    def _publish(self, commit: Commit, table: TableRef) -> int:
+        while True:
+            base = self._catalog.find(table)
+            if base is not None and (version := self._carries(commit, base)) is not None:
+                return version
+            _check_gate(commit.gate, table)
+            if base is None:
+                self._create(commit)
+            elif self._at_home(table, base):
+                staging = str(self.staging(table))
+                draft = driver("commit").publishing(commit, base, self._io(base, table), staging)
+                if self._exchange(table, base, draft):
+                    return int(draft.before.last_sequence)
+
+    def retract(
+        self, table: TableRef, application: str, number: int, gate: Path | None = None
+    ) -> bool:
+        """Take back a commit of an application, if its newest has that number.
+
+        Raises:
+            TableCorruptError: its snapshot has been expired.
+            CommitConflictError: the gate is gone.
+            StorageFullError: there is no space for the metadata.
+        """
+        with explained("commit to", table):
+            return self._retract(table, application, number, gate)
+
+    def _retract(self, table: TableRef, application: str, number: int, gate: Path | None) -> bool:
+        while True:
+            base = self._catalog.find(table)
+            if base is None or base.history.numbers.get(application, 0) != number:
+                return False
+            made = base.history.committed(application, number)
+            if made is None:
+                raise TableCorruptError(
+                    f"{table} no longer has the snapshot of commit {number} of {application!r}",
+                    hint="rebuild the table with --full-refresh",
+                )
+            _check_gate(gate, table)
+            if self._at_home(table, base):
+                draft = driver("commit").retracting(
+                    base, self._io(base, table), made, application, number
+                )
+                if self._exchange(table, base, draft):
+                    return True
+
+    def repair(self, table: TableRef) -> bool:
+        """Make a table durable as it is; make commits that are under way on top of it fail.
+
+        Nothing of Iceberg's can be torn: every file has its name only once it is on the disk.
+
+        Raises:
+            TableCorruptError: a file of the table is damaged.
+        """
+        with explained("repair", table):
+            self._catalog.secure()
+            self._fence(table)
+        return False
+
+    def sweep(self, table: TableRef, confirm: Callable[[], object] | None = None) -> int:
+        """Delete files that no snapshot mentions (a crashed writer's); how many.
+
+        Args:
+            confirm: called between finding and deleting; raises if they may be somebody's.
+
+        Those that may be another tool's stay for a day: their commit may be under way.
+        """
+        return self._tidy(table, "sweep", confirm)
+
+    def orphans(self, table: TableRef) -> int:
+        """How many files `sweep` would delete now; deletes nothing."""
+        return self._tidy(table, "orphans")
+
+    def _fence(self, table: TableRef) -> Registered | None:
+        """Make commits on top of the table as it is fail; the table then, if there is one."""
+        while (base := self._catalog.find(table)) is not None:
+            if self._at_home(table, base):
+                draft = driver("commit").fencing(base, self._io(base, table))
+                if self._exchange(table, base, draft):
+                    break
+        return base and self._catalog.find(table)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def _found(self, table: TableRef) -> Registered:
+        base = self._catalog.find(table)
+        if base is None or base.history.newest is None:
+            raise TableNotFoundError(f"there is no Iceberg table at {table}")
+        return base
+
+    def _reader(self, table: TableRef, base: Registered) -> Any:
+        return driver("reading").Reader(table, base, self._io(base, table))
+
+    def _io(self, base: Registered, table: TableRef) -> Any:
+        if base.handle is not None:
+            return base.handle.io
+        moved = None if base.moved_from is None else (base.moved_from, table.location)
+        return driver("disk").DurableIO(moved=moved)
+
+    def _carries(self, commit: Commit, base: Registered) -> int | None:
+        """The table's version if it has the commit already; None if it is to be made.
+
+        Raises:
+            CommitConflictError: it cannot be made: others have come in between.
+        """
+        last = base.history.numbers.get(commit.application, 0)
+        newest = base.history.newest
+        if newest is not None and last == commit.number:
+            # By somebody who may have been stopped before making sure of it.
+            self._catalog.secure()
+            return newest.version
+        if last != commit.number - 1 and not (commit.gaps and last < commit.number):
+            raise CommitConflictError(
+                f"{commit.table.name} is at number {last} of {commit.application!r}",
+                wanted=str(commit.number - 1),
+                got=str(last),
+                hint="another update committed to the table; run again",
+            )
+        return None
+
+    def _create(self, commit: Commit) -> None:
+        draft = driver("commit")
+        for file in commit.files:
+            draft.check_staged(self.staging(commit.table) / file.path, file)
+        schema, properties = draft.initial(commit)
+        self._catalog.create(commit.table, schema, properties)
+
+    def _at_home(self, table: TableRef, base: Registered) -> bool:
+        """Whether a table's metadata names its files where they are; if not, now it does."""
+        if base.moved_from is None or self._file is None:
+            return True
+        driver("moving").settle(self._file, table, base)
+        return False
+
+    def _exchange(self, table: TableRef, base: Registered, draft: Any) -> bool:
+        """Commit a draft; False if the table is no longer what it builds on."""
+        try:
+            first = base.history.head is None
+            folder = table.folder
+            # The names of new data files, of partitions and of the metadata are in these folders.
+            # Their own names may not be durable before our first commit, whoever made them.
+            for each in (folder / "data", folder):
+                if each.is_dir():
+                    sync_path(each) if first else sync(each)
+            if first:
+                self._catalog.secure()
+            done = self._catalog.commit(table, base, draft)
+        except (OSError, QanatError):
+            self._give_up(table, draft)
+            raise
+        if not done:
+            draft.discard()
+        return done
+
+    def _give_up(self, table: TableRef, draft: Any) -> None:
+        """Remove what a failed commit has written, unless it is in the catalog all the same."""
+        # What another catalog makes of a commit that it did not answer, it alone knows.
+        if self._file is not None:
+            with suppress(QanatError):
+                base = self._file.find(table)
+                if base is None or draft.snapshot_id not in base.history.known:
+                    draft.discard()
+
+    def _tidy(self, table: TableRef, act: str, confirm: Callable[[], object] | None = None) -> int:
+        try:
+            if not table.folder.is_dir():
+                return 0
+            base = self._catalog.find(table)
+            io = None if base is None else self._io(base, table)
+            leftovers = driver("leftovers")
+            if act == "orphans":
+                return len(leftovers.orphans(table, base, io))
+            fence = partial(self._fence, table)
+            removed: int = leftovers.sweep(table, base, io, confirm, fence)
+        except OSError as error:
+            raise disk_error(error, "look for leftovers in", table) from error
+        return removed
+
+
+def _local(table: TableRef) -> TableRef:
+    if "://" in table.location.removeprefix("file://"):
+        raise UnsupportedError(
+            f"{table} cannot be written: Iceberg tables can be written in local folders only",
+            hint="let the project's storage be a folder",
+        )
+    return TableRef(str(table.folder), table.name)
+
+
+def _check_properties(properties: Mapping[str, str]) -> None:
+    for name in properties:
+        if name in _REFUSED:
+            raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])
+
+
+def _check_gate(gate: Path | None, table: TableRef) -> None:
+    if gate is not None and not gate.is_dir():
+        raise CommitConflictError(
+            f"another update took over before this one committed to {table.name}",
+            hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+        )
