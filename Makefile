@@ -59,7 +59,7 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not services and not crash"
 
 test-services: $(VENV)/.crash
-	@$(BIN)/python -m pytest -m "services or crash"
+	@$(BIN)/python -m pytest -n 2 -m "services or crash"
 
 $(VENV)/.crash: $(VENV)/.dev
 	@test -n "$(COMPILER)" || $(PIP) install ziglang

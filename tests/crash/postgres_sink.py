@@ -18,10 +18,10 @@ from typing import Any
 
 import psycopg
 from deltalake import DeltaTable
-from qanat.crash.disk import Disk
 
 from qanat.connectors.postgres import bookkeeping
 from qanat.crash.case import Operation, Scenario
+from qanat.crash.disk_model import Disk
 from qanat.crash.reference import Reference
 from qanat.crash.slot import Slot, copy_project
 from qanat.crash.worker import serve
