@@ -28,7 +28,7 @@ from qanat.errors import QanatError
 from qanat.model.project import Project
 from qanat.run.compiled import Analysis
 
-_ROOMS = ("declare", "dialect", "model", "planning", "run")
+_ROOMS = ("connectors", "declare", "dialect", "model", "planning", "run")
 _OURS = ("qanat.model.", "qanat.planning.graph", "qanat.run.compiled", "qanat.connectors.")
 _TAG, _VALUE = "$", "v"
 _VARIABLE = re.compile(r"\$\{(\w+)")
