@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from qanat.errors import LedgerError, OptionError
 from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.process import Process, this_process
+from qanat.ledgers.sql.rows import epoch_from_row, mark_from_text
+from qanat.model.position import FileRef, QuarantineMark
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,22 @@ def test_a_process_of_another_machine_counts_as_alive() -> None:
     me = this_process()
     assert not Process(me.host, "another boot", 2**22 + 1, 1).dead
     assert Process(me.host, me.machine, 2**22 + 1, 1).dead
+
+
+def test_what_earlier_ledgers_wrote_is_read() -> None:
+    """Before connectors owned their ranges, a range said of which kind it was."""
+    row = (1, "f", "t", 1, "u", 0, 0, "", "x", "committed", 0.0, None, None, None, "[]", "{}")
+    ranges = {
+        "dataset:a": {"kind": "table", "after": -1, "upto": 4},
+        "now|dataset:b": {"kind": "snapshot", "version": 7},
+        "files:in": {"kind": "files", "files": []},
+    }
+    old = (*row[:7], json.dumps(ranges), *row[8:], None, None)
+    files = {"files:in": (FileRef("in/1.csv", 1, 2),)}
+    epoch = epoch_from_row(old, files)
+    assert [r.moves for r in epoch.ranges.values()] == [True, False, False]
+    assert epoch.ranges["dataset:a"].value["upto"] == 4
+    assert epoch.ranges["files:in"].files == files["files:in"]
+    assert mark_from_text('{"kind": "table", "after": -1, "upto": 3}') == QuarantineMark(3)
+    emptied = QuarantineMark(3, emptied=True)
+    assert mark_from_text('{"kind": "table", "after": 3, "upto": 3}') == emptied

@@ -11,6 +11,7 @@ from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     epoch_from_row,
     files_of,
+    mark_from_text,
     position_from_text,
     schema_from_text,
 )
@@ -100,8 +101,8 @@ class SqlLedgerReader:
 
     def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
         """What a quarantine must carry of a flow; None if the flow has never changed it."""
-        found = self.position(flow, generation, quarantine_key(dataset))
-        return None if found is None else QuarantineMark(**found)
+        text = self._remembered(flow, generation, quarantine_key(dataset), "position")
+        return None if text is None else mark_from_text(text)
 
     def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
         """What a quarantine must carry of each flow that has changed it."""
@@ -111,7 +112,7 @@ class SqlLedgerReader:
                 " WHERE scope = ? AND generation = ? AND source = ? AND position IS NOT NULL",
                 (self.scope, generation, quarantine_key(dataset)),
             )
-        return {flow: QuarantineMark(**position_from_text(text)) for flow, text in rows}
+        return {flow: mark_from_text(text) for flow, text in rows}
 
     def seen(
         self,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qanat.ledgers.sql.database import Row, Transaction
-from qanat.model.position import FileRef, Range
+from qanat.model.position import FileRef, QuarantineMark, Range
 from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
@@ -112,6 +112,17 @@ def position_to_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value)
 
 
+def mark_from_text(text: str) -> QuarantineMark:
+    """Read what `position_to_text` wrote of a quarantine.
+
+    Earlier ledgers hold a range of epochs, which is empty where the quarantine was emptied.
+    """
+    found = json.loads(text)
+    if "number" in found:
+        return QuarantineMark(**found)
+    return QuarantineMark(found["upto"], emptied=found["after"] == found["upto"])
+
+
 def position_from_text(text: str) -> Mapping[str, Any]:
     """Read what `position_to_text` wrote."""
     found: Mapping[str, Any] = json.loads(text)
@@ -121,10 +132,13 @@ def position_from_text(text: str) -> Mapping[str, Any]:
 def _ranges(
     values: Mapping[str, Any], files: Mapping[str, tuple[FileRef, ...]]
 ) -> dict[str, Range]:
-    return {
-        source: Range(value["value"], files.get(source, ()), value["moves"])
-        for source, value in values.items()
-    }
+    found = {}
+    for source, value in values.items():
+        # Ledgers from before connectors owned their ranges hold the value alone, with its kind.
+        inner = value.get("value", value)
+        moves = value.get("moves", value.get("kind") == "table")
+        found[source] = Range(inner, files.get(source, ()), moves)
+    return found
 
 
 def _file_values(file: FileRef) -> Row:
