@@ -52,7 +52,7 @@ class Epoch:
         number: 1, 2, 3, … within the flow; also the Delta transaction version.
         generation: of the target; a full refresh begins the next one.
         replaces: the commit overwrites the table instead of appending.
-        ranges: by `source_key`.
+        ranges: by `SourceRef.key`, with a prefix where it is read as it is (`qanat.run.inputs`).
         fingerprint: of the definition that computed it.
         version: the table's version after the commit.
     """

@@ -38,6 +38,8 @@ NAME = "qanat"
 """What the catalog is called in its own tables, and has to be called by who opens it."""
 _SECONDS = 10.0
 """How long to wait for others who write to the catalog."""
+_AGAIN_SECONDS = 0.2
+"""How long to wait once such a wait was in vain."""
 
 _TABLES = """\
 CREATE TABLE IF NOT EXISTS iceberg_tables (
@@ -129,6 +131,7 @@ class FileCatalog:
         self.path = private / "iceberg.db"
         self.namespace = namespace
         self._read: dict[Path, tuple[str, History]] = {}
+        self._patience = _SECONDS
 
     def find(self, table: TableRef) -> Registered | None:
         """The table; None if there is none of that name in that place."""
@@ -256,12 +259,14 @@ class FileCatalog:
             )
             yield connection
             connection.execute("COMMIT")
+        # Only now: readers get in while a sleeper keeps writers out.
+        self._patience = _SECONDS
 
     @contextmanager
     def _connection(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
         uri = f"file:{quote(str(self.path))}?mode={mode}"
         try:
-            opened = sqlite3.connect(uri, uri=True, timeout=_SECONDS, isolation_level=None)
+            opened = sqlite3.connect(uri, uri=True, timeout=self._patience, isolation_level=None)
             with closing(opened) as connection:
                 connection.execute("PRAGMA synchronous = EXTRA")
                 yield connection
@@ -273,12 +278,19 @@ class FileCatalog:
                     hint="free space and run again; nothing is half-written",
                 ) from error
             if "locked" in text:
+                # Who holds it is asleep. An update asks once for each table, and must not wait
+                # as long each time.
+                self._patience = _AGAIN_SECONDS
                 raise UpdateRunningError(
                     f"another process holds the catalog {self.path}",
                     hint="wait until it has finished, or end it, and run again",
                 ) from error
-            # SQLite does not tell which of the two it was when a sync is refused.
-            got = text.replace("disk I/O error", "Input/output error, or a full disk")
+            # SQLite does not tell what the disk refused: where it cannot open a file for writing,
+            # it opens it for reading and complains later.
+            refused = "Input/output error, or a full disk"
+            got = text.replace("disk I/O error", refused)
+            if "readonly" in text or "unable to open" in text:
+                got = f"{text} ({refused}, or no right to write there)"
             raise AdapterError(f"cannot use the catalog {self.path}", got=got) from error
 
 
