@@ -184,7 +184,7 @@ class Ledger(Protocol):
         ...
 
     def generation_started(self, dataset: str, generation: int) -> bool:
-        """Whether an epoch of that generation has been committed."""
+        """Whether an epoch of that generation, other than a replay, has been committed."""
         ...
 
     def replaced(self, dataset: str, after: int) -> int | None:

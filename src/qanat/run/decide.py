@@ -179,8 +179,8 @@ def _stream(facts: Facts) -> tuple[Step, str]:
             return Step.REFRESH, f"it was a {facts.before.kind}"
         asked = facts.asked is Asked.FULL_REFRESH
         return Step.REFRESH, "asked for" if asked else INTERRUPTED
-    ready = [f for f in facts.flows if not _waits(f)]
-    new = any(f.unread or (f.once and not f.done) for f in ready)
+    ready = [f for f in facts.flows if not f.done and not _waits(f)]
+    new = any(f.unread or f.once for f in ready)
     arriving = tuple(dict.fromkeys(n for f in ready for n in f.arriving))
     if not new and not arriving:
         done = facts.flows and all(f.done for f in facts.flows)

@@ -57,7 +57,8 @@ def _output(attempt: Attempt, prefix: str) -> Output:
     plain = Output(
         session.store.staging(table),
         prefix,
-        declared=dataset.schema,
+        # Rows that come back have the columns of the table, whatever is declared by now.
+        declared=NO_COLUMNS if compiled.readmits else dataset.schema,
         partition_by=dataset.partition_by,
     )
     if epoch.replaces or session.store.version(table) is None:

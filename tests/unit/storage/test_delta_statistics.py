@@ -99,3 +99,8 @@ def test_neither_partition_columns_nor_those_far_behind() -> None:
 
 def test_nothing_known() -> None:
     assert rendered({}, [("a", LONG)]) == {"numRecords": 3}
+
+
+def test_a_bound_has_no_more_digits_than_its_type() -> None:
+    """1 is no DECIMAL(5,5): readers make NULL of such a bound, and skip the file."""
+    assert bounds(Decimal(5, 5), Number("0.00004"), Number("0.99999")) is None

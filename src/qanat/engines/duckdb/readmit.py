@@ -10,7 +10,10 @@ from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.model.schema import Schema
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS
 
-_RULES = "_quarantine_rules"
+_RULES, _RAW = "_quarantine_rules", "_quarantine_raw"
+# The columns of these rows do not say all that the row was: it could not be parsed, or a value did
+# not fit into the quarantine's columns. The whole row is in its raw text alone.
+_INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,19 @@ class Quarantined:
 
     def candidates(self, schema: Schema) -> str:
         """SELECT text of a table's columns of the rows that may pass, and `__qanat_rid`."""
+        names = {n.casefold(): n for n in self.columns}
         columns = ", ".join(
-            quote(f.name)
-            if f.name in self.columns
+            f"{quote(names[f.name.casefold()])} AS {quote(f.name)}"
+            if f.name.casefold() in names
             else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
             for f in schema.fields
         )
-        return (
-            f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT "
-            f"list_contains(map_keys({_RULES}), {literal(MALFORMED)})"
-        )
+        return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {_INCOMPLETE}"
 
     def remaining(self, split: Split, schema: Schema) -> str:
         """SELECT text of the rows that stay, in the columns of the quarantine."""
         columns = ", ".join(f"q.{quote(n)}" for n in schema.names)
-        stays = f"list_contains(map_keys(q.{_RULES}), {literal(MALFORMED)})"
+        stays = _INCOMPLETE
         if split.removed is not None:
             stays += f" OR q.{RID} IN (SELECT {RID} FROM {split.removed})"
         return f"SELECT {columns} FROM ({self.relation}) AS q WHERE {stays}"

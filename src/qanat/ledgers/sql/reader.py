@@ -16,6 +16,7 @@ from qanat.ledgers.sql.rows import (
     schema_from_text,
 )
 from qanat.model.event_record import EventRecord
+from qanat.model.flow import replay_flow
 from qanat.model.position import FileRef, QuarantineMark, quarantine_key
 from qanat.model.record import Definition, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Schema
@@ -175,12 +176,15 @@ class SqlLedgerReader:
             return current_generation(transaction, self.scope, dataset)
 
     def generation_started(self, dataset: str, generation: int) -> bool:
-        """True if an epoch of a dataset's generation has been committed."""
+        """True if an epoch of a dataset's generation has been committed.
+
+        Replays do not count: they move rows of the generation before, and replace nothing.
+        """
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT 1 FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
-                " AND generation = ? AND status = 'committed' LIMIT 1",
-                (self.scope, dataset.casefold(), generation),
+                " AND generation = ? AND status = 'committed' AND flow <> ? LIMIT 1",
+                (self.scope, dataset.casefold(), generation, replay_flow(dataset)),
             )
         return bool(rows)
 

@@ -87,8 +87,10 @@ def _decimals(low: Number, high: Number, digits: int) -> Bounds | None:
         for f, n in zip(found, (low, high), strict=True)
     ):
         return found[0], found[1]
-    # Neither an exponent nor a rounded digit: delta-rs takes no exponents.
-    return math.floor(low), math.ceil(high)
+    # Neither an exponent nor a rounded digit: delta-rs takes no exponents. A bound that has more
+    # digits than the type is none to readers, and they skip the file.
+    below, above = math.floor(low), math.ceil(high)
+    return (below, above) if max(abs(below), abs(above)) < 10**digits else None
 
 
 def _timestamps(low: datetime, high: datetime) -> Bounds | None:

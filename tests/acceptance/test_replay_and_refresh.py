@@ -1,0 +1,85 @@
+"""Replays beside full refreshes, and of rows that the table would take otherwise by now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qanat.run.quarantine import replay
+from qanat.run.results import Selection
+from qanat.run.session import Session
+from qanat.run.update import update
+
+TABLE = (
+    "CREATE STREAMING TABLE silver ({columns}CONSTRAINT small EXPECT (a < {limit})"
+    " ON VIOLATION QUARANTINE ROW{more}) AS SELECT * FROM STREAM read_files('data/*.{kind}');"
+)
+FAILS = ", CONSTRAINT f EXPECT (id <> 1) ON VIOLATION FAIL UPDATE"
+
+
+def project(root: Path) -> None:
+    (root / "qanat.yml").write_text("name: p\n")
+    for folder in ("data", "transformations"):
+        (root / folder).mkdir()
+
+
+def declare(root: Path, limit: int, more: str = "", columns: str = "", kind: str = "csv") -> None:
+    sql = TABLE.format(limit=limit, more=more, columns=columns, kind=kind)
+    (root / "transformations/t.sql").write_text(sql)
+
+
+def rows(session: Session, table: str) -> list[tuple[object, ...]]:
+    batch = session.store.snapshot(session.table(table)).batch
+    return sorted(session.engine.fetch(batch).values)
+
+
+def test_a_replay_while_a_full_refresh_waits_doubles_nothing(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "data/1.csv").write_text("id,a\n1,1\n2,200\n")
+    declare(tmp_path, 100)
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+    declare(tmp_path, 1000, FAILS)
+    with Session.open(tmp_path) as session:
+        assert update(session, Selection(full_refresh=("silver",))).status == "failed"
+    declare(tmp_path, 1000)
+    with Session.open(tmp_path) as session:
+        replay(session)
+        assert rows(session, "silver") == [(1, 1), (2, 200)]
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+        assert rows(session, "silver") == [(1, 1), (2, 200)]
+        assert rows(session, "silver__quarantine") == []
+
+
+def test_rows_that_the_quarantine_does_not_hold_whole_stay_there(tmp_path: Path) -> None:
+    """A struct has grown since the quarantine was made: the rest is in the raw text alone."""
+    project(tmp_path)
+    declare(tmp_path, 2, kind="json")
+    (tmp_path / "data/1.json").write_text('[{"a": 1, "p": {"x": 1}}, {"a": 3, "p": {"x": 3}}]')
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+    (tmp_path / "data/2.json").write_text('[{"a": 1, "p": {"x": 2, "y": 22}}]')
+    (tmp_path / "data/3.json").write_text('[{"a": 4, "p": {"x": 4, "y": 44}}]')
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+    declare(tmp_path, 9, kind="json")
+    with Session.open(tmp_path) as session:
+        (result,) = replay(session, "silver")
+        kept = session.engine.quarantined(
+            session.store.snapshot(session.table("silver__quarantine")).batch, None, 9
+        )
+    assert (result.replayed, result.remaining) == (1, 1)
+    assert "44" in str(kept.values[0])
+
+
+def test_a_replay_before_a_new_declared_column_has_come(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "data/1.csv").write_text("id,a\n1,1\n2,200\n")
+    declare(tmp_path, 100, columns="id BIGINT, a BIGINT, ")
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+    declare(tmp_path, 1000, columns="id BIGINT, a BIGINT, y STRING, ")
+    with Session.open(tmp_path) as session:
+        (result,) = replay(session, "silver")
+        assert result.replayed == 1
+        assert rows(session, "silver") == [(1, 1), (2, 200)]

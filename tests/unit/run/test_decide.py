@@ -1,0 +1,58 @@
+"""Decisions from facts alone."""
+
+from __future__ import annotations
+
+from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.decision import Step, Waiting
+from qanat.model.location import Location
+from qanat.model.position import Amount, Range
+from qanat.model.record import Definition
+from qanat.run.decide import Asked, Facts, FlowFacts, decide
+
+TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))
+BEFORE = Definition("t", str(TABLE.kind), "same", "", "text")
+RANGES = {"files:in": Range({"kind": "files"})}
+
+
+def facts(*flows: FlowFacts, **more: object) -> Facts:
+    return Facts(TABLE, "same", "text", BEFORE, exists=True, flows=flows, **more)  # type: ignore[arg-type]
+
+
+def flow(name: str = "t", **more: object) -> FlowFacts:
+    return FlowFacts(name, RANGES, **more)  # type: ignore[arg-type]
+
+
+WAITING = (Waiting("in", Amount(1, 2)),)
+
+
+def test_what_is_unread_is_appended() -> None:
+    decision = decide(facts(flow(unread=True, waiting=WAITING)))
+    assert (decision.step, decision.reason) == (Step.APPEND, "there is unread input")
+    assert [(t.flow, t.replaces) for t in decision.takes] == [("t", False)]
+
+
+def test_a_flow_that_has_run_once_takes_nothing_more() -> None:
+    done = flow(once=True, done=True, unread=True, arriving=("a",), moving=("a",))
+    decision = decide(facts(done))
+    assert (decision.step, decision.reason) == (Step.SKIP, "has run once")
+    assert decision.takes == ()
+
+
+def test_only_the_first_commit_of_a_full_refresh_replaces() -> None:
+    two = (flow("one", unread=True), flow("two", unread=True))
+    decision = decide(facts(*two, asked=Asked.FULL_REFRESH, restarted=True))
+    assert decision.step is Step.REFRESH
+    assert [t.replaces for t in decision.takes] == [True, False]
+
+
+def test_a_full_refresh_replaces_even_where_nothing_is_to_be_read() -> None:
+    decision = decide(facts(flow(), restarted=True))
+    assert (decision.step, decision.reason) == (Step.REFRESH, "a full refresh was interrupted")
+    assert [t.replaces for t in decision.takes] == [True]
+
+
+def test_a_dataset_waits_for_one_that_has_no_table() -> None:
+    decision = decide(facts(flow(absent=("b",))))
+    assert (decision.step, decision.reason) == (Step.SKIP, "b has no table yet")
+    arriving = decide(facts(flow(absent=("b",), moving=("b",), arriving=("b",))))
+    assert (arriving.step, arriving.reason) == (Step.APPEND, "b may bring new rows")
