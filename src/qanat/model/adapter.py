@@ -43,6 +43,9 @@ class Connector:
         sinks: option tables by sink format.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
+        key: how the ledger names a source, written like `label`; default: this connector's
+            name, the place, and the options that make an identity.
+        function: the name of the SQL function in fingerprints; default: the first of `functions`.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Connector:
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     label: str = "{place}"
+    key: str = ""
+    function: str = ""
 
     def refer(self, place: str, options: Mapping[str, Any]) -> SourceRef:
         """The reference to one of its sources.
@@ -64,14 +69,15 @@ class Connector:
         """
         pairs = tuple(options.items())
         identity = self.options.identity(pairs)
+        named = f"{self.name}:{place}?{identity}" if identity else f"{self.name}:{place}"
         return SourceRef(
             self.name,
             place,
             pairs,
-            key=f"{self.name}:{place}?{identity}" if identity else f"{self.name}:{place}",
+            key=self.key.format(place=place, **options) if self.key else named,
             kind=self.kind,
             label=self.label.format(place=place, **options),
-            function=next(iter(self.functions), ""),
+            function=self.function or next(iter(self.functions), ""),
             hidden=self.hidden,
         )
 

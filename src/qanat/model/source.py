@@ -48,12 +48,15 @@ class SourceRef:
     def text(self) -> str:
         """The reference as SQL: what a fingerprint is made of.
 
-        >>> SourceRef("files", "in", (("format", "csv"),), function="read_files").text
-        "read_files('in', format => 'csv')"
+        >>> options = (("delimiter", ";"), ("format", "csv"))
+        >>> SourceRef("files", "in", options, function="read_files").text
+        "read_files('in', format => 'csv', delimiter => ';')"
         """
         if self.dataset is not None:
             return self.dataset.casefold()
-        named = "".join(f", {k} => {v!r}" for k, v in sorted(self.options))
+        # `format` first, as in the definitions that earlier releases have kept.
+        options = sorted(self.options, key=lambda o: (o[0] != "format", o))
+        named = "".join(f", {k} => {v!r}" for k, v in options)
         return f"{self.function or self.connector}({self.place!r}{named})"
 
     def option(self, name: str, default: Any = None) -> Any:

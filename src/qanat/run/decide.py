@@ -139,9 +139,12 @@ def fingerprint_of(ranges: Mapping[str, Range]) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _version(range_: Range) -> list[object]:
+def _version(range_: Range) -> Mapping[str, object]:
+    # In this form since the first release: another would have every view computed again.
+    if not range_.files:
+        return range_.value
     files = [[f.path, f.size, f.modified_ns, f.digest] for f in range_.files]
-    return [dict(range_.value), files]
+    return {**range_.value, "files": files}
 
 
 def _change(facts: Facts) -> Declared:

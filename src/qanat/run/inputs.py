@@ -116,7 +116,8 @@ def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]
     for dataset in compiled.references:
         version = session.store.version(session.table(dataset))
         # A rule may refer to the table it is on, before there is one.
-        found[_reference(dataset)] = Range({"version": -1 if version is None else version})
+        value = {"kind": "snapshot", "version": -1 if version is None else version}
+        found[_reference(dataset)] = Range(value)
     return found
 
 

@@ -82,6 +82,25 @@ def test_streaming_matters_and_other_flows_too(declare: Declare) -> None:
     assert fingerprint(declare(more)) != one
 
 
+def test_sources_are_written_as_earlier_releases_have_kept_them(declare: Declare) -> None:
+    # Otherwise an upgrade tells of definitions that changed, and computes views again.
+    pipeline = declare(
+        "CREATE MATERIALIZED VIEW t AS"
+        " SELECT 1 FROM read_files('in', skip => 1, format => 'CSV', comment => '#')"
+        " UNION ALL SELECT 2 FROM read_table('theirs', project => '../o')"
+        " UNION ALL SELECT 3 FROM delta_scan('d');"
+    )
+    (flow,) = pipeline.flows_into("t")
+    assert [r.source.text for r in flow.query.reads] == [
+        "read_files('in', format => 'csv', comment => '#', skip => 1)",
+        "delta_scan('theirs', project => '../o')",
+        "delta_scan('d')",
+    ]
+    # Under these the ledger knows how far they have been read.
+    keys = ["files:in", "delta:../o#theirs", "delta:d"]
+    assert [r.source.key for r in flow.query.reads] == keys
+
+
 def test_the_definition_is_readable_text(declare: Declare) -> None:
     pipeline = declare(TABLE)
     _, before = definition(pipeline, pipeline.dataset("t"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.decision import Step, Waiting
 from qanat.model.location import Location
-from qanat.model.position import Amount, Range
+from qanat.model.position import Amount, FileRef, Range
 from qanat.model.record import Definition
-from qanat.run.decide import Asked, Facts, FlowFacts, decide
+from qanat.run.decide import Asked, Facts, FlowFacts, decide, fingerprint_of
 
 TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))
 BEFORE = Definition("t", str(TABLE.kind), "same", "", "text")
@@ -56,3 +56,14 @@ def test_a_dataset_waits_for_one_that_has_no_table() -> None:
     assert (decision.step, decision.reason) == (Step.SKIP, "b has no table yet")
     arriving = decide(facts(flow(absent=("b",), moving=("b",), arriving=("b",))))
     assert (arriving.step, arriving.reason) == (Step.APPEND, "b may bring new rows")
+
+
+def test_inputs_have_the_fingerprint_that_earlier_releases_have_kept() -> None:
+    # Another would have every materialized view computed again by the next release.
+    ranges = {
+        "now|dataset:silver": Range({"kind": "snapshot", "version": 3}),
+        "now|files:in": Range({"kind": "files"}, (FileRef("in/1.csv", 5, 7),)),
+        "now|files:none": Range({"kind": "files", "files": []}),
+        "reference|x": Range({"kind": "snapshot", "version": -1}),
+    }
+    assert fingerprint_of(ranges) == "03beca070be9b507c31e5d56213ae7e9"

@@ -163,7 +163,9 @@ class FilesSource:
 
     def _range(self, files: Sequence[FileRef]) -> Range:
         kept = tuple(replace(f, path=self._portable(f.path)) for f in files)
-        return Range({"kind": "files"}, kept, amount=_amount(files))
+        # The files of a range that has some are kept aside, one by one.
+        value = {"kind": "files"} if kept else {"kind": "files", "files": []}
+        return Range(value, kept, amount=_amount(files))
 
     def _files(self, range: Range) -> list[FileRef]:
         return [replace(f, path=self._absolute(f.path)) for f in range.files]

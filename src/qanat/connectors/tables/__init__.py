@@ -36,6 +36,9 @@ PROJECTS = Connector(
     source=f"{_SOURCE}:ProjectSource",
     functions={"read_table": Reader(argument="name")},
     label="{project}:{place}",
+    # As ledgers know it from before this was a connector of its own.
+    key="delta:{project}#{place}",
+    function="delta_scan",
 )
 """Datasets of other projects."""
 

@@ -1,7 +1,8 @@
 """Tables as sources: a stream takes what a table gained since the version it has read.
 
 A range that moves is `{"after": …, "upto": …}`: the rows of the versions after one, up to and with
-another; `after` is -1 to begin with everything. A table read as it is now is `{"version": …}`.
+another; `after` is -1 to begin with everything. A table read as it is now is
+`{"kind": "snapshot", "version": …}`.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class TableSource:
         if version is None:
             self.absent(ref, table)
             return None
-        return Range({"version": version})
+        return Range({"kind": "snapshot", "version": version})
 
     def bind(
         self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
