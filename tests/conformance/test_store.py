@@ -462,6 +462,23 @@ def test_removed_rows_stop_a_stream(store: TableStore, folder: Path) -> None:
     assert store.added(ref(folder), 1, 2).amount.rows == 2
 
 
+def test_what_was_taken_back_in_between_is_no_change(store: TableStore, folder: Path) -> None:
+    for number in (1, 2):
+        store.publish(append(store, folder, number, range(number * 10, number * 10 + 2)))
+    store.publish(append(store, folder, 3, range(30, 31), change=Change.REPLACE))
+    assert store.retract(ref(folder), "qanat:t", 3)
+    assert store.added(ref(folder), 1, 3).amount.files == 0
+    store.publish(append(store, folder, 3, range(30, 32)))
+    assert rows(store.added(ref(folder), 1, 4).batch) == [(30,), (31,)]
+    assert rows(store.added(ref(folder), 0, 4).batch) == [(20,), (21,), (30,), (31,)]
+    # The row that version 2 brought is gone.
+    with pytest.raises(NotAppendOnlyError, match="version 3"):
+        store.added(ref(folder), 2, 4)
+    store.publish(append(store, folder, 4, range(40, 41)))
+    assert store.retract(ref(folder), "qanat:t", 4)
+    assert store.added(ref(folder), 4, 6).amount.files == 0
+
+
 @only_delta
 def test_deleted_rows_stop_a_stream(store: TableStore, folder: Path) -> None:
     for number in (1, 2, 3):

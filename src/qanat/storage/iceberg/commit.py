@@ -26,6 +26,7 @@ from qanat.storage.iceberg.history import (
     FENCE,
     MAPPING,
     NUMBER,
+    RETRACTS,
     TRANSACTIONS,
     History,
     Made,
@@ -69,7 +70,7 @@ def retracting(base: Registered, io: FileIO, made: Made, application: str, numbe
     draft.snapshot(
         {},
         lambda e: e.data_file.file_path in gone,
-        Ending(numbers, types, {"qanat.retracts": f"{application} {number}"}),
+        Ending(numbers, types, {RETRACTS: f"{application} {number}"}),
         _as_added(history, io, before, back),
     )
     return draft

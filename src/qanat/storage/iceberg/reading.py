@@ -31,8 +31,11 @@ from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg
 from qanat.storage.iceberg.described import described, in_full
 from qanat.storage.iceberg.disk import DurableIO, local_path
-from qanat.storage.iceberg.history import RESERVED, History, Made
+from qanat.storage.iceberg.history import RESERVED, RETRACTS, History, Made
 from qanat.storage.iceberg.manifests import changes, content, identity, partition_value
+
+Files = dict[str, ManifestEntry]
+"""Entries by the paths of their files."""
 
 
 class Reader:
@@ -101,8 +104,13 @@ class Reader:
         entries = content(self._io, made.manifests).entries
         return [path for path in self._paths(entries) if not Path(path).exists()]
 
-    def _gained(self, last: Made, after: int) -> Iterator[ManifestEntry]:
-        found: list[list[ManifestEntry]] = []
+    def _gained(self, last: Made, after: int) -> Iterable[ManifestEntry]:
+        """The entries with new rows, by what became of each file in the end.
+
+        One that came and went again was never there for the reader, and one that went and came
+        back (an epoch that was taken back) has been read already.
+        """
+        found: list[Made] = []
         for made in self._history.line(last):
             if made.version <= after:
                 if made.version < after:
@@ -115,26 +123,40 @@ class Reader:
             if made.parent is not None and made.parent not in self._history.known:
                 raise _expired(self._table, after)
             if not made.is_fence:
-                found.append(self._appended(made))
+                found.append(made)
         else:
             if after >= 0:
                 raise _expired(self._table, after)
-        for each in reversed(found):
-            yield from each
+        gained: dict[str, ManifestEntry] = {}
+        lost: dict[str, Made] = {}
+        for made in reversed(found):
+            added, removed = self._moved(made)
+            for path in removed:
+                if gained.pop(path, None) is None:
+                    lost[path] = made
+            for path, each in added.items():
+                if lost.pop(path, None) is None:
+                    gained[path] = each
+        if lost:
+            raise _rewritten(self._table, min(lost.values(), key=lambda m: m.version))
+        return gained.values()
 
-    def _appended(self, made: Made) -> list[ManifestEntry]:
+    def _moved(self, made: Made) -> tuple[Files, Files]:
+        """The files that a snapshot added, and those that it removed, by their paths."""
         if made.summary.get("operation") == "replace":
-            return []  # the same rows in other files
+            return {}, {}  # the same rows in other files
+        before = None if made.parent is None else self._history.known.get(made.parent)
+        if RETRACTS in made.summary and before is not None:
+            # Files that come back keep the snapshot that once added them, so that no manifest
+            # says that this one did.
+            old = _by_path(content(self._io, before.manifests).entries)
+            new = _by_path(content(self._io, made.manifests).entries)
+            back = {path: new[path] for path in new if path not in old}
+            return back, {path: old[path] for path in old if path not in new}
         added, removed, masked = changes(self._io, made.manifests, made.id)
-        if removed or masked:
-            raise NotAppendOnlyError(
-                f"{self._table} is read as a stream, but its version {made.version} removed or"
-                " rewrote rows",
-                wanted="appends only",
-                got=made.summary.get("operation", "a commit"),
-                hint="read it without STREAM, or start over: qanat run --full-refresh <reader>",
-            )
-        return added
+        if masked:
+            raise _rewritten(self._table, made)
+        return _by_path(added), _by_path(removed)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -207,6 +229,19 @@ class Reader:
         columns = self._iceberg(made)
         scan = ArrowScan(in_full(self._base), self._io, columns, AlwaysTrue())
         return scan.to_table([FileScanTask(e.data_file) for e in entries])
+
+
+def _by_path(entries: Iterable[ManifestEntry]) -> Files:
+    return {e.data_file.file_path: e for e in entries}
+
+
+def _rewritten(table: TableRef, made: Made) -> NotAppendOnlyError:
+    return NotAppendOnlyError(
+        f"{table} is read as a stream, but its version {made.version} removed or rewrote rows",
+        wanted="appends only",
+        got=made.summary.get("operation", "a commit"),
+        hint="read it without STREAM, or start over: qanat run --full-refresh <the reader>",
+    )
 
 
 def _in_its_folder(of: ManifestEntry, spec: PartitionSpec, columns: IcebergSchema) -> bool:
