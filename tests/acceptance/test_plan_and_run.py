@@ -35,6 +35,8 @@ SELECT w.id, s.n FROM read_files('in/w/*.csv', schema => 'id BIGINT') w CROSS JO
 CREATE MATERIALIZED VIEW top AS SELECT max(v) AS v FROM big;
 CREATE STREAMING TABLE both;
 CREATE FLOW from_a AS INSERT INTO both BY NAME SELECT id FROM STREAM a;
+CREATE FLOW at_first AS INSERT INTO ONCE both BY NAME
+SELECT id FROM STREAM read_files('in/w/*.csv', schema => 'id BIGINT'{limit});
 CREATE FLOW from_files AS INSERT INTO both BY NAME
 SELECT id FROM STREAM read_files('in/f/*.csv', schema => 'id BIGINT');
 """
@@ -201,3 +203,43 @@ def as_run(reason: str) -> str:
     if reason.endswith(" will change"):
         return "its inputs changed"
     return "there is unread input" if reason.endswith(" may bring new rows") else reason
+
+
+QUARANTINES = """
+CREATE MATERIALIZED VIEW worst AS SELECT count(*) AS n FROM seen__quarantine;
+CREATE STREAMING TABLE odd AS SELECT id FROM STREAM Seen__Quarantine;
+CREATE STREAMING TABLE bad AS SELECT id FROM STREAM kept__quarantine;
+CREATE STREAMING TABLE kept (
+  CONSTRAINT small EXPECT (v < 50) ON VIOLATION QUARANTINE ROW
+) AS SELECT * FROM STREAM further;
+CREATE TEMPORARY VIEW further AS SELECT * FROM STREAM seen;
+CREATE TEMPORARY VIEW seen (
+  CONSTRAINT sane EXPECT (v >= 0) ON VIOLATION QUARANTINE ROW
+) AS SELECT * FROM STREAM read_files('in/*.csv', schema => 'id BIGINT, v BIGINT');
+"""
+
+
+def test_readers_of_quarantines_come_after_what_fills_them(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "transformations/all.sql").write_text(QUARANTINES)
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+    again = Selection(select=("*",), full_refresh=("kept",))
+    with Session.open(tmp_path) as session:
+        for number in (1, 2):
+            (tmp_path / f"in/{number}.csv").write_text("id,v\n1,1\n2,-1\n3,70\n")
+            said = {d.dataset: d for d in plan(session).datasets}
+            assert all(d.step.works for d in said.values())
+            done = {d.dataset: d for d in update(session).datasets}
+            assert [done[n].read for n in ("worst", "odd", "bad")] == [number, 1, 1]
+            assert {n: as_run(d.reason) for n, d in said.items()} == {
+                n: d.reason for n, d in done.items()
+            }
+        # Both quarantines lose rows that have been read.
+        said = {d.dataset: d for d in plan(session, again).datasets}
+        done = {d.dataset: d for d in update(session, again).datasets}
+    assert [said[n].step for n in ("odd", "bad")] == [Step.FAIL, Step.FAIL]
+    assert said["odd"].reason.endswith("rebuilt, and odd has read Seen__Quarantine as a stream")
+    assert [done[n].status for n in ("odd", "bad", "kept", "worst")] == [
+        *("failed", "failed", "updated", "updated")
+    ]

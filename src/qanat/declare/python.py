@@ -186,7 +186,7 @@ def append_flow(
     Args:
         target: the table or sink.
         name: default: the function's.
-        once: run it a single time and never again.
+        once: run it a single time, over all that is there then, and never again.
         stream: the parameters that are read as streams; default the first one.
     """
 

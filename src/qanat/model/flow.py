@@ -15,7 +15,8 @@ class Flow:
     Args:
         name: unique in the project; a dataset's own query is a flow of the dataset's name.
         target: name of the dataset it feeds.
-        once: run a single time and never again (`INSERT INTO ONCE`), for backfills.
+        once: run a single time, over all that is there then, and never again (`INSERT INTO
+            ONCE`), for backfills.
     """
 
     name: str

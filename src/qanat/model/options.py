@@ -37,6 +37,7 @@ class Option:
         required: whether it must be given.
         identity: whether two references that differ in it are two sources, each with a
             position of its own.
+        limits: whether it only limits how much one epoch takes, of what is there.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Option:
     choices: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     identity: bool = False
+    limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,11 @@ class OptionTable:
         named = {o.name for o in self.options if o.identity}
         chosen = sorted((folded(k), v) for k, v in options if k in named)
         return "&".join(f"{k}={v}" for k, v in chosen)
+
+    def unlimited(self, options: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+        """The options without those that limit an epoch."""
+        limits = {o.name for o in self.options if o.limits}
+        return tuple((k, v) for k, v in options if k not in limits)
 
     def _value(self, option: Option, value: Any, location: Location | None) -> Any:
         text = str(value).strip()

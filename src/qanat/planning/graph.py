@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from qanat.errors import SelectionError, nearest
@@ -20,29 +20,37 @@ class Graph:
         order: all datasets, each after everything that it reads; otherwise as declared.
         reads: by dataset, the datasets that it reads directly, temporary views included.
         readers: by dataset, the datasets that read it directly.
+        fillers: by dataset that reads the quarantine of a temporary view, the datasets whose
+            flows put rows there and must come first, as far as an order allows that.
     """
 
     order: tuple[str, ...]
     reads: Mapping[str, tuple[str, ...]]
     readers: Mapping[str, tuple[str, ...]]
+    fillers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def upstream(self, name: str) -> frozenset[str]:
         """All datasets that a dataset is computed from, directly or indirectly."""
-        return _closure(name, self.reads)
+        return closure(name, self.reads, self.fillers)
 
     def downstream(self, name: str) -> frozenset[str]:
         """All datasets that are computed from a dataset, directly or indirectly."""
-        return _closure(name, self.readers)
+        filled: dict[str, list[str]] = {}
+        for reader, fillers in self.fillers.items():
+            for each in fillers:
+                filled.setdefault(each, []).append(reader)
+        return closure(name, self.readers, filled)
 
 
-def _closure(name: str, edges: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+def closure(name: str, *edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    """All names that can be reached from one."""
     found: set[str] = set()
-    stack = list(edges.get(name, ()))
+    stack = [name]
     while stack:
         node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack.extend(edges.get(node, ()))
+        fresh = {n for each in edges for n in each.get(node, ())} - found
+        found |= fresh
+        stack.extend(fresh)
     return frozenset(found)
 
 
@@ -52,6 +60,32 @@ def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
     if found is None and name.casefold().endswith(QUARANTINE):
         found = pipeline.get(name[: -len(QUARANTINE)])
     return found
+
+
+def writers(pipeline: Pipeline, table: str) -> tuple[str, ...]:
+    """The datasets whose flows put rows into a table that a query names.
+
+    That is the dataset itself; but rows that break a rule of a temporary view are put into its
+    quarantine by whatever reads the view, also through other views.
+    """
+    found = resolve(pipeline, table)
+    if found is None:
+        return ()
+    if found.kind is not DatasetKind.TEMPORARY_VIEW or found.name.casefold() == table.casefold():
+        return (found.name,)
+    filling: dict[str, None] = {}
+    views = [found.name.casefold()]
+    for view in views:
+        for flow in pipeline.flows:
+            if any((r.source.dataset or "").casefold() == view for r in flow.query.reads):
+                target = pipeline.get(flow.target)
+                if target is None:
+                    continue
+                if target.kind is not DatasetKind.TEMPORARY_VIEW:
+                    filling[target.name] = None
+                elif target.name.casefold() not in views:
+                    views.append(target.name.casefold())
+    return tuple(filling)
 
 
 def view_of(pipeline: Pipeline, read: Read) -> Dataset | None:

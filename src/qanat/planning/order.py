@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, QanatError, nearest
@@ -10,7 +10,8 @@ from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.expectation import Expectation, References, Unique
 from qanat.model.location import Location
 from qanat.model.pipeline import Pipeline
-from qanat.planning.graph import Graph, resolve
+from qanat.model.query import Read
+from qanat.planning.graph import Graph, closure, resolve, writers
 from qanat.planning.meaning import problems_of_flow
 
 
@@ -71,7 +72,8 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
                 edges[dataset.name].setdefault(found.name, expectation.location)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_without_flow(dataset))
-    order, cycle = _sort(edges)
+    fillers = _fillers(pipeline, edges)
+    order, cycle = _sort({n: (*found, *fillers.get(n, ())) for n, found in edges.items()})
     if cycle:
         problems.append(_cycle(cycle, edges))
     reads = {name: tuple(targets) for name, targets in edges.items()}
@@ -79,8 +81,31 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     for name, targets in reads.items():
         for target_name in targets:
             readers[target_name].append(name)
-    graph = Graph(order, reads, {n: tuple(r) for n, r in readers.items()})
+    graph = Graph(order, reads, {n: tuple(r) for n, r in readers.items()}, fillers)
     return graph, tuple(problems)
+
+
+def _fillers(pipeline: Pipeline, edges: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """What must come before the readers of temporary views' quarantines: see `Graph.fillers`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for flow in pipeline.flows:
+        target = pipeline.get(flow.target)
+        if target is None:
+            continue
+        for filler in (f for read in flow.query.reads for f in _filling(pipeline, read)):
+            # What the reader feeds, or is itself, comes first: its rows of the last update count.
+            if filler != target.name and target.name not in closure(filler, edges, found):
+                found[target.name] = (*found.get(target.name, ()), filler)
+    return found
+
+
+def _filling(pipeline: Pipeline, read: Read) -> tuple[str, ...]:
+    """The datasets that fill what is read, if that is a temporary view's quarantine."""
+    name = read.source.dataset
+    view = None if name is None else resolve(pipeline, name)
+    if name is None or view is None or view.kind is not DatasetKind.TEMPORARY_VIEW:
+        return ()
+    return () if name.casefold() == view.name.casefold() else writers(pipeline, name)
 
 
 def _same(found: Dataset, target: Dataset, name: str) -> bool:
@@ -88,7 +113,7 @@ def _same(found: Dataset, target: Dataset, name: str) -> bool:
     return found is target and name.casefold() != found.name.casefold()
 
 
-def _sort(edges: Mapping[str, Mapping[str, Location]]) -> tuple[tuple[str, ...], list[str]]:
+def _sort(edges: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], list[str]]:
     """The datasets in depth-first order from the first declared, and the first cycle found."""
     order: list[str] = []
     state: dict[str, int] = {}

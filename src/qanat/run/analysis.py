@@ -115,9 +115,16 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
         _query(flow.query, dialect),
         rules_of(dataset, dialect),
         tuple(views.values()),
-        tuple(reads),
+        # The only epoch of a flow that runs once takes all that is there.
+        tuple(_unlimited(r) for r in reads) if flow.once else tuple(reads),
         tuple(view_reads),
     )
+
+
+def _unlimited(read: Read) -> Read:
+    source = read.source
+    options = plugins.connector(source.connector).options.unlimited(source.options)
+    return replace(read, source=replace(source, options=options))
 
 
 def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:

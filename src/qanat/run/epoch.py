@@ -246,8 +246,10 @@ def _verified(attempt: Attempt) -> dict[str, Range]:
     session, compiled = attempt.session, attempt.compiled
     ranges = dict(attempt.epoch.ranges)
     for read in compiled.reads:
-        # A view is computed from sources as they are: only streams promise each row once.
-        if not read.streaming or (range_ := ranges.get(key_of(read))) is None:
+        # A view is computed from sources as they are: only streams promise each row once, and
+        # what a flow that runs once has read it never sees again.
+        promised = read.streaming or compiled.flow.once
+        if not promised or (range_ := ranges.get(key_of(read))) is None:
             continue
         verify = partial(session.source(read.source).verify, read.source, range_)
         retries = session.project.retries

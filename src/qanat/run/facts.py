@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from qanat.errors import NotAppendOnlyError
-from qanat.model.dataset import QUARANTINE, Dataset
+from qanat.model.dataset import Dataset
 from qanat.model.decision import Decision, Step
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
+from qanat.planning.graph import resolve, writers
 from qanat.run.compiled import CompiledFlow
 from qanat.run.consistency import check_history
 from qanat.run.decide import Asked, Facts, FlowFacts, Stored
-from qanat.run.inputs import find_unread
+from qanat.run.inputs import Intake, find_unread
 from qanat.run.published import published
 from qanat.run.selection import Chosen
 from qanat.run.session import Session
@@ -116,13 +117,16 @@ def _flow(
     # What was read before a full refresh is unread again.
     if opened is not None and opened.generation == generation and published(session, opened):
         visible = opened
-    _check_kept(session, compiled, generation, around)
-    intake = find_unread(session, compiled, generation, without, visible)
-    once, done = compiled.flow.once, False
+    once = compiled.flow.once
     if once:
         last = visible or session.memory.last_epoch(name)
-        done = last is not None and last.generation == generation
-    moving = [r for r in compiled.reads if _moves(r, around)]
+        if last is not None and last.generation == generation:
+            return FlowFacts(name, {}, once=True, done=True)
+        # What a flow that runs once leaves, no later update takes.
+        without = frozenset()
+    intake = find_unread(session, compiled, generation, without, visible)
+    _check_kept(session, compiled, generation, around, intake)
+    moving = [r for r in compiled.reads if any(d.step.works for d in _first(session, r, around))]
     return FlowFacts(
         name,
         intake.ranges,
@@ -131,42 +135,74 @@ def _flow(
         more=intake.more,
         absent=intake.absent,
         once=once,
-        done=done,
         moving=_names(moving),
         arriving=_names([r for r in moving if r.streaming]),
         volatile=name in session.analysis.volatile,
     )
 
 
-def _check_kept(session: Session, compiled: CompiledFlow, generation: int, around: Around) -> None:
+def _check_kept(
+    session: Session, compiled: CompiledFlow, generation: int, around: Around, intake: Intake
+) -> None:
     """Refuse to read on as a stream what the same update replaces first.
 
     Raises:
-        NotAppendOnlyError: a full refresh of a dataset takes away rows that the flow has read.
+        NotAppendOnlyError: rows that the flow has read are taken away before it reads on.
     """
-    for read in compiled.reads:
-        decision = around.decided.get(read.source.dataset or "")
-        if not read.streaming or decision is None or decision.step is not Step.REFRESH:
-            continue
-        key, flow = read.source.key, compiled.flow.name
-        if session.memory.position(flow, generation, key) is not None:
+    for read in compiled.reads if around.decided else ():
+        decisions = _first(session, read, around) if read.streaming else []
+        rebuilt = next((d for d in decisions if _takes_away(session, d, read)), None)
+        if rebuilt is not None and _has_read(session, compiled, generation, read, intake):
             name = compiled.dataset.name
             raise NotAppendOnlyError(
-                f"{decision.dataset} will be rebuilt, and {name} has read it as a stream",
+                f"{rebuilt.dataset} will be rebuilt, and {name} has read"
+                f" {'it' if _is_of(read, rebuilt) else read.source.label} as a stream",
                 location=read.location,
-                hint=f"start over as well: qanat run --full-refresh {decision.dataset}"
+                hint=f"start over as well: qanat run --full-refresh {rebuilt.dataset}"
                 f" --full-refresh {name}",
             )
 
 
-def _moves(read: Read, around: Around) -> bool:
-    """Whether what is read has another version once the update comes to the reader."""
-    name = read.source.dataset
-    if name is None:
+def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
+    """Whether a dataset's part of the update replaces rows of what is read."""
+    if decision.step is not Step.REFRESH and not any(t.replaces for t in decision.takes):
         return False
-    owner = name.removesuffix(QUARANTINE)
-    decision = around.decided.get(name) or around.decided.get(owner)
-    return decision is not None and decision.step.works
+    read_of = resolve(session.pipeline, read.source.dataset or "")
+    if read_of is None or read_of.name == decision.dataset:
+        return True
+    # A view's quarantine loses the rows of the flows that start over, and no others.
+    generation = session.memory.generation(decision.dataset)
+    marks = [
+        session.memory.quarantine_mark(t.flow, generation, read_of.name) for t in decision.takes
+    ]
+    return any(m is not None and not m.emptied for m in marks)
+
+
+def _has_read(
+    session: Session, compiled: CompiledFlow, generation: int, read: Read, intake: Intake
+) -> bool:
+    """Whether a table still has rows that a flow has read as a stream."""
+    if session.memory.position(compiled.flow.name, generation, read.source.key) is None:
+        return False
+    table = session.table(read.source.dataset or "")
+    if session.store.version(table) is None:
+        return True
+    rows = session.store.snapshot(table).rows
+    unread = [w.amount.rows for w in intake.waiting if w.source == read.source.label]
+    return rows is None or None in unread or rows > sum(r or 0 for r in unread)
+
+
+def _is_of(read: Read, decision: Decision) -> bool:
+    return (read.source.dataset or "").casefold() == decision.dataset.casefold()
+
+
+def _first(session: Session, read: Read, around: Around) -> list[Decision]:
+    """What the update does, before it comes to the reader, with what writes to what is read."""
+    name = read.source.dataset
+    if name is None or not around.decided:
+        return []
+    names = writers(session.pipeline, name)
+    return [around.decided[n] for n in names if n in around.decided]
 
 
 def _names(reads: list[Read]) -> tuple[str, ...]:

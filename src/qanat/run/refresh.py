@@ -105,8 +105,9 @@ class DatasetRun:
                 self.current, compiled, take.ranges, generation, take.replaces, fingerprint
             )
         except (FileChangedError, FileVanishedError) as error:
-            streams = any(r.streaming for r in compiled.reads)
-            if not streams or error.path is None or error.path in self._growing:
+            # A flow that runs once must not be done before it has read the file.
+            waits = any(r.streaming for r in compiled.reads) and not compiled.flow.once
+            if not waits or error.path is None or error.path in self._growing:
                 raise
             self._growing |= {error.path}
             message = f"{error.path} is still being written; a later update will take it"

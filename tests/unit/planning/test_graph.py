@@ -47,6 +47,29 @@ def wide_and_deep(size: int) -> Pipeline:
     return Pipeline(project, tuple(reversed(datasets)), tuple(reversed(flows)))
 
 
+QUARANTINE = """
+CREATE MATERIALIZED VIEW reader AS SELECT * FROM v__quarantine;
+CREATE STREAMING TABLE target AS SELECT * FROM STREAM w;
+CREATE TEMPORARY VIEW w AS SELECT * FROM STREAM v;
+CREATE TEMPORARY VIEW v AS SELECT * FROM STREAM read_files('a.csv');
+CREATE MATERIALIZED VIEW below AS SELECT * FROM reader;
+"""
+
+
+def test_who_fills_the_quarantine_of_a_view_comes_before_its_readers(declare: Declare) -> None:
+    graph, problems = build_graph(declare(QUARANTINE))
+    assert problems == ()
+    assert graph.order == ("v", "w", "target", "reader", "below")
+    assert graph.upstream("below") == {"v", "w", "target", "reader"}
+    assert graph.downstream("target") == {"reader", "below"}
+    assert graph.readers["target"] == ()
+    # No order helps those that read each other so.
+    circle = QUARANTINE.replace("STREAM w;", "STREAM w, reader;")
+    graph, problems = build_graph(declare(circle))
+    assert problems == ()
+    assert graph.order == ("v", "reader", "w", "target", "below")
+
+
 def test_inputs_come_first(declare: Declare) -> None:
     graph, problems = build_graph(declare(DIAMOND))
     assert problems == ()

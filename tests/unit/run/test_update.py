@@ -34,6 +34,7 @@ from qanat.model.event import (
 from qanat.model.record import EpochStatus, UpdateStatus
 from qanat.model.work import Staged, Work
 from qanat.run import lease, retry
+from qanat.run.plan import plan
 from qanat.run.results import Selection, UpdateResult
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -245,6 +246,40 @@ def test_a_file_that_grows_while_it_is_read_is_taken_later(
         assert session.store.orphans(session.table("t")) == 0
     project.run()
     assert project.rows("t") == [(1,), (2,), (3,)]
+
+
+def test_a_flow_that_runs_once_takes_all_or_is_not_done(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        "t.sql",
+        "CREATE STREAMING TABLE t; CREATE FLOW old AS INSERT INTO ONCE t BY NAME SELECT * FROM"
+        " STREAM read_files('in/*.csv', schema => 'id BIGINT', max_files_per_trigger => 1);"
+        "CREATE FLOW new AS INSERT INTO t BY NAME SELECT * FROM"
+        " STREAM read_files('new/*.csv', schema => 'id BIGINT');",
+    )
+    for number in (1, 2):
+        project.write(f"in/{number}.csv", f"id\n{number}\n")
+    (project.root / "new").mkdir()
+    project.write("new/9.csv", "id\n9\n")
+    stage = DuckDBEngine.stage
+
+    def growing(self: DuckDBEngine, work: Work, progress: Any) -> Staged:
+        staged = stage(self, work, progress)
+        project.write("in/2.csv", "id\n2\n3\n")
+        return staged
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DuckDBEngine, "stage", growing)
+        (failed,) = project.run().failed
+    assert "in/2.csv' changed while it was read" in failed.reason
+    project.run()
+    assert project.rows("t") == [(1,), (2,), (3,), (9,)]
+    project.write("in/4.csv", "id\n4\n")
+    with Session.open(project.root) as session:
+        (decision,) = plan(session).datasets
+    assert (decision.reason, decision.waiting) == ("nothing new", ())
+    assert statuses(project.run()) == {"t": "unchanged"}
 
 
 def test_what_arrives_meanwhile_is_for_the_next_update(

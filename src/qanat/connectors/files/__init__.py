@@ -88,8 +88,15 @@ _READ = OptionTable(
             "read a file again when it comes back with new content; else that is an error",
             kind=Kind.BOOLEAN,
         ),
-        Option("max_files_per_trigger", "at most so many files in one epoch", kind=Kind.COUNT),
-        Option("max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB"),
+        Option(
+            "max_files_per_trigger",
+            "at most so many files in one epoch",
+            kind=Kind.COUNT,
+            limits=True,
+        ),
+        Option(
+            "max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB", limits=True
+        ),
     ),
     refused={
         "ignore_errors": "malformed rows always go to quarantine, with file and line",

@@ -67,6 +67,7 @@ READ = UrlOptions(
             "max_rows_per_trigger",
             "about how many rows one epoch takes; rows with one cursor value stay together",
             kind=Kind.COUNT,
+            limits=True,
         ),
         Option(
             "schema",

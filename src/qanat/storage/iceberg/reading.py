@@ -110,26 +110,9 @@ class Reader:
         One that came and went again was never there for the reader, and one that went and came
         back (an epoch that was taken back) has been read already.
         """
-        found: list[Made] = []
-        for made in self._history.line(last):
-            if made.version <= after:
-                if made.version < after:
-                    raise NotAppendOnlyError(
-                        f"{self._table} is read as a stream, but its version {after} was rolled"
-                        " back",
-                        hint="start over: qanat run --full-refresh <the reader>",
-                    )
-                break
-            if made.parent is not None and made.parent not in self._history.known:
-                raise _expired(self._table, after)
-            if not made.is_fence:
-                found.append(made)
-        else:
-            if after >= 0:
-                raise _expired(self._table, after)
         gained: dict[str, ManifestEntry] = {}
         lost: dict[str, Made] = {}
-        for made in reversed(found):
+        for made in reversed(self._since(last, after)):
             added, removed = self._moved(made)
             for path in removed:
                 if gained.pop(path, None) is None:
@@ -140,6 +123,26 @@ class Reader:
         if lost:
             raise _rewritten(self._table, min(lost.values(), key=lambda m: m.version))
         return gained.values()
+
+    def _since(self, last: Made, after: int) -> list[Made]:
+        """The snapshots after a version, newest first, without fences."""
+        found: list[Made] = []
+        for made in self._history.line(last):
+            if made.version <= after:
+                if made.version < after:
+                    raise NotAppendOnlyError(
+                        f"{self._table} is read as a stream, but its version {after} was rolled"
+                        " back",
+                        hint="start over: qanat run --full-refresh <the reader>",
+                    )
+                return found
+            if made.parent is not None and made.parent not in self._history.known:
+                raise _expired(self._table, after)
+            if not made.is_fence:
+                found.append(made)
+        if after >= 0:
+            raise _expired(self._table, after)
+        return found
 
     def _moved(self, made: Made) -> tuple[Files, Files]:
         """The files that a snapshot added, and those that it removed, by their paths."""
