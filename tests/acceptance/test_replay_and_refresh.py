@@ -83,3 +83,23 @@ def test_a_replay_before_a_new_declared_column_has_come(tmp_path: Path) -> None:
         (result,) = replay(session, "silver")
         assert result.replayed == 1
         assert rows(session, "silver") == [(1, 1), (2, 200)]
+
+
+def test_a_full_refresh_gives_an_empty_quarantine_the_new_columns(tmp_path: Path) -> None:
+    project(tmp_path)
+    declare(tmp_path, 100, columns="id BIGINT, a BIGINT, ")
+    (tmp_path / "data/1.csv").write_text("id,a\n1,1\n2,200\n")
+    with Session.open(tmp_path) as session:
+        update(session)
+    declare(tmp_path, 300, columns="id STRING, a BIGINT, ")
+    with Session.open(tmp_path) as session:
+        assert update(session, Selection(full_refresh=("silver",))).status == "succeeded"
+        assert rows(session, "silver__quarantine") == []
+    (tmp_path / "data/2.csv").write_text("id,a\n7,999\n")
+    with Session.open(tmp_path) as session:
+        update(session)
+        assert rows(session, "silver__quarantine")[0][:2] == ("7", 999)
+    declare(tmp_path, 3000, columns="id STRING, a BIGINT, ")
+    with Session.open(tmp_path) as session:
+        replay(session)
+        assert rows(session, "silver") == [("1", 1), ("2", 200), ("7", 999)]

@@ -39,6 +39,12 @@ QUARANTINE_FIELDS: tuple[Field, ...] = (
 """What a quarantine table has after the dataset's own columns."""
 
 
+def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
+    """The columns of a new quarantine, for rows with these columns; any of them may be NULL."""
+    own = (Field(f.name, f.type, comment=f.comment) for f in columns.fields)
+    return (*own, *QUARANTINE_FIELDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where and how to stage one table's rows.

@@ -89,7 +89,9 @@ def fit(
         if mine is not None and mine.type is not None:
             if declared is None:
                 field = replace(field, type=grown(field.type, mine.type))
-            if not mine.nothing and not _fits(mine.type, field.type, declared=field is declared):
+            # In later epochs as in the first, which made the table's column of the declared one.
+            cast = declared is not None and declared.type == field.type
+            if not mine.nothing and not _fits(mine.type, field.type, declared=cast):
                 raise SchemaMismatchError(
                     f"column {mine.name!r} of {dataset} does not fit its table",
                     location=location,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from qanat.model.change import Change
 from qanat.model.record import Epoch
+from qanat.model.schema import Schema
 from qanat.model.table import TableRef
-from qanat.model.work import StagedTable
+from qanat.model.work import StagedTable, quarantine_fields
 from qanat.ports.store import Commit
 from qanat.run.attempt import Attempt
 from qanat.run.session import Session
@@ -68,18 +69,19 @@ def _quarantines(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, Stage
         table = session.table(view.dataset.quarantine)
         # The view's rows are computed from the start: what the flow put there before is old.
         if name in found or (over and session.store.transaction(table, application)):
-            staged = found.get(name) or _nothing(session, table)
+            staged = found.get(name)
+            if staged is None:
+                # Rows of other flows may stay, and with them the columns.
+                staged = StagedTable(session.store.snapshot(table).schema, ())
             yield table, staged, Change.REPLACE_OWN if over else Change.APPEND
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
     if work.dataset in found or (replaces and session.store.version(table) is not None):
-        staged = found.get(work.dataset) or _nothing(session, table)
+        # Without a row too: the next ones have the columns that the table has from now on.
+        columns = Schema(quarantine_fields(attempt.staged.table.schema))
+        staged = found.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
         yield table, staged, Change.REPLACE if anew else Change.APPEND
-
-
-def _nothing(session: Session, table: TableRef) -> StagedTable:
-    return StagedTable(session.store.snapshot(table).schema, ())
 
 
 def _commit(

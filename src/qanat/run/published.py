@@ -12,10 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from qanat.model.dataset import QUARANTINE
-from qanat.model.flow import application
+from qanat.model.flow import application, is_replay
 from qanat.model.record import Epoch
 from qanat.model.table import TableRef
 from qanat.run.session import Session
+
+_READ_BY_EARLIER = "__quarantine"
+"""The key of the range of replays from before they became epochs like any other."""
 
 
 def published(session: Session, epoch: Epoch) -> bool:
@@ -27,6 +30,20 @@ def published(session: Session, epoch: Epoch) -> bool:
         return sent and sink.carries(dataset.sink, epoch.flow, epoch.number)
     table = session.table(epoch.dataset)
     return session.store.transaction(table, application(epoch.flow)) >= epoch.number
+
+
+def is_half_moved(session: Session, epoch: Epoch) -> bool:
+    """Whether a replay of an earlier release has left its rows in table and quarantine.
+
+    Those committed to the table first, and kept what they had read under a name of its own. Not
+    if the quarantine is another by now: it was restored, and may lack the rows.
+    """
+    read = epoch.ranges.get(_READ_BY_EARLIER) if is_replay(epoch.flow) else None
+    if read is None or not published(session, epoch):
+        return False
+    table = session.table(epoch.dataset + QUARANTINE)
+    moved = session.store.transaction(table, application(epoch.flow)) >= epoch.number
+    return not moved and session.store.version(table) == read.value.get("version")
 
 
 def take_back(session: Session, gate: Path, epoch: Epoch) -> None:

@@ -17,14 +17,14 @@ from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
 from qanat.model.event import Recovered, Warned
-from qanat.model.flow import is_replay
+from qanat.model.flow import application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import Current
 from qanat.run.consistency import mismatch_of
 from qanat.run.epoch import redo_epoch
 from qanat.run.publish import starts_over
-from qanat.run.published import published, tables, take_back
+from qanat.run.published import is_half_moved, published, tables, take_back
 from qanat.run.pulse import felt
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
@@ -66,7 +66,7 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
     session = current.session
     found = tables(session)
     _sweep_sinks(current)
-    _each(current, found, session.store.repair)
+    _each(current, found, session.store.repair, anew)
     for epoch in session.ledger.open_epochs():
         how: str | None
         try:
@@ -81,13 +81,19 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
             current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock says whose a file is. But what was there while we held the lease, and is none of
     # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
-    _each(current, found, lambda table: session.store.sweep(table, current.lease.confirm))
+    _each(current, found, lambda table: session.store.sweep(table, current.lease.confirm), anew)
 
 
 def _each(
-    current: Current, found: Collection[TableRef], act: Callable[[TableRef], object]
+    current: Current,
+    found: Collection[TableRef],
+    act: Callable[[TableRef], object],
+    anew: Collection[str],
 ) -> None:
-    """Apply `act` to every table; an error fails only the dataset that owns the table."""
+    """Apply `act` to every table; an error fails only the dataset that owns the table.
+
+    Not one that starts over: that replaces the table, or tells itself what stands in its way.
+    """
     session = current.session
     owners = {
         session.table(n).location: d.name
@@ -100,7 +106,8 @@ def _each(
         except QanatError as error:
             current.lease.confirm()
             name = owners.get(table.location, table.name)
-            current.stuck.setdefault(name.casefold(), error)
+            if name not in anew:
+                current.stuck.setdefault(name.casefold(), error)
             current.tell(Warned(name, error.message))
 
 
@@ -125,6 +132,8 @@ def _tidy(current: Current) -> None:
     _sweep_sinks(current)
     # A disk may have refused to let go of a gate.
     left = [f for f in _inside(session.gates) if f != current.gate]
+    # Earlier releases wrote down the rows of a replay here.
+    left += [f for f in [session.project.private / "replays"] if f.is_dir()]
     if left:
         current.lease.confirm()
         for folder in left:
@@ -144,7 +153,12 @@ def _sweep_sinks(current: Current) -> None:
 
 def _bring_to_an_end(current: Current, epoch: Epoch, anew: Collection[str]) -> str:
     session = current.session
-    if published(session, epoch):
+    if is_half_moved(session, epoch):
+        table = session.table(epoch.dataset)
+        session.store.retract(table, application(epoch.flow), epoch.number, current.gate)
+        message = "a replay that an earlier release began stopped halfway, and is taken back"
+        current.tell(Warned(epoch.dataset, f"{message}: its rows wait in quarantine"))
+    elif published(session, epoch):
         _settle(current, epoch)
         return "settled"
     take_back(session, current.gate, epoch)
@@ -184,7 +198,7 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
     """Why an epoch that nobody has seen cannot be computed as it was meant to be."""
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; whoever wants them moved asks once more.
-        return "the replay was interrupted before it moved a row"
+        return "the replay was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
         return "the flow is no longer declared"

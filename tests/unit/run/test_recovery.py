@@ -269,6 +269,21 @@ def test_a_damaged_table_stops_nobody_else(root: Path, monkeypatch: pytest.Monke
     assert _rows(root) == 4
 
 
+def test_damage_that_a_full_refresh_need_not_read_does_not_stop_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = "TABLE t TBLPROPERTIES ('delta.checkpointInterval' = '2')"
+    (root / "t.sql").write_text(STREAM.replace("TABLE t", declared))
+    for number in (2, 3, 4):
+        _run(root)
+        (root / f"in/{number}.csv").write_text("id\n7\n")
+    _die_in("prepare", root, monkeypatch)
+    (root / f"storage/tables/t/_delta_log/{1:020}.json").write_bytes(b"{")
+    assert isinstance(_ended(root)["t"], TableCorruptError)
+    assert _ended(root, Selection(full_refresh=("t",))) == {"t": None}
+    assert _rows(root) == 5
+
+
 def test_what_the_store_refuses_is_given_up(root: Path) -> None:
     """It would refuse it each time, and whatever else is run."""
     properties = "t TBLPROPERTIES ('delta.appendOnly' = '{}')"

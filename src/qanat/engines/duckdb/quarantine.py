@@ -11,7 +11,7 @@ from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.model.schema import Field, Schema
-from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, Output, StagedTable, Work
+from qanat.model.work import MALFORMED, Output, StagedTable, Work, quarantine_fields
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
 # Asked twice, the rows come in one order: that of their sources.
@@ -75,8 +75,7 @@ def quarantine_table(
         series: tells the identifiers of two calls in one epoch apart.
         number: SQL that numbers the rows uniquely within the call.
     """
-    mine = [Field(f.name, f.type, comment=f.comment) for f in schema.fields]
-    mine += QUARANTINE_FIELDS
+    mine = quarantine_fields(schema)
     known = {f.name.casefold() for f in output.schema.fields}
     fields = [*output.schema.fields, *(f for f in mine if f.name.casefold() not in known)]
     values = {
