@@ -48,9 +48,10 @@ def closure(name: str, *edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
     stack = [name]
     while stack:
         node = stack.pop()
-        fresh = {n for each in edges for n in each.get(node, ())} - found
-        found |= fresh
-        stack.extend(fresh)
+        for each in edges:
+            fresh = [n for n in each.get(node, ()) if n not in found]
+            found.update(fresh)
+            stack += fresh
     return frozenset(found)
 
 
