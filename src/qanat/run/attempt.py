@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from qanat.disk import sync
 from qanat.errors import InvariantError, QanatError, RunError
 from qanat.model.event import Event
 from qanat.model.record import Epoch
@@ -135,15 +136,21 @@ class Attempt:
             yield folders[name], table
 
     def unstage(self, only: frozenset[Path] | None = None) -> None:
-        """Remove staged files: no update looks for leftovers of an epoch that was given up.
+        """Remove staged files, durably: no update looks for leftovers of an epoch given up.
 
         Args:
             only: in these folders. What was published and taken back an older version still has.
+
+        Raises:
+            OSError: the disk does not let go of a file.
         """
         for folder, table in self.staged_tables:
             if only is None or folder in only:
                 for file in table.files:
                     (folder / file.path).unlink(missing_ok=True)
+                # The ledger is about to forget them; a power loss must not bring them back.
+                for parent in {(folder / f.path).parent for f in table.files}:
+                    sync(parent)
 
 
 def _known(value: T | None) -> T:

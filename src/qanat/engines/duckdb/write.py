@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,14 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
 
 
 def discard(output: Output) -> None:
-    """Remove whatever this attempt staged."""
-    for path in output.folder.rglob(f"{output.prefix}*"):
+    """Remove whatever this attempt staged, durably: the epoch is about to be given up."""
+    staged = list(output.folder.rglob(f"{output.prefix}*"))
+    for path in staged:
         path.unlink(missing_ok=True)
+    for folder in {p.parent for p in staged}:
+        # What failed first matters more than a disk that cannot make this sure.
+        with suppress(OSError):
+            sync(folder)
 
 
 def _kept(path: Path, rows: int) -> bool:
