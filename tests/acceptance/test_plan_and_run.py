@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qanat.ledgers.sql.ledger import SqlLedger
-from qanat.model.decision import Decision, Step
+from qanat.run.decide import Decision, Step
 from qanat.run.plan import plan
 from qanat.run.results import DatasetResult, Selection
 from qanat.run.session import Session

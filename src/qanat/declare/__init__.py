@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qanat.declare.find import find_spec as find_spec
+    from qanat.declare.files import find_spec as find_spec
     from qanat.declare.library import Declared as Declared, load_pipeline as load_pipeline
     from qanat.declare.spec import load_project as load_project
 

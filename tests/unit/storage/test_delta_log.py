@@ -23,13 +23,11 @@ from qanat.errors import (
     TableCorruptError,
     TableTooNewError,
 )
-from qanat.model.batch import ArrowBatch, TableBatch
-from qanat.model.change import Change
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.table import TableRef
-from qanat.model.work import DataFile
+from qanat.model.table import Change, TableRef
+from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import Commit
-from qanat.storage.delta.put import put_if_absent
+from qanat.storage.delta.log import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import load

@@ -9,8 +9,7 @@ and `sink`, which put these together.
 
 from __future__ import annotations
 
-from qanat.model.adapter import Connector, Reader
-from qanat.model.options import Kind, Option, OptionTable
+from qanat.model.adapter import Connector, Kind, Option, OptionTable, Reader
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
 _PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}

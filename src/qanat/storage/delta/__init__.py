@@ -17,8 +17,7 @@ that), `commit` (the content of an entry, with `statistics`), `retract` (how a c
 creation of a file) and `witness` (what a crash test asks instead of the store).
 """
 
-from qanat.model.adapter import TableFormat
-from qanat.model.options import OptionTable
+from qanat.model.adapter import OptionTable, TableFormat
 
 DELTA = TableFormat(
     "delta",

@@ -18,11 +18,10 @@ from typing import TypeAlias
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, Partitions, find_partitions
 from qanat.engines.duckdb.files.dialect import flag
-from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
-from qanat.model.batch import FilesBatch, LocalFile
+from qanat.model.work import FilesBatch, LocalFile
 
 __all__ = ["BoundFiles", "bind_files"]
 
