@@ -27,7 +27,7 @@ import click
 from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import calls, columns, settings, types as column_types
+from qanat.declare import calls, columns, settings, statements, types as column_types
 from qanat.errors import QanatError
 from qanat.model.adapter import Connector, Option, OptionTable
 from qanat.model.pipeline import Action, Drift, References, Unique

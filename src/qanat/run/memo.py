@@ -91,8 +91,14 @@ class Analysis:
         return [self.flows[f.name] for f in self.pipeline.flows_into(dataset)]
 
 
-_ROOMS = ("connectors", "declare", "dialect", "model", "planning", "run")
-_OURS = ("qanat.model.", "qanat.planning.graph", "qanat.run.memo", "qanat.connectors.")
+_ROOMS = ("connectors", "declare", "dialect", "errors", "model", "planning", "run")
+_OURS = (
+    "qanat.errors.root:Location",
+    "qanat.model.",
+    "qanat.planning.graph",
+    "qanat.run.memo",
+    "qanat.connectors.",
+)
 _TAG, _VALUE = "$", "v"
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -213,7 +219,7 @@ def _class(name: str) -> Any:
     if found is None:
         module, _, attribute = name.partition(":")
         # Only what this program itself writes: a file must not choose what is imported.
-        if not module.startswith(_OURS):
+        if not name.startswith(_OURS):
             raise ValueError(f"{name} has no place in a memo")
         found = _classes[name] = getattr(import_module(module), attribute)
     return found

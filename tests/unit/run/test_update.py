@@ -33,7 +33,7 @@ from qanat.model.event import (
 )
 from qanat.model.record import EpochStatus, UpdateStatus
 from qanat.model.work import Staged, Work
-from qanat.run import lease
+from qanat.run import attempt, lease
 from qanat.run.results import Selection, UpdateResult
 from qanat.run.session import Session
 from qanat.run.update import update

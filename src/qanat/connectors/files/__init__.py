@@ -1,10 +1,9 @@
 """Files: CSV, JSON, Parquet and ORC, compressed or not, in folders and object stores.
 
-Here stands what an author may say. Read on in this order: `options` (the same, checked),
-`format` (what a name says), `glob` (which names are meant), `place` (what a folder and a bucket
-have in common), `folder` and `bucket` (the two places), `columns` (a declared schema), `copies`
-and `orc` (files that no engine reads as they are), `sample` (the heads of files), then `source`
-and `sink`, which put these together.
+Here stands what an author may say. Read on in this order: `format` (what a name says, and copies
+of what no engine reads as it is, such as `orc`), `glob` (which names are meant, and what a folder
+and a bucket have in common), `folder` and `bucket` (the two places), `columns` (a declared
+schema), `sample` (the heads of files), then `source` and `sink`, which put these together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What DuckDB finds wrong with an author's query or rule, in the author's words."""
+"""What DuckDB finds wrong with an author's query or rule, told in the author's words."""
 
 from __future__ import annotations
 
