@@ -161,7 +161,10 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
     if state is None or features != state.features:
         yield features.action()
     if state is None:
-        yield _metadata(commit, str(uuid4()), None, now, commit.properties, commit.comment)
+        written = commit.schema.to_json()
+        yield _metadata(
+            commit, str(uuid4()), None, now, written, commit.properties, commit.comment
+        )
         return
     if commit.change is not Change.REPLACE:
         _check_append(commit, state)
@@ -170,7 +173,35 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
     before = (state.schema, state.partition_by, state.properties, state.comment)
     if before != (commit.schema, commit.partition_by, properties, comment):
         # The identifier stays: by it Spark's streaming readers know the table again.
-        yield _metadata(commit, state.id, state.name, state.created, properties, comment)
+        written = annotated(commit.schema.to_json(), state.written)
+        yield _metadata(commit, state.id, state.name, state.created, written, properties, comment)
+
+
+def annotated(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema in the log's form, with what an older one says of the same columns.
+
+    Others keep notes in the `metadata` of a column (that it holds personal data, say), which no
+    query gives. Comments are ours: one that is gone was taken away.
+
+    >>> noted = {"name": "mail", "type": "string", "metadata": {"pii": "true"}}
+    >>> plain = {"name": "mail", "type": "string", "metadata": {"comment": "of the buyer"}}
+    >>> annotated({"fields": [plain]}, {"fields": [noted]})["fields"][0]["metadata"]
+    {'pii': 'true', 'comment': 'of the buyer'}
+    """
+    before = {f["name"]: f for f in old.get("fields", ())}
+    fields = []
+    for field in new["fields"]:
+        known = before.get(field["name"], {})
+        notes = {k: v for k, v in (known.get("metadata") or {}).items() if k != "comment"}
+        type_, was = field["type"], known.get("type")
+        if _is_struct(type_) and _is_struct(was):
+            type_ = annotated(type_, was)
+        fields.append({**field, "type": type_, "metadata": {**notes, **field["metadata"]}})
+    return {**new, "fields": fields}
+
+
+def _is_struct(type_: object) -> bool:
+    return isinstance(type_, Mapping) and type_.get("type") == "struct"
 
 
 def _metadata(
@@ -178,6 +209,7 @@ def _metadata(
     id: str,
     name: str | None,
     created: int | None,
+    written: Mapping[str, Any],
     properties: Mapping[str, str],
     comment: str | None,
 ) -> dict[str, Any]:
@@ -192,7 +224,7 @@ def _metadata(
         "name": name,
         "description": comment,
         "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps(commit.schema.to_json(), ensure_ascii=False),
+        "schemaString": json.dumps(written, ensure_ascii=False),
         "partitionColumns": list(commit.partition_by),
         "configuration": dict(properties),
         "createdTime": created,

@@ -158,6 +158,7 @@ class TableState:
 
     Args:
         id, name, created: as in the log's `metaData`; they never change.
+        written: the schema as the log has it, with what others say of columns (their `metadata`).
         transactions: the last number of each application, or of the one that was asked for.
         masked: True if deletion vectors hide rows of the files.
     """
@@ -166,6 +167,7 @@ class TableState:
     id: str
     name: str | None
     created: int | None
+    written: Mapping[str, Any]
     schema: Schema
     partition_by: tuple[str, ...]
     comment: str | None
@@ -286,12 +288,14 @@ def _state(
         return None
     # Oldest first, in the order in which the files were added.
     files = sorted(live.values(), key=lambda add: (add["modificationTime"], add["path"]))
+    written = json.loads(meta["schemaString"])
     return TableState(
         version=version,
         id=meta["id"],
         name=meta.get("name"),
         created=meta.get("createdTime"),
-        schema=Schema.from_json(json.loads(meta["schemaString"])),
+        written=written,
+        schema=Schema.from_json(written),
         partition_by=tuple(meta.get("partitionColumns") or ()),
         comment=meta.get("description"),
         properties=meta.get("configuration") or {},

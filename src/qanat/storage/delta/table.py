@@ -80,6 +80,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
         id=str(meta.id),
         name=meta.name,
         created=meta.created_time,
+        written=schema_json,
         schema=schema,
         partition_by=tuple(meta.partition_columns),
         comment=meta.description,
