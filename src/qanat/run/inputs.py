@@ -1,23 +1,83 @@
-"""What a flow has not read yet, and exactly that data bound for the engine."""
+"""What a flow has not read yet, given what the ledger remembers, bound for the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qanat.errors import NotAppendOnlyError, located
-from qanat.model.batch import Batch, ViewBatch
-from qanat.model.dataset import Drift
-from qanat.model.decision import Waiting
-from qanat.model.position import Amount, Range
+from qanat.model.pipeline import Drift
 from qanat.model.query import Read
-from qanat.model.record import Epoch
+from qanat.model.record import Amount, Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
-from qanat.run.compiled import CompiledFlow
-from qanat.run.past import SNAPSHOT, FlowPast
+from qanat.model.work import Batch, ViewBatch
+from qanat.planning.graph import resolve, writers
+from qanat.ports.ledger import Ledger
+from qanat.run.decide import Decision, Step, Waiting
+from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
+
+SNAPSHOT = "now|"
+"""Before the key of a source that is read as it is: what was looked up there is not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPast:
+    """The `Past` of one source of one flow.
+
+    Args:
+        key: of the source.
+        generation: of the flow's target.
+        published: an epoch of the flow that a crash left open although readers can see it. The
+            next update calls it committed; whoever looks before that must see the same.
+    """
+
+    ledger: Ledger
+    compiled: CompiledFlow
+    key: str
+    generation: int
+    published: Epoch | None = None
+
+    @property
+    def position(self) -> Mapping[str, Any] | None:
+        """Where the newest committed range that moves has ended."""
+        if self.published is not None:
+            range_ = self.published.ranges.get(self.key)
+            if range_ is not None and range_.moves:
+                return range_.value
+        return self.ledger.position(self.compiled.flow.name, self.generation, self.key)
+
+    def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
+        """Of these files, those that committed epochs have taken, as they were then."""
+        asked = tuple(paths)
+        name = self.compiled.flow.name
+        found = dict(self.ledger.seen(name, self.generation, asked, self._counts))
+        if self.published is not None:
+            wanted = set(asked)
+            for key, range_ in self.published.ranges.items():
+                if self._counts(key):
+                    found |= {f.path: f for f in range_.files if f.path in wanted}
+        return found
+
+    def replaced(self, dataset: str) -> int | None:
+        """The lowest version at which a dataset was replaced since the flow's last epoch."""
+        if not self.ledger.generation(dataset):
+            return None
+        mine = self.published or self.ledger.last_epoch(self.compiled.flow.name)
+        return None if mine is None else self.ledger.replaced(dataset, after=mine.id)
+
+    def _counts(self, key: str) -> bool:
+        """Whether a file that was read under a key has been taken by this source.
+
+        A file that was only looked up, or taken by another stream of the flow, has not. One
+        taken under a path that the author has rewritten since has.
+        """
+        streams = {r.source.key for r in self.compiled.reads if r.streaming}
+        return not key.startswith(SNAPSHOT) and key not in streams - {self.key}
+
 
 _REFERENCE = "reference|"
 
@@ -119,6 +179,82 @@ def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]
         value = {"kind": "snapshot", "version": -1 if version is None else version}
         found[_reference(dataset)] = Range(value)
     return found
+
+
+def moves(session: Session, read: Read, decided: Mapping[str, Decision]) -> bool:
+    """Whether what is read may have another version once the update comes to the reader."""
+    return any(d.step.works for d in _first(session, read, decided))
+
+
+def check_kept(
+    session: Session,
+    compiled: CompiledFlow,
+    generation: int,
+    decided: Mapping[str, Decision],
+    intake: Intake,
+) -> None:
+    """Refuse to read on as a stream what the same update replaces first.
+
+    Args:
+        decided: what the update does before it comes to the flow, by dataset.
+
+    Raises:
+        NotAppendOnlyError: rows that the flow has read are taken away before it reads on.
+    """
+    for read in compiled.reads if decided else ():
+        decisions = _first(session, read, decided) if read.streaming else []
+        rebuilt = next((d for d in decisions if _takes_away(session, d, read)), None)
+        if rebuilt is not None and _has_read(session, compiled, generation, read, intake):
+            name = compiled.dataset.name
+            raise NotAppendOnlyError(
+                f"{rebuilt.dataset} will be rebuilt, and {name} has read"
+                f" {'it' if _is_of(read, rebuilt) else read.source.label} as a stream",
+                location=read.location,
+                hint=f"start over as well: qanat run --full-refresh {rebuilt.dataset}"
+                f" --full-refresh {name}",
+            )
+
+
+def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
+    """Whether a dataset's part of the update replaces rows of what is read."""
+    if decision.step is not Step.REFRESH and not any(t.replaces for t in decision.takes):
+        return False
+    read_of = resolve(session.pipeline, read.source.dataset or "")
+    if read_of is None or read_of.name == decision.dataset:
+        return True
+    # A view's quarantine loses the rows of the flows that start over, and no others.
+    generation = session.memory.generation(decision.dataset)
+    marks = [
+        session.memory.quarantine_mark(t.flow, generation, read_of.name) for t in decision.takes
+    ]
+    return any(m is not None and not m.emptied for m in marks)
+
+
+def _has_read(
+    session: Session, compiled: CompiledFlow, generation: int, read: Read, intake: Intake
+) -> bool:
+    """Whether a table still has rows that a flow has read as a stream."""
+    if session.memory.position(compiled.flow.name, generation, read.source.key) is None:
+        return False
+    table = session.table(read.source.dataset or "")
+    if session.store.version(table) is None:
+        return True
+    rows = session.store.snapshot(table).rows
+    unread = [w.amount.rows for w in intake.waiting if w.source == read.source.label]
+    return rows is None or None in unread or rows > sum(r or 0 for r in unread)
+
+
+def _is_of(read: Read, decision: Decision) -> bool:
+    return (read.source.dataset or "").casefold() == decision.dataset.casefold()
+
+
+def _first(session: Session, read: Read, decided: Mapping[str, Decision]) -> list[Decision]:
+    """What the update does, before it comes to the reader, with what writes to what is read."""
+    name = read.source.dataset
+    if name is None or not decided:
+        return []
+    names = writers(session.pipeline, name)
+    return [decided[n] for n in names if n in decided]
 
 
 def bind(

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from qanat.model.batch import Batch
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import Counts
+from qanat.model.work import Batch, Counts
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

@@ -11,14 +11,12 @@ from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
-from qanat.engines.duckdb.fit import Fitted, fit
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.hidden import with_hidden
-from qanat.engines.duckdb.inputs import Bindings, view_name
+from qanat.engines.duckdb.inputs import Bindings, view_name, with_hidden
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.readmit import Quarantined
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
-from qanat.engines.duckdb.types import literal, quote
+from qanat.engines.duckdb.types import Fitted, fit, literal, quote
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     FileUnreadableError,
@@ -27,17 +25,20 @@ from qanat.errors import (
     SchemaDriftError,
     located,
 )
-from qanat.model.batch import Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.model.expectation import Expectation, Predicate
+from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission
 from qanat.model.schema import Schema
 from qanat.model.work import (
     MALFORMED,
+    Batch,
     Counts,
+    FilesBatch,
     Output,
     RuleCount,
     Staged,
     StagedTable,
+    TableBatch,
+    ViewBatch,
     ViewWork,
     Work,
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from qanat.engines.duckdb.files.failure import translate
+from qanat.engines.duckdb.files.spool import translate
 from qanat.errors import (
     FileUnreadableError,
     FileVanishedError,
@@ -20,8 +20,8 @@ from qanat.errors import (
     SchemaDriftError,
     StorageFullError,
 )
-from qanat.model.batch import LocalFile
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
+from qanat.model.work import LocalFile
 
 moment = datetime.fromisoformat
 
