@@ -55,11 +55,17 @@ demo: $(VENV)/.demo
 	@cd $(EXAMPLE) && ../../$(BIN)/python prepare.py && ../../$(BIN)/qanat run
 	@cat $(EXAMPLE)/next_steps.txt
 
+# Tests start hundreds of processes, which would compile everything anew where no bytecode may be
+# written, and sync thousands of files, which costs nothing in memory (where there are 4 GB to spare).
+MEMORY := $(shell test -w /dev/shm && \
+	df -Pk /dev/shm | awk 'NR == 2 && $$4 > 4000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
+
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not services and not crash"
+	@$(MEMORY) $(PYTEST) --dist worksteal -m "not services and not crash"
 
 test-services: $(VENV)/.crash
-	@$(BIN)/python -m pytest -n 2 -m "services or crash"
+	@$(PYTEST) -m "services or crash"
 
 $(VENV)/.crash: $(VENV)/.dev
 	@test -n "$(COMPILER)" || $(PIP) install ziglang

@@ -8,9 +8,9 @@ steps: readers do not see them before the steps that follow.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -27,14 +27,14 @@ from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.storage.delta.store import DeltaStore
+from tests.forked import FORKED
 
 DIED = 9
+LEASE = 0.1
+"""How long the lease of an update that oversleeps lasts, in seconds."""
+
 _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-
-# Processes are forked from one that has imported everything and started no thread.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload([__name__, "deltalake", "qanat.storage.delta.table"])
 
 Operation = str
 """`run`, `replay` or `refresh` (a full refresh of everything)."""
@@ -55,7 +55,7 @@ def operate(project: Path, operation: Operation) -> None:
 
 def die_at(project: Path, operation: Operation, step: int) -> bool:
     """Do an operation in a process that dies at a step; returns False if it ended before."""
-    child = _SERVER.Process(target=_child, args=(str(project), operation, step, None))
+    child = FORKED.Process(target=_child, args=(str(project), operation, step, None))
     child.start()
     child.join(60)
     assert child.exitcode in (0, DIED), f"exit code {child.exitcode}"
@@ -64,8 +64,8 @@ def die_at(project: Path, operation: Operation, step: int) -> bool:
 
 def count_steps(project: Path, operation: Operation) -> int:
     """Do an operation; returns the number of its steps."""
-    receiver, sender = _SERVER.Pipe(duplex=False)
-    child = _SERVER.Process(target=_child, args=(str(project), operation, 0, sender))
+    receiver, sender = FORKED.Pipe(duplex=False)
+    child = FORKED.Process(target=_child, args=(str(project), operation, 0, sender))
     child.start()
     sender.close()
     steps: int = receiver.recv()
@@ -84,10 +84,10 @@ def start(
 
     Args:
         lease_seconds: how long its lease lasts; None for the usual time.
-        halt: where it sleeps for a second, or dies; None for nowhere.
+        halt: where it falls asleep, or dies; None for nowhere.
     """
     args = (str(project), operation, 0, None, lease_seconds, halt)
-    child = _SERVER.Process(target=_child, args=args)
+    child = FORKED.Process(target=_child, args=args)
     child.start()
     return child
 
@@ -107,7 +107,7 @@ class Halt:
     Args:
         moment: `stage`, `publish` or `commit`; at `commit` the log entry is written, and only
             lacks its name.
-        dies: True if the process dies there; else it sleeps for a second.
+        dies: True if the process dies there; else it sleeps until the file is removed.
         table: the table.
     """
 
@@ -122,13 +122,14 @@ class Halt:
             "commit": (os, "link"),
         }[self.moment]
         act: Any = getattr(owner, name)
+        asleep = project / "asleep"
 
         def halting(*args: Any) -> Any:
             if self._table(args) == self.table:
-                (project / "asleep").touch()
+                asleep.touch()
                 if self.dies:
                     os._exit(DIED)
-                time.sleep(1)
+                wait_for(lambda: not asleep.exists(), 120)
             return act(*args)
 
         setattr(owner, name, halting)
@@ -208,6 +209,25 @@ class _Steps:
             return result
 
         return stepping
+
+
+@contextmanager
+def overslept(project: Path, halt: Halt) -> Iterator[Any]:
+    """Let an update sleep at a moment, for longer than its lease lasts, while the block runs.
+
+    Yields:
+        Its process, which wakes when the block ends, and ends too.
+    """
+    sleeper = start(project, "run", LEASE, halt)
+    wait_for((project / "asleep").exists)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    time.sleep(1.5 * LEASE)
+    try:
+        yield sleeper
+    finally:
+        (project / "asleep").unlink()
+        os.kill(sleeper.pid, signal.SIGCONT)
+        sleeper.join(60)
 
 
 def copy(source: Path, target: Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from deltalake import DeltaTable
+
 from qanat.errors import QanatError
 from qanat.run.look import show
 from qanat.run.results import DatasetResult, Selection, UpdateResult, Validation
@@ -57,6 +59,10 @@ class Shop:
         """All rows of a table, sorted by their text."""
         with Session.open(self.folder, environment) as session:
             return sorted(show(session, dataset, limit=1_000_000).rows, key=repr)
+
+    def count(self, dataset: str) -> int:
+        """The number of rows that a reader of Delta finds in a table."""
+        return DeltaTable(self.table(dataset)).to_pyarrow_dataset().count_rows()
 
     def columns(self, dataset: str) -> list[str]:
         with Session.open(self.folder) as session:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from pathlib import Path
 
 import pytest
@@ -38,8 +38,8 @@ from tests.acceptance.crashing import (
     count_steps,
     die_at,
     operate,
+    overslept,
     start,
-    wait_for,
 )
 from tests.acceptance.ledgered import Picture, check, picture
 
@@ -149,17 +149,67 @@ def test_asleep_for_longer_than_its_lease(paths: Paths, tmp_path: Path, moment: 
     """Another update takes over and finishes; then the sleeper wakes and doubles no row."""
     undisturbed = copy(paths.root, tmp_path / "undisturbed")
     operate(undisturbed, "run")
-    sleeper = start(paths.root, "run", lease_seconds=0.5, halt=Halt(moment))
-    wait_for(lambda: (paths.root / "asleep").exists())
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    time.sleep(0.7)
-    operate(paths.root, "run")
-    os.kill(sleeper.pid, signal.SIGCONT)
-    sleeper.join(60)
+    with overslept(paths.root, Halt(moment)) as sleeper:
+        operate(paths.root, "run")
     assert sleeper.exitcode == 1  # it fails, because it lost its lease
     operate(paths.root, "run")
     assert picture(paths.root) == picture(undisturbed)
     check(paths.root)
+
+
+class States:
+    """The project in states that many tests begin with; each is made once, and copied."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def unread(self) -> Path:
+        """Its first files, before the first run."""
+        paths = Paths.make(self.folder / "unread")
+        paths.first()
+        return paths.root
+
+    @cached_property
+    def read(self) -> Path:
+        """After the first run."""
+        root = copy(self.unread, self.folder / "read")
+        operate(root, "run")
+        return root
+
+    @cached_property
+    def two_files(self) -> Path:
+        """After the first run, with more files."""
+        root = copy(self.read, self.folder / "two_files")
+        Paths(root).second()
+        return root
+
+    @cached_property
+    def read_twice(self) -> Path:
+        """After the second run."""
+        root = copy(self.two_files, self.folder / "read_twice")
+        operate(root, "run")
+        return root
+
+    @cache  # noqa: B019 - it lives as long as the module's tests
+    def undisturbed(self, begun: bool, operation: Operation, limit: int | None) -> Picture:
+        """What becomes of the tables without a crash.
+
+        Args:
+            begun: whether there was a run before the last files came.
+            limit: the amount from which on rows are not `small`; None for that of the start.
+        """
+        name = f"undisturbed-{begun}-{operation}-{limit}"
+        root = copy(self.two_files if begun else self.unread, self.folder / name)
+        if limit is not None:
+            Paths(root).declare(limit)
+        operate(root, operation)
+        return _without_sinks(picture(root))
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> States:
+    return States(tmp_path_factory.mktemp("states"))
 
 
 def _redo(paths: Paths) -> None:
@@ -199,33 +249,34 @@ def _full_refresh(paths: Paths) -> None:
 MEANWHILE = [_redo, _redo_by_another_rule, _redo_that_fails, _flow_is_gone, _full_refresh]
 
 
-@pytest.mark.parametrize("table", ["sized__quarantine", "silver__quarantine", "silver"])
-@pytest.mark.parametrize("meanwhile", MEANWHILE, ids=lambda f: f.__name__.strip("_"))
-@pytest.mark.parametrize("begun", [False, True], ids=["new tables", "old tables"])
+TABLES = ("sized__quarantine", "silver__quarantine", "silver")
+# Every pair of what happens meanwhile, of the table, and of whether there are tables already.
+SLEEPS = [
+    pytest.param(happens, table, bool((m + n) % 2), id=f"{happens.__name__.strip('_')}-{table}")
+    for m, happens in enumerate(MEANWHILE)
+    for n, table in enumerate(TABLES)
+]
+
+
+@pytest.mark.parametrize(("meanwhile", "table", "begun"), SLEEPS)
 def test_asleep_at_the_very_commit(
-    paths: Paths, tmp_path: Path, meanwhile: Callable[[Paths], None], table: str, begun: bool
+    states: States, tmp_path: Path, meanwhile: Callable[[Paths], None], table: str, begun: bool
 ) -> None:
     """Another update deals with the epoch in some way; the sleeper's commit then fails."""
-    if begun:
-        operate(paths.root, "run")
-        paths.second()
-    undisturbed = Paths(copy(paths.root, tmp_path / "undisturbed"))
-    sleeper = start(paths.root, "run", lease_seconds=0.5, halt=Halt("commit", table=table))
-    wait_for(lambda: (paths.root / "asleep").exists())
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    time.sleep(0.7)
-    meanwhile(paths)
-    held = picture(paths.root)
-    os.kill(sleeper.pid, signal.SIGCONT)
-    sleeper.join(60)
+    paths = Paths(copy(states.two_files if begun else states.unread, tmp_path / "project"))
+    with overslept(paths.root, Halt("commit", table=table)) as sleeper:
+        meanwhile(paths)
+        held = picture(paths.root)
     assert sleeper.exitcode == 1
     assert picture(paths.root) == held
     operate(paths.root, "run")
-    if meanwhile is _redo_by_another_rule:
-        undisturbed.declare(1000)
     # A full refresh reads all files in one epoch, so another row of a key may be the first.
-    operate(undisturbed.root, "refresh" if meanwhile is _full_refresh else "run")
-    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(undisturbed.root))
+    wanted = states.undisturbed(
+        begun,
+        "refresh" if meanwhile is _full_refresh else "run",
+        1000 if meanwhile is _redo_by_another_rule else None,
+    )
+    assert _without_sinks(picture(paths.root)) == wanted
     check(paths.root)
 
 
@@ -297,15 +348,11 @@ LOSSES = [
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda f: f.__name__.strip("_"))
 def test_what_was_lost_or_restored_is_never_doubled(
-    paths: Paths, tmp_path: Path, lose: Callable[[Path, Path], None]
+    states: States, tmp_path: Path, lose: Callable[[Path, Path], None]
 ) -> None:
-    operate(paths.root, "run")
-    before = copy(paths.root, tmp_path / "before")
-    paths.second()
-    operate(paths.root, "run")
-    wanted = copy(paths.root, tmp_path / "wanted")
-    operate(wanted, "refresh")
-    lose(paths.root, before)
+    paths = Paths(copy(states.read_twice, tmp_path / "project"))
+    wanted = states.undisturbed(True, "refresh", None)
+    lose(paths.root, states.read)
     held = picture(paths.root)
     with Session.open(paths.root) as session:
         result = update(session)
@@ -321,10 +368,10 @@ def test_what_was_lost_or_restored_is_never_doubled(
     assert picture(paths.root).get("silver") == held.get("silver")
     # The documented way out.
     operate(paths.root, "refresh")
-    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(wanted))
+    assert _without_sinks(picture(paths.root)) == wanted
     check(paths.root)
     operate(paths.root, "run")
-    assert _without_sinks(picture(paths.root)) == _without_sinks(picture(wanted))
+    assert _without_sinks(picture(paths.root)) == wanted
 
 
 @pytest.mark.parametrize("name", ["silver", "silver__quarantine"])

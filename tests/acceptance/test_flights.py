@@ -25,12 +25,21 @@ def prepare(project: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def qanat(project: Path, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "qanat", *arguments, "--output", "json"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
+class Flights:
+    """A copy of the example."""
+
+    def __init__(self, folder: Path, qanat: list[str]) -> None:
+        self.folder = folder
+        self.qanat = qanat
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        command = [*self.qanat, *arguments, "--output", "json"]
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
 
 
 def results(update: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -42,15 +51,15 @@ def violations(dataset: dict[str, Any]) -> dict[str, int]:
 
 
 class Files:
-    """The example's CSV files, seen by plain DuckDB."""
+    """The example's CSV files, read by plain DuckDB into tables."""
 
     def __init__(self, data: Path) -> None:
         self.db = duckdb.connect()
         self.db.execute("SET TimeZone = 'UTC'")
         for name in ("flights/*", "weather", "planes", "airlines", "airports/*"):
-            view = name.removesuffix("/*")
+            table = name.removesuffix("/*")
             self.db.execute(
-                f"CREATE VIEW {view} AS FROM read_csv('{data / name}.csv', header = true, "
+                f"CREATE TABLE {table} AS FROM read_csv('{data / name}.csv', header = true, "
                 "nullstr = 'NA', sample_size = -1)"
             )
 
@@ -77,48 +86,34 @@ NO_PLANE = "tailnum IS NOT NULL AND tailnum NOT IN (SELECT tailnum FROM planes)"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, qanat: list[str]) -> Flights:
     folder = tmp_path_factory.mktemp("example") / "flights"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "storage"))
-    prepare(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def first(project: Path) -> dict[str, dict[str, Any]]:
-    return results(qanat(project, "run"))
-
-
-@pytest.fixture(scope="module")
-def files(project: Path, first: dict[str, dict[str, Any]]) -> Files:
-    """The result of the first update, over the eleven months before December is added."""
-    files = Files(project / "data")
-    files.db.execute("CREATE TABLE eleven AS FROM flights")
-    return files
-
-
-def test_prepare_writes_nothing_twice(tmp_path: Path) -> None:
-    folder = tmp_path / "flights"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "storage"))
     assert prepare(folder).count("wrote") == 4 + 11
-    before = {p: p.stat().st_mtime_ns for p in (folder / "data").rglob("*")}
-    assert prepare(folder) == ""
-    assert {p: p.stat().st_mtime_ns for p in (folder / "data").rglob("*")} == before
-    assert prepare(folder, "--month", "12") == "wrote data/flights/flights_2013-12.csv\n"
-    assert prepare(folder, "--month", "12") == ""
+    return Flights(folder, qanat)
 
 
-def test_prepare_loses_no_flight(tmp_path: Path) -> None:
-    folder = tmp_path / "flights"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "storage"))
-    prepare(folder, "--month", "12")
-    files = Files(folder / "data")
-    assert files.count("flights") == 336_776  # As the package's documentation says.
+@pytest.fixture(scope="module")
+def first(project: Flights) -> dict[str, dict[str, Any]]:
+    return results(project.run("run"))
+
+
+@pytest.fixture(scope="module")
+def files(project: Flights) -> Files:
+    """The eleven months before December is added."""
+    return Files(project.folder / "data")
+
+
+def test_prepare_writes_nothing_twice(project: Flights) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (project.folder / "data").rglob("*")}
+    assert prepare(project.folder) == ""
+    after = {p: p.stat().st_mtime_ns for p in (project.folder / "data").rglob("*")}
+    assert after == before
 
 
 def test_bronze_takes_every_row(first: dict[str, dict[str, Any]], files: Files) -> None:
     flights = first["bronze_flights"]
-    assert (flights["files"], flights["written"]) == (11, files.count("eleven"))
+    assert (flights["files"], flights["written"]) == (11, files.count("flights"))
     assert first["bronze_weather"]["written"] == files.count("weather")
     assert {d["status"] for d in first.values()} == {"updated"}
 
@@ -126,20 +121,20 @@ def test_bronze_takes_every_row(first: dict[str, dict[str, Any]], files: Files) 
 def test_flights_by_rule(first: dict[str, dict[str, Any]], files: Files) -> None:
     silver = first["silver_flights"]
     assert violations(silver) == {
-        "departed": files.count("eleven", CANCELLED),
-        "plausible_speed": files.count("eleven", TOO_FAST),
-        "plausible_delay": files.count("eleven", "dep_delay < -60 OR dep_delay > 1440"),
-        "one_per_flight": files.doubled("eleven", "month, day, carrier, flight, origin"),
-        "known_destination": files.count("eleven", NOWHERE),
-        "known_airline": files.count("eleven", "carrier NOT IN (SELECT carrier FROM airlines)"),
-        "known_plane": files.count("eleven", NO_PLANE),
-        "arrived": files.count("eleven", "dep_time IS NOT NULL AND arr_delay IS NULL"),
+        "departed": files.count("flights", CANCELLED),
+        "plausible_speed": files.count("flights", TOO_FAST),
+        "plausible_delay": files.count("flights", "dep_delay < -60 OR dep_delay > 1440"),
+        "one_per_flight": files.doubled("flights", "month, day, carrier, flight, origin"),
+        "known_destination": files.count("flights", NOWHERE),
+        "known_airline": files.count("flights", "carrier NOT IN (SELECT carrier FROM airlines)"),
+        "known_plane": files.count("flights", NO_PLANE),
+        "arrived": files.count("flights", "dep_time IS NOT NULL AND arr_delay IS NULL"),
     }
-    quarantined = files.count("eleven", f"coalesce({TOO_FAST}, false) OR {NOWHERE}")
-    dropped = files.count("eleven", f"{CANCELLED} AND NOT ({NOWHERE})")
+    quarantined = files.count("flights", f"coalesce({TOO_FAST}, false) OR {NOWHERE}")
+    dropped = files.count("flights", f"{CANCELLED} AND NOT ({NOWHERE})")
     assert (silver["quarantined"], silver["dropped"]) == (quarantined, dropped)
-    assert silver["written"] == files.count("eleven") - quarantined - dropped
-    assert first["cancelled_flights"]["written"] == files.count("eleven", CANCELLED)
+    assert silver["written"] == files.count("flights") - quarantined - dropped
+    assert first["cancelled_flights"]["written"] == files.count("flights", CANCELLED)
 
 
 def test_the_other_rules(first: dict[str, dict[str, Any]], files: Files) -> None:
@@ -156,21 +151,23 @@ def test_the_other_rules(first: dict[str, dict[str, Any]], files: Files) -> None
     assert airports["quarantined"] == files.count("airports", "lon BETWEEN 0 AND 170")
 
 
-def test_gold(project: Path, first: dict[str, dict[str, Any]], files: Files) -> None:
+def test_gold(project: Flights, first: dict[str, dict[str, Any]], files: Files) -> None:
     good = f"NOT ({CANCELLED}) AND NOT coalesce({TOO_FAST}, false) AND NOT ({NOWHERE})"
     ours = {
-        name: DeltaTable(project / "storage" / "tables" / name).to_pyarrow_table().to_pylist()
+        name: DeltaTable(project.folder / "storage" / "tables" / name)
+        .to_pyarrow_table()
+        .to_pylist()
         for name in ("airport_ranking", "carriers_by_month", "worst_routes", "delay_by_weather")
     }
     ranking = files.db.execute(
         f"SELECT origin, count(*), round(avg(CASE WHEN dep_delay <= 15 THEN 1 ELSE 0 END), 9) "
-        f"FROM eleven WHERE {good} GROUP BY origin ORDER BY 3 DESC"
+        f"FROM flights WHERE {good} GROUP BY origin ORDER BY 3 DESC"
     ).fetchall()
     got = sorted(ours["airport_ranking"], key=lambda row: row["place"])
     assert [(r["origin"], r["flights"], round(r["on_time_share"], 9)) for r in got] == ranking
-    assert sum(r["flights"] for r in ours["carriers_by_month"]) == files.count("eleven", good)
+    assert sum(r["flights"] for r in ours["carriers_by_month"]) == files.count("flights", good)
     worst = files.db.execute(
-        f"SELECT origin, dest, round(avg(arr_delay), 1) FROM eleven WHERE {good} "
+        f"SELECT origin, dest, round(avg(arr_delay), 1) FROM flights WHERE {good} "
         "AND arr_delay IS NOT NULL GROUP BY ALL HAVING count(*) >= 100 "
         "ORDER BY 3 DESC, 1, 2 LIMIT 20"
     ).fetchall()
@@ -178,21 +175,25 @@ def test_gold(project: Path, first: dict[str, dict[str, Any]], files: Files) -> 
         worst
     )
     joined = files.count(
-        "eleven AS f JOIN weather AS w USING (origin, time_hour)",
+        "flights AS f JOIN weather AS w USING (origin, time_hour)",
         f"{good} AND w.temp IS NOT NULL AND coalesce(w.wind_speed, 0) <= 150",
     )
     assert sum(r["flights"] for r in ours["delay_by_weather"]) == joined
 
 
 def test_second_run_then_december_then_territories(
-    project: Path, first: dict[str, dict[str, Any]], files: Files
+    project: Flights, first: dict[str, dict[str, Any]]
 ) -> None:
-    again = results(qanat(project, "run"))
+    again = results(project.run("run"))
     assert {d["status"] for d in again.values()} == {"unchanged"}
     assert sum(d["files"] for d in again.values()) == 0
 
-    prepare(project, "--month", "12")
-    december = results(qanat(project, "run"))
+    wrote = "wrote data/flights/flights_2013-12.csv\n"
+    assert prepare(project.folder, "--month", "12") == wrote
+    assert prepare(project.folder, "--month", "12") == ""
+    files = Files(project.folder / "data")
+    assert files.count("flights") == 336_776  # As the package's documentation says.
+    december = results(project.run("run"))
     new = files.count("flights", "month = 12")
     bronze = december["bronze_flights"]
     assert (bronze["files"], bronze["written"]) == (1, new)
@@ -205,10 +206,10 @@ def test_second_run_then_december_then_territories(
     assert december["worst_routes"]["status"] == "updated"
 
     waiting = files.count("flights", f"{NOWHERE} AND NOT ({CANCELLED})")
-    prepare(project, "--territories")
-    assert results(qanat(project, "run"))["airports"]["status"] == "updated"
-    qanat(project, "quarantine", "replay", "silver_flights")
-    table = DeltaTable(project / "storage" / "tables" / "silver_flights")
+    prepare(project.folder, "--territories")
+    assert results(project.run("run"))["airports"]["status"] == "updated"
+    project.run("quarantine", "replay", "silver_flights")
+    table = DeltaTable(project.folder / "storage" / "tables" / "silver_flights")
     good = files.count("flights", f"NOT ({CANCELLED}) AND NOT coalesce({TOO_FAST}, false)")
     assert table.to_pyarrow_table(columns=["day"]).num_rows == good
     assert waiting > 0

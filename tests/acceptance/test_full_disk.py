@@ -58,5 +58,5 @@ def test_nothing_is_half_written(tmp_path: Path, kilobytes: int) -> None:
     assert not list(tmp_path.rglob("storage/tables/**/*.parquet"))
     shop.run()
     large = sum(amount > 500_000 for amount in amounts)
-    assert len(shop.rows("orders")) == len(shop.rows("sorted")) == large
-    assert len(shop.quarantined("orders")) == ROWS - large
+    assert shop.count("orders") == shop.count("sorted") == large
+    assert shop.count("orders__quarantine") == ROWS - large

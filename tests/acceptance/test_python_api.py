@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,26 +32,52 @@ from qanat.run.results import UpdateResult
 FEBRUARY = "order_id,customer_id,ordered_on,amount\n9,4,2026-02-02,10.00\n"
 
 
+def write(folder: Path) -> Path:
+    """Write the project of `qanat init`."""
+    for path, text in contents("shop").items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for path, text in contents("shop").items():
-        file = tmp_path / "shop" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
     return tmp_path / "shop"
 
 
 @pytest.fixture
 def shop(folder: Path) -> Iterator[qanat.Project]:
+    """The project before its first update."""
+    with qanat.open(write(folder)) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after its first update, which tests copy or only read."""
+    folder = tmp_path_factory.mktemp("updated")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        with qanat.open(write(folder / "shop")) as project:
+            assert project.run().status == "succeeded"
+    return folder / "shop"
+
+
+@pytest.fixture
+def full(folder: Path, updated: Path) -> Iterator[qanat.Project]:
+    """The project after its first update."""
+    shutil.copytree(updated, folder)
     with qanat.open(folder) as project:
         yield project
 
 
-@pytest.fixture
-def full(shop: qanat.Project) -> qanat.Project:
-    assert shop.run().status == "succeeded"
-    return shop
+@pytest.fixture(scope="module")
+def asked(updated: Path) -> Iterator[qanat.Project]:
+    """The project for tests that change nothing."""
+    with qanat.open(updated) as project:
+        yield project
 
 
 def test_a_project_outlives_its_updates(shop: qanat.Project, folder: Path) -> None:
@@ -190,10 +217,10 @@ def test_a_query_writes_parquet(full: qanat.Project, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_placed(
-    full: qanat.Project, sql: str, error: type[QanatError], place: str
+    asked: qanat.Project, sql: str, error: type[QanatError], place: str
 ) -> None:
     with pytest.raises(error) as caught:
-        full.query(sql)
+        asked.query(sql)
     assert str(caught.value.location) == place
 
 
@@ -261,6 +288,7 @@ def test_selections(shop: qanat.Project) -> None:
 
 
 def test_everything_shows_itself(full: qanat.Project, folder: Path) -> None:
+    assert len(full.table("silver_orders")) == 5
     silver = folder / "transformations/silver.sql"
     silver.write_text(silver.read_text().replace("amount > 0", "amount < 1000 AND amount > 0"))
     shown = [

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parsed import nodes
+
 ROOT = Path(__file__).parents[2] / "src" / "qanat"
 HEAVY = frozenset(
     ("deltalake", "duckdb", "ibis", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
@@ -69,7 +71,7 @@ def importers(package: str) -> set[str]:
     """The modules that import a package when they are imported, or for type checkers."""
     found = set()
     for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parsed import nodes
+
 ROOT = Path(__file__).parents[2] / "src" / "qanat"
 
 # From the foundation to the roof; a room may import rooms of earlier rows, and itself.
@@ -41,7 +43,7 @@ def imports(name: str, path: Path, known: frozenset[str] = frozenset()) -> set[s
     """Every module of ours that a file imports: type-only and in-function imports too."""
     found: set[str] = set()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

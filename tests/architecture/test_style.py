@@ -12,6 +12,7 @@ import pytest
 
 from qanat import errors
 from qanat.cli.program import COMMANDS
+from tests.parsed import parsed
 
 ROOT = Path(__file__).parents[2] / "src" / "qanat"
 FILES = sorted(ROOT.rglob("*.py"))
@@ -25,10 +26,6 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 def shown(path: Path, node: ast.AST | None = None) -> str:
     line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.ExceptHandler) else ""
     return f"{path.relative_to(ROOT.parent)}{line}"
-
-
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def public(body: list[ast.stmt]) -> Iterator[Definition]:

@@ -43,11 +43,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class Transcript:
-    """A terminal in a folder of its own."""
+    """A terminal in a folder of its own.
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    Args:
+        qanat: a command line that does what `python -m qanat` does.
+    """
+
+    def __init__(self, folder: Path, cache: Path, qanat: list[str]) -> None:
         self.folder = folder
         self.cache = cache
+        self.qanat = qanat
         self.text = ""
 
     def file(self, path: str, content: str, *, shown: bool = True) -> None:
@@ -58,18 +63,28 @@ class Transcript:
         if shown:
             self.text += f"$ cat {path}\n{content}\n"
 
-    def type(self, line: str, environ: Mapping[str, str] | None = None) -> int:
+    def type(
+        self, line: str, environ: Mapping[str, str] | None = None, *, fresh: bool = False
+    ) -> int:
         """Run a command line of `qanat` in the folder; returns its exit code."""
-        done = self.start(line, environ)
+        done = self.start(line, environ, fresh=fresh)
         output, _ = done.communicate(timeout=120)
         return self.put(line, output, done.returncode)
 
-    def start(self, line: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a command line and do not wait for it."""
+    def start(
+        self, line: str, environ: Mapping[str, str] | None = None, *, fresh: bool = False
+    ) -> subprocess.Popen[str]:
+        """Start a command line and do not wait for it.
+
+        Args:
+            fresh: in an interpreter of its own, whose start is part of the test; it also takes
+                signals and limits.
+        """
         program, *arguments = shlex.split(line)
         assert program == "qanat"
+        qanat = [sys.executable, "-m", "qanat"] if fresh else self.qanat
         return subprocess.Popen(
-            [sys.executable, "-m", "qanat", *arguments],
+            [*qanat, *arguments],
             cwd=self.folder,
             env=environment() | {"XDG_CACHE_HOME": str(self.cache)} | dict(environ or {}),
             stdout=subprocess.PIPE,
@@ -105,9 +120,11 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Transcript:
+def terminal(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, qanat: list[str]
+) -> Transcript:
     """A terminal whose transcript is compared with nothing."""
-    return Transcript(tmp_path, tmp_path_factory.mktemp("cache"))
+    return Transcript(tmp_path, tmp_path_factory.mktemp("cache"), qanat)
 
 
 @pytest.fixture

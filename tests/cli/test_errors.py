@@ -146,7 +146,7 @@ def test_full_disk(shop: Any) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, hard))
         try:
-            process = shop.start(line)
+            process = shop.start(line, fresh=True)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         output, _ = process.communicate(timeout=120)
@@ -238,7 +238,7 @@ def test_two_updates_at_once(shop: Any) -> None:
 def test_interrupted(shop: Any) -> None:
     shop.file("transformations/slow.py", SLOW, shown=False)
     (shop.folder / "wait").touch()
-    process = shop.start("qanat run")
+    process = shop.start("qanat run", fresh=True)
     try:
         wait_for(shop.folder / "started", process)
         process.send_signal(signal.SIGINT)

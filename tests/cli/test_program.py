@@ -73,7 +73,7 @@ def test_version(terminal: Any) -> None:
 
 def test_no_encoding_breaks_the_output(terminal: Any) -> None:
     ascii_only = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
-    assert terminal.type("qanat init 数据", ascii_only) == 0
+    assert terminal.type("qanat init 数据", ascii_only, fresh=True) == 0
     assert r"\u6570\u636e" in terminal.text
 
 

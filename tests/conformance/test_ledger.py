@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -54,6 +53,7 @@ from qanat.model.schema import Array, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
 from qanat.ports.ledger import Ledger
 from qanat.testing.postgresql import postgresql
+from tests.forked import FORKED
 
 Open = Callable[[], Ledger]
 
@@ -227,10 +227,9 @@ def _race(url: str | None, private: Path, scope: str, gate: object, results: obj
 def test_of_processes_that_race_for_a_new_ledger_one_gets_the_lease(
     url: str | None, scope: str, tmp_path: Path
 ) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    gate, results = spawn.Barrier(3), spawn.Queue()
+    gate, results = FORKED.Barrier(3), FORKED.Queue()
     arguments = (url, tmp_path / "_qanat", scope, gate, results)
-    racers = [spawn.Process(target=_race, args=arguments) for _ in range(3)]
+    racers = [FORKED.Process(target=_race, args=arguments) for _ in range(3)]
     for racer in racers:
         racer.start()
     outcomes = sorted(results.get(timeout=60) for _ in racers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import time
 from dataclasses import replace
@@ -35,6 +34,7 @@ from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import Commit, TableStore
 from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import object_store
+from tests.forked import FORKED
 
 LONG, STRING = Primitive("long"), Primitive("string")
 ID = Schema((Field("id", LONG),))
@@ -545,9 +545,8 @@ def _publish(kind: tuple[str, Path], commits: list[Commit], gate: Any, results: 
 def _together(store: TableStore, folder: Path, *work: list[Commit]) -> list[Any]:
     name = "delta" if isinstance(store, DeltaStore) else "iceberg"
     kind = (name, folder.parent.parent / "_qanat")
-    spawn = multiprocessing.get_context("spawn")
-    gate, results = spawn.Barrier(len(work)), spawn.Queue()
-    processes = [spawn.Process(target=_publish, args=(kind, w, gate, results)) for w in work]
+    gate, results = FORKED.Barrier(len(work)), FORKED.Queue()
+    processes = [FORKED.Process(target=_publish, args=(kind, w, gate, results)) for w in work]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for commits in work for _ in commits]

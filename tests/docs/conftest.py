@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -196,12 +197,17 @@ def _normal(text: str) -> str:
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def environ(tmp_path: Path, qanat: list[str]) -> dict[str, str]:
     """A person's environment: the commands of this Python, and none of our variables."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
-    for name, command in {"python": "", "qanat": "-m qanat", "pytest": "-m pytest"}.items():
-        write_program(bin_ / name, f'exec "{sys.executable}" {command} "$@"')
+    python = [sys.executable]
+    for name, command in {
+        "python": python,
+        "qanat": qanat,
+        "pytest": [*python, "-m", "pytest"],
+    }.items():
+        write_program(bin_ / name, f'exec {shlex.join(command)} "$@"')
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("QANAT", "PYTEST", "AWS"))}
     for name in ("NO_COLOR", "FORCE_COLOR", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
         kept.pop(name, None)

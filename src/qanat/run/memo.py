@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from hashlib import blake2b
 from importlib import import_module
 from importlib.util import find_spec
@@ -229,8 +230,9 @@ def _name(value: object) -> str:
     return f"{type(value).__module__}:{type(value).__name__}"
 
 
+@cache
 def _program() -> str:
-    """This program and its parser, as they are installed."""
+    """This program and its parser, as they were installed when the process asked first."""
     root = Path(__file__).parents[1]
     stamps = [
         f"{name}:{Path(folder, name).stat().st_mtime_ns}"

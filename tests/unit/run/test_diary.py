@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from qanat.run.look import history
 from qanat.run.quarantine import replay
 from qanat.run.session import Session
 from qanat.run.update import Diary, update, update_events
+from tests.forked import FORKED
 
 ENDED = UpdateEnded("u", "failed", 1.0)
 FAILURE = Failure("Q1", "SomeError", "no")
@@ -220,7 +220,7 @@ def _crash(root: Path) -> None:
 
 
 def test_a_crash_leaves_what_was_written_until_then(root: Path) -> None:
-    child = multiprocessing.get_context("spawn").Process(target=_crash, args=(root,))
+    child = FORKED.Process(target=_crash, args=(root,))
     child.start()
     child.join(60)
     assert child.exitcode == 9

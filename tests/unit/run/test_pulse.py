@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from qanat.run import lease
 from qanat.run.lease import Gate, HeldLease, Pulse, felt
 from qanat.run.session import Session, sweep_scratch
 from qanat.run.update import Entry, update
+from tests.forked import FORKED
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 
@@ -42,10 +42,9 @@ def _sleep(root: Path, left: Path, awake: Any, asleep: Any) -> None:
 
 @pytest.fixture
 def sleeper(root: Path) -> Iterator[tuple[Any, Any]]:
-    spawn = multiprocessing.get_context("spawn")
-    awake, asleep = spawn.Event(), spawn.Event()
+    awake, asleep = FORKED.Event(), FORKED.Event()
     left = root / "storage/tables/t/epoch-1-left.parquet"
-    child = spawn.Process(target=_sleep, args=(root, left, awake, asleep))
+    child = FORKED.Process(target=_sleep, args=(root, left, awake, asleep))
     child.start()
     assert asleep.wait(60)
     yield child, awake

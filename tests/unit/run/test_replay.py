@@ -23,20 +23,33 @@ from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.storage.delta.store import DeltaStore
 from tests.acceptance.conftest import Paths
-from tests.acceptance.crashing import operate
-from tests.acceptance.ledgered import check, picture
+from tests.acceptance.crashing import copy, operate
+from tests.acceptance.ledgered import Picture, check, picture
 
 TABLES = ("silver", "silver__quarantine")
 
 
-@pytest.fixture
-def relaxed(tmp_path: Path) -> Paths:
-    """A project whose rule has been relaxed, so that a row of its quarantine passes."""
-    paths = Paths.make(tmp_path / "project")
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    paths = Paths.make(tmp_path_factory.mktemp("relaxed") / "project")
     paths.first()
     operate(paths.root, "run")
     paths.declare(165)
-    return paths
+    return paths.root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Picture:
+    """What a replay without a disturbance makes of it."""
+    root = copy(template, tmp_path_factory.mktemp("undisturbed") / "project")
+    operate(root, "replay")
+    return picture(root)
+
+
+@pytest.fixture
+def relaxed(template: Path, tmp_path: Path) -> Paths:
+    """A project whose rule has been relaxed, so that a row of its quarantine passes."""
+    return Paths(copy(template, tmp_path / "project"))
 
 
 class _Dead(BaseException):
@@ -92,27 +105,20 @@ def test_who_slept_before_it_staged_leaves_nothing(
 
 @pytest.mark.parametrize("at", ["silver", "silver__quarantine"])
 def test_rows_of_an_interrupted_replay_are_found_again(
-    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: str
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, undisturbed: Picture, at: str
 ) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(relaxed.root, undisturbed)
-    operate(undisturbed, "replay")
     before = picture(relaxed.root)
     interrupt(relaxed, monkeypatch, at)
     operate(relaxed.root, "run")
     assert picture(relaxed.root) == before, "the next update has put everything back"
     operate(relaxed.root, "replay")
-    assert picture(relaxed.root) == picture(undisturbed)
+    assert picture(relaxed.root) == undisturbed
     check(relaxed.root)
 
 
 def test_a_replay_whose_last_commit_happened_is_settled(
-    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, undisturbed: Picture
 ) -> None:
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(relaxed.root, undisturbed)
-    operate(undisturbed, "replay")
-
     def dead(*_: object) -> None:
         raise _Dead
 
@@ -121,7 +127,7 @@ def test_a_replay_whose_last_commit_happened_is_settled(
         with pytest.raises(_Dead):
             replay(session)
     operate(relaxed.root, "replay")
-    assert picture(relaxed.root) == picture(undisturbed)
+    assert picture(relaxed.root) == undisturbed
     check(relaxed.root)
 
 
@@ -206,8 +212,7 @@ def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """They have left the quarantine already, and must come back before anybody looks."""
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(relaxed.root, undisturbed)
+    undisturbed = copy(relaxed.root, tmp_path / "undisturbed")
     operate(undisturbed, "replay")
     operate(undisturbed, "run")
     interrupt(relaxed, monkeypatch, "silver")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from qanat.errors import AdapterError
 from qanat.run.session import Scratch, sweep_scratch
+from tests.forked import FORKED
 
 
 def test_a_folder_until_it_is_closed(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def _die(parent: Path) -> None:
 def test_what_the_dead_left_is_swept_and_what_the_living_have_stays(tmp_path: Path) -> None:
     mine = Scratch(tmp_path)
     for _ in range(2):
-        child = multiprocessing.get_context("spawn").Process(target=_die, args=(tmp_path,))
+        child = FORKED.Process(target=_die, args=(tmp_path,))
         child.start()
         child.join(60)
         assert child.exitcode == 9

@@ -88,11 +88,18 @@ class Bench:
         return [(f.rpartition("/")[2], row, raw, error) for f, row, raw, error in found]
 
 
+@pytest.fixture(scope="session")
+def instance() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One DuckDB for all tests: to start it takes longer than most of them."""
+    with duckdb.connect() as con:
+        con.execute("SET threads = 2")
+        yield con
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    con = duckdb.connect()
+def bench(tmp_path: Path, instance: duckdb.DuckDBPyConnection) -> Iterator[Bench]:
+    con = instance.cursor()
     con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET threads = 2")
     folder, scratch = tmp_path / "in", tmp_path / "scratch"
     folder.mkdir()
     scratch.mkdir()
