@@ -80,6 +80,13 @@ def asked(updated: Path) -> Iterator[qanat.Project]:
         yield project
 
 
+def test_a_file_changed_after_opening_is_read(shop: qanat.Project, folder: Path) -> None:
+    (folder / "transformations/more.sql").write_text(
+        "CREATE MATERIALIZED VIEW more AS SELECT 1 a;"
+    )
+    assert "more" in {d.dataset for d in shop.plan().datasets}
+
+
 def test_a_project_outlives_its_updates(shop: qanat.Project, folder: Path) -> None:
     first = shop.run()
     assert isinstance(first, UpdateResult)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
+from qanat.declare.files import library_files
 from qanat.errors import QanatError, SpecNotFoundError
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query
@@ -29,6 +30,8 @@ from qanat.run.results import Finding, Selection
 from qanat.run.session import Session
 
 Names = str | Iterable[str]
+_Stamp: TypeAlias = tuple[Path, int, int]
+"""A file, when it was changed (nanoseconds since 1970), and its size in bytes."""
 
 
 def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
@@ -66,19 +69,22 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._fresh = True
+        self._first: tuple[_Stamp, ...] | None = _stamps(self._opened)
 
     @property
     def session(self) -> Session:
         """The opened project and its adapters as they are, for the layers below."""
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
-            self._fresh = True
+            self._first = _stamps(self._opened)
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
-        if not self._fresh and self._opened is not None:
+        # A program opens a project for one call: it need not read the same files twice.
+        read = self._first is not None and self._first == _stamps(self.session)
+        self._first = None
+        if not read and self._opened is not None:
             found = Session.open(self._path, self._environment)
             if found.project == self._opened.project:
                 # Connections, engine and caches go on; only what is declared is new.
@@ -86,9 +92,7 @@ class Project:
             else:
                 self.close()
                 self._opened = found
-        session = self.session
-        self._fresh = False
-        return session
+        return self.session
 
     @property
     def name(self) -> str:
@@ -341,3 +345,13 @@ def _selection(
 
 def _names(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _stamps(session: Session) -> tuple[_Stamp, ...] | None:
+    """By what one sees that a file of the project was changed; None while they change."""
+    paths = (session.project.spec, *library_files(session.project))
+    try:
+        found = [(path, path.stat()) for path in paths]
+    except OSError:
+        return None
+    return tuple((path, each.st_mtime_ns, each.st_size) for path, each in found)
