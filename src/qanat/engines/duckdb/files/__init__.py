@@ -18,13 +18,13 @@ from typing import TypeAlias
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, OnePass
 from qanat.engines.duckdb.files.dialect import flag
 from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
 from qanat.model.batch import FilesBatch, LocalFile
 
-__all__ = ["BoundFiles", "bind_files"]
+__all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
 
 Bind: TypeAlias = Callable[[FileTable, FilesBatch, Path], BoundFiles]
 
@@ -63,13 +63,34 @@ def bind_files(
             wanted=", ".join(_FORMATS),
             nearest=nearest(batch.format, _FORMATS),
         )
+    bind: Bind = getattr(import_module(found[0]), found[1])
+    return bind(*_prepared(con, name, batch, scratch), scratch)
+
+
+def pass_files(
+    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+) -> OnePass | None:
+    """Make the files of a batch readable once, without a copy of their rows.
+
+    None if their format needs no copy, or if the files have to be read with care: then
+    `bind_files` finds every row. It takes the same arguments and raises the same errors.
+    """
+    if batch.format != "csv":
+        return None
+    pass_csv = import_module(_FORMATS["csv"][0]).pass_csv
+    found: OnePass | None = pass_csv(*_prepared(con, name, batch, scratch), scratch)
+    return found
+
+
+def _prepared(
+    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+) -> tuple[FileTable, FilesBatch]:
     batch = replace(
         batch, files=tuple(_plain(f, i, name, scratch) for i, f in enumerate(batch.files))
     )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
-    bind: Bind = getattr(import_module(found[0]), found[1])
-    return bind(FileTable(con, name, batch.files, partitions), batch, scratch)
+    return FileTable(con, name, batch.files, partitions), batch
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:

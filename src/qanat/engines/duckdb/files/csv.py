@@ -9,14 +9,14 @@ from typing import Any
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, OnePass
 from qanat.engines.duckdb.files.cast import WIDTH, Evidence, Formats, evidence, from_text
 from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
 from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
 from qanat.engines.duckdb.files.folders import folder_types, is_folder
 from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
-from qanat.engines.duckdb.files.misfit import Value
+from qanat.engines.duckdb.files.misfit import Value, failed, typed_columns
 from qanat.engines.duckdb.files.records import LIMIT
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import Spools
@@ -56,13 +56,28 @@ def bind_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
         SchemaDriftError: a new column under `freeze`.
         FileUnreadableError: a file cannot be opened or decompressed.
     """
-    options = dict(batch.options)
     with blaming(batch.files, "csv"):
-        head = sample_text(batch, options)
-        dialect = dialect_of(table.con, options, *head, expected(batch))
-        heads = read_heads(batch, dialect, table.partitions.names)
-        reader = _Reader(table, batch, scratch, dialect, options)
+        reader, heads = _open(table, batch, scratch)
         return reader.read(heads)
+
+
+def pass_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | None:
+    """CSV files to be read once, in place; None if a look at their heads shows trouble.
+
+    Raises:
+        SchemaDriftError, FileUnreadableError: as for `bind_csv`.
+    """
+    with blaming(batch.files, "csv"):
+        reader, heads = _open(table, batch, scratch)
+        return reader.pass_by(heads)
+
+
+def _open(table: FileTable, batch: FilesBatch, scratch: Path) -> tuple[_Reader, list[Head]]:
+    options = dict(batch.options)
+    head = sample_text(batch, options)
+    dialect = dialect_of(table.con, options, *head, expected(batch))
+    heads = read_heads(batch, dialect, table.partitions.names)
+    return _Reader(table, batch, scratch, dialect, options), heads
 
 
 class _Reader:
@@ -80,6 +95,43 @@ class _Reader:
         small = self._small(heads)
         groups = _group(h for h in heads if not (h.odd or h.index in small))
         groups += self._careful((h.index, h.names) for h in heads if h.odd or h.index in small)
+        spools = Spools(self.table, self._layout(heads, groups), self.scratch)
+        dirty: dict[int, tuple[str, ...]] = {}
+        for group in groups:
+            dirty |= self._spool(spools, group)
+        for group in self._careful(dirty.items()):
+            self._spool(spools, group)
+        spools.bad += self.salvage.finish()
+        return spools.bind(self.formats)
+
+    def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
+        """The rows of files that all have the same columns, without a spool.
+
+        A value that does not fit ends the query that reads it: where it stands, and what else
+        is wrong, only the spool can tell. Records that DuckDB refuses are in its rejects.
+        """
+        groups = _group(heads)
+        if len(groups) != 1 or any(h.odd for h in heads) or self._small(heads):
+            return None
+        layout = self._layout(heads, groups)
+        if layout.rescue or self.table.partitions.columns:
+            return None
+        (group,) = groups
+        values, _, _ = self._values(layout, group.names)
+        self._forget_rejects()
+        typed, checks = typed_columns(layout.fields, values)
+        columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
+        relation = (
+            f"SELECT {columns}{self.table.metadata('file')} "
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({self._source(group)}))"
+        )
+        if checks:
+            # DuckDB neither drops nor moves a filter with a side effect.
+            stop = "CAST(error('a value does not fit') AS BOOLEAN)"
+            relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
+        return OnePass(relation, layout.schema, lambda: not self._rejects())
+
+    def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> Layout:
         found: dict[str, str] = {}
         for head in heads:
             for name in head.names:
@@ -88,15 +140,7 @@ class _Reader:
         found = unlike(found)
         for name in self.table.partitions.names:
             found.setdefault(name, self.batch.files[0].path)
-        layout = lay_out(self.batch, found, lambda new: self._infer(new, groups))
-        spools = Spools(self.table, layout, self.scratch)
-        dirty: dict[int, tuple[str, ...]] = {}
-        for group in groups:
-            dirty |= self._spool(spools, group)
-        for group in self._careful(dirty.items()):
-            self._spool(spools, group)
-        spools.bad += self.salvage.finish()
-        return spools.bind(self.formats)
+        return lay_out(self.batch, found, lambda new: self._infer(new, groups))
 
     def _small(self, heads: Sequence[Head]) -> frozenset[int]:
         """Files so small that opening each costs DuckDB more than its rows cost us."""
@@ -127,29 +171,41 @@ class _Reader:
         files = self.table.variable("read", [path for _, path in group.files], "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
 
+    def _source(self, group: Group) -> str:
+        """SELECT text of a group's columns, `file` and `line`; refused records are put aside."""
+        tables = self.table.rejects
+        more = (
+            ", store_rejects = true, rejects_limit = 0, "
+            f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
+        )
+        line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
+        index = "r.file"
+        if not group.careful:
+            indexes = [i for i, _ in group.files]
+            index = self.table.at("index", indexes, "INTEGER", "r.file_index")
+        columns = "".join(f"r.c{i}, " for i in range(len(group.names)))
+        return f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
+
+    def _forget_rejects(self) -> None:
+        for name in self.table.rejects:
+            self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+
+    def _rejects(self) -> list[int]:
+        """The files of which DuckDB has refused a record, by their place in the scan."""
+        found = self.table.con.execute(
+            f"SELECT DISTINCT file_id FROM {quote(self.table.rejects[0])}"
+        ).fetchall()
+        self._forget_rejects()
+        return [file_id for (file_id,) in found]
+
     def _spool(self, spools: Spools, group: Group) -> dict[int, tuple[str, ...]]:
         """Spool a group; the files that need care, with their columns."""
         names = group.names
-        tables = self.table.rejects
         dirty: dict[int, tuple[str, ...]] = {}
         while group.files:
-            more = (
-                ", store_rejects = true, rejects_limit = 0, "
-                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
-            )
-            for name in tables:
-                self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
-            line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
-            index = "r.file"
-            if not group.careful:
-                indexes = [i for i, _ in group.files]
-                index = self.table.at("index", indexes, "INTEGER", "r.file_index")
-            columns = "".join(f"r.c{i}, " for i in range(len(names)))
-            source = (
-                f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
-            )
+            self._forget_rejects()
             try:
-                path = spools.write(source, *self._values(spools.layout, names))
+                path = spools.write(self._source(group), *self._values(spools.layout, names))
             except duckdb.InvalidInputException as error:
                 if group.careful:
                     raise
@@ -158,23 +214,19 @@ class _Reader:
                 left = tuple(f for f in group.files if f not in stuck)
                 group = Group(names, group.skip, left)
                 continue
-            met = self.table.con.execute(
-                f"SELECT DISTINCT file_id FROM {quote(tables[0])}"
-            ).fetchall()
-            if met and group.careful:
+            rejected = [group.files[place][0] for place in self._rejects()]
+            if rejected and group.careful:
                 raise FileUnreadableError(
-                    f"cannot read {self.batch.files[group.files[met[0][0]][0]].path} as csv",
+                    f"cannot read {self.batch.files[rejected[0]].path} as csv",
                     hint="this is a defect of Qanat: a record it had found good was refused",
                 )
-            rejected = [group.files[file_id][0] for (file_id,) in met]
             dirty |= dict.fromkeys(rejected, names)
             if len(rejected) < len(group.files):
                 spools.excluded |= set(rejected)
                 first = dict.fromkeys((i for i, _ in group.files), group.skip + 1)
                 spools.accept(path, first, group.careful)
             break
-        for name in tables:
-            self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+        self._forget_rejects()
         return dirty
 
     def _values(

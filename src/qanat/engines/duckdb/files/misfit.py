@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qanat.engines.duckdb.types import literal
+from qanat.engines.duckdb.types import literal, to_duckdb
 from qanat.model.schema import Field
 
 _SHOWN = 200
@@ -49,6 +49,26 @@ class Check:
             f"(CASE WHEN {self.result} IS NULL THEN {self.value.original} IS NOT NULL "
             "ELSE false END)"
         )
+
+
+def typed_columns(
+    fields: Sequence[Field], values: Sequence[Value | None]
+) -> tuple[list[str], list[Check]]:
+    """The columns v0, v1, … of some fields as SQL, and those of them that may not fit.
+
+    Args:
+        values: one for each field; None if the files have no such column.
+    """
+    typed: list[str] = []
+    checks: list[Check] = []
+    for i, (f, value) in enumerate(zip(fields, values, strict=True)):
+        if value is None:
+            typed.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
+            continue
+        typed.append(f"{value.typed} AS v{i}")
+        if value.checked:
+            checks.append(Check(f, value, f"v{i}"))
+    return typed, checks
 
 
 def failed(checks: Sequence[Check]) -> str:
