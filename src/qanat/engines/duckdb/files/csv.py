@@ -15,7 +15,7 @@ from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, inf
 from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
 from qanat.engines.duckdb.files.failure import blaming
 from qanat.engines.duckdb.files.folders import folder_types, is_folder
-from qanat.engines.duckdb.files.heads import Head, read_heads, sample_text
+from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
 from qanat.engines.duckdb.files.misfit import Value, failed, typed_columns
 from qanat.engines.duckdb.files.records import LIMIT
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
@@ -74,8 +74,9 @@ def pass_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | No
 
 def _open(table: FileTable, batch: FilesBatch, scratch: Path) -> tuple[_Reader, list[Head]]:
     options = dict(batch.options)
-    head = sample_text(batch, options)
-    dialect = dialect_of(table.con, options, *head, expected(batch))
+    local, head = sample_text(batch, options)
+    sniff = local is None or not only_commas(options, local)
+    dialect = dialect_of(table.con, options, local, head, expected(batch), sniff)
     heads = read_heads(batch, dialect, table.partitions.names)
     return _Reader(table, batch, scratch, dialect, options), heads
 
