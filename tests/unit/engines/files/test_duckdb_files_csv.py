@@ -63,16 +63,16 @@ def test_the_sniffer_is_left_out_only_where_it_finds_nothing(bench: Any) -> None
     draw = random.Random(5)  # noqa: S311 - a seed makes it repeatable
     cells = ["", "1", "-2.5", "x y", "2013-01-01 10:00", "a:b", "\\", "é", "#x", "10%", "'", ";"]
     left_out = 0
-    for number in range(100):
+    for number in range(60):
         some, width = draw.sample(cells, draw.randint(1, 5)), draw.randint(1, 4)
-        rows = [",".join(draw.choices(some, k=width)) for _ in range(draw.choice([1, 3, 3000]))]
+        rows = [",".join(draw.choices(some, k=width)) for _ in range(draw.choice([1, 3, 200]))]
         text = draw.choice(["\n", "\r\n"]).join(rows)
         file, options = bench.put(f"{number}.csv", text), {"header": draw.choice([True, False])}
         if only_commas(options, file.local):
             left_out += 1
             common = (bench.con, options, file.local, text, NO_COLUMNS)
             assert dialect_of(*common, sniff=False) == dialect_of(*common, sniff=True), text
-    assert left_out > 20
+    assert left_out > 10
 
 
 def test_inference_can_be_switched_off(bench: Any) -> None:
