@@ -21,10 +21,9 @@ from pyarrow import parquet
 from qanat.connectors.postgres import POSTGRES, READ, WRITE
 from qanat.connectors.postgres.sink import PostgresSink
 from qanat.connectors.postgres.source import PostgresSource
-from qanat.model.batch import ArrowBatch
-from qanat.model.dataset import Drift, SinkTarget
+from qanat.model.pipeline import Drift, SinkTarget
 from qanat.model.schema import NO_COLUMNS, Decimal, Field, Primitive, Schema
-from qanat.model.work import DataFile, StagedTable
+from qanat.model.work import ArrowBatch, DataFile, StagedTable
 from qanat.ports.sink import Delivery
 
 TABLE = """

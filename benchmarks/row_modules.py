@@ -5,7 +5,7 @@
 
 A project of one CSV file with one row, a streaming table with a rule that reads it and a streaming
 table that reads that one is updated by `qanat run`; a module counts when one of its functions is
-called. What only imports it, the bodies of modules and classes, does not count.
+called. What only imports it does not count: the bodies of modules and classes, and what they call.
 """
 
 from __future__ import annotations
@@ -68,6 +68,15 @@ def entered() -> list[str]:
         return modules.read_text(encoding="utf-8").split()
 
 
+def imports(frame: FrameType | None) -> bool:
+    """Whether a module that is being imported made this call, however indirectly."""
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"] != "__main__":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def trace(modules: Path) -> None:
     """Update the project in this folder, and write the modules entered to a file."""
     seen: dict[str, None] = {}
@@ -76,7 +85,7 @@ def trace(modules: Path) -> None:
         # Bodies of modules and classes run at import; only functions have optimized locals.
         if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
             name = str(frame.f_globals.get("__name__", ""))
-            if name.partition(".")[0] == "qanat":
+            if name.partition(".")[0] == "qanat" and name not in seen and not imports(frame):
                 seen[name] = None
 
     # `qanat` ends its process as soon as it is done, but lets exit functions run before.

@@ -24,22 +24,19 @@ from typing import Any
 
 import click
 
-from qanat import errors, pipelines, plugins, project
+from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import calls, columns, properties, settings, types as column_types
+from qanat.declare import calls, columns, settings, statements, types as column_types
 from qanat.errors import QanatError
-from qanat.model.adapter import Connector
-from qanat.model.dataset import Drift
-from qanat.model.expectation import Action, References, Unique
-from qanat.model.options import Option, OptionTable
+from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.pipeline import Action, Drift, References, Unique
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
 from qanat.report.schema import schema_of
 from qanat.report.shape import Shape, type_of
 from qanat.report.version import VERSION
-from qanat.text import quantities
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code, then: make docs -->"
@@ -159,7 +156,7 @@ def spec() -> Lines:
         rows.append([code(field.alias or name), shown, field.description or ""])
     rows.append([code("environments"), "", "name → any of these keys but `name`"])
     yield from table(["Key", "Default", "Meaning"], rows)
-    yield one_line(document(quantities.parse_size).split("\n\n")[1])
+    yield one_line(document(text.parse_size).split("\n\n")[1])
     yield ""
     yield "## Environments"
     yield ""
@@ -255,7 +252,7 @@ def sql() -> Lines:
     yield ""
     yield "## Not carried"
     yield ""
-    refused = [*properties.REFUSED.items(), *columns.REFUSED.items()]
+    refused = [*statements.REFUSED.items(), *columns.REFUSED.items()]
     rows = [[code(name), hint] for name, hint in refused]
     yield from table(["Clause or constraint", "Instead"], rows)
 
@@ -590,7 +587,7 @@ def tables() -> Lines:
     yield ""
     yield "Those that begin with `qanat.` are checked; others are kept with the Delta table."
     yield ""
-    yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
+    yield f"`{statements.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
     yield ""
     yield from table(
         ["Value", "What happens"], [[code(d.value), _meaning(Drift, d.name)] for d in Drift]

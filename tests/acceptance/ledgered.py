@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 from deltalake import DeltaTable
 
-from qanat.model.dataset import DatasetKind
 from qanat.model.event import UpdateEnded
+from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.run.session import Session
 

@@ -9,7 +9,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from qanat.errors import NotAppendOnlyError, QanatError
-from qanat.model.decision import Step
+from qanat.run.decide import Step
 from qanat.run.look import show
 from qanat.run.plan import plan
 from qanat.run.session import Session

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qanat.ledgers.sql.ledger import SqlLedger
-from qanat.model.decision import Decision, Step
+from qanat.run.decide import Decision, Step
 from qanat.run.plan import plan
 from qanat.run.results import DatasetResult, Selection
 from qanat.run.session import Session
@@ -174,10 +174,12 @@ def disagreement(
     result = done[decision.dataset]
     if decision.step is Step.SKIP and decision.reason.endswith(" would fail"):
         return None if result.status == "skipped" else f"skip became {result.status}"
-    if result.status in ("failed", "skipped") and decision.step is not Step.FAIL:
+    if result.status in ("failed", "skipped"):
         # Nobody can know before it is read that a row breaks a rule that fails the update.
-        fails = any("violate" in d.reason for d in done.values() if d.status == "failed")
-        return None if fails else f"{decision.step} ({decision.reason}): {result.reason}"
+        if any("violate" in d.reason for d in done.values() if d.status == "failed"):
+            return None
+        if decision.step is not Step.FAIL:
+            return f"{decision.step} ({decision.reason}): {result.reason}"
     wanted = {Step.FAIL: "failed", Step.SKIP: "unchanged"}.get(decision.step, "updated")
     if result.status != wanted:
         return f"{decision.step} ({decision.reason}) became {result.status} ({result.reason})"

@@ -30,20 +30,23 @@ from qanat.model.event import (
     DatasetStarted,
     EpochCommitted,
     Event,
+    EventRecord,
     Failure,
     Recovered,
     Retried,
+    UnknownEvent,
     UpdateEnded,
     UpdateStarted,
     Warned,
 )
-from qanat.model.event_record import EventRecord, UnknownEvent
-from qanat.model.position import FileRef, QuarantineMark, Range
 from qanat.model.record import (
     Definition,
     Epoch,
     EpochStatus,
+    FileRef,
     Lease,
+    QuarantineMark,
+    Range,
     UpdateRecord,
     UpdateStatus,
 )

@@ -30,7 +30,7 @@ from qanat.errors import (
     SourceNotFoundError,
     SourceUnavailableError,
 )
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import (
     Array,
     DataType,

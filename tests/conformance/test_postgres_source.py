@@ -25,11 +25,11 @@ from qanat.errors import (
     SourceNotFoundError,
     SourceUnavailableError,
 )
-from qanat.model.batch import ArrowBatch
-from qanat.model.dataset import Drift
-from qanat.model.position import FileRef, Range
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import FileRef, Range
 from qanat.model.schema import NO_COLUMNS, Field, Primitive, Schema
-from qanat.model.source import SourceRef
+from qanat.model.work import ArrowBatch
 from qanat.testing.postgresql import postgresql
 
 pytestmark = pytest.mark.services

@@ -24,10 +24,10 @@ from qanat.errors import (
     FileVanishedError,
     SourceNotFoundError,
 )
-from qanat.model.batch import FilesBatch
-from qanat.model.dataset import Drift
-from qanat.model.position import Range
+from qanat.model.pipeline import Drift
+from qanat.model.record import Range
 from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import FilesBatch
 from qanat.testing.object_store import ObjectStore, object_store
 from qanat.testing.reading import RememberedPast, reference, surroundings
 

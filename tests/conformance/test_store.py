@@ -29,11 +29,9 @@ from qanat.errors import (
     TableTooNewError,
     UnsupportedError,
 )
-from qanat.model.batch import ArrowBatch, TableBatch
-from qanat.model.change import Change
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
-from qanat.model.table import TableRef
-from qanat.model.work import DataFile
+from qanat.model.table import Change, TableRef
+from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import Commit, TableStore
 from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import object_store

@@ -26,9 +26,7 @@ from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
 from qanat.report.failure import dumps
 from qanat.run.session import Session
-from qanat.text.amounts import count, duration
-from qanat.text.characters import printable
-from qanat.text.grid import Value, grid
+from qanat.text import Value, count, duration, grid, printable
 
 _SHOWN = 10
 """Failures that are shown in full."""

@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from qanat.cli.screen import paint
-from qanat.declare.find import QANAT_SPECS, SDP_SPECS
-from qanat.model.location import Location
-from qanat.text.characters import cells, printable
+from qanat.declare.files import QANAT_SPECS, SDP_SPECS
+from qanat.errors.root import Location
+from qanat.text import cells, printable
 
 LONGEST = 120
 """Characters of a source line that are shown; generated files may have lines of megabytes."""

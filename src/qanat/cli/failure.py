@@ -13,7 +13,7 @@ from qanat.cli.excerpt import excerpt
 from qanat.cli.screen import note, paint, write
 from qanat.errors import ProblemsError, QanatError
 from qanat.report.failure import dumps, failure
-from qanat.text.characters import printable, printable_lines
+from qanat.text import printable, printable_lines
 
 
 def report(error: QanatError, arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from qanat.cli.template import contents
 from qanat.errors import CommandLineError
 from qanat.report.documents import document
 from qanat.report.failure import dumps
-from qanat.text.characters import printable
+from qanat.text import printable
 
 NEXT = ("run", "show revenue_by_city", "quarantine show silver_orders")
 """Commands that a newcomer should type, in order."""

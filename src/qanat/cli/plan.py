@@ -6,10 +6,10 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.options import Place, full, output, place, refreshes, selection
-from qanat.model.decision import UpdatePlan
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.plan import blocked, plan_text
+from qanat.run.decide import UpdatePlan
 
 
 @click.command("plan", short_help="Show what an update would do, and why.")

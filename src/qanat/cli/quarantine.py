@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.group import Group
 from qanat.cli.options import Logs, Place, limit, logs, output, place
+from qanat.cli.program import Group
 from qanat.cli.run import watching
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.quarantine import replay_text, rows_text, summary_text
-from qanat.text.characters import printable
+from qanat.text import printable
 
 
 @click.group("quarantine", cls=Group, short_help="Look at rows in quarantine, and replay them.")

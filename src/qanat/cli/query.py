@@ -20,7 +20,7 @@ from qanat.report.delimited import csv_header, csv_lines
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.table import query_text
-from qanat.text.amounts import count
+from qanat.text import count
 
 SHOWN = 20
 """Rows of the text for people, unless they ask for more."""

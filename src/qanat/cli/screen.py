@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import click
 
 from qanat.disk import disk_error
-from qanat.text.style import Layout
+from qanat.text import Layout
 
 
 def prepare() -> None:

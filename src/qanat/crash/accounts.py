@@ -9,9 +9,8 @@ from pathlib import Path
 
 from qanat.crash.deliveries import deliveries, rows, sink_folder, sinks
 from qanat.crash.inventory import Inventory
-from qanat.model.dataset import Dataset, DatasetKind, SinkTarget
 from qanat.model.event import UpdateEnded
-from qanat.model.flow import application, is_replay
+from qanat.model.pipeline import Dataset, DatasetKind, SinkTarget, application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.work import Counts
 from qanat.run.session import Session

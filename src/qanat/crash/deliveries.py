@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from qanat.crash.question import ask
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
 
 _STAGING = ".qanat"

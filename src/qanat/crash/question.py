@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.model.batch import Batch
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.model.query import SqlQuery
+from qanat.model.work import Batch
 from qanat.run.session import Session
 
 

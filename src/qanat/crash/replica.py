@@ -17,7 +17,7 @@ from qanat.crash.quarters import places
 from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
 
 _ASIDE = ".qanat-storage"

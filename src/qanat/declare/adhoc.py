@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from sqlglot import Token, TokenType
 
+from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
-from qanat.declare.sqltext import SqlText
 from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
+from qanat.errors.root import Location
 from qanat.model.adapter import Connectors
-from qanat.model.location import Location
-from qanat.model.project import Project
+from qanat.model.pipeline import Project
 from qanat.model.query import Read, SqlQuery
 
 PLACE = "query"

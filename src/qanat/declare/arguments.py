@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.errors import PythonFileError, UnsupportedError, nearest
+from qanat.errors.root import Location
 from qanat.model.adapter import Connectors
-from qanat.model.dataset import SinkTarget
-from qanat.model.location import Location
+from qanat.model.pipeline import SinkTarget
 
 
 def text_of(argument: str, value: Any, location: Location) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 from sqlglot import exp
 
 from qanat.errors import OptionError, UnsupportedError
+from qanat.errors.root import Location
 from qanat.model.adapter import Connector, Connectors
-from qanat.model.location import Location
-from qanat.model.source import SourceRef, dataset_ref
+from qanat.model.query import SourceRef, dataset_ref
 
 Place = Callable[[exp.Expression], Location]
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from qanat.errors import QanatError
-from qanat.model.dataset import DatasetKind
-from qanat.model.expectation import Action
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Action, DatasetKind
 
 Function = Callable[..., Any]
 

@@ -17,23 +17,17 @@ from qanat.declare.arguments import (
     text_of,
 )
 from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function, RuleCall
-from qanat.declare.columns import Columns, parse_columns
-from qanat.declare.cursor import Cursor
+from qanat.declare.columns import Columns, parse_columns, rule_of_text
+from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import TAKES, is_frame, returned, taken
-from qanat.declare.names import strip_prefix
-from qanat.declare.properties import check_property, check_table_format
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.declare.query import parse_query
-from qanat.declare.registry import Registry
-from qanat.declare.rules import rule_of_text
-from qanat.declare.sqltext import SqlText
+from qanat.declare.registry import Registry, strip_prefix
+from qanat.declare.statements import check_property, check_table_format
 from qanat.errors import PythonFileError, UnsupportedError, nearest
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import Expectation
-from qanat.model.flow import Flow
-from qanat.model.location import Location
-from qanat.model.query import FunctionQuery, Query, Read
-from qanat.model.source import dataset_ref
+from qanat.errors.root import Location
+from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
+from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
 
 _IBIS_DIALECTS = {"duckdb": "duckdb", "spark": "pyspark"}
 

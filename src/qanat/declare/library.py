@@ -11,10 +11,9 @@ from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
 from qanat.errors import QanatError, SpecError, SqlSyntaxError
+from qanat.errors.root import Location
 from qanat.model.adapter import Connectors
-from qanat.model.location import Location
-from qanat.model.pipeline import Pipeline
-from qanat.model.project import Project
+from qanat.model.pipeline import Pipeline, Project
 
 
 @dataclass(frozen=True, slots=True)

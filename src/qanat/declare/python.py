@@ -30,9 +30,8 @@ from typing import Any, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
 from qanat.errors import PythonFileError, UnsupportedError
-from qanat.model.dataset import DatasetKind
-from qanat.model.expectation import Action
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Action, DatasetKind
 
 F = TypeVar("F", bound=Function)
 

@@ -1,14 +1,169 @@
-"""The keys of a spec, and the values that they allow."""
+"""The keys of a spec and the values that they allow, read from YAML with their locations."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
 
+import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qanat.declare.files import DEFAULT_LIBRARIES
-from qanat.model.dataset import Drift
-from qanat.text.quantities import parse_size
+from qanat.errors import QanatError, SpecError
+from qanat.errors.root import Location
+from qanat.model.pipeline import Drift
+from qanat.text import parse_size
+
+Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] | None"
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One YAML value with its location.
+
+    Args:
+        value: the value; nested values are entries, too.
+        at: the location of the value.
+        key_at: the location of its key; for a list item, its own.
+    """
+
+    value: Content
+    at: Location
+    key_at: Location
+
+    @property
+    def plain(self) -> Any:
+        """The value without locations, as nested dicts and lists."""
+        if isinstance(self.value, dict):
+            return {key: entry.plain for key, entry in self.value.items()}
+        if isinstance(self.value, list):
+            return [entry.plain for entry in self.value]
+        return self.value
+
+
+def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatError]) -> Entry:
+    """Parse one YAML document and expand `${VAR}` and `${VAR:-default}` in its strings.
+
+    Args:
+        text: the document.
+        file: the file's name in messages.
+        environ: the environment variables.
+        problems: gains errors for duplicate keys, keys that are no text, and missing variables.
+
+    Raises:
+        SpecError: the text is not YAML.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        tab = "found character '\\t'" in (error.problem or "")
+        raise SpecError(
+            f"not YAML: {error.problem}",
+            location=at,
+            hint="indent with spaces; YAML does not allow tabs" if tab else None,
+        ) from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SpecError(f"not YAML: {reason}", location=Location(file)) from error
+    start = Location(file, 1, 1)
+    if node is None:
+        return Entry(None, start, start)
+
+    def place(node: yaml.Node) -> Location:
+        return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def mapping(node: yaml.MappingNode) -> dict[str, Entry]:
+        seen: dict[str, Location] = {}
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                problems.append(
+                    SpecError(
+                        f"key {name!r} is given twice",
+                        location=place(key),
+                        hint=f"the first is at {seen[name]}; keep one of them",
+                    )
+                )
+            seen.setdefault(name, place(key))
+        # Expand `<<: *anchor` only now: it may repeat keys, which is allowed.
+        loader.flatten_mapping(node)
+        entries: dict[str, Entry] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(SpecError("a key must be text", location=place(key)))
+                continue
+            entries[key.value] = build(value, place(key))
+        return entries
+
+    open_: list[yaml.Node] = []
+
+    def build(node: yaml.Node, key_at: Location) -> Entry:
+        if any(node is outer for outer in open_):
+            problems.append(SpecError("an alias refers to what it is part of", location=key_at))
+            return Entry("", place(node), key_at)
+        open_.append(node)
+        try:
+            return inner(node, key_at)
+        finally:
+            open_.pop()
+
+    def inner(node: yaml.Node, key_at: Location) -> Entry:
+        at = place(node)
+        if isinstance(node, yaml.MappingNode):
+            return Entry(mapping(node), at, key_at)
+        if isinstance(node, yaml.SequenceNode):
+            return Entry([build(item, place(item)) for item in node.value], at, key_at)
+        value = loader.construct_object(node)
+        if isinstance(value, str):
+            value = expand(value, environ, at, problems.append)
+        elif value is not None and not isinstance(value, bool | int | float):
+            value = node.value  # keep dates and other YAML types as text
+        return Entry(value, at, key_at)
+
+    return build(node, start)
+
+
+def expand(
+    value: str,
+    environ: Mapping[str, str],
+    at: Location,
+    report: Callable[[QanatError], None],
+) -> str:
+    """Replace `${VAR}` by the environment variable, and `${VAR:-default}` by it or the default.
+
+    Args:
+        value: the text.
+        environ: the environment variables.
+        at: the text's location, for errors.
+        report: called with an error for each variable that is neither set nor has a default.
+
+    >>> expand("s-${STAGE:-dev}", {}, Location("qanat.yml"), print)
+    's-dev'
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name in environ:
+            return environ[name]
+        if default is not None:
+            return default
+        report(
+            SpecError(
+                f"environment variable {name} is not set",
+                location=at,
+                hint=f"set it, or give a default: ${{{name}:-…}}",
+            )
+        )
+        return match.group()
+
+    return _VARIABLE.sub(replace, value)
 
 
 def _size(value: Any) -> Any:

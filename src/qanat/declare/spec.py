@@ -10,12 +10,11 @@ from urllib.parse import unquote
 
 from pydantic import ValidationError
 
-from qanat.declare.find import SDP_SPECS
-from qanat.declare.marks import Entry, read
-from qanat.declare.settings import KEYS, Settings
+from qanat.declare.files import SDP_SPECS
+from qanat.declare.settings import KEYS, Entry, Settings, read
 from qanat.errors import ProblemsError, QanatError, SpecError, nearest
-from qanat.model.location import Location
-from qanat.model.project import Project
+from qanat.errors.root import Location
+from qanat.model.pipeline import Project
 
 DEV = "dev"
 """The default environment; the only one that uses the spec's own settings unchanged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import Token
 from sqlglot.errors import ParseError
 
-from qanat.declare.sqltext import SqlText
+from qanat.declare.cursor import SqlText
 from qanat.errors import SqlSyntaxError, nearest
 
 _WORDS = """

@@ -6,7 +6,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError, TokenError
 
 from qanat.errors import TypeNameError, nearest
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
 T = exp.DataType.Type

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from qanat.dialect.original import original_location
 from qanat.errors import ProblemsError, QanatError, UnsupportedError
-from qanat.model.expectation import Predicate
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
 
 if TYPE_CHECKING:

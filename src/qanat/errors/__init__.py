@@ -98,9 +98,8 @@ from qanat.errors.declaration import (
     UpdateNotFoundError,
 )
 from qanat.errors.extra import install
-from qanat.errors.locating import located
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
-from qanat.errors.root import QanatError, nearest
+from qanat.errors.root import QanatError, located, nearest
 from qanat.errors.run import (
     CommitConflictError,
     EpochConflictError,

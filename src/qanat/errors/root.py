@@ -1,12 +1,38 @@
-"""The root of all errors, and the search for the nearest known name."""
+"""The root of all errors, the place in the author's files, and the search for the nearest name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
-from qanat.model.location import Location
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file, for error messages.
+
+    Args:
+        file: path as shown to the user, relative to the project root where possible.
+        line: 1-based line, or None when only the file is known.
+        column: 1-based column, or None when only the line is known.
+
+    >>> str(Location("silver.sql", 3, 14))
+    'silver.sql:3:14'
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        if self.line is not None:
+            parts.append(str(self.line))
+            if self.column is not None:
+                parts.append(str(self.column))
+        return ":".join(parts)
 
 
 class QanatError(Exception):
@@ -92,3 +118,24 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {k.casefold(): k for k in known}
     match = get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[match[0]] if match else None
+
+
+@contextmanager
+def located(location: Location | None, *kinds: type[QanatError]) -> Iterator[None]:
+    """Set the location of every `QanatError` that leaves the block without one.
+
+    Args:
+        location: the place in the author's files; None leaves errors as they are.
+        kinds: change errors of these classes only; default: all.
+
+    >>> with located(Location("gold.sql", 3, 8)):
+    ...     raise QanatError("there is no 'dta'")
+    Traceback (most recent call last):
+    qanat.errors.root.QanatError: gold.sql:3:8: there is no 'dta'
+    """
+    try:
+        yield
+    except QanatError as error:
+        if error.location is None and isinstance(error, kinds or QanatError):
+            error.location = location
+        raise

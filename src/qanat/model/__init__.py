@@ -1,11 +1,9 @@
 """What a pipeline is: frozen values, no I/O, standard library only.
 
-Read the modules in this order. What an author writes: `location` (where it stands), `schema`
-(columns and types), `expectation`, `source` (what a query reads), `query`, `dataset`, `flow`,
-`project`, `pipeline` (all of these together). What adapters say of themselves: `options` and
-`adapter`. What happens when a pipeline runs: `decision` (what an update does with each dataset,
-and why), `position` (how far a flow has read), `table` (which table is meant), `change` (what an
-epoch does to it), `batch` (the data of one epoch, bound for an engine), `work` (that epoch, and
-what an engine made of it), `record` (what the ledger remembers), `event` (what an update tells
-while it runs) and `event_record` (that, as it is kept).
+Read the modules in this order. What an author writes: `schema` (columns and types), `query` (and
+what it reads), `pipeline` (expectations, datasets, flows, the project). What adapters say of
+themselves: `adapter`. What happens when a pipeline runs: `record` (what the ledger remembers, such
+as how far a flow has read), `work` (the data of one epoch, bound for an engine, and what that made
+of it), `table` (a stored table, and what an epoch does to it), `event` (what an update tells while
+it runs).
 """

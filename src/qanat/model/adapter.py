@@ -1,18 +1,167 @@
-"""What an adapter says of itself before its code is loaded.
+"""What an adapter says of itself before its code is loaded: its names, and its options.
 
 Each adapter's package has one such value, and one line in `qanat.plugins` (or an entry point of
 another package) names it. Classes are named as `package.module:Class` and imported when first
-used, so that a declaration costs no driver.
+used, so that a declaration costs no driver. What an author may write in SQL and in Python, how it
+is checked, what an error suggests and what the reference says all come from one tuple of `Option`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from qanat.model.options import OptionTable
-from qanat.model.source import SourceRef
+from qanat.errors import OptionError, nearest
+from qanat.errors.root import Location
+from qanat.model.query import SourceRef
+
+
+class Kind(StrEnum):
+    """What the value of an option is."""
+
+    TEXT = "text"
+    BOOLEAN = "true or false"
+    COUNT = "a whole number"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Args:
+        name: the canonical name, in snake_case.
+        meaning: one line for the reference.
+        spellings: other names; all names are compared without case and underscores.
+        kind: of the value.
+        choices: the values that there are, if they are few: canonical value by spelling.
+        required: whether it must be given.
+        identity: whether two references that differ in it are two sources, each with a
+            position of its own.
+    """
+
+    name: str
+    meaning: str
+    spellings: tuple[str, ...] = ()
+    kind: Kind = Kind.TEXT
+    choices: Mapping[str, str] = field(default_factory=dict)
+    required: bool = False
+    identity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptionTable:
+    """The options of one function, sink format or adapter.
+
+    Args:
+        owner: who has them, for messages: `read_files`, `a sink of the format 'csv'`.
+        options: in the order of the reference.
+        refused: options that exist elsewhere, by name, and what to do instead.
+
+    >>> table = OptionTable("read_files", (Option("header", "…", kind=Kind.BOOLEAN),))
+    >>> table.check("Header", "TRUE")
+    ('header', True)
+    """
+
+    owner: str
+    options: tuple[Option, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical names."""
+        return tuple(o.name for o in self.options)
+
+    def find(self, name: str, location: Location | None = None) -> Option:
+        """The option of a name.
+
+        Raises:
+            OptionError: there is none; names the nearest, or the way out.
+        """
+        key = folded(name)
+        way_out = next((r for n, r in self.refused.items() if folded(n) == key), None)
+        if way_out is None:
+            for option in self.options:
+                if key in map(folded, (option.name, *option.spellings)):
+                    return option
+        raise OptionError(
+            f"{self.owner} has no option {name!r}",
+            location=location,
+            nearest=None if way_out else nearest(name, self.names),
+            hint=way_out,
+        )
+
+    def check(self, name: str, value: Any, location: Location | None = None) -> tuple[str, Any]:
+        """The canonical name and value of an option.
+
+        Raises:
+            OptionError: there is no such option, or the value does not fit.
+        """
+        option = self.find(name, location)
+        return option.name, self._value(option, value, location)
+
+    def check_all(
+        self, given: Iterable[tuple[str, Any]], location: Location | None = None
+    ) -> dict[str, Any]:
+        """Canonical values by canonical name.
+
+        Raises:
+            OptionError: one does not exist, does not fit, is given twice or is missing.
+        """
+        found: dict[str, Any] = {}
+        for name, value in given:
+            canonical, checked = self.check(name, value, location)
+            if canonical in found:
+                raise OptionError(
+                    f"the option {canonical!r} of {self.owner} is given twice", location=location
+                )
+            found[canonical] = checked
+        for option in self.options:
+            if option.required and found.get(option.name) in (None, ""):
+                raise OptionError(
+                    f"{self.owner} needs the option {option.name!r}",
+                    location=location,
+                    wanted=f"{option.name} => …: {option.meaning}",
+                )
+        return found
+
+    def identity(self, options: Iterable[tuple[str, Any]]) -> str:
+        """The part of a source's key that its options make; empty if none of them matters."""
+        named = {o.name for o in self.options if o.identity}
+        chosen = sorted((folded(k), v) for k, v in options if k in named)
+        return "&".join(f"{k}={v}" for k, v in chosen)
+
+    def _value(self, option: Option, value: Any, location: Location | None) -> Any:
+        text = str(value).strip()
+        if option.choices:
+            found = option.choices.get(text.casefold())
+            if found is not None:
+                return found
+        elif option.kind is Kind.BOOLEAN and text.casefold() in ("true", "false"):
+            return text.casefold() == "true"
+        elif option.kind is Kind.COUNT and re.fullmatch(r"\d+", text):
+            return int(text)
+        elif option.kind is Kind.TEXT and not isinstance(value, bool):
+            return str(value)
+        choices = tuple(dict.fromkeys(option.choices.values()))
+        raise OptionError(
+            f"the option {option.name!r} of {self.owner} does not fit",
+            location=location,
+            wanted=" or ".join(choices) if choices else str(option.kind),
+            got=repr(value),
+            nearest=nearest(text, choices) if choices else None,
+        )
+
+
+def folded(name: str) -> str:
+    """A name for comparison: Databricks writes camelCase, Python and DuckDB snake_case.
+
+    >>> folded("maxFilesPerTrigger") == folded("max_files_per_trigger")
+    True
+    """
+    return re.sub(r"[_\W]", "", name).casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,17 @@
-"""What an update tells while it runs; observers turn these into progress, logs and alerts."""
+"""What an update tells while it runs, for progress, logs and alerts; and that as it is kept.
+
+A kept event has its place in the update's order, its time, and its facts as JSON values. It names
+no class of event, so a new kind of event, or a new field, is kept and read back without a change.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from qanat.model.work import Counts, RuleCount
 
@@ -127,3 +135,102 @@ Event: TypeAlias = (
     | Retried
     | Warned
 )
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a newer Qanat: this one does not know its kind, or its facts."""
+
+    kind: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event of an update.
+
+    Args:
+        number: 1, 2, 3, … in the order in which the update told them.
+        at: when, seconds since 1970 (UTC); clocks may be set back, `number` may not.
+    """
+
+    number: int
+    at: float
+    event: Event | UnknownEvent
+
+
+def kind_of(event: Event | UnknownEvent) -> str:
+    """The name of an event's kind, in logs, documents and the ledger.
+
+    >>> from qanat.model.event import DatasetProgress
+    >>> kind_of(DatasetProgress("silver", "computing"))
+    'dataset_progress'
+    """
+    return event.kind if isinstance(event, UnknownEvent) else _kind(type(event))
+
+
+def facts_of(event: Event | UnknownEvent) -> dict[str, Any]:
+    """What an event tells, by field, as values that JSON has.
+
+    >>> from qanat.model.event import Warned
+    >>> facts_of(Warned("silver", "the clock was set back"))
+    {'dataset': 'silver', 'message': 'the clock was set back'}
+    """
+    return dict(event.facts) if isinstance(event, UnknownEvent) else asdict(event)
+
+
+def event_of(kind: str, facts: Mapping[str, Any]) -> Event | UnknownEvent:
+    """The event that has these facts; facts that its class does not have are left out.
+
+    Never fails: what cannot be made into one of our events is an `UnknownEvent`.
+
+    >>> event_of("warned", {"dataset": None, "message": "low on space", "since": "0.3"})
+    Warned(dataset=None, message='low on space')
+    >>> event_of("table_compacted", {"dataset": "silver"})
+    UnknownEvent(kind='table_compacted', facts={'dataset': 'silver'})
+    """
+    known = _kinds().get(kind)
+    if known is None:
+        return UnknownEvent(kind, facts)
+    try:
+        return _made(known, facts)  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        # A field is missing, or of another type than it is today.
+        return UnknownEvent(kind, facts)
+
+
+def _kind(event: type) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+
+
+@cache
+def _kinds() -> dict[str, type]:
+    return {_kind(event): event for event in get_args(Event)}
+
+
+def _made(cls: Any, facts: Mapping[str, Any]) -> Any:
+    """A dataclass from its facts.
+
+    Raises:
+        TypeError, ValueError: they are not what it has.
+    """
+    types = _types(cls)
+    return cls(**{name: _revived(types[name], facts[name]) for name in types if name in facts})
+
+
+@cache
+def _types(cls: Any) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
+
+
+def _revived(wanted: Any, value: Any) -> Any:
+    """A value of JSON as what a field is declared to hold."""
+    if get_origin(wanted) in (UnionType, Union):
+        if value is None:
+            return None
+        wanted, *_ = (kind for kind in get_args(wanted) if kind is not type(None))
+    if get_origin(wanted) is tuple:
+        item, *_ = get_args(wanted)
+        return tuple(_revived(item, each) for each in value)
+    return _made(wanted, value) if is_dataclass(wanted) else value

@@ -1,13 +1,255 @@
-"""A pipeline: everything a project declares, together."""
+"""What an author declares: expectations, datasets, flows, the project, and all of it together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from qanat.model.dataset import Dataset
-from qanat.model.flow import Flow
-from qanat.model.project import Project
+from qanat.errors.root import Location
+from qanat.model.query import Query
+from qanat.model.schema import NO_COLUMNS, Schema
+
+
+class Action(StrEnum):
+    """What a violated expectation does."""
+
+    WARN = "warn"
+    """Keep the row, count the violation."""
+    DROP = "drop"
+    """Leave the row out, count the violation."""
+    QUARANTINE = "quarantine"
+    """Move the row to `<dataset>__quarantine`."""
+    FAIL = "fail"
+    """Publish nothing of this epoch and fail the dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A condition on one row; FALSE or NULL is a violation.
+
+    Args:
+        sql: the condition, in `dialect`.
+        written: what the author wrote, if that was in another dialect.
+    """
+
+    sql: str
+    dialect: str
+    written: str | None = None
+
+    def __str__(self) -> str:
+        return self.sql if self.written is None else self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """No two kept rows of the table agree on all `columns`.
+
+    As SQL's UNIQUE: a key with a NULL in it equals nothing. The first row with a key is kept,
+    later ones (in the table's history, then in source order) are violations.
+    """
+
+    columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"UNIQUE ({', '.join(self.columns)})"
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Each row's `columns` occur as `target_columns` of `dataset`.
+
+    As SQL's FOREIGN KEY (MATCH SIMPLE): a row with a NULL among `columns` passes.
+    """
+
+    columns: tuple[str, ...]
+    dataset: str
+    target_columns: tuple[str, ...]
+
+    def __str__(self) -> str:
+        mine, theirs = ", ".join(self.columns), ", ".join(self.target_columns)
+        return f"({mine}) REFERENCES {self.dataset} ({theirs})"
+
+
+Rule: TypeAlias = Predicate | Unique | References
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A named rule on a dataset with an action."""
+
+    name: str
+    rule: Rule
+    action: Action
+    location: Location
+
+
+QUARANTINE = "__quarantine"
+"""How the names of quarantine tables end."""
+
+
+class DatasetKind(StrEnum):
+    """What a dataset is."""
+
+    STREAMING_TABLE = "streaming table"
+    MATERIALIZED_VIEW = "materialized view"
+    TEMPORARY_VIEW = "temporary view"
+    SINK = "sink"
+
+
+class Drift(StrEnum):
+    """What happens when a source's columns change (table property `qanat.schema_drift`)."""
+
+    EVOLVE = "evolve"
+    """New columns join the table; missing ones are NULL."""
+    FREEZE = "freeze"
+    """A new column fails the dataset."""
+    RESCUE = "rescue"
+    """Values of unexpected columns go to `_rescued_data` as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkTarget:
+    """Where a sink writes.
+
+    Args:
+        format: `parquet`, `csv`, `json`, …
+        options: by canonical name: `path`, …
+        connector: whose format it is.
+    """
+
+    format: str
+    options: tuple[tuple[str, Any], ...]
+    connector: str = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One declared dataset. Its queries are the flows that target it.
+
+    Args:
+        name: as declared, without the project's own catalog and schema in front.
+        schema: declared columns (empty: take them from the query).
+        properties: TBLPROPERTIES, in order.
+    """
+
+    name: str
+    kind: DatasetKind
+    location: Location
+    schema: Schema = NO_COLUMNS
+    expectations: tuple[Expectation, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+    sink: SinkTarget | None = None
+
+    @property
+    def quarantine(self) -> str:
+        """The name of the quarantine table."""
+        return self.name + QUARANTINE
+
+    @property
+    def stored(self) -> bool:
+        """Whether the dataset has a table of its own."""
+        return self.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW)
+
+    def property(self, name: str) -> str | None:
+        """The value of a table property, or None."""
+        return next((v for k, v in self.properties if k == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A query that feeds one dataset.
+
+    Args:
+        name: unique in the project; a dataset's own query is a flow of the dataset's name.
+        target: name of the dataset it feeds.
+        once: run a single time and never again (`INSERT INTO ONCE`), for backfills.
+    """
+
+    name: str
+    target: str
+    query: Query
+    location: Location
+    once: bool = False
+
+    @property
+    def application(self) -> str:
+        """The Delta transaction application of this flow's commits."""
+        return application(self.name)
+
+
+def application(flow: str) -> str:
+    """The Delta transaction application of the commits of a flow of that name."""
+    return f"qanat:{flow}"
+
+
+_REPLAY = "::replay"
+
+
+def replay_flow(dataset: str) -> str:
+    """The name under which the ledger knows a dataset's replays."""
+    return dataset + _REPLAY
+
+
+def is_replay(flow: str) -> bool:
+    """Whether a flow's epochs are replays.
+
+    >>> is_replay(replay_flow("silver"))
+    True
+    """
+    return flow.endswith(_REPLAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder with a spec, as one environment sees it.
+
+    Args:
+        root: absolute folder of the spec; relative paths in queries start here.
+        spec: absolute path of the spec file.
+        storage: absolute folder below which tables and the ledger live.
+        libraries: globs of transformation files, relative to `root`, as written.
+        environment: name of the environment (`dev` unless told).
+        ledger: database URL (`postgresql://…`), or None for SQLite below `storage`.
+        storage_options: what the table format wants to know, such as where its catalog is.
+        memory_limit: bytes the engine may hold before it spills, or None: a share of memory.
+        threads: cores to use, or None: all that the process may use.
+        retries: how often a retryable step is tried again.
+    """
+
+    name: str
+    root: Path
+    spec: Path
+    storage: Path
+    libraries: tuple[str, ...]
+    dialect: str = "duckdb"
+    environment: str = "dev"
+    catalog: str | None = None
+    schema: str | None = None
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    ledger: str | None = None
+    engine: str = "duckdb"
+    table_format: str = "delta"
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    memory_limit: int | None = None
+    threads: int | None = None
+    retries: int = 3
+    schema_drift: Drift = Drift.EVOLVE
+
+    @property
+    def tables(self) -> Path:
+        """Where the tables are, a folder for each."""
+        return self.storage / "tables"
+
+    @property
+    def private(self) -> Path:
+        """Ledger, locks, logs and scratch space: Qanat's own."""
+        return self.storage / "_qanat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""A reference to one stored table, whatever its format and wherever it lies."""
+"""One stored table, and what one commit does to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 
@@ -28,3 +29,14 @@ class TableRef:
 
     def __str__(self) -> str:
         return self.location
+
+
+class Change(StrEnum):
+    """What becomes of the rows that a table has when a commit brings new ones."""
+
+    APPEND = "append"
+    """They stay."""
+    REPLACE = "replace"
+    """All of them go."""
+    REPLACE_OWN = "replace own"
+    """Those go that the same application (the same flow) has brought."""

@@ -20,8 +20,9 @@ from qanat.model.event import (
     Retried,
     UpdateEnded,
     Warned,
+    facts_of,
+    kind_of,
 )
-from qanat.model.event_record import facts_of, kind_of
 
 LOGGER = "qanat"
 

@@ -9,12 +9,9 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, nearest
-from qanat.model.dataset import Dataset
-from qanat.model.flow import Flow
-from qanat.model.pipeline import Pipeline
-from qanat.model.query import FunctionQuery, Read, SqlQuery
+from qanat.model.pipeline import Dataset, Flow, Pipeline
+from qanat.model.query import FunctionQuery, Read, SourceRef, SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.source import SourceRef
 from qanat.model.work import QUARANTINE_FIELDS
 from qanat.planning.graph import Graph, resolve
 from qanat.planning.lineage import (

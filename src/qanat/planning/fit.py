@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from qanat.errors import ColumnNotFoundError, SchemaMismatchError, TypeNameError, nearest
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.model.schema import (
     STRING,
     Array,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from qanat.errors import SelectionError, nearest
-from qanat.model.dataset import QUARANTINE, Dataset, DatasetKind
-from qanat.model.pipeline import Pipeline
+from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, Pipeline
 from qanat.model.query import Read
 
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from qanat.errors import DatasetNotFoundError, nearest
-from qanat.model.dataset import Dataset
-from qanat.model.expectation import References
-from qanat.model.pipeline import Pipeline
-from qanat.model.query import FunctionQuery
-from qanat.model.source import SourceRef
+from qanat.model.pipeline import Dataset, Pipeline, References
+from qanat.model.query import FunctionQuery, SourceRef
 from qanat.planning.graph import Graph, resolve
 
 FUNCTION = "python function"

@@ -12,7 +12,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from qanat.model.query import Read, SqlQuery
-from qanat.planning.tree import tree_of
+from qanat.planning.stateful import tree_of
 
 """The column that `read_files` adds to those of the files."""
 

@@ -2,21 +2,63 @@
 
 In each epoch, a streaming table's query sees only rows that it has not read before. A construct
 that combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
-the result for one epoch's rows, not for all rows, so it is refused.
+the result for one epoch's rows, not for all rows, so it is refused. Queries are looked at as
+sqlglot trees, each parsed once per process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.model.query import SqlQuery
-from qanat.planning.aggregate import aggregates
 from qanat.planning.keyword import keyword_location
-from qanat.planning.tree import tree_of
+
+
+def tree_of(query: SqlQuery) -> exp.Expr:
+    """The tree of a query's executable SQL. It is shared and cached: copy it to change it."""
+    return _parse(query.sql, query.dialect)
+
+
+def own_tree(query: SqlQuery) -> exp.Expr:
+    """A new tree that the caller may change; parsing costs hardly more than copying."""
+    tree: exp.Expr = parse_one(query.sql, dialect=query.dialect)
+    return tree
+
+
+@lru_cache(maxsize=4096)
+def _parse(sql: str, dialect: str) -> exp.Expr:
+    tree: exp.Expr = parse_one(sql, dialect=dialect)
+    return tree
+
+
+# Aggregates of DuckDB and Spark that sqlglot parses as unknown functions.
+_NAMES = """
+    any arbitrary arg_max_null arg_max_nulls_last arg_min_null arg_min_nulls_last bitstring_agg
+    bit_and bit_or bit_xor bool_and bool_or collect_list collect_set combine_aggr
+    count_min_sketch count_star decimal_average entropy every favg fsum histogram histogram_exact
+    histogram_numeric hll_sketch_agg kahan_sum kurtosis kurtosis_pop lttb mad max_by mean
+    min_by percentile product reservoir_quantile sem skewness some sum_no_overflow sumkahan
+    try_avg try_sum variant_group_object
+"""
+_AGGREGATES = frozenset(_NAMES.split())
+
+
+def aggregates(node: exp.Expr) -> bool:
+    """True if a node is a call of an aggregate function.
+
+    >>> from sqlglot import parse_one
+    >>> [aggregates(parse_one(sql, dialect="duckdb")) for sql in ("sum(x)", "mad(x)", "abs(x)")]
+    [True, True, False]
+    """
+    if isinstance(node, exp.Anonymous):
+        return node.name.casefold() in _AGGREGATES
+    return isinstance(node, exp.AggFunc)
+
 
 _CLAUSES = (
     ("group", "GROUP BY"),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from qanat.model.batch import Batch, Inputs
-from qanat.model.expectation import Expectation, Predicate
+from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.work import RuleCount, Staged, Work
+from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 
 Progress = Callable[[float | None], None]
 """Called now and then with the fraction done (0 to 1), or None when unknown."""

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from qanat.model.event_record import EventRecord
-from qanat.model.position import FileRef, QuarantineMark
-from qanat.model.record import Definition, Epoch, Lease, UpdateRecord, UpdateStatus
+from qanat.model.event import EventRecord
+from qanat.model.record import (
+    Definition,
+    Epoch,
+    FileRef,
+    Lease,
+    QuarantineMark,
+    UpdateRecord,
+    UpdateStatus,
+)
 from qanat.model.schema import Schema
 
 

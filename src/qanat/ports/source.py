@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from qanat.model.batch import Batch
-from qanat.model.dataset import Drift
-from qanat.model.position import Amount, FileRef, Range, Unread
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import Amount, FileRef, Range, Unread
 from qanat.model.schema import Schema
-from qanat.model.source import SourceRef
 from qanat.model.table import TableRef
+from qanat.model.work import Batch
 from qanat.ports.store import TableStore
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from qanat.model.batch import Batch
-from qanat.model.change import Change
-from qanat.model.position import Amount
+from qanat.model.record import Amount
 from qanat.model.schema import Schema
-from qanat.model.table import TableRef
-from qanat.model.work import DataFile
+from qanat.model.table import Change, TableRef
+from qanat.model.work import Batch, DataFile
 
 
 @dataclass(frozen=True, slots=True)

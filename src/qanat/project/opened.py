@@ -265,7 +265,7 @@ class Project:
         >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
         2...
         """
-        return shown(Events, _run("diary").update_events(self._current(), update, dataset))
+        return shown(Events, _run("update").update_events(self._current(), update, dataset))
 
     def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qanat.errors import MissingExtraError
 from qanat.model.schema import Field
 from qanat.ports.engine import Reading
-from qanat.run.rows import Rows
+from qanat.run.results import Rows
 
 if TYPE_CHECKING:
     import pandas

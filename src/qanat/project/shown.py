@@ -10,11 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qanat.model.decision import UpdatePlan
 from qanat.model.work import Counts
 from qanat.run import results
-from qanat.run.diary import UpdateEvents
+from qanat.run.decide import UpdatePlan
 from qanat.run.results import HistoryEntry, QuarantineSummary, ReplayResult, RuleCheck
+from qanat.run.update import UpdateEvents
 
 Shown = TypeVar("Shown")
 

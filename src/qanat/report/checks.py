@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qanat.model.expectation import Action
+from qanat.model.pipeline import Action
 from qanat.report.html import heading, page, table
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
 from qanat.run.results import RuleCheck
-from qanat.text.amounts import count
-from qanat.text.grid import Cell, Value, grid
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid
 
 CHECK = Shape(
     "CheckDocument",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
 from qanat.run.results import Finding
-from qanat.text.characters import printable
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Layout, printable
 
 FINDING = Shape(
     "FindingDocument",

@@ -9,7 +9,7 @@ from html import escape
 from itertools import pairwise
 
 from qanat.report.html import Part, text
-from qanat.text.characters import cells, clip, printable
+from qanat.text import cells, clip, printable
 
 _HEIGHT, _ROW, _LANE, _COLUMN, _MARGIN = 40, 54, 22, 56, 6
 _LETTER, _PADDING, _WIDEST = 7.2, 12, 34

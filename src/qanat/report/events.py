@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from qanat.model.event_record import EventRecord, facts_of, kind_of
+from qanat.model.event import EventRecord, facts_of, kind_of
 from qanat.report.history import head
 from qanat.report.html import heading, page, table
 from qanat.report.narrative import narrate
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY, elapsed, moment
-from qanat.run.diary import UpdateEvents
-from qanat.text.style import PLAIN, Layout
+from qanat.run.update import UpdateEvents
+from qanat.text import PLAIN, Layout
 
 EVENT = Shape(
     "EventDocument",

@@ -11,10 +11,7 @@ from qanat.report.html import Mood, Part, heading, page, table
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY, elapsed, moment
 from qanat.run.results import HistoryEntry
-from qanat.text.amounts import duration
-from qanat.text.characters import printable
-from qanat.text.grid import Cell, Value, grid
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Cell, Layout, Value, duration, grid, printable
 
 
 def _count(name: str) -> Key:

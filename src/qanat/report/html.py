@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal, NewType
 
-from qanat.text.characters import printable
-from qanat.text.grid import Cell, Value
+from qanat.text import Cell, Value, printable
 
 Part = NewType("Part", str)
 """HTML that is safe: everything that came from data is escaped."""
@@ -68,7 +67,7 @@ def heading(line: str, mood: Mood = "plain", remark: str = "") -> Part:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> Part:
-    """A table; a column of numbers is aligned to the right, as in `qanat.text.grid`."""
+    """A table; a column of numbers is aligned to the right, as in `qanat.text`."""
     body = [[_cell(value) for value in row] for row in rows]
     right = [bool(body) and all(row[i].right for row in body) for i in range(len(headers))]
     head = "".join(_tag("th", Cell(h), r) for h, r in zip(headers, right, strict=True))

@@ -9,8 +9,7 @@ from qanat.report.html import heading, page
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
 from qanat.run.results import Lineage, LineageNode
-from qanat.text.characters import printable
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Layout, printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from qanat.errors.root import Location
 from qanat.model.event import (
     DatasetEnded,
     DatasetStarted,
     EpochCommitted,
     Event,
     Failure,
+    UnknownEvent,
     UpdateEnded,
     UpdateStarted,
+    facts_of,
+    kind_of,
 )
-from qanat.model.event_record import UnknownEvent, facts_of, kind_of
-from qanat.model.location import Location
 from qanat.model.work import Counts, RuleCount
-from qanat.observe.terminal.remarks import remark
-from qanat.text.amounts import count, duration
-from qanat.text.characters import printable
+from qanat.observe.terminal.lines import remark
+from qanat.text import count, duration, printable
 
 
 def narrate(event: Event | UnknownEvent) -> Sequence[str]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import compress
 
-from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
-from qanat.text.amounts import count, size
-from qanat.text.characters import cells, printable
-from qanat.text.grid import Cell, Value
-from qanat.text.style import PLAIN, Layout
+from qanat.run.decide import Decision, Declared, Step, UpdatePlan, Waiting
+from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 
 WAITING = Shape(
     "WaitingDocument",

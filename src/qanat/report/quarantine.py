@@ -11,10 +11,7 @@ from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
 from qanat.report.version import VERSION_KEY
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
-from qanat.text.amounts import count
-from qanat.text.characters import printable
-from qanat.text.grid import Cell, Value, grid
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 
 ENTRY = Shape(
     "QuarantineEntry",

@@ -11,12 +11,8 @@ from qanat.model.schema import Field, Schema
 from qanat.report.html import Part, heading, page, table
 from qanat.report.shape import Key, Shape, rows_of
 from qanat.report.version import VERSION_KEY
-from qanat.run.results import TableView
-from qanat.run.rows import Rows
-from qanat.text.amounts import count, size
-from qanat.text.characters import printable
-from qanat.text.grid import Cell, Value, grid
-from qanat.text.style import PLAIN, Layout
+from qanat.run.results import Rows, TableView
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size
 
 COLUMN = Shape(
     "ColumnDocument",

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shlex
 
-from qanat.model.dataset import DatasetKind
+from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
 from qanat.report.shape import Key, Shape
 from qanat.report.version import SECONDS_KEY, VERSION_KEY
 from qanat.run.results import DatasetResult, UpdateResult
-from qanat.text.amounts import count, duration
-from qanat.text.grid import Cell, Value, grid
-from qanat.text.style import PLAIN, Layout
+from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid
 
 RULE = Shape(
     "RuleDocument",

@@ -9,7 +9,7 @@ from qanat.report.html import heading, page
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
 from qanat.run.results import Validation
-from qanat.text.amounts import count
+from qanat.text import count
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,21 @@ from qanat import plugins
 from qanat.declare import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
 from qanat.errors import CycleError, QanatError
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import Expectation, Predicate
-from qanat.model.flow import Flow
-from qanat.model.location import Location
-from qanat.model.pipeline import Pipeline
-from qanat.model.project import Project
+from qanat.errors.root import Location
+from qanat.model.pipeline import (
+    Dataset,
+    DatasetKind,
+    Expectation,
+    Flow,
+    Pipeline,
+    Predicate,
+    Project,
+)
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.fingerprint import definition, volatile
 from qanat.planning.graph import view_of
 from qanat.planning.order import build_graph
-from qanat.run.compiled import Analysis, CompiledFlow, CompiledView
+from qanat.run.memo import Analysis, CompiledFlow, CompiledView
 
 
 @dataclass(frozen=True, slots=True)

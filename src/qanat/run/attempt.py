@@ -1,23 +1,62 @@
-"""What the epochs of one update share, and one attempt to carry out one of them."""
+"""What the epochs of one update share, and one attempt to carry out one of them.
+
+An attempt is tried again where it may succeed unchanged: a store that timed out, never a wrong
+query.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
+from uuid import uuid4
 
-from qanat.errors import InvariantError, QanatError, RunError
-from qanat.model.event import Event
+from qanat.disk import sync
+from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
+from qanat.model.event import Event, Retried
+from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Epoch
-from qanat.model.work import Staged, StagedTable, Work
+from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
-from qanat.run.compiled import CompiledFlow
 from qanat.run.inputs import Bound
 from qanat.run.lease import HeldLease
-from qanat.run.session import Session
+from qanat.run.memo import CompiledFlow
+from qanat.run.session import Session, make_folder
+
+_FIRST_WAIT = 0.5
+"""Seconds before the first retry; doubled each time."""
+
+Result = TypeVar("Result")
+
+
+def retrying(
+    action: Callable[[], Result], retries: int, dataset: str, tell: Callable[[Event], None]
+) -> Result:
+    """The result of an action, tried again while its error is retryable.
+
+    Args:
+        retries: how often to try again at most.
+        dataset: whose events tell about it.
+
+    Raises:
+        QanatError: the last error, or one that is not retryable.
+    """
+    wait = _FIRST_WAIT
+    for attempt in range(1, retries + 1):
+        try:
+            return action()
+        except QanatError as error:
+            if not error.retryable:
+                raise
+            tell(Retried(dataset, attempt, error.message, wait))
+            time.sleep(wait)
+            wait *= 2
+    return action()
+
 
 T = TypeVar("T")
 
@@ -27,7 +66,7 @@ class Current:
     """The update that runs.
 
     Args:
-        gate: the folder through which it commits; see `qanat.run.gate`.
+        gate: the folder through which it commits; see `qanat.run.lease`.
         update: its identifier.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
@@ -135,18 +174,94 @@ class Attempt:
             yield folders[name], table
 
     def unstage(self, only: frozenset[Path] | None = None) -> None:
-        """Remove staged files: no update looks for leftovers of an epoch that was given up.
+        """Remove staged files, durably: no update looks for leftovers of an epoch given up.
 
         Args:
             only: in these folders. What was published and taken back an older version still has.
+
+        Raises:
+            OSError: the disk does not let go of a file.
         """
         for folder, table in self.staged_tables:
             if only is None or folder in only:
                 for file in table.files:
                     (folder / file.path).unlink(missing_ok=True)
+                # The ledger is about to forget them; a power loss must not bring them back.
+                for parent in {(folder / f.path).parent for f in table.files}:
+                    sync(parent)
 
 
 def _known(value: T | None) -> T:
     if value is None:
         raise InvariantError("a stage of an epoch was left out")
     return value
+
+
+def work_of(attempt: Attempt) -> Work:
+    """The work of one attempt: what to compute, and where to stage it."""
+    session, compiled, epoch = attempt.session, attempt.compiled, attempt.epoch
+    token = uuid4().hex
+    scratch = session.scratch / token
+    make_folder(scratch)
+    prefix = f"epoch-{epoch.number}-{token}"
+    return Work(
+        flow=compiled.flow.name,
+        epoch=epoch.number,
+        update=attempt.current.update,
+        dataset=compiled.dataset.name,
+        query=compiled.query,
+        inputs={},
+        output=_output(attempt, prefix),
+        quarantine=_quarantine(session, compiled.dataset, prefix, epoch.replaces),
+        scratch=scratch,
+        at_ns=attempt.current.at_ns,
+        views=tuple(
+            ViewWork(
+                view.dataset.name,
+                view.query,
+                view.expectations,
+                _quarantine(session, view.dataset, prefix, replaces=False),
+            )
+            for view in compiled.views
+        ),
+        expectations=compiled.expectations,
+    )
+
+
+def _output(attempt: Attempt, prefix: str) -> Output:
+    session, compiled, epoch = attempt.session, attempt.compiled, attempt.epoch
+    dataset = compiled.dataset
+    delivery = attempt.delivery
+    if delivery is not None:
+        with located(dataset.location):
+            return session.sink(delivery.target).output(delivery)
+    table = session.table(dataset.name)
+    plain = Output(
+        session.store.staging(table),
+        prefix,
+        # Rows that come back have the columns of the table, whatever is declared by now.
+        declared=NO_COLUMNS if compiled.readmits else dataset.schema,
+        partition_by=dataset.partition_by,
+    )
+    if epoch.replaces or session.store.version(table) is None:
+        return plain
+    snapshot = session.store.snapshot(table)
+    if snapshot.partition_by != dataset.partition_by:
+        raise FlowError(
+            f"{dataset.name} is declared with other partitions than its table has",
+            location=dataset.location,
+            wanted=", ".join(snapshot.partition_by) or "none",
+            got=", ".join(dataset.partition_by) or "none",
+            hint=f"rebuild it: qanat run --full-refresh {dataset.name}",
+        )
+    unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
+    return replace(plain, schema=snapshot.schema, existing=snapshot.batch if unique else None)
+
+
+def _quarantine(session: Session, dataset: Dataset, prefix: str, replaces: bool) -> Output:
+    """Where a dataset's quarantined rows are staged."""
+    table = session.table(dataset.quarantine)
+    known = NO_COLUMNS
+    if not replaces and session.store.version(table) is not None:
+        known = session.store.snapshot(table).schema
+    return Output(session.store.staging(table), prefix, schema=known)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qanat.errors import QanatError
-from qanat.model.dataset import Dataset
+from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.consistency import mismatch_of
 from qanat.run.installation import installation

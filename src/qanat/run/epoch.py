@@ -20,17 +20,13 @@ from qanat.errors import (
     QanatError,
 )
 from qanat.model.event import DatasetProgress, EpochCommitted
-from qanat.model.position import Range
-from qanat.model.record import Epoch, EpochStatus
+from qanat.model.record import Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
-from qanat.run.attempt import Attempt, Current, Done
-from qanat.run.compiled import CompiledFlow
+from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
+from qanat.run.consistency import next_number
 from qanat.run.inputs import Bound, bind, key_of
-from qanat.run.number import next_number
-from qanat.run.publish import publish_epoch, unpublished
-from qanat.run.published import published, take_back
-from qanat.run.retry import retrying
-from qanat.run.task import work_of
+from qanat.run.memo import CompiledFlow
+from qanat.run.publish import publish_epoch, published, take_back, unpublished
 
 
 def run_epoch(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.errors import SelectionError
-from qanat.model.dataset import Dataset
-from qanat.model.expectation import References
-from qanat.run.results import RuleCheck, Selection
-from qanat.run.selection import choose_datasets
+from qanat.model.pipeline import Dataset, References
+from qanat.run.results import RuleCheck, Selection, choose_datasets
 from qanat.run.session import Session
 from qanat.run.stored import stored
 

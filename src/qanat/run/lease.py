@@ -1,14 +1,130 @@
-"""One update at a time: the lease is taken, kept alive while it lasts, and given back."""
+"""One update at a time: the lease, the pulse that says who lives, the gate that stops sleepers.
+
+A process may be stopped at any instruction for longer than its lease lasts. What it writes to
+the ledger then is refused, by the lease's token; but a commit to a table is the making of a
+name in a folder, which asks no ledger. So every update writes its log entries in a folder of
+its own, its gate, from where they are given their names. Whoever takes over renames that folder
+before looking at what was committed. After that no commit of the sleeper can succeed, at
+whatever instruction it wakes; everything it committed earlier is seen.
+
+Such a sleeper may still wake, stage files, and be killed before it removes them. So an update
+whose pulse is felt is said to run, whoever has taken over: each one that comes then looks for
+leftovers, until one of them finds it dead.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import threading
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
+from qanat.disk import explained
 from qanat.errors import LeaseLostError, QanatError
 from qanat.model.record import Lease
 from qanat.ports.ledger import Ledger
+from qanat.run.session import locked, make_folder
+
+
+class Gate:
+    """The gate of one update.
+
+    Args:
+        parent: where all gates are, in the file system of the tables.
+    """
+
+    def __init__(self, parent: Path, lease: HeldLease) -> None:
+        self.lease = lease
+        self.folder = parent / str(lease.current.token)
+
+    def open(self) -> None:
+        """Close all others, and open this one.
+
+        Raises:
+            LeaseLostError: somebody else has taken over.
+            StorageFullError, AdapterError: the folder cannot be made.
+        """
+        parent = self.folder.parent
+        make_folder(parent)
+        with explained("close the gates in", parent):
+            # Asked between looking and closing, lest a sleeper close the gate of the update that
+            # took over; and after, lest it open its own behind the back of that update.
+            others = [f for f in parent.iterdir() if f != self.folder]
+            self.lease.confirm()
+            for other in others:
+                close(other)
+            self.folder.mkdir(exist_ok=True)
+        self.lease.confirm()
+
+    def close(self) -> None:
+        """Close it: the update is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def close(folder: Path) -> None:
+    """Take a folder away from whoever works in it, at once, and remove it."""
+    away = folder.with_name(f"closed-{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        folder.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+class Pulse:
+    """The pulse of this process's update.
+
+    Args:
+        parent: where scratch space is: what dead processes leave is swept there.
+    """
+
+    def __init__(self, parent: Path, update: str) -> None:
+        self._path = _place(parent, update)
+        self._lock: int | None = None
+
+    def start(self) -> None:
+        """Let it be felt.
+
+        Raises:
+            StorageFullError, AdapterError: the file cannot be made.
+        """
+        if self._lock is not None:
+            return  # what came next the first time has failed
+        make_folder(self._path.parent)
+        self._lock = locked(self._path)
+
+    def stop(self) -> None:
+        """The update is over, and has nothing left to remove."""
+        if self._lock is None:
+            return
+        # What the disk refuses to remove now, the next update removes.
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        os.close(self._lock)
+        self._lock = None
+
+
+def felt(parent: Path, update: str) -> bool:
+    """Whether the process of an update still lives."""
+    try:
+        handle = os.open(_place(parent, update), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _place(parent: Path, update: str) -> Path:
+    return parent / f"{update}.lock"
+
 
 SECONDS = 60.0
 """How long a lease lasts without a sign of life."""

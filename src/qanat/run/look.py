@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qanat.dialect import predicate
-from qanat.model.expectation import Predicate
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.planning.lineage import dataset_of
 from qanat.run.results import HistoryEntry, TableView

@@ -1,4 +1,4 @@
-"""What the files of a project meant the last time, so that unchanged files need no reading again.
+"""Flows ready to run, and what the files of a project meant the last time.
 
 Parsing SQL is what a run without news spends most of its time on, its libraries' imports
 included. An analysis depends on nothing but the files, the settings and this program, so it is
@@ -12,8 +12,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from hashlib import blake2b
 from importlib import import_module
@@ -25,11 +26,79 @@ from typing import Any
 from qanat import declare
 from qanat.declare.files import library_files
 from qanat.errors import QanatError
-from qanat.model.project import Project
-from qanat.run.compiled import Analysis
+from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, Project, References
+from qanat.model.query import Computation, Query, Read
+from qanat.planning.graph import Graph
 
-_ROOMS = ("connectors", "declare", "dialect", "model", "planning", "run")
-_OURS = ("qanat.model.", "qanat.planning.graph", "qanat.run.compiled", "qanat.connectors.")
+
+@dataclass(frozen=True, slots=True)
+class CompiledView:
+    """A temporary view that a flow reads."""
+
+    dataset: Dataset
+    query: Query
+    expectations: tuple[Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFlow:
+    """A flow ready to run.
+
+    Args:
+        views: the temporary views it reads, also through one another, in order.
+        reads: what it reads outside itself: its own inputs and those of its views.
+        view_reads: by `Read.name`, the temporary view it stands for.
+        readmits: whether its rows come out of the target's quarantine, and leave it if they pass.
+    """
+
+    flow: Flow
+    dataset: Dataset
+    query: Computation
+    expectations: tuple[Expectation, ...]
+    views: tuple[CompiledView, ...]
+    reads: tuple[Read, ...]
+    view_reads: tuple[tuple[str, str], ...]
+    readmits: bool = False
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The datasets that its rules refer to."""
+        rules = [*self.expectations, *(e for v in self.views for e in v.expectations)]
+        names = (e.rule.dataset for e in rules if isinstance(e.rule, References))
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that can be known of a project from its files alone.
+
+    Args:
+        flows: by flow name.
+        rules: by dataset name, its expectations in the engine's dialect.
+        definitions: by dataset name, its fingerprint and canonical text.
+        volatile: names of flows whose queries (or whose views') depend on time or chance.
+    """
+
+    pipeline: Pipeline
+    graph: Graph
+    flows: Mapping[str, CompiledFlow]
+    rules: Mapping[str, tuple[Expectation, ...]]
+    definitions: Mapping[str, tuple[str, str]]
+    volatile: tuple[str, ...]
+
+    def flows_into(self, dataset: str) -> list[CompiledFlow]:
+        """The compiled flows that feed a dataset, as declared."""
+        return [self.flows[f.name] for f in self.pipeline.flows_into(dataset)]
+
+
+_ROOMS = ("connectors", "declare", "dialect", "errors", "model", "planning", "run")
+_OURS = (
+    "qanat.errors.root:Location",
+    "qanat.model.",
+    "qanat.planning.graph",
+    "qanat.run.memo",
+    "qanat.connectors.",
+)
 _TAG, _VALUE = "$", "v"
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
@@ -150,7 +219,7 @@ def _class(name: str) -> Any:
     if found is None:
         module, _, attribute = name.partition(":")
         # Only what this program itself writes: a file must not choose what is imported.
-        if not module.startswith(_OURS):
+        if not name.startswith(_OURS):
             raise ValueError(f"{name} has no place in a memo")
         found = _classes[name] = getattr(import_module(module), attribute)
     return found

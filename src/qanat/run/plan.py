@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qanat.errors import QanatError
-from qanat.model.dataset import Dataset
-from qanat.model.decision import Decision, Declared, Step, UpdatePlan
+from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
-from qanat.run.decide import Facts, decide
-from qanat.run.facts import Around, declared, gather
-from qanat.run.results import Selection
-from qanat.run.selection import Chosen, choose_datasets
+from qanat.run.decide import Decision, Declared, Facts, Step, UpdatePlan, decide
+from qanat.run.refresh import Around, declared, gather
+from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
 

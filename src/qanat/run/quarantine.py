@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, nearest
-from qanat.model.dataset import Dataset, DatasetKind
 from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.planning.graph import resolve
@@ -16,14 +16,12 @@ from qanat.ports.observer import Observer
 from qanat.ports.store import Snapshot
 from qanat.run.attempt import Current
 from qanat.run.consistency import check_history
-from qanat.run.diary import failure_of
-from qanat.run.entry import Entry, new_id, telling
-from qanat.run.gate import Gate
-from qanat.run.lease import HeldLease
+from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.session import Session
+from qanat.run.update import Entry, failure_of, new_id, telling
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:

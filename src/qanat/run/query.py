@@ -9,7 +9,7 @@ from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import located
-from qanat.model.batch import Batch
+from qanat.model.work import Batch
 from qanat.ports.engine import Reading
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored

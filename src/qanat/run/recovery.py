@@ -17,17 +17,15 @@ from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
 from qanat.model.event import Recovered, Warned
-from qanat.model.flow import is_replay
+from qanat.model.pipeline import is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import Current
 from qanat.run.consistency import mismatch_of
 from qanat.run.epoch import redo_epoch
-from qanat.run.publish import starts_over
-from qanat.run.published import published, tables, take_back
-from qanat.run.pulse import felt
-from qanat.run.scratch import sweep_scratch
-from qanat.run.session import Session
+from qanat.run.lease import felt
+from qanat.run.publish import published, starts_over, tables, take_back
+from qanat.run.session import Session, sweep_scratch
 
 
 def start_clean(

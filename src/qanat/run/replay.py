@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qanat.model.dataset import Dataset
-from qanat.model.expectation import Action, Expectation
-from qanat.model.flow import Flow, replay_flow
-from qanat.model.position import Range
-from qanat.model.query import Read, Readmission, SqlQuery
-from qanat.model.source import dataset_ref
+from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
+from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
+from qanat.model.record import Range
 from qanat.ports.store import Snapshot
 from qanat.run.attempt import Current
-from qanat.run.compiled import CompiledFlow
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
+from qanat.run.memo import CompiledFlow
 from qanat.run.results import ReplayResult
 from qanat.run.session import Session
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qanat.errors import QanatError, TableNotFoundError
-from qanat.model.dataset import Dataset, DatasetKind
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of

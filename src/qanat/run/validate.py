@@ -6,16 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from qanat.errors import QanatError, located
-from qanat.model.batch import Batch, TableBatch, ViewBatch
-from qanat.model.dataset import Dataset
-from qanat.model.expectation import Expectation, Predicate
+from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import QUARANTINE_FIELDS, Output, ViewWork, Work
+from qanat.model.work import (
+    QUARANTINE_FIELDS,
+    Batch,
+    Output,
+    TableBatch,
+    ViewBatch,
+    ViewWork,
+    Work,
+)
 from qanat.planning.graph import resolve
 from qanat.quality import check_expectations
-from qanat.run.compiled import CompiledFlow
 from qanat.run.inputs import drift_of, key_of
+from qanat.run.memo import CompiledFlow
 from qanat.run.results import Validation
 from qanat.run.session import Session
 

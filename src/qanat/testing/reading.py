@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from qanat import plugins
-from qanat.model.position import FileRef, Range
-from qanat.model.source import SourceRef
+from qanat.model.query import SourceRef
+from qanat.model.record import FileRef, Range
 from qanat.model.table import TableRef
 from qanat.ports.source import Surroundings
 from qanat.ports.store import TableStore

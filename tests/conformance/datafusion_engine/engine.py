@@ -12,12 +12,11 @@ from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionConte
 
 from qanat import disk
 from qanat.errors import AdapterError
-from qanat.model.batch import Batch, Inputs as Bound
-from qanat.model.expectation import Expectation, Predicate
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.work import RuleCount, Staged, Work
+from qanat.model.work import Batch, Inputs as Bound, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Rows
 from tests.conformance.datafusion_engine import DATAFUSION
 from tests.conformance.datafusion_engine.columns import schema_of

@@ -21,7 +21,7 @@ from qanat.errors import (
     StorageFullError,
     nearest,
 )
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.model.query import Computation, SqlQuery
 
 About: TypeAlias = Computation | Location | None

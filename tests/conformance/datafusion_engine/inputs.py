@@ -9,7 +9,7 @@ import pyarrow as pa
 from datafusion import DataFrame, Expr, SessionContext, col, functions, lit
 
 from qanat.errors import UnsupportedError
-from qanat.model.batch import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
+from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
 from tests.conformance.datafusion_engine.faults import explained
 from tests.conformance.datafusion_engine.positions import AT

@@ -9,7 +9,7 @@ from sqlglot import tokenize
 from sqlglot.errors import SqlglotError
 
 from qanat.model.query import SqlQuery
-from qanat.planning.rowwise import row_source
+from qanat.planning.fingerprint import row_source
 from tests.conformance.datafusion_engine.columns import quote
 
 AT = "__qanat_at"

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from datafusion import DataFrame, SessionContext, col
 
-from qanat.model.expectation import Expectation
+from qanat.model.pipeline import Expectation
 from qanat.model.schema import Field, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, Work
 from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datafusion import DataFrame, SessionContext
 
 from qanat.errors import DatasetNotFoundError
-from qanat.model.expectation import Action, Expectation, Predicate, References, Unique
+from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.work import Counts, RuleCount
 from tests.conformance.datafusion_engine.columns import quote
 from tests.conformance.datafusion_engine.faults import explained

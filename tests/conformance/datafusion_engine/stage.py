@@ -12,18 +12,19 @@ import pyarrow.parquet as pq
 from datafusion import DataFrame, SessionContext, col
 
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
-from qanat.model.batch import Batch, ViewBatch
-from qanat.model.expectation import Expectation
+from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import (
     MALFORMED,
     QUARANTINE_FIELDS,
+    Batch,
     Counts,
     Output,
     RuleCount,
     Staged,
     StagedTable,
+    ViewBatch,
     Work,
 )
 from tests.conformance.datafusion_engine.columns import fit, quote

@@ -13,16 +13,21 @@ import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qanat.model.batch import Batch, FilesBatch, LocalFile, TableBatch
-from qanat.model.change import Change
-from qanat.model.dataset import Drift
-from qanat.model.expectation import Action, Expectation, Predicate, Rule
-from qanat.model.location import Location
-from qanat.model.query import Computation, Read, SqlQuery
+from qanat.errors.root import Location
+from qanat.model.pipeline import Action, Drift, Expectation, Predicate, Rule
+from qanat.model.query import Computation, Read, SourceRef, SqlQuery, dataset_ref
 from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
-from qanat.model.source import SourceRef, dataset_ref
-from qanat.model.table import TableRef
-from qanat.model.work import Output, Staged, StagedTable, Work
+from qanat.model.table import Change, TableRef
+from qanat.model.work import (
+    Batch,
+    FilesBatch,
+    LocalFile,
+    Output,
+    Staged,
+    StagedTable,
+    TableBatch,
+    Work,
+)
 from qanat.ports.engine import Engine
 from qanat.ports.store import Commit
 from qanat.storage.delta.store import DeltaStore

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError
-from qanat.model.expectation import Unique
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Unique
 from qanat.model.work import Counts, Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from qanat.errors import DatasetNotFoundError
-from qanat.model.batch import TableBatch
-from qanat.model.expectation import References, Unique
+from qanat.model.pipeline import References, Unique
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import Counts
+from qanat.model.work import Counts, TableBatch
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qanat.errors import ColumnNotFoundError, DeclarationError
-from qanat.model.batch import TableBatch
-from qanat.model.expectation import Predicate, References, Unique
+from qanat.model.pipeline import Predicate, References, Unique
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.work import TableBatch
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import needs
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from qanat.model.expectation import Action, Expectation, Predicate, References, Rule, Unique
+from qanat.model.pipeline import Action, Expectation, Predicate, References, Rule, Unique
 from qanat.model.work import Counts, Output
 from tests.conformance.engine.bench import Bench, violations
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qanat.model.batch import TableBatch
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import Output
+from qanat.model.work import Output, TableBatch
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import needs
 

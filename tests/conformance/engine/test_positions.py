@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from qanat.model.batch import Batch
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import QUARANTINE_FIELDS, Counts
+from qanat.model.work import QUARANTINE_FIELDS, Batch, Counts
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

@@ -19,11 +19,9 @@ from qanat.errors import (
     SchemaMismatchError,
     TypeNameError,
 )
-from qanat.model.batch import ArrowBatch, TableBatch
-from qanat.model.query import FunctionQuery, Read
+from qanat.model.query import FunctionQuery, Read, dataset_ref
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.source import dataset_ref
-from qanat.model.work import Counts, Output, Staged
+from qanat.model.work import ArrowBatch, Counts, Output, Staged, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from qanat.model.batch import TableBatch
-from qanat.model.expectation import Expectation, Unique
-from qanat.model.query import Read, Readmission
-from qanat.model.source import dataset_ref
-from qanat.model.work import MALFORMED, Counts, Output, Staged
+from qanat.model.pipeline import Expectation, Unique
+from qanat.model.query import Read, Readmission, dataset_ref
+from qanat.model.work import MALFORMED, Counts, Output, Staged, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import needs
 

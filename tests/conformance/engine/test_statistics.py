@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from qanat.model.batch import ArrowBatch
-from qanat.model.work import Output
+from qanat.model.work import ArrowBatch, Output
 from tests.conformance.engine.bench import NUMBERS, Bench, local
 from tests.conformance.engine.capabilities import Words, needs, words
 

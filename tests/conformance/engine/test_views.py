@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.model.batch import Batch, ViewBatch
-from qanat.model.work import Counts, Output, ViewWork
+from qanat.model.work import Batch, Counts, Output, ViewBatch, ViewWork
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import needs
 

@@ -9,8 +9,8 @@ import pytest
 from qanat.cli.excerpt import LONGEST, excerpt
 from qanat.cli.failure import describe
 from qanat.errors import DatasetNotFoundError, SqlSyntaxError
-from qanat.model.location import Location
-from qanat.text.characters import cells
+from qanat.errors.root import Location
+from qanat.text import cells
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from qanat.errors import (
     OptionError,
     UnsupportedError,
 )
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import DataFile, Output, StagedTable
 from qanat.ports.sink import Delivery

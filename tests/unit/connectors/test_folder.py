@@ -21,11 +21,11 @@ from qanat.errors import (
     SourceNotFoundError,
     UnsupportedError,
 )
-from qanat.model.batch import FilesBatch
-from qanat.model.dataset import Drift
-from qanat.model.position import FileRef
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import FileRef
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.source import SourceRef
+from qanat.model.work import FilesBatch
 from qanat.testing.reading import reference, surroundings
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from qanat.connectors.files.columns import columns
 from qanat.connectors.files.format import format_named, shapes
-from qanat.connectors.files.options import read_options
+from qanat.connectors.files.source import read_options
 from qanat.errors import OptionError, TypeNameError, UnsupportedError
-from qanat.model.source import SourceRef
+from qanat.model.query import SourceRef
 from qanat.testing.reading import reference
 
 

@@ -12,8 +12,7 @@ import pytest
 import qanat
 from qanat import pipelines as dp, plugins
 from qanat.declare import Declared
-from qanat.model.dataset import DatasetKind, SinkTarget
-from qanat.model.expectation import Action, Predicate, References, Unique
+from qanat.model.pipeline import Action, DatasetKind, Predicate, References, SinkTarget, Unique
 from qanat.model.query import FunctionQuery, SqlQuery
 
 Load = Callable[..., Declared]

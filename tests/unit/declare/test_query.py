@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from qanat import plugins
+from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
-from qanat.declare.sqltext import SqlText
 from qanat.errors import QanatError
-from qanat.model.project import Project
-from qanat.model.query import SqlQuery
-from qanat.model.source import SourceRef, dataset_ref
+from qanat.model.pipeline import Project
+from qanat.model.query import SourceRef, SqlQuery, dataset_ref
 
 
 def parse(sql: str, dialect: str = "duckdb") -> SqlQuery:

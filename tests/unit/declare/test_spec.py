@@ -8,8 +8,7 @@ import pytest
 
 from qanat.declare import find_spec, load_project
 from qanat.errors import ProblemsError, SpecError, SpecNotFoundError
-from qanat.model.dataset import Drift
-from qanat.model.project import Project
+from qanat.model.pipeline import Drift, Project
 
 ENVIRONMENTS = """name: x
 configuration: {a: 1, b: 2}

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from qanat.declare import Declared
-from qanat.model.dataset import DatasetKind
-from qanat.model.expectation import Action, Predicate, References, Unique
+from qanat.model.pipeline import Action, DatasetKind, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 
 Load = Callable[..., Declared]

@@ -6,7 +6,7 @@ import pytest
 
 from qanat.declare.types import parse_type
 from qanat.errors import TypeNameError
-from qanat.model.location import Location
+from qanat.errors.root import Location
 
 AT = Location("a.sql", 1, 1)
 

@@ -11,10 +11,9 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.model.expectation import Predicate
-from qanat.model.location import Location
-from qanat.model.query import Read, SqlQuery
-from qanat.model.source import dataset_ref
+from qanat.errors.root import Location
+from qanat.model.pipeline import Predicate
+from qanat.model.query import Read, SqlQuery, dataset_ref
 
 HERE = Location("silver.sql", 10, 4)
 

@@ -12,9 +12,9 @@ import pytest
 
 from qanat.errors import LedgerError, OptionError
 from qanat.ledgers import open_ledger
-from qanat.ledgers.sql.process import Process, this_process
-from qanat.ledgers.sql.rows import epoch_from_row, mark_from_text
-from qanat.model.position import FileRef, QuarantineMark
+from qanat.ledgers.sql.lease import Process, this_process
+from qanat.ledgers.sql.reader import epoch_from_row, mark_from_text
+from qanat.model.record import FileRef, QuarantineMark
 
 
 @pytest.mark.parametrize(

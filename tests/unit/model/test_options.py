@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from qanat import plugins
-from qanat.connectors.files.options import read_options
+from qanat.connectors.files.source import read_options
 from qanat.errors import OptionError
-from qanat.model.options import Kind, Option, OptionTable
-from qanat.model.source import SourceRef
+from qanat.model.adapter import Kind, Option, OptionTable
+from qanat.model.query import SourceRef
 
 READ = plugins.connector("files").options
 VALUES: dict[Kind, Any] = {Kind.TEXT: "1", Kind.BOOLEAN: True, Kind.COUNT: 1}

@@ -13,8 +13,8 @@ from qanat.model.event import (
     Warned,
 )
 from qanat.model.work import Counts
+from qanat.observe.terminal.lines import Tally
 from qanat.observe.terminal.progress import ProgressObserver, visible
-from qanat.observe.terminal.tally import Tally
 
 
 class Terminal(io.StringIO):

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
-from qanat.planning.aggregate import aggregates
+from qanat.planning.stateful import aggregates
 
 CALLS = sorted(
     f"{name}({', '.join('xyzuvw'[:count])})"

@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, SelectionError
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.flow import Flow
-from qanat.model.location import Location
-from qanat.model.pipeline import Pipeline
-from qanat.model.project import Project
-from qanat.model.query import Read, SqlQuery
-from qanat.model.source import SourceRef, dataset_ref
+from qanat.errors.root import Location
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
+from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 from qanat.planning.graph import select
 from qanat.planning.order import build_graph
 

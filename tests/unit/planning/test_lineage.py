@@ -8,14 +8,10 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import ColumnNotFoundError, DatasetNotFoundError
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.flow import Flow
-from qanat.model.location import Location
-from qanat.model.pipeline import Pipeline
-from qanat.model.project import Project
-from qanat.model.query import FunctionQuery, Read
+from qanat.errors.root import Location
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
+from qanat.model.query import FunctionQuery, Read, dataset_ref
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.source import dataset_ref
 from qanat.planning.column_lineage import column_lineage, split_target
 from qanat.planning.lineage import Lineage, LineageNode, table_lineage
 from qanat.planning.order import build_graph

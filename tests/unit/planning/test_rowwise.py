@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.model.location import Location
-from qanat.model.query import Read, SqlQuery
-from qanat.model.source import dataset_ref
-from qanat.planning.rowwise import copies_input, row_source
+from qanat.errors.root import Location
+from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.planning.fingerprint import copies_input, row_source
 
 HERE = Location("t.sql", 1, 1)
 

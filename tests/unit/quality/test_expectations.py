@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from qanat.errors import ColumnNotFoundError, QanatError
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.expectation import Action, Expectation, Predicate, References, Rule, Unique
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import (
+    Action,
+    Dataset,
+    DatasetKind,
+    Expectation,
+    Predicate,
+    References,
+    Rule,
+    Unique,
+)
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.quality import check_expectations
 

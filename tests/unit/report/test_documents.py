@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
-from qanat.model.decision import Decision, Declared, Step, UpdatePlan, Waiting
-from qanat.model.location import Location
-from qanat.model.position import Amount
-from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
+from qanat.errors.root import Location
+from qanat.model.record import Amount, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
 from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
 from qanat.report.shape import Shapes
 from qanat.report.version import moment
+from qanat.run.decide import Decision, Declared, Step, UpdatePlan, Waiting
 from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
 
 

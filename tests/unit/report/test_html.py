@@ -14,9 +14,8 @@ from qanat.report.drawing import Box, drawing
 from qanat.report.history import history_html
 from qanat.report.html import heading, page, preformatted, table
 from qanat.report.table import rows_html
-from qanat.run.results import HistoryEntry
-from qanat.run.rows import Rows
-from qanat.text.grid import Cell
+from qanat.run.results import HistoryEntry, Rows
+from qanat.text import Cell
 
 EVIL = "<img src=x onerror=alert(1)>&\"'\x1b[31m\u202e"
 

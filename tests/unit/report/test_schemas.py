@@ -13,7 +13,7 @@ import pytest
 import qanat
 from qanat.cli.template import contents
 from qanat.errors import ProblemsError, QanatError, SpecError
-from qanat.model.location import Location
+from qanat.errors.root import Location
 from qanat.project import doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from qanat.model.dataset import Dataset, DatasetKind
-from qanat.model.decision import Step, Waiting
-from qanat.model.location import Location
-from qanat.model.position import Amount, Range
-from qanat.model.record import Definition
-from qanat.run.decide import Asked, Facts, FlowFacts, decide
+from qanat.errors.root import Location
+from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.record import Amount, Definition, Range
+from qanat.run.decide import Asked, Facts, FlowFacts, Step, Waiting, decide
 
 TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))
 BEFORE = Definition("t", str(TABLE.kind), "same", "", "text")

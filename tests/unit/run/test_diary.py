@@ -25,11 +25,10 @@ from qanat.model.event import (
 )
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.ports.ledger import Ledger
-from qanat.run.diary import Diary, update_events
 from qanat.run.look import history
 from qanat.run.quarantine import replay
 from qanat.run.session import Session
-from qanat.run.update import update
+from qanat.run.update import Diary, update, update_events
 
 ENDED = UpdateEnded("u", "failed", 1.0)
 FAILURE = Failure("Q1", "SomeError", "no")

@@ -13,8 +13,7 @@ from qanat.errors import LeaseLostError
 from qanat.ledgers import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.run import lease
-from qanat.run.gate import Gate, close
-from qanat.run.lease import HeldLease
+from qanat.run.lease import Gate, HeldLease, close
 from qanat.run.session import Session
 from qanat.run.update import update
 

@@ -9,7 +9,7 @@ import pytest
 
 from qanat.errors import DeclarationError
 from qanat.run import memo
-from qanat.run.compiled import Analysis
+from qanat.run.memo import Analysis
 from qanat.run.session import Session
 
 SQL = """

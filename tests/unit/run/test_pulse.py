@@ -15,13 +15,9 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
-from qanat.run.entry import Entry
-from qanat.run.gate import Gate
-from qanat.run.lease import HeldLease
-from qanat.run.pulse import Pulse, felt
-from qanat.run.scratch import sweep_scratch
-from qanat.run.session import Session
-from qanat.run.update import update
+from qanat.run.lease import Gate, HeldLease, Pulse, felt
+from qanat.run.session import Session, sweep_scratch
+from qanat.run.update import Entry, update
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 

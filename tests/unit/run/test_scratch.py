@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import AdapterError
-from qanat.run.scratch import Scratch, sweep_scratch
+from qanat.run.session import Scratch, sweep_scratch
 
 
 def test_a_folder_until_it_is_closed(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from qanat.model.event import (
 )
 from qanat.model.record import EpochStatus, UpdateStatus
 from qanat.model.work import Staged, Work
-from qanat.run import lease, retry
+from qanat.run import attempt, lease
 from qanat.run.results import Selection, UpdateResult
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -103,7 +103,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(attempt, "_FIRST_WAIT", 0.001)
     made = Project(tmp_path)
     yield made
     starts = Counter(e.dataset for e in made.heard.of(DatasetStarted))

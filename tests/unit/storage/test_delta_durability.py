@@ -14,14 +14,12 @@ import duckdb
 import pytest
 
 from qanat.errors import AdapterError, StorageFullError
-from qanat.model.change import Change
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.table import TableRef
+from qanat.model.table import Change, TableRef
 from qanat.model.work import DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta import put
-from qanat.storage.delta.log import Log
-from qanat.storage.delta.put import put_if_absent
+from qanat.storage.delta import log as delta_log
+from qanat.storage.delta.log import Log, put_if_absent
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import checkpoint
 
@@ -264,14 +262,14 @@ def test_a_checkpoint_that_fails_fails_no_commit(
         commit(folder, number)
     log = folder / "_delta_log"
     refusing = Refusing(name, errno.ENOSPC)
-    publishing = put.sync
+    publishing = delta_log.sync
 
     def published(path: Path) -> None:
         publishing(path)
         refusing.install(monkeypatch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(put, "sync", published)
+        patched.setattr(delta_log, "sync", published)
         commit(folder, 101)
     monkeypatch.undo()
     assert refusing.refused
@@ -326,7 +324,7 @@ def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """A file system that has no hard links, and one that cannot rename without replacing."""
     Refusing("link", errno.EPERM).install(monkeypatch)
     if request.param == "copies":
-        monkeypatch.setattr(put, "_renamed", lambda *_: False)
+        monkeypatch.setattr(delta_log, "_renamed", lambda *_: False)
     return str(request.param)
 
 

@@ -23,13 +23,11 @@ from qanat.errors import (
     TableCorruptError,
     TableTooNewError,
 )
-from qanat.model.batch import ArrowBatch, TableBatch
-from qanat.model.change import Change
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.table import TableRef
-from qanat.model.work import DataFile
+from qanat.model.table import Change, TableRef
+from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import Commit
-from qanat.storage.delta.put import put_if_absent
+from qanat.storage.delta.log import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import load
@@ -381,3 +379,22 @@ def test_an_unchanged_run_imports_no_library(table: Path) -> None:
     answers, loaded = out.splitlines()
     assert answers == "2 3 0 False"
     assert not {"deltalake", "pyarrow", "duckdb", "arro3"} & set(loaded.split())
+
+
+# -- what others say of columns ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [Change.APPEND, Change.REPLACE])
+def test_the_metadata_of_columns_stays_when_a_column_comes(
+    store: DeltaStore, table: Path, change: Change
+) -> None:
+    deltalake.DeltaTable(table).alter.set_column_metadata("id", {"pii": "true"})
+    more = Schema(
+        (Field("id", Primitive("long"), comment="of whom"), Field("n", Primitive("long")))
+    )
+    store.publish(Commit(ref(table), more, (), change, "qanat:t", 4))
+    first, second = deltalake.DeltaTable(table).schema().fields
+    assert first.metadata == {"pii": "true", "comment": "of whom"}
+    assert second.metadata == {}
+    store.publish(Commit(ref(table), Schema(more.fields[1:]), (), Change.REPLACE, "qanat:t", 5))
+    assert deltalake.DeltaTable(table).schema().fields[0].metadata == {}

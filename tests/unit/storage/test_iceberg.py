@@ -33,11 +33,9 @@ from qanat.errors import (
     TableTooNewError,
     UnsupportedError,
 )
-from qanat.model.batch import ArrowBatch, TableBatch
-from qanat.model.change import Change
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
-from qanat.model.table import TableRef
-from qanat.model.work import ColumnStatistics, DataFile
+from qanat.model.table import Change, TableRef
+from qanat.model.work import ArrowBatch, ColumnStatistics, DataFile, TableBatch
 from qanat.ports.store import Commit
 from qanat.storage.iceberg import ICEBERG
 from qanat.storage.iceberg.catalog import FileCatalog

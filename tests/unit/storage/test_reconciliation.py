@@ -12,7 +12,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from qanat.storage.delta import table
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.reconciliation import reconciled
+from qanat.storage.delta.state import reconciled
 
 
 def rows(*ids: int) -> pa.Table:

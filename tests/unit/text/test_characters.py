@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from qanat.text.characters import cells, clip, printable
+from qanat.text import cells, clip, printable
 
 
 @pytest.mark.parametrize(

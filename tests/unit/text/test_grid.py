@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.text.characters import cells
-from qanat.text.grid import Cell, grid
-from qanat.text.style import Layout
+from qanat.text import Cell, Layout, cells, grid
 
 
 def test_wide_characters_line_up() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.text.amounts import size
-from qanat.text.quantities import DURATION, SIZE, parse_duration, parse_size
+from qanat.text import DURATION, SIZE, parse_duration, parse_size, size
 
 
 @pytest.mark.parametrize(

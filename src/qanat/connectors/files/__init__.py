@@ -1,16 +1,14 @@
 """Files: CSV, JSON, Parquet and ORC, compressed or not, in folders and object stores.
 
-Here stands what an author may say. Read on in this order: `options` (the same, checked),
-`format` (what a name says), `glob` (which names are meant), `place` (what a folder and a bucket
-have in common), `folder` and `bucket` (the two places), `columns` (a declared schema), `copies`
-and `orc` (files that no engine reads as they are), `sample` (the heads of files), then `source`
-and `sink`, which put these together.
+Here stands what an author may say. Read on in this order: `format` (what a name says, and copies
+of what no engine reads as it is, such as `orc`), `glob` (which names are meant, and what a folder
+and a bucket have in common), `folder` and `bucket` (the two places), `columns` (a declared
+schema), `sample` (the heads of files), then `source` and `sink`, which put these together.
 """
 
 from __future__ import annotations
 
-from qanat.model.adapter import Connector, Reader
-from qanat.model.options import Kind, Option, OptionTable
+from qanat.model.adapter import Connector, Kind, Option, OptionTable, Reader
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
 _PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}

@@ -23,9 +23,8 @@ import obstore
 from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import ObjectStore, from_url
 
-from qanat.connectors.files.copies import ending, place_for
-from qanat.connectors.files.glob import Glob, alternatives, has_wildcard
-from qanat.connectors.files.place import described
+from qanat.connectors.files.format import ending, place_for
+from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
 from qanat.errors import (
     AdapterError,
     FileChangedError,
@@ -39,8 +38,8 @@ from qanat.errors import (
     disk_full,
     nearest,
 )
-from qanat.model.batch import LocalFile
-from qanat.model.position import FileRef
+from qanat.model.record import FileRef
+from qanat.model.work import LocalFile
 
 if TYPE_CHECKING:
     from obstore import GetOptions  # exists for type checkers only

@@ -17,8 +17,7 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
-from qanat.connectors.files.glob import Glob, alternatives, has_wildcard
-from qanat.connectors.files.place import described
+from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
 from qanat.errors import (
     FileChangedError,
     FileUnreadableError,
@@ -26,8 +25,8 @@ from qanat.errors import (
     SourceNotFoundError,
     nearest,
 )
-from qanat.model.batch import LocalFile
-from qanat.model.position import FileRef
+from qanat.model.record import FileRef
+from qanat.model.work import LocalFile
 
 _CHUNK = 2**20
 _WORTH_THREADS = 64 * 2**20  # for less, handing files to threads costs more than hashing them

@@ -1,11 +1,31 @@
-"""What the name of a file says about its content: format and compression."""
+"""The format of files by their names, and copies in a form that an engine reads.
+
+An engine reads CSV and JSON through gzip and zstd by itself, and Parquet. Everything else is
+unpacked or converted into scratch space first, in chunks, so that memory stays bounded.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
 
-from qanat.errors import OptionError, UnsupportedError, nearest
+from qanat.compression import open_plain
+from qanat.errors import (
+    FileUnreadableError,
+    MissingExtraError,
+    OptionError,
+    StorageFullError,
+    UnsupportedError,
+    disk_full,
+    install,
+    nearest,
+)
+from qanat.model.work import LocalFile
 
 _FORMATS = {
     "csv": "csv",
@@ -132,3 +152,137 @@ def shapes(
             hint="narrow the path (`*.csv`) or say format => '…'",
         )
     return next(iter(found)), tuple(result) if paths else ()
+
+
+# What an engine undoes, and the suffix by which it knows so without being told.
+_BY_ENGINE = {"gzip": ".gz", "zstd": ".zst"}
+_TEXT = frozenset({"csv", "tsv", "json", "ndjson"})
+# Engines take paths as patterns; these would mean something else than the one file.
+_PATTERN = re.compile(r"[*?\[\]{}]")
+_PARTITION = re.compile(r"[^=*?\[\]{}]+=[^*?\[\]{}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Files in order, and the compression that the engine must undo in all of them."""
+
+    files: tuple[LocalFile, ...]
+    compression: str | None
+
+
+def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path) -> Readable:
+    """Copy what an engine could not read into `scratch`, two files at a time.
+
+    Raises:
+        FileUnreadableError: a compressed or ORC file is damaged.
+        StorageFullError: the scratch space is full.
+        MissingExtraError: the library for ORC or lz4 is not installed.
+    """
+    found = {s.compression if s.format in _TEXT else None for s in shapes}
+    common = next(iter(found)) if len(found) == 1 else None
+    kept = common if common in _BY_ENGINE else None
+
+    def packed_still(file: LocalFile, shape: Shape) -> bool:
+        if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
+            return not file.local.endswith(_BY_ENGINE[shape.compression])
+        return shape.compression not in (None, kept)
+
+    def copied(item: tuple[int, LocalFile, Shape]) -> LocalFile:
+        number, file, shape = item
+        unpack = packed_still(file, shape)
+        try:
+            return _copied(file, shape, unpack, number, scratch)
+        except OSError as error:
+            if disk_full(error):
+                raise StorageFullError(
+                    f"no space left in {str(scratch)!r} to unpack {file.path!r}"
+                ) from error
+            raise _damaged(file, shape, error) from error
+        except (EOFError, ValueError) as error:
+            raise _damaged(file, shape, error) from error
+
+    result = list(files)
+    work = []
+    for number, (file, shape) in enumerate(zip(files, shapes, strict=True)):
+        if shape.format == "orc" or packed_still(file, shape):
+            work.append((number, file, shape))
+        elif _PATTERN.search(file.local):
+            result[number] = _linked(file, number, scratch)
+    if work:
+        with ThreadPoolExecutor(2, "copies") as pool:
+            for (number, *_), file in zip(work, pool.map(copied, work), strict=True):
+                result[number] = file
+    return Readable(tuple(result), kept)
+
+
+def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:
+    """Where a copy of a file goes: a plain name, in the same `column=value` folders.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as scratch:
+    ...     place = place_for("s3://b/t/month=1/a.csv.gz", 7, "csv.gz", Path(scratch))
+    ...     place.relative_to(scratch).as_posix()
+    'month=1/7.csv.gz'
+    """
+    partitions = [p for p in path.split("/")[:-1] if _PARTITION.fullmatch(p)]
+    folder = scratch.joinpath(*partitions)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{number}.{suffix}"
+
+
+def _linked(file: LocalFile, number: int, scratch: Path) -> LocalFile:
+    link = place_for(file.path, number, ending(file.local), scratch)
+    link.unlink(missing_ok=True)
+    link.symlink_to(file.local)
+    return replace(file, local=str(link))
+
+
+def ending(path: str) -> str:
+    """The suffixes of a name, at most two.
+
+    >>> ending("in/2026.05.csv.gz")
+    'csv.gz'
+    """
+    return ".".join(re.sub(_PATTERN, "", path.rpartition("/")[2]).split(".")[1:][-2:]) or "data"
+
+
+def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: Path) -> LocalFile:
+    local = Path(file.local)
+    if unpack:
+        suffix = "csv" if shape.format == "tsv" else shape.format
+        plain = place_for(file.path, number, suffix, scratch / "unpacked")
+        with open_plain(file.local, shape.compression) as packed, plain.open("wb") as target:
+            shutil.copyfileobj(packed, target, 2**20)
+        local = _instead(plain, local, scratch)
+    if shape.format == "orc":
+        converted = place_for(file.path, number, "parquet", scratch / "converted")
+        _convert(file, local, converted)
+        local = _instead(converted, local, scratch)
+    return replace(file, local=str(local))
+
+
+def _instead(new: Path, old: Path, scratch: Path) -> Path:
+    if scratch in old.parents:
+        old.unlink()  # a copy of our own, which nobody needs any more
+    return new
+
+
+def _convert(file: LocalFile, source: Path, target: Path) -> None:
+    try:
+        orc = import_module("qanat.connectors.files.orc")
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise MissingExtraError(
+            f"reading {file.path!r} needs the package pyarrow", hint=install("pyarrow")
+        ) from error
+    orc.to_parquet(source, target)
+
+
+def _damaged(file: LocalFile, shape: Shape, error: Exception) -> FileUnreadableError:
+    kind = " ".join(p for p in (shape.compression, shape.format) if p)
+    detail = str(error).partition("\n")[0]
+    return FileUnreadableError(
+        f"the file {file.path!r} cannot be read as {kind}: {detail}",
+        hint="it is damaged or incomplete, or is of another format than its name says",
+    )

@@ -9,9 +9,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from qanat.connectors.files.format import Shape
-from qanat.connectors.files.place import is_url
+from qanat.connectors.files.glob import is_url
 from qanat.errors import FileUnreadableError
-from qanat.model.position import FileRef
+from qanat.model.record import FileRef
 
 _FILES = 200
 """How many files are looked at; of more, ones spread over all."""

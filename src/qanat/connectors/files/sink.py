@@ -18,7 +18,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat.connectors.files import FILES
-from qanat.connectors.files.place import is_url
+from qanat.connectors.files.glob import is_url
 from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
     FileVanishedError,
@@ -27,7 +27,7 @@ from qanat.errors import (
     UnsupportedError,
     nearest,
 )
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings

@@ -11,8 +11,7 @@ epochs are there) and `sink`.
 from __future__ import annotations
 
 from qanat.connectors.postgres.url import UrlOptions
-from qanat.model.adapter import Connector, Reader
-from qanat.model.options import Kind, Option
+from qanat.model.adapter import Connector, Kind, Option, Reader
 
 _URL = Option(
     "url",

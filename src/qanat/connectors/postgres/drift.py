@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qanat.connectors.postgres.relation import literal, quoted
 from qanat.connectors.postgres.types import Column, null
 from qanat.errors import SchemaDriftError
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, Schema
 from qanat.model.work import RESCUED
 

@@ -12,7 +12,7 @@ from qanat.connectors.postgres.server import Control, reading
 from qanat.connectors.postgres.types import Column, ServerType, declared, described
 from qanat.connectors.postgres.url import Url
 from qanat.errors import ColumnNotFoundError, QueryError, nearest
-from qanat.model.source import SourceRef
+from qanat.model.query import SourceRef
 
 
 @dataclass(frozen=True, slots=True)

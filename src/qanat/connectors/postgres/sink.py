@@ -35,7 +35,7 @@ from qanat.errors import (
     SourceNotFoundError,
     UnsupportedError,
 )
-from qanat.model.dataset import SinkTarget
+from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Schema
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery

@@ -14,11 +14,11 @@ from qanat.connectors.postgres.server import SNAPSHOT, batches, bulk
 from qanat.connectors.postgres.spool import nothing, spool
 from qanat.connectors.postgres.types import Column
 from qanat.errors import ConversionError, OptionError
-from qanat.model.batch import ArrowBatch, Batch
-from qanat.model.dataset import Drift
-from qanat.model.position import Amount, Range, Unread
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import Amount, Range, Unread
 from qanat.model.schema import Field, Schema
-from qanat.model.source import SourceRef
+from qanat.model.work import ArrowBatch, Batch
 from qanat.ports.source import Input, Past, Surroundings
 
 MOST_HASHES = 100_000

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from qanat.errors import OptionError
-from qanat.model.location import Location
-from qanat.model.options import OptionTable
+from qanat.errors.root import Location
+from qanat.model.adapter import OptionTable
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")

@@ -5,9 +5,8 @@ Here stand the declarations; `source` reads.
 
 from __future__ import annotations
 
-from qanat.model.adapter import Connector, Reader
-from qanat.model.options import Option, OptionTable
-from qanat.model.source import DATASET
+from qanat.model.adapter import Connector, Option, OptionTable, Reader
+from qanat.model.query import DATASET
 
 _SOURCE = "qanat.connectors.tables.source"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
-from qanat.model.batch import Batch, TableBatch
-from qanat.model.dataset import Drift
-from qanat.model.position import Range, Unread
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
-from qanat.model.source import SourceRef
 from qanat.model.table import TableRef
+from qanat.model.work import Batch, TableBatch
 from qanat.ports.source import Input, Past, Surroundings
 from qanat.ports.store import TableStore
 

@@ -10,9 +10,8 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
-from qanat.model.batch import Batch
-from qanat.model.expectation import Expectation
-from qanat.model.work import RuleCount
+from qanat.model.pipeline import Expectation
+from qanat.model.work import Batch, RuleCount
 
 _TABLE = "__qanat_audited"
 

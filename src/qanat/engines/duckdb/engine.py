@@ -23,12 +23,11 @@ from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError
-from qanat.model.batch import Batch, Inputs
-from qanat.model.expectation import Expectation, Predicate
-from qanat.model.location import Location
+from qanat.errors.root import Location
+from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
-from qanat.model.work import RuleCount, Staged, Work
+from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
 
 # How often progress is asked for and told, in seconds.

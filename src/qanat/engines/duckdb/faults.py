@@ -8,10 +8,9 @@ from contextlib import contextmanager
 
 import duckdb
 
-from qanat.engines.duckdb.message import is_full, plain
-from qanat.engines.duckdb.refusals import Complaint, refusal
+from qanat.engines.duckdb.refusals import Complaint, is_full, plain, refusal
 from qanat.errors import AdapterError, FileUnreadableError, QanatError, StorageFullError
-from qanat.model.expectation import Expectation
+from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation
 
 _DAMAGED = re.compile(r"failed to read file \"([^\"]+)\": (.+)", re.IGNORECASE | re.DOTALL)

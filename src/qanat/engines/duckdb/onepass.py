@@ -14,13 +14,12 @@ from contextlib import AbstractContextManager
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.fit import Fitted, Result
 from qanat.engines.duckdb.inputs import Bindings, keep_order
+from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
-from qanat.model.batch import FilesBatch
 from qanat.model.query import SqlQuery
-from qanat.model.work import Counts, Staged, Work
-from qanat.planning.rowwise import copies_input
+from qanat.model.work import Counts, FilesBatch, Staged, Work
+from qanat.planning.fingerprint import copies_input
 
 _AHEAD = "64MB"
 """How much DuckDB may read ahead of the file that it writes in order. A copy neither sorts nor

@@ -12,9 +12,9 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.types import from_duckdb, literal
-from qanat.model.batch import Inputs
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
+from qanat.model.work import Inputs
 
 _CHUNK = 4096
 """Rows that are Python values at a time."""

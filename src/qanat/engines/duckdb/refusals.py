@@ -1,16 +1,17 @@
-"""What DuckDB finds wrong with an author's query or rule, one kind of mistake after another."""
+"""What DuckDB finds wrong with an author's query or rule, told in the author's words."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import duckdb
+from sqlglot import Dialect, Token, TokenType
+from sqlglot.errors import SqlglotError
 
-from qanat.engines.duckdb.message import plain
-from qanat.engines.duckdb.place import locate
 from qanat.errors import (
     ColumnNotFoundError,
     ConversionError,
@@ -21,9 +22,97 @@ from qanat.errors import (
     TypeNameError,
     nearest,
 )
-from qanat.model.expectation import Expectation
-from qanat.model.location import Location
-from qanat.model.query import Computation
+from qanat.errors.root import Location
+from qanat.model.pipeline import Expectation
+from qanat.model.query import Computation, SqlQuery
+
+
+def locate(
+    query: Computation, snippet: str, *, bare: bool = False, last: bool = False
+) -> Location | None:
+    """The first occurrence of some SQL in a query, comments and strings aside.
+
+    Args:
+        snippet: a name or a longer piece of SQL; spaces and case do not matter.
+        bare: only where no `table.` stands before it.
+        last: where its last word stands, not its first.
+    """
+    # The text that a Python function returned has no lines in the file that it is in.
+    if not isinstance(query, SqlQuery) or query.location.file.endswith(".py"):
+        return None
+    wanted = _tokens(snippet, query.dialect)
+    tokens = _tokens(query.text, query.dialect)
+    for start in range(len(tokens) - len(wanted) + 1 if wanted else 0):
+        found = tokens[start : start + len(wanted)]
+        if not all(_same(a, b) for a, b in zip(found, wanted, strict=True)):
+            continue
+        if bare and start and tokens[start - 1].token_type is TokenType.DOT:
+            continue
+        return query.at(found[-1 if last else 0].start)
+    return None
+
+
+def _tokens(text: str, dialect: str) -> list[Token]:
+    try:
+        return Dialect.get_or_raise(dialect).tokenize(text)
+    except SqlglotError:
+        return []
+
+
+def _same(mine: Token, wanted: Token) -> bool:
+    strings = (mine.token_type is TokenType.STRING, wanted.token_type is TokenType.STRING)
+    return strings[0] == strings[1] and mine.text.casefold() == wanted.text.casefold()
+
+
+_PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
+_TYPES = {
+    "INTEGER_LITERAL": "INTEGER",
+    "STRING_LITERAL": "VARCHAR",
+    "INT8": "TINYINT",
+    "INT16": "SMALLINT",
+    "INT32": "INTEGER",
+    "INT64": "BIGINT",
+    "INT128": "HUGEINT",
+}
+_TYPE = re.compile(rf"\b(?:{'|'.join(_TYPES)})\b")
+# Advice to change DuckDB's settings is no way out: they are Qanat's.
+_SETTING = re.compile(r",? or SET \w+\s*=.*|\s*Use \"SET .*", re.DOTALL)
+_FULL = re.compile(
+    r"no space left on device|disk full|disk quota exceeded|file too large"
+    r"|failed to offload|max_temp_directory_size",
+    re.IGNORECASE,
+)
+
+
+def plain(text: str) -> str:
+    """The first thing that a message of DuckDB says, without what only DuckDB's authors need.
+
+    >>> plain("Conversion Error: Could not convert string 'x' to INT32\\n\\nLINE 1: SELECT …")
+    "could not convert string 'x' to INTEGER"
+    """
+    first = _inner(text).split("\n", 1)[0].strip()
+    first = _SETTING.sub("", _PREFIX.sub("", first)).rstrip("!.")
+    if first[:1].isupper() and first[1:2].islower():
+        first = first[0].lower() + first[1:]
+    return _TYPE.sub(lambda found: _TYPES[found.group()], first)
+
+
+def is_full(text: str) -> bool:
+    """Whether a message means that no more can be written (also: a limit on file sizes)."""
+    return _FULL.search(text) is not None
+
+
+def _inner(text: str) -> str:
+    """The message inside the JSON that errors of background writes come as."""
+    start = text.find('{"exception_type"')
+    if start < 0:
+        return text
+    try:
+        document = json.JSONDecoder().raw_decode(text[start:])[0]
+    except ValueError:
+        return text
+    return str(document.get("exception_message", text))
+
 
 _OURS = "__qanat"
 _FEW = 12

@@ -20,7 +20,7 @@ from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.refusals import BY_DATA
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
-from qanat.model.expectation import Action, Expectation, Predicate, References, Unique
+from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 from qanat.model.work import RuleCount
 

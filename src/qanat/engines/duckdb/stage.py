@@ -10,15 +10,13 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
-from qanat.engines.duckdb.fit import Fitted, Result, fit
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.hidden import with_hidden
-from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
+from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name, with_hidden
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.readmit import Quarantined
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
-from qanat.engines.duckdb.types import literal, quote
+from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     FileUnreadableError,
@@ -27,17 +25,18 @@ from qanat.errors import (
     SchemaDriftError,
     located,
 )
-from qanat.model.batch import Batch, ViewBatch
-from qanat.model.expectation import Expectation, Predicate
+from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission
 from qanat.model.schema import Schema
 from qanat.model.work import (
     MALFORMED,
+    Batch,
     Counts,
     Output,
     RuleCount,
     Staged,
     StagedTable,
+    ViewBatch,
     ViewWork,
     Work,
 )

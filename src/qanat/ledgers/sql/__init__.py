@@ -1,9 +1,7 @@
 """The ledger in a relational database.
 
-Read `tables` (what is stored), `database` (what the ledger needs of a database), `process` (which
-processes are alive), `lease`, `rows` (records as rows and back), `events` (what updates tell),
-`reader` (the ledger's queries), `ledger` (its writes), then the two databases: `sqlite` and
-`postgresql`.
+Read `tables` (what is stored), `database` (what the ledger needs of a database), `lease`, `reader`
+(the ledger's queries), `ledger` (its writes), then the two databases: `sqlite` and `postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.

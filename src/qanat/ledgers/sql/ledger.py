@@ -10,13 +10,13 @@ from typing import Any
 
 from qanat.errors import EpochConflictError, LedgerError
 from qanat.ledgers.sql import lease as leases
-from qanat.ledgers.sql.database import Database, Transaction
-from qanat.ledgers.sql.events import WaitingEvents, write_events
-from qanat.ledgers.sql.reader import SqlLedgerReader, current_generation
-from qanat.ledgers.sql.rows import (
+from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
+from qanat.ledgers.sql.reader import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
+    SqlLedgerReader,
     counts_to_text,
+    current_generation,
     digest_rows,
     file_rows,
     position_to_text,
@@ -25,9 +25,17 @@ from qanat.ledgers.sql.rows import (
     schema_to_text,
     schemas_to_text,
 )
-from qanat.model.event_record import EventRecord
-from qanat.model.position import QuarantineMark, quarantine_key
-from qanat.model.record import Definition, Epoch, EpochStatus, Lease, UpdateRecord, UpdateStatus
+from qanat.model.event import EventRecord
+from qanat.model.record import (
+    Definition,
+    Epoch,
+    EpochStatus,
+    Lease,
+    QuarantineMark,
+    UpdateRecord,
+    UpdateStatus,
+    quarantine_key,
+)
 
 
 class SqlLedger(SqlLedgerReader):

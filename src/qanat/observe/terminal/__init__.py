@@ -1,4 +1,1 @@
-"""What a person sees while an update runs: `progress` on a terminal, `lines` elsewhere.
-
-`tally` adds up what the events of one dataset say, `remarks` words what stopped nothing.
-"""
+"""What a person sees while an update runs: `progress` on a terminal, `lines` elsewhere."""

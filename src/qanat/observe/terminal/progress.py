@@ -13,10 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qanat.model.event import Event
-from qanat.observe.terminal.remarks import remark
-from qanat.observe.terminal.tally import Tallies, Tally
-from qanat.text.amounts import duration
-from qanat.text.characters import printable
+from qanat.observe.terminal.lines import Tallies, Tally, remark
+from qanat.text import duration, printable
 
 SIGNS = {
     "updated": ("✓", "green"),

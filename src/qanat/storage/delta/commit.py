@@ -1,10 +1,20 @@
-"""The actions of one commit, in the words of the Delta protocol."""
+"""The actions of one commit, in the words of the Delta protocol, with statistics of the columns.
+
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
+
+Readers skip files by these: a bound may be loose, but never wrong. Bounds are written for all
+columns of a file or for none: delta-rs turns a column without any, beside others that have some,
+into a comparison with NULL on its way to PyArrow, and filtered scans lose its rows.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal as Number
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -12,15 +22,99 @@ from uuid import uuid4
 from qanat import __version__
 from qanat.disk import disk_error
 from qanat.errors import AdapterError, SchemaMismatchError
-from qanat.model.change import Change
-from qanat.model.schema import Field, grown
-from qanat.model.work import DataFile
+from qanat.model.schema import DataType, Decimal, Field, Schema, grown
+from qanat.model.table import Change
+from qanat.model.work import ColumnStatistics, DataFile
 from qanat.ports.store import Commit
-from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import emptied, taken_back
-from qanat.storage.delta.state import TableState
-from qanat.storage.delta.statistics import statistics_text
+from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
+
+# Delta's own default for how many leading columns get statistics.
+_INDEXED_COLUMNS = 32
+# As long as Spark's: longer ones would bloat the log.
+_LONGEST_BOUND = 32
+_LAST_CHARACTER = "\U0010ffff"
+# Doubles hold every integer up to here.
+_EXACT = 2**53
+
+Bounds = tuple[Any, Any]
+
+
+def statistics_text(file: DataFile, schema: Schema, partition_by: tuple[str, ...]) -> str:
+    """The JSON text of `add.stats` (numRecords, minValues, maxValues, nullCount)."""
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    bounded = True
+    stored = [f for f in schema.fields if f.name not in partition_by]
+    for field in stored[:_INDEXED_COLUMNS]:
+        known = file.statistics.get(field.name)
+        if known is None:
+            continue
+        if known.nulls is not None:
+            nulls[field.name] = known.nulls
+        found = _bounds(field.type, known) if known.bounded else None
+        if found is not None:
+            low[field.name], high[field.name] = found
+        elif known.nulls != file.rows:
+            bounded = False
+    result: dict[str, Any] = {"numRecords": file.rows}
+    if bounded and file.statistics:
+        result |= {"minValues": low, "maxValues": high}
+    if file.statistics:
+        result["nullCount"] = nulls
+    return json.dumps(result, ensure_ascii=False)
+
+
+def _bounds(type_: DataType, known: ColumnStatistics) -> Bounds | None:
+    low, high = known.low, known.high
+    match low, high:
+        case str(), str():
+            if len(high) > _LONGEST_BOUND:
+                high = high[:_LONGEST_BOUND] + _LAST_CHARACTER
+            return low[:_LONGEST_BOUND], high
+        case float(), float():
+            # JSON has no infinity.
+            return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+        case Number(), Number():
+            digits = type_.precision - type_.scale if isinstance(type_, Decimal) else 38
+            return _decimals(low, high, digits)
+        case datetime(), datetime():
+            return _timestamps(low, high)
+        case date(), date():
+            return low.isoformat(), high.isoformat()
+    return low, high
+
+
+def _decimals(low: Number, high: Number, digits: int) -> Bounds | None:
+    """JSON numbers that stay bounds when a reader parses them as doubles."""
+    if max(abs(low), abs(high)) >= _EXACT:
+        below = math.floor(math.nextafter(float(low), -math.inf))
+        above = math.ceil(math.nextafter(float(high), math.inf))
+        return (below, above) if max(abs(below), abs(above)) < 10**digits else None
+    found = [float(low), float(high)]
+    if all(
+        "e" not in repr(f) and Number(repr(f)) == n
+        for f, n in zip(found, (low, high), strict=True)
+    ):
+        return found[0], found[1]
+    # Neither an exponent nor a rounded digit: delta-rs takes no exponents. A bound that has more
+    # digits than the type is none to readers, and they skip the file.
+    below, above = math.floor(low), math.ceil(high)
+    return (below, above) if max(abs(below), abs(above)) < 10**digits else None
+
+
+def _timestamps(low: datetime, high: datetime) -> Bounds | None:
+    """Delta keeps milliseconds: down to one for the lower bound, up for the upper."""
+    zone = "Z" if low.tzinfo else ""
+    first, last = low.replace(tzinfo=None), high.replace(tzinfo=None)
+    try:
+        last += timedelta(microseconds=-last.microsecond % 1000)
+    except OverflowError:
+        return None
+    start, end = (t.isoformat(timespec="milliseconds") for t in (first, last))
+    return f"{start}{zone}", f"{end}{zone}"
 
 
 def entry(commit: Commit, state: TableState | None) -> bytes:
@@ -67,7 +161,10 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
     if state is None or features != state.features:
         yield features.action()
     if state is None:
-        yield _metadata(commit, str(uuid4()), None, now, commit.properties, commit.comment)
+        written = commit.schema.to_json()
+        yield _metadata(
+            commit, str(uuid4()), None, now, written, commit.properties, commit.comment
+        )
         return
     if commit.change is not Change.REPLACE:
         _check_append(commit, state)
@@ -76,7 +173,35 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
     before = (state.schema, state.partition_by, state.properties, state.comment)
     if before != (commit.schema, commit.partition_by, properties, comment):
         # The identifier stays: by it Spark's streaming readers know the table again.
-        yield _metadata(commit, state.id, state.name, state.created, properties, comment)
+        written = annotated(commit.schema.to_json(), state.written)
+        yield _metadata(commit, state.id, state.name, state.created, written, properties, comment)
+
+
+def annotated(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema in the log's form, with what an older one says of the same columns.
+
+    Others keep notes in the `metadata` of a column (that it holds personal data, say), which no
+    query gives. Comments are ours: one that is gone was taken away.
+
+    >>> noted = {"name": "mail", "type": "string", "metadata": {"pii": "true"}}
+    >>> plain = {"name": "mail", "type": "string", "metadata": {"comment": "of the buyer"}}
+    >>> annotated({"fields": [plain]}, {"fields": [noted]})["fields"][0]["metadata"]
+    {'pii': 'true', 'comment': 'of the buyer'}
+    """
+    before = {f["name"]: f for f in old.get("fields", ())}
+    fields = []
+    for field in new["fields"]:
+        known = before.get(field["name"], {})
+        notes = {k: v for k, v in (known.get("metadata") or {}).items() if k != "comment"}
+        type_, was = field["type"], known.get("type")
+        if _is_struct(type_) and _is_struct(was):
+            type_ = annotated(type_, was)
+        fields.append({**field, "type": type_, "metadata": {**notes, **field["metadata"]}})
+    return {**new, "fields": fields}
+
+
+def _is_struct(type_: object) -> bool:
+    return isinstance(type_, Mapping) and type_.get("type") == "struct"
 
 
 def _metadata(
@@ -84,6 +209,7 @@ def _metadata(
     id: str,
     name: str | None,
     created: int | None,
+    written: Mapping[str, Any],
     properties: Mapping[str, str],
     comment: str | None,
 ) -> dict[str, Any]:
@@ -98,7 +224,7 @@ def _metadata(
         "name": name,
         "description": comment,
         "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps(commit.schema.to_json(), ensure_ascii=False),
+        "schemaString": json.dumps(written, ensure_ascii=False),
         "partitionColumns": list(commit.partition_by),
         "configuration": dict(properties),
         "createdTime": created,

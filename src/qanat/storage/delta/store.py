@@ -19,18 +19,22 @@ from qanat.errors import (
     TableTooNewError,
     UnsupportedError,
 )
-from qanat.model.batch import ArrowBatch, Batch, TableBatch
-from qanat.model.position import Amount
+from qanat.model.record import Amount
 from qanat.model.table import TableRef
+from qanat.model.work import ArrowBatch, Batch, TableBatch
 from qanat.ports.store import Added, Commit, Snapshot
-from qanat.storage.delta.changes import added_files
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
-from qanat.storage.delta.log import Log
-from qanat.storage.delta.put import put_if_absent
-from qanat.storage.delta.reconciliation import reconciled
+from qanat.storage.delta.log import Log, put_if_absent
 from qanat.storage.delta.retract import commit_of
-from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
+from qanat.storage.delta.state import (
+    LiveFile,
+    TableState,
+    added_files,
+    hive_style,
+    local_path,
+    reconciled,
+)
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""

@@ -24,9 +24,8 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Schema
-from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import LiveFile, TableState
+from qanat.storage.delta.state import Features, LiveFile, TableState
 
 # delta-rs raises few classes of errors; only the text tells which feature is missing.
 _FEATURE = re.compile(
@@ -81,6 +80,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
         id=str(meta.id),
         name=meta.name,
         created=meta.created_time,
+        written=schema_json,
         schema=schema,
         partition_by=tuple(meta.partition_columns),
         comment=meta.description,

@@ -17,8 +17,7 @@ test asks instead).
 
 from __future__ import annotations
 
-from qanat.model.adapter import TableFormat
-from qanat.model.options import Option, OptionTable
+from qanat.model.adapter import Option, OptionTable, TableFormat
 
 OPTIONS = OptionTable(
     "table_format: iceberg",

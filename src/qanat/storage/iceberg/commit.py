@@ -13,8 +13,8 @@ from pyiceberg.transforms import IdentityTransform
 
 from qanat.disk import disk_error
 from qanat.errors import AdapterError, SchemaMismatchError
-from qanat.model.change import Change
 from qanat.model.schema import Field, Schema, grown
+from qanat.model.table import Change
 from qanat.model.work import DataFile as StagedFile
 from qanat.ports.store import Commit
 from qanat.storage.iceberg.catalog import Registered

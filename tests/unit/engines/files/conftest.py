@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from qanat.engines.duckdb.files import BoundFiles, bind_files, pass_files
-from qanat.model.batch import FilesBatch, LocalFile
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS, Field, Schema, type_from_json
+from qanat.model.work import FilesBatch, LocalFile
 
 HIDDEN = ("_metadata", "__qanat_file", "__qanat_row", "__qanat_rid")
 

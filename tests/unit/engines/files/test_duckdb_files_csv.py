@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from qanat.engines.duckdb.files.csv import only_commas
 from qanat.engines.duckdb.files.dialect import dialect_of
-from qanat.engines.duckdb.files.failure import translate
-from qanat.engines.duckdb.files.heads import only_commas
+from qanat.engines.duckdb.files.spool import translate
 from qanat.errors import (
     FileUnreadableError,
     FileVanishedError,
@@ -23,9 +23,9 @@ from qanat.errors import (
     SchemaDriftError,
     StorageFullError,
 )
-from qanat.model.batch import LocalFile
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import LocalFile
 
 moment = datetime.fromisoformat
 

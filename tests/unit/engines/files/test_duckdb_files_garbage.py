@@ -10,7 +10,7 @@ import pytest
 
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.records import RecordReader, split_lines
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS
 
 MARK = re.compile(r"tok\d+x")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qanat.errors import FileVanishedError, OptionError, SchemaDriftError
-from qanat.model.batch import LocalFile
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
 from qanat.model.schema import Array, Field, MapType, Primitive, Schema, Struct
+from qanat.model.work import LocalFile
 
 LONG, STRING = Primitive("long"), Primitive("string")
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from qanat.errors import FileUnreadableError, FileVanishedError, OptionError, SchemaDriftError
-from qanat.model.batch import LocalFile
-from qanat.model.dataset import Drift
+from qanat.model.pipeline import Drift
+from qanat.model.work import LocalFile
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,9 @@
 """Makes the files of a batch readable for DuckDB, and sets apart the rows that cannot be parsed.
 
-Read `bound` (the result), `drift` (which columns a batch has), `partitions` and `folders` (columns
-from folder names), then one module per format. `parquet` reads files in place (`widen` converts
-values). Text formats are copied to Parquet once, by `spool` (`cast` converts text to values,
-`misfit` finds values that do not fit): `csv` with `dialect` and `heads`, `json` with `lines` and
-`structure`. Files in which DuckDB fails are read again by `salvage` with `records`, which loses no
-row. `failure` names the file that an error is about.
+Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
+reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
+(`cast` converts text to values): `csv` with `dialect`, `json` with `lines` and `structure`. Files
+in which DuckDB fails are read again by `records`, which loses no row.
 """
 
 from __future__ import annotations
@@ -18,11 +16,16 @@ from typing import TypeAlias
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, OnePass
+from qanat.engines.duckdb.files.bound import (
+    BoundFiles,
+    FileTable,
+    OnePass,
+    Partitions,
+    find_partitions,
+)
 from qanat.engines.duckdb.files.dialect import flag
-from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
-from qanat.model.batch import FilesBatch, LocalFile
+from qanat.model.work import FilesBatch, LocalFile
 
 __all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
 

@@ -1,19 +1,220 @@
-"""Files as a query reads them: a SELECT, its columns, and the rows that could not be parsed."""
+"""Files as a query reads them: a SELECT, its columns, and the rows that could not be parsed.
+
+Columns come from the files, from what is known of earlier ones (schema drift), and from the names
+of folders such as `…/month=3/…` (Hive's convention).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 
-from qanat.engines.duckdb.files.partitions import Partitions
+from qanat.engines.duckdb.files.cast import ISO, Evidence, Formats, evidence, from_text
+from qanat.engines.duckdb.files.widen import extend
 from qanat.engines.duckdb.types import literal, quote
-from qanat.errors import OptionError
-from qanat.model.batch import LocalFile
-from qanat.model.schema import Field, Schema
+from qanat.errors import OptionError, SchemaDriftError, nearest
+from qanat.model.pipeline import Drift
+from qanat.model.schema import STRING, DataType, Field, Schema
+from qanat.model.work import RESCUED, FilesBatch, LocalFile
+
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+"""Hive's name for the folder of rows whose value is NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """The partition columns of a batch.
+
+    The values come from the paths that the author wrote, not from those of local copies.
+
+    Args:
+        columns: each column's name, with one value as text for each file; None for NULL, or if
+            the file's path does not have the column.
+    """
+
+    columns: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in the order of their first appearance."""
+        return tuple(name for name, _ in self.columns)
+
+
+def find_partitions(files: Sequence[LocalFile]) -> Partitions:
+    """The partition columns of some files, in the order of their first appearance.
+
+    >>> find_partitions((LocalFile("/d/m=3/k=a%20b/x.csv", "", 0, 0),)).columns
+    (('m', ('3',)), ('k', ('a b',)))
+    """
+    spelled: dict[str, str] = {}
+    found: list[dict[str, str | None]] = []
+    for file in files:
+        values: dict[str, str | None] = {}
+        for part in file.path.split("/")[:-1]:
+            name, equals, value = part.partition("=")
+            if equals and name:
+                name = unquote(name)
+                spelled.setdefault(name.casefold(), name)
+                values[name.casefold()] = None if value == NULL_FOLDER else unquote(value)
+        found.append(values)
+    return Partitions(
+        tuple((name, tuple(v.get(folded) for v in found)) for folded, name in spelled.items())
+    )
+
+
+def is_folder(table: FileTable, name: str) -> bool:
+    """True if a column comes from folder names."""
+    return any(name.casefold() == n.casefold() for n in table.partitions.names)
+
+
+def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
+    """The narrowest type of each column of `names` that comes from folder names."""
+    types: dict[str, DataType] = {}
+    for name, values in table.partitions.columns:
+        if name in names:
+            found = Evidence()
+            [row] = table.con.execute(
+                f"SELECT {evidence('v')} FROM (SELECT unnest(CAST(? AS VARCHAR[])) AS v)",
+                [list(values)],
+            ).fetchall()
+            found.add(row[0], row[1:])
+            types[name] = found.type
+    return types
+
+
+def folder_value(table: FileTable, field: Field, index: str, formats: Formats = ISO) -> str:
+    """SQL for a partition column's value in the file at `index`.
+
+    Raises:
+        SchemaDriftError: the value in a folder's name does not fit the column's type.
+    """
+    names = [n.casefold() for n in table.partitions.names]
+    place = names.index(field.name.casefold())
+    values = table.partitions.columns[place][1]
+    variable = table.variable(f"folder{place}", values, "VARCHAR")
+    bad = table.con.execute(
+        f"SELECT v FROM (SELECT unnest({variable}) AS v) WHERE v IS NOT NULL "
+        f"AND {from_text('v', field.type, formats)} IS NULL LIMIT 1"
+    ).fetchall()
+    if bad:
+        file = table.files[values.index(bad[0][0])]
+        raise SchemaDriftError(
+            f"{file.path} lies in a folder whose {field.name!r} does not fit the column",
+            wanted=str(field.type),
+            got=str(bad[0][0]),
+            hint="declare the column as string in schema",
+        )
+    return from_text(f"{variable}[CAST({index} AS BIGINT) + 1]", field.type, formats)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a batch.
+
+    Args:
+        fields: the visible columns that files or folder names fill, in order.
+        extras: the case-folded names of unexpected columns, whose values are rescued.
+        rescue: True if the column `_rescued_data` follows the fields.
+    """
+
+    fields: tuple[Field, ...]
+    extras: frozenset[str] = frozenset()
+    rescue: bool = False
+
+    @property
+    def schema(self) -> Schema:
+        """The visible columns, each nullable."""
+        last = (Field(RESCUED, STRING),) if self.rescue else ()
+        return nullable((*self.fields, *last))
+
+
+def expected(batch: FilesBatch) -> Schema:
+    """The columns that are known before a file is opened.
+
+    They are in the order of earlier epochs and have the declared types. `_rescued_data` is left
+    out: Qanat fills it, no file has it.
+    """
+    order = list(batch.known.fields)
+    order += [f for f in batch.declared.fields if batch.known.get(f.name) is None]
+    fields = [batch.declared.get(f.name) or f for f in order]
+    if batch.drift is Drift.RESCUE:
+        fields = [f for f in fields if f.name.casefold() != RESCUED]
+    return Schema(tuple(fields))
+
+
+def lay_out(
+    batch: FilesBatch,
+    found: Mapping[str, str],
+    infer: Callable[[Sequence[str]], Mapping[str, DataType]],
+    found_types: Mapping[str, DataType] | None = None,
+) -> Layout:
+    """Decide a batch's columns by its drift policy.
+
+    Args:
+        batch: the batch.
+        found: the columns of its files in order of appearance, each with a file that has it.
+        infer: gives the types of new columns, by name.
+        found_types: the types of columns in typed files, by case-folded name. Under `evolve`, a
+            struct whose type is not declared gains the new fields of these.
+
+    Raises:
+        SchemaDriftError: the files have a new column, and the policy is `freeze`.
+        OptionError: a column has a reserved name.
+    """
+    base = expected(batch)
+    rescue = batch.drift is Drift.RESCUE
+    names = {f.name.casefold() for f in base.fields}
+    new = [name for name in found if name.casefold() not in names]
+    extras: set[str] = set()
+    if rescue:
+        extras = {n.casefold() for n in new if base.fields or n.casefold() == RESCUED}
+        new = [n for n in new if n.casefold() not in extras]
+    check_names([f.name for f in base.fields] + new, batch.path)
+    if new and base.fields and batch.drift is Drift.FREEZE:
+        raise frozen(batch, new, found[new[0]], base)
+    types = infer(new) if new else {}
+    old = base.fields
+    if found_types and batch.drift is Drift.EVOLVE:
+        old = tuple(_grown(f, batch, found_types) for f in old)
+    fields = (*old, *(Field(n, types.get(n, STRING)) for n in new))
+    return Layout(fields, frozenset(extras), rescue)
+
+
+def _grown(field: Field, batch: FilesBatch, found_types: Mapping[str, DataType]) -> Field:
+    found = found_types.get(field.name.casefold())
+    if found is None or batch.declared.get(field.name) is not None:
+        return field
+    return Field(field.name, extend(field.type, found), field.nullable, field.comment)
+
+
+def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> SchemaDriftError:
+    """The error for new columns under the policy `freeze`."""
+    several = len(new) > 1
+    missing = [f.name for f in base.fields]
+    return SchemaDriftError(
+        f"{path} has {'columns' if several else 'a column'} that {batch.path} did not have: "
+        + ", ".join(repr(n) for n in new),
+        wanted=", ".join(str(f) for f in base.fields),
+        got=", ".join(new),
+        nearest=nearest(new[0], missing),
+        hint="declare "
+        + ("them" if several else "it")
+        + " in schema, or let new columns in: TBLPROPERTIES ('qanat.schema_drift' = 'evolve')",
+    )
+
+
+def unlike(found: Mapping[str, str]) -> dict[str, str]:
+    """The columns found, without those whose names differ from an earlier one only by case."""
+    first: dict[str, tuple[str, str]] = {}
+    for name, path in found.items():
+        first.setdefault(name.casefold(), (name, path))
+    return dict(first.values())
+
 
 METADATA = "_metadata"
 FILE = "__qanat_file"

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable
-from qanat.engines.duckdb.files.cast import Formats
+from qanat.engines.duckdb.files.bound import (
+    BoundFiles,
+    FileTable,
+    Layout,
+    expected,
+    folder_types,
+    is_folder,
+    lay_out,
+    unlike,
+)
+from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
-from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
-from qanat.engines.duckdb.files.failure import blaming
-from qanat.engines.duckdb.files.folders import folder_types, is_folder
 from qanat.engines.duckdb.files.lines import Texts
-from qanat.engines.duckdb.files.misfit import Value
 from qanat.engines.duckdb.files.records import lines, open_bytes
-from qanat.engines.duckdb.files.spool import OPTIONS, Spools
+from qanat.engines.duckdb.files.spool import OPTIONS, Spools, blaming
 from qanat.engines.duckdb.files.structure import (
     converted,
     dump,
@@ -26,8 +31,8 @@ from qanat.engines.duckdb.files.structure import (
     type_of,
 )
 from qanat.engines.duckdb.types import literal, quote
-from qanat.model.batch import FilesBatch
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
+from qanat.model.work import FilesBatch
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20

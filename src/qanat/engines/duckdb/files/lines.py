@@ -10,8 +10,7 @@ import duckdb
 
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
-from qanat.engines.duckdb.files.records import LIMIT, RAW_LIMIT, open_bytes
-from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
+from qanat.engines.duckdb.files.records import LIMIT, MANY, RAW_LIMIT, SMALL, Salvage, open_bytes
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.types import literal, quote
 

@@ -10,17 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, nothing
-from qanat.engines.duckdb.files.drift import Layout, expected, lay_out, unlike
-from qanat.engines.duckdb.files.failure import blaming
-from qanat.engines.duckdb.files.folders import folder_types, folder_value, is_folder
-from qanat.engines.duckdb.files.misfit import Check, Value, error, failed, rescued
+from qanat.engines.duckdb.files.bound import (
+    BoundFiles,
+    FileTable,
+    Layout,
+    expected,
+    folder_types,
+    folder_value,
+    is_folder,
+    lay_out,
+    nothing,
+    unlike,
+)
+from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
+from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
 from qanat.errors import OptionError
-from qanat.model.batch import FilesBatch
 from qanat.model.schema import STRING, DataType
-from qanat.model.work import RESCUED
+from qanat.model.work import RESCUED, FilesBatch
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
 _VIRTUAL = ("file_index", "file_row_number")

@@ -1,0 +1,336 @@
+"""How numbers, sizes, durations and tables are written for people, and read from them.
+
+First counts, sizes and durations, and one parser for each that every setting and option uses.
+Then how a text looks, without saying where it goes. Then text from data, made safe for a
+terminal: a value of a row may hold escape sequences that move the cursor, change the title or
+hide what follows, and characters that reverse the direction of writing; they are shown, never
+sent. Last, tables of text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number and its noun.
+
+    >>> count(1, "row"), count(336776, "row"), count(2, "entry", "entries")
+    ('1 row', '336,776 rows', '2 entries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def size(bytes: int) -> str:
+    """Bytes in decimal units.
+
+    >>> size(999), size(4_100_000)
+    ('999 B', '4.1 MB')
+    """
+    value = float(bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Wall time.
+
+    >>> duration(0.0314), duration(75), duration(7384)
+    ('0.03 s', '1 min 15 s', '2 h 3 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+SIZE = "a size such as 2GB or 512MiB"
+"""What an error says was wanted."""
+DURATION = "a duration such as 30s, 5 minutes or 1h 30m"
+"""What an error says was wanted."""
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(i?)(b?)|bytes?)", re.IGNORECASE | re.ASCII)
+_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE | re.ASCII)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_SECONDS = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86_400),
+    "w": Decimal(604_800),
+}
+_UNITS = {
+    "millisecond": "ms",
+    "second": "s",
+    "sec": "s",
+    "minute": "m",
+    "min": "m",
+    "hour": "h",
+    "hr": "h",
+    "day": "d",
+    "week": "w",
+}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size.
+
+    `kB`, `MB`, `GB` and `TB` are powers of 1000, `KiB`, `MiB`, `GiB` and `TiB` powers of 1024. A
+    letter alone (`10g`) is a power of 1024, as Spark's options have it. A number without a unit
+    is bytes. Case and spaces do not matter; a fraction of a byte is cut off.
+
+    Raises:
+        ValueError: it is none; the message says what is wanted.
+
+    >>> parse_size("512MiB"), parse_size("1.5 GB"), parse_size("10g"), parse_size("4096")
+    (536870912, 1500000000, 10737418240, 4096)
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(SIZE)
+    number, letter, binary, byte = match.groups(default="")
+    if binary and not (letter and byte):
+        raise ValueError(SIZE)
+    alone = bool(letter) and not byte
+    power = _POWERS[letter.lower()]
+    return int(Decimal(number) * (1024 if binary or alone else 1000) ** power)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration.
+
+    One or more numbers, each with a unit: `ms`, `s`, `m`, `h`, `d`, `w` or the word for it
+    (`30 seconds`, `5 min`, `1 hour`). A single number without a unit is seconds.
+
+    Raises:
+        ValueError: it is none; the message says what is wanted.
+
+    >>> parse_duration("500ms"), parse_duration("1h 30m"), parse_duration("10 seconds")
+    (0.5, 5400.0, 10.0)
+    """
+    stripped = text.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", stripped, re.ASCII):
+        return float(stripped)
+    seconds, end = Decimal(0), 0
+    for part in _PART.finditer(stripped):
+        unit = _unit(part[2].lower())
+        if part.start() != end or unit is None:
+            raise ValueError(DURATION)
+        seconds += Decimal(part[1]) * _SECONDS[unit]
+        end = part.end()
+    if end == 0 or end != len(stripped):
+        raise ValueError(DURATION)
+    return float(seconds)
+
+
+def _unit(word: str) -> str | None:
+    if word in _SECONDS:
+        return word
+    return _UNITS.get(word.removesuffix("s"))
+
+
+Paint = Callable[[str, str], str]
+"""Gives a text a style: words such as `bold`, `dim`, `red` or `bold red`."""
+
+
+def plain(text: str, style: str) -> str:
+    """No style at all: for files, logs, and terminals whose user asked for no colours.
+
+    >>> plain("silver", "bold red")
+    'silver'
+    """
+    del style
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a text may use of the place where it is shown.
+
+    Args:
+        paint: gives colours and weights; default: none.
+        width: columns to fit into; None for no limit.
+    """
+
+    paint: Paint = plain
+    width: int | None = None
+
+    def narrower(self, columns: int) -> Layout:
+        """The same with some columns less, for text that is indented."""
+        return Layout(self.paint, None if self.width is None else self.width - columns)
+
+
+PLAIN = Layout()
+"""No colours, no limit."""
+
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, ESC and CSI among them
+    "\u00ad\u061c\u180e\u200b\u200e\u200f"  # invisible, or changes direction
+    "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates; tags
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match.group()
+    if character in _SHORT:
+        return _SHORT[character]
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable(text: str) -> str:
+    r"""One line of text in which no character does anything but show itself.
+
+    >>> print(printable("a\x1b[2Jb\n"))
+    a\x1b[2Jb\n
+    """
+    return _UNSAFE.sub(_escape, text)
+
+
+def printable_lines(text: str) -> list[str]:
+    """The same for text of several lines; at least one."""
+    return [printable(line) for line in text.split("\n")]
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes on a terminal: two for a wide character, none for an accent.
+
+    >>> cells("naïve"), cells("数据")
+    (5, 4)
+    """
+    if text.isascii() and text.isprintable():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def clip(text: str, width: int) -> str:
+    """Text in at most `width` columns, with an ellipsis where something was cut.
+
+    >>> clip("quarantine", 6)
+    'quara…'
+    """
+    if cells(text) <= width:
+        return text
+    kept, used = [], 1
+    for character in text:
+        used += cells(character)
+        if used > width:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"
+
+
+GAP = "  "
+WIDEST = 40
+"""Columns of a terminal that one value may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value of a table.
+
+    Args:
+        text: any text; control characters are shown, not sent.
+        style: where colours are shown: a colour's name, `bold` or `dim`.
+        right: a number, or something that may stand among numbers; a column of nothing else
+            is aligned to the right.
+    """
+
+    text: str
+    style: str | None = None
+    right: bool = False
+
+
+Value = str | int | None | Cell
+
+
+def grid(
+    headers: Sequence[str], rows: Sequence[Sequence[Value]], layout: Layout = PLAIN
+) -> list[str]:
+    """The lines of a table.
+
+    Args:
+        rows: whole numbers get thousands separators; None becomes a dash.
+        layout: where it has a width, long values are cut first; columns that do not fit are
+            left out, and a last line names them.
+
+    >>> print("\\n".join(grid(["Table", "Rows"], [["bronze", 1200], ["silver", 7]])))
+    Table    Rows
+    bronze  1,200
+    silver      7
+    """
+    width = layout.width
+    widest = None if width is None else min(width, WIDEST)
+    head = [_cut(Cell(h, "bold"), widest) for h in headers]
+    body = [[_cut(_cell(value), widest) for value in row] for row in rows]
+    columns = range(len(head))
+    right = [bool(body) and all(row[i].right for row in body) for i in columns]
+    sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
+    shown = _fitting(sizes, width)
+    lines = [_line(row[:shown], sizes, right, layout.paint) for row in [head, *body]]
+    if shown < len(head):
+        more = count(len(head) - shown, "more column")
+        hidden = ", ".join(h.text for h in head[shown:])
+        lines.append(clip(f"… and {more}: {hidden}", width or WIDEST))
+    return lines
+
+
+def _cell(value: Value) -> Cell:
+    match value:
+        case Cell():
+            return value
+        case None:
+            return Cell("–", "dim", right=True)
+        case int():
+            return Cell(f"{value:,}", right=True)
+    return Cell(value)
+
+
+def _cut(cell: Cell, widest: int | None) -> Cell:
+    if widest is None:
+        return replace(cell, text=printable(cell.text))
+    # A value may be megabytes long: what cannot be seen need not be made printable.
+    return replace(cell, text=clip(printable(cell.text[: widest + 1]), widest))
+
+
+def _fitting(sizes: Sequence[int], width: int | None) -> int:
+    """How many columns fit, from the left; at least one."""
+    if width is None:
+        return len(sizes)
+    used = 0
+    for shown, size in enumerate(sizes):
+        used += size + (len(GAP) if shown else 0)
+        if used > width:
+            return max(1, shown)
+    return len(sizes)
+
+
+def _line(row: Sequence[Cell], sizes: Sequence[int], right: Sequence[bool], paint: Paint) -> str:
+    parts = []
+    for cell, size, to_right in zip(row, sizes, right, strict=False):
+        space = " " * (size - cells(cell.text))
+        text = cell.text if cell.style is None else paint(cell.text, cell.style)
+        parts.append(space + text if to_right else text + space)
+    return GAP.join(parts).rstrip()
