@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from qanat.engines.duckdb.files.csv import only_commas
 from qanat.engines.duckdb.files.dialect import dialect_of
+from qanat.engines.duckdb.files.heads import only_commas
 from qanat.engines.duckdb.files.spool import translate
 from qanat.errors import (
     FileUnreadableError,

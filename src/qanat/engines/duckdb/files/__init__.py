@@ -2,8 +2,9 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values): `csv` with `dialect`, `json` with `lines` and `structure`. Files
-in which DuckDB fails are read again by `records`, which loses no row.
+(`cast` converts text to values): `csv` with `dialect` and `heads`, `json` with `lines` and
+`structure`; CSV that a query only copies is read in place, too. Files in which DuckDB fails are
+read again by `records`, which loses no row.
 """
 
 from __future__ import annotations
