@@ -63,12 +63,16 @@ def spend(
     Raises:
         CommandError: it exits with another code than `expected`.
     """
+    variables = {**os.environ, **(env or {})}
+    # Where Python may not keep its bytecode, a checkout is compiled at each start, which the
+    # installed packages that it is compared with never are.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

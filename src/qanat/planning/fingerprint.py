@@ -78,6 +78,20 @@ def row_source(query: SqlQuery) -> str | None:
     return None if not deterministic(query) else str(table.alias_or_name)
 
 
+def copies_input(query: SqlQuery) -> bool:
+    """True if the query gives one row with all columns for each row of its one input.
+
+    It reads the input a single time: `SELECT *` or `SELECT *, … FROM t`, and nothing else.
+    """
+    if len(query.reads) != 1 or row_source(query) is None:
+        return False
+    tree = tree_of(query)
+    if tree.args.get("where") or len(list(tree.find_all(exp.Table))) > 1:
+        return False
+    stars = [i.this if isinstance(i, exp.Column) else i for i in tree.expressions]
+    return any(isinstance(s, exp.Star) and not any(s.args.values()) for s in stars)
+
+
 def deterministic(query: SqlQuery) -> bool:
     """True if the query gives the same rows each time, as far as its text shows."""
     if volatile(query):

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import Batch, Counts
+from qanat.model.work import QUARANTINE_FIELDS, Batch, Counts
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
+
+QUARANTINE = Schema((Field("id", Primitive("long")), *QUARANTINE_FIELDS))
 
 
 @needs("positions")
@@ -113,3 +115,38 @@ def test_malformed_rows_are_quarantined_with_their_text(bench: Bench) -> None:
     (bad,) = (r for r in rows if r["_quarantine_raw"] is not None)
     assert (bad["_quarantine_raw"], bad["_quarantine_source"]["row"]) == ("2,six", 3)
     assert list(dict(bad["_quarantine_rules"])) == ["_malformed"]
+
+
+@needs("files", "file metadata")
+@pytest.mark.parametrize(
+    ("line", "known", "raw"),
+    [
+        ("4,8", False, None),
+        ("4,eight", False, "4,eight"),
+        ("4,8,0", False, "4,8,0"),
+        ('4,"8', False, '4,"8'),
+        ("4,8", True, None),
+    ],
+)
+def test_a_copy_of_files_has_every_row(
+    bench: Bench, line: str, known: bool, raw: str | None
+) -> None:
+    batch = replace(
+        bench.csv("id,v\n1,5\n2,6\n", f"id,v\n3,7\n{line}\n5,9\n"),
+        declared=Schema((Field("id", Primitive("long")), Field("v", Primitive("long")))),
+    )
+    changes = {}
+    if known:  # malformed rows came before
+        work = bench.work("SELECT * FROM f", {"f": batch})
+        changes["quarantine"] = replace(work.quarantine, schema=QUARANTINE)
+    sql = "SELECT *, _metadata.file_path AS p FROM f"
+    staged = bench.stage(sql, {"f": batch}, **changes)
+    good = 5 if raw is None else 4
+    assert staged.counts == Counts(out=good, written=good, malformed=5 - good)
+    assert (staged.read, staged.source_schemas["f"].names) == (good, ("id", "v"))
+    first, second = (f.path for f in batch.files)
+    wanted = [(1, 5, first), (2, 6, first), (3, 7, second), (4, 8, second), (5, 9, second)]
+    rows = [(r["id"], r["v"], r["p"]) for r in bench.rows(staged.table)]
+    assert rows == [w for w in wanted if raw is None or w[0] != 4]
+    bad = [(r["_quarantine_raw"], r["_quarantine_source"]) for r in bench.quarantined(staged)]
+    assert bad == ([] if raw is None else [(raw, {"file": second, "row": 3})])

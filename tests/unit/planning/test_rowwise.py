@@ -6,7 +6,7 @@ import pytest
 
 from qanat.errors.root import Location
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.planning.fingerprint import row_source
+from qanat.planning.fingerprint import copies_input, row_source
 
 HERE = Location("t.sql", 1, 1)
 
@@ -72,3 +72,23 @@ def test_row_by_row(sql: str, source: str) -> None:
 )
 def test_not_row_by_row(sql: str) -> None:
     assert row_source(query(sql)) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "copies"),
+    [
+        ("SELECT * FROM s", True),
+        ("FROM s", True),
+        ("SELECT x.*, a + 1 AS b FROM s AS x", True),
+        ("SELECT a FROM s", False),  # of a column that is not read no value can be checked
+        ("SELECT * EXCLUDE (a) FROM s", False),
+        ("SELECT * REPLACE (a + 1 AS a) FROM s", False),
+        ("SELECT * FROM s WHERE a > 0", False),
+        ("SELECT *, (SELECT max(a) FROM s) AS m FROM s", False),
+        ("SELECT *, random() AS r FROM s", False),
+        ("SELECT * FROM s JOIN s AS t USING (a)", False),
+    ],
+)
+def test_copies(sql: str, copies: bool) -> None:
+    one = SqlQuery(sql, sql, "duckdb", (Read("s", dataset_ref("s"), True, HERE),), HERE)
+    assert copies_input(one) is copies

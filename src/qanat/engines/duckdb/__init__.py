@@ -3,7 +3,8 @@
 Read `engine` (one instance, many threads), then `stage` (one epoch from query to staged files)
 and the steps it takes: `inputs` and `files` bind what is read, `functions` runs Python queries,
 `types` makes the columns those of the table, `split` finds the rows that break rules,
-`quarantine` puts them aside, `readmit` lets them back in, `write` makes files of the rest.
+`quarantine` puts them aside, `readmit` lets them back in, `write` makes files of the rest;
+`onepass` copies files without all this where nothing in them needs it.
 `audit` and `profile` look at stored tables, `reading` gives the rows of a query. `faults` turns
 DuckDB's errors into ours, and `refusals` explains the author's mistakes.
 """

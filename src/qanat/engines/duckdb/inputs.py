@@ -7,7 +7,7 @@ stars of the query are told to leave them out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from duckdb import DuckDBPyConnection
 from sqlglot import exp, parse_one
 
-from qanat.engines.duckdb.files import bind_files
+from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
@@ -96,6 +96,11 @@ def _exclude(select: exp.Select, alias: str, hidden: tuple[str, ...]) -> None:
         star.set("except_", [*(star.args.get("except_") or []), *more])
 
 
+_ORDERED = 64 * 1024 * 1024
+"""Bytes of input up to which rows keep the order of their source. Small results are looked at by
+people, who expect it; SQL promises it to nobody, and ORDER BY is kept at any size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A bound input.
@@ -131,6 +136,24 @@ def view_name(view: str) -> str:
     return quote(f"__view_{view}")
 
 
+def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch]) -> None:
+    """Let rows keep the order of their source, unless there are many."""
+    # Keeping the order of many rows costs a fifth more CPU and twice the memory.
+    keep = str(_bytes(batches) <= _ORDERED).lower()
+    con.execute(f"SET SESSION preserve_insertion_order = {keep}")
+
+
+def _bytes(batches: Iterable[Batch]) -> int:
+    """The size of input files, compressed as they are."""
+    total = 0
+    for batch in batches:
+        if isinstance(batch, FilesBatch):
+            total += sum(f.size for f in batch.files)
+        elif isinstance(batch, TableBatch):
+            total += sum(Path(f).stat().st_size for f in batch.files)
+    return total
+
+
 @dataclass(slots=True)
 class Bindings:
     """All bound inputs of one epoch, by `Read.name`."""
@@ -161,6 +184,23 @@ class Bindings:
             case ViewBatch(view):
                 text = f"SELECT * FROM {view_name(view)}"
                 found = Bound(text, text)
+        return self._define(name, found)
+
+    def bind_once(self, name: str, batch: Batch) -> OnePass | None:
+        """Bind an input that its query reads a single time; None if `bind` has to do it.
+
+        Whoever computes the query asks `complete` of the result, and binds again if it is not.
+        """
+        if not isinstance(batch, FilesBatch):
+            return None
+        found = pass_files(self.con, name, batch, self.scratch)
+        if found is None or not found.schema.fields:
+            return None
+        plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
+        self._define(name, Bound(plain, found.relation, (METADATA,), found.schema))
+        return found
+
+    def _define(self, name: str, found: Bound) -> Bound:
         self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {found.plain}")
         self.bound[name] = found
         return found

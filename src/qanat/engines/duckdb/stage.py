@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from duckdb import DuckDBPyConnection
-from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, view_name, with_hidden
+from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name, with_hidden
+from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.readmit import Quarantined
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
-from qanat.engines.duckdb.types import Fitted, fit, literal, quote
+from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     FileUnreadableError,
@@ -32,38 +32,16 @@ from qanat.model.work import (
     MALFORMED,
     Batch,
     Counts,
-    FilesBatch,
     Output,
     RuleCount,
     Staged,
     StagedTable,
-    TableBatch,
     ViewBatch,
     ViewWork,
     Work,
 )
 
-_ORDERED = 64 * 1024 * 1024
-"""Bytes of input up to which rows keep the order of their source. Small results are looked at by
-people, who expect it; SQL promises it to nobody, and ORDER BY is kept at any size."""
-
 _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The rows of a query, not yet computed.
-
-    Args:
-        select: SELECT text of the visible columns, and of the `hidden` ones.
-        hidden: any of `__qanat_file`, `__qanat_row`, `__qanat_rid`; with the last one the
-            SELECT is re-readable: it gives the same rows each time.
-    """
-
-    select: str
-    names: list[str]
-    types: list[DuckDBPyType]
-    hidden: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -112,19 +90,19 @@ class Stage:
 
     def _run(self) -> Staged:
         work = self.work
+        copied = copy_input(self.con, work, self.bindings, self._located, self._compiled)
+        if copied is not None:
+            return copied
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        if _bytes(work.inputs.values()) > _ORDERED:
-            # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-            self.con.execute("SET SESSION preserve_insertion_order = false")
+        keep_order(self.con, work.inputs.values())
         for view in work.views:
             result = self._query(view.name, view.query, positions=bool(view.expectations))
             if view.expectations:
                 result = self._filter(view, result)
             self._define_view(view.name, result)
-        result = self._query(work.flow, work.query, positions=bool(work.expectations))
-        fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
+        result, fitted = self._compiled()
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
@@ -205,12 +183,21 @@ class Stage:
         skip = len(carried)
         return Result(sql, names[skip:], relation.types[skip:], carried)
 
+    def _compiled(self) -> tuple[Result, Fitted]:
+        """The query of the work over its bound inputs, and how it becomes the table's columns."""
+        work = self.work
+        result = self._query(work.flow, work.query, positions=bool(work.expectations))
+        return result, fit(result.names, result.types, work.output, work.query, work.dataset)
+
     def _bind(self, name: str) -> None:
         """Bind an input; what is wrong with its files is told where they are read."""
+        with self._located(name):
+            self.bindings.bind(name, self.work.inputs[name])
+
+    def _located(self, name: str) -> AbstractContextManager[None]:
         queries = (self.work.query, *(v.query for v in self.work.views))
         places = (r.location for q in queries for r in q.reads if r.name == name)
-        with located(next(places, None), *_ABOUT_FILES):
-            self.bindings.bind(name, self.work.inputs[name])
+        return located(next(places, None), *_ABOUT_FILES)
 
     def _names(self, query: Query) -> Iterator[str]:
         """The columns of a query's inputs, for messages."""
@@ -355,17 +342,6 @@ def _numbered(name: str, names: Sequence[str]) -> bool:
     """Whether a name may be another one's double, renamed."""
     stem, _, number = name.rpartition("_")
     return number.isdigit() and stem.casefold() in {n.casefold() for n in names}
-
-
-def _bytes(batches: Iterable[Batch]) -> int:
-    """The size of input files, compressed as they are."""
-    total = 0
-    for batch in batches:
-        if isinstance(batch, FilesBatch):
-            total += sum(f.size for f in batch.files)
-        elif isinstance(batch, TableBatch):
-            total += sum(Path(f).stat().st_size for f in batch.files)
-    return total
 
 
 def _file_name(name: str) -> str:

@@ -124,6 +124,22 @@ def literal(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """The rows of a query, not yet computed.
+
+    Args:
+        select: SELECT text of the visible columns, and of the `hidden` ones.
+        hidden: any of `__qanat_file`, `__qanat_row`, `__qanat_rid`; with the last one the
+            SELECT is re-readable: it gives the same rows each time.
+    """
+
+    select: str
+    names: list[str]
+    types: list[DuckDBPyType]
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """The table's columns after this epoch, and how each is computed from the query's."""
 

@@ -2,8 +2,9 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values): `csv` with `dialect`, `json` with `lines` and `structure`. Files
-in which DuckDB fails are read again by `records`, which loses no row.
+(`cast` converts text to values): `csv` with `dialect` and `heads`, `json` with `lines` and
+`structure`; CSV that a query only copies is read in place, too. Files in which DuckDB fails are
+read again by `records`, which loses no row.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import TypeAlias
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, Partitions, find_partitions
+from qanat.engines.duckdb.files.bound import (
+    BoundFiles,
+    FileTable,
+    OnePass,
+    Partitions,
+    find_partitions,
+)
 from qanat.engines.duckdb.files.dialect import flag
 from qanat.errors import OptionError, nearest
 from qanat.model.work import FilesBatch, LocalFile
 
-__all__ = ["BoundFiles", "bind_files"]
+__all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
 
 Bind: TypeAlias = Callable[[FileTable, FilesBatch, Path], BoundFiles]
 
@@ -60,13 +67,34 @@ def bind_files(
             wanted=", ".join(_FORMATS),
             nearest=nearest(batch.format, _FORMATS),
         )
+    bind: Bind = getattr(import_module(found[0]), found[1])
+    return bind(*_prepared(con, name, batch, scratch), scratch)
+
+
+def pass_files(
+    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+) -> OnePass | None:
+    """Make the files of a batch readable once, without a copy of their rows.
+
+    None if their format needs no copy, or if the files have to be read with care: then
+    `bind_files` finds every row. It takes the same arguments and raises the same errors.
+    """
+    if batch.format != "csv":
+        return None
+    pass_csv = import_module(_FORMATS["csv"][0]).pass_csv
+    found: OnePass | None = pass_csv(*_prepared(con, name, batch, scratch), scratch)
+    return found
+
+
+def _prepared(
+    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+) -> tuple[FileTable, FilesBatch]:
     batch = replace(
         batch, files=tuple(_plain(f, i, name, scratch) for i, f in enumerate(batch.files))
     )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
-    bind: Bind = getattr(import_module(found[0]), found[1])
-    return bind(FileTable(con, name, batch.files, partitions), batch, scratch)
+    return FileTable(con, name, batch.files, partitions), batch
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:

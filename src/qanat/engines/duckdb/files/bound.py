@@ -245,6 +245,23 @@ class BoundFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class OnePass:
+    """A batch of files that DuckDB reads while it computes, without a copy of their rows.
+
+    Args:
+        relation: a SELECT of the visible columns and `_metadata`, to be evaluated once, on the
+            connection that it was bound on. It raises a `duckdb.Error` at a value that does not
+            fit its column.
+        schema: the visible columns.
+        complete: tells, after `relation` was evaluated, whether it gave every row of the files.
+    """
+
+    relation: str
+    schema: Schema
+    complete: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class FileTable:
     """The files of a batch by their index, stored in session variables of DuckDB.
 
@@ -300,22 +317,27 @@ class FileTable:
             number: a number that identifies the row in the file, if DuckDB has one more cheaply
                 than `row`.
         """
+        # Without arithmetic, DuckDB can push joins on the row number into the scan.
+        rid = number or f"CAST({row} AS BIGINT)"
+        if len(self.files) > 1:
+            rid = f"(CAST({index} AS BIGINT) << {ROW_BITS}) + {rid}"
+        return (
+            f"{self.metadata(index)}, {self.path(index)} AS {FILE}, "
+            f"CAST({row} AS BIGINT) AS {ROW}, {rid} AS {RID}"
+        )
+
+    def metadata(self, index: str) -> str:
+        """SQL for `_metadata` of a row of the file at `index`, which is SQL for a number."""
         path = self.path(index)
         name = self.at(
             "name", [f.path.rstrip("/").rpartition("/")[2] for f in self.files], "VARCHAR", index
         )
         size = self.at("size", [f.size for f in self.files], "BIGINT", index)
         micros = self.at("micros", [f.modified_ns // 1000 for f in self.files], "BIGINT", index)
-        # Without arithmetic, DuckDB can push joins on the row number into the scan.
-        rid = number or f"CAST({row} AS BIGINT)"
-        if len(self.files) > 1:
-            rid = f"(CAST({index} AS BIGINT) << {ROW_BITS}) + {rid}"
         return (
             f"struct_pack(file_path := {path}, file_name := {name}, file_size := {size}, "
             "file_modification_time := "
-            f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}, "
-            f"{path} AS {FILE}, CAST({row} AS BIGINT) AS {ROW}, "
-            f"{rid} AS {RID}"
+            f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}"
         )
 
 

@@ -56,6 +56,26 @@ class Check:
         )
 
 
+def typed_columns(
+    fields: Sequence[Field], values: Sequence[Value | None]
+) -> tuple[list[str], list[Check]]:
+    """The columns v0, v1, … of some fields as SQL, and those of them that may not fit.
+
+    Args:
+        values: one for each field; None if the files have no such column.
+    """
+    typed: list[str] = []
+    checks: list[Check] = []
+    for i, (f, value) in enumerate(zip(fields, values, strict=True)):
+        if value is None:
+            typed.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
+            continue
+        typed.append(f"{value.typed} AS v{i}")
+        if value.checked:
+            checks.append(Check(f, value, f"v{i}"))
+    return typed, checks
+
+
 def failed(checks: Sequence[Check]) -> str:
     """SQL that is true if a value of the row does not fit."""
     return " OR ".join(c.failed for c in checks) or "false"

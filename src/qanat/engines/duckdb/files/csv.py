@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,136 +13,31 @@ from qanat.engines.duckdb.files.bound import (
     BoundFiles,
     FileTable,
     Layout,
+    OnePass,
     expected,
     folder_types,
     is_folder,
     lay_out,
     unlike,
 )
-from qanat.engines.duckdb.files.cast import WIDTH, Evidence, Formats, Value, evidence, from_text
-from qanat.engines.duckdb.files.dialect import (
-    Dialect,
-    compression_of,
-    dialect_of,
-    formats,
-    infers,
-    name_columns,
+from qanat.engines.duckdb.files.cast import (
+    WIDTH,
+    Evidence,
+    Formats,
+    Value,
+    evidence,
+    failed,
+    from_text,
+    typed_columns,
 )
-from qanat.engines.duckdb.files.records import (
-    LIMIT,
-    MANY,
-    SMALL,
-    RecordReader,
-    Salvage,
-    lines,
-    open_bytes,
-    readable,
-    split_lines,
-    text_of,
-)
+from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
+from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
+from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
 from qanat.model.schema import STRING, DataType
-from qanat.model.work import FilesBatch, LocalFile
-
-_PREFIX = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The beginning of one file.
-
-    Args:
-        index: the file's index in its batch.
-        local: the file's local path.
-        names: the names of its columns; unique, also without regard to case.
-        skip: the number of physical lines before the first row.
-        odd: True if DuckDB would misread the file: mixed line ends, or a header that is not on
-            the first line.
-    """
-
-    index: int
-    local: str
-    names: tuple[str, ...]
-    skip: int
-    odd: bool
-
-
-def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The path and beginning of the first file with content; (None, "") if all are empty."""
-    encoding = str(options.get("encoding", "utf-8")).lower()
-    skip = int(options.get("skip", 0))
-    for file in batch.files:
-        if file.size == 0:
-            continue
-        with open_bytes(file.local, compression_of(options)) as source:
-            try:
-                text = text_of(lines(source, encoding))
-            except LookupError:
-                return file.local, ""  # `dialect_of` refuses the encoding with a better message
-        text = "".join(text.splitlines(keepends=True)[skip:])
-        if text.strip():
-            return file.local, text
-    return None, ""
-
-
-def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -> list[Head]:
-    """The heads of all files that have at least one record or a header.
-
-    Args:
-        batch: the batch with the files.
-        dialect: how they are written.
-        partitions: the columns that come from folder names.
-
-    Raises:
-        OSError: a file cannot be opened or decompressed.
-    """
-    known = [
-        f.name
-        for f in expected(batch).fields
-        if f.name.casefold() not in {p.casefold() for p in partitions}
-    ]
-    cache: dict[tuple[bytes, ...], tuple[str, ...]] = {}
-    heads = []
-    for index, file in enumerate(batch.files):
-        head = _read(index, file, dialect, known, cache)
-        if head is not None:
-            heads.append(head)
-    return heads
-
-
-def _read(
-    index: int, file: LocalFile, dialect: Dialect, known: Sequence[str],
-    cache: dict[tuple[bytes, ...], tuple[str, ...]],
-) -> Head | None:  # fmt: skip
-    plain = dialect.encoding == "utf-8"
-    with open_bytes(file.local, dialect.compression) as source:
-        prefix = bytes(source.read(_PREFIX))
-        if not prefix:
-            return None
-        reader = RecordReader(dialect, None)
-        whole = chain([prefix], iter(lambda: bytes(source.read(_PREFIX)), b""))
-        record = next(reader.read(split_lines(whole, dialect.encoding)), None)
-    feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
-    # A CR at the end of the prefix may belong to a CR LF that the prefix cuts in two.
-    alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
-    odd = plain and (0 < both < feeds or (alone > 0 and feeds > 0))
-    if record is None:
-        return None
-    cells = record.fields if record.fields is not None else tuple(
-        record.raw.split(dialect.delimiter.encode())
-    )  # fmt: skip
-    if not dialect.header:
-        names = tuple(known[: len(cells)])
-        names = name_columns([*names, *(f"column{i}" for i in range(len(names), len(cells)))])
-        odd = odd or record.line != dialect.skip + 1
-        return Head(index, file.local, names, dialect.skip, odd)
-    odd = odd or record.line != dialect.skip + 1 or b"\n" in record.raw or record.fields is None
-    if cells not in cache:
-        cache[cells] = name_columns([readable(c) for c in cells])
-    return Head(index, file.local, cache[cells], dialect.skip + 1, odd)
-
+from qanat.model.work import FilesBatch
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""
@@ -176,13 +70,29 @@ def bind_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
         SchemaDriftError: a new column under `freeze`.
         FileUnreadableError: a file cannot be opened or decompressed.
     """
-    options = dict(batch.options)
     with blaming(batch.files, "csv"):
-        head = sample_text(batch, options)
-        dialect = dialect_of(table.con, options, *head, expected(batch))
-        heads = read_heads(batch, dialect, table.partitions.names)
-        reader = _Reader(table, batch, scratch, dialect, options)
+        reader, heads = _open(table, batch, scratch)
         return reader.read(heads)
+
+
+def pass_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | None:
+    """CSV files to be read once, in place; None if a look at their heads shows trouble.
+
+    Raises:
+        SchemaDriftError, FileUnreadableError: as for `bind_csv`.
+    """
+    with blaming(batch.files, "csv"):
+        reader, heads = _open(table, batch, scratch)
+        return reader.pass_by(heads)
+
+
+def _open(table: FileTable, batch: FilesBatch, scratch: Path) -> tuple[_Reader, list[Head]]:
+    options = dict(batch.options)
+    local, head = sample_text(batch, options)
+    sniff = local is None or not only_commas(options, local)
+    dialect = dialect_of(table.con, options, local, head, expected(batch), sniff)
+    heads = read_heads(batch, dialect, table.partitions.names)
+    return _Reader(table, batch, scratch, dialect, options), heads
 
 
 class _Reader:
@@ -200,6 +110,43 @@ class _Reader:
         small = self._small(heads)
         groups = _group(h for h in heads if not (h.odd or h.index in small))
         groups += self._careful((h.index, h.names) for h in heads if h.odd or h.index in small)
+        spools = Spools(self.table, self._layout(heads, groups), self.scratch)
+        dirty: dict[int, tuple[str, ...]] = {}
+        for group in groups:
+            dirty |= self._spool(spools, group)
+        for group in self._careful(dirty.items()):
+            self._spool(spools, group)
+        spools.bad += self.salvage.finish()
+        return spools.bind(self.formats)
+
+    def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
+        """The rows of files that all have the same columns, without a spool.
+
+        A value that does not fit ends the query that reads it: where it stands, and what else
+        is wrong, only the spool can tell. Records that DuckDB refuses are in its rejects.
+        """
+        groups = _group(heads)
+        if len(groups) != 1 or any(h.odd for h in heads) or self._small(heads):
+            return None
+        layout = self._layout(heads, groups)
+        if layout.rescue or self.table.partitions.columns:
+            return None
+        (group,) = groups
+        values, _, _ = self._values(layout, group.names)
+        self._forget_rejects()
+        typed, checks = typed_columns(layout.fields, values)
+        columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
+        relation = (
+            f"SELECT {columns}{self.table.metadata('file')} "
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({self._source(group)}))"
+        )
+        if checks:
+            # DuckDB neither drops nor moves a filter with a side effect.
+            stop = "CAST(error('a value does not fit') AS BOOLEAN)"
+            relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
+        return OnePass(relation, layout.schema, lambda: not self._rejects())
+
+    def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> Layout:
         found: dict[str, str] = {}
         for head in heads:
             for name in head.names:
@@ -208,15 +155,7 @@ class _Reader:
         found = unlike(found)
         for name in self.table.partitions.names:
             found.setdefault(name, self.batch.files[0].path)
-        layout = lay_out(self.batch, found, lambda new: self._infer(new, groups))
-        spools = Spools(self.table, layout, self.scratch)
-        dirty: dict[int, tuple[str, ...]] = {}
-        for group in groups:
-            dirty |= self._spool(spools, group)
-        for group in self._careful(dirty.items()):
-            self._spool(spools, group)
-        spools.bad += self.salvage.finish()
-        return spools.bind(self.formats)
+        return lay_out(self.batch, found, lambda new: self._infer(new, groups))
 
     def _small(self, heads: Sequence[Head]) -> frozenset[int]:
         """Files so small that opening each costs DuckDB more than its rows cost us."""
@@ -247,29 +186,41 @@ class _Reader:
         files = self.table.variable("read", [path for _, path in group.files], "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
 
+    def _source(self, group: Group) -> str:
+        """SELECT text of a group's columns, `file` and `line`; refused records are put aside."""
+        tables = self.table.rejects
+        more = (
+            ", store_rejects = true, rejects_limit = 0, "
+            f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
+        )
+        line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
+        index = "r.file"
+        if not group.careful:
+            indexes = [i for i, _ in group.files]
+            index = self.table.at("index", indexes, "INTEGER", "r.file_index")
+        columns = "".join(f"r.c{i}, " for i in range(len(group.names)))
+        return f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
+
+    def _forget_rejects(self) -> None:
+        for name in self.table.rejects:
+            self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+
+    def _rejects(self) -> list[int]:
+        """The files of which DuckDB has refused a record, by their place in the scan."""
+        found = self.table.con.execute(
+            f"SELECT DISTINCT file_id FROM {quote(self.table.rejects[0])}"
+        ).fetchall()
+        self._forget_rejects()
+        return [file_id for (file_id,) in found]
+
     def _spool(self, spools: Spools, group: Group) -> dict[int, tuple[str, ...]]:
         """Spool a group; the files that need care, with their columns."""
         names = group.names
-        tables = self.table.rejects
         dirty: dict[int, tuple[str, ...]] = {}
         while group.files:
-            more = (
-                ", store_rejects = true, rejects_limit = 0, "
-                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
-            )
-            for name in tables:
-                self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
-            line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
-            index = "r.file"
-            if not group.careful:
-                indexes = [i for i, _ in group.files]
-                index = self.table.at("index", indexes, "INTEGER", "r.file_index")
-            columns = "".join(f"r.c{i}, " for i in range(len(names)))
-            source = (
-                f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
-            )
+            self._forget_rejects()
             try:
-                path = spools.write(source, *self._values(spools.layout, names))
+                path = spools.write(self._source(group), *self._values(spools.layout, names))
             except duckdb.InvalidInputException as error:
                 if group.careful:
                     raise
@@ -278,23 +229,19 @@ class _Reader:
                 left = tuple(f for f in group.files if f not in stuck)
                 group = Group(names, group.skip, left)
                 continue
-            met = self.table.con.execute(
-                f"SELECT DISTINCT file_id FROM {quote(tables[0])}"
-            ).fetchall()
-            if met and group.careful:
+            rejected = [group.files[place][0] for place in self._rejects()]
+            if rejected and group.careful:
                 raise FileUnreadableError(
-                    f"cannot read {self.batch.files[group.files[met[0][0]][0]].path} as csv",
+                    f"cannot read {self.batch.files[rejected[0]].path} as csv",
                     hint="this is a defect of Qanat: a record it had found good was refused",
                 )
-            rejected = [group.files[file_id][0] for (file_id,) in met]
             dirty |= dict.fromkeys(rejected, names)
             if len(rejected) < len(group.files):
                 spools.excluded |= set(rejected)
                 first = dict.fromkeys((i for i, _ in group.files), group.skip + 1)
                 spools.accept(path, first, group.careful)
             break
-        for name in tables:
-            self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
+        self._forget_rejects()
         return dirty
 
     def _values(

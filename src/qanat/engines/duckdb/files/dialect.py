@@ -101,6 +101,7 @@ def dialect_of(
     local: str | None,
     head: str,
     wanted: Schema,
+    sniff: bool = True,
 ) -> Dialect:
     """The dialect of a batch's CSV files.
 
@@ -110,6 +111,7 @@ def dialect_of(
         local: a file with content to sniff; None if all files are empty.
         head: the beginning of that file.
         wanted: the columns that are already known; a first line that names one is a header.
+        sniff: False if the sniffer could only find the standard dialect.
 
     Raises:
         OptionError: an option has a wrong value.
@@ -130,7 +132,9 @@ def dialect_of(
         # An empty field is always NULL: no number or date can be empty.
         nulls=tuple(dict.fromkeys([*given, ""])),
     )
-    sniffed = _sniff(con, base, options, local) if local and _must_sniff(options) else {}
+    sniffed: dict[str, Any] = {}
+    if sniff and local and _must_sniff(options):
+        sniffed = _sniff(con, base, options, local)
     delimiter = options.get("delimiter", sniffed.get("delimiter", ","))
     quote = options.get("quote", sniffed.get("quote", '"'))
     escape = options.get("escape", sniffed.get("escape") or quote)

@@ -22,7 +22,7 @@ from qanat.engines.duckdb.files.bound import (
     is_folder,
     nothing,
 )
-from qanat.engines.duckdb.files.cast import Check, Formats, Value, error, rescued
+from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
 from qanat.engines.duckdb.refusals import is_full, plain
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import (
@@ -159,15 +159,7 @@ class Spools:
         Returns:
             The path of the spool; it counts only once it is passed to `accept`.
         """
-        typed: list[str] = []
-        checks: list[Check] = []
-        for i, (f, value) in enumerate(zip(self.layout.fields, values, strict=True)):
-            if value is None:
-                typed.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
-                continue
-            typed.append(f"{value.typed} AS v{i}")
-            if value.checked:
-                checks.append(Check(f, value, f"v{i}"))
+        typed, checks = typed_columns(self.layout.fields, values)
         columns = "".join(f"v{i}, " for i in range(len(values)))
         wrong, saved = f"coalesce({fault}, {error(checks)})", "CAST(NULL AS VARCHAR)"
         if self.layout.rescue:
