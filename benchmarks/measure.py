@@ -22,6 +22,10 @@ BASELINES = "QANAT_BENCH_NO_BASELINES" not in os.environ
 """`compare.py` holds Qanat against Qanat, and does not wait for others."""
 
 
+# What is installed is compiled already; with this variable each run of a checkout compiles anew.
+_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 class CommandError(Exception):
     """A measured command ended with another exit code than it should; shows its output."""
 
@@ -68,7 +72,7 @@ def spend(
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**_ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,

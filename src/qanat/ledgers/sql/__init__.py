@@ -2,8 +2,8 @@
 
 Read `tables` (what is stored), `database` (what the ledger needs of a database), `process` (which
 processes are alive), `lease`, `rows` (records as rows and back), `events` (what updates tell),
-`reader` (the ledger's queries), `ledger` (its writes), then the two databases: `sqlite` and
-`postgresql`.
+`known` (what is read once while the lease is ours), `reader` (the ledger's queries), `due` (which
+epoch may begin), `ledger` (its writes), then the two databases: `sqlite` and `postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.
