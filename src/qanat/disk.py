@@ -26,8 +26,11 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sync_path(folder: Path) -> None:
+def sync_path(folder: Path, upto: Path | None = None) -> None:
     """Make the names in a folder durable, its own name, and those of the folders above it.
+
+    Args:
+        upto: a folder above whose own name this process has made durable already.
 
     All the way up: who made which of them nobody knows after a crash. Where nothing waits to be
     written, as is the rule, a sync costs nothing; folders that are not ours to open are not ours
@@ -39,6 +42,8 @@ def sync_path(folder: Path) -> None:
             return
         with suppress(PermissionError):
             sync(each)
+        if each == upto:
+            return
 
 
 def disk_error(error: OSError, doing: str, path: object) -> AdapterError:

@@ -8,6 +8,7 @@ that `qanat run` need not spend, so other packages are asked only for what is no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any, cast
@@ -70,10 +71,11 @@ def table_format(name: str) -> TableFormat:
     return cast("TableFormat", _adapter("formats", name))
 
 
-def ledgers() -> tuple[LedgerKind, ...]:
-    """All kinds of ledger."""
-    found = [imported(target) for target in BUILTIN["ledgers"].values()]
-    return (*found, *_entry_points("ledgers").values())
+def ledgers() -> Iterator[LedgerKind]:
+    """All kinds of ledger; whoever stops at one of Qanat's own does not ask other packages."""
+    for target in BUILTIN["ledgers"].values():
+        yield imported(target)
+    yield from _entry_points("ledgers").values()
 
 
 def _adapter(kind: str, name: str) -> Any:

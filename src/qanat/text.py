@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 
@@ -310,9 +310,9 @@ def _cell(value: Value) -> Cell:
 
 def _cut(cell: Cell, widest: int | None) -> Cell:
     if widest is None:
-        return replace(cell, text=printable(cell.text))
+        return Cell(printable(cell.text), cell.style, cell.right)
     # A value may be megabytes long: what cannot be seen need not be made printable.
-    return replace(cell, text=clip(printable(cell.text[: widest + 1]), widest))
+    return Cell(clip(printable(cell.text[: widest + 1]), widest), cell.style, cell.right)
 
 
 def _fitting(sizes: Sequence[int], width: int | None) -> int:

@@ -127,6 +127,8 @@ def test_a_run_without_news(program: Program) -> None:
     printed, imported = program("run")
     assert "Nothing new: read 0 files, wrote 0 rows." in printed
     assert not imported & (HEAVY | PARSERS)
+    # It comes with `importlib.metadata`: nobody need be asked for other packages' adapters.
+    assert "email" not in imported
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("--version",)])

@@ -43,6 +43,7 @@ from qanat.model.record import (
     Epoch,
     EpochStatus,
     FileRef,
+    LastEpoch,
     Lease,
     QuarantineMark,
     Range,
@@ -268,7 +269,8 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     expected = replace(settled, status=EpochStatus.COMMITTED)
     reader = another()
     assert reader.open_epochs() == []
-    assert reader.last_epoch("bronze") == expected
+    for each in (ledger, reader):
+        assert each.last_epoch("bronze") == LastEpoch(settled.id, 1, 0)
     assert reader.position("bronze", 0, "dataset:other") == MOVED
     assert reader.position("bronze", 0, "delta:/d") is None
     assert reader.position("bronze", 1, "dataset:other") is None
@@ -430,6 +432,49 @@ def test_definitions_are_kept_by_folded_name(ledger: Ledger, lease: Lease) -> No
     ledger.define(DEFINITION, lease)
     ledger.define(second, lease)
     assert ledger.definitions() == {"bronze": second}
+
+
+def test_who_holds_the_lease_knows_what_everybody_can_read(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    def told(by: Ledger) -> list[object]:
+        flows = ("bronze", "more", "never")
+        return [
+            *(by.last_epoch(f) for f in flows),
+            *(by.position(f, g, "dataset:other") for f in flows for g in (0, 1)),
+            *(by.quarantine_marks("bronze", g) for g in (0, 1)),
+            *(by.quarantine_mark(f, g, "bronze") for f in flows for g in (0, 1)),
+            *(by.generation(d) for d in ("bronze", "Bronze", "never")),
+        ]
+
+    reader, broken = another(), (RuleCount("bronze", "r", "quarantine", 1),)
+    committed(ledger, lease, epoch(1))
+    assert told(ledger) == told(reader)
+    committed(ledger, lease, epoch(2, counts=Counts(2, 1, 0, 1), rules=broken))
+    committed(ledger, lease, epoch(7, flow="more"))
+    assert told(ledger) == told(reader)
+    ledger.refresh("BRONZE", lease)
+    committed(ledger, lease, epoch(3, generation=1, replaces=True))
+    with pytest.raises(EpochConflictError):
+        ledger.intend(epoch(3, generation=1), lease)
+    assert told(ledger) == told(reader)
+    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1)
+    # Once the lease is somebody else's, nothing is known any more.
+    ledger.release(lease)
+    other = another()
+    successor = other.acquire("update-2", 60)
+    committed(other, successor, epoch(4, generation=1))
+    assert told(ledger) == told(other) == told(reader)
+    with pytest.raises(LeaseLostError):
+        ledger.renew(lease, 60)
+    committed(other, successor, epoch(5, generation=1))
+    assert told(ledger) == told(reader)
+
+
+def test_an_epoch_brings_its_definition_with_it(ledger: Ledger, lease: Lease) -> None:
+    intended = ledger.intend(epoch(), lease)
+    ledger.settle(replace(intended, version=0), lease, DEFINITION)
+    assert ledger.definitions() == {"bronze": DEFINITION}
 
 
 def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> None:

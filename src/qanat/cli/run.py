@@ -6,15 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import cast
 
 import click
 
 from qanat.cli import failure, screen
 from qanat.cli.options import Logs, Place, full, logs, output, place, refreshes, selection
-from qanat.cli.plan import show_plan
 from qanat.errors import UnsupportedError
 from qanat.ports.observer import Observer
-from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.update import update_text
 from qanat.run.results import UpdateResult
@@ -55,10 +54,13 @@ def command(
     again = full(full_refresh)
     with place.open() as project:
         if dry_run:
-            return show_plan(project.plan(select, refresh=refresh, full_refresh=again), json)
+            planned = project.plan(select, refresh=refresh, full_refresh=again)
+            return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
         with watching(logs, json) as observers:
             result = project.run(select, refresh=refresh, full_refresh=again, observers=observers)
     if json:
+        # Imported only here: all kinds of documents come with it.
+        document = import_module("qanat.report.documents").document
         screen.write(dumps(document("update", result)))
     else:
         screen.write(update_text(result, place.options, screen.layout()))

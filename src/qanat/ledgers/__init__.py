@@ -32,10 +32,10 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
         TableTooNewError: a newer version of Qanat wrote the ledger.
     """
     scheme = "" if url is None else urlsplit(url).scheme
-    kinds = plugins.ledgers()
-    kind = next((k for k in kinds if (scheme in k.schemes if url else not k.schemes)), None)
+    fits = (k for k in plugins.ledgers() if (scheme in k.schemes if url else not k.schemes))
+    kind = next(fits, None)
     if kind is None:
-        schemes = [s for k in kinds for s in k.schemes]
+        schemes = [s for k in plugins.ledgers() for s in k.schemes]
         raise OptionError(
             f"no ledger at URLs of {scheme or 'no scheme'!r}",
             wanted="postgresql://user@host/database, or no URL for SQLite",

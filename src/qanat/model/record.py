@@ -183,6 +183,15 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class LastEpoch:
+    """What is asked of a flow's newest committed epoch, again and again; fields as in `Epoch`."""
+
+    id: int
+    number: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A dataset as it was last run: what `plan` compares with.
 

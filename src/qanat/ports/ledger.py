@@ -10,6 +10,7 @@ from qanat.model.record import (
     Definition,
     Epoch,
     FileRef,
+    LastEpoch,
     Lease,
     QuarantineMark,
     UpdateRecord,
@@ -101,8 +102,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def settle(self, epoch: Epoch, lease: Lease) -> None:
+    def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch committed, with its version, counts, rules and schemas.
+
+        Args:
+            definition: recorded with it, as `define` does.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -129,7 +133,7 @@ class Ledger(Protocol):
         """The intended epochs, oldest first, with their full ranges."""
         ...
 
-    def last_epoch(self, flow: str) -> Epoch | None:
+    def last_epoch(self, flow: str) -> LastEpoch | None:
         """The newest committed epoch of a flow."""
         ...
 

@@ -18,7 +18,7 @@ from qanat.disk import sync
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
 from qanat.model.event import Event, Retried
 from qanat.model.pipeline import Dataset, Unique
-from qanat.model.record import Epoch
+from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
@@ -113,6 +113,7 @@ class Attempt:
         epoch: as the ledger has it; before `intend` as it is meant to be.
         again: an earlier attempt may have published it: nothing is published before the ledger
             knows what was staged.
+        defines: the definition to record with the epoch, if it is the last one of its dataset.
         started: seconds of the monotonic clock.
     """
 
@@ -120,6 +121,7 @@ class Attempt:
     compiled: CompiledFlow
     epoch: Epoch
     again: bool = False
+    defines: Definition | None = None
     started: float = field(default_factory=time.monotonic)
     _work: Work | None = None
     _bound: Bound | None = None

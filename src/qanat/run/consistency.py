@@ -126,11 +126,12 @@ def _forgotten_replay(
 ) -> HistoryMismatchError | None:
     """A table or quarantine from before rows were moved from one into the other."""
     name = compiled.dataset.name
-    replay = session.memory.last_epoch(replay_flow(name))
+    flow = replay_flow(name)
+    replay = session.memory.last_epoch(flow)
     if replay is None or replay.generation != generation:
         return None
     for dataset in (name, compiled.dataset.quarantine):
-        found = session.store.transaction(session.table(dataset), application(replay.flow))
+        found = session.store.transaction(session.table(dataset), application(flow))
         if found < replay.number:
             return HistoryMismatchError(
                 f"{dataset} is older than its ledger: it was restored from a copy",

@@ -20,7 +20,7 @@ from qanat.errors import (
     QanatError,
 )
 from qanat.model.event import DatasetProgress, EpochCommitted
-from qanat.model.record import Epoch, EpochStatus, Range
+from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
 from qanat.run.consistency import next_number
@@ -36,6 +36,7 @@ def run_epoch(
     generation: int,
     replaces: bool,
     fingerprint: str,
+    defines: Definition | None = None,
 ) -> Done | None:
     """Carry out the next epoch of a flow; None if it turned out to have nothing to do.
 
@@ -44,6 +45,7 @@ def run_epoch(
         generation: of the target.
         replaces: whether its commit replaces the table instead of appending.
         fingerprint: of the target's definition.
+        defines: that definition, if it is to be recorded with the epoch.
 
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
@@ -63,7 +65,7 @@ def run_epoch(
         fingerprint=fingerprint,
         started=time.time(),
     )
-    return _carry_out(Attempt(current, compiled, epoch), STAGES)
+    return _carry_out(Attempt(current, compiled, epoch, defines=defines), STAGES)
 
 
 def redo_epoch(current: Current, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
@@ -149,7 +151,7 @@ def settle(attempt: Attempt) -> None:
     """Call the epoch done, and tell of it."""
     epoch = replace(attempt.epoch, ended=time.time(), status=EpochStatus.COMMITTED)
     attempt.epoch = epoch
-    attempt.session.ledger.settle(epoch, attempt.current.lease.current)
+    attempt.session.ledger.settle(epoch, attempt.current.lease.current, attempt.defines)
     attempt.current.tell(
         EpochCommitted(
             dataset=epoch.dataset,

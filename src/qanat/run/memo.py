@@ -15,12 +15,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
-from enum import Enum
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
+from pickle import Pickler, Unpickler, UnpicklingError
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -94,13 +95,13 @@ class Analysis:
 
 _ROOMS = ("connectors", "declare", "dialect", "errors", "model", "planning", "run")
 _OURS = (
-    "qanat.errors.root:Location",
-    "qanat.model.",
-    "qanat.planning.graph",
-    "qanat.run.memo",
     "qanat.connectors.",
+    "qanat.errors.root.",
+    "qanat.model.",
+    "qanat.planning.graph.",
+    "qanat.run.memo.",
 )
-_TAG, _VALUE = "$", "v"
+_DIGEST = 16
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
@@ -137,7 +138,7 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
 
 def _fingerprint(project: Project, dialect: str) -> str | None:
     """Names everything that an analysis depends on; None if that cannot be known."""
-    parts: list[str | bytes] = [dialect, _program(), json.dumps(encode(project))]
+    parts: list[str | bytes] = [dialect, _program(), repr(project)]
     for path in library_files(project):
         if path.suffix == ".py":
             return None
@@ -158,9 +159,11 @@ def _key(*parts: str | bytes) -> str:
 
 def _recall(key: str) -> object:
     try:
-        return decode(json.loads((_folder() / f"{key}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
-        # What cannot be read is not there.
+        content = _file(key).read_bytes()
+        digest, data = content[:_DIGEST], content[_DIGEST:]
+        return decode(data) if digest == _digest(data) else None
+    except (OSError, ValueError, TypeError, AttributeError, ImportError, UnpicklingError):
+        # An unreadable entry counts as a miss.
         return None
 
 
@@ -170,64 +173,65 @@ def _keep(key: str, value: object, owner: str) -> None:
     pointer = folder / f"{_key(owner)}.last"
     with suppress(OSError, ValueError):
         folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
-            json.dump(encode(value), file, separators=(",", ":"))
-        Path(file.name).replace(folder / f"{key}.json")
+        data = encode(value)
+        with NamedTemporaryFile("wb", dir=folder, delete=False) as file:
+            file.write(_digest(data) + data)
+        Path(file.name).replace(_file(key))
         before = pointer.read_text(encoding="utf-8", errors="replace") if pointer.exists() else key
         if before != key and re.fullmatch(r"[0-9a-f]{32}", before):
-            (folder / f"{before}.json").unlink(missing_ok=True)
+            _file(before).unlink(missing_ok=True)
         pointer.write_text(key, encoding="utf-8")
 
 
-def encode(value: Any) -> Any:
-    """Plain JSON of a model value, with the names of its classes."""
-    if value is None or isinstance(value, str | int | float | bool):
-        return value if not isinstance(value, Enum) else {_TAG: _name(value), _VALUE: value.value}
-    if is_dataclass(value):
-        parts = {f.name: encode(getattr(value, f.name)) for f in fields(value) if f.init}
-        return {_TAG: _name(value), **parts}
-    if isinstance(value, Path):
-        return {_TAG: "path", _VALUE: str(value)}
-    if isinstance(value, dict):
-        return {_TAG: "dict", _VALUE: [[encode(k), encode(v)] for k, v in value.items()]}
-    if isinstance(value, tuple | list):
-        return [encode(v) for v in value]
-    raise TypeError(f"{type(value).__name__} has no place in a memo")
+def _file(key: str) -> Path:
+    return _folder() / f"{key}.memo"
 
 
-def decode(value: Any) -> Any:
-    """What `encode` was given; sequences come back as tuples."""
-    if isinstance(value, list):
-        return tuple([decode(v) for v in value])
-    if not isinstance(value, dict):
-        return value
-    name = value[_TAG]
-    if name == "dict":
-        return {decode(k): decode(v) for k, v in value[_VALUE]}
-    if name == "path":
-        return Path(value[_VALUE])
-    made = _class(name)
-    if issubclass(made, Enum):
-        return made(value[_VALUE])
-    return made(**{k: decode(v) for k, v in value.items() if k != _TAG})
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_DIGEST).digest()
 
 
-_classes: dict[str, Any] = {}
+def encode(value: object) -> bytes:
+    """A model value as bytes: a pickle of nothing but calls of its classes."""
+    file = BytesIO()
+    _Encoder(file, protocol=5).dump(value)
+    return file.getvalue()
 
 
-def _class(name: str) -> Any:
-    found = _classes.get(name)
-    if found is None:
-        module, _, attribute = name.partition(":")
+def decode(data: bytes) -> object:
+    """What `encode` was given.
+
+    Raises:
+        ValueError: it names a class that is none of a model's.
+    """
+    return _Decoder(BytesIO(data)).load()
+
+
+class _Encoder(Pickler):
+    def reducer_override(self, value: Any) -> Any:
+        """How to make a value again: pickle's own way with dataclasses is three times slower."""
+        kind: Any = type(value)
+        if issubclass(kind, Path):
+            return Path, (str(value),)
+        names = _fields(kind)
+        return NotImplemented if names is None else (kind, tuple(getattr(value, n) for n in names))
+
+
+class _Decoder(Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """A class of the model, or of paths."""
+        if (module, name) == ("pathlib", "Path"):
+            return Path
         # Only what this program itself writes: a file must not choose what is imported.
-        if not name.startswith(_OURS):
-            raise ValueError(f"{name} has no place in a memo")
-        found = _classes[name] = getattr(import_module(module), attribute)
-    return found
+        found = getattr(import_module(module), name) if f"{module}.".startswith(_OURS) else None
+        if not isinstance(found, type) or found.__module__ != module:
+            raise ValueError(f"{module}.{name} has no place in a memo")
+        return found
 
 
-def _name(value: object) -> str:
-    return f"{type(value).__module__}:{type(value).__name__}"
+@cache
+def _fields(kind: Any) -> tuple[str, ...] | None:
+    return tuple(f.name for f in fields(kind) if f.init) if is_dataclass(kind) else None
 
 
 @cache

@@ -110,8 +110,10 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         asked = Asked.FULL_REFRESH
     elif name in chosen.refresh:
         asked = Asked.REFRESH
-    upstream = session.graph.upstream(name)
-    failing = [n for n, d in around.decided.items() if d.step is Step.FAIL and n in upstream]
+    failing = [n for n, d in around.decided.items() if d.step is Step.FAIL]
+    if failing:
+        upstream = session.graph.upstream(name)
+        failing = [n for n in failing if n in upstream]
     before = around.definitions.get(name.casefold())
     return Facts(dataset, fingerprint, text, before, asked, failing=tuple(sorted(failing)))
 
@@ -187,6 +189,8 @@ class DatasetRun:
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
     _growing: frozenset[str] = frozenset()
+    _defines: Definition | None = None
+    _defined: Definition | None = None
 
     def run(self) -> None:
         """Decide, and do what was decided.
@@ -205,13 +209,16 @@ class DatasetRun:
         if self.epochs and not decision.step.works:
             # Recovery has carried out what a crash left open, and nothing more was there.
             self.reason = self._first_reason()
+        if len(decision.takes) == 1 and decision.defines:
+            self._defines = self._definition(decision)
         for flow in [t.flow for t in decision.takes]:
             self._flow(_take_of(decision, flow), flow, generation)
             if len(decision.takes) > 1:
                 # Rules of the next flow may refer to what this one has written.
                 decision = replace(self._decide(generation), reason=decision.reason)
-        if decision.defines:
-            self._define(decision)
+        if decision.defines and (found := self._definition(decision)) is not None:
+            self.begin()
+            session.ledger.define(found, self.current.lease.current)
 
     def _flow(self, take: Take | None, flow: str, generation: int) -> None:
         """Take epochs of one flow until what was there is read.
@@ -238,10 +245,18 @@ class DatasetRun:
         session, name = self.current.session, self.dataset.name
         compiled = session.analysis.flows[take.flow]
         fingerprint, _ = session.analysis.definitions[name]
+        # One transaction less: the last epoch brings the definition with it.
+        defines = None if take.more else self._defines
         self.begin()
         try:
             done = run_epoch(
-                self.current, compiled, take.ranges, generation, take.replaces, fingerprint
+                self.current,
+                compiled,
+                take.ranges,
+                generation,
+                take.replaces,
+                fingerprint,
+                defines,
             )
         except (FileChangedError, FileVanishedError) as error:
             # A flow that runs once must not be done before it has read the file.
@@ -256,6 +271,7 @@ class DatasetRun:
             return False
         if done is not None:
             self.epochs.append(done)
+            self._defined = defines or self._defined
         return True
 
     def _first_reason(self) -> str:
@@ -278,13 +294,13 @@ class DatasetRun:
         retries = session.project.retries
         return decide(retrying(find, retries, self.dataset.name, self.current.tell))
 
-    def _define(self, decision: Decision) -> None:
+    def _definition(self, decision: Decision) -> Definition | None:
+        """What the ledger is to know of the dataset from now on; None if it does."""
         name = self.dataset.name
         fingerprint, text = self.current.session.analysis.definitions[name]
         found = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
-        if self.definitions.get(name.casefold()) != found:
-            self.begin()
-            self.current.session.ledger.define(found, self.current.lease.current)
+        known = self._defined or self.definitions.get(name.casefold())
+        return None if known == found else found
 
     def explain(self, error: Exception) -> QanatError:
         """An exception that is not ours: the user's function's, or a defect of Qanat."""

@@ -313,7 +313,11 @@ class Session:
         if declared is None and name.casefold().endswith(QUARANTINE):
             owner = self.pipeline.get(name[: -len(QUARANTINE)])
             name = owner.quarantine if owner else name
-        return TableRef(str(self.project.tables / folder_name(name)), name)
+        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
+
+    @cached_property
+    def _place(self) -> str:
+        return str(self.project.tables)
 
     def _elsewhere(self, project: str, dataset: str) -> TableRef:
         """The table of a dataset of another project.
@@ -372,5 +376,7 @@ def folder_name(dataset: str) -> str:
     >>> folder_name("sales/2024: größe")
     'sales%2F2024%3A größe'
     """
+    if dataset.replace("_", "").isalnum():
+        return dataset  # as most are
     escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped

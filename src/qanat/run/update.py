@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from secrets import token_hex
 from threading import Lock
 
@@ -287,28 +288,37 @@ def _walk(
     current: Current, chosen: Chosen, entry: Entry, definitions: Mapping[str, Definition]
 ) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
-    session = current.session
-    waiting = {n: set(session.graph.upstream(n)) & set(chosen.runnable) for n in chosen.runnable}
+    session, runnable = current.session, frozenset(chosen.runnable)
+    waiting = {n: set(session.graph.upstream(n) & runnable) for n in chosen.runnable}
+    behind: dict[str, list[str]] = {n: [] for n in waiting}
+    for name, upstream in waiting.items():
+        for other in upstream:
+            behind[other].append(name)
+    ready = [n for n, upstream in waiting.items() if not upstream]
     results: dict[str, DatasetResult] = {}
     running: dict[Future[DatasetResult], str] = {}
+    # Not `concurrent.futures.wait`: it looks at all that run each time that one is done.
+    finished: SimpleQueue[Future[DatasetResult]] = SimpleQueue()
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
-            while waiting or running:
-                for name in [n for n, upstream in waiting.items() if not upstream]:
-                    del waiting[name]
-                    running[
-                        pool.submit(_run_dataset, current, chosen, name, entry, definitions)
-                    ] = name
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    name = running.pop(future)
-                    results[name] = future.result()
-                    good = results[name].status not in ("failed", "skipped")
-                    for other in [n for n, upstream in waiting.items() if name in upstream]:
-                        if good:
-                            waiting[other].discard(name)
-                        else:
-                            _skip(current, chosen, other, name, waiting, results)
+            while ready or running:
+                for name in ready:
+                    run = pool.submit(_run_dataset, current, chosen, name, entry, definitions)
+                    running[run] = name
+                    run.add_done_callback(finished.put)
+                ready = []
+                run = finished.get()
+                name = running.pop(run)
+                results[name] = run.result()
+                good = results[name].status not in ("failed", "skipped")
+                # Those that are there already were skipped: something else above them failed.
+                for other in [n for n in behind[name] if n not in results]:
+                    if not good:
+                        results[other] = _skipped(current, chosen, other, name)
+                        continue
+                    waiting[other].discard(name)
+                    if not waiting[other]:
+                        ready.append(other)
         except BaseException:
             # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
             current.stopping.set()
@@ -318,21 +328,13 @@ def _walk(
     return tuple(results[n] for n in session.graph.order if n in results and n in chosen.datasets)
 
 
-def _skip(
-    current: Current,
-    chosen: Chosen,
-    name: str,
-    because: str,
-    waiting: dict[str, set[str]],
-    results: dict[str, DatasetResult],
-) -> None:
+def _skipped(current: Current, chosen: Chosen, name: str, because: str) -> DatasetResult:
     """Leave out a dataset because something above it, at any distance, failed."""
-    del waiting[name]
     dataset = current.session.pipeline.dataset(name)
     reason = f"{because} failed"
-    results[name] = _result(dataset, "skipped", reason, 0.0)
     if name in chosen.datasets:
         current.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
+    return _result(dataset, "skipped", reason, 0.0)
 
 
 def _run_dataset(

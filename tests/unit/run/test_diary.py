@@ -210,10 +210,10 @@ def _crash(root: Path) -> None:
     """Run, and die while the second epoch is being settled."""
     settle = SqlLedger.settle
 
-    def dying(self: SqlLedger, epoch: object, lease: Lease) -> None:
+    def dying(self: SqlLedger, epoch: object, *more: object) -> None:
         if getattr(epoch, "number", 0) == 2:
             os._exit(9)
-        settle(self, epoch, lease)  # type: ignore[arg-type]
+        settle(self, epoch, *more)  # type: ignore[arg-type]
 
     SqlLedger.settle = dying  # type: ignore[assignment,method-assign]
     run(root)

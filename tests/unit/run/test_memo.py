@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def opened(project: Path) -> Analysis:
 
 
 def kept(cache: Path) -> set[str]:
-    return {p.name for p in cache.glob("*.json")}
+    return {p.name for p in cache.glob("*.memo")}
 
 
 def test_what_is_kept_comes_back_the_same(project: Path, cache: Path) -> None:
@@ -53,7 +54,7 @@ def test_what_is_kept_comes_back_the_same(project: Path, cache: Path) -> None:
     assert len(files) == 2, "one for the spec, one for what the files declare"
     assert opened(project) == first
     assert kept(cache) == files
-    assert memo.decode(json.loads(json.dumps(memo.encode(first)))) == first
+    assert memo.decode(memo.encode(first)) == first
 
 
 def test_unchanged_files_are_not_parsed_again(
@@ -102,7 +103,7 @@ def test_problems_are_never_kept(project: Path, cache: Path) -> None:
             session.require()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"$": "os:system", "v": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"cos\nsystem\n", b"\0" * 999])
 def test_a_damaged_cache_is_no_cache(project: Path, cache: Path, damage: bytes) -> None:
     first = opened(project)
     for path in cache.iterdir():
@@ -119,4 +120,4 @@ def test_a_cache_that_cannot_be_written_is_no_trouble(
 
 def test_only_our_own_classes_are_made() -> None:
     with pytest.raises(ValueError, match="no place in a memo"):
-        memo.decode({"$": "subprocess:Popen", "args": ["true"]})
+        memo.decode(pickle.dumps(subprocess.Popen))

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -383,7 +384,7 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(
     )
 
     heard = Heard()
-    monkeypatch.setattr("qanat.run.update.wait", _interrupting(heard))
+    monkeypatch.setattr("qanat.run.update.SimpleQueue", _Interrupted)
     with Session.open(project.root) as session, pytest.raises(KeyboardInterrupt):
         update(session, None, [heard])
     ended = {e.dataset: e.status for e in heard.of(DatasetEnded)}
@@ -398,19 +399,12 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(
     assert statuses(project.run()) == {"slow": "updated"}
 
 
-def _interrupting(heard: Heard) -> Callable[..., Any]:
+class _Interrupted(SimpleQueue[Any]):
     """Ctrl-C once the quick one is done and the slow one computes."""
-    from concurrent.futures import wait
 
-    def waiting(futures: Any, return_when: str) -> Any:
-        if any(e.dataset == "quick" for e in heard.of(DatasetEnded)):
-            raise KeyboardInterrupt
-        done, rest = wait(futures, return_when=return_when)
-        if not rest:
-            return done, rest
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        super().get(block, timeout)
         raise KeyboardInterrupt
-
-    return waiting
 
 
 def test_a_ledger_that_fails_hides_no_error(

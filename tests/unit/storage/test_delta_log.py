@@ -61,6 +61,21 @@ def table(store: DeltaStore, tmp_path: Path) -> Path:
     return folder
 
 
+def test_another_table_in_the_same_place_is_another_table(
+    store: DeltaStore, table: Path, tmp_path: Path
+) -> None:
+    before = store.snapshot(ref(table))
+    assert store.snapshot(ref(table), 0).rows == 2
+    assert store.snapshot(ref(table)) == before
+    table.rename(tmp_path / "away")
+    table.mkdir()
+    other = Schema((Field("name", Primitive("string")),))
+    for number in (1, 2, 3):
+        store.publish(Commit(ref(table), other, (), Change.APPEND, "qanat:t", number))
+    assert store.snapshot(ref(table)).schema == other
+    assert store.snapshot(ref(table), 0).rows == 0
+
+
 def entry(table: Path, version: int) -> Path:
     return table / "_delta_log" / f"{version:020}.json"
 

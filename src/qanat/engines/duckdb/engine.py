@@ -21,6 +21,7 @@ from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
 from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.stage import Stage
+from qanat.engines.duckdb.teller import Teller
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError
 from qanat.errors.root import Location
@@ -30,8 +31,8 @@ from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
 
-# How often progress is asked for and told, in seconds.
-_TICK = 0.25
+_TICK = 0.05
+"""Seconds between two interrupts of what is to stop."""
 
 
 class DuckDBEngine:
@@ -56,13 +57,14 @@ class DuckDBEngine:
         self._instance: DuckDBPyConnection | None = None
         self._working: set[DuckDBPyConnection] = set()
         self._closed = False
+        self._teller = Teller()
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
         with (
             self._connection() as con,
             self._space(work),
-            _telling(con, progress),
+            self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
             return Stage(con, work).run()
@@ -141,10 +143,11 @@ class DuckDBEngine:
             while self._working:
                 for con in self._working:
                     con.interrupt()
-                self._lock.wait(_TICK / 5)
+                self._lock.wait(_TICK)
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
+        self._teller.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     @contextmanager
@@ -157,7 +160,6 @@ class DuckDBEngine:
             con = self._instance.cursor()
             self._working.add(con)
         try:
-            con.execute("SET TimeZone = 'UTC'")
             yield con
         finally:
             with self._lock:
@@ -180,6 +182,7 @@ class DuckDBEngine:
         con = duckdb.connect(":memory:", config=config)
         limit = self._memory_limit or int(_memory() * 0.6)
         con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")
+        con.execute("SET GLOBAL TimeZone = 'UTC'")
         con.execute("SET enable_progress_bar = true")
         con.execute("SET enable_progress_bar_print = false")
         return con
@@ -225,22 +228,3 @@ def _memory() -> int:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
     return min(total, int(text)) if text.isdigit() else total
-
-
-@contextmanager
-def _telling(con: DuckDBPyConnection, progress: Progress) -> Iterator[None]:
-    """Tell the progress of whatever runs on the connection until the block ends."""
-    done = threading.Event()
-
-    def tell() -> None:
-        while not done.wait(_TICK):
-            percent = con.query_progress()
-            progress(percent / 100 if percent >= 0 else None)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

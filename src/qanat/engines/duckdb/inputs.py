@@ -218,9 +218,11 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
             "WHERE false"
         )
         return Bound(empty, hidden, (FILE, ROW, RID), rows=0)
-    variable = f"files_{name}"
-    # A list variable keeps the text short however many files there are.
-    con.execute(f"SET VARIABLE {quote(variable)} = ?", [list(batch.files)])
+    files = f"[{literal(batch.files[0])}]"
+    if len(batch.files) > 1:
+        # A list variable keeps the text short however many files there are.
+        files = f"getvariable({literal(f'files_{name}')})"
+        con.execute(f"SET VARIABLE {quote(f'files_{name}')} = ?", [list(batch.files)])
     options = ["union_by_name = true"] if len(batch.files) > 1 else []
     above = _keys_above(batch)
     if batch.partition_by and not above:
@@ -234,7 +236,7 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     else:
         # A folder above the table may be called `env=dev`; it says nothing about the rows.
         options.append("hive_partitioning = false")
-    arguments = ", ".join([f"getvariable({literal(variable)})", *options])
+    arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
     first = con.sql(f"SELECT * FROM {table} LIMIT 0")
     have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from qanat.errors import EpochConflictError, LedgerError
+from qanat.errors import LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
+from qanat.ledgers.sql.due import check_due, check_status
 from qanat.ledgers.sql.reader import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -58,7 +59,9 @@ class SqlLedger(SqlLedgerReader):
             UpdateRunningError: another update holds it; the error says which, where, since when.
         """
         with self._database.writing() as transaction:
-            return leases.acquire(transaction, self._locks, self.scope, holder, seconds)
+            lease = leases.acquire(transaction, self._locks, self.scope, holder, seconds)
+        self._knowledge.begin()
+        return lease
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """Prolong the lease by `seconds` from now.
@@ -72,6 +75,7 @@ class SqlLedger(SqlLedgerReader):
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it was lost."""
         self._events.forget(lease.holder)  # no other write of that update will come
+        self._knowledge.end()
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -131,7 +135,7 @@ class SqlLedger(SqlLedgerReader):
             EpochConflictError: the flow already has an open epoch, or another number is due.
         """
         with self._held(lease) as transaction:
-            self._check_due(transaction, epoch)
+            check_due(transaction, self.scope, epoch)
             # The lease's row is locked, so no other update takes the same number in this scope.
             ((last,),) = transaction.read(
                 "SELECT coalesce(max(id), 0) FROM qanat_epochs WHERE scope = ?", (self.scope,)
@@ -182,16 +186,21 @@ class SqlLedger(SqlLedgerReader):
         with self._held(lease) as transaction:
             self._write_results(transaction, epoch)
 
-    def settle(self, epoch: Epoch, lease: Lease) -> None:
+    def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch as committed, with its results; its range counts as read.
 
         Settling an epoch twice is the same as settling it once.
+
+        Args:
+            definition: recorded in the same transaction.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
             EpochConflictError: the epoch was abandoned, or is not in the ledger.
         """
         with self._held(lease) as transaction:
+            if definition is not None:
+                self._write_definition(transaction, definition)
             settled = transaction.write(
                 "UPDATE qanat_epochs SET status = ?, ended = ?, version = ?, error = NULL"
                 " WHERE scope = ? AND id = ? AND status = ?",
@@ -205,7 +214,7 @@ class SqlLedger(SqlLedgerReader):
                 ),
             )
             if not settled:
-                self._check_status(transaction, epoch, EpochStatus.COMMITTED)
+                check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
             read = {s: r.value for s, r in epoch.ranges.items() if r.moves}
@@ -214,6 +223,7 @@ class SqlLedger(SqlLedgerReader):
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
+        self._knowledge.settled(epoch, texts)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
@@ -250,7 +260,7 @@ class SqlLedger(SqlLedgerReader):
             ),
         )
         if not written:
-            self._check_status(transaction, epoch, EpochStatus.INTENDED)
+            check_status(transaction, self.scope, epoch, EpochStatus.INTENDED)
         transaction.write_all(
             "UPDATE qanat_epoch_files SET digest = ?"
             " WHERE scope = ? AND epoch_id = ? AND source = ? AND ordinal = ?",
@@ -302,23 +312,26 @@ class SqlLedger(SqlLedgerReader):
             LeaseLostError: the lease is no longer ours.
         """
         with self._held(lease) as transaction:
-            transaction.write(
-                "INSERT INTO qanat_definitions"
-                " (scope, dataset_key, dataset, kind, fingerprint, inputs, text)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, dataset_key) DO UPDATE"
-                " SET dataset = excluded.dataset, kind = excluded.kind,"
-                " fingerprint = excluded.fingerprint, inputs = excluded.inputs,"
-                " text = excluded.text",
-                (
-                    self.scope,
-                    definition.dataset.casefold(),
-                    definition.dataset,
-                    definition.kind,
-                    definition.fingerprint,
-                    definition.inputs,
-                    definition.text,
-                ),
-            )
+            self._write_definition(transaction, definition)
+
+    def _write_definition(self, transaction: Transaction, definition: Definition) -> None:
+        transaction.write(
+            "INSERT INTO qanat_definitions"
+            " (scope, dataset_key, dataset, kind, fingerprint, inputs, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, dataset_key) DO UPDATE"
+            " SET dataset = excluded.dataset, kind = excluded.kind,"
+            " fingerprint = excluded.fingerprint, inputs = excluded.inputs,"
+            " text = excluded.text",
+            (
+                self.scope,
+                definition.dataset.casefold(),
+                definition.dataset,
+                definition.kind,
+                definition.fingerprint,
+                definition.inputs,
+                definition.text,
+            ),
+        )
 
     def refresh(self, dataset: str, lease: Lease) -> int:
         """Begin a dataset's next generation, for a full refresh; returns its number.
@@ -334,6 +347,7 @@ class SqlLedger(SqlLedgerReader):
                 " DO UPDATE SET generation = excluded.generation",
                 (self.scope, dataset.casefold(), generation),
             )
+        self._knowledge.refreshed(dataset, generation)
         return generation
 
     def close(self) -> None:
@@ -348,48 +362,16 @@ class SqlLedger(SqlLedgerReader):
         """
         if lease.scope != self.scope:
             raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
-        with self._database.writing() as transaction:
-            leases.check(transaction, self._locks, lease)
-            yield transaction
-            if events := self._events.of(lease.holder):
-                write_events(transaction, self.scope, lease.holder, events)
+        try:
+            with self._database.writing() as transaction:
+                leases.check(transaction, self._locks, lease)
+                yield transaction
+                if events := self._events.of(lease.holder):
+                    write_events(transaction, self.scope, lease.holder, events)
+        except BaseException as error:
+            self._knowledge.doubt(error)
+            raise
         self._events.written(lease.holder, events)
-
-    def _check_due(self, transaction: Transaction, epoch: Epoch) -> None:
-        rows = transaction.read(
-            "SELECT number FROM qanat_epochs WHERE scope = ? AND flow = ? AND status = 'intended'",
-            (self.scope, epoch.flow),
-        )
-        if rows:
-            raise EpochConflictError(
-                f"flow {epoch.flow} has an open epoch",
-                got=f"epoch {rows[0][0]}",
-                hint="it is recovered when an update starts; run again",
-            )
-        ((last,),) = transaction.read(
-            "SELECT coalesce(max(number), 0) FROM qanat_epochs"
-            " WHERE scope = ? AND flow = ? AND status = 'committed'",
-            (self.scope, epoch.flow),
-        )
-        # Gaps are allowed: with a ledger restored from a copy, a full refresh continues at the
-        # table's number.
-        if epoch.number <= last:
-            raise EpochConflictError(
-                f"flow {epoch.flow} has had that epoch",
-                wanted=f"epoch {last + 1}",
-                got=f"epoch {epoch.number}",
-            )
-
-    def _check_status(self, transaction: Transaction, epoch: Epoch, wanted: EpochStatus) -> None:
-        rows = transaction.read(
-            "SELECT status FROM qanat_epochs WHERE scope = ? AND id = ?", (self.scope, epoch.id)
-        )
-        if rows != [(wanted.value,)]:
-            raise EpochConflictError(
-                f"epoch {epoch.number} of {epoch.flow} cannot be settled",
-                wanted=f"an epoch that is {EpochStatus.INTENDED.value}",
-                got=rows[0][0] if rows else "an epoch that the ledger does not know",
-            )
 
     def _remember(
         self, transaction: Transaction, epoch: Epoch, column: str, texts: Mapping[str, str]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
+from qanat.ledgers.sql.known import Knowledge
 from qanat.model.event import EventRecord
 from qanat.model.pipeline import replay_flow
 from qanat.model.record import (
@@ -15,6 +16,7 @@ from qanat.model.record import (
     Epoch,
     EpochStatus,
     FileRef,
+    LastEpoch,
     QuarantineMark,
     Range,
     UpdateRecord,
@@ -171,6 +173,7 @@ class SqlLedgerReader:
     def __init__(self, database: Database, scope: str) -> None:
         self._database = database
         self.scope = scope
+        self._knowledge = Knowledge(database, scope)
 
     def open_updates(self) -> Sequence[UpdateRecord]:
         """The updates that are recorded as running, oldest first; some may be dead."""
@@ -183,12 +186,18 @@ class SqlLedgerReader:
         """
         return self._epochs("status = 'intended' ORDER BY id", (), whole=True)
 
-    def last_epoch(self, flow: str) -> Epoch | None:
-        """A flow's newest committed epoch, with the files of its ranges; None if it has none."""
-        found = self._epochs(
-            "flow = ? AND status = 'committed' ORDER BY number DESC LIMIT 1", (flow,), whole=True
-        )
-        return found[0] if found else None
+    def last_epoch(self, flow: str) -> LastEpoch | None:
+        """A flow's newest committed epoch; None if it has none."""
+        known = self._knowledge.known()
+        if known is not None:
+            return known.last.get(flow)
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT id, number, generation FROM qanat_epochs WHERE scope = ? AND flow = ?"
+                " AND status = 'committed' ORDER BY number DESC LIMIT 1",
+                (self.scope, flow),
+            )
+        return LastEpoch(*rows[0]) if rows else None
 
     def epochs(
         self, update: str | None = None, dataset: str | None = None, limit: int = 100
@@ -232,12 +241,12 @@ class SqlLedgerReader:
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
         """How far a flow has read a source: the value of its newest committed range that moves."""
-        text = self._remembered(flow, generation, source, "position")
+        text = self._position(flow, generation, source)
         return None if text is None else position_from_text(text)
 
     def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
         """What a quarantine must carry of a flow; None if the flow has never changed it."""
-        text = self._remembered(flow, generation, quarantine_key(dataset), "position")
+        text = self._position(flow, generation, quarantine_key(dataset))
         return None if text is None else mark_from_text(text)
 
     def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
@@ -307,6 +316,9 @@ class SqlLedgerReader:
 
     def generation(self, dataset: str) -> int:
         """A dataset's current generation: 0 until its first full refresh."""
+        known = self._knowledge.known()
+        if known is not None:
+            return known.generations.get(dataset.casefold(), 0)
         with self._database.reading() as transaction:
             return current_generation(transaction, self.scope, dataset)
 
@@ -361,6 +373,12 @@ class SqlLedgerReader:
             )
             files = [files_of(transaction, self.scope, r[0]) if whole else {} for r in rows]
         return [epoch_from_row(row, found) for row, found in zip(rows, files, strict=True)]
+
+    def _position(self, flow: str, generation: int, source: str) -> str | None:
+        known = self._knowledge.known()
+        if known is not None:
+            return known.positions.get((flow, generation, source))
+        return self._remembered(flow, generation, source, "position")
 
     def _remembered(self, flow: str, generation: int, source: str, column: str) -> str | None:
         with self._database.reading() as transaction:

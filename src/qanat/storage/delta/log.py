@@ -9,11 +9,10 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from qanat.disk import disk_error, sync, sync_path
@@ -120,6 +119,9 @@ _SHADOW = re.compile(r"_checkpoint_[0-9a-f]{32}")
 _OURS = b'"engineInfo":"Qanat/'
 _PARQUET_MAGIC = b"PAR1"
 
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""By which one knows an entry again: version, inode, nanoseconds of its last change, bytes."""
+
 
 class Log:
     """The log of one table in a local folder."""
@@ -134,15 +136,41 @@ class Log:
 
     def commits(self) -> list[int]:
         """The versions that have an entry, in order; empty if there is no log."""
-        return sorted(self._numbers(_COMMIT))
+        return self.listed()[0]
 
     def checkpoints(self) -> list[int]:
         """The versions that have a checkpoint, in order."""
-        return sorted(self._numbers(_CHECKPOINT))
+        return self.listed()[1]
 
     def version(self) -> int | None:
         """The newest version; None if there is no table."""
-        return max((*self._numbers(_COMMIT), *self._numbers(_CHECKPOINT)), default=None)
+        commits, checkpoints = self.listed()
+        return max((*commits[-1:], *checkpoints[-1:]), default=None)
+
+    def listed(self) -> tuple[list[int], list[int]]:
+        """The versions that have an entry, and those that have a checkpoint, both in order."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = [entry.name for entry in entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        except OSError as error:
+            raise disk_error(error, "read", self.folder) from error
+        commits, checkpoints = [], []
+        for name in names:
+            if match := _COMMIT.fullmatch(name):
+                commits.append(int(match[1]))
+            elif match := _CHECKPOINT.fullmatch(name):
+                checkpoints.append(int(match[1]))
+        return sorted(commits), sorted(checkpoints)
+
+    def stamp(self, version: int) -> Stamp | None:
+        """By which one knows a version's entry again; None if it has none."""
+        try:
+            found = self.path(version).stat()
+        except OSError:
+            return None
+        return version, found.st_ino, found.st_mtime_ns, found.st_size
 
     def actions(self, version: int) -> list[dict[str, Any]]:
         """The actions of one commit, in order.
@@ -163,7 +191,9 @@ class Log:
         except OSError as error:
             raise disk_error(error, "read", path) from error
         try:
-            return [json.loads(line) for line in content.splitlines() if line.strip()]
+            lines = [line for line in content.splitlines() if line.strip()]
+            found: list[dict[str, Any]] = json.loads(b"[%b]" % b",".join(lines))
+            return found
         except ValueError as error:
             raise TableCorruptError(
                 f"the log of {self.table} is damaged at version {version}",
@@ -176,8 +206,8 @@ class Log:
 
         None if only a checkpoint can tell, which the standard library cannot read.
         """
-        commits = self.commits()
-        checkpoint = max(self.checkpoints(), default=-1)
+        commits, checkpoints = self.listed()
+        checkpoint = max(checkpoints, default=-1)
         for version in reversed(commits):
             if version <= checkpoint:
                 return None
@@ -191,9 +221,10 @@ class Log:
 
         None if all are complete.
         """
-        checkpoint = max(self.checkpoints(), default=-1)
+        commits, checkpoints = self.listed()
+        checkpoint = max(checkpoints, default=-1)
         expected = checkpoint + 1
-        for version in (c for c in self.commits() if c > checkpoint):
+        for version in (c for c in commits if c > checkpoint):
             try:
                 for missing in range(expected, version):
                     self.actions(missing)
@@ -333,17 +364,6 @@ class Log:
             hint="remove it and _last_checkpoint beside it if all JSON entries of the log are "
             "there; else restore it from a backup",
         )
-
-    def _numbers(self, pattern: re.Pattern[str]) -> Iterator[int]:
-        try:
-            with os.scandir(self.folder) as entries:
-                for entry in entries:
-                    if match := pattern.fullmatch(entry.name):
-                        yield int(match[1])
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise disk_error(error, "read", self.folder) from error
 
 
 def _torn_parquet(path: Path) -> bool:

@@ -238,9 +238,9 @@ def reconciled(log: Log, version: int | None) -> TableState | None:
     Raises:
         TableCorruptError: an entry is damaged.
     """
-    commits = log.commits()
+    commits, checkpoints = log.listed()
     newest = commits[-1] if commits and version is None else version
-    if newest is None or newest >= _ENTRIES or log.checkpoints():
+    if newest is None or newest >= _ENTRIES or checkpoints:
         return None
     if commits[: newest + 1] != list(range(newest + 1)):
         return None

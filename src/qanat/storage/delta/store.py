@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from qanat.model.work import ArrowBatch, Batch, TableBatch
 from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
-from qanat.storage.delta.log import Log, put_if_absent
+from qanat.storage.delta.log import Log, Stamp, put_if_absent
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
     LiveFile,
@@ -38,6 +38,9 @@ from qanat.storage.delta.state import (
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
+
+_KEPT_FILES = 10_000
+"""A state that lists more is read again each time, rather than kept in memory."""
 
 
 class DeltaStore:
@@ -54,6 +57,8 @@ class DeltaStore:
         self, private: Path | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
         del private, options
+        self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
+        self._secured: tuple[Path | None, Path] | None = None
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
@@ -253,19 +258,27 @@ class DeltaStore:
         self, table: TableRef, version: int | None = None, application: str | None = None
     ) -> TableState:
         log = _log(table)
-        if log:
-            newest = log.version()
-            if newest is None:
-                raise TableNotFoundError(f"there is no Delta table at {table}")
-            if version is not None and version > newest:
-                raise TableNotFoundError(
-                    f"{table} has no version {version}", got=f"newest version {newest}"
-                )
-            young = reconciled(log, version)
-            if young is not None:
-                return young
-        place = str(log.table) if log else table.location
-        state: TableState = _table().load(place, version, application)
+        if log is None:
+            loaded: TableState = _table().load(table.location, version, application)
+            return loaded
+        newest = log.version()
+        if newest is None:
+            raise TableNotFoundError(f"there is no Delta table at {table}")
+        if version is not None and version > newest:
+            raise TableNotFoundError(
+                f"{table} has no version {version}", got=f"newest version {newest}"
+            )
+        # A version never changes; but somebody may have put another table in the same place.
+        stamp = log.stamp(newest if version is None else version)
+        kept = self._states.get((table.location, application))
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        state: TableState = reconciled(log, version) or _table().load(
+            str(log.table), version, application
+        )
+        # Another commit may have come in between.
+        if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
+            self._states[table.location, application] = stamp, state
         return state
 
     def _put(
@@ -276,7 +289,10 @@ class DeltaStore:
             log.secure_others(version)
             # The names of new data files, partition folders and the log are in this folder.
             # Its own name may not be durable before our first commit, whoever made it.
-            sync_path(log.table) if first else sync(log.table)
+            if first:
+                self._secure_names(log.table, gate)
+            else:
+                sync(log.table)
             return put_if_absent(log.path(version), content, gate)
         except FileNotFoundError as error:
             if gate is None or gate.is_dir():
@@ -287,6 +303,13 @@ class DeltaStore:
             ) from error
         except OSError as error:
             raise disk_error(error, "commit to", log.table) from error
+
+    def _secure_names(self, table: Path, gate: Path | None) -> None:
+        """Make the names in a table's folder durable, its own, and those of the folders above."""
+        # While the gate stands, nobody has taken away the folders above it and put others there.
+        known = gate is not None and self._secured == (gate, table.parent)
+        sync_path(table, upto=table.parent if known else None)
+        self._secured = gate, table.parent
 
     def _checkpoint(self, commit: Commit) -> None:
         try:
@@ -308,7 +331,12 @@ def _table() -> Any:
 
 def _log(table: TableRef) -> Log | None:
     """The log of a local table; None for a URL."""
-    path = table.location.removeprefix("file://")
+    return _log_at(table.location)
+
+
+@lru_cache(maxsize=10_000)
+def _log_at(location: str) -> Log | None:
+    path = location.removeprefix("file://")
     return None if "://" in path else Log(Path(path))
 
 

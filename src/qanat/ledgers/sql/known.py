@@ -1,0 +1,123 @@
+"""What a ledger knows of every flow, read once for as long as its lease is ours.
+
+An update asks the same few things of each dataset. While it holds the lease nobody else writes
+to its scope, so three queries answer them for all datasets, and its own writes keep the answers
+right. Whoever has lost the lease without noticing goes on with what it knew, and what it does with
+that is refused: writes to the ledger by the lease's token, commits by the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+
+from qanat.errors import LeaseLostError
+from qanat.ledgers.sql.database import Database, Transaction
+from qanat.model.record import Epoch, LastEpoch
+
+_LAST = """
+WITH RECURSIVE flows (flow) AS (
+    SELECT min(flow) FROM qanat_epochs WHERE scope = ?
+    UNION ALL
+    SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
+    FROM flows WHERE flow IS NOT NULL
+)
+SELECT e.flow, e.id, e.number, e.generation
+FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
+    AND e.number = (
+        SELECT max(number) FROM qanat_epochs
+        WHERE scope = ? AND flow = flows.flow AND status = 'committed'
+    )
+"""
+# The recursion steps from flow to flow by the index. GROUP BY would read every epoch that there
+# ever was, in SQLite and in PostgreSQL.
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The answers, for all flows and datasets of a scope.
+
+    Args:
+        last: by flow, its newest committed epoch.
+        generations: by case-folded name, the current one of each dataset that had a full refresh.
+        positions: as text, by flow, generation and source.
+    """
+
+    last: dict[str, LastEpoch]
+    generations: dict[str, int]
+    positions: dict[tuple[str, int, str], str]
+
+
+class Knowledge:
+    """Keeps what is known between `begin` and `end`; safe for several threads.
+
+    Args:
+        scope: of the ledger.
+    """
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._database = database
+        self._scope = scope
+        self._held = False
+        self._known: Known | None = None
+        # Taken for as long as reading takes: what is written meanwhile is then added to it.
+        self._lock = Lock()
+
+    def begin(self) -> None:
+        """The lease is ours."""
+        with self._lock:
+            self._held, self._known = True, None
+
+    def end(self) -> None:
+        """The lease is no longer ours, as far as we know."""
+        with self._lock:
+            self._held, self._known = False, None
+
+    def doubt(self, error: BaseException) -> None:
+        """A write failed, and may have been kept all the same: read anew when asked."""
+        with self._lock:
+            self._held = self._held and not isinstance(error, LeaseLostError)
+            self._known = None
+
+    def known(self) -> Known | None:
+        """What is known; None while the lease is not ours: then only the database can tell."""
+        if not self._held:
+            return None
+        with self._lock:
+            if self._held and self._known is None:
+                with self._database.reading() as transaction:
+                    self._known = _read(transaction, self._scope)
+            return self._known
+
+    def settled(self, epoch: Epoch, positions: Mapping[str, str]) -> None:
+        """An epoch was committed, and moved these sources' positions."""
+        with self._lock:
+            if self._known is not None:
+                last = LastEpoch(epoch.id, epoch.number, epoch.generation)
+                self._known.last[epoch.flow] = last
+                for source, text in positions.items():
+                    self._known.positions[epoch.flow, epoch.generation, source] = text
+
+    def refreshed(self, dataset: str, generation: int) -> None:
+        """A dataset began another generation."""
+        with self._lock:
+            if self._known is not None:
+                self._known.generations[dataset.casefold()] = generation
+
+
+def _read(transaction: Transaction, scope: str) -> Known:
+    last = transaction.read(_LAST, (scope,) * 4)
+    generations = transaction.read(
+        "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
+    )
+    positions = transaction.read(
+        "SELECT flow, generation, source, position FROM qanat_sources"
+        " WHERE scope = ? AND position IS NOT NULL",
+        (scope,),
+    )
+    return Known(
+        {flow: LastEpoch(*values) for flow, *values in last},
+        dict(generations),
+        {(flow, generation, source): text for flow, generation, source, text in positions},
+    )
