@@ -18,4 +18,5 @@ def ask(session: Session, sql: str, inputs: Mapping[str, Batch]) -> Sequence[tup
         inputs: tables by the names that the query gives them.
     """
     query = SqlQuery(sql, sql, "duckdb", (), Location("crash test"))
-    return session.engine.query(query, inputs).values
+    with session.engine.read(query, inputs) as reading:
+        return [row for chunk in reading.chunks() for row in chunk]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +29,18 @@ class Declared:
     problems: tuple[QanatError, ...]
 
 
-def load_pipeline(project: Project, connectors: Connectors) -> Declared:
+def load_pipeline(
+    project: Project, connectors: Connectors, formats: Sequence[str] = ()
+) -> Declared:
     """Load all transformation files of a project.
 
     Args:
         connectors: what its queries may read from, and its sinks write to.
+        formats: the names of all table formats.
 
     Errors in the files are not raised: they are in `Declared.problems`.
     """
-    registry = Registry(project, connectors)
+    registry = Registry(project, connectors, formats)
     registry.problems.extend(_check_globs(project))
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()

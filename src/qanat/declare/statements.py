@@ -43,16 +43,17 @@ class Properties:
     properties: tuple[tuple[str, str], ...] = ()
 
 
-def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
+def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> Properties:
     """Parse clauses up to AS or the end of the statement.
 
     Args:
         cursor: stands before the first clause.
         kind: the dataset's kind; a temporary view allows fewer clauses.
+        registry: knows the project's table format, and which ones there are.
 
     Raises:
         SqlSyntaxError: a clause is unknown, or is given twice.
-        UnsupportedError: Qanat does not support a clause.
+        UnsupportedError: Qanat does not support a clause, or tables have another format.
         OptionError: a table property is unknown, or has a wrong value.
     """
     found = Properties()
@@ -72,7 +73,7 @@ def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
         if clause in seen:
             raise SqlSyntaxError(f"{clause} is given twice", location=at)
         seen.add(clause)
-        _clause(cursor, clause, at, found)
+        _clause(cursor, clause, at, found, registry)
         if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
             raise UnsupportedError(
                 f"{clause} on a temporary view is not supported",
@@ -82,10 +83,13 @@ def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
     return found
 
 
-def _clause(cursor: Cursor, clause: str, at: Location, found: Properties) -> None:
+def _clause(
+    cursor: Cursor, clause: str, at: Location, found: Properties, registry: Registry
+) -> None:
     if clause == "USING":
         where = cursor.here
-        check_table_format(cursor.name("DELTA").text, where)
+        written = cursor.name(registry.project.table_format.upper()).text
+        check_table_format(written, registry, where)
     elif clause == "PARTITIONED BY":
         found.partition_by = cursor.names("a column")
     elif clause == "CLUSTER BY":
@@ -153,18 +157,30 @@ def check_property(key: str, value: str, location: Location) -> None:
         )
 
 
-def check_table_format(name: str, location: Location) -> None:
-    """Refuse any table format but Delta.
+def check_table_format(name: str, registry: Registry, location: Location) -> None:
+    """Refuse any table format but the project's own: all its tables are stored alike.
 
     Raises:
-        UnsupportedError: the format is another one.
+        UnsupportedError: the format is another one, or there is none of that name.
     """
-    if name.casefold() != "delta":
+    own, spec = registry.project.table_format, registry.project.spec.name
+    if name.casefold() == own.casefold():
+        return
+    known = next((f for f in registry.formats if f.casefold() == name.casefold()), None)
+    if known is None:
         raise UnsupportedError(
-            f"tables in format {name.upper()} are not supported",
+            f"there is no table format {name!r}",
             location=location,
-            hint="leave it out: tables are Delta tables; create_sink() writes other formats",
+            wanted=own,
+            nearest=nearest(name.casefold(), registry.formats),
+            hint="create_sink() writes files in other formats",
         )
+    raise UnsupportedError(
+        f"all tables of this project have the format {own}",
+        location=location,
+        got=name,
+        hint=f"leave it out, or set `table_format: {known}` in {spec} for all of them",
+    )
 
 
 _OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
@@ -330,7 +346,7 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
     if cursor.sees("("):
         columns = parse_columns(cursor, project)
     registry.problems += columns.problems
-    properties = parse_properties(cursor, kind)
+    properties = parse_properties(cursor, kind, registry)
     dataset = Dataset(
         name,
         kind,

@@ -122,6 +122,12 @@ def _convert(node: exp.DataType, text: str, dialect: str, location: Location) ->
         return Primitive(_PRIMITIVES[kind])
     if kind in (T.DECIMAL, T.BIGDECIMAL):
         numbers = [int(p.name) for p in parts]
+        if not numbers and dialect not in _DECIMALS:
+            raise TypeNameError(
+                "DECIMAL without numbers means something else in each dialect",
+                location=location,
+                wanted="DECIMAL(precision, scale)",
+            )
         precision, scale = (*numbers, 0)[:2] if numbers else _DECIMALS[dialect]
         if not (1 <= precision <= 38 and 0 <= scale <= precision):
             raise TypeNameError(

@@ -179,12 +179,12 @@ class Flow:
 
     @property
     def application(self) -> str:
-        """The Delta transaction application of this flow's commits."""
+        """By what name a table's log counts this flow's commits (`Commit.application`)."""
         return application(self.name)
 
 
 def application(flow: str) -> str:
-    """The Delta transaction application of the commits of a flow of that name."""
+    """By what name a table's log counts the commits of a flow of that name."""
     return f"qanat:{flow}"
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from qanat.errors import SchemaMismatchError
 from qanat.model.record import Amount
-from qanat.model.schema import Schema
+from qanat.model.schema import Schema, grown
 from qanat.model.table import Change, TableRef
 from qanat.model.work import Batch, DataFile
 
@@ -75,9 +76,74 @@ class Commit:
     gaps: bool = False
     gate: Path | None = None
 
+    def check_append(
+        self, columns: Schema, partition_by: tuple[str, ...] | None, filled: bool
+    ) -> None:
+        """Raise unless the rows of a table may stay, whatever format it has.
+
+        Args:
+            columns: of the table as it is.
+            partition_by: of the table as it is; None if by something else than columns.
+            filled: whether the table has rows, as far as that is known.
+
+        Raises:
+            SchemaMismatchError: a column would go, change its type or refuse rows that are there;
+                or the partitioning would change.
+        """
+        if self.partition_by != partition_by:
+            raise SchemaMismatchError(
+                f"the partitioning of {self.table.name} changed",
+                wanted=", ".join(partition_by or ()) or "none",
+                got=", ".join(self.partition_by) or "none",
+                hint=self._rewrite,
+            )
+        new = {f.name: f for f in self.schema.fields}
+        for old in columns.fields:
+            found = new.pop(old.name, None)
+            # A struct may gain fields: they are NULL in the rows that are there.
+            same = found is not None and found.type == grown(old.type, found.type)
+            if found is None or not same or (old.nullable and not found.nullable and filled):
+                raise SchemaMismatchError(
+                    f"column {old.name!r} of {self.table.name} cannot change while its rows stay",
+                    wanted=str(old),
+                    got="no such column" if found is None else str(found),
+                    hint=self._rewrite,
+                )
+        for added in new.values():
+            if not added.nullable and filled:
+                raise SchemaMismatchError(
+                    f"{self.table.name} has rows without a value for the new column"
+                    f" {added.name!r}",
+                    got=str(added),
+                    hint="let the column be NULL, or rewrite the table with --full-refresh",
+                )
+
+    def check_partitions(self) -> None:
+        """Raise unless the table has the columns that it is partitioned by.
+
+        Raises:
+            SchemaMismatchError: it lacks one.
+        """
+        missing = [c for c in self.partition_by if c not in self.schema.names]
+        if missing:
+            raise SchemaMismatchError(
+                f"{self.table.name} is partitioned by {missing[0]!r}, which it does not have",
+                wanted=f"one of {', '.join(self.schema.names)}",
+            )
+
+    @property
+    def _rewrite(self) -> str:
+        return f"rewrite the table: qanat run --full-refresh {self.table.name}"
+
 
 class TableStore(Protocol):
-    """Tables with atomic, durable, idempotent commits."""
+    """Tables with atomic, durable, idempotent commits.
+
+    A session makes one for each table format, as `Class(private, options)`, from the class that
+    `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever the
+    format keeps beside its tables, and the spec's `storage_options`, checked by
+    `TableFormat.options`.
+    """
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder or URL, also those that nobody declares any more."""

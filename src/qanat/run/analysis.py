@@ -44,7 +44,7 @@ def analyse(project: Project, dialect: str) -> Analysed:
     Args:
         dialect: of the engine.
     """
-    declared = load_pipeline(project, plugins.connectors())
+    declared = load_pipeline(project, plugins.connectors(), plugins.formats())
     pipeline = declared.pipeline
     graph, misfits = build_graph(pipeline, complete=not declared.problems)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))

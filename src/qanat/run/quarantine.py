@@ -106,7 +106,7 @@ def replay(
             raise told from told.__cause__
         finally:
             ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
-            entry.end(ended)
+            entry.end(ended, untidy=current.untidy.is_set())
             tell(ended)
     return tuple(results)
 

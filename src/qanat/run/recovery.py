@@ -46,17 +46,23 @@ def start_clean(
     asleep = {u.id for u in crashed if felt(current.session.scratches, u.id)}
     if crashed or ledger.open_epochs():
         begin()
-        recover(current, anew)
+        if not crashed:
+            # Nobody else is said to run, and an open epoch may be settled before all is swept.
+            current.untidy.set()
+        if recover(current, anew):
+            current.untidy.clear()
     _tidy(current)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
         if update.id not in asleep and not current.stuck:
-            why = "its process ended before it did"
+            why = update.error or "its process ended before it did"
             ledger.end_update(update.id, UpdateStatus.FAILED, current.lease.current, why)
 
 
-def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
+def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
     """Bring every open epoch to an end, then remove files that no table knows.
+
+    Returns whether all tables could be repaired and swept.
 
     Sweeping comes last: until an open epoch is settled, the process that began it may only be
     asleep, and its staged files are still wanted.
@@ -64,7 +70,7 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
     session = current.session
     found = tables(session)
     _sweep_sinks(current)
-    _each(current, found, session.store.repair)
+    repaired = _each(current, found, session.store.repair)
     for epoch in session.ledger.open_epochs():
         how: str | None
         try:
@@ -79,27 +85,34 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
             current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock says whose a file is. But what was there while we held the lease, and is none of
     # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
-    _each(current, found, lambda table: session.store.sweep(table, current.lease.confirm))
+    swept = _each(current, found, lambda t: session.store.sweep(t, current.lease.confirm))
+    return repaired and swept
 
 
 def _each(
     current: Current, found: Collection[TableRef], act: Callable[[TableRef], object]
-) -> None:
-    """Apply `act` to every table; an error fails only the dataset that owns the table."""
+) -> bool:
+    """Apply `act` to every table; an error fails only the dataset that owns the table.
+
+    Returns whether there was none.
+    """
     session = current.session
     owners = {
         session.table(n).location: d.name
         for d in session.pipeline.datasets
         for n in (d.name, d.quarantine)
     }
+    good = True
     for table in found:
         try:
             act(table)
         except QanatError as error:
+            good = False
             current.lease.confirm()
             name = owners.get(table.location, table.name)
             current.stuck.setdefault(name.casefold(), error)
             current.tell(Warned(name, error.message))
+    return good
 
 
 def _set_aside(

@@ -132,7 +132,7 @@ class Session:
         """Everything that is wrong with the declarations, in the order of the files."""
         self._temporary: Path | None = None
         self._tables: dict[str, TableRef] = {}
-        self._stores: dict[str, TableStore] = {}
+        self._stores: dict[tuple[Path, str], TableStore] = {}
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
 
@@ -189,15 +189,18 @@ class Session:
 
     def store_of(self, table_format: str | None) -> TableStore:
         """The store of a table format; None for the project's own."""
-        own = self.project.table_format
-        name = table_format or own
-        found = self._stores.get(name)
+        return self._store(self.project, table_format or self.project.table_format)
+
+    def _store(self, project: Project, table_format: str) -> TableStore:
+        place = project.private, table_format
+        found = self._stores.get(place)
         if found is None:
-            kind = plugins.table_format(name)
-            options = self.project.storage_options if name == own else {}
+            kind = plugins.table_format(table_format)
+            own = project.table_format
+            options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            found = plugins.imported(kind.store)(self.project.private, checked)
-            self._stores[name] = found
+            found = plugins.imported(kind.store)(project.private, checked)
+            self._stores[place] = found
         return found
 
     @cached_property
@@ -315,8 +318,8 @@ class Session:
             name = owner.quarantine if owner else name
         return TableRef(str(self.project.tables / folder_name(name)), name)
 
-    def _elsewhere(self, project: str, dataset: str) -> TableRef:
-        """The table of a dataset of another project.
+    def _elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
+        """The table of a dataset of another project, and the store that it is in.
 
         Raises:
             TableNotFoundError: there is no project in that folder.
@@ -332,8 +335,9 @@ class Session:
                 f"there is no Qanat project in {folder}",
                 wanted="the folder of a project, relative to this one's",
             )
-        tables = declare.load_project(spec).tables
-        return TableRef(str(tables / folder_name(dataset)), f"{project}:{dataset}")
+        other = memo.project(spec, None)
+        table = TableRef(str(other.tables / folder_name(dataset)), dataset)
+        return self._store(other, other.table_format), table
 
     def close(self) -> None:
         """Close what was opened."""

@@ -23,7 +23,8 @@ def declare(tmp_path: Path) -> Declare:
             "libraries:\n  - glob: {include: '*.sql'}\n"
         )
         (tmp_path / "all.sql").write_text(sql, encoding="utf-8")
-        found = load_pipeline(load_project(spec), plugins.connectors())
+        project = load_project(spec, plugins.engine)
+        found = load_pipeline(project, plugins.connectors(), plugins.formats())
         assert not found.problems, found.problems
         return found.pipeline
 

@@ -9,6 +9,7 @@ and `sink`, which put these together.
 
 from __future__ import annotations
 
+from qanat.connectors.files.format import FORMATS
 from qanat.model.adapter import Connector, Kind, Option, OptionTable, Reader
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
@@ -21,18 +22,7 @@ _TRUTH = {
     "0": "false",
     "no": "false",
 }
-_FORMATS = {
-    "csv": "csv",
-    "tsv": "tsv",
-    "json": "json",
-    "ndjson": "ndjson",
-    "jsonl": "ndjson",
-    "json_lines": "ndjson",
-    "jsonlines": "ndjson",
-    "parquet": "parquet",
-    "pq": "parquet",
-    "orc": "orc",
-}
+_FORMATS = FORMATS | {"json_lines": "ndjson", "jsonlines": "ndjson"}
 
 _READ = OptionTable(
     "read_files",
@@ -87,7 +77,12 @@ _READ = OptionTable(
             "read a file again when it comes back with new content; else that is an error",
             kind=Kind.BOOLEAN,
         ),
-        Option("max_files_per_trigger", "at most so many files in one epoch", kind=Kind.COUNT),
+        Option(
+            "max_files_per_trigger",
+            "at most so many files in one epoch",
+            kind=Kind.COUNT,
+            least=1,
+        ),
         Option("max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB"),
     ),
     refused={

@@ -12,4 +12,6 @@ them, `refusals` explains the author's mistakes, `place` finds where they are.
 
 from qanat.model.adapter import EngineKind
 
-DUCKDB = EngineKind("duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine")
+DUCKDB = EngineKind(
+    "duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine", translated=("spark",)
+)

@@ -105,13 +105,6 @@ class DuckDBEngine:
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
 
-    def query(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Rows:
-        """The rows of an author's query over batches."""
-        with self._connection() as con:
-            columns = self._bind(con, inputs)
-            with explained(query, columns):
-                return _rows(con.sql(query.sql), limit)
-
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""
         with self._connection() as con, explained(None):
