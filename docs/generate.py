@@ -27,7 +27,7 @@ import click
 from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import calls, columns, settings, statements, types as column_types
+from qanat.declare import calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
 from qanat.model.adapter import Connector, Option, OptionTable
 from qanat.model.pipeline import Action, Drift, References, Unique
@@ -197,7 +197,7 @@ action:
   DROP ROW | QUARANTINE ROW | FAIL UPDATE
 
 clause:
-  USING DELTA | PARTITIONED BY (column, …) | CLUSTER BY (column, …) | COMMENT 'text'
+  USING format | PARTITIONED BY (column, …) | CLUSTER BY (column, …) | COMMENT 'text'
   TBLPROPERTIES ('key' = 'value', …)"""
 
 
@@ -244,6 +244,10 @@ def sql() -> Lines:
     yield "Refused, because what they read could not be tracked: "
     yield ", ".join(code(f"{name}()") for name in calls.REFUSED) + "."
     yield ""
+    yield "Not built yet: "
+    yield ", ".join(code(f"{name}()") for name in calls.NOT_BUILT) + "."
+    yield "A connector of another package may have these names."
+    yield ""
     yield "## Types of columns"
     yield ""
     yield ", ".join(code(name) for name in column_types.TYPE_NAMES)
@@ -252,7 +256,7 @@ def sql() -> Lines:
     yield ""
     yield "## Not carried"
     yield ""
-    refused = [*statements.REFUSED.items(), *columns.REFUSED.items()]
+    refused = [*properties.REFUSED.items(), *columns.REFUSED.items()]
     rows = [[code(name), hint] for name, hint in refused]
     yield from table(["Clause or constraint", "Instead"], rows)
 
@@ -323,7 +327,7 @@ def _value(option: Option) -> str:
     if option.choices:
         return ", ".join(code(c) for c in dict.fromkeys(option.choices.values()))
     needed = ", must be given" if option.required else ""
-    return f"{option.kind}{needed}"
+    return f"{option.wanted}{needed}"
 
 
 # -- Python --------------------------------------------------------------------------------
@@ -562,9 +566,9 @@ def _type(hint: Any) -> str:
 
 LAYOUT = """\
 storage/
-  tables/<dataset>/               a Delta table; any Delta reader may read it at any time
-  tables/<dataset>__quarantine/   a Delta table: the rows that were kept out
-  _qanat/                         Qanat's own: ledger.db, scratch space"""
+  tables/<dataset>/               a table in the project's format; any reader of it may look
+  tables/<dataset>__quarantine/   a table, too: the rows that were kept out
+  _qanat/                         Qanat's own: ledger.db, scratch space, an Iceberg catalog"""
 
 
 def tables() -> Lines:
@@ -585,9 +589,9 @@ def tables() -> Lines:
     yield ""
     yield "## Table properties"
     yield ""
-    yield "Those that begin with `qanat.` are checked; others are kept with the Delta table."
+    yield "Those that begin with `qanat.` are checked; others are kept with the table."
     yield ""
-    yield f"`{statements.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
+    yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
     yield ""
     yield from table(
         ["Value", "What happens"], [[code(d.value), _meaning(Drift, d.name)] for d in Drift]

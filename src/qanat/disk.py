@@ -46,6 +46,25 @@ def sync_path(folder: Path, upto: Path | None = None) -> None:
             return
 
 
+def staged_file(path: Path, size: int) -> os.stat_result:
+    """What the disk says of a staged file that is about to be published.
+
+    Raises:
+        AdapterError: it is gone, or has no longer the size that its writer left it with.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise disk_error(error, "publish the staged file", path) from error
+    if found.st_size != size:
+        raise AdapterError(
+            f"the staged file {path} changed before it was published",
+            wanted=f"{size} bytes",
+            got=f"{found.st_size} bytes",
+        )
+    return found
+
+
 def disk_error(error: OSError, doing: str, path: object) -> AdapterError:
     """The error to raise for a failed system call; `doing` is like 'commit to'.
 

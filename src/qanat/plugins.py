@@ -71,6 +71,11 @@ def table_format(name: str) -> TableFormat:
     return cast("TableFormat", _adapter("formats", name))
 
 
+def formats() -> tuple[str, ...]:
+    """The names of all table formats."""
+    return _names("formats")
+
+
 def ledgers() -> Iterator[LedgerKind]:
     """All kinds of ledger; whoever stops at one of Qanat's own does not ask other packages."""
     for target in BUILTIN["ledgers"].values():
@@ -85,7 +90,7 @@ def _adapter(kind: str, name: str) -> Any:
     others = _entry_points(kind)
     if name in others:
         return others[name]
-    known = sorted({*BUILTIN[kind], *others})
+    known = _names(kind)
     raise OptionError(
         f"there is no {_NOUNS[kind]} {name!r}",
         wanted=" or ".join(known),
@@ -93,8 +98,16 @@ def _adapter(kind: str, name: str) -> Any:
     )
 
 
+def _names(kind: str) -> tuple[str, ...]:
+    return tuple(sorted({*BUILTIN[kind], *_entry_points(kind)}))
+
+
 @cache
 def _entry_points(kind: str) -> dict[str, Any]:
-    # Imported only when asked for: it costs more than many an update.
-    entry_points = import_module("importlib.metadata").entry_points
-    return {e.name: e.load() for e in entry_points(group=f"qanat.{kind}")}
+    return {e.name: e.load() for e in _installed().select(group=f"qanat.{kind}")}
+
+
+@cache
+def _installed() -> Any:
+    # Imported only when asked for, and asked once: it costs more than many an update.
+    return import_module("importlib.metadata").entry_points()

@@ -256,10 +256,11 @@ def test_declared_columns(shop: Shop) -> None:
 
 
 def test_foreign_tables(shop: Shop) -> None:
-    """A Delta table by path, and a table of another project."""
+    """A Delta table by path, and a table of another project, which has another format."""
     write_deltalake(str(shop.folder / "foreign"), pa.table({"n": [1, 2]}))
     other = Shop(shop.folder / "other")
-    other.sql("CREATE MATERIALIZED VIEW theirs AS SELECT 3 AS n;")
+    other.file("qanat.yml", "name: other\ntable_format: iceberg\n")
+    other.sql("CREATE MATERIALIZED VIEW theirs USING ICEBERG AS SELECT 3 AS n;")
     other.run()
     shop.sql(
         "CREATE MATERIALIZED VIEW both AS SELECT n FROM delta_scan('foreign')"

@@ -23,7 +23,7 @@ from qanat.errors import (
     NotAppendOnlyError,
     StorageFullError,
 )
-from qanat.ports.store import Commit
+from qanat.model.table import Commit
 from qanat.run.doctor import examine
 from qanat.run.results import Selection
 from qanat.run.session import Session

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
 from qanat import plugins
-from qanat.run import memo
 from qanat.run.quarantine import replay, summary
 from qanat.run.session import Session
 from tests.acceptance.projects import Shop
@@ -33,13 +30,6 @@ AS SELECT kind, count(*) AS n, sum(amount) AS total FROM silver GROUP BY kind;
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     target = "tests.conformance.datafusion_engine:DATAFUSION"
     monkeypatch.setitem(plugins.BUILTIN["engines"], "datafusion", target)
-
-    def project(spec: Path, environment: str | None) -> Any:
-        # A spec offers only those dialects that the engines which come with Qanat understand.
-        return replace(read(spec, environment), dialect="postgres")
-
-    read = memo.project
-    monkeypatch.setattr(memo, "project", project)
     shop = Shop(tmp_path)
     shop.file("qanat.yml", "name: shop\nengine: datafusion\n")
     write_deltalake(str(tmp_path / "orders"), _orders([1, 2, 3, 4], [5, -1, None, 7]))

@@ -29,9 +29,9 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
-from qanat.model.table import Change, TableRef
+from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
-from qanat.ports.store import Commit, TableStore
+from qanat.ports.store import TableStore
 from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import object_store
 from tests.forked import FORKED

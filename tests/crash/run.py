@@ -1,7 +1,7 @@
 """`make crash-test`: every fault at every call; `make crash-sample`: a random part of that.
 
 python -m tests.crash.run            everything; continues where it was interrupted
-python -m tests.crash.run --sample   as much as fits into four minutes, drawn by a printed seed
+python -m tests.crash.run --sample   as much as fits into five minutes, drawn by a printed seed
 python -m tests.crash.run --case "append kill@17 #1"   one case, as a failure names it
 """
 
@@ -32,15 +32,12 @@ ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.crash.run"
 SAMPLE_SECONDS = 220.0
 """Seconds in which a sample starts cases; with preparation it takes at most five minutes."""
-NOT_SAMPLED = "iceberg"
-"""How the names of scenarios begin that a sample leaves out, and says so: a file of metadata that
-the disk refuses to remove stays until another update crashes. `make crash-test` tries them."""
 
 
 def main() -> int:
     """Run the crash test; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sample", action="store_true", help="four minutes of it")
+    parser.add_argument("--sample", action="store_true", help="five minutes of it")
     parser.add_argument("--seed", type=int, help="of all that is drawn")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--kinds", default=",".join(KINDS), help="some of " + ", ".join(KINDS))
@@ -65,9 +62,7 @@ def main() -> int:
         sweep_quarters(places())
         with quarters(places()[0]) as folder:
             chosen = options.scenarios.split(",") if options.scenarios else []
-            if options.sample and not chosen:
-                print(f"left out of the sample: scenarios of {NOT_SAMPLED}", flush=True)
-            outcome = run(folder, extent, options.jobs, chosen, kept, options.sample)
+            outcome = run(folder, extent, options.jobs, chosen, kept)
     found = outcome.report
     say(found)
     target = options.report or cache() / "report.html"
@@ -76,19 +71,15 @@ def main() -> int:
     return 1 if found.failures or not found.tried else 0
 
 
-def run(
-    folder: Path, extent: Extent, jobs: int, wanted: list[str], kept: bool, sample: bool
-) -> Outcome:
+def run(folder: Path, extent: Extent, jobs: int, wanted: list[str], kept: bool) -> Outcome:
     """Prepare the scenarios, try the cases, and add up the verdicts.
 
     Args:
-        wanted: names of scenarios; none means all, but for those that a sample leaves out.
+        wanted: names of scenarios; none means all.
     """
     images = folder / "images"
     images.mkdir()
-    every = [s for s in scenarios(images) if not wanted or s.name in wanted]
-    left_out = NOT_SAMPLED if sample and not wanted else None
-    chosen = [s for s in every if left_out is None or not s.name.startswith(left_out)]
+    chosen = [s for s in scenarios(images) if not wanted or s.name in wanted]
     journal = Journal(cache() / "journal.jsonl" if kept else None, key(extent))
     with Crew(folder, jobs) as crew, Bar(sys.stderr, live=sys.stderr.isatty()) as bar:
         prepared = prepare(crew, chosen, extent)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qanat.cli.screen import paint
 from qanat.declare.files import QANAT_SPECS, SDP_SPECS
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.text import cells, printable
 
 LONGEST = 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 from qanat.model.work import Batch
 from qanat.run.session import Session
@@ -18,4 +18,5 @@ def ask(session: Session, sql: str, inputs: Mapping[str, Batch]) -> Sequence[tup
         inputs: tables by the names that the query gives them.
     """
     query = SqlQuery(sql, sql, "duckdb", (), Location("crash test"))
-    return session.engine.query(query, inputs).values
+    with session.engine.read(query, inputs) as reading:
+        return [row for chunk in reading.chunks() for row in chunk]

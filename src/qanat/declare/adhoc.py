@@ -15,8 +15,7 @@ from sqlglot import Token, TokenType
 
 from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
-from qanat.errors import QanatError, SqlSyntaxError, UnsupportedError
-from qanat.errors.root import Location
+from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SqlQuery

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.errors import PythonFileError, UnsupportedError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, PythonFileError, UnsupportedError, nearest
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import SinkTarget
 

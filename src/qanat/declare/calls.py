@@ -10,17 +10,16 @@ from typing import Any
 
 from sqlglot import exp
 
-from qanat.errors import OptionError, UnsupportedError
-from qanat.errors.root import Location
+from qanat.errors import Location, OptionError, UnsupportedError
 from qanat.model.adapter import Connector, Connectors
 from qanat.model.query import SourceRef, dataset_ref
 
 Place = Callable[[exp.Expression], Location]
 
-LATER = ("read_kafka", "read_kinesis", "read_pubsub", "read_pulsar")
+NOT_BUILT = ("read_kafka", "read_kinesis", "read_pubsub", "read_pulsar")
+"""Functions of Databricks for which there is no connector yet; one of another package wins."""
 
 REFUSED = (
-    *LATER,
     "read_text",
     "read_blob",
     "read_xlsx",
@@ -56,7 +55,7 @@ def function_name(node: exp.Expr) -> str:
 
 def reads_outside(name: str, connectors: Connectors) -> bool:
     """Whether a function, by its name in lower case, is one that `read_call` knows."""
-    return name in REFUSED or connectors.reading(name) is not None
+    return name in (*REFUSED, *NOT_BUILT) or connectors.reading(name) is not None
 
 
 def read_call(
@@ -83,7 +82,7 @@ def read_call(
     """
     connector = connectors.reading(name)
     if connector is None:
-        raise _refused(name, location)
+        raise _refused(name, connectors, location)
     reader = connector.functions[name]
     subject, named = _arguments(name, reader.argument, arguments, location, place)
     if name == _TABLE and not named:
@@ -124,18 +123,20 @@ def _written_in(dialect: str, connector: Connector, given: dict[str, Any]) -> di
     return {"dialect": dialect} if speaks and ("schema" in given or dialect != "duckdb") else {}
 
 
-def _refused(name: str, location: Location) -> UnsupportedError:
-    if name in LATER:
+def _refused(name: str, connectors: Connectors, location: Location) -> UnsupportedError:
+    if name in NOT_BUILT:
         return UnsupportedError(
-            f"{name}() comes in a later release",
+            f"{name}() is not built yet",
             location=location,
-            hint="until then let something else write files, and read those with read_files",
+            hint="let something else write files, and read those with read_files; or install a"
+            " package whose connector has this function",
         )
-    return UnsupportedError(
-        f"{name}() cannot be read incrementally",
-        location=location,
-        hint="use read_files('path', format => '…'), read_table('name') or delta_scan('path')",
-    )
+    instead = connectors.replacing(name)
+    if instead is not None:
+        hint = f"use {instead.call}"
+    else:
+        hint = "use read_files('path', format => '…'), read_table('name') or delta_scan('path')"
+    return UnsupportedError(f"{name}() cannot be read incrementally", location=location, hint=hint)
 
 
 def _arguments(

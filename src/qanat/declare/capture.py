@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import QanatError
-from qanat.errors.root import Location
+from qanat.errors import Location, QanatError
 from qanat.model.pipeline import Action, DatasetKind
 
 Function = Callable[..., Any]

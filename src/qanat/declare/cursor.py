@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import TokenError
 
-from qanat.errors import OptionError, QanatError, SqlSyntaxError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, OptionError, QanatError, SqlSyntaxError, nearest
 
 _REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
 _OPENING = re.compile(r"'|\"|`|--|/\*")

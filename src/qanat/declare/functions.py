@@ -20,16 +20,16 @@ from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function, Rule
 from qanat.declare.columns import Columns, parse_columns, rule_of_text
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import TAKES, is_frame, returned, taken
+from qanat.declare.properties import check_property, check_table_format
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
-from qanat.declare.statements import check_property, check_table_format
-from qanat.errors import PythonFileError, UnsupportedError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, PythonFileError, UnsupportedError, nearest
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
 from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
 
-_IBIS_DIALECTS = {"duckdb": "duckdb", "spark": "pyspark"}
+_IBIS_DIALECTS = {"spark": "pyspark"}
+"""What Ibis calls a dialect, where that is not what sqlglot calls it."""
 
 
 def declare_python(path: Path, text: str, registry: Registry) -> None:
@@ -99,7 +99,8 @@ class _Maker:
                     call.format, call.options, self.registry.connectors, call.location
                 )
         elif call.format is not None:
-            check_table_format(text_of("format", call.format, call.location), call.location)
+            written = text_of("format", call.format, call.location)
+            check_table_format(written, self.registry, call.location)
         properties = mapping_of_text("table_properties", call.table_properties, call.location)
         for key, value in properties.items():
             check_property(key, value, call.location)
@@ -257,7 +258,9 @@ def _sql_text(result: Any, function: Function, at: Location, dialect: str) -> st
         return result
     origin = type(result).__module__.partition(".")[0]
     if origin == "ibis":
-        compiled = import_module("ibis").to_sql(result, dialect=_IBIS_DIALECTS[dialect])
+        compiled = import_module("ibis").to_sql(
+            result, dialect=_IBIS_DIALECTS.get(dialect, dialect)
+        )
         return str(compiled)
     if origin == "pyspark":
         raise UnsupportedError(

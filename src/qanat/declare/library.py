@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,7 @@ from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
-from qanat.errors import QanatError, SpecError, SqlSyntaxError
-from qanat.errors.root import Location
+from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import Pipeline, Project
 
@@ -29,15 +28,18 @@ class Declared:
     problems: tuple[QanatError, ...]
 
 
-def load_pipeline(project: Project, connectors: Connectors) -> Declared:
+def load_pipeline(
+    project: Project, connectors: Connectors, formats: Sequence[str] = ()
+) -> Declared:
     """Load all transformation files of a project.
 
     Args:
         connectors: what its queries may read from, and its sinks write to.
+        formats: the names of all table formats.
 
     Errors in the files are not raised: they are in `Declared.problems`.
     """
-    registry = Registry(project, connectors)
+    registry = Registry(project, connectors, formats)
     registry.problems.extend(_check_globs(project))
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()

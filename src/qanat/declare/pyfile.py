@@ -14,8 +14,7 @@ from types import ModuleType
 
 from qanat.declare import python
 from qanat.declare.capture import Capture, active
-from qanat.errors import PythonFileError, install, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, PythonFileError, install, nearest
 
 _INSTALL = "install it into the environment that qanat runs in"
 _SPARK = "the same decorators are here: from qanat import pipelines as dp"

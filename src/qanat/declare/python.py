@@ -29,8 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
-from qanat.errors import PythonFileError, UnsupportedError
-from qanat.errors.root import Location
+from qanat.errors import Location, PythonFileError, UnsupportedError
 from qanat.model.pipeline import Action, DatasetKind
 
 F = TypeVar("F", bound=Function)

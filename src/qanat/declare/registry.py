@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from qanat.errors import DuplicateNameError, OptionError, ProblemsError, QanatError
-from qanat.errors.root import Location
+from sqlglot import exp
+
+from qanat.errors import DuplicateNameError, Location, OptionError, ProblemsError, QanatError
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, Project
 
@@ -34,8 +35,7 @@ def quoted(name: str, dialect: str) -> str:
     >>> quoted("a b", "spark")
     '`a b`'
     """
-    quote = "`" if dialect == "spark" else '"'
-    return quote + name.replace(quote, quote * 2) + quote
+    return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
 
 
 def check_name(name: str, location: Location) -> None:
@@ -68,11 +68,20 @@ def check_name(name: str, location: Location) -> None:
 
 
 class Registry:
-    """Datasets and flows in the order they were declared, and the problems found so far."""
+    """Datasets and flows in the order they were declared, and the problems found so far.
 
-    def __init__(self, project: Project, connectors: Connectors) -> None:
+    Args:
+        project: that they are declared in.
+        connectors: what its queries may read from, and its sinks write to.
+        formats: the names of all table formats.
+    """
+
+    def __init__(
+        self, project: Project, connectors: Connectors, formats: Sequence[str] = ()
+    ) -> None:
         self.project = project
         self.connectors = connectors
+        self.formats = formats
         self.problems: list[QanatError] = []
         self._datasets: dict[str, Dataset] = {}
         self._flows: dict[str, Flow] = {}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qanat.declare.files import DEFAULT_LIBRARIES
-from qanat.errors import QanatError, SpecError
-from qanat.errors.root import Location
+from qanat.errors import Location, QanatError, SpecError
 from qanat.model.pipeline import Drift
 from qanat.text import parse_size
 
@@ -220,9 +219,12 @@ class Settings(BaseModel):
         Field(description="globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
     ] = DEFAULT_LIBRARIES
     dialect: Annotated[
-        Literal["duckdb", "spark"],
-        Field(description="of all SQL; in a `spark-pipeline.yml` the default is `spark`"),
-    ] = "duckdb"
+        Name | None,
+        Field(
+            description="of all SQL: the engine's own (for `duckdb` that is `duckdb`), or one that"
+            " is translated to it: `spark`, which is the default in a `spark-pipeline.yml`"
+        ),
+    ] = None
     engine: Annotated[Name, Field(description="what computes")] = "duckdb"
     table_format: Annotated[Name, Field(description="what tables are stored as")] = "delta"
     storage_options: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, Entry, Settings, read
-from qanat.errors import ProblemsError, QanatError, SpecError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
+from qanat.model.adapter import EngineKind
 from qanat.model.pipeline import Project
 
 DEV = "dev"
@@ -28,7 +28,10 @@ _RESERVED = ("tables", "_qanat")
 
 
 def load_project(
-    spec: Path, environment: str | None = None, environ: Mapping[str, str] | None = None
+    spec: Path,
+    engines: Callable[[str], EngineKind],
+    environment: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Project:
     """Load a spec and apply one environment.
 
@@ -39,6 +42,7 @@ def load_project(
 
     Args:
         spec: the spec's file.
+        engines: what is known of an engine, by its name; raises `OptionError` if there is none.
         environment: the environment; default: `dev`, which need not be declared.
         environ: the environment variables; default: `os.environ`.
 
@@ -79,7 +83,8 @@ def load_project(
     overrides = _overrides(environ, merged, problems)
     merged = _merge(merged, overrides)
     settings = _validate(merged, spec, problems)
-    if settings is None or problems:
+    dialect = None if settings is None else _dialect(settings, engines, merged, spec, problems)
+    if settings is None or dialect is None or problems:
         raise ProblemsError(sorted(problems, key=_line))
     storage = _folder(spec.parent, settings.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
@@ -90,7 +95,7 @@ def load_project(
         spec=spec,
         storage=storage,
         libraries=settings.libraries,
-        dialect=settings.dialect,
+        dialect=dialect,
         environment=name,
         catalog=settings.catalog,
         schema=settings.schema_,
@@ -293,6 +298,43 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
         for fault in error.errors():
             problems.append(_fault(fault["type"], fault["loc"], fault["msg"], merged, spec))
         return None
+
+
+def _dialect(
+    settings: Settings,
+    engines: Callable[[str], EngineKind],
+    merged: Entries,
+    spec: Path,
+    problems: list[QanatError],
+) -> str | None:
+    """The dialect of the project's SQL; None, and a problem, if its engine does not know it."""
+
+    def at(key: str) -> Location:
+        entry = merged.get(key)
+        return Location(spec.name) if entry is None else entry.at
+
+    try:
+        engine = engines(settings.engine)
+    except OptionError as error:
+        problems.append(
+            SpecError(
+                error.message, location=at("engine"), wanted=error.wanted, nearest=error.nearest
+            )
+        )
+        return None
+    dialect = settings.dialect or engine.dialect
+    if dialect not in engine.dialects:
+        problems.append(
+            SpecError(
+                "dialect does not fit",
+                location=at("dialect"),
+                wanted=" or ".join(engine.dialects),
+                got=repr(dialect),
+                nearest=nearest(dialect, engine.dialects),
+            )
+        )
+        return None
+    return dialect
 
 
 def _fault(

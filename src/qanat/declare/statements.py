@@ -3,169 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from sqlglot import Token, TokenType
 
 from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
+from qanat.declare.properties import parse_properties
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
-from qanat.errors import OptionError, QanatError, SqlSyntaxError, UnsupportedError, nearest
-from qanat.errors.root import Location
-from qanat.model.pipeline import Dataset, DatasetKind, Drift, Flow
-
-_CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
-REFUSED = {
-    "LOCATION": "tables live below the spec's storage",
-    "PATH": "tables live below the spec's storage",
-    "OPTIONS": "give options to read_files(…)",
-    "SCHEDULE": "let cron, or an orchestrator, start `qanat run`",
-    "TRIGGER": "let cron, or an orchestrator, start `qanat run`",
-    "REFRESH": "let cron, or an orchestrator, start `qanat run`",
-    "DEFAULT": "text is compared byte by byte",
-    "COLLATE": "text is compared byte by byte",
-}
-"""Clauses of other systems that are not supported, each with a hint."""
-
-DRIFT = "qanat.schema_drift"
-_OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
-
-
-@dataclass(slots=True)
-class Properties:
-    """The contents of the clauses."""
-
-    partition_by: tuple[str, ...] = ()
-    cluster_by: tuple[str, ...] = ()
-    comment: str | None = None
-    properties: tuple[tuple[str, str], ...] = ()
-
-
-def parse_properties(cursor: Cursor, kind: DatasetKind) -> Properties:
-    """Parse clauses up to AS or the end of the statement.
-
-    Args:
-        cursor: stands before the first clause.
-        kind: the dataset's kind; a temporary view allows fewer clauses.
-
-    Raises:
-        SqlSyntaxError: a clause is unknown, or is given twice.
-        UnsupportedError: Qanat does not support a clause.
-        OptionError: a table property is unknown, or has a wrong value.
-    """
-    found = Properties()
-    seen: set[str] = set()
-    while cursor.word is not None and not cursor.sees("AS"):
-        at = cursor.here
-        word = cursor.word
-        if word.upper in REFUSED:
-            raise UnsupportedError(
-                f"{word.upper} is not supported", location=at, hint=REFUSED[word.upper]
-            )
-        if cursor.sees("WITH ROW FILTER") or cursor.sees("ROW FILTER"):
-            raise UnsupportedError(
-                "ROW FILTER is not supported", location=at, hint="filter in the query"
-            )
-        clause = cursor.expect(*_CLAUSES, "AS")
-        if clause in seen:
-            raise SqlSyntaxError(f"{clause} is given twice", location=at)
-        seen.add(clause)
-        _clause(cursor, clause, at, found)
-        if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
-            raise UnsupportedError(
-                f"{clause} on a temporary view is not supported",
-                location=at,
-                hint="a temporary view is not stored",
-            )
-    return found
-
-
-def _clause(cursor: Cursor, clause: str, at: Location, found: Properties) -> None:
-    if clause == "USING":
-        where = cursor.here
-        check_table_format(cursor.name("DELTA").text, where)
-    elif clause == "PARTITIONED BY":
-        found.partition_by = cursor.names("a column")
-    elif clause == "CLUSTER BY":
-        if cursor.sees("AUTO"):
-            raise UnsupportedError(
-                "CLUSTER BY AUTO is not supported", location=at, hint="name the columns"
-            )
-        found.cluster_by = () if cursor.take("NONE") else cursor.names("a column")
-    elif clause == "COMMENT":
-        found.comment = cursor.string("the comment in quotes")
-    else:
-        found.properties = _table_properties(cursor)
-
-
-def _table_properties(cursor: Cursor) -> tuple[tuple[str, str], ...]:
-    found: dict[str, str] = {}
-    cursor.expect("(")
-    while True:
-        at = cursor.here
-        key = _key(cursor)
-        if not cursor.take("="):
-            cursor.expect("=", ",", ")")
-        word = cursor.word
-        if word is None or word.text in ("(", ")", ","):
-            raise cursor.unexpected("a value")
-        cursor.index += 1
-        if key in found:
-            raise OptionError(f"table property {key!r} is given twice", location=at)
-        check_property(key, word.text, at)
-        found[key] = word.text
-        if not cursor.take(","):
-            break
-    cursor.expect(")", ",")
-    return tuple(found.items())
-
-
-def _key(cursor: Cursor) -> str:
-    word = cursor.word
-    if word is not None and word.quoted:
-        cursor.index += 1
-        return word.text
-    return ".".join(cursor.dotted("'key' = 'value'"))
-
-
-def check_property(key: str, value: str, location: Location) -> None:
-    """Check a table property that begins with `qanat.`; others are only stored with the table.
-
-    Raises:
-        OptionError: Qanat has no such property, or it cannot have that value.
-    """
-    if not key.startswith("qanat."):
-        return
-    if key not in _OURS:
-        raise OptionError(
-            f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
-        )
-    values = _OURS[key]
-    if values is not None and value not in values:
-        raise OptionError(
-            f"table property {key!r} does not fit",
-            location=location,
-            wanted=" or ".join(values),
-            got=repr(value),
-            nearest=nearest(value, values),
-        )
-
-
-def check_table_format(name: str, location: Location) -> None:
-    """Refuse any table format but Delta.
-
-    Raises:
-        UnsupportedError: the format is another one.
-    """
-    if name.casefold() != "delta":
-        raise UnsupportedError(
-            f"tables in format {name.upper()} are not supported",
-            location=location,
-            hint="leave it out: tables are Delta tables; create_sink() writes other formats",
-        )
-
+from qanat.errors import (
+    Location,
+    QanatError,
+    SqlSyntaxError,
+    UnsupportedError,
+)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow
 
 _OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
 _STATEMENTS = ("CREATE", "SET")
@@ -330,7 +183,7 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
     if cursor.sees("("):
         columns = parse_columns(cursor, project)
     registry.problems += columns.problems
-    properties = parse_properties(cursor, kind)
+    properties = parse_properties(cursor, kind, registry)
     dataset = Dataset(
         name,
         kind,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError, TokenError
 
-from qanat.errors import TypeNameError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, TypeNameError, nearest
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
 T = exp.DataType.Type
@@ -122,6 +121,12 @@ def _convert(node: exp.DataType, text: str, dialect: str, location: Location) ->
         return Primitive(_PRIMITIVES[kind])
     if kind in (T.DECIMAL, T.BIGDECIMAL):
         numbers = [int(p.name) for p in parts]
+        if not numbers and dialect not in _DECIMALS:
+            raise TypeNameError(
+                "DECIMAL without numbers means something else in each dialect",
+                location=location,
+                wanted="DECIMAL(precision, scale)",
+            )
         precision, scale = (*numbers, 0)[:2] if numbers else _DECIMALS[dialect]
         if not (1 <= precision <= 38 and 0 <= scale <= precision):
             raise TypeNameError(

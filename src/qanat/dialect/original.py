@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 
 

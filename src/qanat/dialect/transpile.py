@@ -8,8 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qanat.dialect.original import original_location
-from qanat.errors import ProblemsError, QanatError, UnsupportedError
-from qanat.errors.root import Location
+from qanat.errors import Location, ProblemsError, QanatError, UnsupportedError
 from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
 

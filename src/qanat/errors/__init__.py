@@ -51,9 +51,8 @@
 Every class has a stable code. Every error carries what happened, where, what was wanted, what was
 found, the nearest right name and a hint, as far as they are known.
 
-`root` defines `QanatError`; `declaration`, `contract`, `plan`, `adapter` and `run` each define one
-family. `locating` adds the location to an error that was raised without one; `extra`
-names the extra that brings a missing package.
+`root` defines `QanatError` and the `Location` that it may have; `declaration`, `contract`, `plan`,
+`adapter` and `run` each define one family; `extra` names the extra that brings a missing package.
 """
 
 from qanat.errors.adapter import (
@@ -99,7 +98,7 @@ from qanat.errors.declaration import (
 )
 from qanat.errors.extra import install
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
-from qanat.errors.root import QanatError, located, nearest
+from qanat.errors.root import Location, QanatError, located, nearest
 from qanat.errors.run import (
     CommitConflictError,
     EpochConflictError,
@@ -133,6 +132,7 @@ __all__ = [
     "InvariantError",
     "LeaseLostError",
     "LedgerError",
+    "Location",
     "MissingExtraError",
     "NotAppendOnlyError",
     "OptionError",

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from qanat.errors import OptionError, nearest
-from qanat.errors.root import Location
+from qanat.errors import Location, OptionError, nearest
 from qanat.model.query import SourceRef
 
 
@@ -36,6 +35,7 @@ class Option:
         meaning: one line for the reference.
         spellings: other names; all names are compared without case and underscores.
         kind: of the value.
+        least: the smallest value of a count.
         choices: the values that there are, if they are few: canonical value by spelling.
         required: whether it must be given.
         identity: whether two references that differ in it are two sources, each with a
@@ -47,10 +47,16 @@ class Option:
     meaning: str
     spellings: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
+    least: int = 0
     choices: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     identity: bool = False
     limits: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """What its value is, for the reference and for errors."""
+        return f"{self.kind} from {self.least} on" if self.least else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +155,15 @@ class OptionTable:
         elif option.kind is Kind.BOOLEAN and text.casefold() in ("true", "false"):
             return text.casefold() == "true"
         elif option.kind is Kind.COUNT and re.fullmatch(r"\d+", text):
-            return int(text)
+            if int(text) >= option.least:
+                return int(text)
         elif option.kind is Kind.TEXT and not isinstance(value, bool):
             return str(value)
         choices = tuple(dict.fromkeys(option.choices.values()))
         raise OptionError(
             f"the option {option.name!r} of {self.owner} does not fit",
             location=location,
-            wanted=" or ".join(choices) if choices else str(option.kind),
+            wanted=" or ".join(choices) if choices else option.wanted,
             got=repr(value),
             nearest=nearest(text, choices) if choices else None,
         )
@@ -197,6 +204,7 @@ class Connector:
         formats: what Spark's ``format.`place` `` and a plain string in FROM read, by format.
         options: of the functions.
         sinks: option tables by sink format.
+        replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
         key: how the ledger names a source, written like `label`; default: this connector's
@@ -212,10 +220,18 @@ class Connector:
     functions: Mapping[str, Reader] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     label: str = "{place}"
     key: str = ""
     function: str = ""
+
+    @property
+    def call(self) -> str:
+        """How its first function is called, for hints: `read_table('name', project => …)`."""
+        function, reader = next(iter(self.functions.items()))
+        needed = (f", {o.name} => …" for o in self.options.options if o.required)
+        return f"{function}('{reader.argument}'{''.join(needed)})"
 
     def refer(self, place: str, options: Mapping[str, Any]) -> SourceRef:
         """The reference to one of its sources.
@@ -253,6 +269,10 @@ class Connectors:
         """The connector whose table function this is (lower case); None if nobody's."""
         return next((c for c in self.all if function in c.functions), None)
 
+    def replacing(self, function: str) -> Connector | None:
+        """The connector to use in the place of a function of another system (lower case)."""
+        return next((c for c in self.all if function in c.replaces), None)
+
     def formatted(self, format: str) -> Connector | None:
         """The connector that reads a format by its name alone."""
         return next((c for c in self.all if format in c.formats), None)
@@ -269,11 +289,24 @@ class Connectors:
 
 @dataclass(frozen=True, slots=True)
 class EngineKind:
-    """An engine: its name in the spec, its SQL dialect, the class of its `Engine`."""
+    """An engine: its name in the spec, its SQL dialect, the class of its `Engine`.
+
+    Args:
+        dialect: of everything that it is handed, by sqlglot's name; what authors write in, unless
+            the spec says otherwise.
+        translated: other dialects in which authors may write, because `qanat.dialect` translates
+            them into `dialect`.
+    """
 
     name: str
     dialect: str
     engine: str
+    translated: tuple[str, ...] = ()
+
+    @property
+    def dialects(self) -> tuple[str, ...]:
+        """All that authors may write in."""
+        return (self.dialect, *self.translated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -180,12 +180,12 @@ class Flow:
 
     @property
     def application(self) -> str:
-        """The Delta transaction application of this flow's commits."""
+        """By what name a table's log counts this flow's commits (`Commit.application`)."""
         return application(self.name)
 
 
 def application(flow: str) -> str:
-    """The Delta transaction application of the commits of a flow of that name."""
+    """By what name a table's log counts the commits of a flow of that name."""
     return f"qanat:{flow}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 
 DATASET = "dataset"
 """The connector of the project's own datasets."""

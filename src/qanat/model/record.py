@@ -141,7 +141,7 @@ class Epoch:
 
     Args:
         id: given by the ledger at `intend`; 0 before.
-        number: 1, 2, 3, … within the flow; also the Delta transaction version.
+        number: 1, 2, 3, … within the flow; also the number of its commit (`Commit.number`).
         generation: of the target; a full refresh begins the next one.
         replaces: the commit overwrites the table instead of appending.
         ranges: by `SourceRef.key`, with a prefix where it is read as it is (`qanat.run.inputs`).

@@ -1,10 +1,16 @@
-"""One stored table, and what one commit does to it."""
+"""One stored table, what it is at a version, and what one commit does to it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+from qanat.errors import SchemaMismatchError
+from qanat.model.record import Amount
+from qanat.model.schema import Schema, grown
+from qanat.model.work import Batch, DataFile
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,3 +46,125 @@ class Change(StrEnum):
     """All of them go."""
     REPLACE_OWN = "replace own"
     """Those go that the same application (the same flow) has brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A table at one version.
+
+    Args:
+        rows: number of rows where the log knows it, else None.
+        bytes: size of the live files.
+    """
+
+    version: int
+    schema: Schema
+    partition_by: tuple[str, ...]
+    batch: Batch
+    rows: int | None
+    bytes: int
+    files: int
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def amount(self) -> Amount:
+        """How much the table has."""
+        return Amount(self.files, self.bytes, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What a table gained between two versions; `amount` as the log knows it."""
+
+    batch: Batch
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One atomic change of one table.
+
+    Args:
+        change: what becomes of the rows that are there.
+        application, number: transaction identifier. The commit happens only if the table's
+            version for that application is exactly `number - 1` (none counts as 0).
+        gaps: the commit also happens if the table is at any smaller number: for quarantine
+            tables (epochs without quarantined rows leave no commit there) and fresh starts.
+        properties: table properties to have set.
+        info: extra facts for the log entry (the update, the flow).
+        gate: folder in which the log entry is written before it gets its name. Once somebody
+            has taken it away, the commit cannot happen. None: somewhere in the table.
+    """
+
+    table: TableRef
+    schema: Schema
+    files: tuple[DataFile, ...]
+    change: Change
+    application: str
+    number: int
+    partition_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    info: Mapping[str, str] = field(default_factory=dict)
+    gaps: bool = False
+    gate: Path | None = None
+
+    def check_append(
+        self, columns: Schema, partition_by: tuple[str, ...] | None, filled: bool
+    ) -> None:
+        """Raise unless the rows of a table may stay, whatever format it has.
+
+        Args:
+            columns: of the table as it is.
+            partition_by: of the table as it is; None if by something else than columns.
+            filled: whether the table has rows, as far as that is known.
+
+        Raises:
+            SchemaMismatchError: a column would go, change its type or refuse rows that are there;
+                or the partitioning would change.
+        """
+        if self.partition_by != partition_by:
+            raise SchemaMismatchError(
+                f"the partitioning of {self.table.name} changed",
+                wanted=", ".join(partition_by or ()) or "none",
+                got=", ".join(self.partition_by) or "none",
+                hint=self._rewrite,
+            )
+        new = {f.name: f for f in self.schema.fields}
+        for old in columns.fields:
+            found = new.pop(old.name, None)
+            # A struct may gain fields: they are NULL in the rows that are there.
+            same = found is not None and found.type == grown(old.type, found.type)
+            if found is None or not same or (old.nullable and not found.nullable and filled):
+                raise SchemaMismatchError(
+                    f"column {old.name!r} of {self.table.name} cannot change while its rows stay",
+                    wanted=str(old),
+                    got="no such column" if found is None else str(found),
+                    hint=self._rewrite,
+                )
+        for added in new.values():
+            if not added.nullable and filled:
+                raise SchemaMismatchError(
+                    f"{self.table.name} has rows without a value for the new column"
+                    f" {added.name!r}",
+                    got=str(added),
+                    hint="let the column be NULL, or rewrite the table with --full-refresh",
+                )
+
+    def check_partitions(self) -> None:
+        """Raise unless the table has the columns that it is partitioned by.
+
+        Raises:
+            SchemaMismatchError: it lacks one.
+        """
+        missing = [c for c in self.partition_by if c not in self.schema.names]
+        if missing:
+            raise SchemaMismatchError(
+                f"{self.table.name} is partitioned by {missing[0]!r}, which it does not have",
+                wanted=f"one of {', '.join(self.schema.names)}",
+            )
+
+    @property
+    def _rewrite(self) -> str:
+        return f"rewrite the table: qanat run --full-refresh {self.table.name}"

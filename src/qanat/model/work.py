@@ -53,7 +53,7 @@ class FilesBatch:
 
 @dataclass(frozen=True, slots=True)
 class TableBatch:
-    """Parquet files of a Delta table: absolute paths, hive-style folders where partitioned."""
+    """Parquet files of a table: absolute paths, hive-style folders where partitioned."""
 
     files: tuple[str, ...]
     schema: Schema

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from qanat.errors import ColumnNotFoundError, SchemaMismatchError, TypeNameError, nearest
-from qanat.errors.root import Location
+from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
 from qanat.model.schema import (
     STRING,
     Array,

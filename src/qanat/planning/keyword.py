@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlglot import Dialect, Token, exp
 from sqlglot.errors import TokenError
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
-from qanat.errors import CycleError, DatasetNotFoundError, FlowError, QanatError, nearest
-from qanat.errors.root import Location
+from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, QanatError, nearest
 from qanat.model.pipeline import (
     Dataset,
     DatasetKind,

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from sqlglot import exp, parse_one
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
 

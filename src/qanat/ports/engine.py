@@ -57,6 +57,11 @@ class Reading(Protocol):
 class Engine(Protocol):
     """Runs queries; safe to call from several threads at once.
 
+    A session makes one, as `Class(scratch=…, memory_limit=…, threads=…)`, from the class that
+    `EngineKind.engine` names: a folder for spills and temporary files, which the engine makes
+    when needed and removes in `close`; the bytes that it may hold before it spills, None for what
+    it finds best; and how many threads it may use.
+
     It is handed values (a query with its dialect, rules, ranges, keys) and never SQL that
     somebody else has made up: what it does with them, in which language, is its own affair.
     """
@@ -119,14 +124,6 @@ class Engine(Protocol):
 
         Raises:
             DeclarationError: a rule does not compile.
-        """
-        ...
-
-    def query(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Rows:
-        """The rows of an author's query over batches, by `Read.name`.
-
-        Raises:
-            DeclarationError: the query does not compile, or fails on a value.
         """
         ...
 

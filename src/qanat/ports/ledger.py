@@ -24,6 +24,10 @@ class Ledger(Protocol):
     for `keep`.
 
     Safe to call from several threads; readers in other processes are never blocked.
+
+    A session makes one, as `Class(place, scope)`, from the class that `LedgerKind.ledger` names:
+    the spec's URL, or the path of `ledger.db` for the kind without schemes, and the project and
+    environment whose rows it reads and writes, as several may share a database.
     """
 
     # -- the lease -------------------------------------------------------------------------

@@ -8,7 +8,10 @@ from qanat.model.event import Event
 
 
 class Observer(Protocol):
-    """Gets every event, possibly from several threads, and must return quickly."""
+    """Gets every event, possibly from several threads, and must return quickly.
+
+    Whoever starts an update makes its observers and hands them over: no registry names them.
+    """
 
     def on(self, event: Event) -> None:
         """Take an event."""

@@ -28,7 +28,11 @@ class Delivery:
 
 
 class Sink(Protocol):
-    """A place that takes each epoch of a flow exactly once; made with its `Surroundings`."""
+    """A place that takes each epoch of a flow exactly once.
+
+    A session makes one for each connector, as `Class(surroundings)`, from the class that
+    `Connector.sink` names.
+    """
 
     def check(self, target: SinkTarget) -> None:
         """Raise what is wrong with a target, as far as it can be told without writing."""

@@ -43,13 +43,14 @@ class Surroundings:
     Args:
         root: absolute folder that relative paths start from.
         table: the table of a dataset of the project.
-        elsewhere: the table of a dataset of another project: its folder, the dataset.
+        elsewhere: the table of a dataset of another project (its folder, the dataset), and the
+            store that it is in.
         store: the tables' store; with a name, the store of that table format.
     """
 
     root: Path
     table: Callable[[str], TableRef]
-    elsewhere: Callable[[str, str], TableRef]
+    elsewhere: Callable[[str, str], tuple[TableStore, TableRef]]
     store: Callable[[str | None], TableStore]
 
 
@@ -62,7 +63,10 @@ class Input:
 
 
 class Source(Protocol):
-    """Reads the sources of one connector; made with its `Surroundings`.
+    """Reads the sources of one connector.
+
+    A session makes one for each connector, as `Class(surroundings)`, from the class that
+    `Connector.source` names.
 
     It owns its positions: what `Range.value` means, nobody else knows.
     """

@@ -2,82 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from qanat.model.record import Amount
-from qanat.model.schema import Schema
-from qanat.model.table import Change, TableRef
-from qanat.model.work import Batch, DataFile
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A table at one version.
-
-    Args:
-        rows: number of rows where the log knows it, else None.
-        bytes: size of the live files.
-    """
-
-    version: int
-    schema: Schema
-    partition_by: tuple[str, ...]
-    batch: Batch
-    rows: int | None
-    bytes: int
-    files: int
-    comment: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def amount(self) -> Amount:
-        """How much the table has."""
-        return Amount(self.files, self.bytes, self.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What a table gained between two versions; `amount` as the log knows it."""
-
-    batch: Batch
-    amount: Amount
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One atomic change of one table.
-
-    Args:
-        change: what becomes of the rows that are there.
-        application, number: transaction identifier. The commit happens only if the table's
-            version for that application is exactly `number - 1` (none counts as 0).
-        gaps: the commit also happens if the table is at any smaller number: for quarantine
-            tables (epochs without quarantined rows leave no commit there) and fresh starts.
-        properties: table properties to have set.
-        info: extra facts for the log entry (the update, the flow).
-        gate: folder in which the log entry is written before it gets its name. Once somebody
-            has taken it away, the commit cannot happen. None: somewhere in the table.
-    """
-
-    table: TableRef
-    schema: Schema
-    files: tuple[DataFile, ...]
-    change: Change
-    application: str
-    number: int
-    partition_by: tuple[str, ...] = ()
-    comment: str | None = None
-    properties: Mapping[str, str] = field(default_factory=dict)
-    info: Mapping[str, str] = field(default_factory=dict)
-    gaps: bool = False
-    gate: Path | None = None
+from qanat.model.table import Added, Commit, Snapshot, TableRef
 
 
 class TableStore(Protocol):
-    """Tables with atomic, durable, idempotent commits."""
+    """Tables with atomic, durable, idempotent commits.
+
+    A session makes one for each table format, as `Class(private, options)`, from the class that
+    `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever the
+    format keeps beside its tables, and the spec's `storage_options`, checked by
+    `TableFormat.options`.
+    """
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder or URL, also those that nobody declares any more."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from zlib import crc32
 
 from qanat.report.html import Part, text
 from qanat.text import cells, clip, printable
@@ -19,11 +20,12 @@ _COLOURS = {
     "materialized view": "#2da44e",
     "sink": "#986ee2",
     "quarantine": "#e5534b",
-    "files": "#bf8700",
-    "delta table": "#bf8700",
     "python function": "#2188a6",
 }
+_SOURCES = ("#bf8700", "#d4722a", "#8a9a1f", "#b5546e", "#1f8a83")
+"""Of what comes from outside: one for each kind, whichever connectors there are."""
 _OTHER = "#808891"
+_GREY = frozenset({"column", "temporary view", "unknown"})
 _SWEEPS = 4
 
 
@@ -153,6 +155,14 @@ def _placed(
     return placed, tallest + 2 * _MARGIN
 
 
+def _colour(kind: str) -> str:
+    """The colour of a kind of node: the same in every drawing, also for kinds of others."""
+    if kind in _GREY:
+        return _OTHER
+    source = kind.removesuffix(" column").encode()
+    return _COLOURS.get(kind) or _SOURCES[crc32(source) % len(_SOURCES)]
+
+
 def _below(box: Box) -> str:
     return clip(printable(box.remark or box.kind), _WIDEST + 4)
 
@@ -164,7 +174,7 @@ def _width(box: Box) -> float:
 
 def _box(box: Box, placed: _Placed) -> str:
     x, y = placed.x, placed.middle - _HEIGHT / 2
-    colour = _COLOURS.get(box.kind, _OTHER)
+    colour = _colour(box.kind)
     remark = f" = {box.remark}" if box.remark else ""
     full = escape(printable(f"{box.name} ({box.kind}){remark}"))
     name = text(clip(printable(box.name), _WIDEST))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.event import (
     DatasetEnded,
     DatasetStarted,

@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from qanat import plugins
-from qanat.declare import load_pipeline
+from qanat.declare.library import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
-from qanat.errors import CycleError, QanatError
-from qanat.errors.root import Location
+from qanat.errors import CycleError, Location, QanatError
 from qanat.model.pipeline import (
     Dataset,
     DatasetKind,
@@ -44,7 +43,7 @@ def analyse(project: Project, dialect: str) -> Analysed:
     Args:
         dialect: of the engine.
     """
-    declared = load_pipeline(project, plugins.connectors())
+    declared = load_pipeline(project, plugins.connectors(), plugins.formats())
     pipeline = declared.pipeline
     graph, misfits = build_graph(pipeline, complete=not declared.problems)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))

@@ -74,6 +74,7 @@ class Current:
             to an end; the dataset is not run.
         redone: by dataset (casefolded), epochs that recovery has carried out.
         stopping: set when somebody pressed Ctrl-C; no epoch begins or is published after that.
+        untidy: set while files may be left over that only this update knows to look for.
     """
 
     session: Session
@@ -85,6 +86,7 @@ class Current:
     stuck: dict[str, QanatError] = field(default_factory=dict)
     redone: dict[str, list[Done]] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
+    untidy: threading.Event = field(default_factory=threading.Event)
 
     def unless_stopping(self) -> None:
         """Go on, unless somebody pressed Ctrl-C.
@@ -115,6 +117,7 @@ class Attempt:
             knows what was staged.
         defines: the definition to record with the epoch, if it is the last one of its dataset.
         started: seconds of the monotonic clock.
+        tried: what the engine was asked for, also where it failed.
     """
 
     current: Current
@@ -123,6 +126,7 @@ class Attempt:
     again: bool = False
     defines: Definition | None = None
     started: float = field(default_factory=time.monotonic)
+    tried: list[Work] = field(default_factory=list)
     _work: Work | None = None
     _bound: Bound | None = None
     _staged: Staged | None = None
@@ -174,6 +178,20 @@ class Attempt:
         folders[work.dataset] = work.quarantine.folder
         for name, table in staged.quarantines.items():
             yield folders[name], table
+
+    def clear(self) -> None:
+        """Remove what an engine that failed has staged and could not remove itself, durably.
+
+        Raises:
+            OSError: the disk does not let go of a file.
+        """
+        for work in self.tried:
+            for output in (work.output, work.quarantine, *(v.quarantine for v in work.views)):
+                left = list(output.folder.rglob(f"{output.prefix}*"))
+                for path in left:
+                    path.unlink(missing_ok=True)
+                for folder in {p.parent for p in left}:
+                    sync(folder)
 
     def unstage(self, only: frozenset[Path] | None = None) -> None:
         """Remove staged files, durably: no update looks for leftovers of an epoch given up.

@@ -26,7 +26,7 @@ from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
 from qanat.run.consistency import next_number
 from qanat.run.inputs import Bound, bind, key_of
 from qanat.run.memo import CompiledFlow
-from qanat.run.publish import publish_epoch, published, take_back, unpublished
+from qanat.run.publish import publish_epoch, published, take_back, touched, unpublished
 
 
 def run_epoch(
@@ -107,6 +107,7 @@ def compute(attempt: Attempt) -> None:
 
     def once() -> tuple[Work, Bound, Staged]:
         work = work_of(attempt)
+        attempt.tried.append(work)
         bound = bind(
             attempt.session,
             attempt.compiled,
@@ -183,6 +184,16 @@ def give_up(attempt: Attempt, error: BaseException) -> None:
         error.add_note(f"the epoch could not be given up: {second.message}")
 
 
+def clear(attempt: Attempt, error: BaseException) -> None:
+    """Give up an epoch that could not be computed, unless staged files of it cannot be removed."""
+    try:
+        attempt.clear()
+    except OSError as second:
+        error.add_note(f"the epoch stays open: {second}")
+        return
+    give_up(attempt, error)
+
+
 def discard(attempt: Attempt, error: BaseException) -> None:
     """Remove the staged files, and give up."""
     # In this order: what the disk does not let go of, recovery of an open epoch removes.
@@ -208,8 +219,14 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
         unseen = unpublished(attempt)
         take_back(session, attempt.current.gate, epoch)
         attempt.unstage(unseen)
+        left = [t.name for t in touched(attempt) if session.store.orphans(t)]
     except (QanatError, OSError) as second:
         error.add_note(f"the epoch stays open: {second}")
+        return
+    if left and not sink:
+        # The disk did not let the store remove what it had written. Only an open epoch makes the
+        # next update look for that.
+        error.add_note(f"the epoch stays open: files of it are left in {', '.join(left)}")
         return
     give_up(attempt, error)
 
@@ -224,7 +241,7 @@ class Stage:
 
 STAGES: tuple[Stage, ...] = (
     Stage(intend, nothing),
-    Stage(compute, give_up),
+    Stage(compute, clear),
     Stage(audit, discard),
     Stage(publish, withdraw),
     Stage(settle, nothing),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qanat.dialect import predicate
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.planning.lineage import dataset_of

@@ -25,7 +25,7 @@ from pickle import Pickler, Unpickler, UnpicklingError
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from qanat import declare
+from qanat import plugins
 from qanat.declare.files import library_files
 from qanat.errors import QanatError
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, Project, References
@@ -118,7 +118,9 @@ def project(spec: Path, environment: str | None) -> Project:
     found = _recall(key)
     if isinstance(found, Project):
         return found
-    made = declare.load_project(spec, environment)
+    # Imported only here: with it comes the parser of YAML.
+    load_project = import_module("qanat.declare.spec").load_project
+    made: Project = load_project(spec, plugins.engine, environment)
     _keep(key, made, f"{spec}|{environment or ''}|project")
     return made
 
@@ -248,7 +250,22 @@ def _program() -> str:
     parser = find_spec("sqlglot")
     origin = parser.origin if parser else None
     stamps.append(f"{origin}:{Path(origin).stat().st_mtime_ns}" if origin else "")
-    return " ".join([sys.version, *sorted(stamps)])
+    return " ".join([sys.version, *sorted(stamps), *_installed()])
+
+
+def _installed() -> list[str]:
+    """All packages that are installed, each with its version.
+
+    Any of them may have connectors, engines and table formats, on which an analysis depends.
+    Which ones do would take longer to find out than the analysis: the names of the folders that
+    installers make (`name-1.2.dist-info`) are enough.
+    """
+    found = []
+    for folder in sys.path:
+        with suppress(OSError):
+            names = (e.name for e in os.scandir(folder or "."))
+            found += [n for n in names if n.endswith((".dist-info", ".egg-info"))]
+    return sorted(found)
 
 
 def _folder() -> Path:

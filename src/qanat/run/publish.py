@@ -16,9 +16,8 @@ from pathlib import Path
 from qanat.model.pipeline import QUARANTINE, application, is_replay
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
-from qanat.model.table import Change, TableRef
+from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
-from qanat.ports.store import Commit
 from qanat.run.attempt import Attempt
 from qanat.run.session import Session
 
@@ -107,17 +106,22 @@ def starts_over(session: Session, epoch: Epoch) -> bool:
     return epoch.replaces or last is None or last.generation < epoch.generation
 
 
+def touched(attempt: Attempt) -> tuple[TableRef, ...]:
+    """The tables that an epoch may commit to."""
+    session, compiled = attempt.session, attempt.compiled
+    datasets = [v.dataset for v in compiled.views] + [compiled.dataset]
+    names = [d.quarantine for d in datasets]
+    if compiled.dataset.sink is None:
+        names.append(compiled.dataset.name)
+    return tuple(session.table(n) for n in names)
+
+
 def unpublished(attempt: Attempt) -> frozenset[Path]:
     """The folders of staged files that no commit of the epoch has made part of a table."""
-    session, compiled = attempt.session, attempt.compiled
-    application, number = compiled.flow.application, attempt.epoch.number
-    datasets = [v.dataset for v in compiled.views] + [compiled.dataset]
-    tables = [session.table(d.quarantine) for d in datasets]
-    if compiled.dataset.sink is None:
-        tables.append(session.table(compiled.dataset.name))
-    store = session.store
+    store = attempt.session.store
+    application, number = attempt.compiled.flow.application, attempt.epoch.number
     return frozenset(
-        store.staging(t) for t in tables if store.transaction(t, application) < number
+        store.staging(t) for t in touched(attempt) if store.transaction(t, application) < number
     )
 
 

@@ -11,9 +11,9 @@ from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateS
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
+from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
-from qanat.ports.store import Snapshot
 from qanat.run.attempt import Current
 from qanat.run.consistency import check_history
 from qanat.run.lease import Gate, HeldLease
@@ -106,7 +106,7 @@ def replay(
             raise told from told.__cause__
         finally:
             ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
-            entry.end(ended)
+            entry.end(ended, untidy=current.untidy.is_set())
             tell(ended)
     return tuple(results)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
@@ -46,17 +47,23 @@ def start_clean(
     asleep = {u.id for u in crashed if felt(current.session.scratches, u.id)}
     if crashed or ledger.open_epochs():
         begin()
-        recover(current, anew)
+        if not crashed:
+            # Nobody else is said to run, and an open epoch may be settled before all is swept.
+            current.untidy.set()
+        if recover(current, anew):
+            current.untidy.clear()
     _tidy(current)
     for update in crashed:
         # Last: as long as it is said to run, its leftovers are looked for.
         if update.id not in asleep and not current.stuck:
-            why = "its process ended before it did"
+            why = update.error or "its process ended before it did"
             ledger.end_update(update.id, UpdateStatus.FAILED, current.lease.current, why)
 
 
-def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
+def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
     """Bring every open epoch to an end, then remove files that no table knows.
+
+    Returns whether all tables could be repaired and swept.
 
     Sweeping comes last: until an open epoch is settled, the process that began it may only be
     asleep, and its staged files are still wanted.
@@ -64,7 +71,7 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
     session = current.session
     found = tables(session)
     _sweep_sinks(current)
-    _each(current, found, session.store.repair, anew)
+    repaired = _each(current, found, session.store.repair, anew)
     for epoch in session.ledger.open_epochs():
         how: str | None
         try:
@@ -79,7 +86,8 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> None:
             current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock says whose a file is. But what was there while we held the lease, and is none of
     # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
-    _each(current, found, lambda table: session.store.sweep(table, current.lease.confirm), anew)
+    sweep = partial(session.store.sweep, confirm=current.lease.confirm)
+    return _each(current, found, sweep, anew) and repaired
 
 
 def _each(
@@ -87,10 +95,11 @@ def _each(
     found: Collection[TableRef],
     act: Callable[[TableRef], object],
     anew: Collection[str],
-) -> None:
+) -> bool:
     """Apply `act` to every table; an error fails only the dataset that owns the table.
 
     Not one that starts over: that replaces the table, or tells itself what stands in its way.
+    Returns whether there was no error.
     """
     session = current.session
     owners = {
@@ -98,15 +107,18 @@ def _each(
         for d in session.pipeline.datasets
         for n in (d.name, d.quarantine)
     }
+    good = True
     for table in found:
         try:
             act(table)
         except QanatError as error:
+            good = False
             current.lease.confirm()
             name = owners.get(table.location, table.name)
             if name not in anew:
                 current.stuck.setdefault(name.casefold(), error)
             current.tell(Warned(name, error.message))
+    return good
 
 
 def _set_aside(

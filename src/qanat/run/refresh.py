@@ -12,11 +12,11 @@ from qanat.errors import (
     FileChangedError,
     FileVanishedError,
     InvariantError,
+    Location,
     QanatError,
     QueryError,
     RunError,
 )
-from qanat.errors.root import Location
 from qanat.model.event import Warned
 from qanat.model.pipeline import Dataset
 from qanat.model.query import FunctionQuery, Read

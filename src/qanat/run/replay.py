@@ -13,7 +13,7 @@ from dataclasses import replace
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
-from qanat.ports.store import Snapshot
+from qanat.model.table import Snapshot
 from qanat.run.attempt import Current
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now

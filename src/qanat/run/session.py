@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Self, cast
 from uuid import uuid4
 
-from qanat import declare, plugins
+from qanat import plugins
+from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.ledgers import open_ledger
@@ -132,7 +133,7 @@ class Session:
         """Everything that is wrong with the declarations, in the order of the files."""
         self._temporary: Path | None = None
         self._tables: dict[str, TableRef] = {}
-        self._stores: dict[str, TableStore] = {}
+        self._stores: dict[tuple[Path, str], TableStore] = {}
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
 
@@ -145,7 +146,7 @@ class Session:
             SpecError, ProblemsError: it is wrong. What the transformation files have wrong
                 is not raised here: `problems` has it.
         """
-        project = memo.project(declare.find_spec(start), environment)
+        project = memo.project(find_spec(start), environment)
         analysis, problems = memo.analysis(project, dialect_of(project))
         return cls(project, analysis, problems)
 
@@ -189,15 +190,18 @@ class Session:
 
     def store_of(self, table_format: str | None) -> TableStore:
         """The store of a table format; None for the project's own."""
-        own = self.project.table_format
-        name = table_format or own
-        found = self._stores.get(name)
+        return self._store(self.project, table_format or self.project.table_format)
+
+    def _store(self, project: Project, table_format: str) -> TableStore:
+        place = project.private, table_format
+        found = self._stores.get(place)
         if found is None:
-            kind = plugins.table_format(name)
-            options = self.project.storage_options if name == own else {}
+            kind = plugins.table_format(table_format)
+            own = project.table_format
+            options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            found = plugins.imported(kind.store)(self.project.private, checked)
-            self._stores[name] = found
+            found = plugins.imported(kind.store)(project.private, checked)
+            self._stores[place] = found
         return found
 
     @cached_property
@@ -319,15 +323,15 @@ class Session:
     def _place(self) -> str:
         return str(self.project.tables)
 
-    def _elsewhere(self, project: str, dataset: str) -> TableRef:
-        """The table of a dataset of another project.
+    def _elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
+        """The table of a dataset of another project, and the store that it is in.
 
         Raises:
             TableNotFoundError: there is no project in that folder.
         """
         folder = (self.project.root / project).resolve()
         try:
-            spec = declare.find_spec(folder)
+            spec = find_spec(folder)
         except SpecNotFoundError:
             spec = None
         # A spec further up is another project's, perhaps this one's own.
@@ -336,8 +340,9 @@ class Session:
                 f"there is no Qanat project in {folder}",
                 wanted="the folder of a project, relative to this one's",
             )
-        tables = declare.load_project(spec).tables
-        return TableRef(str(tables / folder_name(dataset)), f"{project}:{dataset}")
+        other = memo.project(spec, None)
+        table = TableRef(str(other.tables / folder_name(dataset)), dataset)
+        return self._store(other, other.table_format), table
 
     def close(self) -> None:
         """Close what was opened."""

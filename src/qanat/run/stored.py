@@ -9,9 +9,8 @@ from typing import Any
 from qanat.errors import QanatError, TableNotFoundError
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
-from qanat.model.table import TableRef
+from qanat.model.table import Snapshot, TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
-from qanat.ports.store import Snapshot
 from qanat.run.results import TableView
 from qanat.run.session import Session
 

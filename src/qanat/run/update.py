@@ -225,9 +225,14 @@ class Entry:
                 self.begun = True
                 self.diary.begin()
 
-    def end(self, ended: UpdateEnded, error: str | None = None) -> None:
-        """Write how the update ended, and what stopped it; tell observers of it after that."""
-        status = UpdateStatus(ended.status)
+    def end(self, ended: UpdateEnded, error: str | None = None, untidy: bool = False) -> None:
+        """Write how the update ended, and what stopped it; tell observers of it after that.
+
+        Args:
+            untidy: whether it could not remove what earlier updates had left. It is still said
+                to run then, so that the next one looks for that.
+        """
+        status = UpdateStatus.RUNNING if untidy else UpdateStatus(ended.status)
         self.diary.end(ended)
         try:
             if self.begun:
@@ -279,7 +284,7 @@ def update(
         finally:
             seconds = time.monotonic() - started
             ended = UpdateEnded(id, str(status), seconds, failure)
-            entry.end(ended, error)
+            entry.end(ended, error, current.untidy.is_set())
             tell(ended)
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ def surroundings(root: Path) -> Surroundings:
     def table(name: str) -> TableRef:
         return TableRef(str(root / "storage" / "tables" / name), name)
 
-    def elsewhere(project: str, name: str) -> TableRef:
+    def elsewhere(project: str, name: str) -> tuple[TableStore, TableRef]:
         other = (root / project).resolve()
-        return TableRef(str(other / "storage" / "tables" / name), f"{project}:{name}")
+        table = TableRef(str(other / "storage" / "tables" / name), name)
+        return store(None), table
 
     def store(table_format: str | None) -> TableStore:
         kind = plugins.table_format(table_format or "delta")
@@ -66,7 +68,12 @@ class RememberedPast:
         return None
 
     def settle(self, range: Range) -> None:
-        """Remember a range as committed."""
+        """Remember a range as committed, as a ledger does: its value as JSON text.
+
+        Raises:
+            TypeError, ValueError: the connector's value cannot be written as JSON.
+        """
         self._files |= {f.path: f for f in range.files}
+        text = json.dumps(range.value, allow_nan=False)
         if range.moves:
-            self._position = range.value
+            self._position = json.loads(text)

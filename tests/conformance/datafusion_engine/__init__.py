@@ -5,8 +5,8 @@ It is also an example of how small an engine can be. Users do not see it; the su
 epoch) and the steps that it takes: `inputs` binds what is read and numbers its rows,
 `positions` carries the numbers through the author's query, `columns` maps types and computes a
 table's columns, `rules` marks the rows that break one, `quarantine` describes those that are
-put aside, `write` makes files of the rest. `profile` describes columns; `faults` turns
-DataFusion's errors into ours.
+put aside, `write` makes files of the rest. `profile` describes columns, `reading` gives the rows
+of a query; `faults` turns DataFusion's errors into ours.
 """
 
 from qanat.model.adapter import EngineKind

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 from datafusion import DataFrame, Expr, col, functions, lit
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.schema import (
     STRING,
     Array,

@@ -11,8 +11,7 @@ from pathlib import Path
 from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext
 
 from qanat import disk
-from qanat.errors import AdapterError
-from qanat.errors.root import Location
+from qanat.errors import AdapterError, Location
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
@@ -24,6 +23,7 @@ from tests.conformance.datafusion_engine.faults import explained
 from tests.conformance.datafusion_engine.inputs import Inputs
 from tests.conformance.datafusion_engine.profile import PROFILE, profile
 from tests.conformance.datafusion_engine.quarantine import broken_rules, quarantined
+from tests.conformance.datafusion_engine.reading import DataFusionReading
 from tests.conformance.datafusion_engine.rules import RID, mark
 from tests.conformance.datafusion_engine.stage import Stage
 
@@ -113,15 +113,6 @@ class DataFusionEngine:
                 counts, rules = marked.count(dataset)
             return counts.out, rules
 
-    def query(self, query: SqlQuery, inputs: Bound, limit: int | None = None) -> Rows:
-        """The rows of an author's query over batches."""
-        with self._session() as session:
-            bound = Inputs(session)
-            for name, batch in inputs.items():
-                bound.bind(name, batch)
-            with explained(query):
-                return _rows(session.sql(query.sql), limit)
-
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""
         with self._session() as session, explained(None):
@@ -134,6 +125,17 @@ class DataFusionEngine:
             Inputs(session).bind("quarantine", quarantine)
             found = quarantined(session, "quarantine", rule)
             return replace(_rows(found, limit), total=found.count())
+
+    @contextmanager
+    def read(
+        self, query: SqlQuery, inputs: Bound, limit: int | None = None
+    ) -> Iterator[DataFusionReading]:
+        """Run a query of somebody's; its rows are taken while the block lasts."""
+        with self._session() as session:
+            bound = Inputs(session)
+            for name, batch in inputs.items():
+                bound.bind(name, batch)
+            yield DataFusionReading(session, query, limit)
 
     def close(self) -> None:
         """Free scratch space; memory goes with each session."""

@@ -14,6 +14,7 @@ from qanat.errors import (
     DatasetNotFoundError,
     FileUnreadableError,
     FunctionNotFoundError,
+    Location,
     QanatError,
     QueryError,
     SchemaMismatchError,
@@ -21,7 +22,6 @@ from qanat.errors import (
     StorageFullError,
     nearest,
 )
-from qanat.errors.root import Location
 from qanat.model.query import Computation, SqlQuery
 
 About: TypeAlias = Computation | Location | None

@@ -13,11 +13,11 @@ import deltalake
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.pipeline import Action, Drift, Expectation, Predicate, Rule
 from qanat.model.query import Computation, Read, SourceRef, SqlQuery, dataset_ref
 from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
-from qanat.model.table import Change, TableRef
+from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import (
     Batch,
     FilesBatch,
@@ -29,7 +29,6 @@ from qanat.model.work import (
     Work,
 )
 from qanat.ports.engine import Engine
-from qanat.ports.store import Commit
 from qanat.storage.delta.store import DeltaStore
 from tests.conformance.engine.capabilities import Words
 

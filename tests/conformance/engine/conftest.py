@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qanat import plugins
+from qanat.ports.engine import Engine
 from tests.conformance.datafusion_engine.engine import DataFusionEngine
 from tests.conformance.engine.bench import Bench
 from tests.conformance.engine.capabilities import ALL, Words
 
 DUCKDB = plugins.imported(plugins.engine("duckdb").engine)
-ENGINES = {
+ENGINES: dict[str, tuple[Callable[..., Engine], frozenset[str]]] = {
     "duckdb": (DUCKDB, ALL),
     "datafusion": (DataFusionEngine, DataFusionEngine.capabilities),
 }

@@ -7,8 +7,7 @@ import json
 
 import pytest
 
-from qanat.errors import ColumnNotFoundError, ContractError
-from qanat.errors.root import Location
+from qanat.errors import ColumnNotFoundError, ContractError, Location
 from qanat.model.pipeline import Unique
 from qanat.model.work import Counts, Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from qanat.errors import ColumnNotFoundError, DeclarationError
+from qanat.errors import ColumnNotFoundError, ContractError, DeclarationError
 from qanat.model.pipeline import Predicate, References, Unique
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import TableBatch
@@ -42,19 +46,47 @@ def test_values_as_python_has_them(bench: Bench) -> None:
     assert rows.schema == staged.table.schema
 
 
-def test_a_query_over_batches(bench: Bench) -> None:
+def test_a_query_over_batches(bench: Bench, tmp_path: Path) -> None:
     inputs = {"t": bench.table(NUMBERS), "u": bench.table({"id": [1, 5]})}
     query = bench.query("SELECT t.id, v FROM t JOIN u ON t.id = u.id ORDER BY v DESC", inputs)
-    rows = bench.engine.query(query, inputs)
-    assert (rows.schema.names, list(rows.values)) == (("id", "v"), [(5, 700), (1, 5)])
-    assert list(bench.engine.query(query, inputs, limit=1).values) == [(5, 700)]
+    with bench.engine.read(query, inputs) as reading:
+        assert reading.schema.names == ("id", "v")
+        # Each way may be taken, one after the other.
+        assert [row for chunk in reading.chunks() for row in chunk] == [(5, 700), (1, 5)]
+        with reading.arrow() as stream:
+            assert pa.table(stream).to_pydict() == {"id": [5, 1], "v": [700, 5]}
+        path = tmp_path / "rows.parquet"
+        assert reading.write(path) == 2
+        assert pq.read_table(path).to_pydict() == {"id": [5, 1], "v": [700, 5]}
+    with bench.engine.read(query, inputs, limit=1) as reading:
+        assert [row for chunk in reading.chunks() for row in chunk] == [(5, 700)]
+
+
+def test_rows_come_in_pieces(bench: Bench) -> None:
+    inputs = {"t": bench.table({"id": list(range(20_000))})}
+    with bench.engine.read(bench.query("SELECT id FROM t -- all", inputs), inputs) as reading:
+        sizes = [len(chunk) for chunk in reading.chunks()]
+    assert sum(sizes) == 20_000
+    assert len(sizes) > 1
+
+
+def test_a_query_that_fails_on_a_value_leaves_no_file(bench: Bench, tmp_path: Path) -> None:
+    inputs = {"t": bench.table({"s": ["1", "one"]})}
+    query = bench.query("SELECT CAST(s AS INTEGER) AS n FROM t", inputs)
+    with (
+        pytest.raises(ContractError),
+        bench.engine.read(query, inputs) as reading,
+    ):
+        reading.write(tmp_path / "rows.parquet")
+    assert not [p for p in tmp_path.glob("*") if p.is_file()]
 
 
 @pytest.mark.parametrize("sql", ["SELECT nope FROM t", "SELECT FROM WHERE"])
 def test_a_query_that_does_not_compile(bench: Bench, sql: str) -> None:
     inputs = {"t": bench.table(NUMBERS)}
-    with pytest.raises(DeclarationError) as raised:
-        bench.engine.query(bench.query(sql, inputs), inputs)
+    query = bench.query(sql, inputs)
+    with pytest.raises(DeclarationError) as raised, bench.engine.read(query, inputs):
+        pass
     assert raised.value.location is not None
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from qanat.cli.excerpt import LONGEST, excerpt
 from qanat.cli.failure import describe
-from qanat.errors import DatasetNotFoundError, SqlSyntaxError
-from qanat.errors.root import Location
+from qanat.errors import DatasetNotFoundError, Location, SqlSyntaxError
 from qanat.text import cells
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qanat.connectors.files.columns import columns
-from qanat.connectors.files.format import format_named, shapes
+from qanat.connectors.files.format import shapes
 from qanat.connectors.files.source import read_options
-from qanat.errors import OptionError, TypeNameError, UnsupportedError
+from qanat.errors import OptionError, TypeNameError
 from qanat.model.query import SourceRef
 from qanat.testing.reading import reference
 
@@ -60,7 +60,7 @@ def test_files_of_two_formats() -> None:
     with pytest.raises(OptionError, match="2 formats") as caught:
         shapes(["in/a.csv", "in/b.json.gz"], "in/*", None, None)
     assert "b.json.gz" in (caught.value.got or "")
-    assert shapes(["in/a.csv", "in/b.json.gz"], "in/*", "CSV", None)[0] == "csv"
+    assert shapes(["in/a.csv", "in/b.json.gz"], "in/*", "csv", None)[0] == "csv"
 
 
 def test_a_name_that_tells_nothing() -> None:
@@ -80,11 +80,9 @@ def test_the_compression_said_wins_over_the_name() -> None:
 
 
 def test_formats_by_name() -> None:
-    assert format_named("JSONL") == "ndjson"
-    with pytest.raises(UnsupportedError):
-        format_named("avro")
+    assert read_options(read(format="JSONL")).format == "ndjson"
     with pytest.raises(OptionError) as caught:
-        format_named("parkuet")
+        read(format="parkuet")
     assert caught.value.nearest == "parquet"
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qanat import plugins
-from qanat.declare import Declared, load_pipeline, load_project
+from qanat.declare.library import Declared, load_pipeline
+from qanat.declare.spec import load_project
 
 Load = Callable[..., Declared]
 
@@ -23,7 +24,7 @@ def load(tmp_path: Path) -> Load:
             file = tmp_path / "transformations" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        project = load_project(tmp_path / name, environ={})
-        return load_pipeline(project, plugins.connectors())
+        project = load_project(tmp_path / name, plugins.engine, environ={})
+        return load_pipeline(project, plugins.connectors(), plugins.formats())
 
     return loaded

@@ -11,7 +11,7 @@ import pytest
 
 import qanat
 from qanat import pipelines as dp, plugins
-from qanat.declare import Declared
+from qanat.declare.library import Declared
 from qanat.model.pipeline import Action, DatasetKind, Predicate, References, SinkTarget, Unique
 from qanat.model.query import FunctionQuery, SqlQuery
 
@@ -274,8 +274,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ("dp.create_streaming_table('t', schema='a BIGNT')",
          "2: no type 'BIGNT' (did you mean 'BIGINT'?)"),
         ("dp.create_streaming_table('t', format='parquet')",
-         ("2: tables in format PARQUET are not supported\n"
-         "  hint: leave it out: tables are Delta tables; create_sink() writes other formats")),
+         ("2: there is no table format 'parquet'\n  wanted: delta\n"
+         "  hint: create_sink() writes files in other formats")),
         ("dp.create_streaming_table('t', expect_all={'a': 'b BETWEN 1 AND 2'})",
          "2: unexpected 'BETWEN' (did you mean 'BETWEEN'?)"),
         ("dp.create_streaming_table('t', expect_all={'a': 'UNIQUE (b) x'})",

@@ -9,18 +9,22 @@ import pytest
 from qanat import plugins
 from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
+from qanat.declare.registry import quoted
 from qanat.errors import QanatError
+from qanat.model.adapter import Connector, Connectors, Option, OptionTable, Reader
 from qanat.model.pipeline import Project
 from qanat.model.query import SourceRef, SqlQuery, dataset_ref
 
 
-def parse(sql: str, dialect: str = "duckdb") -> SqlQuery:
+def parse(sql: str, dialect: str = "duckdb", connectors: Connectors | None = None) -> SqlQuery:
     root = Path("/p")
     project = Project(
         "p", root, root / "qanat.yml", root / "s", (), dialect, catalog="cat", schema="sch"
     )
     source = SqlText.of_file(sql, "a.sql")
-    return parse_query(source, source.tokens(dialect), "o", project, plugins.connectors())
+    return parse_query(
+        source, source.tokens(dialect), "o", project, connectors or plugins.connectors()
+    )
 
 
 def files(place: str, format: str | None = None, **options: object) -> SourceRef:
@@ -184,6 +188,16 @@ def test_text_stays_as_written() -> None:
          ("a.sql:1:6: read_text() cannot be read incrementally\n"
          "  hint: use read_files('path', format => '…'), read_table('name') or "
          "delta_scan('path')")),
+        ("FROM postgres_scan('a', 'b', 'c')",
+         ("a.sql:1:6: postgres_scan() cannot be read incrementally\n"
+         "  hint: use read_postgres('table or query', url => …)")),
+        ("FROM iceberg_scan('a')",
+         ("a.sql:1:6: iceberg_scan() cannot be read incrementally\n"
+         "  hint: use read_table('name', project => …)")),
+        ("FROM read_kinesis('a')",
+         ("a.sql:1:6: read_kinesis() is not built yet\n"
+         "  hint: let something else write files, and read those with read_files; or install a "
+         "package whose connector has this function")),
         ("FROM read_table('t', projct => 'x')",
          "a.sql:1:22: read_table has no option 'projct' (did you mean 'project'?)"),
     ],
@@ -192,6 +206,20 @@ def test_messages(sql: str, message: str) -> None:
     with pytest.raises(QanatError) as caught:
         parse(sql)
     assert str(caught.value) == message
+
+
+def test_a_connector_of_another_package_has_a_function_that_we_have_not() -> None:
+    options = OptionTable("read_kinesis", (Option("region", "where it is", required=True),))
+    kinesis = Connector("kinesis", "stream", options, functions={"read_kinesis": Reader()})
+    known = Connectors({**plugins.connectors().by_name, "kinesis": kinesis})
+    (read,) = parse("FROM STREAM read_kinesis('clicks', region => 'x')", "duckdb", known).reads
+    assert read.source == kinesis.refer("clicks", {"region": "x"})
+
+
+def test_names_are_quoted_as_the_dialect_does() -> None:
+    assert quoted("a`b", "spark") == "`a``b`"
+    assert quoted('a"b', "duckdb") == quoted('a"b', "postgres") == '"a""b"'
+    assert quoted("a`b", "mysql") == "`a``b`"
 
 
 def test_spark_text_files_are_refused() -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from qanat.declare import find_spec, load_project
+from qanat import plugins
+from qanat.declare.files import find_spec
+from qanat.declare.spec import load_project
 from qanat.errors import ProblemsError, SpecError, SpecNotFoundError
+from qanat.model.adapter import EngineKind
 from qanat.model.pipeline import Drift, Project
 
 ENVIRONMENTS = """name: x
@@ -26,7 +29,7 @@ def load(
     name: str = "qanat.yml",
 ) -> Project:
     (folder / name).write_text(text, encoding="utf-8")
-    return load_project(folder / name, environment, environ or {})
+    return load_project(folder / name, plugins.engine, environment, environ or {})
 
 
 def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
@@ -314,10 +317,10 @@ def test_an_environment_must_be_declared(tmp_path: Path) -> None:
 
 def test_the_spec_must_exist_and_be_text(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: No such file"):
-        load_project(tmp_path / "qanat.yml", environ={})
+        load_project(tmp_path / "qanat.yml", plugins.engine, environ={})
     (tmp_path / "qanat.yml").write_bytes(b"name: \xff")
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: it is not UTF-8"):
-        load_project(tmp_path / "qanat.yml", environ={})
+        load_project(tmp_path / "qanat.yml", plugins.engine, environ={})
 
 
 def test_the_spec_is_found_from_a_folder_below(tmp_path: Path) -> None:
@@ -341,3 +344,29 @@ def test_no_spec(tmp_path: Path) -> None:
         f"no spec in {tmp_path} or any folder above\n  wanted: qanat.yml or spark-pipeline.yml\n"
         "  hint: `qanat init` makes a small project that runs"
     )
+
+
+def test_dialects_are_those_of_the_engine(tmp_path: Path) -> None:
+    known = {"tiny": EngineKind("tiny", "mysql", "x:Tiny", translated=("tsql",))}
+
+    def engines(name: str) -> EngineKind:
+        return known.get(name) or plugins.engine(name)
+
+    def dialect(text: str) -> str:
+        (tmp_path / "qanat.yml").write_text(f"name: x\n{text}", encoding="utf-8")
+        return load_project(tmp_path / "qanat.yml", engines, environ={}).dialect
+
+    assert dialect("") == "duckdb"
+    assert dialect("engine: tiny") == "mysql"
+    assert dialect("engine: tiny\ndialect: tsql") == "tsql"
+    for text, message in {
+        "engine: tiny\ndialect: duckdb": (
+            "qanat.yml:3:10: dialect does not fit\n  wanted: mysql or tsql\n  got: 'duckdb'"
+        ),
+        "engine: duckbd": (
+            "qanat.yml:2:9: there is no engine 'duckbd' (did you mean 'duckdb'?)\n  wanted: duckdb"
+        ),
+    }.items():
+        with pytest.raises(ProblemsError) as caught:
+            dialect(text)
+        assert [str(p) for p in caught.value.problems] == [message]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qanat.declare import Declared
+from qanat.declare.library import Declared
 from qanat.model.pipeline import Action, DatasetKind, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 
@@ -151,8 +151,15 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
         (f"{V}COMMENT 'x' COMMENT 'y' AS SELECT 1", "1:40: COMMENT is given twice"),
         (f"{V}LOCATION 'x' AS SELECT 1", ("1:28: LOCATION is not supported\n"
          "  hint: tables live below the spec's storage")),
-        (f"{V}USING PARQUET AS SELECT 1", ("1:34: tables in format PARQUET are not supported\n"
-         "  hint: leave it out: tables are Delta tables; create_sink() writes other formats")),
+        (f"{V}USING PARQUET AS SELECT 1", ("1:34: there is no table format 'PARQUET'\n"
+         "  wanted: delta\n  hint: create_sink() writes files in other formats")),
+        (f"{V}USING ICBERG AS SELECT 1", ("1:34: there is no table format 'ICBERG'"
+         " (did you mean 'iceberg'?)\n"
+         "  wanted: delta\n  hint: create_sink() writes files in other formats")),
+        (f"{V}USING Iceberg AS SELECT 1", (
+         "1:34: all tables of this project have the format delta\n  got: Iceberg\n"
+         "  hint: leave it out, or set `table_format: iceberg` in qanat.yml"
+         " for all of them")),
         (f"{V}WITH ROW FILTER f ON (a) AS SELECT 1", ("1:28: ROW FILTER is not supported\n"
          "  hint: filter in the query")),
         (f"{V}TBLPROPERTIES ('qanat.schema_drft' = 'x') AS SELECT 1",
@@ -286,9 +293,10 @@ def test_a_file_must_be_text(load: Load) -> None:
     declared = load({"a.sql": ""})
     (declared.pipeline.project.root / "transformations" / "a.sql").write_bytes(b"SELECT '\xff'")
     from qanat import plugins
-    from qanat.declare import load_pipeline
+    from qanat.declare.library import load_pipeline
 
-    assert only_problem(load_pipeline(declared.pipeline.project, plugins.connectors())) == (
+    project = declared.pipeline.project
+    assert only_problem(load_pipeline(project, plugins.connectors(), plugins.formats())) == (
         "transformations/a.sql: the file is not UTF-8 text\n  got: byte 8"
     )
 
@@ -359,3 +367,14 @@ def test_a_project_without_files(load: Load) -> None:
         "qanat.yml: libraries: 'transformations/**' matches no .sql or .py file\n"
         "  hint: globs start in the folder of qanat.yml"
     )
+
+
+@pytest.mark.parametrize("format_", ["iceberg", "lance"])
+def test_the_format_of_the_project_may_be_said(load: Load, format_: str) -> None:
+    """Also one that only another package knows: nothing of it is asked here but its name."""
+    sql = f"{V}USING {format_.upper()} AS SELECT 1"
+    python = (
+        f"from qanat import pipelines as dp\ndp.create_streaming_table('t', format='{format_}')"
+    )
+    declared = load({"a.sql": sql, "a.py": python}, f"table_format: {format_}")
+    assert declared.problems == ()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qanat.declare.types import parse_type
-from qanat.errors import TypeNameError
-from qanat.errors.root import Location
+from qanat.errors import Location, TypeNameError
 
 AT = Location("a.sql", 1, 1)
 

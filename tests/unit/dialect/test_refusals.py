@@ -7,11 +7,11 @@ import pytest
 from qanat.dialect import predicate, to_engine, unsupported
 from qanat.errors import (
     FunctionNotFoundError,
+    Location,
     ProblemsError,
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.errors.root import Location
 from qanat.model.pipeline import Predicate
 from qanat.model.query import Read, SqlQuery, dataset_ref
 

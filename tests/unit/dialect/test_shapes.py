@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from qanat.dialect import to_engine, unsupported
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 
 _TABLES = """

@@ -17,7 +17,7 @@ import pytest
 
 from qanat.dialect import to_engine, unsupported
 from qanat.dialect.spark.calls import RULES
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import SqlQuery
 
 HERE = Path(__file__).parent

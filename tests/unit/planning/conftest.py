@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qanat import plugins
-from qanat.declare import load_pipeline, load_project
+from qanat.declare.library import load_pipeline
+from qanat.declare.spec import load_project
 from qanat.model.pipeline import Pipeline
 
 Declare = Callable[..., Pipeline]
@@ -23,7 +24,8 @@ def declare(tmp_path: Path) -> Declare:
             "libraries:\n  - glob: {include: '*.sql'}\n"
         )
         (tmp_path / "all.sql").write_text(sql, encoding="utf-8")
-        found = load_pipeline(load_project(spec), plugins.connectors())
+        project = load_project(spec, plugins.engine)
+        found = load_pipeline(project, plugins.connectors(), plugins.formats())
         assert not found.problems, found.problems
         return found.pipeline
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import CycleError, DatasetNotFoundError, FlowError, SelectionError
-from qanat.errors.root import Location
+from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, SelectionError
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 from qanat.planning.graph import select

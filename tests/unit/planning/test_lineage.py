@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import ColumnNotFoundError, DatasetNotFoundError
-from qanat.errors.root import Location
+from qanat.errors import ColumnNotFoundError, DatasetNotFoundError, Location
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
 from qanat.model.query import FunctionQuery, Read, dataset_ref
 from qanat.model.schema import Field, Primitive, Schema

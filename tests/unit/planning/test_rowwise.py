@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.planning.fingerprint import copies_input, row_source
 

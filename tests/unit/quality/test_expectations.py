@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.errors import ColumnNotFoundError, QanatError
-from qanat.errors.root import Location
+from qanat.errors import ColumnNotFoundError, Location, QanatError
 from qanat.model.pipeline import (
     Action,
     Dataset,

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from qanat.errors import ProblemsError, SourceNotFoundError, SpecError
-from qanat.errors.root import Location
+from qanat.errors import Location, ProblemsError, SourceNotFoundError, SpecError
 from qanat.model.record import Amount, Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount

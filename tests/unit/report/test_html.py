@@ -108,3 +108,13 @@ def test_a_drawing_runs_from_left_to_right(wide: int) -> None:
 
 def test_a_drawing_of_one_box() -> None:
     assert boxes(drawing([Box("a", "files")], [])).keys() == {"a"}
+
+
+def test_sources_of_any_connector_have_a_colour() -> None:
+    def colours(kind: str) -> set[str]:
+        return set(re.findall(r'fill="(#\w+)"', drawing([Box("a", kind)], [])))
+
+    grey = colours("unknown")
+    for kind in ("files", "PostgreSQL", "stream of another package"):
+        assert colours(kind) == colours(f"{kind} column") != grey
+    assert colours("column") == grey

@@ -12,8 +12,7 @@ import pytest
 
 import qanat
 from qanat.cli.template import contents
-from qanat.errors import ProblemsError, QanatError, SpecError
-from qanat.errors.root import Location
+from qanat.errors import Location, ProblemsError, QanatError, SpecError
 from qanat.project import doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure

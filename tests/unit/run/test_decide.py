@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.errors.root import Location
+from qanat.errors import Location
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Amount, Definition, FileRef, Range
 from qanat.run.decide import Asked, Facts, FlowFacts, Step, Waiting, decide, fingerprint_of

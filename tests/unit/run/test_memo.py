@@ -121,3 +121,19 @@ def test_a_cache_that_cannot_be_written_is_no_trouble(
 def test_only_our_own_classes_are_made() -> None:
     with pytest.raises(ValueError, match="no place in a memo"):
         memo.decode(pickle.dumps(subprocess.Popen))
+
+
+def test_another_version_of_an_installed_package_is_seen(
+    project: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have connectors, table formats or engines."""
+    site = tmp_path / "site-packages"
+    (site / "qanat_kinesis-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(site))
+    opened(project)
+    before = kept(cache)
+    opened(project)
+    assert kept(cache) == before
+    (site / "qanat_kinesis-1.0.dist-info").rename(site / "qanat_kinesis-1.1.dist-info")
+    opened(project)
+    assert not kept(cache) & before

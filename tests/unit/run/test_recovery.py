@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -314,3 +315,84 @@ def test_a_table_that_another_tool_has_changed_stops_nobody_else(root: Path) -> 
         assert isinstance(ended["t"], TableTooNewError)
         assert ended["other"] is None
     assert len([*(root / "storage/tables/t").glob("*.parquet")]) == 1
+
+
+def _refuse(*_: Any) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_what_the_disk_kept_of_a_commit_is_removed_by_the_next_update(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "qanat.yml").write_text(f"{SPEC}table_format: iceberg\n")
+    _run(root)
+    # In a copy, the first commit writes all metadata anew, and removes what it had.
+    copy = Path(shutil.copytree(root, tmp_path / "copy"))
+    (copy / "in/2.csv").write_text("id\n3\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("qanat.storage.iceberg.moving._remove", _refuse)
+        with Session.open(copy) as session:
+            (failed,) = update(session).failed
+            assert session.store.orphans(session.table("t"))
+    assert "cannot commit to" in str(failed.error)
+    _, statuses = _run(copy)
+    assert statuses["t"] == "updated"
+    assert _rows(copy) == 3
+    with Session.open(copy) as session:
+        assert not session.store.orphans(session.table("t"))
+
+
+def test_what_could_not_be_swept_is_remembered_once_no_epoch_is_open(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    _die_in("prepare", root, monkeypatch)
+    with Session.open(root) as session:
+        # As if the update had ended by itself, with its epoch still open.
+        lease = session.ledger.acquire("ended", 60)
+        for crashed in session.ledger.open_updates():
+            session.ledger.end_update(crashed.id, UpdateStatus.FAILED, lease)
+        session.ledger.release(lease)
+    left = root / "storage/tables/t/epoch-1-left.parquet"
+    left.touch()
+    with monkeypatch.context() as patched:
+        patched.setattr("qanat.storage.delta.store.sweep", _refuse)
+        for _ in range(2):
+            heard, statuses = _run(root)
+            assert "cannot sweep" in heard.of(Warned)[0].message
+            assert statuses == {"t": "failed"}
+    assert left.exists()
+    _run(root)
+    assert not left.exists()
+    assert _rows(root) == 2
+    with Session.open(root) as session:
+        assert session.ledger.open_updates() == []
+        first, second, third = session.ledger.updates()[:3]
+    assert (first.status, second.status, third.status) == ("succeeded", "failed", "failed")
+    assert third.error is not None
+    assert "cannot sweep" in third.error
+
+
+def test_what_the_disk_kept_of_a_computation_is_removed_by_the_next_update(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "t.sql").write_text(STREAM)
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("epoch-"):
+            _refuse()
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        patched.setattr("qanat.engines.duckdb.write._sync", _refuse)
+        with Session.open(root) as session:
+            assert update(session).failed
+            assert session.store.orphans(session.table("t"))
+            (epoch,) = session.ledger.open_epochs()
+    assert epoch.number == 1
+    _, statuses = _run(root)
+    assert (statuses, _rows(root)) == ({"t": "updated"}, 2)
+    with Session.open(root) as session:
+        assert not session.store.orphans(session.table("t"))

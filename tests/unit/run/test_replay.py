@@ -15,7 +15,7 @@ import pytest
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.errors import HistoryMismatchError, LeaseLostError, StorageFullError
 from qanat.ledgers.sql.ledger import SqlLedger
-from qanat.ports.store import Commit
+from qanat.model.table import Commit
 from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection

@@ -15,9 +15,8 @@ import pytest
 
 from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.table import Change, TableRef
+from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import DataFile
-from qanat.ports.store import Commit
 from qanat.storage.delta import log as delta_log
 from qanat.storage.delta.log import Log, put_if_absent
 from qanat.storage.delta.store import DeltaStore

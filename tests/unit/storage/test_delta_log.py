@@ -24,9 +24,8 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.table import Change, TableRef
+from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
-from qanat.ports.store import Commit
 from qanat.storage.delta.log import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.text import DURATION, SIZE, parse_duration, parse_size, size
+from qanat.text import SIZE, parse_size, size
 
 
 @pytest.mark.parametrize(
@@ -59,32 +59,3 @@ def test_what_is_no_size(text: str) -> None:
 @pytest.mark.parametrize("bytes", [0, 999, 4_100_000, 2_000_000_000])
 def test_what_is_written_can_be_read(bytes: int) -> None:
     assert parse_size(size(bytes)) == bytes
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0", 0),
-        ("90", 90),
-        ("0.5", 0.5),
-        ("500ms", 0.5),
-        ("30s", 30),
-        ("30 SECONDS", 30),
-        ("1 second", 1),
-        ("5 min", 300),
-        ("5m", 300),
-        ("1h 30m", 5400),
-        ("1h30m", 5400),
-        ("1 hour 5 minutes", 3900),
-        ("2 days", 172_800),
-        ("1w", 604_800),
-    ],
-)
-def test_durations(text: str, expected: float) -> None:
-    assert parse_duration(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "s", "-1s", "1 fortnight", "1h, 2m", "1h 30", "m 5", "1 ss"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match=DURATION):
-        parse_duration(text)

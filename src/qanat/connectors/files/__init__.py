@@ -8,6 +8,7 @@ schema), `sample` (the heads of files), then `source` and `sink`, which put thes
 
 from __future__ import annotations
 
+from qanat.connectors.files.format import FORMATS
 from qanat.model.adapter import Connector, Kind, Option, OptionTable, Reader
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
@@ -20,18 +21,7 @@ _TRUTH = {
     "0": "false",
     "no": "false",
 }
-_FORMATS = {
-    "csv": "csv",
-    "tsv": "tsv",
-    "json": "json",
-    "ndjson": "ndjson",
-    "jsonl": "ndjson",
-    "json_lines": "ndjson",
-    "jsonlines": "ndjson",
-    "parquet": "parquet",
-    "pq": "parquet",
-    "orc": "orc",
-}
+_FORMATS = FORMATS | {"json_lines": "ndjson", "jsonlines": "ndjson"}
 
 _READ = OptionTable(
     "read_files",
@@ -91,6 +81,7 @@ _READ = OptionTable(
             "at most so many files in one epoch",
             kind=Kind.COUNT,
             limits=True,
+            least=1,
         ),
         Option(
             "max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB", limits=True

@@ -20,14 +20,13 @@ from qanat.errors import (
     MissingExtraError,
     OptionError,
     StorageFullError,
-    UnsupportedError,
     disk_full,
     install,
     nearest,
 )
 from qanat.model.work import LocalFile
 
-_FORMATS = {
+FORMATS = {
     "csv": "csv",
     "tsv": "tsv",
     "json": "json",
@@ -37,7 +36,7 @@ _FORMATS = {
     "pq": "parquet",
     "orc": "orc",
 }
-_ELSEWHERE = frozenset({"avro", "binaryfile", "delta", "excel", "text", "xlsx", "xml"})
+"""Formats by the ends of names; they are also what an author may call them."""
 _COMPRESSIONS = {
     "gz": "gzip",
     "gzip": "gzip",
@@ -58,27 +57,6 @@ class Shape:
 
     format: str
     compression: str | None
-
-
-def format_named(name: str) -> str:
-    """The format that an author means by a name, compared without case.
-
-    Raises:
-        OptionError: there is no such format.
-        UnsupportedError: there is, and Qanat does not read it.
-    """
-    folded = name.casefold()
-    if folded in _FORMATS:
-        return _FORMATS[folded]
-    if folded in _ELSEWHERE:
-        raise UnsupportedError(
-            f"read_files does not read the format {name!r}",
-            wanted=WANTED,
-            hint="convert the files to Parquet first",
-        )
-    raise OptionError(
-        f"read_files knows no format {name!r}", wanted=WANTED, nearest=nearest(name, _FORMATS)
-    )
 
 
 def compression_named(name: str) -> str | None:
@@ -111,7 +89,7 @@ def suffixes(path: str) -> tuple[str | None, str | None]:
     compression = _COMPRESSIONS.get(parts[-1]) if len(parts) > 1 else None
     if compression is not None:
         parts.pop()
-    return (_FORMATS.get(parts[-1]) if len(parts) > 1 else None), compression
+    return (FORMATS.get(parts[-1]) if len(parts) > 1 else None), compression
 
 
 def shapes(
@@ -122,18 +100,18 @@ def shapes(
     Args:
         paths: of the files; may be empty.
         written: the path as the author wrote it, which tells when there are no files.
-        format, compression: as the author said, None to go by the names.
+        format: as the author's option has it, None to go by the names.
+        compression: as the author wrote it, None to go by the names.
 
     Raises:
         OptionError: the names do not tell the format, or tell more than one.
     """
-    said = None if format is None else format_named(format)
     forced = None if compression is None else compression_named(compression)
     found: dict[str, str] = {}
     result = []
     for path in paths or (written,):
         by_name, packed = suffixes(path)
-        one = said or by_name
+        one = format or by_name
         if one is None:
             raise OptionError(
                 f"the name {path!r} does not tell its format",

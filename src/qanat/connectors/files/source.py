@@ -88,7 +88,7 @@ def read_options(ref: SourceRef) -> ReadOptions:
         path_glob_filter=given.get("path_glob_filter"),
         modified_after_ns=_moment("modified_after", given.get("modified_after")),
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
-        max_files=_count("max_files_per_trigger", given.get("max_files_per_trigger")),
+        max_files=given.get("max_files_per_trigger"),
         max_bytes=_bytes("max_bytes_per_trigger", given.get("max_bytes_per_trigger")),
         allow_overwrites=bool(given.get("allow_overwrites", False)),
         schema=given.get("schema"),
@@ -98,21 +98,9 @@ def read_options(ref: SourceRef) -> ReadOptions:
     )
 
 
-def _count(name: str, value: Any) -> int | None:
+def _bytes(name: str, value: Any) -> int | None:
     if value is None:
         return None
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(
-            f"the option {name!r} is no count", wanted="a whole number above 0", got=repr(value)
-        )
-    return value
-
-
-def _bytes(name: str, value: Any) -> int | None:
-    if not isinstance(value, str):
-        return _count(name, value)
     try:
         size = parse_size(value)
     except ValueError as error:

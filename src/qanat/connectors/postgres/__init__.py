@@ -118,6 +118,7 @@ POSTGRES = Connector(
         "read_postgresql": Reader(argument="table or query"),
     },
     sinks={"postgres": WRITE},
+    replaces=("postgres_scan", "postgres_query"),
 )
 """What `qanat.plugins` finds.
 

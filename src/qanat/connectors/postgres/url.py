@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from qanat.errors import OptionError
-from qanat.errors.root import Location
+from qanat.errors import Location, OptionError
 from qanat.model.adapter import OptionTable
 
 _SCHEMES = ("postgresql", "postgres")

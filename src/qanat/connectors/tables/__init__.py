@@ -1,5 +1,10 @@
 """Tables as sources: datasets of the project, of other projects, and Delta tables by path.
 
+A dataset of another project is read by that project's table format, whatever this one's is. A
+Delta table is found by its path alone, so `delta_scan` reads Delta in every project. An Iceberg
+table is not: only its catalog knows which of its metadata is the newest. So there is no function
+that takes its path; those of other projects are read by name.
+
 Here stand the declarations; `source` reads.
 """
 
@@ -20,7 +25,7 @@ DATASETS = Connector(
 
 PROJECTS = Connector(
     name="project",
-    kind="delta table",
+    kind="table",
     options=OptionTable(
         "read_table",
         (
@@ -34,6 +39,7 @@ PROJECTS = Connector(
     ),
     source=f"{_SOURCE}:ProjectSource",
     functions={"read_table": Reader(argument="name")},
+    replaces=("iceberg_scan",),
     label="{project}:{place}",
     # As ledgers know it from before this was a connector of its own.
     key="delta:{project}#{place}",

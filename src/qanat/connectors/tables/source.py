@@ -37,8 +37,8 @@ class TableSource:
             TableNotFoundError: there is no such table outside the project.
             NotAppendOnlyError: it was rebuilt or restored, or rows were removed or rewritten.
         """
-        table = self.table(ref)
-        version = self.store.version(table)
+        store, table = self.stored(ref)
+        version = store.version(table)
         if version is None:
             self.absent(ref, table)
             return None
@@ -51,7 +51,7 @@ class TableSource:
             )
         if version == after:
             return None
-        amount = self.store.added(table, after, version).amount
+        amount = store.added(table, after, version).amount
         value = {"after": after, "upto": version}
         return Unread(Range(value, moves=True, amount=amount), amount)
 
@@ -61,8 +61,8 @@ class TableSource:
         Raises:
             TableNotFoundError: there is no such table outside the project.
         """
-        table = self.table(ref)
-        version = self.store.version(table)
+        store, table = self.stored(ref)
+        version = store.version(table)
         if version is None:
             self.absent(ref, table)
             return None
@@ -77,12 +77,12 @@ class TableSource:
             NotAppendOnlyError: a version of the range removed or rewrote rows.
             DatasetNotFoundError: the table has never been written to.
         """
-        table = self.table(ref)
+        store, table = self.stored(ref)
         if range is not None and "version" in range.value:
-            snapshot = self.store.snapshot(table, range.value["version"])
+            snapshot = store.snapshot(table, range.value["version"])
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
-            added = self.store.added(table, range.value["after"], range.value["upto"])
+            added = store.added(table, range.value["after"], range.value["upto"])
             return Input(added.batch, added.amount)
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:
@@ -94,11 +94,11 @@ class TableSource:
 
     def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
         """The table's columns, without rows; None if there is no table."""
-        table = self.table(ref)
-        if self.store.version(table) is None:
+        store, table = self.stored(ref)
+        if store.version(table) is None:
             self.absent(ref, table)
             return None
-        snapshot = self.store.snapshot(table)
+        snapshot = store.snapshot(table)
         return TableBatch((), snapshot.schema, snapshot.partition_by)
 
     def verify(self, ref: SourceRef, range: Range) -> Range:
@@ -107,18 +107,13 @@ class TableSource:
 
     # -- which table -------------------------------------------------------------------------
 
-    @property
-    def store(self) -> TableStore:
-        """The store of the project's tables."""
-        return self._surroundings.store(None)
-
-    def table(self, ref: SourceRef) -> TableRef:
-        """The table that is meant."""
+    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
+        """The table that is meant, and the store that it is in."""
         raise NotImplementedError
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Raise unless a table may be missing."""
-        raise TableNotFoundError(f"there is no Delta table in {table}")
+        raise TableNotFoundError(f"there is no table in {table}")
 
     def replaced(self, ref: SourceRef, past: Past, after: int) -> bool:
         """Whether all rows of the table were replaced since it was read up to a version."""
@@ -128,9 +123,9 @@ class TableSource:
 class DatasetSource(TableSource):
     """Datasets of the project."""
 
-    def table(self, ref: SourceRef) -> TableRef:
+    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
         """The dataset's table, or that of its quarantine."""
-        return self._surroundings.table(ref.place)
+        return self._surroundings.store(None), self._surroundings.table(ref.place)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Nothing is wrong: a dataset may not have run yet."""
@@ -147,8 +142,8 @@ class DatasetSource(TableSource):
 class ProjectSource(TableSource):
     """Datasets of other projects."""
 
-    def table(self, ref: SourceRef) -> TableRef:
-        """The table of a dataset there.
+    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
+        """The table of a dataset there, in that project's own store.
 
         Raises:
             TableNotFoundError: there is no project in that folder.
@@ -159,16 +154,19 @@ class ProjectSource(TableSource):
 class DeltaSource(TableSource):
     """Delta tables by path or URL."""
 
-    @property
-    def store(self) -> TableStore:
-        """Delta's, whatever the project's own tables are."""
-        return self._surroundings.store("delta")
+    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
+        """The table at a path, which is relative to the project's root.
 
-    def table(self, ref: SourceRef) -> TableRef:
-        """The table at a path, which is relative to the project's root."""
+        Its store is Delta's, whatever the project's own tables are.
+        """
         path = ref.place
         outside = "://" in path or Path(path).is_absolute()
-        return TableRef(path if outside else str(self._surroundings.root / path), path)
+        table = TableRef(path if outside else str(self._surroundings.root / path), path)
+        return self._surroundings.store("delta"), table
+
+    def absent(self, ref: SourceRef, table: TableRef) -> None:
+        """Raise: whoever names a path means a table that is there."""
+        raise TableNotFoundError(f"there is no Delta table in {table}")
 
 
 def _upto(position: Mapping[str, Any] | None) -> int:

@@ -1,14 +1,16 @@
 """DuckDB, embedded: the default engine.
 
 Read `engine` (one instance, many threads; `teller` tells how far they are), then `stage` (one
-epoch from query to staged files) and the steps it takes: `inputs` and `files` bind what is read, `functions` runs Python queries,
-`types` makes the columns those of the table, `split` finds the rows that break rules,
-`quarantine` puts them aside, `readmit` lets them back in, `write` makes files of the rest;
-`onepass` copies files without all this where nothing in them needs it.
-`audit` and `profile` look at stored tables, `reading` gives the rows of a query. `faults` turns
-DuckDB's errors into ours, and `refusals` explains the author's mistakes.
+epoch from query to staged files) and the steps it takes: `inputs` and `files` bind what is read,
+`functions` runs Python queries, `types` makes the columns those of the table, `split` finds the
+rows that break rules, `quarantine` puts them aside, `readmit` lets them back in, `write` makes
+files of the rest; `onepass` copies files without all this where nothing in them needs it. `audit`
+and `profile` look at stored tables, `reading` gives the rows of a query. `faults` turns DuckDB's
+errors into ours, and `refusals` explains the author's mistakes.
 """
 
 from qanat.model.adapter import EngineKind
 
-DUCKDB = EngineKind("duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine")
+DUCKDB = EngineKind(
+    "duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine", translated=("spark",)
+)

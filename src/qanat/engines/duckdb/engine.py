@@ -23,8 +23,7 @@ from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.stage import Stage
 from qanat.engines.duckdb.teller import Teller
 from qanat.engines.duckdb.types import from_duckdb, literal
-from qanat.errors import AdapterError
-from qanat.errors.root import Location
+from qanat.errors import AdapterError, Location
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
@@ -106,13 +105,6 @@ class DuckDBEngine:
         """How many rows a batch has, and how many of them violate each expectation."""
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
-
-    def query(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Rows:
-        """The rows of an author's query over batches."""
-        with self._connection() as con:
-            columns = self._bind(con, inputs)
-            with explained(query, columns):
-                return _rows(con.sql(query.sql), limit)
 
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""

@@ -17,12 +17,12 @@ from qanat.errors import (
     ConversionError,
     DatasetNotFoundError,
     FunctionNotFoundError,
+    Location,
     QanatError,
     QueryError,
     TypeNameError,
     nearest,
 )
-from qanat.errors.root import Location
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, SqlQuery
 

@@ -20,12 +20,11 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat import __version__
-from qanat.disk import disk_error
-from qanat.errors import AdapterError, SchemaMismatchError
-from qanat.model.schema import DataType, Decimal, Field, Schema, grown
-from qanat.model.table import Change
+from qanat.disk import staged_file
+from qanat.errors import AdapterError
+from qanat.model.schema import DataType, Decimal, Schema
+from qanat.model.table import Change, Commit
 from qanat.model.work import ColumnStatistics, DataFile
-from qanat.ports.store import Commit
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import emptied, taken_back
 from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
@@ -167,7 +166,7 @@ def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[s
         )
         return
     if commit.change is not Change.REPLACE:
-        _check_append(commit, state)
+        commit.check_append(state.schema, state.partition_by, bool(state.files))
     properties = {**state.properties, **commit.properties}
     comment = state.comment if commit.comment is None else commit.comment
     before = (state.schema, state.partition_by, state.properties, state.comment)
@@ -213,12 +212,7 @@ def _metadata(
     properties: Mapping[str, str],
     comment: str | None,
 ) -> dict[str, Any]:
-    missing = [c for c in commit.partition_by if c not in commit.schema.names]
-    if missing:
-        raise SchemaMismatchError(
-            f"{commit.table.name} is partitioned by {missing[0]!r}, which it does not have",
-            wanted=f"one of {', '.join(commit.schema.names)}",
-        )
+    commit.check_partitions()
     metadata: dict[str, Any] = {
         "id": id,
         "name": name,
@@ -230,41 +224,6 @@ def _metadata(
         "createdTime": created,
     }
     return {"metaData": {k: v for k, v in metadata.items() if v is not None}}
-
-
-def _check_append(commit: Commit, state: TableState) -> None:
-    table = commit.table.name
-    if commit.partition_by != state.partition_by:
-        raise SchemaMismatchError(
-            f"the partitioning of {table} changed",
-            wanted=", ".join(state.partition_by) or "none",
-            got=", ".join(commit.partition_by) or "none",
-            hint=f"rewrite the table: qanat run --full-refresh {table}",
-        )
-    new = {f.name: f for f in commit.schema.fields}
-    for old in state.schema.fields:
-        field = new.pop(old.name, None)
-        # A struct may gain fields: they are NULL in the rows that are there.
-        if field is None or field.type != grown(old.type, field.type):
-            raise _mismatch(table, old, field)
-        if old.nullable and not field.nullable and state.files:
-            raise _mismatch(table, old, field)
-    for added in new.values():
-        if not added.nullable and state.files:
-            raise SchemaMismatchError(
-                f"{table} has rows without a value for the new column {added.name!r}",
-                got=str(added),
-                hint="let the column be NULL, or rewrite the table with --full-refresh",
-            )
-
-
-def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
-    return SchemaMismatchError(
-        f"column {old.name!r} of {table} cannot change while its rows stay",
-        wanted=str(old),
-        got=str(new) if new else "no such column",
-        hint=f"rewrite the table: qanat run --full-refresh {table}",
-    )
 
 
 def _check_removable(commit: Commit, state: TableState) -> None:
@@ -279,16 +238,7 @@ def _check_removable(commit: Commit, state: TableState) -> None:
 
 def _add(commit: Commit, file: DataFile) -> dict[str, Any]:
     folder = commit.table.folder
-    try:
-        found = (folder / file.path).stat()
-    except OSError as error:
-        raise disk_error(error, "publish the staged file", folder / file.path) from error
-    if found.st_size != file.size:
-        raise AdapterError(
-            f"the staged file {folder / file.path} changed before it was published",
-            wanted=f"{file.size} bytes",
-            got=f"{found.st_size} bytes",
-        )
+    found = staged_file(folder / file.path, file.size)
     return {
         "path": encoded(file.path),
         "partitionValues": dict(file.partition_values),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from qanat.model.table import Change
-from qanat.ports.store import Commit
+from qanat.model.table import Change, Commit
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 

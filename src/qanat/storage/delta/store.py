@@ -20,9 +20,8 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.record import Amount
-from qanat.model.table import TableRef
+from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.model.work import ArrowBatch, Batch, TableBatch
-from qanat.ports.store import Added, Commit, Snapshot
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log, Stamp, put_if_absent

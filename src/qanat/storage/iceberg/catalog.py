@@ -164,10 +164,10 @@ class FileCatalog:
         except QanatError:
             # It may be there all the same: the disk may have refused what comes after.
             if all(location != new for _, new in self._select("table_name = ?", table.name)):
-                Path(location).unlink(missing_ok=True)
+                driver("disk").remove(Path(location))
             raise
         if not done:
-            Path(location).unlink(missing_ok=True)
+            driver("disk").remove(Path(location))
 
     def _insert(self, table: TableRef, location: str, known: Sequence[str]) -> bool:
         with self._writing() as connection:

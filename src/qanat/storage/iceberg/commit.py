@@ -11,12 +11,8 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.transforms import IdentityTransform
 
-from qanat.disk import disk_error
-from qanat.errors import AdapterError, SchemaMismatchError
-from qanat.model.schema import Field, Schema, grown
-from qanat.model.table import Change
-from qanat.model.work import DataFile as StagedFile
-from qanat.ports.store import Commit
+from qanat.disk import staged_file
+from qanat.model.table import Change, Commit
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg, narrow_types, to_iceberg
 from qanat.storage.iceberg.draft import Draft, Ending
@@ -43,7 +39,7 @@ def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Dr
         AdapterError: a staged file is not there, or has changed.
     """
     for each in commit.files:
-        check_staged(Path(staging, each.path), each)
+        staged_file(Path(staging, each.path), each.size)
     draft = Draft(base, io)
     _describe(draft, commit)
     _exchange(draft, commit, io, staging)
@@ -101,26 +97,13 @@ def initial(commit: Commit) -> tuple[IcebergSchema, dict[str, str]]:
     return schema, {MAPPING: identifiers.mapping(), TRANSACTIONS: "{}"}
 
 
-def check_staged(path: Path, file: StagedFile) -> None:
-    """Raise if a staged file is not as the engine left it."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise disk_error(error, "publish the staged file", path) from error
-    if found.st_size != file.size:
-        raise AdapterError(
-            f"the staged file {path} changed before it was published",
-            wanted=f"{file.size} bytes",
-            got=f"{found.st_size} bytes",
-        )
-
-
 def _describe(draft: Draft, commit: Commit) -> None:
     """Columns, partitions, comment and properties, as far as the commit changes them."""
     before, history = draft.before, draft.history
     if history.newest is not None and commit.change is not Change.REPLACE:
         old = from_iceberg(before.schema, history.types, commit.table.name)
-        _check_append(commit, old, identity(before.spec, before.schema), _filled(history))
+        partitions = identity(before.spec, before.schema)
+        commit.check_append(old, partitions, _filled(history))
     properties = history.properties
     identifiers = Identifiers.of(before.schema, properties.get(MAPPING), before.last_column)
     schema = to_iceberg(commit.schema, identifiers, max(before.schemas) + 1)
@@ -136,12 +119,7 @@ def _describe(draft: Draft, commit: Commit) -> None:
 def _partitioned(draft: Draft, commit: Commit) -> PartitionSpec:
     """How the table is partitioned from now on."""
     before = draft.before
-    missing = [c for c in commit.partition_by if c not in commit.schema.names]
-    if missing:
-        raise SchemaMismatchError(
-            f"{commit.table.name} is partitioned by {missing[0]!r}, which it does not have",
-            wanted=f"one of {', '.join(commit.schema.names)}",
-        )
+    commit.check_partitions()
     earlier = (f for s in before.specs.values() for f in s.fields)
     known = {(f.source_id, str(f.transform)): f.field_id for f in earlier}
     last = before.last_partition
@@ -190,40 +168,3 @@ def _filled(history: History) -> bool:
     """Whether the table has rows, as far as that is known."""
     head = history.head
     return head is not None and head.summary.get("total-records", "1") != "0"
-
-
-def _check_append(
-    commit: Commit, old: Schema, partition_by: tuple[str, ...] | None, filled: bool
-) -> None:
-    table = commit.table.name
-    if commit.partition_by != partition_by:
-        raise SchemaMismatchError(
-            f"the partitioning of {table} changed",
-            wanted=", ".join(partition_by or ()) or "none",
-            got=", ".join(commit.partition_by) or "none",
-            hint=f"rewrite the table: qanat run --full-refresh {table}",
-        )
-    new = {f.name: f for f in commit.schema.fields}
-    for column in old.fields:
-        found = new.pop(column.name, None)
-        # A struct may gain fields: they are NULL in the rows that are there.
-        if found is None or found.type != grown(column.type, found.type):
-            raise _mismatch(table, column, found)
-        if column.nullable and not found.nullable and filled:
-            raise _mismatch(table, column, found)
-    for added in new.values():
-        if not added.nullable and filled:
-            raise SchemaMismatchError(
-                f"{table} has rows without a value for the new column {added.name!r}",
-                got=str(added),
-                hint="let the column be NULL, or rewrite the table with --full-refresh",
-            )
-
-
-def _mismatch(table: str, old: Field, new: Field | None) -> SchemaMismatchError:
-    return SchemaMismatchError(
-        f"column {old.name!r} of {table} cannot change while its rows stay",
-        wanted=str(old),
-        got=str(new) if new else "no such column",
-        hint=f"rewrite the table: qanat run --full-refresh {table}",
-    )

@@ -74,7 +74,19 @@ class DurableIO(PyArrowFileIO):
         if found is None:
             super().delete(location)
         else:
-            found.unlink()
+            remove(found)
+
+
+def remove(*paths: Path) -> None:
+    """Remove files that came to nothing, durably: nobody may look for them after that.
+
+    Raises:
+        OSError: the disk does not let go of one.
+    """
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in {p.parent for p in paths}:
+        sync(folder)
 
 
 def local_path(location: str) -> Path | None:
@@ -180,7 +192,7 @@ class _Durable:
             sync(self._path.parent)
         except OSError:
             self._discard()
-            self._path.unlink(missing_ok=True)
+            remove(self._path)
             raise
 
     def __enter__(self) -> Self:
@@ -201,4 +213,4 @@ class _Durable:
         # A full disk refuses also what closing still wants to write.
         with suppress(OSError):
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        remove(self._temporary)

@@ -30,7 +30,7 @@ from pyiceberg.schema import Schema
 from qanat.errors import QanatError, UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
-from qanat.storage.iceberg.disk import DurableIO, write_metadata
+from qanat.storage.iceberg.disk import DurableIO, remove, write_metadata
 from qanat.storage.iceberg.history import APPLICATION, MOVED
 from qanat.storage.iceberg.manifests import Writer, manifests
 
@@ -70,8 +70,7 @@ def _rewrite(
 
 
 def _remove(paths: Iterable[str]) -> None:
-    for path in paths:
-        Path(path).unlink(missing_ok=True)
+    remove(*map(Path, paths))
 
 
 class _Rewriting:

@@ -24,9 +24,8 @@ from pyiceberg.table import FileScanTask, Table
 from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError
 from qanat.model.record import Amount
 from qanat.model.schema import Schema, grown
-from qanat.model.table import TableRef
+from qanat.model.table import Added, Snapshot, TableRef
 from qanat.model.work import ArrowBatch, TableBatch
-from qanat.ports.store import Added, Snapshot
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg
 from qanat.storage.iceberg.described import described, in_full

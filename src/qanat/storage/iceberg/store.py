@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.disk import disk_error, explained, sync, sync_path
+from qanat.disk import disk_error, explained, staged_file, sync, sync_path
 from qanat.errors import (
     CommitConflictError,
     OptionError,
@@ -39,8 +39,7 @@ from qanat.errors import (
     TableNotFoundError,
     UnsupportedError,
 )
-from qanat.model.table import TableRef
-from qanat.ports.store import Added, Commit, Snapshot
+from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 
@@ -304,7 +303,7 @@ class IcebergStore:
     def _create(self, commit: Commit) -> None:
         draft = driver("commit")
         for file in commit.files:
-            draft.check_staged(self.staging(commit.table) / file.path, file)
+            staged_file(self.staging(commit.table) / file.path, file.size)
         schema, properties = draft.initial(commit)
         self._catalog.create(commit.table, schema, properties)
 

@@ -32,8 +32,7 @@ __all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
 
 Bind: TypeAlias = Callable[[FileTable, FilesBatch, Path], BoundFiles]
 
-# Imported when the first batch of a format is bound: they import PyArrow, which takes 75 ms, and
-# an update that reads only tables does not need it.
+# Imported when the first batch of a format is bound: an update that reads only tables needs none.
 _FORMATS = {
     "csv": ("qanat.engines.duckdb.files.csv", "bind_csv"),
     "json": ("qanat.engines.duckdb.files.json", "bind_json"),

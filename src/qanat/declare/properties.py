@@ -1,0 +1,177 @@
+"""Parses the clauses between a dataset's columns and its query, which may be in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from qanat.declare.cursor import Cursor
+from qanat.declare.registry import Registry
+from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
+from qanat.model.pipeline import DatasetKind, Drift
+
+_CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
+REFUSED = {
+    "LOCATION": "tables live below the spec's storage",
+    "PATH": "tables live below the spec's storage",
+    "OPTIONS": "give options to read_files(…)",
+    "SCHEDULE": "let cron, or an orchestrator, start `qanat run`",
+    "TRIGGER": "let cron, or an orchestrator, start `qanat run`",
+    "REFRESH": "let cron, or an orchestrator, start `qanat run`",
+    "DEFAULT": "text is compared byte by byte",
+    "COLLATE": "text is compared byte by byte",
+}
+"""Clauses of other systems that are not supported, each with a hint."""
+
+DRIFT = "qanat.schema_drift"
+_OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
+
+
+@dataclass(slots=True)
+class Properties:
+    """The contents of the clauses."""
+
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> Properties:
+    """Parse clauses up to AS or the end of the statement.
+
+    Args:
+        cursor: stands before the first clause.
+        kind: the dataset's kind; a temporary view allows fewer clauses.
+        registry: knows the project's table format, and which ones there are.
+
+    Raises:
+        SqlSyntaxError: a clause is unknown, or is given twice.
+        UnsupportedError: Qanat does not support a clause, or tables have another format.
+        OptionError: a table property is unknown, or has a wrong value.
+    """
+    found = Properties()
+    seen: set[str] = set()
+    while cursor.word is not None and not cursor.sees("AS"):
+        at = cursor.here
+        word = cursor.word
+        if word.upper in REFUSED:
+            raise UnsupportedError(
+                f"{word.upper} is not supported", location=at, hint=REFUSED[word.upper]
+            )
+        if cursor.sees("WITH ROW FILTER") or cursor.sees("ROW FILTER"):
+            raise UnsupportedError(
+                "ROW FILTER is not supported", location=at, hint="filter in the query"
+            )
+        clause = cursor.expect(*_CLAUSES, "AS")
+        if clause in seen:
+            raise SqlSyntaxError(f"{clause} is given twice", location=at)
+        seen.add(clause)
+        _clause(cursor, clause, at, found, registry)
+        if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
+            raise UnsupportedError(
+                f"{clause} on a temporary view is not supported",
+                location=at,
+                hint="a temporary view is not stored",
+            )
+    return found
+
+
+def _clause(
+    cursor: Cursor, clause: str, at: Location, found: Properties, registry: Registry
+) -> None:
+    if clause == "USING":
+        where = cursor.here
+        written = cursor.name(registry.project.table_format.upper()).text
+        check_table_format(written, registry, where)
+    elif clause == "PARTITIONED BY":
+        found.partition_by = cursor.names("a column")
+    elif clause == "CLUSTER BY":
+        if cursor.sees("AUTO"):
+            raise UnsupportedError(
+                "CLUSTER BY AUTO is not supported", location=at, hint="name the columns"
+            )
+        found.cluster_by = () if cursor.take("NONE") else cursor.names("a column")
+    elif clause == "COMMENT":
+        found.comment = cursor.string("the comment in quotes")
+    else:
+        found.properties = _table_properties(cursor)
+
+
+def _table_properties(cursor: Cursor) -> tuple[tuple[str, str], ...]:
+    found: dict[str, str] = {}
+    cursor.expect("(")
+    while True:
+        at = cursor.here
+        key = _key(cursor)
+        if not cursor.take("="):
+            cursor.expect("=", ",", ")")
+        word = cursor.word
+        if word is None or word.text in ("(", ")", ","):
+            raise cursor.unexpected("a value")
+        cursor.index += 1
+        if key in found:
+            raise OptionError(f"table property {key!r} is given twice", location=at)
+        check_property(key, word.text, at)
+        found[key] = word.text
+        if not cursor.take(","):
+            break
+    cursor.expect(")", ",")
+    return tuple(found.items())
+
+
+def _key(cursor: Cursor) -> str:
+    word = cursor.word
+    if word is not None and word.quoted:
+        cursor.index += 1
+        return word.text
+    return ".".join(cursor.dotted("'key' = 'value'"))
+
+
+def check_property(key: str, value: str, location: Location) -> None:
+    """Check a table property that begins with `qanat.`; others are only stored with the table.
+
+    Raises:
+        OptionError: Qanat has no such property, or it cannot have that value.
+    """
+    if not key.startswith("qanat."):
+        return
+    if key not in _OURS:
+        raise OptionError(
+            f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
+        )
+    values = _OURS[key]
+    if values is not None and value not in values:
+        raise OptionError(
+            f"table property {key!r} does not fit",
+            location=location,
+            wanted=" or ".join(values),
+            got=repr(value),
+            nearest=nearest(value, values),
+        )
+
+
+def check_table_format(name: str, registry: Registry, location: Location) -> None:
+    """Refuse any table format but the project's own: all its tables are stored alike.
+
+    Raises:
+        UnsupportedError: the format is another one, or there is none of that name.
+    """
+    own, spec = registry.project.table_format, registry.project.spec.name
+    if name.casefold() == own.casefold():
+        return
+    known = next((f for f in registry.formats if f.casefold() == name.casefold()), None)
+    if known is None:
+        raise UnsupportedError(
+            f"there is no table format {name!r}",
+            location=location,
+            wanted=own,
+            nearest=nearest(name.casefold(), registry.formats),
+            hint="create_sink() writes files in other formats",
+        )
+    raise UnsupportedError(
+        f"all tables of this project have the format {own}",
+        location=location,
+        got=name,
+        hint=f"leave it out, or set `table_format: {known}` in {spec} for all of them",
+    )
