@@ -130,10 +130,12 @@ def test_another_version_of_an_installed_package_is_seen(
     site = tmp_path / "site-packages"
     (site / "qanat_kinesis-1.0.dist-info").mkdir(parents=True)
     monkeypatch.syspath_prepend(str(site))
+    memo._program.cache_clear()
     opened(project)
     before = kept(cache)
     opened(project)
     assert kept(cache) == before
     (site / "qanat_kinesis-1.0.dist-info").rename(site / "qanat_kinesis-1.1.dist-info")
+    memo._program.cache_clear()  # as in a process of its own
     opened(project)
     assert not kept(cache) & before
