@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -56,9 +56,17 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
     Raises:
         SpecError: the text is not YAML.
     """
+    loader, node = _parse(text, file)
+    start = Location(file, 1, 1)
+    if node is None:
+        return Entry(None, start, start)
+    return _Reader(loader, file, environ, problems).entry(node, start)
+
+
+def _parse(text: str, file: str) -> tuple[yaml.SafeLoader, yaml.Node | None]:
     try:
         loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
+        return loader, loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
@@ -71,62 +79,73 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise SpecError(f"not YAML: {reason}", location=Location(file)) from error
-    start = Location(file, 1, 1)
-    if node is None:
-        return Entry(None, start, start)
 
-    def place(node: yaml.Node) -> Location:
-        return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
-    def mapping(node: yaml.MappingNode) -> dict[str, Entry]:
+class _Reader:
+    """Makes entries of the nodes of one document; the arguments are those of `read`."""
+
+    def __init__(
+        self,
+        loader: yaml.SafeLoader,
+        file: str,
+        environ: Mapping[str, str],
+        problems: list[QanatError],
+    ) -> None:
+        self._loader = loader
+        self._file = file
+        self._environ = environ
+        self._problems = problems
+        self._open: list[yaml.Node] = []
+
+    def entry(self, node: yaml.Node, key_at: Location) -> Entry:
+        """The entry of a node under the key at a location."""
+        if any(node is outer for outer in self._open):
+            problem = SpecError("an alias refers to what it is part of", location=key_at)
+            self._problems.append(problem)
+            return Entry("", self._place(node), key_at)
+        self._open.append(node)
+        try:
+            return Entry(self._value(node), self._place(node), key_at)
+        finally:
+            self._open.pop()
+
+    def _value(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.entry(item, self._place(item)) for item in node.value]
+        value = self._loader.construct_object(node)
+        if isinstance(value, str):
+            return expand(value, self._environ, self._place(node), self._problems.append)
+        # Dates and other YAML types stay text.
+        return value if value is None or isinstance(value, bool | int | float) else node.value
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Entry]:
+        self._problems += self._doubled(node)
+        # Expand `<<: *anchor` only now: it may repeat keys, which is allowed.
+        self._loader.flatten_mapping(node)
+        entries: dict[str, Entry] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                entries[key.value] = self.entry(value, self._place(key))
+            else:
+                self._problems.append(SpecError("a key must be text", location=self._place(key)))
+        return entries
+
+    def _doubled(self, node: yaml.MappingNode) -> Iterator[QanatError]:
         seen: dict[str, Location] = {}
         for key, _ in node.value:
             name = str(key.value)
             if name in seen:
-                problems.append(
-                    SpecError(
-                        f"key {name!r} is given twice",
-                        location=place(key),
-                        hint=f"the first is at {seen[name]}; keep one of them",
-                    )
+                yield SpecError(
+                    f"key {name!r} is given twice",
+                    location=self._place(key),
+                    hint=f"the first is at {seen[name]}; keep one of them",
                 )
-            seen.setdefault(name, place(key))
-        # Expand `<<: *anchor` only now: it may repeat keys, which is allowed.
-        loader.flatten_mapping(node)
-        entries: dict[str, Entry] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                problems.append(SpecError("a key must be text", location=place(key)))
-                continue
-            entries[key.value] = build(value, place(key))
-        return entries
+            seen.setdefault(name, self._place(key))
 
-    open_: list[yaml.Node] = []
-
-    def build(node: yaml.Node, key_at: Location) -> Entry:
-        if any(node is outer for outer in open_):
-            problems.append(SpecError("an alias refers to what it is part of", location=key_at))
-            return Entry("", place(node), key_at)
-        open_.append(node)
-        try:
-            return inner(node, key_at)
-        finally:
-            open_.pop()
-
-    def inner(node: yaml.Node, key_at: Location) -> Entry:
-        at = place(node)
-        if isinstance(node, yaml.MappingNode):
-            return Entry(mapping(node), at, key_at)
-        if isinstance(node, yaml.SequenceNode):
-            return Entry([build(item, place(item)) for item in node.value], at, key_at)
-        value = loader.construct_object(node)
-        if isinstance(value, str):
-            value = expand(value, environ, at, problems.append)
-        elif value is not None and not isinstance(value, bool | int | float):
-            value = node.value  # keep dates and other YAML types as text
-        return Entry(value, at, key_at)
-
-    return build(node, start)
+    def _place(self, node: yaml.Node) -> Location:
+        return Location(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def expand(

@@ -109,32 +109,16 @@ def parse_type(text: str, dialect: str, location: Location) -> DataType:
 
 def _convert(node: exp.DataType, text: str, dialect: str, location: Location) -> DataType:
     def part(child: exp.Expression) -> DataType:
-        if isinstance(child, exp.ColumnDef):
-            kind = child.args.get("kind")
-            child = kind if kind is not None else child
-        if not isinstance(child, exp.DataType):
-            raise _unknown(child.sql(dialect=dialect), location)
-        return _convert(child, text, dialect, location)
+        found = child.args.get("kind") if isinstance(child, exp.ColumnDef) else child
+        if isinstance(found, exp.DataType):
+            return _convert(found, text, dialect, location)
+        raise _unknown(child.sql(dialect=dialect), location)
 
     kind, parts = node.this, node.expressions
     if kind in _PRIMITIVES:
         return Primitive(_PRIMITIVES[kind])
     if kind in (T.DECIMAL, T.BIGDECIMAL):
-        numbers = [int(p.name) for p in parts]
-        if not numbers and dialect not in _DECIMALS:
-            raise TypeNameError(
-                "DECIMAL without numbers means something else in each dialect",
-                location=location,
-                wanted="DECIMAL(precision, scale)",
-            )
-        precision, scale = (*numbers, 0)[:2] if numbers else _DECIMALS[dialect]
-        if not (1 <= precision <= 38 and 0 <= scale <= precision):
-            raise TypeNameError(
-                f"DECIMAL({precision}, {scale}) cannot be stored",
-                location=location,
-                wanted="precision 1 to 38, scale 0 to precision",
-            )
-        return Decimal(precision, scale)
+        return _decimal([int(p.name) for p in parts], dialect, location)
     if kind is T.UBIGINT:
         return Decimal(20, 0)
     if kind in (T.ARRAY, T.LIST) and len(parts) == 1:
@@ -146,10 +130,27 @@ def _convert(node: exp.DataType, text: str, dialect: str, location: Location) ->
     if kind is T.USERDEFINED or kind in (T.UNKNOWN, T.ARRAY, T.LIST, T.MAP, T.STRUCT):
         raise _unknown(node.sql(dialect=dialect), location)
     raise TypeNameError(
-        f"type {text} cannot be stored in a Delta table",
+        f"type {text} cannot be stored in a table",
         location=location,
         hint="cast to a type that can, such as STRING or DECIMAL(38, 0)",
     )
+
+
+def _decimal(numbers: list[int], dialect: str, location: Location) -> Decimal:
+    if not numbers and dialect not in _DECIMALS:
+        raise TypeNameError(
+            "DECIMAL without numbers means something else in each dialect",
+            location=location,
+            wanted="DECIMAL(precision, scale)",
+        )
+    precision, scale = (*numbers, 0)[:2] if numbers else _DECIMALS[dialect]
+    if not (1 <= precision <= 38 and 0 <= scale <= precision):
+        raise TypeNameError(
+            f"DECIMAL({precision}, {scale}) cannot be stored",
+            location=location,
+            wanted="precision 1 to 38, scale 0 to precision",
+        )
+    return Decimal(precision, scale)
 
 
 def _unknown(text: str, location: Location) -> TypeNameError:

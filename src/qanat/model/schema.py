@@ -28,6 +28,17 @@ PRIMITIVES = frozenset(
     }
 )
 
+WIDER: Mapping[str, frozenset[str]] = {
+    "short": frozenset({"byte"}),
+    "integer": frozenset({"byte", "short"}),
+    "long": frozenset({"byte", "short", "integer"}),
+    "float": frozenset({"byte", "short"}),
+    "double": frozenset({"byte", "short", "integer", "float"}),
+    "timestamp": frozenset({"date"}),
+    "timestamp_ntz": frozenset({"date"}),
+}
+"""By primitive type, those all of whose values it holds without loss; strings left aside."""
+
 _SQL_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 
 

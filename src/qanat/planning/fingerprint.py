@@ -63,19 +63,22 @@ def row_source(query: SqlQuery) -> str | None:
         return None
     if table.args.get("sample") or table.args.get("pivots"):
         return None
-    for join in tree.args.get("joins") or []:
-        if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
-            return None
-        if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
-            continue
-        if not isinstance(join.this, exp.Table | exp.Subquery) or join.args.get("method"):
-            # ASOF and POSITIONAL joins match by the order of rows.
-            return None
-    for item in tree.expressions:
-        for node in item.walk():
-            if _combines(node) and node.find_ancestor(exp.Select) is tree:
-                return None
+    if not all(_keeps_rows(join) for join in tree.args.get("joins") or []):
+        return None
+    nodes = (node for item in tree.expressions for node in item.walk())
+    if any(_combines(node) and node.find_ancestor(exp.Select) is tree for node in nodes):
+        return None
     return None if not deterministic(query) else str(table.alias_or_name)
+
+
+def _keeps_rows(join: exp.Join) -> bool:
+    """Whether each row of a join's result has one row of its left side."""
+    if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
+        return False
+    if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
+        return True
+    # ASOF and POSITIONAL joins match by the order of rows.
+    return isinstance(join.this, exp.Table | exp.Subquery) and not join.args.get("method")
 
 
 def copies_input(query: SqlQuery) -> bool:

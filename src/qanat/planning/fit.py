@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
 from qanat.model.schema import (
     STRING,
+    WIDER,
     Array,
     DataType,
     Decimal,
@@ -20,7 +21,6 @@ from qanat.model.schema import (
 )
 from qanat.model.work import Output
 
-_INTEGERS = ("byte", "short", "integer", "long")
 _DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
@@ -176,15 +176,9 @@ def _fits(have: DataType, want: DataType, declared: bool) -> bool:
     if have == want:
         return True
     match have, want:
-        case Primitive(a), Primitive(b) if a in _INTEGERS and b in _INTEGERS:
-            return declared or _INTEGERS.index(a) <= _INTEGERS.index(b)
-        case Primitive(a), Primitive("double") if a in ("byte", "short", "integer", "float"):
-            return True
-        case Primitive("byte" | "short"), Primitive("float"):
-            return True
-        case Primitive("date"), Primitive("timestamp" | "timestamp_ntz"):
-            return True
-        case Primitive(a), Decimal(precision, scale) if a in _INTEGERS:
+        case Primitive(a), Primitive(b):
+            return declared or a in WIDER.get(b, ())
+        case Primitive(a), Decimal(precision, scale) if a in _DIGITS:
             return declared or precision - scale >= _DIGITS[a]
         case Decimal(p, s), Decimal(precision, scale):
             return declared or (scale >= s and precision - scale >= p - s)

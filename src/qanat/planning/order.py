@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import TypeAlias
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, QanatError, nearest
 from qanat.model.pipeline import (
@@ -26,30 +27,28 @@ from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.stateful import first_stateful
 
 _APPENDED = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
+_Edges: TypeAlias = dict[str, dict[str, Location]]
+"""By dataset, what it reads, and where that is written."""
 
 
 def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
     """The reasons why a flow cannot feed its target; none if it can."""
-    if target.kind not in _APPENDED:
-        if flow.name.casefold() != target.name.casefold():
-            yield FlowError(
-                f"flow {flow.name} feeds {target.kind} {target.name}",
-                location=flow.location,
-                hint="only a STREAMING TABLE or a sink takes several flows",
-            )
-        if target.kind is DatasetKind.MATERIALIZED_VIEW:
-            for read in flow.query.reads:
-                if streams(pipeline, read):
-                    yield _stream_into_view(target, read)
+    if target.kind not in _APPENDED and flow.name.casefold() != target.name.casefold():
+        yield FlowError(
+            f"flow {flow.name} feeds {target.kind} {target.name}",
+            location=flow.location,
+            hint="only a STREAMING TABLE or a sink takes several flows",
+        )
+    if target.kind is DatasetKind.MATERIALIZED_VIEW:
+        streamed = (r for r in flow.query.reads if streams(pipeline, r))
+        yield from (_stream_into_view(target, read) for read in streamed)
     for read in flow.query.reads:
         yield from _problems_of_read(pipeline, read)
     if target.kind is DatasetKind.TEMPORARY_VIEW:
         yield from _stateful(pipeline, flow.query, target)
-    if target.kind not in _APPENDED:
-        return
-    if not flow.once and not any(streams(pipeline, r) for r in flow.query.reads):
-        yield _no_stream(flow, target)
-    if not flow.once:
+    if target.kind in _APPENDED and not flow.once:
+        if not any(streams(pipeline, r) for r in flow.query.reads):
+            yield _no_stream(flow, target)
         yield from _stateful(pipeline, flow.query, target)
 
 
@@ -150,50 +149,18 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
         The graph, and the problems in the order of the declarations.
     """
     problems: list[QanatError] = []
-    edges: dict[str, dict[str, Location]] = {d.name: {} for d in pipeline.datasets}
-    fed: set[str] = set()
+    edges: _Edges = {d.name: {} for d in pipeline.datasets}
     for flow in pipeline.flows:
-        target = pipeline.get(flow.target)
-        if target is None:
-            names = [d.name for d in pipeline.datasets]
-            problems.append(
-                FlowError(
-                    f"flow {flow.name} feeds {flow.target!r}, which is not declared",
-                    location=flow.location,
-                    nearest=nearest(flow.target, names),
-                    hint=f"declare it: CREATE STREAMING TABLE {flow.target};",
-                )
-            )
-            continue
-        fed.add(target.name)
-        known = True
-        for read in flow.query.reads:
-            name = read.source.dataset
-            if name is None:
-                continue
-            found = resolve(pipeline, name)
-            if found is None:
-                known = False
-                problems.append(_unknown_dataset(pipeline, name, read.location))
-            elif not _same(found, target, name):
-                edges[target.name].setdefault(found.name, read.location)
-        if known:
-            problems.extend(problems_of_flow(pipeline, flow, target))
+        problems += _flow_edges(pipeline, flow, edges)
+    fed = {flow.target.casefold() for flow in pipeline.flows}
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
-            if dataset.kind is DatasetKind.SINK and isinstance(expectation.rule, Unique):
-                problems.append(_unique_on_sink(dataset, expectation))
-            if not isinstance(expectation.rule, References):
-                continue
-            found = resolve(pipeline, expectation.rule.dataset)
-            if found is None:
-                where = expectation.location
-                problems.append(_unknown_dataset(pipeline, expectation.rule.dataset, where))
-            elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
-                problems.append(_not_stored(found, expectation.name, expectation.location))
-            elif found is not dataset:
-                edges[dataset.name].setdefault(found.name, expectation.location)
-        if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
+            problems += _rule_edges(pipeline, dataset, expectation, edges)
+        if (
+            complete
+            and dataset.name.casefold() not in fed
+            and dataset.kind is not DatasetKind.SINK
+        ):
             problems.append(_without_flow(dataset))
     fillers = _fillers(pipeline, edges)
     order, cycle = _sort({n: (*found, *fillers.get(n, ())) for n, found in edges.items()})
@@ -206,6 +173,50 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
             readers[target_name].append(name)
     graph = Graph(order, reads, {n: tuple(r) for n, r in readers.items()}, fillers)
     return graph, tuple(problems)
+
+
+def _flow_edges(pipeline: Pipeline, flow: Flow, edges: _Edges) -> Iterator[QanatError]:
+    """Add what a flow's target reads through it; yields what is wrong with it."""
+    target = pipeline.get(flow.target)
+    if target is None:
+        yield FlowError(
+            f"flow {flow.name} feeds {flow.target!r}, which is not declared",
+            location=flow.location,
+            nearest=nearest(flow.target, [d.name for d in pipeline.datasets]),
+            hint=f"declare it: CREATE STREAMING TABLE {flow.target};",
+        )
+        return
+    known = True
+    for read in flow.query.reads:
+        name = read.source.dataset
+        if name is None:
+            continue
+        found = resolve(pipeline, name)
+        if found is None:
+            known = False
+            yield _unknown_dataset(pipeline, name, read.location)
+        elif not _same(found, target, name):
+            edges[target.name].setdefault(found.name, read.location)
+    if known:
+        yield from problems_of_flow(pipeline, flow, target)
+
+
+def _rule_edges(
+    pipeline: Pipeline, dataset: Dataset, expectation: Expectation, edges: _Edges
+) -> Iterator[QanatError]:
+    """Add what a dataset reads through a rule; yields what is wrong with that."""
+    rule = expectation.rule
+    if dataset.kind is DatasetKind.SINK and isinstance(rule, Unique):
+        yield _unique_on_sink(dataset, expectation)
+    if not isinstance(rule, References):
+        return
+    found = resolve(pipeline, rule.dataset)
+    if found is None:
+        yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
+    elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
+        yield _not_stored(found, expectation.name, expectation.location)
+    elif found is not dataset:
+        edges[dataset.name].setdefault(found.name, expectation.location)
 
 
 def _fillers(pipeline: Pipeline, edges: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:

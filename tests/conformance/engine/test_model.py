@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,43 @@ from qanat.model.work import Counts, Output
 from tests.conformance.engine.bench import Bench, violations
 
 Row = dict[str, Any]
+
+
+def _breaks(rule: Rule, row: Row, other: set[int]) -> bool:
+    """Whether a row alone breaks a condition, or refers to nothing."""
+    if isinstance(rule, Predicate):
+        column, op, bound = rule.sql.split()
+        value = row[column]
+        return value is None or not (value < int(bound) if op == "<" else value != int(bound))
+    if isinstance(rule, References):
+        value = row[rule.columns[0]]
+        return value is not None and value not in other
+    return False
+
+
+def _repeated(
+    columns: tuple[str, ...], rows: list[Row], existing: list[Row], removed: Callable[[int], bool]
+) -> set[int]:
+    """The rows whose key the table or a kept row before them has."""
+    keys = [tuple(row[c] for c in columns) for row in rows]
+    held = {tuple(r[c] for c in columns) for r in existing}
+    taken, mine = set(held), set()
+    for i, key in enumerate(keys):
+        if None in key:
+            continue
+        if key in taken:
+            mine.add(i)
+        elif not removed(i):
+            taken.add(key)
+    # A row that another rule removes breaks this one too if a kept row has its key.
+    first: dict[tuple[Any, ...], int] = {}
+    for i, key in enumerate(keys):
+        if None not in key and key not in held and not removed(i):
+            first.setdefault(key, i)
+    for i, key in enumerate(keys):
+        if None not in key and (key in held or i > first.get(key, i)):
+            mine.add(i)
+    return mine
 
 
 def _model(
@@ -27,44 +65,12 @@ def _model(
 
     for e in rules:
         for i, row in enumerate(rows):
-            if isinstance(e.rule, Predicate):
-                column, op, bound = e.rule.sql.split()
-                value = row[column]
-                ok = value is not None and (
-                    value < int(bound) if op == "<" else value != int(bound)
-                )
-                if not ok:
-                    broken[i].add(e.name)
-            elif isinstance(e.rule, References):
-                value = row[e.rule.columns[0]]
-                if value is not None and value not in other:
-                    broken[i].add(e.name)
+            if _breaks(e.rule, row, other):
+                broken[i].add(e.name)
     for e in rules:
-        if not isinstance(e.rule, Unique):
-            continue
-        taken = {tuple(r[c] for c in e.rule.columns) for r in existing}
-        mine = set()
-        for i, row in enumerate(rows):
-            key = tuple(row[c] for c in e.rule.columns)
-            if None in key:
-                continue
-            if key in taken:
-                mine.add(i)
-            elif not removed(i):
-                taken.add(key)
-        # A row that another rule removes breaks this one too if a kept row has its key.
-        first: dict[tuple[Any, ...], int] = {}
-        held = {tuple(r[c] for c in e.rule.columns) for r in existing}
-        for i, row in enumerate(rows):
-            key = tuple(row[c] for c in e.rule.columns)
-            if None not in key and key not in held and not removed(i):
-                first.setdefault(key, i)
-        for i, row in enumerate(rows):
-            key = tuple(row[c] for c in e.rule.columns)
-            if None not in key and (key in held or i > first.get(key, i)):
-                mine.add(i)
-        for i in mine:
-            broken[i].add(e.name)
+        if isinstance(e.rule, Unique):
+            for i in _repeated(e.rule.columns, rows, existing, removed):
+                broken[i].add(e.name)
     counts = {e.name: sum(e.name in b for b in broken) for e in rules}
     quarantine = {e.name for e in rules if e.action is Action.QUARANTINE}
     drop = {e.name for e in rules if e.action is Action.DROP}

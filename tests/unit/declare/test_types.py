@@ -56,9 +56,9 @@ def test_some_type_names_differ_by_dialect() -> None:
         ("STRUCT(a FOO)", "no type 'FOO'"),
         ("DECIMAL(39, 0)", ("DECIMAL(39, 0) cannot be stored\n"
          "  wanted: precision 1 to 38, scale 0 to precision")),
-        ("TIME", ("type TIME cannot be stored in a Delta table\n"
+        ("TIME", ("type TIME cannot be stored in a table\n"
          "  hint: cast to a type that can, such as STRING or DECIMAL(38, 0)")),
-        ("HUGEINT", ("type HUGEINT cannot be stored in a Delta table\n"
+        ("HUGEINT", ("type HUGEINT cannot be stored in a table\n"
          "  hint: cast to a type that can, such as STRING or DECIMAL(38, 0)")),
     ],
 )  # fmt: skip

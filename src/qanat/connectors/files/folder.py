@@ -159,33 +159,41 @@ def _walk(
 ) -> None:
     """Collect what `glob` means below a folder; `entered`: real paths of links on the way."""
     try:
-        with os.scandir(folder) as entries:
-            below = []
-            for entry in entries:
-                if entry.is_dir():
-                    if next_ := glob.descend(at, entry.name):
-                        below.append((entry.path, next_, entry.is_symlink()))
-                elif glob.accepts(at, entry.name):
-                    try:
-                        status = entry.stat()
-                    except FileNotFoundError:
-                        continue  # deleted since, or a link to nothing
-                    if stat.S_ISREG(status.st_mode):
-                        found[entry.path] = _ref(entry.path, status)
+        below = _look(folder, glob, at, found)
     except PermissionError as error:
         raise FileUnreadableError(
             f"the folder {folder!r} may not be listed", hint="give this user the right to read it"
         ) from error
     except FileNotFoundError:
         return  # deleted since
-    for path, next_, linked in below:
+    for entry, next_ in below:
         inside = entered
-        if linked:
-            real = os.path.realpath(path)
+        if entry.is_symlink():
+            real = os.path.realpath(entry.path)
             if real in entered or f"{os.path.realpath(folder)}/".startswith(f"{real}/"):
                 continue  # a link to a folder around it would go on for ever
             inside = (*entered, real)
-        _walk(path, glob, next_, inside, found)
+        _walk(entry.path, glob, next_, inside, found)
+
+
+def _look(
+    folder: str, glob: Glob, at: frozenset[int], found: dict[str, FileRef]
+) -> list[tuple[os.DirEntry[str], frozenset[int]]]:
+    """Collect the files of one folder; returns the folders in it that may have some, too."""
+    below = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                if next_ := glob.descend(at, entry.name):
+                    below.append((entry, next_))
+            elif glob.accepts(at, entry.name):
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    continue  # deleted since, or a link to nothing
+                if stat.S_ISREG(status.st_mode):
+                    found[entry.path] = _ref(entry.path, status)
+    return below
 
 
 def _ref(path: str, status: os.stat_result) -> FileRef:

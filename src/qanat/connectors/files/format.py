@@ -160,37 +160,42 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
     common = next(iter(found)) if len(found) == 1 else None
     kept = common if common in _BY_ENGINE else None
 
-    def packed_still(file: LocalFile, shape: Shape) -> bool:
-        if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
-            return not file.local.endswith(_BY_ENGINE[shape.compression])
-        return shape.compression not in (None, kept)
-
-    def copied(item: tuple[int, LocalFile, Shape]) -> LocalFile:
-        number, file, shape = item
-        unpack = packed_still(file, shape)
-        try:
-            return _copied(file, shape, unpack, number, scratch)
-        except OSError as error:
-            if disk_full(error):
-                raise StorageFullError(
-                    f"no space left in {str(scratch)!r} to unpack {file.path!r}"
-                ) from error
-            raise _damaged(file, shape, error) from error
-        except (EOFError, ValueError) as error:
-            raise _damaged(file, shape, error) from error
-
     result = list(files)
     work = []
     for number, (file, shape) in enumerate(zip(files, shapes, strict=True)):
-        if shape.format == "orc" or packed_still(file, shape):
-            work.append((number, file, shape))
+        unpack = _packed_still(file, shape, kept)
+        if shape.format == "orc" or unpack:
+            work.append((number, file, shape, unpack))
         elif _PATTERN.search(file.local):
             result[number] = _linked(file, number, scratch)
     if work:
         with ThreadPoolExecutor(2, "copies") as pool:
-            for (number, *_), file in zip(work, pool.map(copied, work), strict=True):
+            copies = pool.map(lambda item: _explained_copy(scratch, *item), work)
+            for (number, *_), file in zip(work, copies, strict=True):
                 result[number] = file
     return Readable(tuple(result), kept)
+
+
+def _packed_still(file: LocalFile, shape: Shape, kept: str | None) -> bool:
+    """Whether a file must be unpacked for an engine that undoes one compression, if any."""
+    if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
+        return not file.local.endswith(_BY_ENGINE[shape.compression])
+    return shape.compression not in (None, kept)
+
+
+def _explained_copy(
+    scratch: Path, number: int, file: LocalFile, shape: Shape, unpack: bool
+) -> LocalFile:
+    try:
+        return _copied(file, shape, unpack, number, scratch)
+    except OSError as error:
+        if disk_full(error):
+            raise StorageFullError(
+                f"no space left in {str(scratch)!r} to unpack {file.path!r}"
+            ) from error
+        raise _damaged(file, shape, error) from error
+    except (EOFError, ValueError) as error:
+        raise _damaged(file, shape, error) from error
 
 
 def place_for(path: str, number: int, suffix: str, scratch: Path) -> Path:

@@ -203,6 +203,15 @@ def _bind(table: FileTable, layout: Layout, groups: Sequence[Group]) -> BoundFil
     )
 
 
+def _index(table: FileTable, group: Group, number: int) -> str:
+    """The index in the batch of the file that a row of a group is in."""
+    if len(group.indexes) == 1:
+        return f"CAST({group.indexes[0]} AS BIGINT)"
+    if group.indexes == tuple(range(len(table.files))):
+        return "t.file_index"
+    return table.at(f"index{number}", group.indexes, "BIGINT", "t.file_index")
+
+
 def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple[str, list[Check]]:
     """A SELECT of the columns v0, v1, … of a group, and the checks of values that may not fit."""
     by_name = {c.name.casefold(): c for c in reversed(group.columns)}
@@ -222,13 +231,7 @@ def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple
             parts += [f"{original} AS o{i}"]
             value = Value(f"o{i}", f"CAST(to_json(o{i}) AS VARCHAR)", typed, True)
             checks.append(Check(f, value, f"v{i}"))
-    if len(group.indexes) == 1:
-        index = f"CAST({group.indexes[0]} AS BIGINT)"
-    elif group.indexes == tuple(range(len(table.files))):
-        index = "t.file_index"
-    else:
-        index = table.at(f"index{number}", group.indexes, "BIGINT", "t.file_index")
-    parts += [f"{index} AS file", "t.file_row_number + 1 AS line"]
+    parts += [f"{_index(table, group, number)} AS file", "t.file_row_number + 1 AS line"]
     parts.append("t.file_row_number AS number")
     if checks and not layout.rescue:
         cells = ", ".join(f"{literal(c.name)}: t.{quote(c.name)}" for c in group.columns)

@@ -183,16 +183,10 @@ class RecordReader:
                 if text.startswith(self._quote, scan):
                     break
                 # The quote is still open: the value goes on, up to a line that has a quote.
-                pieces, size = [text], len(text)
-                while size <= LIMIT and self._look(ahead, used, source):
-                    pieces.append(ahead[used])
-                    size += len(pieces[-1]) + 1
-                    used += 1
-                    if self._quote in pieces[-1]:
-                        break
-                else:
+                longer = self._up_to_quote(text, ahead, used, source)
+                if longer is None:
                     return None, 0, "a quote is opened and never closed"
-                text = b"\n".join(pieces)
+                text, used = longer
             fields.append(self._plain(text[start:scan]))
             at = scan + 1
             if at == len(text):
@@ -200,6 +194,19 @@ class RecordReader:
             if not text.startswith(self._delimiter, at):
                 return None, 0, "text follows a closing quote"
             at += len(self._delimiter)
+
+    def _up_to_quote(
+        self, text: bytes, ahead: deque[bytes], used: int, source: Iterator[bytes]
+    ) -> tuple[bytes, int] | None:
+        """The text with the lines that follow, to the first that has a quote; None if none has."""
+        pieces, size = [text], len(text)
+        while size <= LIMIT and self._look(ahead, used, source):
+            pieces.append(ahead[used])
+            size += len(pieces[-1]) + 1
+            used += 1
+            if self._quote in pieces[-1]:
+                return b"\n".join(pieces), used
+        return None
 
     def _look(self, ahead: deque[bytes], used: int, source: Iterator[bytes]) -> bool:
         if used < len(ahead):

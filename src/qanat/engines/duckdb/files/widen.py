@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.types import to_duckdb
-from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
+from qanat.model.schema import (
+    STRING,
+    WIDER,
+    Array,
+    DataType,
+    Decimal,
+    Field,
+    MapType,
+    Primitive,
+    Struct,
+)
 
 _WHOLE = {"byte": 3, "short": 5, "integer": 10, "long": 19}
+"""The digits of whole numbers."""
 
 
 def holds(wide: DataType, narrow: DataType) -> bool:
@@ -17,21 +28,13 @@ def holds(wide: DataType, narrow: DataType) -> bool:
     >>> holds(Primitive("double"), Primitive("long"))
     False
     """
+    if wide == narrow:
+        return True
     match wide, narrow:
-        case _ if wide == narrow:
-            return True
-        case Primitive("string"), Primitive(name):
-            return name != "binary"
         case Primitive("string"), _:
-            return True
-        case Primitive(a), Primitive(b) if a in _WHOLE and b in _WHOLE:
-            return _WHOLE[a] >= _WHOLE[b]
-        case Primitive("double"), Primitive(name):
-            return name in ("float", "byte", "short", "integer")
-        case Primitive("float"), Primitive(name):
-            return name in ("byte", "short")
-        case Primitive("timestamp" | "timestamp_ntz"), Primitive("date"):
-            return True
+            return narrow != Primitive("binary")
+        case Primitive(a), Primitive(b):
+            return b in WIDER.get(a, ())
         case Decimal(precision, scale), Primitive(name):
             return name in _WHOLE and precision - scale >= _WHOLE[name]
         case Decimal(p, s), Decimal(q, t):
