@@ -13,7 +13,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
@@ -86,8 +85,8 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
             current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock says whose a file is. But what was there while we held the lease, and is none of
     # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
-    sweep = partial(session.store.sweep, confirm=current.lease.confirm)
-    return _each(current, found, sweep, anew) and repaired
+    confirm = current.lease.confirm
+    return _each(current, found, lambda t: session.store.sweep(t, confirm), anew) and repaired
 
 
 def _each(
