@@ -18,7 +18,6 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from figure import keep
 from flights import PHASES, TOOLS, Tool, compare, prepare
@@ -26,7 +25,6 @@ from measure import Cost, median
 from place import CORES, ROOT, scratch
 
 README = ROOT / "README.md"
-TABLE = Path(__file__).with_name("README_TABLE.md")
 Costs = Mapping[str, Mapping[str, Cost]]
 """Of each tool and phase."""
 
@@ -83,19 +81,17 @@ def caption(repeats: int, load: float) -> str:
         f"in turns, {system}, Python {platform.python_version()}, load average {load:.1f} at the "
         "start. CPU seconds are the safer figures: other work on a machine stretches wall time "
         "most. All five gave the same answers, checked by hash; what each does is told in "
-        "[benchmarks](LINK)."
+        "[benchmarks](benchmarks/README.md)."
     )
     return textwrap.fill(text, 99, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def write(text: str) -> None:
-    """Put the table into README_TABLE.md, and into the README between its marks."""
-    TABLE.write_text(text.replace("LINK", "README.md"), encoding="utf-8")
+    """Put the table into the README, between its marks."""
     page = README.read_text(encoding="utf-8")
     before, start, rest = page.partition("<!-- side by side -->\n")
     _, end, after = rest.partition("<!-- /side by side -->")
-    inner = f"\n{text.replace('LINK', 'benchmarks/README.md')}\n"
-    README.write_text(before + start + inner + end + after, encoding="utf-8")
+    README.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
