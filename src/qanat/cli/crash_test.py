@@ -78,7 +78,7 @@ def run(place: Place, wish: Wish, json: bool) -> int:
     return 1 if report.failures or not report.tried else 0
 
 
-def _outcome(ws: Session, extent: Extent, jobs: int, again: str) -> Outcome:
+def _outcome(session: Session, extent: Extent, jobs: int, again: str) -> Outcome:
     """What came of it; if it is interrupted, what had come of it until then is told."""
     told: list[Verdict] = []
     total = 0
@@ -99,8 +99,8 @@ def _outcome(ws: Session, extent: Extent, jobs: int, again: str) -> Outcome:
         with bar:
             bar.prepare("running everything undisturbed")
             sweep_quarters(places())
-            with quarters(roomy(ws, jobs)) as folder:
-                return crash_test(ws, folder, extent, jobs, begin, tell)
+            with quarters(roomy(session, jobs)) as folder:
+                return crash_test(session, folder, extent, jobs, begin, tell)
     except SystemExit:
         screen.note("\n".join(so_far(told, total, again)))
         raise

@@ -20,8 +20,9 @@ from qanat.model.schema import Schema
 
 
 class Ledger(Protocol):
-    """One project and environment's memory. Every method that writes is durable on return, but
-    for `keep`.
+    """What is recorded of one project and environment.
+
+    Every method that writes is durable on return, but for `keep`.
 
     Safe to call from several threads; readers in other processes are never blocked.
 

@@ -85,11 +85,11 @@ class Table(Relation):
         >>> [(each.version, each.written) for each in project.table("silver_orders").versions()]
         [(0, 5)]
         """
-        ws = self._session()
-        newest = ws.store.version(ws.table(self.name))
+        session = self._session()
+        newest = session.store.version(session.table(self.name))
         epochs = {
             e.version: e
-            for e in ws.memory.epochs(dataset=self.name, limit=1_000_000)
+            for e in session.recorded.epochs(dataset=self.name, limit=1_000_000)
             if e.version is not None and e.status is EpochStatus.COMMITTED
         }
         return tuple(_version(number, epochs.get(number)) for number in range((newest or 0) + 1))
@@ -118,8 +118,10 @@ class Table(Relation):
         customers: materialized view, version 0, 4 rows, 1 file, ...
         """
         show = import_module("qanat.run.look").show
-        ws = self._session()
-        return shown(View, show(ws, self.name, limit=limit, where=where, version=self._version))
+        session = self._session()
+        return shown(
+            View, show(session, self.name, limit=limit, where=where, version=self._version)
+        )
 
     def profile(self) -> Profile:
         """One row for each column: type, missing and distinct values, range, mean.
@@ -231,10 +233,10 @@ def _version(number: int, epoch: Any) -> TableVersion:
 
 
 def _read(session: Opened, name: str, version: int | None, limit: int | None) -> Any:
-    ws = session()
-    found = stored(ws, name, version)
+    opened = session()
+    found = stored(opened, name, version)
     query = import_module("qanat.run.query").query
-    return query(ws, "SELECT * FROM self", limit, found)
+    return query(opened, "SELECT * FROM self", limit, found)
 
 
 def _ask(session: Opened, table: Callable[[], Stored], query: str, limit: int | None) -> Any:

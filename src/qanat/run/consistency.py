@@ -74,12 +74,12 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     was for.
     """
     flow, name = compiled.flow, compiled.dataset.name
-    last = session.memory.last_epoch(flow.name)
+    last = session.recorded.last_epoch(flow.name)
     known = last.number if last else 0
     sink = compiled.dataset.kind is DatasetKind.SINK
     there = known if sink else last_number(session, compiled)
     if there == known:
-        generation = session.memory.generation(name)
+        generation = session.recorded.generation(name)
         for dataset, table in quarantines(session, compiled).items():
             found = session.store.transaction(table, flow.application)
             # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
@@ -87,7 +87,7 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
                 there = found
                 break
             # nor forget one that put rows into it, or emptied it.
-            mark = session.memory.quarantine_mark(flow.name, generation, dataset)
+            mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
             if mark is None or found >= mark.number:
                 continue
             if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
@@ -113,9 +113,9 @@ def _of_others(session: Session, compiled: CompiledFlow, dataset: str, generatio
     table = session.table(compiled.dataset.quarantine)
     if dataset != compiled.dataset.name or session.store.version(table) is None:
         return False
-    if any(e.dataset == dataset for e in session.memory.open_epochs()):
+    if any(e.dataset == dataset for e in session.recorded.open_epochs()):
         return False  # which may have put rows there
-    since = session.memory.quarantine_marks(dataset, generation).values()
+    since = session.recorded.quarantine_marks(dataset, generation).values()
     if not all(mark.emptied for mark in since):
         return False  # whose own flows would miss them
     return session.store.snapshot(table).rows != 0
@@ -127,7 +127,7 @@ def _forgotten_replay(
     """A table or quarantine from before rows were moved from one into the other."""
     name = compiled.dataset.name
     flow = replay_flow(name)
-    replay = session.memory.last_epoch(flow)
+    replay = session.recorded.last_epoch(flow)
     if replay is None or replay.generation != generation:
         return None
     for dataset in (name, compiled.dataset.quarantine):

@@ -33,7 +33,7 @@ def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
     found += _storage(session)
     ledger = None
     try:
-        ledger = session.memory
+        ledger = session.recorded
         found.append(_ledger(session, ledger))
     except QanatError as error:
         found.append(_broken("ledger", error))
@@ -136,7 +136,7 @@ def _table(session: Session, name: str) -> Iterator[Finding]:
                     f"restore them, or rebuild it: qanat run --full-refresh {name}",
                 )
         orphans = session.store.orphans(table)
-        if orphans and (session.memory.held() is None):
+        if orphans and (session.recorded.held() is None):
             yield Finding(
                 "warning",
                 f"table {name}",

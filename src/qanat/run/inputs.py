@@ -154,7 +154,7 @@ def find_unread(
         source, ref = session.source(read.source), read.source
         with located(read.location), _way_out(compiled):
             if read.streaming:
-                past = FlowPast(session.memory, compiled, ref.key, generation, published)
+                past = FlowPast(session.recorded, compiled, ref.key, generation, published)
                 unread = source.plan(ref, past, without)
                 if unread is not None:
                     ranges[key] = unread.range
@@ -223,9 +223,9 @@ def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
     if read_of is None or read_of.name == decision.dataset:
         return True
     # A view's quarantine loses the rows of the flows that start over, and no others.
-    generation = session.memory.generation(decision.dataset)
+    generation = session.recorded.generation(decision.dataset)
     marks = [
-        session.memory.quarantine_mark(t.flow, generation, read_of.name) for t in decision.takes
+        session.recorded.quarantine_mark(t.flow, generation, read_of.name) for t in decision.takes
     ]
     return any(m is not None and not m.emptied for m in marks)
 
@@ -234,7 +234,7 @@ def _has_read(
     session: Session, compiled: CompiledFlow, generation: int, read: Read, intake: Intake
 ) -> bool:
     """Whether a table still has rows that a flow has read as a stream."""
-    if session.memory.position(compiled.flow.name, generation, read.source.key) is None:
+    if session.recorded.position(compiled.flow.name, generation, read.source.key) is None:
         return False
     table = session.table(read.source.dataset or "")
     if session.store.version(table) is None:
@@ -273,7 +273,7 @@ def bind(
     total = Amount(rows=0)
     for read in compiled.reads:
         key = key_of(read)
-        known = session.memory.source_schema(compiled.flow.name, generation, key)
+        known = session.recorded.source_schema(compiled.flow.name, generation, key)
         with located(read.location), _way_out(compiled):
             bound = session.source(read.source).bind(
                 read.source,

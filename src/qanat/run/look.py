@@ -63,16 +63,16 @@ def history(
         DatasetNotFoundError: nobody declares it, and no epoch remembers it.
     """
     if dataset is None:
-        return tuple(_entry(session, u, None) for u in session.memory.updates(limit))
+        return tuple(_entry(session, u, None) for u in session.recorded.updates(limit))
     # A dataset that is no longer declared still has its history.
     known = dataset
-    if not session.memory.epochs(dataset=dataset, limit=1):
+    if not session.recorded.epochs(dataset=dataset, limit=1):
         known = dataset_of(session.pipeline, dataset).name
     return tuple(_entry(session, u, known) for u in _updates_of(session, known, limit))
 
 
 def _entry(session: Session, update: UpdateRecord, dataset: str | None) -> HistoryEntry:
-    epochs = session.memory.epochs(update=update.id, dataset=dataset, limit=_ALL)
+    epochs = session.recorded.epochs(update=update.id, dataset=dataset, limit=_ALL)
     return HistoryEntry(update, tuple(reversed(epochs)))
 
 
@@ -81,7 +81,7 @@ def _updates_of(session: Session, dataset: str, limit: int) -> list[UpdateRecord
     wanted = _ids(session, dataset, limit)
     ask = limit
     while True:
-        updates = session.memory.updates(ask)
+        updates = session.recorded.updates(ask)
         found = [u for u in updates if u.id in wanted]
         if len(found) == len(wanted) or len(updates) < ask:
             return found
@@ -92,7 +92,7 @@ def _ids(session: Session, dataset: str, limit: int) -> set[str]:
     """The identifiers of the newest updates of a dataset, as many as asked for."""
     ask = limit
     while True:
-        epochs: Sequence[Epoch] = session.memory.epochs(dataset=dataset, limit=ask)
+        epochs: Sequence[Epoch] = session.recorded.epochs(dataset=dataset, limit=ask)
         ids = list(dict.fromkeys(e.update for e in epochs))
         if len(ids) >= limit or len(epochs) < ask:
             return set(ids[:limit])

@@ -22,8 +22,8 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     """
     session.require()
     chosen = choose_datasets(session, selection or Selection())
-    definitions = session.memory.definitions()
-    opened = {e.flow: e for e in session.memory.open_epochs()}
+    definitions = session.recorded.definitions()
+    opened = {e.flow: e for e in session.recorded.open_epochs()}
     decided: dict[str, Decision] = {}
     for name in chosen.datasets:
         around = Around(definitions, decided, opened)
@@ -40,7 +40,7 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
 def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -> Facts:
     """The facts about a dataset; what stands in its way stops only its readers."""
     full = dataset.name in chosen.full_refresh
-    generation = session.memory.generation(dataset.name) + (1 if full else 0)
+    generation = session.recorded.generation(dataset.name) + (1 if full else 0)
     try:
         return gather(session, dataset, chosen, around, generation)
     except QanatError as error:

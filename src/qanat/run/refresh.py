@@ -128,7 +128,7 @@ def _started(session: Session, dataset: Dataset, generation: int, around: Around
     ends = (e for f, e in around.open.items() if f in flows and e.generation == generation)
     if any(published(session, e) for e in ends):
         return True
-    return session.memory.generation_started(dataset.name, generation)
+    return session.recorded.generation_started(dataset.name, generation)
 
 
 def _flow(
@@ -146,7 +146,7 @@ def _flow(
         visible = opened
     once = compiled.flow.once
     if once:
-        last = visible or session.memory.last_epoch(name)
+        last = visible or session.recorded.last_epoch(name)
         if last is not None and last.generation == generation:
             return FlowFacts(name, {}, once=True, done=True)
         # What a flow that runs once leaves, no later update takes.

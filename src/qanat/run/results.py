@@ -198,7 +198,7 @@ def _former_views(session: Session) -> frozenset[str]:
 
     Its rows are none that a stream has brought, so that a stream cannot go on from there.
     """
-    before = session.memory.definitions() if session.remembers else {}
+    before = session.recorded.definitions() if session.has_ledger else {}
     return frozenset(
         d.name
         for d in session.pipeline.datasets

@@ -260,13 +260,13 @@ class Session:
         return open_ledger(project.ledger, project.private, self.scope)
 
     @property
-    def memory(self) -> Ledger:
+    def recorded(self) -> Ledger:
         """The ledger to read from: an empty one aside if the project has never run."""
         # Asked each time: what was read aside before an update must not hide what it writes.
-        return self.ledger if self.remembers else self._empty
+        return self.ledger if self.has_ledger else self._empty
 
     @property
-    def remembers(self) -> bool:
+    def has_ledger(self) -> bool:
         """Whether there is a ledger already."""
         if "ledger" in vars(self):
             return True

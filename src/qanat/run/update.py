@@ -140,7 +140,7 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
         UpdateNotFoundError: no update of this environment has that identifier.
         DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
     """
-    ledger = session.memory
+    ledger = session.recorded
     newest = ledger.updates(1) if update == LAST else []
     found = newest[0] if newest else ledger.update(update)
     if found is None:

@@ -174,8 +174,8 @@ def _sample(
     """Just enough of an input to know its columns."""
     name = read.source.dataset
     if name is None:
-        generation = session.memory.generation(compiled.dataset.name)
-        before = session.memory.source_schema(compiled.flow.name, generation, key_of(read))
+        generation = session.recorded.generation(compiled.dataset.name)
+        before = session.recorded.source_schema(compiled.flow.name, generation, key_of(read))
         policy = drift_of(session, compiled)
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)

@@ -65,7 +65,7 @@ def test_what_was_read_aside_before_the_first_update_hides_nothing(tmp_path: Pat
         "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data.csv', header => true);"
     )
     with Session.open(tmp_path) as session:
-        assert session.memory.updates() == []
+        assert session.recorded.updates() == []
         assert [d.counts.written for d in update(session).datasets] == [2]
         assert [d.counts.written for d in update(session).datasets] == [0]
-        assert len(session.memory.updates()) == 1
+        assert len(session.recorded.updates()) == 1
