@@ -52,7 +52,7 @@ class Wish:
 
 
 def run(place: Place, wish: Wish, json: bool) -> int:
-    """Do it; the exit code."""
+    """Run the crash test and print its result; returns the exit code."""
     seed = random.SystemRandom().randrange(10**6) if wish.seed is None else wish.seed
     # A case that is repeated brings its own seed.
     only = tuple(Case.parse(c) for c in wish.only)

@@ -38,7 +38,7 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
         schemes = [s for k in plugins.ledgers() for s in k.schemes]
         raise OptionError(
             f"no ledger at URLs of {scheme or 'no scheme'!r}",
-            wanted="postgresql://user@host/database, or no URL for SQLite",
+            wanted=" or ".join(f"{s}://…" for s in schemes) + ", or no URL for SQLite",
             nearest=nearest(scheme, schemes),
         )
     place = private / "ledger.db" if url is None else url

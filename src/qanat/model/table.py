@@ -41,11 +41,11 @@ class Change(StrEnum):
     """What becomes of the rows that a table has when a commit brings new ones."""
 
     APPEND = "append"
-    """They stay."""
+    """The rows that are there stay."""
     REPLACE = "replace"
-    """All of them go."""
+    """All rows that are there are removed."""
     REPLACE_OWN = "replace own"
-    """Those go that the same application (the same flow) has brought."""
+    """The rows that the same application (the same flow) has written are removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The few protocols that everything below the runner implements.
+"""The few protocols between `qanat.run` and the adapters.
 
 Each is small enough to implement for a new system in a day, and one suite holds all adapters
 of a port to it (tests/conformance). `engine` computes, `store` keeps tables, `ledger` remembers,

@@ -17,8 +17,9 @@ class Delivery:
 
     Args:
         epoch: its number within the flow.
-        scratch: a folder of this attempt's own, for sinks that stage rows on this machine. It
-            is removed with the attempt, or by recovery.
+        scratch: a folder that all deliveries of this process share, for sinks that stage rows on
+            this machine, each in a folder of its own there. It may not exist yet, and is removed
+            when the process ends, or by a later update.
     """
 
     target: SinkTarget

@@ -68,7 +68,8 @@ class Source(Protocol):
     A session makes one for each connector, as `Class(surroundings)`, from the class that
     `Connector.source` names.
 
-    It owns its positions: what `Range.value` means, nobody else knows.
+    It owns its positions: what `Range.value` means, only the connector knows. What it binds is a
+    `FilesBatch`, a `TableBatch` or an `ArrowBatch` (`qanat.model.work`).
     """
 
     def plan(
@@ -84,6 +85,7 @@ class Source(Protocol):
             SourceNotFoundError: what is read does not exist.
             FileChangedError: a file that was read has come back with new content.
             NotAppendOnlyError: what was read before has been removed or rewritten.
+            SourceUnavailableError: the system cannot be reached now; the call is tried again.
         """
         ...
 

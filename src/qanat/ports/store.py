@@ -62,6 +62,8 @@ class TableStore(Protocol):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
+            SchemaMismatchError: an append does not fit the table (`Commit.check_append`).
+            StorageFullError: there is no space.
         """
         ...
 
@@ -73,6 +75,10 @@ class TableStore(Protocol):
         What the commit added goes, what it removed comes back, and the application is at
         `number - 1` again, all in one commit. Returns whether there was anything to take back;
         doing it twice is the same as once.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+            TableCorruptError: the table's history no longer has that commit.
         """
         ...
 

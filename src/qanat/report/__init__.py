@@ -1,4 +1,4 @@
-"""Results as documents and as text, for every face: command line, web page, notebooks.
+"""Results as documents, text and HTML, for the command line, programs and notebooks.
 
 `shape` says how a dataclass becomes a JSON object, `schema` makes JSON schemas from the same,
 `version` has what all documents share, `documents` knows them all by name, `failure` writes

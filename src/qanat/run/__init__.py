@@ -1,7 +1,7 @@
 """Decide; walk; commit; recover. The only layer that may catch any error.
 
-Read `session` (an opened project with its adapters) and `analysis` (what its files mean: flows
-ready to run, which `memo` keeps for the next time). Then what an update does with a dataset:
+Read `session` (an opened project with its adapters), `memo` (what its files mean: flows ready to
+run, kept for the next time) and `analysis` (makes that). Then what an update does with a dataset:
 `refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine.
 

@@ -143,7 +143,7 @@ class Attempt:
 
     @property
     def bound(self) -> Bound:
-        """The inputs."""
+        """The inputs, bound for the engine; known after `compute`."""
         return _known(self._bound)
 
     @property

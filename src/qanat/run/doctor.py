@@ -46,11 +46,7 @@ def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
 def _project(session: Session) -> Iterator[Finding]:
     project = session.project
     yield Finding("ok", "project", f"{project.name} ({project.environment}), {project.spec}")
-    try:
-        problems = session.problems
-    except QanatError as error:
-        yield _broken("declarations", error)
-        return
+    problems = session.problems
     if problems:
         detail = problems[0].message
         if len(problems) > 1:
@@ -81,7 +77,8 @@ def _storage(session: Session) -> Iterator[Finding]:
 
 def _ledger(session: Session, ledger: Ledger) -> Finding:
     newest = ledger.updates(1)
-    place = "PostgreSQL" if session.project.ledger else str(session.project.private / "ledger.db")
+    url = session.project.ledger
+    place = url.partition("://")[0] if url else str(session.project.private / "ledger.db")
     if not newest:
         return Finding("ok", "ledger", f"{place}, no update so far")
     return Finding("ok", "ledger", f"{place}, last update {newest[0].id} {newest[0].status}")

@@ -118,7 +118,7 @@ def compute(attempt: Attempt) -> None:
         work = replace(work, inputs=bound.inputs, references=bound.references)
         return work, bound, attempt.session.engine.stage(work, progress)
 
-    # Again if something outside was only busy.
+    # Errors that are marked retryable, such as a store that timed out, are tried again.
     retries = attempt.session.project.retries
     attempt.computed(*retrying(once, retries, name, current.tell))
 

@@ -86,7 +86,7 @@ class Pulse:
         self._lock: int | None = None
 
     def start(self) -> None:
-        """Let it be felt.
+        """Take the lock that tells others that this process is alive.
 
         Raises:
             StorageFullError, AdapterError: the file cannot be made.
@@ -107,7 +107,7 @@ class Pulse:
         self._lock = None
 
 
-def felt(parent: Path, update: str) -> bool:
+def has_pulse(parent: Path, update: str) -> bool:
     """Whether the process of an update still lives."""
     try:
         handle = os.open(_place(parent, update), os.O_RDWR)
@@ -159,10 +159,11 @@ class HeldLease:
         """
         self._lease = self._ledger.renew(self.current, SECONDS)
 
-    def judged(self, error: QanatError) -> QanatError:
-        """The error to tell: who has lost the lease meets what its successor has done.
+    def explain(self, error: QanatError) -> QanatError:
+        """The error to report: `LeaseLostError` if the lease was lost, which explains the rest.
 
-        Tables are newer then than what was read of the ledger, and files are gone.
+        Another update has gone on then: tables are newer than what was read of the ledger, and
+        files are gone.
         """
         try:
             self.confirm()

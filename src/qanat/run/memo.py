@@ -93,7 +93,17 @@ class Analysis:
         return [self.flows[f.name] for f in self.pipeline.flows_into(dataset)]
 
 
-_ROOMS = ("connectors", "declare", "dialect", "errors", "model", "planning", "run")
+_ROOMS = (
+    "connectors",
+    "declare",
+    "dialect",
+    "engines",
+    "errors",
+    "model",
+    "planning",
+    "run",
+    "storage",
+)
 _OURS = (
     "qanat.connectors.",
     "qanat.errors.root.",
@@ -247,6 +257,7 @@ def _program() -> str:
         for name in names
         if name.endswith(".py")
     ]
+    stamps += [f"{name}:{(root / name).stat().st_mtime_ns}" for name in ("plugins.py", "text.py")]
     parser = find_spec("sqlglot")
     origin = parser.origin if parser else None
     stamps.append(f"{origin}:{Path(origin).stat().st_mtime_ns}" if origin else "")

@@ -29,7 +29,7 @@ def published(session: Session, epoch: Epoch) -> bool:
     """Whether an epoch's last commit has happened, whatever the ledger knows."""
     dataset = session.pipeline.get(epoch.dataset)
     if dataset is not None and dataset.sink is not None:
-        # As long as nobody wrote down what was staged, what has its number is somebody else's.
+        # Before `audit` has recorded what was staged, an epoch of this number is not ours.
         sink, sent = session.sink(dataset.sink), epoch.counts is not None
         return sent and sink.carries(dataset.sink, epoch.flow, epoch.number)
     table = session.table(epoch.dataset)

@@ -101,7 +101,7 @@ def replay(
                     results.extend([] if result is None else [result])
             status = UpdateStatus.SUCCEEDED
         except QanatError as caught:
-            told = lease.judged(caught)
+            told = lease.explain(caught)
             failure = failure_of(told)
             raise told from told.__cause__
         finally:
@@ -117,7 +117,7 @@ def _replay(current: Current, dataset: Dataset, entry: Entry) -> ReplayResult | 
     current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     status, reason, failure = "failed", "it did not come to its end", None
     try:
-        # Before it is looked into: a quarantine that was lost is not empty.
+        # Before the quarantine is read: one that was lost would look like an empty one.
         if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
             raise stuck
         for compiled in session.analysis.flows_into(dataset.name):

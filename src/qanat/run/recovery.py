@@ -23,7 +23,7 @@ from qanat.model.table import TableRef
 from qanat.run.attempt import Current
 from qanat.run.consistency import mismatch_of
 from qanat.run.epoch import redo_epoch
-from qanat.run.lease import felt
+from qanat.run.lease import has_pulse
 from qanat.run.publish import is_half_moved, published, starts_over, tables, take_back
 from qanat.run.session import Session, sweep_scratch
 
@@ -43,7 +43,7 @@ def start_clean(
     # Whoever holds the lease knows that no other update runs, whatever the ledger says.
     crashed = [u for u in ledger.open_updates() if u.id != current.update]
     # Asked before anything is swept: what a sleeper stages after that, a later update removes.
-    asleep = {u.id for u in crashed if felt(current.session.scratches, u.id)}
+    asleep = {u.id for u in crashed if has_pulse(current.session.scratches, u.id)}
     if crashed or ledger.open_epochs():
         begin()
         if not crashed:
@@ -53,7 +53,7 @@ def start_clean(
             current.untidy.clear()
     _tidy(current)
     for update in crashed:
-        # Last: as long as it is said to run, its leftovers are looked for.
+        # Only now: later updates look for leftovers while it is said to run.
         if update.id not in asleep and not current.stuck:
             why = update.error or "its process ended before it did"
             ledger.end_update(update.id, UpdateStatus.FAILED, current.lease.current, why)

@@ -162,7 +162,7 @@ class Session:
 
     @property
     def graph(self) -> Graph:
-        """What reads what."""
+        """Which dataset reads which."""
         return self.analysis.graph
 
     def require(self) -> None:
@@ -206,7 +206,7 @@ class Session:
 
     @cached_property
     def engine(self) -> Engine:
-        """What computes."""
+        """The engine, made when it is first used."""
         project = self.project
         made = plugins.imported(plugins.engine(project.engine).engine)(
             scratch=self.scratch / "engine",
@@ -230,7 +230,7 @@ class Session:
         return self.project.threads or cores
 
     def source(self, ref: SourceRef) -> Source:
-        """What reads a source."""
+        """The adapter that reads a source."""
         found = self._sources.get(ref.connector)
         if found is None:
             target = plugins.connector(ref.connector).source
@@ -239,7 +239,7 @@ class Session:
         return found
 
     def sink(self, target: SinkTarget) -> Sink:
-        """What writes to a sink."""
+        """The adapter that writes to a sink."""
         found = self._sinks.get(target.connector)
         if found is None:
             kind = plugins.connector(target.connector).sink

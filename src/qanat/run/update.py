@@ -1,7 +1,6 @@
 """One update: every selected dataset, each after what it reads, in parallel where it may be.
 
-An update is known by an identifier, a line in the ledger, and its diary: what it tells, kept
-there.
+An update has an identifier, a record in the ledger (`Entry`), and events, kept there (`Diary`).
 """
 
 from __future__ import annotations
@@ -213,10 +212,11 @@ class Entry:
         self.diary = Diary(self.session.ledger, self.id)
 
     def begin(self) -> None:
-        """Write it, unless it is there."""
+        """Record the update in the ledger, once."""
         with self._lock:
             if not self.begun:
-                # First: who is said to run and has no pulse must be dead.
+                # Before the ledger says that it runs: recovery takes an update that is said to run
+                # and has no pulse for crashed.
                 self._pulse.start()
                 self.gate.open()
                 environment = self.session.project.environment
@@ -236,7 +236,8 @@ class Entry:
         self.diary.end(ended)
         try:
             if self.begun:
-                # First: who dies in between is looked for, since its update is said to run.
+                # Before the ledger says that it has ended: if we die in between, the next update
+                # still looks for what we leave.
                 self.gate.close()
                 # Who has taken over ends what lost its lease, once it has nothing left to remove.
                 with suppress(LeaseLostError):
@@ -278,7 +279,7 @@ def update(
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
         except QanatError as caught:
-            told = lease.judged(caught)
+            told = lease.explain(caught)
             error, failure = told.message, failure_of(told)
             raise told from told.__cause__
         finally:
@@ -316,7 +317,7 @@ def _walk(
                 name = running.pop(run)
                 results[name] = run.result()
                 good = results[name].status not in ("failed", "skipped")
-                # Those that are there already were skipped: something else above them failed.
+                # Datasets with a result were skipped because something else above them failed.
                 for other in [n for n in behind[name] if n not in results]:
                     if not good:
                         results[other] = _skipped(current, chosen, other, name)
@@ -364,10 +365,10 @@ def _run_dataset(
         error = None
         reason = run.reason
     except QanatError as caught:
-        error = current.lease.judged(caught)
+        error = current.lease.explain(caught)
         status, reason = "failed", error.message
     except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
-        error = current.lease.judged(run.explain(caught))
+        error = current.lease.explain(run.explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)

@@ -23,13 +23,13 @@ def test_who_has_lost_the_lease_blames_nothing_else(
     met = HistoryMismatchError("the ledger is older than its table")
     with HeldLease(ledger, "sleeper") as first:
         time.sleep(0.1)
-        assert first.judged(met) is met
+        assert first.explain(met) is met
         time.sleep(0.1)
         with HeldLease(ledger, "next") as second:
-            told = first.judged(met)
+            told = first.explain(met)
             assert isinstance(told, LeaseLostError)
             assert told.__cause__ is met
             assert "now held by update next" in str(told)
             assert second.judged(met) is met
-        assert "another update has had it since" in str(first.judged(met))
+        assert "another update has had it since" in str(first.explain(met))
     ledger.close()

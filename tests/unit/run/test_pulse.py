@@ -14,7 +14,7 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
-from qanat.run.lease import Gate, HeldLease, Pulse, felt
+from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
 from qanat.run.session import Session, sweep_scratch
 from qanat.run.update import Entry, update
 from tests.forked import FORKED
@@ -86,7 +86,7 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
             entry.begin()
             with HeldLease(session.ledger, "other"):
                 entry.end(UpdateEnded("sleeper", "succeeded", 0.1))
-        assert not felt(session.scratches, "sleeper")
+        assert not has_pulse(session.scratches, "sleeper")
         assert [u.id for u in session.ledger.open_updates()] == ["sleeper"]
     assert _statuses(root) == [UpdateStatus.FAILED]
 
@@ -94,13 +94,13 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
 def test_it_stops_with_the_update(tmp_path: Path) -> None:
     pulse = Pulse(tmp_path / "scratch", "u")
     pulse.stop()
-    assert not felt(tmp_path / "scratch", "u")
+    assert not has_pulse(tmp_path / "scratch", "u")
     pulse.start()
     assert sweep_scratch(tmp_path / "scratch") == 0
-    assert felt(tmp_path / "scratch", "u")
-    assert not felt(tmp_path / "scratch", "another")
+    assert has_pulse(tmp_path / "scratch", "u")
+    assert not has_pulse(tmp_path / "scratch", "another")
     pulse.stop()
-    assert not felt(tmp_path / "scratch", "u")
+    assert not has_pulse(tmp_path / "scratch", "u")
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -116,7 +116,7 @@ def test_what_the_disk_refuses_to_remove_is_no_pulse(
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", refuse)
         pulse.stop()
-    assert not felt(tmp_path, "u")
+    assert not has_pulse(tmp_path, "u")
     assert sweep_scratch(tmp_path) == 1
 
 

@@ -68,7 +68,7 @@ def translate(
                 "the query needs more memory than the limit allows",
                 location=where,
                 got=plain(text),
-                hint="raise `memory_limit` in qanat.yml, or make the epoch smaller"
+                hint="raise `memory_limit` in the spec, or make the epoch smaller"
                 " (maxFilesPerTrigger)",
             )
         case duckdb.IOException() | duckdb.PermissionException():

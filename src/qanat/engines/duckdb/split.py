@@ -82,7 +82,7 @@ class Splitter:
         for index, expectation in enumerate(self.expectations):
             if isinstance(expectation.rule, References):
                 self._mark_orphans(bad, index, expectation, expectation.rule)
-        # Last, and in their order: a row that another rule removes takes no key.
+        # UNIQUE comes last, so that a row that another rule has removed does not claim its key.
         for index, expectation in enumerate(self.expectations):
             if isinstance(expectation.rule, Unique):
                 self._mark_duplicates(bad, index, expectation, expectation.rule)

@@ -120,7 +120,7 @@ def _fault(various: bool) -> str:
 
 
 class _Objects:
-    """Turns texts into typed rows."""
+    """Casts the values of JSON objects to the types of their columns."""
 
     def __init__(self, table: FileTable, batch: FilesBatch, scratch: Path, texts: Texts) -> None:
         self.table, self.batch, self.scratch, self.texts = table, batch, scratch, texts
