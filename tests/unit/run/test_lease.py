@@ -30,6 +30,6 @@ def test_who_has_lost_the_lease_blames_nothing_else(
             assert isinstance(told, LeaseLostError)
             assert told.__cause__ is met
             assert "now held by update next" in str(told)
-            assert second.judged(met) is met
+            assert second.explain(met) is met
         assert "another update has had it since" in str(first.explain(met))
     ledger.close()
