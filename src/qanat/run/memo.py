@@ -123,15 +123,19 @@ def project(spec: Path, environment: str | None) -> Project:
     """
     text = spec.read_bytes()
     named = set(_VARIABLE.findall(text.decode(errors="replace")))
+    if b"~" in text:
+        named.add("HOME")
     used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
     key = _key(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
     found = _recall(key)
-    if isinstance(found, Project):
+    if isinstance(found, Project) and found.spec == spec:
         return found
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
     made: Project = load_project(spec, plugins.engine, environment)
-    _keep(key, made, f"{spec}|{environment or ''}|project")
+    # Only if what was read then is what the key names.
+    if spec.read_bytes() == text:
+        _keep(key, made, f"{spec}|{environment or ''}|project")
     return made
 
 
@@ -143,7 +147,8 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
         return found, ()
     # Imported only here: with it come the parsers.
     made = import_module("qanat.run.analysis").analyse(project, dialect)
-    if key and not made.problems:
+    # Only if what was read then is what the key names.
+    if key and not made.problems and _fingerprint(project, dialect) == key:
         _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
     return made.analysis, made.problems
 
@@ -171,10 +176,22 @@ def _key(*parts: str | bytes) -> str:
 
 def _recall(key: str) -> object:
     try:
-        content = _file(key).read_bytes()
+        with _file(key).open("rb") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None  # what others wrote says what would be run
+            content = file.read()
         digest, data = content[:_DIGEST], content[_DIGEST:]
         return decode(data) if digest == _digest(data) else None
-    except (OSError, ValueError, TypeError, AttributeError, ImportError, UnpicklingError):
+    except (
+        AttributeError,
+        EOFError,
+        ImportError,
+        LookupError,
+        OSError,
+        TypeError,
+        UnpicklingError,
+        ValueError,
+    ):
         # An unreadable entry counts as a miss.
         return None
 
@@ -184,7 +201,7 @@ def _keep(key: str, value: object, owner: str) -> None:
     folder = _folder()
     pointer = folder / f"{_key(owner)}.last"
     with suppress(OSError, ValueError):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = encode(value)
         with NamedTemporaryFile("wb", dir=folder, delete=False) as file:
             file.write(_digest(data) + data)

@@ -18,7 +18,7 @@ from pathlib import Path
 from qanat.errors import LedgerError, QanatError
 from qanat.model.event import Recovered, Warned
 from qanat.model.pipeline import application, is_replay
-from qanat.model.record import Epoch, EpochStatus, UpdateStatus
+from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import Current
 from qanat.run.consistency import mismatch_of
@@ -44,19 +44,29 @@ def start_clean(
     crashed = [u for u in ledger.open_updates() if u.id != current.update]
     # Asked before anything is swept: what a sleeper stages after that, a later update removes.
     asleep = {u.id for u in crashed if has_pulse(current.session.scratches, u.id)}
+    tidy = True
     if crashed or ledger.open_epochs():
         begin()
         if not crashed:
             # Nobody else is said to run, and an open epoch may be settled before all is swept.
             current.untidy.set()
-        if recover(current, anew):
+        tidy = recover(current, anew)
+        if tidy:
             current.untidy.clear()
     _tidy(current)
     for update in crashed:
         # Only now: later updates look for leftovers while it is said to run.
-        if update.id not in asleep and not current.stuck:
-            why = update.error or "its process ended before it did"
-            ledger.end_update(update.id, UpdateStatus.FAILED, current.lease.current, why)
+        if tidy and update.id not in asleep and not current.stuck:
+            status, why = _outcome(update)
+            ledger.end_update(update.id, status, current.lease.current, why)
+
+
+def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
+    """How an update ended that is still said to run, and what stopped it."""
+    if update.ended is None:
+        return UpdateStatus.FAILED, "its process ended before it did"
+    # It only could not remove what earlier ones had left.
+    return UpdateStatus.FAILED if update.error else UpdateStatus.SUCCEEDED, update.error
 
 
 def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:

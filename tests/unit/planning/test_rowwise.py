@@ -87,6 +87,10 @@ def test_not_row_by_row(sql: str) -> None:
         ("SELECT *, (SELECT max(a) FROM s) AS m FROM s", False),
         ("SELECT *, random() AS r FROM s", False),
         ("SELECT * FROM s JOIN s AS t USING (a)", False),
+        ("SELECT s.* FROM s JOIN (SELECT 1 AS one) c ON s.a > 0", False),
+        ("SELECT s.* FROM s SEMI JOIN (SELECT 1 AS one) c ON s.a > 0", False),
+        ("SELECT s.* FROM s, (SELECT 1 AS one) c", False),
+        ("SELECT *, regexp_split_to_table(a, ',') AS p FROM s", False),
     ],
 )
 def test_copies(sql: str, copies: bool) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qanat.declare.library import load_pipeline
 from qanat.errors import DeclarationError
 from qanat.run import memo
 from qanat.run.memo import Analysis
@@ -94,6 +96,35 @@ def test_python_files_are_always_run(project: Path, cache: Path) -> None:
     )
     opened(project)
     assert len(kept(cache)) == 1, "only the spec"
+
+
+def test_another_home_is_another_project(
+    project: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "qanat.yml").write_text("name: memo\nstorage: ~/data\n")
+    for home in (tmp_path / "one", tmp_path / "two"):
+        monkeypatch.setenv("HOME", str(home))
+        with Session.open(project) as session:
+            assert session.project.storage == home / "data"
+
+
+def test_a_file_saved_while_it_was_read_is_read_again(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, load = project / "transformations" / "all.sql", "qanat.run.analysis.load_pipeline"
+    text = path.read_text()
+
+    def saved_meanwhile(*arguments: Any) -> Any:
+        path.write_text("CREATE MATERIALIZED VIEW other AS SELECT 1 AS a;")
+        found = load_pipeline(*arguments)
+        path.write_text(text + " ")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(load, saved_meanwhile)
+        opened(project)
+    path.write_text(text)
+    assert "silver" in {d.name for d in opened(project).pipeline.datasets}
 
 
 def test_problems_are_never_kept(project: Path, cache: Path) -> None:

@@ -191,16 +191,26 @@ def annotated(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     fields = []
     for field in new["fields"]:
         known = before.get(field["name"], {})
-        notes = {k: v for k, v in (known.get("metadata") or {}).items() if k != "comment"}
         type_, was = field["type"], known.get("type")
-        if _is_struct(type_) and _is_struct(was):
-            type_ = annotated(type_, was)
+        same = type_ == was
+        notes = {
+            k: v
+            for k, v in (known.get("metadata") or {}).items()
+            # Spark's and Delta's own notes are about the values, as they were.
+            if k != "comment" and (same or not k.startswith(("delta.", "__")))
+        }
+        type_ = _annotated_type(type_, was)
         fields.append({**field, "type": type_, "metadata": {**notes, **field["metadata"]}})
     return {**new, "fields": fields}
 
 
-def _is_struct(type_: object) -> bool:
-    return isinstance(type_, Mapping) and type_.get("type") == "struct"
+def _annotated_type(new: Any, old: Any) -> Any:
+    if not (isinstance(new, Mapping) and isinstance(old, Mapping)) or new["type"] != old["type"]:
+        return new
+    if new["type"] == "struct":
+        return annotated(new, old)
+    parts = [k for k in ("elementType", "keyType", "valueType") if k in new and k in old]
+    return {**new, **{k: _annotated_type(new[k], old[k]) for k in parts}}
 
 
 def _metadata(
