@@ -46,6 +46,28 @@ def sync_path(folder: Path, upto: Path | None = None) -> None:
             return
 
 
+def remove(*paths: Path) -> None:
+    """Remove files, durably: a power loss does not bring them back.
+
+    A file that is not there counts as removed; its folder is synced all the same.
+
+    Raises:
+        OSError: a file could not be removed, or a folder not be synced.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     staged = Path(folder, "epoch-7.parquet")
+    ...     staged.touch()
+    ...     remove(staged)
+    ...     staged.exists()
+    False
+    """
+    for path in paths:
+        path.unlink(missing_ok=True)
+    for folder in {p.parent for p in paths}:
+        sync(folder)
+
+
 def staged_file(path: Path, size: int) -> os.stat_result:
     """What the disk says of a staged file that is about to be published.
 

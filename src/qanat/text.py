@@ -229,7 +229,7 @@ def grid(
     width = layout.width
     widest = None if width is None else min(width, WIDEST)
     head = [_cut(Cell(h, "bold"), widest) for h in headers]
-    body = [[_cut(_cell(value), widest) for value in row] for row in rows]
+    body = [[_cut(cell_of(value), widest) for value in row] for row in rows]
     columns = range(len(head))
     right = [bool(body) and all(row[i].right for row in body) for i in columns]
     sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
@@ -242,7 +242,12 @@ def grid(
     return lines
 
 
-def _cell(value: Value) -> Cell:
+def cell_of(value: Value) -> Cell:
+    """A value as the cell that shows it.
+
+    >>> cell_of(1200).text, cell_of(None).text
+    ('1,200', '–')
+    """
     match value:
         case Cell():
             return value

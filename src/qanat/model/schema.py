@@ -39,6 +39,9 @@ WIDER: Mapping[str, frozenset[str]] = {
 }
 """By primitive type, those all of whose values it holds without loss; strings left aside."""
 
+DIGITS: Mapping[str, int] = {"byte": 3, "short": 5, "integer": 10, "long": 19}
+"""By type of whole numbers, the decimal digits of its largest value."""
+
 _SQL_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
 from qanat.model.schema import (
+    DIGITS,
     STRING,
     WIDER,
     Array,
@@ -20,8 +21,6 @@ from qanat.model.schema import (
     grown,
 )
 from qanat.model.work import Output
-
-_DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +177,8 @@ def _fits(have: DataType, want: DataType, declared: bool) -> bool:
     match have, want:
         case Primitive(a), Primitive(b):
             return declared or a in WIDER.get(b, ())
-        case Primitive(a), Decimal(precision, scale) if a in _DIGITS:
-            return declared or precision - scale >= _DIGITS[a]
+        case Primitive(a), Decimal(precision, scale) if a in DIGITS:
+            return declared or precision - scale >= DIGITS[a]
         case Decimal(p, s), Decimal(precision, scale):
             return declared or (scale >= s and precision - scale >= p - s)
         case Array(a, _), Array(b, _):

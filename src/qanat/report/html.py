@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal, NewType
 
-from qanat.text import Cell, Value, printable
+from qanat.text import Cell, Value, cell_of, printable
 
 Part = NewType("Part", str)
 """HTML that is safe: everything that came from data is escaped."""
@@ -68,7 +68,7 @@ def heading(line: str, mood: Mood = "plain", remark: str = "") -> Part:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> Part:
     """A table; a column of numbers is aligned to the right, as in `qanat.text`."""
-    body = [[_cell(value) for value in row] for row in rows]
+    body = [[cell_of(value) for value in row] for row in rows]
     right = [bool(body) and all(row[i].right for row in body) for i in range(len(headers))]
     head = "".join(_tag("th", Cell(h), r) for h, r in zip(headers, right, strict=True))
     lines = (
@@ -82,17 +82,6 @@ def preformatted(lines: Iterable[tuple[str, str | None]]) -> Part:
     """Lines of equal letters, each with the name of its colour or None."""
     shown = (_styled(Cell(line, colour)) for line, colour in lines)
     return Part("<pre>" + "\n".join(shown) + "</pre>")
-
-
-def _cell(value: Value) -> Cell:
-    match value:
-        case Cell():
-            return value
-        case None:
-            return Cell("–", "dim", right=True)
-        case int():
-            return Cell(f"{value:,}", right=True)
-    return Cell(value)
 
 
 def _styled(cell: Cell) -> str:

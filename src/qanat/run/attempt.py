@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from qanat.disk import sync
+from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
 from qanat.model.event import Event, Retried
 from qanat.model.pipeline import Dataset, Unique
@@ -56,9 +56,6 @@ def retrying(
             time.sleep(wait)
             wait *= 2
     return action()
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +184,7 @@ class Attempt:
         """
         for work in self.tried:
             for output in (work.output, work.quarantine, *(v.quarantine for v in work.views)):
-                left = list(output.folder.rglob(f"{output.prefix}*"))
-                for path in left:
-                    path.unlink(missing_ok=True)
-                for folder in {p.parent for p in left}:
-                    sync(folder)
+                remove(*output.folder.rglob(f"{output.prefix}*"))
 
     def unstage(self, only: frozenset[Path] | None = None) -> None:
         """Remove staged files, durably: no update looks for leftovers of an epoch given up.
@@ -204,14 +197,11 @@ class Attempt:
         """
         for folder, table in self.staged_tables:
             if only is None or folder in only:
-                for file in table.files:
-                    (folder / file.path).unlink(missing_ok=True)
-                # The ledger is about to forget them; a power loss must not bring them back.
-                for parent in {(folder / f.path).parent for f in table.files}:
-                    sync(parent)
+                # Durably: the ledger is about to forget these files.
+                remove(*(folder / file.path for file in table.files))
 
 
-def _known(value: T | None) -> T:
+def _known(value: Result | None) -> Result:
     if value is None:
         raise InvariantError("a stage of an epoch was left out")
     return value

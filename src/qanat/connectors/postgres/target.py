@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from qanat.connectors.postgres.relation import quoted
 from qanat.errors import SchemaMismatchError, nearest
-from qanat.model.schema import STRING, Array, DataType, Decimal, Field, Primitive, Schema
+from qanat.model.schema import DIGITS, STRING, Array, DataType, Decimal, Field, Primitive, Schema
 
 # What a new table has for each type.
 _NEW = {
@@ -57,7 +57,6 @@ _TAKEN_BY: dict[str, tuple[str, ...]] = {
     "timestamp": ("timestamptz",),
     "timestamp_ntz": ("timestamp",),
 }
-_DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +216,8 @@ def _numeric(type_: DataType, modifier: int) -> tuple[DataType, bool] | None:
     match type_:
         case Decimal(precision, scale):
             digits = Decimal(precision, scale)
-        case Primitive(name) if name in _DIGITS:
-            digits = Decimal(_DIGITS[name], 0)
+        case Primitive(name) if name in DIGITS:
+            digits = Decimal(DIGITS[name], 0)
         case _:
             return None
     if modifier >= 0:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal as Number
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.disk import sync
+from qanat.disk import remove, sync
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
@@ -182,14 +181,18 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
 
 
 def discard(output: Output) -> None:
-    """Remove whatever this attempt staged, durably: the epoch is about to be given up."""
+    """Remove all files that this attempt has staged.
+
+    Raises:
+        OSError: a file could not be removed.
+    """
     staged = list(output.folder.rglob(f"{output.prefix}*"))
-    for path in staged:
-        path.unlink(missing_ok=True)
-    for folder in {p.parent for p in staged}:
-        # What failed first matters more than a disk that cannot make this sure.
-        with suppress(OSError):
-            sync(folder)
+    try:
+        remove(*staged)
+    except OSError:
+        # The caller's own error matters more than a folder that could not be synced.
+        if any(path.exists() for path in staged):
+            raise
 
 
 def _kept(path: Path, rows: int) -> bool:

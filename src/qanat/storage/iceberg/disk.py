@@ -28,7 +28,7 @@ from pyiceberg.table.metadata import new_table_metadata
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.typedef import EMPTY_DICT, Properties
 
-from qanat.disk import disk_error, sync, sync_path
+from qanat.disk import disk_error, remove, sync, sync_path
 
 UNFINISHED = ".qanat-tmp"
 """How files end that have not got their names yet."""
@@ -75,18 +75,6 @@ class DurableIO(PyArrowFileIO):
             super().delete(location)
         else:
             remove(found)
-
-
-def remove(*paths: Path) -> None:
-    """Remove files that came to nothing, durably: nobody may look for them after that.
-
-    Raises:
-        OSError: the disk does not let go of one.
-    """
-    for path in paths:
-        path.unlink(missing_ok=True)
-    for folder in {p.parent for p in paths}:
-        sync(folder)
 
 
 def local_path(location: str) -> Path | None:

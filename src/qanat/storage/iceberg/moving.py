@@ -27,10 +27,11 @@ from pyiceberg.manifest import (
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 
+from qanat.disk import remove
 from qanat.errors import QanatError, UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
-from qanat.storage.iceberg.disk import DurableIO, remove, write_metadata
+from qanat.storage.iceberg.disk import DurableIO, write_metadata
 from qanat.storage.iceberg.history import APPLICATION, MOVED
 from qanat.storage.iceberg.manifests import Writer, manifests
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.model.schema import (
+    DIGITS,
     STRING,
     WIDER,
     Array,
@@ -15,9 +16,6 @@ from qanat.model.schema import (
     Primitive,
     Struct,
 )
-
-_WHOLE = {"byte": 3, "short": 5, "integer": 10, "long": 19}
-"""The digits of whole numbers."""
 
 
 def holds(wide: DataType, narrow: DataType) -> bool:
@@ -36,7 +34,7 @@ def holds(wide: DataType, narrow: DataType) -> bool:
         case Primitive(a), Primitive(b):
             return b in WIDER.get(a, ())
         case Decimal(precision, scale), Primitive(name):
-            return name in _WHOLE and precision - scale >= _WHOLE[name]
+            return name in DIGITS and precision - scale >= DIGITS[name]
         case Decimal(p, s), Decimal(q, t):
             return s >= t and p - s >= q - t
         case Array(a_element), Array(b_element):
@@ -63,7 +61,7 @@ def common(a: DataType, b: DataType) -> DataType:
     if holds(b, a) and not (b == STRING != a):
         return b
     match a, b:
-        case Primitive(x), Primitive(y) if {x, y} <= {*_WHOLE, "float", "double"}:
+        case Primitive(x), Primitive(y) if {x, y} <= {*DIGITS, "float", "double"}:
             return Primitive("double")
         case Decimal(p, s), Decimal(q, t):
             scale, whole = max(s, t), max(p - s, q - t)
