@@ -32,9 +32,8 @@ def sync_path(folder: Path, upto: Path | None = None) -> None:
     Args:
         upto: a folder above whose own name this process has made durable already.
 
-    All the way up: who made which of them nobody knows after a crash. Where nothing waits to be
-    written, as is the rule, a sync costs nothing; folders that are not ours to open are not ours
-    to have made.
+    All the way up, because after a crash it is unknown which of them were new. A folder with
+    nothing to write costs nothing to sync; one that this process may not open, it has not made.
     """
     device = folder.stat().st_dev
     for each in (folder, *folder.absolute().parents):

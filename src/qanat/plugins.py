@@ -77,7 +77,7 @@ def formats() -> tuple[str, ...]:
 
 
 def ledgers() -> Iterator[LedgerKind]:
-    """All kinds of ledger; whoever stops at one of Qanat's own does not ask other packages."""
+    """All kinds of ledger, Qanat's own first: a caller that stops there loads no other package."""
     for target in BUILTIN["ledgers"].values():
         yield imported(target)
     yield from _entry_points("ledgers").values()

@@ -421,6 +421,21 @@ def test_full_refresh_of_one(shop: Shop) -> None:
     assert shop.rows("gold") == [(1,)]
 
 
+def test_a_stream_over_rows_that_were_vacuumed(shop: Shop) -> None:
+    """The hint names the command, with the dataset that reads, and the command works."""
+    shop.sql(CHAIN)
+    shop.run()
+    shop.file("data/february.csv", "id,amount,name\n9,1,x\n")
+    shop.run(select=("orders",))
+    orders = DeltaTable(shop.folder / "storage/tables/orders")
+    orders.optimize.compact()
+    orders.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    hint = shop.failures()["silver"].hint
+    assert hint == "start over from what is there: qanat run --full-refresh silver"
+    shop.run(full_refresh=("silver",))
+    assert (9,) in shop.rows("silver")
+
+
 def test_full_refresh_of_all(shop: Shop) -> None:
     shop.sql(CHAIN)
     shop.run()

@@ -1,4 +1,4 @@
-"""Work of many like pieces, as a bar that fills; plain lines where nobody watches."""
+"""Work of many like pieces, as a bar that fills; plain lines where there is no terminal."""
 
 from __future__ import annotations
 

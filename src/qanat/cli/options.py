@@ -54,7 +54,7 @@ class Logs:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody asked for them."""
+        """True if the user asked for them."""
         return self.format is not None or self.level is not None
 
 

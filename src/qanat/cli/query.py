@@ -74,7 +74,7 @@ def command(
         if to is None:
             for part in _parts(query, output, limit):
                 if not screen.write(part):
-                    break  # `qanat query … | head`: nobody reads what is left
+                    break  # the reader left early: `qanat query … | head`
         elif output == "parquet":
             screen.note(f"Wrote {count(query.write_parquet(to, limit), 'row')} to {to}.")
         else:

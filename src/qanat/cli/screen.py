@@ -1,4 +1,4 @@
-"""Where text goes: colours only where they are wanted, and a reader who left is no error."""
+"""Where text goes: colours only where they are wanted, and a closed pipe is no error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qanat.text import Layout
 def prepare() -> None:
     """Make both streams write any text, whatever the encoding of the terminal is.
 
-    Also where somebody has closed them (`qanat run >&-`).
+    Also where they are closed (`qanat run >&-`).
     """
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
@@ -82,10 +82,10 @@ def finish() -> None:
 
 
 def leave(code: int) -> None:
-    """End the process, everything having been said and closed.
+    """End the process once everything is written and closed.
 
     Python would take every object apart first, which costs a small run 65 ms of 490. It still
-    does where somebody's thread is at work, as after Ctrl-C.
+    does while another thread works, as after Ctrl-C.
     """
     main = threading.main_thread()
     if any(t is not main and not t.daemon for t in threading.enumerate()):

@@ -7,7 +7,7 @@ SQL: `statements` moves a `cursor` over the words of a statement and parses its 
 `columns`, `properties` and `types`. Python: `python` has the decorators, `capture` stores their
 arguments, `pyfile` runs the user's file, `functions` makes declarations of what was stored. Both
 use `query`, which finds what a query reads (with `calls`), and `registry`, which collects
-declarations and problems. `adhoc` reads a query that nobody declares. They share `arguments` and
+declarations and problems. `adhoc` reads a query that no dataset declares. They share `arguments`,
 `frames` (arguments and annotations of decorated functions) and `syntax` (sqlglot's parse errors).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need

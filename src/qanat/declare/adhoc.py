@@ -1,4 +1,4 @@
-"""A query that somebody asks once, and not one that the project declares.
+"""A query that is asked once (`qanat query`), and not one that the project declares.
 
 Besides what a declared query may say, a table may be read as it was at a version, in both
 dialects: `FROM flights VERSION AS OF 3`, as Delta Lake and Spark have it, or

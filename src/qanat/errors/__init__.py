@@ -98,7 +98,7 @@ from qanat.errors.declaration import (
 )
 from qanat.errors.extra import install
 from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
-from qanat.errors.root import Location, QanatError, located, nearest
+from qanat.errors.root import DATASET, Location, QanatError, located, naming, nearest
 from qanat.errors.run import (
     CommitConflictError,
     EpochConflictError,
@@ -111,6 +111,7 @@ from qanat.errors.run import (
 )
 
 __all__ = [
+    "DATASET",
     "AdapterError",
     "ColumnNotFoundError",
     "CommandLineError",
@@ -162,5 +163,6 @@ __all__ = [
     "disk_full",
     "install",
     "located",
+    "naming",
     "nearest",
 ]

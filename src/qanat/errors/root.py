@@ -107,6 +107,27 @@ class QanatError(Exception):
         }
 
 
+DATASET = "<dataset>"
+"""Stands in a hint for the dataset that is updated: adapters do not know it; see `naming`."""
+
+
+@contextmanager
+def naming(dataset: str) -> Iterator[None]:
+    """Put a dataset's name in the place of `DATASET` into the hint of an error.
+
+    >>> with naming("silver"):
+    ...     raise QanatError("rows are gone", hint=f"qanat run --full-refresh {DATASET}")
+    Traceback (most recent call last):
+    qanat.errors.root.QanatError: rows are gone
+      hint: qanat run --full-refresh silver
+    """
+    try:
+        yield
+    except QanatError as error:
+        error.hint = error.hint and error.hint.replace(DATASET, dataset)
+        raise
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like `name`, compared without case; None if none is close.
 

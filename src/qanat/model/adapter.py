@@ -64,7 +64,7 @@ class OptionTable:
     """The options of one function, sink format or adapter.
 
     Args:
-        owner: who has them, for messages: `read_files`, `a sink of the format 'csv'`.
+        owner: what they are options of, for messages: `read_files`, `a sink of the format 'csv'`.
         options: in the order of the reference.
         refused: options that exist elsewhere, by name, and what to do instead.
 
@@ -266,7 +266,7 @@ class Connectors:
         return tuple(self.by_name.values())
 
     def reading(self, function: str) -> Connector | None:
-        """The connector whose table function this is (lower case); None if nobody's."""
+        """The connector whose table function this is (lower case); None if there is none."""
         return next((c for c in self.all if function in c.functions), None)
 
     def replacing(self, function: str) -> Connector | None:

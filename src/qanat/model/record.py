@@ -36,7 +36,7 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much a range has, or how much waits; `rows` is None where nobody has counted.
+    """How much a range has, or how much waits; `rows` is None if they were not counted.
 
     >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
     Amount(files=3, bytes=15, rows=None)

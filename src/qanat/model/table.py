@@ -93,8 +93,8 @@ class Commit:
             tables (epochs without quarantined rows leave no commit there) and fresh starts.
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
-        gate: folder in which the log entry is written before it gets its name. Once somebody
-            has taken it away, the commit cannot happen. None: somewhere in the table.
+        gate: folder in which the log entry is written before it gets its name. Once
+            another update has taken it away, the commit fails. None: in the table's own folder.
     """
 
     table: TableRef
@@ -149,7 +149,7 @@ class Commit:
                     f"{self.table.name} has rows without a value for the new column"
                     f" {added.name!r}",
                     got=str(added),
-                    hint="let the column be NULL, or rewrite the table with --full-refresh",
+                    hint=f"let the column be NULL, or {self._rewrite}",
                 )
 
     def check_partitions(self) -> None:

@@ -180,7 +180,7 @@ class ColumnStatistics:
     """What is known of one column of one file, without its rows.
 
     Args:
-        nulls: how many values are NULL; None where nobody has counted.
+        nulls: how many values are NULL; None if they were not counted.
         low, high: bounds of all other values, as Python values of the column's type (str, int,
             float, bool, Decimal, date, datetime): loose perhaps, never wrong. Both are None
             where no bounds are known.

@@ -62,8 +62,8 @@ class Engine(Protocol):
     when needed and removes in `close`; the bytes that it may hold before it spills, None for what
     it finds best; and how many threads it may use.
 
-    It is handed values (a query with its dialect, rules, ranges, keys) and never SQL that
-    somebody else has made up: what it does with them, in which language, is its own affair.
+    It is handed values (a query with its dialect, rules, ranges, keys) and never SQL of
+    the kernel's making: it turns them into its own language.
     """
 
     @property
@@ -142,7 +142,7 @@ class Engine(Protocol):
     def read(
         self, query: SqlQuery, inputs: Inputs, limit: int | None = None
     ) -> AbstractContextManager[Reading]:
-        """Run a query of somebody's; its rows are taken while the block lasts.
+        """Run a query that no dataset declares; its rows are taken while the block lasts.
 
         Args:
             query: in the engine's dialect; errors are placed in its `text`.

@@ -39,7 +39,7 @@ class Ledger(Protocol):
         A lease whose holder is a dead process of this machine is taken over at once.
 
         Raises:
-            UpdateRunningError: somebody else holds it (says who, where, since when).
+            UpdateRunningError: another update holds it; says which, where and since when.
         """
         ...
 
@@ -47,7 +47,7 @@ class Ledger(Protocol):
         """Prolong the lease.
 
         Raises:
-            LeaseLostError: it expired and somebody else has taken it.
+            LeaseLostError: it expired and another update has taken it.
         """
         ...
 
@@ -72,7 +72,7 @@ class Ledger(Protocol):
     def end_update(
         self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
     ) -> None:
-        """Record how an update ended: one's own, or that of somebody who lost the lease.
+        """Record how an update ended: one's own, or that of an update that lost the lease.
 
         Raises:
             LeaseLostError: the lease is no longer ours.

@@ -10,7 +10,8 @@ from qanat.model.event import Event
 class Observer(Protocol):
     """Gets every event, possibly from several threads, and must return quickly.
 
-    Whoever starts an update makes its observers and hands them over: no registry names them.
+    The caller that starts an update makes its observers and hands them over; there is no registry
+    of them.
     """
 
     def on(self, event: Event) -> None:

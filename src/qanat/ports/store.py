@@ -19,7 +19,7 @@ class TableStore(Protocol):
     """
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, also those that nobody declares any more."""
+        """All tables right below a folder or URL, also those that are no longer declared."""
         ...
 
     def version(self, table: TableRef) -> int | None:

@@ -20,7 +20,7 @@ class TableLog(Protocol):
 
 
 class Witness(Protocol):
-    """Reads the tables of one format with the standard library or somebody else's reader.
+    """Reads the tables of one format with the standard library or a reader that is not Qanat's.
 
     It shares no code with the format's `TableStore`, so that it errs elsewhere. It is made
     without arguments, from the class that `TableFormat.witness` names.

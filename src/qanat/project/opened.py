@@ -100,7 +100,7 @@ class Project:
 
     @property
     def environment(self) -> str:
-        """Whose settings are used."""
+        """The environment whose settings are used."""
         return self.session.project.environment
 
     @property
@@ -185,7 +185,7 @@ class Project:
             version: as it was then; default: the newest, each time that it is read.
 
         Raises:
-            DatasetNotFoundError: nobody declares it; names the nearest.
+            DatasetNotFoundError: no such dataset is declared; names the nearest.
             TableNotFoundError: it has no table (yet), or no such version.
 
         >>> len(project.table("silver_orders"))
@@ -212,7 +212,7 @@ class Project:
         """The quarantine of a dataset: its rows, and their replay.
 
         Raises:
-            DatasetNotFoundError: nobody declares it; names the nearest.
+            DatasetNotFoundError: no such dataset is declared; names the nearest.
 
         >>> len(project.quarantine("silver_orders"))
         3
@@ -234,7 +234,7 @@ class Project:
             dataset: only its quarantine; default: those of all streaming tables.
 
         Raises:
-            DatasetNotFoundError: nobody declares it.
+            DatasetNotFoundError: no such dataset is declared.
             PlanError: it is no streaming table.
             UpdateRunningError: an update is running.
 
@@ -247,7 +247,7 @@ class Project:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
 
         Raises:
-            DatasetNotFoundError: nobody declares it, and no epoch remembers it.
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
 
         >>> str(project.history("silver_orders")[-1].update.status)
         'succeeded'
@@ -263,7 +263,7 @@ class Project:
 
         Raises:
             UpdateNotFoundError: there is no such update.
-            DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
 
         >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
         2...
@@ -274,7 +274,7 @@ class Project:
         """What `table` or `table.column` is made from; without a target: every table.
 
         Raises:
-            DatasetNotFoundError: nobody declares it.
+            DatasetNotFoundError: no such dataset is declared.
             ColumnNotFoundError: the table has no such column.
 
         >>> print(project.lineage("silver_orders"))  # doctest: +ELLIPSIS

@@ -166,7 +166,7 @@ class Quarantine:
         self._session = session
         self._replay = replay
         self.name = name
-        self.rows()  # a name that nobody declares is told here
+        self.rows()  # raises DatasetNotFoundError now, not at the first use
 
     @property
     def table(self) -> Table:

@@ -1,4 +1,4 @@
-"""An event as lines for somebody who looks back: every kind has one, unlike while it happens."""
+"""Each kind of event as lines of a log; the terminal's own report leaves some kinds out."""
 
 from __future__ import annotations
 

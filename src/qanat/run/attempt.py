@@ -70,7 +70,7 @@ class Current:
         stuck: by dataset (casefolded), why an epoch that a crash left open could not be brought
             to an end; the dataset is not run.
         redone: by dataset (casefolded), epochs that recovery has carried out.
-        stopping: set when somebody pressed Ctrl-C; no epoch begins or is published after that.
+        stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
         untidy: set while files may be left over that only this update knows to look for.
     """
 
@@ -86,7 +86,7 @@ class Current:
     untidy: threading.Event = field(default_factory=threading.Event)
 
     def unless_stopping(self) -> None:
-        """Go on, unless somebody pressed Ctrl-C.
+        """Go on, unless the user pressed Ctrl-C.
 
         Raises:
             RunError: the update is being stopped.

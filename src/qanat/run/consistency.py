@@ -16,8 +16,8 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     Ledger and tables differ only where a full refresh starts over after one of them was lost.
 
     Raises:
-        HistoryMismatchError: a sink has epochs that the ledger does not know, and nobody asked
-            to start over.
+        HistoryMismatchError: a sink has epochs that the ledger does not know, and no full
+            refresh of it was asked for.
     """
     flow, sink = compiled.flow, compiled.dataset.sink
     last = session.ledger.last_epoch(flow.name)
@@ -70,8 +70,7 @@ def check_history(session: Session, compiled: CompiledFlow) -> None:
 def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchError | None:
     """What ledger and tables tell differently about a flow; None if nothing.
 
-    Of a sink only its quarantines can tell: what it has sent may have been taken away by whom it
-    was for.
+    Of a sink only its quarantines can tell: the receiver may have taken away what was sent.
     """
     flow, name = compiled.flow, compiled.dataset.name
     last = session.recorded.last_epoch(flow.name)

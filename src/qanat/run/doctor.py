@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from qanat.errors import QanatError
+from qanat.errors import QanatError, naming
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.consistency import mismatch_of
@@ -109,7 +109,7 @@ def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
         names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
         for name in names:
             there = session.table(name).folder.is_dir()
-            wrong = list(_table(session, name)) if there else []
+            wrong = list(_table(session, dataset, name)) if there else []
             # Also where the folder is gone: the ledger may remember that it was there.
             if name == dataset.name and ledger is not None:
                 wrong += _history(session, dataset, ledger)
@@ -120,19 +120,20 @@ def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
         yield Finding("ok", "tables", detail)
 
 
-def _table(session: Session, name: str) -> Iterator[Finding]:
+def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
     table = session.table(name)
     try:
-        if session.store.version(table) is not None:
-            missing = session.store.missing(table)
-            if missing:
-                yield Finding(
-                    "error",
-                    f"table {name}",
-                    f"{len(missing)} of its files are gone, the first is {missing[0]}",
-                    f"restore them, or rebuild it: qanat run --full-refresh {name}",
-                )
-        orphans = session.store.orphans(table)
+        with naming(dataset.name):
+            version = session.store.version(table)
+            missing = session.store.missing(table) if version is not None else ()
+            orphans = session.store.orphans(table)
+        if missing:
+            yield Finding(
+                "error",
+                f"table {name}",
+                f"{len(missing)} of its files are gone, the first is {missing[0]}",
+                f"restore them, or rebuild it: qanat run --full-refresh {dataset.name}",
+            )
         if orphans and (session.recorded.held() is None):
             yield Finding(
                 "warning",

@@ -51,7 +51,7 @@ def run_epoch(
         FileChangedError: a file of the range was still being written; the epoch is given up.
         ExpectationFailedError: a `fail` expectation is violated; the epoch is given up.
         HistoryMismatchError: a sink has epochs that the ledger does not know.
-        QanatError: anything else; given up too, unless somebody can see it already.
+        QanatError: anything else; given up too, unless readers can see it already.
     """
     current.unless_stopping()
     epoch = Epoch(
@@ -124,7 +124,7 @@ def compute(attempt: Attempt) -> None:
 
 
 def audit(attempt: Attempt) -> None:
-    """Check what was staged, and write it down before anybody can see it."""
+    """Check what was staged, and write it down before readers can see it."""
     current, compiled, staged = attempt.current, attempt.compiled, attempt.staged
     current.unless_stopping()
     if staged.failed:
@@ -202,7 +202,7 @@ def discard(attempt: Attempt, error: BaseException) -> None:
 
 
 def withdraw(attempt: Attempt, error: BaseException) -> None:
-    """Give up an epoch that could not be published, unless somebody can see it already.
+    """Give up an epoch that could not be published, unless readers can see it already.
 
     What the store refuses now, it would refuse each time that the epoch is carried out again.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import NotAppendOnlyError, located
+from qanat.errors import NotAppendOnlyError, located, naming
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
 from qanat.model.record import Amount, Epoch, FileRef, Range
@@ -32,7 +31,7 @@ class FlowPast:
         key: of the source.
         generation: of the flow's target.
         published: an epoch of the flow that a crash left open although readers can see it. The
-            next update calls it committed; whoever looks before that must see the same.
+            next update calls it committed; what reads before that must see the same.
     """
 
     ledger: Ledger
@@ -152,7 +151,7 @@ def find_unread(
         if key in ranges:
             continue
         source, ref = session.source(read.source), read.source
-        with located(read.location), _way_out(compiled):
+        with located(read.location), naming(compiled.dataset.name):
             if read.streaming:
                 past = FlowPast(session.recorded, compiled, ref.key, generation, published)
                 unread = source.plan(ref, past, without)
@@ -274,7 +273,7 @@ def bind(
     for read in compiled.reads:
         key = key_of(read)
         known = session.recorded.source_schema(compiled.flow.name, generation, key)
-        with located(read.location), _way_out(compiled):
+        with located(read.location), naming(compiled.dataset.name):
             bound = session.source(read.source).bind(
                 read.source,
                 ranges.get(key),
@@ -301,15 +300,3 @@ def _has_table(session: Session, dataset: str) -> bool:
 
 def _reference(dataset: str) -> str:
     return _REFERENCE + dataset.casefold()
-
-
-@contextmanager
-def _way_out(compiled: CompiledFlow) -> Iterator[None]:
-    """Say what to do when the rows of a stream are no longer those that have been read."""
-    try:
-        yield
-    except NotAppendOnlyError as error:
-        # The hint names the reading dataset, which only this caller knows.
-        again = f"qanat run --full-refresh {compiled.dataset.name}"
-        error.hint = f"read it without STREAM, or start over: {again}"
-        raise

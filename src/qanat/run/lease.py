@@ -1,15 +1,15 @@
-"""One update at a time: the lease, the pulse that says who lives, the gate that stops sleepers.
+"""One update at a time: a lease, a pulse that tells who is alive, a gate that stops sleepers.
 
 A process may be stopped at any instruction for longer than its lease lasts. What it writes to
 the ledger then is refused, by the lease's token; but a commit to a table is the making of a
 name in a folder, which asks no ledger. So every update writes its log entries in a folder of
-its own, its gate, from where they are given their names. Whoever takes over renames that folder
-before looking at what was committed. After that no commit of the sleeper can succeed, at
+its own, its gate, from where they are given their names. An update that takes over renames that
+folder before looking at what was committed. After that no commit of the sleeper can succeed, at
 whatever instruction it wakes; everything it committed earlier is seen.
 
 Such a sleeper may still wake, stage files, and be killed before it removes them. So an update
-whose pulse is felt is said to run, whoever has taken over: each one that comes then looks for
-leftovers, until one of them finds it dead.
+that has a pulse is said to run, even after another has taken over: every later update looks for
+its leftovers, until one finds it dead.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Gate:
         """Close all others, and open this one.
 
         Raises:
-            LeaseLostError: somebody else has taken over.
+            LeaseLostError: another update has taken over.
             StorageFullError, AdapterError: the folder cannot be made.
         """
         parent = self.folder.parent
@@ -66,7 +66,7 @@ class Gate:
 
 
 def close(folder: Path) -> None:
-    """Take a folder away from whoever works in it, at once, and remove it."""
+    """Remove a gate; renamed first, it is gone at once for an update that commits through it."""
     away = folder.with_name(f"closed-{uuid4().hex}")
     with suppress(FileNotFoundError):
         folder.rename(away)
@@ -154,7 +154,7 @@ class HeldLease:
         """Make sure that the lease is still ours, and prolong it.
 
         Raises:
-            LeaseLostError: somebody else has taken it.
+            LeaseLostError: another update has taken it.
         """
         self._lease = self._ledger.renew(self.current, SECONDS)
 

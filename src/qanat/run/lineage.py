@@ -14,7 +14,7 @@ def lineage(session: Session, target: str | None = None) -> Lineage:
     Columns are those of the stored tables, else the declared ones, else what the queries tell.
 
     Raises:
-        DatasetNotFoundError: nobody declares the dataset.
+        DatasetNotFoundError: no such dataset is declared.
         ColumnNotFoundError: it is known to have no such column.
     """
     if target is None:

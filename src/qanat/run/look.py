@@ -33,7 +33,7 @@ def show(
         version: the table as it was then; default: as it is.
 
     Raises:
-        DatasetNotFoundError: nobody declares it.
+        DatasetNotFoundError: no such dataset is declared.
         TableNotFoundError: it has no table (yet), or no such version.
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit the table.
     """
@@ -60,7 +60,7 @@ def history(
         limit: updates at most.
 
     Raises:
-        DatasetNotFoundError: nobody declares it, and no epoch remembers it.
+        DatasetNotFoundError: no such dataset is declared, and none has epochs.
     """
     if dataset is None:
         return tuple(_entry(session, u, None) for u in session.recorded.updates(limit))

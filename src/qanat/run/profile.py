@@ -17,7 +17,7 @@ def profile(session: Session, dataset: str) -> TableView:
         dataset: a streaming table, a materialized view, or `<dataset>__quarantine`.
 
     Raises:
-        DatasetNotFoundError: nobody declares it.
+        DatasetNotFoundError: no such dataset is declared.
         TableNotFoundError: it has no table (yet).
     """
     found = stored(session, dataset)

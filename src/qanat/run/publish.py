@@ -1,10 +1,10 @@
 """The moment an epoch becomes visible, and how to take half of one back.
 
-An epoch publishes its quarantines first and its table last. Whoever finds only the first cannot
-know that computing again gives the same rows: the author may have changed a rule meanwhile, or the
-query may ask for the time. So what the epoch put into quarantines is taken back (one commit that
-restores what was there) before the epoch is computed again, as a whole, or given up. A row is then
-in the table, or in a quarantine, or its input is unread; never two of these.
+An epoch publishes its quarantines first and its table last. Recovery that finds only the first
+cannot know that computing again gives the same rows: the author may have changed a rule meanwhile,
+or the query may ask for the time. So what the epoch put into quarantines is taken back (one commit
+that restores what was there) before the epoch is computed again, as a whole, or given up. A row is
+then in the table, or in a quarantine, or its input is unread; never two of these.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
 def tables(session: Session) -> list[TableRef]:
     """All tables, also those of datasets that are no longer declared.
 
-    A folder without a log is one only if its name, or the ledger, says so: it may be somebody's
-    own.
+    A folder without a log is one only if its name, or the ledger, says so: it may be the
+    author's own.
     """
     names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
     names |= {e.dataset for e in session.ledger.open_epochs()}
@@ -83,7 +83,7 @@ def publish_epoch(attempt: Attempt) -> int | None:
     Quarantine first: a row that leaves the table is never nowhere.
 
     Raises:
-        HistoryMismatchError: a sink holds somebody else's epoch of that number.
+        HistoryMismatchError: a sink holds an epoch of that number that is not this one.
     """
     session, epoch = attempt.session, attempt.epoch
     over = starts_over(session, epoch)

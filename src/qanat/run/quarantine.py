@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, PlanError, QanatError, nearest
+from qanat.errors import DatasetNotFoundError, PlanError, QanatError, naming, nearest
 from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import UpdateStatus
@@ -117,17 +117,18 @@ def _replay(current: Current, dataset: Dataset, entry: Entry) -> ReplayResult | 
     current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     status, reason, failure = "failed", "it did not come to its end", None
     try:
-        # Before the quarantine is read: one that was lost would look like an empty one.
-        if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
-            raise stuck
-        for compiled in session.analysis.flows_into(dataset.name):
-            check_history(session, compiled)
-        snapshot = _snapshot(session, dataset)
-        if snapshot is None or not snapshot.rows:
-            status, reason = "unchanged", "nothing in quarantine"
-            return None
-        entry.begin()
-        result = move_rows(current, dataset, snapshot)
+        with naming(dataset.name):
+            # Check first: a quarantine that was lost would look like an empty one.
+            if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+                raise stuck
+            for compiled in session.analysis.flows_into(dataset.name):
+                check_history(session, compiled)
+            snapshot = _snapshot(session, dataset)
+            if snapshot is None or not snapshot.rows:
+                status, reason = "unchanged", "nothing in quarantine"
+                return None
+            entry.begin()
+            result = move_rows(current, dataset, snapshot)
         status = "updated" if result.replayed else "unchanged"
         reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
         return result

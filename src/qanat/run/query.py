@@ -31,7 +31,7 @@ def query(
         table: what the name `self` stands for.
 
     Raises:
-        DatasetNotFoundError: nobody declares what it reads; names the nearest.
+        DatasetNotFoundError: it reads what is not declared; names the nearest.
         TableNotFoundError: that has no table (yet), or no such version.
         DeclarationError: it is no query, or does not fit the tables; says where in it.
     """

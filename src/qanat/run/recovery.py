@@ -40,7 +40,7 @@ def start_clean(
         anew: datasets that are about to be computed from the start.
     """
     ledger = current.session.ledger
-    # Whoever holds the lease knows that no other update runs, whatever the ledger says.
+    # We hold the lease, so no other update runs, whatever the ledger says.
     crashed = [u for u in ledger.open_updates() if u.id != current.update]
     # Asked before anything is swept: what a sleeper stages after that, a later update removes.
     asleep = {u.id for u in crashed if has_pulse(current.session.scratches, u.id)}
@@ -48,7 +48,8 @@ def start_clean(
     if crashed or ledger.open_epochs():
         begin()
         if not crashed:
-            # Nobody else is said to run, and an open epoch may be settled before all is swept.
+            # Once the open epochs are settled, only this flag tells that files may be left over:
+            # the ledger names no update that crashed.
             current.untidy.set()
         tidy = recover(current, anew)
         if tidy:
@@ -88,7 +89,7 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
         except LedgerError:
             raise
         except QanatError as error:
-            # Whoever has lost the lease has no say any more.
+            # An update that has lost its lease may not write down what became of the epoch.
             current.lease.confirm()
             how = _set_aside(current, epoch, error, anew)
         if how is not None:
@@ -214,9 +215,9 @@ def _settle(current: Current, epoch: Epoch) -> None:
 
 
 def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> str | None:
-    """Why an epoch that nobody has seen cannot be computed as it was meant to be."""
+    """Why an unpublished epoch cannot be computed as it was meant to be; None if it can."""
     if is_replay(epoch.flow):
-        # Its rows are all in the quarantine again; whoever wants them moved asks once more.
+        # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():

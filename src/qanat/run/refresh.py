@@ -53,8 +53,8 @@ class Around:
         definitions: as last run, by case-folded name.
         decided: by name, what the update does before it comes to the dataset; empty once that
             is done.
-        open: by flow, epochs that a crash left open. An update brings them to an end before it
-            decides anything; whoever only looks must see what it will find then.
+        open: by flow, epochs that a crash left open. An update settles them before it
+            decides anything; a plan must see what the update will find then.
     """
 
     definitions: Mapping[str, Definition]

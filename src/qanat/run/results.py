@@ -213,7 +213,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
 
     As in Spark Declarative Pipelines, `--refresh` and `--full-refresh` with names restrict the
     update to those names. A sink starts over only when it is named itself: what it has sent
-    before cannot be taken back, so that whoever reads it gets those rows again.
+    before cannot be taken back, so that its readers get those rows again.
 
     Raises:
         SelectionError: a pattern matches nothing.

@@ -1,8 +1,8 @@
 """An opened project: what it declares, the adapters that its settings name, its scratch space.
 
 A process that works holds a lock on a file beside its scratch folder for as long as it lives.
-Whoever gets that lock knows that the owner is dead, whatever became of its process number or
-machine.
+A process that gets that lock knows that the owner is dead, whatever became of its process number
+or machine.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def locked(path: Path) -> int:
         with explained("make", path):
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Somebody who swept may have had the lock first, and removed the file.
+        # Another process may have swept first: it held the lock and removed the file.
         if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
             return lock
         os.close(lock)
@@ -279,7 +279,7 @@ class Session:
 
     @property
     def scope(self) -> str:
-        """Whose rows the ledger's are: several projects may share a database."""
+        """Which rows of the ledger are ours: several projects may share a database."""
         return f"{self.project.name}/{self.project.environment}"
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qanat.errors import QanatError, TableNotFoundError
+from qanat.errors import QanatError, TableNotFoundError, naming
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
@@ -50,7 +50,7 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
     """The table of a dataset, or of `<dataset>__quarantine`.
 
     Raises:
-        DatasetNotFoundError: nobody declares it; names the nearest.
+        DatasetNotFoundError: no such dataset is declared; names the nearest.
         TableNotFoundError: it has no table, or none at that version; says why.
     """
     dataset = dataset_of(session.pipeline, name)
@@ -58,7 +58,12 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
     found = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
         raise _no_table(session, dataset)
-    table = session.table(found)
+    with naming(dataset.name):
+        return _stored(session, dataset, found, version)
+
+
+def _stored(session: Session, dataset: Dataset, found: str, version: int | None) -> Stored:
+    table, quarantined = session.table(found), found != dataset.name
     newest = session.store.version(table)
     if newest is None:
         raise _nothing_yet(dataset, quarantined, session)

@@ -17,7 +17,7 @@ from secrets import token_hex
 from threading import Lock
 
 from qanat.disk import explained
-from qanat.errors import LeaseLostError, QanatError, UpdateNotFoundError, nearest
+from qanat.errors import LeaseLostError, QanatError, UpdateNotFoundError, naming, nearest
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -58,7 +58,7 @@ class Diary:
     """An observer that keeps the events of one update in the ledger.
 
     An update that finds nothing to do leaves no trace, so events wait here until the update is
-    recorded. `DatasetProgress` is for those who watch, and not kept.
+    recorded. `DatasetProgress` is shown while it happens, and not kept.
 
     Args:
         update: its identifier.
@@ -137,7 +137,7 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
 
     Raises:
         UpdateNotFoundError: no update of this environment has that identifier.
-        DatasetNotFoundError: nobody declares the dataset, and no epoch remembers it.
+        DatasetNotFoundError: no such dataset is declared, and none has epochs.
     """
     ledger = session.recorded
     newest = ledger.updates(1) if update == LAST else []
@@ -239,7 +239,7 @@ class Entry:
                 # Before the ledger says that it has ended: if we die in between, the next update
                 # still looks for what we leave.
                 self.gate.close()
-                # Who has taken over ends what lost its lease, once it has nothing left to remove.
+                # An update that has taken over the lease records the end of this one itself.
                 with suppress(LeaseLostError):
                     self.session.ledger.end_update(self.id, status, self.gate.lease.current, error)
         finally:
@@ -358,9 +358,10 @@ def _run_dataset(
     started = time.monotonic()
     run = DatasetRun(current, dataset, chosen, definitions, entry.begin)
     try:
-        if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
-            raise stuck
-        run.run()
+        with naming(dataset.name):
+            if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+                raise stuck
+            run.run()
         status = "updated" if run.epochs else "unchanged"
         error = None
         reason = run.reason

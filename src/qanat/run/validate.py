@@ -137,7 +137,7 @@ def _work(session: Session, compiled: CompiledFlow, known: Mapping[str, Schema])
     """A flow over no rows; None where its columns cannot be known.
 
     Those of an input may not be (its own error tells why), and a Python function is not called
-    here: what it does with rows that nobody has is nothing that an author wants to know.
+    here: its author would not expect a call without any rows.
     """
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):

@@ -55,7 +55,7 @@ class ObjectStore:
         self._request("DELETE", f"/{quote(bucket)}/{quote(key)}")
 
     def require_credentials(self) -> None:
-        """From now on refuse everybody whom no IAM user's keys identify (that is, everybody)."""
+        """From now on refuse every request: none is signed by the keys of an IAM user."""
         self._request("POST", "/moto-api/reset-auth", b"0")
 
     def _request(self, method: str, path: str, body: bytes = b"") -> None:

@@ -92,7 +92,7 @@ def _installed() -> Path:
 
 
 def _unprivileged() -> str | None:
-    """Whom to run the server as: it refuses root."""
+    """The user to run the server as: PostgreSQL refuses root."""
     return "nobody" if os.geteuid() == 0 else None
 
 
@@ -118,7 +118,7 @@ def _free_port() -> int:
 
 
 def _await(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server lets somebody in: it listens earlier than it serves."""
+    """Wait until the server accepts a session: it listens earlier than it serves."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         if "ready to accept connections" in log.read_text(encoding="utf-8", errors="replace"):

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
 from qanat.errors import (
+    DATASET,
     FileChangedError,
     FileUnreadableError,
     FileVanishedError,
@@ -227,7 +228,8 @@ def _current(file: FileRef) -> tuple[int, int]:
         gone = FileVanishedError(
             f"the file {file.path!r} is gone",
             wanted=described(file),
-            hint="put it back, or refresh the table in full to read what is there now",
+            hint="put it back, or start over from what is there: qanat run"
+            f" --full-refresh {DATASET}",
         )
         gone.path = file.path
         raise gone from error

@@ -246,7 +246,7 @@ def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: P
 
 def _instead(new: Path, old: Path, scratch: Path) -> Path:
     if scratch in old.parents:
-        old.unlink()  # a copy of our own, which nobody needs any more
+        old.unlink()  # a copy of our own, no longer needed
     return new
 
 

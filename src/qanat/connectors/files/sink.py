@@ -64,8 +64,8 @@ class FilesSink:
         target = delivery.target
         options = _checked(target)
         mine = self._folder(target) / _STAGING / _name(delivery.flow, delivery.epoch)
-        # Each attempt has a folder of its own, and takes away that of any other: who slept
-        # through it publishes nothing any more.
+        # Each attempt has a folder of its own and removes those of earlier ones, so that a process
+        # that slept meanwhile has nothing left to publish.
         staging = mine / uuid4().hex
         with explained("stage in", staging):
             _remove(mine)
@@ -82,7 +82,7 @@ class FilesSink:
 
         Raises:
             HistoryMismatchError: there is an epoch of that number which is not this one.
-            FileVanishedError: somebody removed staged files.
+            FileVanishedError: staged files were removed.
             StorageFullError, AdapterError: the disk refuses.
         """
         flow, epoch = delivery.flow, delivery.epoch
@@ -91,7 +91,7 @@ class FilesSink:
             if epoch not in _held(folder, flow):
                 if staged.files:
                     self._publish(folder / name, staging, staged)
-            # What is no longer staged was published from there, or taken away by who redid it.
+            # Staged files that are gone were published, or removed by a later attempt.
             elif not again and any((staging / f.path).is_file() for f in staged.files):
                 raise HistoryMismatchError(
                     f"there is an epoch {epoch} of flow {flow} in {str(folder)!r} already, which"
@@ -172,7 +172,7 @@ class FilesSink:
 
 
 def _remove(path: Path) -> None:
-    """Take a folder away from whoever works in it, at once, and remove it."""
+    """Remove a folder; renamed first, it is gone at once for a process that works in it."""
     away = path.with_name(f"{_GONE}{uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(away)

@@ -14,7 +14,13 @@ from qanat.connectors.files.folder import Folder
 from qanat.connectors.files.format import compression_named, readable, shapes
 from qanat.connectors.files.glob import Place, described, is_url, name_regex
 from qanat.connectors.files.sample import heads, spread
-from qanat.errors import FileChangedError, MissingExtraError, OptionError, SourceNotFoundError
+from qanat.errors import (
+    DATASET,
+    FileChangedError,
+    MissingExtraError,
+    OptionError,
+    SourceNotFoundError,
+)
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Amount, FileRef, Range, Unread
@@ -359,5 +365,5 @@ def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
         wanted=described(old),
         got=described(changed[0]),
         hint="`allowOverwrites => true` in read_files reads changed files again,"
-        " `qanat run --full-refresh TABLE` all files",
+        f" `qanat run --full-refresh {DATASET}` all files",
     )

@@ -19,7 +19,7 @@ _URL = Option(
     " `PGPASSWORD`, a `.pgpass` file or a `${key}` of the configuration",
     spellings=("connection",),
     required=True,
-    # As it shows itself: host and database, whoever logs in.
+    # Host and database tell which rows are meant, whichever role logs in.
     identity=True,
 )
 

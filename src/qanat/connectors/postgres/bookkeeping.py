@@ -1,8 +1,8 @@
 """Which epochs a table holds, in a table `_qanat_epochs` beside it.
 
 There is one row for each table and flow. Rows and number are committed together, so that neither
-is there without the other. `attempt` names who may commit next: who takes over replaces or
-removes it, and the commit of a process that slept meanwhile finds another name, and gives way.
+is there without the other. `attempt` names the attempt that may commit next: an update that takes
+over replaces or removes it, so a process that slept meanwhile finds another name and rolls back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TABLE = "_qanat_epochs"
 LOCK_SECONDS = 30
 """How long a session waits for a lock."""
 _PATIENCE = "200ms"
-"""How long a session that takes over waits before it ends whoever is in its way."""
+"""How long a session that takes over waits before it ends the session in its way."""
 _CREATE = """CREATE TABLE IF NOT EXISTS {table} (
   target text NOT NULL, flow text NOT NULL, epoch bigint NOT NULL, rows bigint NOT NULL,
   attempt text, published_by text, published_at timestamptz, PRIMARY KEY (target, flow))"""
@@ -72,7 +72,7 @@ class Books:
 
     def create(self, session: Control) -> None:
         """Create the table with the books."""
-        # Who may not create tables may use one that somebody else has created.
+        # A role that may not create tables can use one that another role has created.
         if not self.exist(session):
             with session.transaction():
                 # Two sessions that create one table at once would both fail.
@@ -88,7 +88,7 @@ class Books:
         return int(row[0]) if row else 0
 
     def attempts(self, session: Control) -> dict[str, str]:
-        """Who may commit next, by flow."""
+        """The attempt that may commit next, by flow."""
         if not self.exist(session):
             return {}
         sql = f"SELECT flow, attempt FROM {self.epochs} WHERE attempt IS NOT NULL"
@@ -108,7 +108,7 @@ class Books:
             )
 
     def end(self, session: Control, flow: str, attempt: str | None = None) -> None:
-        """Let nobody commit, or not that attempt."""
+        """Let no attempt commit any more; or, if one is named, not that one."""
         mine = "" if attempt is None else f" AND attempt = {literal(attempt)}"
         sql = f"UPDATE {self.epochs} SET attempt = NULL WHERE {self.where(flow)}{mine}"
         with self._taken(session, flow):
@@ -116,10 +116,10 @@ class Books:
 
     @contextmanager
     def _taken(self, session: Control, flow: str) -> Iterator[None]:
-        """A transaction that nobody else of the flow is in.
+        """A transaction that holds the flow's row, alone.
 
-        Only the holder of the lease comes here: whoever is in its way has lost it, and may be
-        asleep in the middle of a statement.
+        Only the holder of the lease comes here: a session in its way belongs to an update that has
+        lost the lease, and may be asleep in the middle of a statement.
         """
         lock = f"SELECT pg_advisory_xact_lock({self.key(flow)})".encode()
         try:

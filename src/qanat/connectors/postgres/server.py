@@ -172,7 +172,7 @@ def explain(error: Exception, url: Url) -> QanatError:
         return SourceUnavailableError(
             f"PostgreSQL at {place} keeps a lock",
             got=text,
-            hint="see who holds it: SELECT * FROM pg_stat_activity",
+            hint="find the session that holds it: SELECT * FROM pg_stat_activity",
         )
     if state in ("42P01", "3F000", "3D000"):
         return SourceNotFoundError(f"not found in {place}", got=text)

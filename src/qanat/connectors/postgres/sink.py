@@ -96,7 +96,7 @@ class PostgresSink:
                 not sent.
             CommitConflictError: another attempt has taken over.
             SchemaMismatchError: the table's columns do not take those of the dataset.
-            FileVanishedError: somebody removed staged files.
+            FileVanishedError: staged files were removed.
             QanatError: the server says no, as `server.explained` tells; the transaction is
                 rolled back, and nothing of the epoch is there.
         """
@@ -105,7 +105,7 @@ class PostgresSink:
             books = Books.of(session, to.table)
         with bulk(to.url) as cursor:
             cursor.execute("SET LOCAL synchronous_commit = on")
-            # Who sleeps between two statements keeps nobody waiting for long.
+            # A process stopped between two statements holds its locks no longer than this.
             cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LOCK_SECONDS}s'")
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             _ask(cursor, f"SELECT pg_advisory_xact_lock({books.key(delivery.flow)})::text")
@@ -130,7 +130,7 @@ class PostgresSink:
         with control(to.url) as session:
             books = Books.of(session, to.table)
             if (to.url.place, to.table) in self._unswept and books.exist(session):
-                # When it was to be swept the server was away: somebody may still commit.
+                # The server was away when this was to be swept: an old attempt may still commit.
                 books.end(session, flow)
             return books.last(session, flow) >= epoch
 

@@ -2,7 +2,7 @@
 
 They are written down before an engine sees them: what goes wrong is told by the connector, which
 knows what it means; an engine may read them as often as it likes; and the server's snapshot is
-not held open by whoever works slowly.
+not held open by an engine that works slowly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The URL of a database, which may hold a password that nobody is to see."""
+"""The URL of a database, which may hold a password that no message may show."""
 
 from __future__ import annotations
 

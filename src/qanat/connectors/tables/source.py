@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
+from qanat.errors import DATASET, DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
@@ -48,6 +48,7 @@ class TableSource:
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
                 got=f"another history, now at version {version}",
+                hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
             )
         if version == after:
             return None
@@ -165,7 +166,7 @@ class DeltaSource(TableSource):
         return self._surroundings.store("delta"), table
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
-        """Raise: whoever names a path means a table that is there."""
+        """Raise: a path must name a table that exists, while a dataset may not have one yet."""
         raise TableNotFoundError(f"there is no Delta table in {table}")
 
 

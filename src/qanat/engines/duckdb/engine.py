@@ -122,7 +122,7 @@ class DuckDBEngine:
 
     @contextmanager
     def read(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Iterator[Reading]:
-        """Run a query of somebody's; its rows are taken while the block lasts."""
+        """Run a query that no dataset declares; its rows are taken while the block lasts."""
         with self._connection() as con:
             yield DuckDBReading(con, self._scratch, query, inputs, limit)
 
@@ -155,7 +155,7 @@ class DuckDBEngine:
             yield con
         finally:
             with self._lock:
-                # Closed before anybody who waits for that goes on.
+                # Close it before `close` goes on: that waits until no connection works any more.
                 con.close()
                 self._working.discard(con)
                 self._lock.notify_all()

@@ -1,6 +1,6 @@
 """Bind the inputs of an epoch to names that its query can use, and carry hidden columns along.
 
-A quarantined row must say where it came from, and `_metadata` is there for whoever asks, but
+A quarantined row must say where it came from, and a query may ask for `_metadata`, but
 neither may appear under `SELECT *`. So the input's relation has them as ordinary columns, and the
 stars of the query are told to leave them out.
 """
@@ -97,8 +97,8 @@ def _exclude(select: exp.Select, alias: str, hidden: tuple[str, ...]) -> None:
 
 
 _ORDERED = 64 * 1024 * 1024
-"""Bytes of input up to which rows keep the order of their source. Small results are looked at by
-people, who expect it; SQL promises it to nobody, and ORDER BY is kept at any size."""
+"""Bytes of input up to which rows keep the order of their source. People look at small results
+and expect that order; SQL does not promise it, and ORDER BY is kept at any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Bound:
         full: SELECT text of the visible columns and then the `hidden` ones.
         hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based) and
             `__qanat_rid` (unique number of the row, the same each time it is read).
-        schema: the visible columns as found in files; None where nobody needs to remember.
+        schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
     """
@@ -189,7 +189,7 @@ class Bindings:
     def bind_once(self, name: str, batch: Batch) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
 
-        Whoever computes the query asks `complete` of the result, and binds again if it is not.
+        The caller computes the query, asks the result if it is `complete`, and else calls `bind`.
         """
         if not isinstance(batch, FilesBatch):
             return None

@@ -41,7 +41,7 @@ class Teller:
         try:
             yield
         finally:
-            # Waits while progress is told: nobody is asked about what has ended.
+            # The lock is held while progress is asked: no connection is asked once its work ended.
             with self._changed:
                 del self._running[key]
 

@@ -120,7 +120,7 @@ class WaitingEvents:
             self._waiting.setdefault(update, []).extend(records)
 
     def of(self, update: str) -> Sequence[EventRecord]:
-        """All that wait of an update; they wait on until somebody says that they are written.
+        """The events of an update that wait to be written; they wait until `written` is called.
 
         So each transaction writes all that is missing, and there is never a gap: not even where
         one fails while another goes on.

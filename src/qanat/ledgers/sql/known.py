@@ -1,9 +1,9 @@
 """What a ledger knows of every flow, read once for as long as its lease is ours.
 
-An update asks the same few things of each dataset. While it holds the lease nobody else writes
+An update asks the same few things of each dataset. While it holds the lease no other update writes
 to its scope, so three queries answer them for all datasets, and its own writes keep the answers
-right. Whoever has lost the lease without noticing goes on with what it knew, and what it does with
-that is refused: writes to the ledger by the lease's token, commits by the gate.
+right. An update that has lost the lease without noticing goes on with answers that may be stale,
+and can do no harm: the ledger refuses its writes by the lease's token, the gate its commits.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class PostgresDatabase:
             raise LedgerError(
                 f"the ledger {self._place} is locked",
                 got="another session has begun to write to it and does not go on",
-                hint="see who it is, and end it: SELECT * FROM pg_stat_activity",
+                hint="find the session and end it: SELECT * FROM pg_stat_activity",
             ) from error
         except psycopg.OperationalError as error:
             raise LedgerError(

@@ -135,8 +135,8 @@ class SqliteDatabase:
         hint = None
         if "not a database" in text or "malformed" in text:
             hint = (
-                "restore the file from a backup; or move it away and run with --full-refresh "
-                "to build the tables anew"
+                "restore the file from a backup; or move it away and build all tables anew:"
+                " qanat run --full-refresh"
             )
         elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
             hint = "the project's storage must be a folder that this user may write to"

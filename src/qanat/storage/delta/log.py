@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from qanat.disk import disk_error, sync, sync_path
-from qanat.errors import TableCorruptError
+from qanat.errors import DATASET, TableCorruptError
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_FLAGS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -185,8 +185,8 @@ class Log:
             raise TableCorruptError(
                 f"the log of {self.table} no longer has version {version}",
                 wanted=str(path),
-                hint="another tool removed old log entries or the file was lost; a full refresh "
-                "of what reads this table starts from its newest version",
+                got="another tool has removed old log entries, or the file was lost",
+                hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
             ) from error
         except OSError as error:
             raise disk_error(error, "read", path) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.errors import NotAppendOnlyError, OptionError, TableTooNewError, nearest
+from qanat.errors import DATASET, NotAppendOnlyError, OptionError, TableTooNewError, nearest
 from qanat.model.schema import Array, DataType, MapType, Primitive, Schema, Struct
 from qanat.storage.delta.log import Log
 
@@ -314,7 +314,7 @@ def added_files(log: Log, after: int, upto: int) -> list[LiveFile]:
     a `RESTORE`) has been read already.
 
     Commits that only rearrange rows (compaction) are passed over: the files they replaced
-    still lie in the folder until somebody vacuums it.
+    still lie in the folder until it is vacuumed.
 
     Raises:
         NotAppendOnlyError: the versions together removed or rewrote rows.
@@ -363,5 +363,5 @@ def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
         f"{log.table} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got=str(next((i.get("operation") for i in infos), None) or "a commit"),
-        hint="read it without STREAM, or start over: qanat run --full-refresh <the reader>",
+        hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
     )

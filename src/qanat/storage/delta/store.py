@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
+    DATASET,
     AdapterError,
     CommitConflictError,
     FileVanishedError,
@@ -131,7 +132,7 @@ class DeltaStore:
                 raise FileVanishedError(
                     f"{table} lost rows that have not been read yet",
                     got=f"{path} is gone (vacuumed?)",
-                    hint="start over from what is there: qanat run --full-refresh <the reader>",
+                    hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
                 )
         size = sum(f.size for f in files)
         return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
@@ -166,7 +167,7 @@ class DeltaStore:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
             if state and last == commit.number:
-                # By somebody who may have been stopped before making sure of it.
+                # The process that published it may have been killed before it was durable.
                 with explained("commit to", log.table):
                     log.secure()
                 return state.version
@@ -200,7 +201,7 @@ class DeltaStore:
             if made is None:
                 raise TableCorruptError(
                     f"the log of {table} no longer has commit {number} of {application!r}",
-                    hint="rebuild the table with --full-refresh",
+                    hint=f"rebuild the table: qanat run --full-refresh {DATASET}",
                 )
             state = self._state(table, application=application)
             state.features.check_writable(table.location)
@@ -213,7 +214,7 @@ class DeltaStore:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
 
         Args:
-            confirm: called between finding and deleting; raises if they may be somebody's.
+            confirm: called between finding and deleting; raises if the lease was lost.
 
         Those named as Spark and delta-rs name theirs stay for a day: their commit may be
         under way.
@@ -267,7 +268,7 @@ class DeltaStore:
             raise TableNotFoundError(
                 f"{table} has no version {version}", got=f"newest version {newest}"
             )
-        # A version never changes; but somebody may have put another table in the same place.
+        # A version never changes; but another table may have been put in the same place.
         stamp = log.stamp(newest if version is None else version)
         kept = self._states.get((table.location, application))
         if kept is not None and kept[0] == stamp:
@@ -287,7 +288,7 @@ class DeltaStore:
             log.folder.mkdir(parents=True, exist_ok=True)
             log.secure_others(version)
             # The names of new data files, partition folders and the log are in this folder.
-            # Its own name may not be durable before our first commit, whoever made it.
+            # Its own name may not be durable: an earlier process may have made it and crashed.
             if first:
                 self._secure_names(log.table, gate)
             else:
@@ -305,7 +306,7 @@ class DeltaStore:
 
     def _secure_names(self, table: Path, gate: Path | None) -> None:
         """Make the names in a table's folder durable, its own, and those of the folders above."""
-        # While the gate stands, nobody has taken away the folders above it and put others there.
+        # While the gate is there, so are the folders above it that this process has synced.
         known = gate is not None and self._secured == (gate, table.parent)
         sync_path(table, upto=table.parent if known else None)
         self._secured = gate, table.parent

@@ -1,6 +1,6 @@
 """Apache Iceberg tables, in a catalog of the project's own or in any other.
 
-Iceberg keeps a table's state in files that nobody changes (metadata JSON, manifest lists,
+Iceberg keeps a table's state in files that never change (metadata JSON, manifest lists,
 manifests) and the name of the newest metadata file in a catalog. By default that catalog is a
 SQLite file in the project's storage, with the tables of Iceberg's SQL catalogs, so that
 pyiceberg and others can open it. pyiceberg reads and writes everything else; it is

@@ -5,8 +5,8 @@ library: pyiceberg's `SqlCatalog` opens the same file, but takes SQLAlchemy to d
 writes metadata files without syncing them.
 
 A commit exchanges one name for another if it is still the one that the commit was built on. With
-`synchronous = EXTRA` that is on the disk before anybody is told: FULL leaves the removal of the
-rollback journal to chance, and with it the commit.
+`synchronous = EXTRA` the exchange is on the disk before the call returns: FULL does not sync the
+removal of the rollback journal, so that a power loss may undo the commit.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
+    DATASET,
     AdapterError,
     MissingExtraError,
     QanatError,
@@ -35,9 +36,9 @@ from qanat.model.table import TableRef
 from qanat.storage.iceberg.history import History
 
 NAME = "qanat"
-"""What the catalog is called in its own tables, and has to be called by who opens it."""
+"""The catalog's name in its own tables; readers have to open it by that name."""
 _SECONDS = 10.0
-"""How long to wait for others who write to the catalog."""
+"""How long to wait for another process that writes to the catalog."""
 _AGAIN_SECONDS = 0.2
 """How long to wait once such a wait was in vain."""
 
@@ -90,7 +91,7 @@ class Catalog(Protocol):
         ...
 
     def create(self, table: TableRef, schema: Any, properties: Mapping[str, str]) -> None:
-        """Register a table without a snapshot, unless somebody else has just done so."""
+        """Register a table without a snapshot, unless another process has just done so."""
         ...
 
     def commit(self, table: TableRef, base: Registered, draft: Any) -> bool:
@@ -144,7 +145,7 @@ class FileCatalog:
         return [TableRef(table_folder(location), name) for name, location in rows]
 
     def create(self, table: TableRef, schema: Any, properties: Mapping[str, str]) -> None:
-        """Register a table without a snapshot, unless somebody else has just done so.
+        """Register a table without a snapshot, unless another process has just done so.
 
         Raises:
             AdapterError: there is one of that name in another place.
@@ -222,7 +223,7 @@ class FileCatalog:
         return Registered(location, self._history(here), moved)
 
     def _history(self, path: Path) -> History:
-        # Nobody changes a metadata file: as long as its name is the newest, so is its content.
+        # A metadata file never changes: as long as its name is the newest, so is its content.
         known = self._read.get(path.parent)
         if known is not None and known[0] == path.name:
             return known[1]
@@ -248,7 +249,8 @@ class FileCatalog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._connection("rwc") as connection:
             if not _has_tables(connection):
-                # First, so that whoever is killed before it leaves it to the next one to do.
+                # Sync before the tables are made: if this process is killed in between, the next
+                # one finds no tables and syncs again.
                 sync_path(self.path.parent)
                 connection.executescript(_TABLES)
             connection.execute("BEGIN IMMEDIATE")
@@ -278,8 +280,8 @@ class FileCatalog:
                     hint="free space and run again; nothing is half-written",
                 ) from error
             if "locked" in text:
-                # Who holds it is asleep. An update asks once for each table, and must not wait
-                # as long each time.
+                # The process that holds the lock is asleep. An update asks for each table: the
+                # next waits are shorter.
                 self._patience = _AGAIN_SECONDS
                 raise UpdateRunningError(
                     f"another process holds the catalog {self.path}",
@@ -295,7 +297,7 @@ class FileCatalog:
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
-    # Who made the file may have been killed before it made the tables; the last one counts.
+    # A process may have been killed between making the file and its last table.
     found = "SELECT 1 FROM sqlite_master WHERE name = 'iceberg_namespace_properties'"
     return bool(connection.execute(found).fetchall())
 
@@ -324,6 +326,6 @@ def read_history(path: Path) -> History:
         raise TableCorruptError(
             f"the metadata of {path.parent.parent} is damaged",
             got=f"{path.name}: {error}",
-            hint="restore the file from a backup; or move the table's folder away and run with"
-            " --full-refresh",
+            hint="restore the file from a backup; or move the table's folder away and rebuild it:"
+            f" qanat run --full-refresh {DATASET}",
         ) from error

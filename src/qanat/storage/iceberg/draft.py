@@ -235,7 +235,7 @@ class Draft:
         head = self.history.head
         every = listed(manifests(self._io, head.manifests)) if head else []
         known = [m for m in every if m.content is ManifestContent.DATA]
-        # Of others, who delete single rows.
+        # Delete files, by which other tools remove single rows.
         masks = [m for m in every if m.content is not ManifestContent.DATA]
         if gone is None:
             return [*(self._few(known) if len(known) >= _MANY else known), *masks], []

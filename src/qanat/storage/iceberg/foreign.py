@@ -77,7 +77,7 @@ class ForeignCatalog:
         return [TableRef(t.metadata.location.rstrip("/"), t.name()[-1]) for t in found]
 
     def create(self, table: TableRef, schema: Any, properties: Mapping[str, str]) -> None:
-        """Register a table without a snapshot, unless somebody else has just done so."""
+        """Register a table without a snapshot, unless another process has just done so."""
         with self._told():
             with suppress(NamespaceAlreadyExistsError):
                 self._catalog.create_namespace((self._namespace,))

@@ -1,8 +1,8 @@
 """Files that crashed writers left behind.
 
 What no snapshot mentions was never part of the table, or is no longer. But another tool may be
-about to commit it, so whatever may be somebody else's gets a day. Ours is known by its name; a
-metadata file, which every writer calls alike, by what it wanted: to bring a snapshot of ours that
+about to commit it, so files that may be another tool's stay for a day. Ours is known by its name;
+a metadata file, which every writer calls alike, by its purpose: to bring a snapshot of ours that
 never came.
 """
 
@@ -46,7 +46,8 @@ def sweep(
     A commit may be asleep in the very exchange that will name a file that nothing mentions yet.
     So a fence is made before anything is deleted: what comes before it is seen, and spared.
 
-    Folders are synced also if nothing was found in them: who crashed may have been sweeping.
+    Folders are synced even if nothing was found in them: an update may have crashed after it had
+    deleted files and before it synced.
     """
     if not table.folder.is_dir():
         return 0
@@ -155,6 +156,6 @@ def _remove_empty(folder: Path, data: Path) -> None:
         try:
             folder.rmdir()
         except OSError:
-            # Something is in it, or somebody else has removed it: neither is ours to mend.
+            # The folder is not empty, or another process has removed it: both are fine.
             return
         folder = folder.parent

@@ -110,7 +110,7 @@ def changes(
 
 
 def owner(io: FileIO, manifest: ManifestFile) -> str | None:
-    """The application whose files a manifest of ours lists; None if somebody else wrote it."""
+    """The application whose files a manifest of ours lists; None if another tool wrote it."""
     schema = MANIFEST_ENTRY_SCHEMAS[2]
     with AvroFile[ManifestEntry](
         io.new_input(manifest.manifest_path), schema, read_types={-1: ManifestEntry, 2: DataFile}
@@ -169,7 +169,7 @@ def entry(
     """An entry of a manifest: a new file, or one that was there in another role."""
     if isinstance(of, DataFile):
         return ManifestEntry.from_args(status=status, snapshot_id=snapshot, data_file=of)
-    # Whoever added a file is remembered for as long as it stays; who removed it, with its removal.
+    # A file's entry names the snapshot that added it while it stays, then the one that removed it.
     added = status is ManifestEntryStatus.EXISTING
     return ManifestEntry.from_args(
         status=status,

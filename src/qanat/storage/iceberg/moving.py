@@ -28,7 +28,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 
 from qanat.disk import remove
-from qanat.errors import QanatError, UnsupportedError
+from qanat.errors import DATASET, QanatError, UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
 from qanat.storage.iceberg.disk import DurableIO, write_metadata
@@ -53,7 +53,7 @@ def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
         if found is not None and found.moved_from is not None:
             _remove(rewriting.written)
         raise
-    # Whoever was first has done the same.
+    # Another process that was first has written the same metadata.
     _remove(rewriting.superseded if done else rewriting.written)
 
 
@@ -128,7 +128,8 @@ class _Rewriting:
             raise UnsupportedError(
                 f"{self._new} was copied from {self._old}, and rows of it were deleted by another"
                 " tool: its metadata cannot be written anew",
-                hint="rebuild the table with --full-refresh",
+                hint="move its folder away and rebuild the table: qanat run"
+                f" --full-refresh {DATASET}",
             )
         location = f"{self._new}/metadata/qanat-{self._unique}-m{len(self._done)}.avro"
         self.written.append(location)
@@ -153,7 +154,7 @@ class _Rewriting:
         return found
 
     def _header(self, manifest: ManifestFile) -> tuple[Schema, PartitionSpec, str | None]:
-        """With which columns and partitions a manifest was written, and for whom."""
+        """The columns and partitions a manifest was written with, and its application."""
         with AvroFile[ManifestEntry](
             self._io.new_input(manifest.manifest_path),
             MANIFEST_ENTRY_SCHEMAS[2],

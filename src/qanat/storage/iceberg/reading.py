@@ -21,7 +21,7 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table import FileScanTask, Table
 
-from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError
+from qanat.errors import DATASET, FileVanishedError, NotAppendOnlyError, TableCorruptError
 from qanat.model.record import Amount
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, Snapshot, TableRef
@@ -87,7 +87,7 @@ class Reader:
                 raise FileVanishedError(
                     f"{self._table} lost rows that have not been read yet",
                     got=f"{path} is gone (removed with expired snapshots?)",
-                    hint="start over from what is there: qanat run --full-refresh <the reader>",
+                    hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
                 )
         batch = self._plain(entries, last, schema, spec)
         files = [e.data_file for e in entries]
@@ -132,7 +132,7 @@ class Reader:
                     raise NotAppendOnlyError(
                         f"{self._table} is read as a stream, but its version {after} was rolled"
                         " back",
-                        hint="start over: qanat run --full-refresh <the reader>",
+                        hint=f"start over: qanat run --full-refresh {DATASET}",
                     )
                 return found
             if made.parent is not None and made.parent not in self._history.known:
@@ -185,7 +185,7 @@ class Reader:
         """The columns that the table had when some files were added."""
         makers = (self._history.known.get(e.snapshot_id or 0) for e in entries)
         numbers = {None if m is None else m.schema for m in makers}
-        # Who added a file has been expired: it may have had any of them.
+        # The snapshot that added a file may have expired: then it may have had any of the schemas.
         schemas = self._described.schemas
         yield from (s for n, s in schemas.items() if None in numbers or n in numbers)
 
@@ -242,7 +242,7 @@ def _rewritten(table: TableRef, made: Made) -> NotAppendOnlyError:
         f"{table} is read as a stream, but its version {made.version} removed or rewrote rows",
         wanted="appends only",
         got=made.summary.get("operation", "a commit"),
-        hint="read it without STREAM, or start over: qanat run --full-refresh <the reader>",
+        hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
     )
 
 
@@ -286,5 +286,5 @@ def _same_columns(old: IcebergSchema, new: IcebergSchema) -> bool:
 def _expired(table: TableRef, version: int) -> TableCorruptError:
     return TableCorruptError(
         f"{table} no longer has its version {version}: its snapshots have been expired",
-        hint="start over from what is there: qanat run --full-refresh <the reader>",
+        hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
     )

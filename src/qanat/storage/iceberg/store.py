@@ -2,18 +2,18 @@
 
 **Exactly once.** A commit of an application's number is one snapshot, whose summary carries the
 numbers of all applications; it is made only if the number before is the last. Files, columns,
-partitions and properties change in one exchange of metadata, which fails if anybody else has
-committed meanwhile; then all of it is looked at again.
+partitions and properties change in one exchange of metadata, which fails if another writer has
+committed meanwhile; then the commit starts again from the new state.
 
 **Sleepers.** A process may be stopped between any two instructions, for longer than its lease,
-and commit when it wakes. Commits to Delta tables go through a folder (the gate) that whoever
-takes over takes away; an exchange in a catalog goes through no folder. What holds instead:
+and commit when it wakes. Commits to Delta tables go through a folder (the gate) that an
+update that takes over removes; an exchange in a catalog goes through no folder. Instead:
 
 1. A commit reads the table's metadata, *then* looks whether its gate is there, then exchanges
    exactly the metadata that it read (a file catalog compares the metadata's name; others compare
    the current snapshot, which every commit of Qanat changes).
-2. Whoever takes over closes the gate, then `repair`s every table before looking at it, and that
-   makes a *fence*: a snapshot without a change.
+2. An update that takes over closes the gate, then `repair`s every table before looking at it;
+   that makes a *fence*: a snapshot without a change.
 
 A sleeper that read before the gate was closed builds on a snapshot from before the fence, so its
 exchange either comes before the fence, and is seen, or fails. One that reads later finds its gate
@@ -32,6 +32,7 @@ from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, staged_file, sync, sync_path
 from qanat.errors import (
+    DATASET,
     CommitConflictError,
     OptionError,
     QanatError,
@@ -216,7 +217,7 @@ class IcebergStore:
             if made is None:
                 raise TableCorruptError(
                     f"{table} no longer has the snapshot of commit {number} of {application!r}",
-                    hint="rebuild the table with --full-refresh",
+                    hint=f"rebuild the table: qanat run --full-refresh {DATASET}",
                 )
             _check_gate(gate, table)
             if self._at_home(table, base):
@@ -243,7 +244,7 @@ class IcebergStore:
         """Delete files that no snapshot mentions (a crashed writer's); how many.
 
         Args:
-            confirm: called between finding and deleting; raises if they may be somebody's.
+            confirm: called between finding and deleting; raises if the lease was lost.
 
         Those that may be another tool's stay for a day: their commit may be under way.
         """
@@ -288,7 +289,7 @@ class IcebergStore:
         last = base.history.numbers.get(commit.application, 0)
         newest = base.history.newest
         if newest is not None and last == commit.number:
-            # By somebody who may have been stopped before making sure of it.
+            # The process that published it may have been killed before it was durable.
             self._catalog.secure()
             return newest.version
         if last != commit.number - 1 and not (commit.gaps and last < commit.number):
@@ -320,7 +321,7 @@ class IcebergStore:
             first = base.history.head is None
             folder = table.folder
             # The names of new data files, of partitions and of the metadata are in these folders.
-            # Their own names may not be durable before our first commit, whoever made them.
+            # Their own names may not be durable: a process may have made them and crashed.
             for each in (folder / "data", folder):
                 if each.is_dir():
                     sync_path(each) if first else sync(each)

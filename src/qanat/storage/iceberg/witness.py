@@ -47,7 +47,7 @@ def _metadata(table: Path) -> Path | None:
     if not catalog.exists():
         return None
     with tempfile.TemporaryDirectory() as aside:
-        # Whoever opens the file itself rolls back what was begun, and that is for others to do.
+        # Read a copy: SQLite would roll back an open transaction, which is left to Qanat.
         for path in catalog.parent.glob(f"{_CATALOG}*"):
             shutil.copy2(path, aside)
         with closing(sqlite3.connect(Path(aside, _CATALOG))) as connection:

@@ -260,7 +260,7 @@ def quoted(field: str) -> str:
 
 
 def text_of(lines_: Iterator[bytes], most: int = 65536) -> str:
-    """The first lines as one text, for whoever wants to look at the beginning of a file."""
+    """The first lines as one text, to look at how a file is written."""
     out = io.StringIO()
     for line in lines_:
         out.write(readable(line) + "\n")

@@ -77,9 +77,9 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
     named = [f for f in files if f.local in text]
     # One path may be the beginning of another: the longest path in the message is the one meant.
     blamed = max(named, key=lambda f: len(f.local), default=files[0] if len(files) == 1 else None)
-    who = blamed.path if blamed else f"one of {len(files)} files ({files[0].path}, …)"
+    named_file = blamed.path if blamed else f"one of {len(files)} files ({files[0].path}, …)"
     return FileUnreadableError(
-        f"cannot read {who} as {format_}",
+        f"cannot read {named_file} as {format_}",
         wanted=f"a readable {format_} file",
         got=plain(text),
         hint="mend the file or take it away, and run again",
