@@ -19,7 +19,7 @@ _SEPARATORS = ("delimiter", "delim", "sep")
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivered:
     """One file, or one folder of files, that a sink has published.
 
     Args:
@@ -33,7 +33,7 @@ class Delivery:
     def is_of(self, flow: str, number: int) -> bool:
         """True if it was published by the flow's epoch of that number.
 
-        >>> Delivery("my%2Fflow-0000000012-0.csv", ()).is_of("my/flow", 12)
+        >>> Delivered("my%2Fflow-0000000012-0.csv", ()).is_of("my/flow", 12)
         True
         """
         found = _EPOCH.fullmatch(self.name)
@@ -65,7 +65,7 @@ def sent(session: Session, target: SinkTarget) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file() and staging not in p.parents]
 
 
-def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
+def deliveries(session: Session, target: SinkTarget) -> list[Delivered]:
     """What a sink has published: one delivery for each epoch."""
     folder = sink_folder(session, target)
     if folder is None:
@@ -73,7 +73,7 @@ def deliveries(session: Session, target: SinkTarget) -> list[Delivery]:
     by_name: dict[str, list[Path]] = {}
     for path in sorted(sent(session, target)):
         by_name.setdefault(path.relative_to(folder).parts[0], []).append(path)
-    return [Delivery(name, tuple(files)) for name, files in by_name.items()]
+    return [Delivered(name, tuple(files)) for name, files in by_name.items()]
 
 
 def lines(target: SinkTarget, files: Sequence[Path]) -> str:

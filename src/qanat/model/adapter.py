@@ -179,7 +179,7 @@ def folded(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TableFunction:
     """A table function of SQL that reads from a connector.
 
     Args:
@@ -217,7 +217,7 @@ class Connector:
     options: OptionTable
     source: str | None = None
     sink: str | None = None
-    functions: Mapping[str, Reader] = field(default_factory=dict)
+    functions: Mapping[str, TableFunction] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
     replaces: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qanat.errors import MissingExtraError
 from qanat.model.schema import Field
 from qanat.ports.engine import Reading
-from qanat.run.results import Rows
+from qanat.run.results import QueryRows
 
 if TYPE_CHECKING:
     import pandas
@@ -116,7 +116,7 @@ class Relation:
         with self._read(limit) as reading:
             return reading.write(Path(path))
 
-    def head(self, limit: int | None = SHOWN) -> Rows:
+    def head(self, limit: int | None = SHOWN) -> QueryRows:
         """The first rows with their columns; `complete` tells whether there are more.
 
         Args:
@@ -128,7 +128,7 @@ class Relation:
         # One more than wanted tells whether there are more.
         with self._read(None if limit is None else limit + 1) as reading:
             found = [row for chunk in reading.chunks() for row in chunk]
-            return Rows(reading.schema, found[:limit], limit is None or len(found) <= limit)
+            return QueryRows(reading.schema, found[:limit], limit is None or len(found) <= limit)
 
 
 class Query(Relation):

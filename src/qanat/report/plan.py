@@ -8,7 +8,7 @@ from itertools import compress
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
-from qanat.run.decide import Decision, Declared, Step, UpdatePlan, Waiting
+from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
 from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 
 WAITING = Shape(
@@ -40,10 +40,10 @@ PLAN = Shape(
 PARTS = (DATASET, WAITING)
 
 _SIGNS = {
-    Declared.NEW: ("+", "green"),
-    Declared.CHANGED: ("~", "yellow"),
-    Declared.UNCHANGED: ("=", "bright_black"),
-    Declared.REMOVED: ("-", "red"),
+    DefinitionStatus.NEW: ("+", "green"),
+    DefinitionStatus.CHANGED: ("~", "yellow"),
+    DefinitionStatus.UNCHANGED: ("=", "bright_black"),
+    DefinitionStatus.REMOVED: ("-", "red"),
 }
 _DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
 _HEADERS = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
@@ -120,7 +120,7 @@ def _summary(plan: UpdatePlan) -> str:
     changes = Counter(d.change for d in plan.datasets)
     busy = sum(d.step.works for d in plan.datasets)
     failing = sum(d.step is Step.FAIL for d in plan.datasets)
-    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in Declared if changes[c])
+    parts = ", ".join(f"{changes[c]:,} {c.value}" for c in DefinitionStatus if changes[c])
     if not plan.datasets:
         return "Nothing is declared and nothing is selected."
     work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"

@@ -11,7 +11,7 @@ from qanat.model.schema import Field, Schema
 from qanat.report.html import Part, heading, page, table
 from qanat.report.shape import Key, Shape, rows_of
 from qanat.report.version import VERSION_KEY
-from qanat.run.results import Rows, TableView
+from qanat.run.results import QueryRows, TableView
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size
 
 COLUMN = Shape(
@@ -40,7 +40,7 @@ TABLE = Shape(
 )
 QUERY = Shape(
     "QueryDocument",
-    Rows,
+    QueryRows,
     (VERSION_KEY, Key("columns", "schema.fields"), _ROWS, "complete"),
     "The rows that a query gives, each an object by column name, their values as in\n"
     "`TableDocument`. `complete` is false where `--limit` has left some out.",
@@ -103,7 +103,7 @@ def _profiled(view: TableView) -> str:
     return ", ".join(parts if view.total is None else [*parts, count(view.total, "row")])
 
 
-def query_text(rows: Rows, layout: Layout = PLAIN) -> str:
+def query_text(rows: QueryRows, layout: Layout = PLAIN) -> str:
     """What a query gives."""
     more = "" if rows.complete else "; there are more: raise --limit"
     body = rows_text(rows.schema, rows.rows, layout)
@@ -130,7 +130,7 @@ def profile_html(view: TableView) -> str:
     return page(head, table(view.schema.names, _cells(view.rows)))
 
 
-def rows_html(rows: Rows) -> str:
+def rows_html(rows: QueryRows) -> str:
     """What a query gives, for a notebook."""
     more = "" if rows.complete else " shown; there are more"
     note = heading("", remark=count(len(rows.rows), "row") + more)

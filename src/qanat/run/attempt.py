@@ -22,7 +22,7 @@ from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
-from qanat.run.inputs import Bound
+from qanat.run.inputs import BoundInputs
 from qanat.run.lease import HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session, make_folder
@@ -125,7 +125,7 @@ class Attempt:
     started: float = field(default_factory=time.monotonic)
     tried: list[Work] = field(default_factory=list)
     _work: Work | None = None
-    _bound: Bound | None = None
+    _bound: BoundInputs | None = None
     _staged: Staged | None = None
 
     @property
@@ -139,7 +139,7 @@ class Attempt:
         return _known(self._work)
 
     @property
-    def bound(self) -> Bound:
+    def bound(self) -> BoundInputs:
         """The inputs, bound for the engine; known after `compute`."""
         return _known(self._bound)
 
@@ -148,7 +148,7 @@ class Attempt:
         """What the engine made of it."""
         return _known(self._staged)
 
-    def computed(self, work: Work, bound: Bound, staged: Staged) -> None:
+    def computed(self, work: Work, bound: BoundInputs, staged: Staged) -> None:
         """Keep what was computed."""
         self._work, self._bound, self._staged = work, bound, staged
 

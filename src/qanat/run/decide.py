@@ -19,7 +19,7 @@ from qanat.model.record import Amount, Definition, Range
 from qanat.planning.difference import difference
 
 
-class Declared(StrEnum):
+class DefinitionStatus(StrEnum):
     """How a dataset's definition compares with the one last run."""
 
     NEW = "new"
@@ -89,7 +89,7 @@ class Decision:
 
     dataset: str
     kind: str
-    change: Declared
+    change: DefinitionStatus
     step: Step
     reason: str
     waiting: tuple[Waiting, ...] = ()
@@ -153,7 +153,7 @@ class FlowFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class TableFacts:
     """The table that a dataset has; `rows` is None where its log does not say."""
 
     partition_by: tuple[str, ...]
@@ -181,7 +181,7 @@ class Facts:
     before: Definition | None
     asked: Asked = Asked.ONLY_WHAT_IS_NEW
     exists: bool = False
-    stored: Stored | None = None
+    stored: TableFacts | None = None
     restarted: bool = False
     flows: tuple[FlowFacts, ...] = ()
     problem: QanatError | None = None
@@ -235,13 +235,13 @@ def _version(range_: Range) -> Mapping[str, object]:
     return {**range_.value, "files": files}
 
 
-def _change(facts: Facts) -> Declared:
+def _change(facts: Facts) -> DefinitionStatus:
     if facts.before is None:
-        return Declared.NEW
-    return Declared.CHANGED if facts.changed else Declared.UNCHANGED
+        return DefinitionStatus.NEW
+    return DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
 
 
-def _view(facts: Facts, change: Declared) -> tuple[Step, str]:
+def _view(facts: Facts, change: DefinitionStatus) -> tuple[Step, str]:
     (flow,) = facts.flows
     missing = [n for n in flow.absent if n not in flow.moving]
     if missing:
@@ -250,7 +250,7 @@ def _view(facts: Facts, change: Declared) -> tuple[Step, str]:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
         return Step.CREATE, NEVER_RUN
-    if change is Declared.CHANGED:
+    if change is DefinitionStatus.CHANGED:
         return Step.RECOMPUTE, "its definition changed"
     if flow.moving:
         return Step.RECOMPUTE, f"{_list(flow.moving)} will change"
@@ -315,13 +315,13 @@ def _refused(plain: Decision, problem: QanatError) -> Decision:
     return _with(plain, Step.FAIL, problem.message, waiting=(), consequence=": ".join(way_out))
 
 
-def _consequence(facts: Facts, change: Declared) -> str:
+def _consequence(facts: Facts, change: DefinitionStatus) -> str:
     """What a change means for rows already written."""
     dataset, stored = facts.dataset, facts.stored
     full = facts.asked is Asked.FULL_REFRESH
     if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
         return ""
-    if not full and change is not Declared.CHANGED:
+    if not full and change is not DefinitionStatus.CHANGED:
         return ""
     count = "its rows" if stored.rows is None else f"{stored.rows:,} rows"
     if full:

@@ -24,7 +24,7 @@ from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
 from qanat.run.consistency import next_number
-from qanat.run.inputs import Bound, bind, key_of
+from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.publish import publish_epoch, published, take_back, touched, unpublished
 
@@ -105,7 +105,7 @@ def compute(attempt: Attempt) -> None:
     def progress(fraction: float | None) -> None:
         current.tell(DatasetProgress(name, "computing", fraction))
 
-    def once() -> tuple[Work, Bound, Staged]:
+    def once() -> tuple[Work, BoundInputs, Staged]:
         work = work_of(attempt)
         attempt.tried.append(work)
         bound = bind(

@@ -106,7 +106,7 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundInputs:
     """Inputs bound for the engine, and how much they have."""
 
     inputs: Mapping[str, Batch]
@@ -262,7 +262,7 @@ def bind(
     ranges: Mapping[str, Range],
     generation: int,
     scratch: Path,
-) -> Bound:
+) -> BoundInputs:
     """Exactly these ranges, ready for the engine.
 
     Raises:
@@ -291,7 +291,7 @@ def bind(
         if range_ is not None and range_.value["version"] >= 0:
             snapshot = session.store.snapshot(session.table(dataset), range_.value["version"])
             references[dataset.casefold()] = snapshot.batch
-    return Bound(inputs, references, total)
+    return BoundInputs(inputs, references, total)
 
 
 def _has_table(session: Session, dataset: str) -> bool:

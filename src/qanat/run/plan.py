@@ -7,7 +7,7 @@ from dataclasses import replace
 from qanat.errors import QanatError
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
-from qanat.run.decide import Decision, Declared, Facts, Step, UpdatePlan, decide
+from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.refresh import Around, declared, gather
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
@@ -52,7 +52,7 @@ def _removed(session: Session, old: Definition) -> Decision:
     return Decision(
         dataset=old.dataset,
         kind=old.kind,
-        change=Declared.REMOVED,
+        change=DefinitionStatus.REMOVED,
         step=Step.NONE,
         reason="it is no longer declared",
         consequence="its table stays where it is; delete the folder to be rid of it"

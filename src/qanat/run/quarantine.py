@@ -21,7 +21,7 @@ from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.session import Session
-from qanat.run.update import Entry, failure_of, new_id, telling
+from qanat.run.update import LedgerEntry, failure_of, new_id, telling
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
@@ -88,7 +88,7 @@ def replay(
     results = []
     with HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
-        entry = Entry(session, id, gate, "quarantine replay")
+        entry = LedgerEntry(session, id, gate, "quarantine replay")
         tell = telling((entry.diary, *observers))
         current = Current(session, lease, gate.folder, id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
@@ -111,7 +111,7 @@ def replay(
     return tuple(results)
 
 
-def _replay(current: Current, dataset: Dataset, entry: Entry) -> ReplayResult | None:
+def _replay(current: Current, dataset: Dataset, entry: LedgerEntry) -> ReplayResult | None:
     """Replay one dataset; None if it has no row in quarantine."""
     session, started = current.session, time.monotonic()
     current.tell(DatasetStarted(dataset.name, str(dataset.kind)))

@@ -33,7 +33,7 @@ from qanat.run.decide import (
     Facts,
     FlowFacts,
     Step,
-    Stored,
+    TableFacts,
     Take,
     decide,
 )
@@ -118,9 +118,9 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     return Facts(dataset, fingerprint, text, before, asked, failing=tuple(sorted(failing)))
 
 
-def _stored(session: Session, dataset: Dataset) -> Stored:
+def _stored(session: Session, dataset: Dataset) -> TableFacts:
     snapshot = session.store.snapshot(session.table(dataset.name))
-    return Stored(snapshot.partition_by, snapshot.rows)
+    return TableFacts(snapshot.partition_by, snapshot.rows)
 
 
 def _started(session: Session, dataset: Dataset, generation: int, around: Around) -> bool:

@@ -17,7 +17,7 @@ from qanat.run.session import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class QueryRows:
     """The first rows of a query.
 
     Args:

@@ -1,6 +1,6 @@
 """One update: every selected dataset, each after what it reads, in parallel where it may be.
 
-An update has an identifier, a record in the ledger (`Entry`), and events, kept there (`Diary`).
+An update has an identifier, a record in the ledger (`LedgerEntry`) and events kept there (`Diary`).
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerEntry:
     """The line of one update; an update that finds nothing to do leaves none.
 
     Args:
@@ -266,7 +266,7 @@ def update(
     id = new_id()
     with HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
-        entry = Entry(session, id, gate)
+        entry = LedgerEntry(session, id, gate)
         tell = telling((entry.diary, *observers))
         current = Current(session, lease, gate.folder, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, chosen.datasets))
@@ -291,7 +291,7 @@ def update(
 
 
 def _walk(
-    current: Current, chosen: Chosen, entry: Entry, definitions: Mapping[str, Definition]
+    current: Current, chosen: Chosen, entry: LedgerEntry, definitions: Mapping[str, Definition]
 ) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
     session, runnable = current.session, frozenset(chosen.runnable)
@@ -347,7 +347,7 @@ def _run_dataset(
     current: Current,
     chosen: Chosen,
     name: str,
-    entry: Entry,
+    entry: LedgerEntry,
     definitions: Mapping[str, Definition],
 ) -> DatasetResult:
     dataset = current.session.pipeline.dataset(name)

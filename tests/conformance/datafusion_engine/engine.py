@@ -25,7 +25,7 @@ from tests.conformance.datafusion_engine.profile import PROFILE, profile
 from tests.conformance.datafusion_engine.quarantine import broken_rules, quarantined
 from tests.conformance.datafusion_engine.reading import DataFusionReading
 from tests.conformance.datafusion_engine.rules import RID, mark
-from tests.conformance.datafusion_engine.stage import Stage
+from tests.conformance.datafusion_engine.stage import Staging
 
 _SETTINGS = {
     "datafusion.execution.time_zone": "+00:00",
@@ -66,12 +66,12 @@ class DataFusionEngine:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
         progress(None)
         with self._session() as session, self._space(work):
-            return Stage(session, work).run()
+            return Staging(session, work).run()
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._session() as session, self._space(work):
-            return Stage(session, work).describe()
+            return Staging(session, work).describe()
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

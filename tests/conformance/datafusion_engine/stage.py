@@ -52,7 +52,7 @@ class Result:
     source: str | None
 
 
-class Stage:
+class Staging:
     """The staging of one `Work` in one session."""
 
     def __init__(self, session: SessionContext, work: Work) -> None:

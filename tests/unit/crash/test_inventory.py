@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.crash.deliveries import Delivery
+from qanat.crash.deliveries import Delivered
 from qanat.crash.inventory import Inventory
 from qanat.storage.delta.witness import DeltaWitness
 
@@ -81,9 +81,9 @@ def test_the_rows_of_a_commit(storage: Path) -> None:
 
 
 def test_a_delivery_names_its_epoch() -> None:
-    assert Delivery("f-0000000001", ()).is_of("f", 1)
-    assert Delivery("f-0000000001-0.csv.gz", ()).is_of("f", 1)
-    assert Delivery("%2Ef%2Fg-0000000001-0.csv", ()).is_of(".f/g", 1)
-    assert Delivery(f"{'f' * 150}~{'0' * 16}-0000000001", ()).is_of("f" * 200, 1)
+    assert Delivered("f-0000000001", ()).is_of("f", 1)
+    assert Delivered("f-0000000001-0.csv.gz", ()).is_of("f", 1)
+    assert Delivered("%2Ef%2Fg-0000000001-0.csv", ()).is_of(".f/g", 1)
+    assert Delivered(f"{'f' * 150}~{'0' * 16}-0000000001", ()).is_of("f" * 200, 1)
     for name in ("f-0000000002", "g-0000000001", "f-0000000001.csv", "f", "f-0000000001-1.csv"):
-        assert not Delivery(name, ()).is_of("f", 1)
+        assert not Delivered(name, ()).is_of("f", 1)

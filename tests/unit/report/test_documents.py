@@ -18,7 +18,7 @@ from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
 from qanat.report.shape import Shapes
 from qanat.report.version import moment
-from qanat.run.decide import Decision, Declared, Step, UpdatePlan, Waiting
+from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
 from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
 
 
@@ -97,7 +97,7 @@ def test_a_plan() -> None:
             Decision(
                 "a",
                 "sink",
-                Declared.NEW,
+                DefinitionStatus.NEW,
                 Step.CREATE,
                 "new",
                 (Waiting("f", Amount(1, 10)),),

@@ -14,7 +14,7 @@ from qanat.report.drawing import Box, drawing
 from qanat.report.history import history_html
 from qanat.report.html import heading, page, preformatted, table
 from qanat.report.table import rows_html
-from qanat.run.results import HistoryEntry, Rows
+from qanat.run.results import HistoryEntry, QueryRows
 from qanat.text import Cell
 
 EVIL = "<img src=x onerror=alert(1)>&\"'\x1b[31m\u202e"
@@ -66,13 +66,13 @@ def test_nothing_from_data_becomes_markup() -> None:
 
 def test_columns_of_rows_with_one_name_and_odd_values() -> None:
     schema = Schema((Field("a", Primitive("string")), Field("a_1", Primitive("long"))))
-    found = parsed(rows_html(Rows(schema, [(None, 1), ("", 2), ("<b>", 3)], complete=False)))
+    found = parsed(rows_html(QueryRows(schema, [(None, 1), ("", 2), ("<b>", 3)], complete=False)))
     assert "NULL" in found.text
     assert "there are more" in found.text
 
 
 def test_no_rows_and_no_history() -> None:
-    parsed(rows_html(Rows(Schema(()), [])))
+    parsed(rows_html(QueryRows(Schema(()), [])))
     assert "No update has run yet." in parsed(history_html([])).text
 
 

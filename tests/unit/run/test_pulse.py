@@ -16,7 +16,7 @@ from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
 from qanat.run.session import Session, sweep_scratch
-from qanat.run.update import Entry, update
+from qanat.run.update import LedgerEntry, update
 from tests.forked import FORKED
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
@@ -33,7 +33,7 @@ def _sleep(root: Path, left: Path, awake: Any, asleep: Any) -> None:
     """An update that loses its lease, stages a file all the same, and is killed."""
     lease.SECONDS = -1  # already over
     with Session.open(root) as session, HeldLease(session.ledger, "sleeper") as held:
-        Entry(session, "sleeper", Gate(session.gates, held)).begin()
+        LedgerEntry(session, "sleeper", Gate(session.gates, held)).begin()
         asleep.set()
         awake.wait(60)
         left.touch()
@@ -82,7 +82,7 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
     monkeypatch.setattr(lease, "SECONDS", -1)
     with Session.open(root) as session:
         with HeldLease(session.ledger, "sleeper") as held:
-            entry = Entry(session, "sleeper", Gate(session.gates, held))
+            entry = LedgerEntry(session, "sleeper", Gate(session.gates, held))
             entry.begin()
             with HeldLease(session.ledger, "other"):
                 entry.end(UpdateEnded("sleeper", "succeeded", 0.1))

@@ -9,7 +9,7 @@ schema), `sample` (the heads of files), then `source` and `sink`, which put thes
 from __future__ import annotations
 
 from qanat.connectors.files.format import FORMATS
-from qanat.model.adapter import Connector, Kind, Option, OptionTable, Reader
+from qanat.model.adapter import Connector, Kind, Option, OptionTable, TableFunction
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
 _PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}
@@ -136,15 +136,15 @@ FILES = Connector(
     source="qanat.connectors.files.source:FilesSource",
     sink="qanat.connectors.files.sink:FilesSink",
     functions={
-        "read_files": Reader(),
-        "read_csv": Reader({"format": "csv"}),
-        "read_csv_auto": Reader({"format": "csv"}),
-        "read_json": Reader({"format": "json"}),
-        "read_json_auto": Reader({"format": "json"}),
-        "read_ndjson": Reader({"format": "ndjson"}),
-        "read_ndjson_auto": Reader({"format": "ndjson"}),
-        "read_parquet": Reader({"format": "parquet"}),
-        "parquet_scan": Reader({"format": "parquet"}),
+        "read_files": TableFunction(),
+        "read_csv": TableFunction({"format": "csv"}),
+        "read_csv_auto": TableFunction({"format": "csv"}),
+        "read_json": TableFunction({"format": "json"}),
+        "read_json_auto": TableFunction({"format": "json"}),
+        "read_ndjson": TableFunction({"format": "ndjson"}),
+        "read_ndjson_auto": TableFunction({"format": "ndjson"}),
+        "read_parquet": TableFunction({"format": "parquet"}),
+        "parquet_scan": TableFunction({"format": "parquet"}),
     },
     formats={f: {"format": f} for f in ("csv", "json", "parquet", "orc")},
     sinks={

@@ -52,7 +52,7 @@ WANTED = "csv, tsv, json, ndjson, parquet or orc"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FileFormat:
     """How the bytes of one file are to be read: `compression` None means as they are."""
 
     format: str
@@ -94,7 +94,7 @@ def suffixes(path: str) -> tuple[str | None, str | None]:
 
 def shapes(
     paths: Sequence[str], written: str, format: str | None, compression: str | None
-) -> tuple[str, tuple[Shape, ...]]:
+) -> tuple[str, tuple[FileFormat, ...]]:
     """The one format of all files of a read, and how each is to be read.
 
     Args:
@@ -120,7 +120,7 @@ def shapes(
         found.setdefault(one, path)
         # Parquet and ORC compress inside the file: there the option speaks of something else.
         by_suffix = compression is None or one in ("parquet", "orc")
-        result.append(Shape(one, packed if by_suffix else forced))
+        result.append(FileFormat(one, packed if by_suffix else forced))
     if len(found) > 1:
         examples = ", ".join(f"{one} ({path!r})" for one, path in sorted(found.items()))
         raise OptionError(
@@ -148,7 +148,7 @@ class Readable:
     compression: str | None
 
 
-def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path) -> Readable:
+def readable(files: Sequence[LocalFile], shapes: Sequence[FileFormat], scratch: Path) -> Readable:
     """Copy what an engine could not read into `scratch`, two files at a time.
 
     Raises:
@@ -176,7 +176,7 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[Shape], scratch: Path)
     return Readable(tuple(result), kept)
 
 
-def _packed_still(file: LocalFile, shape: Shape, kept: str | None) -> bool:
+def _packed_still(file: LocalFile, shape: FileFormat, kept: str | None) -> bool:
     """Whether a file must be unpacked for an engine that undoes one compression, if any."""
     if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
         return not file.local.endswith(_BY_ENGINE[shape.compression])
@@ -184,7 +184,7 @@ def _packed_still(file: LocalFile, shape: Shape, kept: str | None) -> bool:
 
 
 def _explained_copy(
-    scratch: Path, number: int, file: LocalFile, shape: Shape, unpack: bool
+    scratch: Path, number: int, file: LocalFile, shape: FileFormat, unpack: bool
 ) -> LocalFile:
     try:
         return _copied(file, shape, unpack, number, scratch)
@@ -229,7 +229,9 @@ def ending(path: str) -> str:
     return ".".join(re.sub(_PATTERN, "", path.rpartition("/")[2]).split(".")[1:][-2:]) or "data"
 
 
-def _copied(file: LocalFile, shape: Shape, unpack: bool, number: int, scratch: Path) -> LocalFile:
+def _copied(
+    file: LocalFile, shape: FileFormat, unpack: bool, number: int, scratch: Path
+) -> LocalFile:
     local = Path(file.local)
     if unpack:
         suffix = "csv" if shape.format == "tsv" else shape.format
@@ -262,7 +264,7 @@ def _convert(file: LocalFile, source: Path, target: Path) -> None:
     orc.to_parquet(source, target)
 
 
-def _damaged(file: LocalFile, shape: Shape, error: Exception) -> FileUnreadableError:
+def _damaged(file: LocalFile, shape: FileFormat, error: Exception) -> FileUnreadableError:
     kind = " ".join(p for p in (shape.compression, shape.format) if p)
     detail = str(error).partition("\n")[0]
     return FileUnreadableError(

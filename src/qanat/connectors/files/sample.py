@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.connectors.files.format import Shape
+from qanat.connectors.files.format import FileFormat
 from qanat.connectors.files.glob import is_url
 from qanat.errors import FileUnreadableError
 from qanat.model.record import FileRef
@@ -39,7 +39,7 @@ def spread(files: Sequence[FileRef]) -> tuple[FileRef, ...]:
 
 
 def heads(
-    files: Sequence[FileRef], format: str, each: Sequence[Shape], folder: Path
+    files: Sequence[FileRef], format: str, each: Sequence[FileFormat], folder: Path
 ) -> list[FileRef]:
     """The same files cut short where that is possible; large ones that cannot be are left out.
 
@@ -56,7 +56,7 @@ def heads(
     return found
 
 
-def _cut(file: FileRef, shape: Shape, folder: Path) -> FileRef:
+def _cut(file: FileRef, shape: FileFormat, folder: Path) -> FileRef:
     try:
         with (gzip.open if shape.compression == "gzip" else open)(file.path, "rb") as content:
             head = content.read(_HEAD)

@@ -11,7 +11,7 @@ epochs are there) and `sink`.
 from __future__ import annotations
 
 from qanat.connectors.postgres.url import UrlOptions
-from qanat.model.adapter import Connector, Kind, Option, Reader
+from qanat.model.adapter import Connector, Kind, Option, TableFunction
 
 _URL = Option(
     "url",
@@ -114,8 +114,8 @@ POSTGRES = Connector(
     source="qanat.connectors.postgres.source:PostgresSource",
     sink="qanat.connectors.postgres.sink:PostgresSink",
     functions={
-        "read_postgres": Reader(argument="table or query"),
-        "read_postgresql": Reader(argument="table or query"),
+        "read_postgres": TableFunction(argument="table or query"),
+        "read_postgresql": TableFunction(argument="table or query"),
     },
     sinks={"postgres": WRITE},
     replaces=("postgres_scan", "postgres_query"),

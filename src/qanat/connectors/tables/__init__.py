@@ -10,7 +10,7 @@ Here stand the declarations; `source` reads.
 
 from __future__ import annotations
 
-from qanat.model.adapter import Connector, Option, OptionTable, Reader
+from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.query import DATASET
 
 _SOURCE = "qanat.connectors.tables.source"
@@ -38,7 +38,7 @@ PROJECTS = Connector(
         ),
     ),
     source=f"{_SOURCE}:ProjectSource",
-    functions={"read_table": Reader(argument="name")},
+    functions={"read_table": TableFunction(argument="name")},
     replaces=("iceberg_scan",),
     label="{project}:{place}",
     # As ledgers know it from before this was a connector of its own.
@@ -52,7 +52,7 @@ DELTA = Connector(
     kind="delta table",
     options=OptionTable("delta_scan", ()),
     source=f"{_SOURCE}:DeltaSource",
-    functions={"delta_scan": Reader()},
+    functions={"delta_scan": TableFunction()},
     formats={"delta": {}},
 )
 """Delta tables that belong to no project, by path or URL."""

@@ -20,7 +20,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
 from qanat.engines.duckdb.reading import DuckDBReading
-from qanat.engines.duckdb.stage import Stage
+from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.teller import Teller
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError, Location
@@ -66,12 +66,12 @@ class DuckDBEngine:
             self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
-            return Stage(con, work).run()
+            return Staging(con, work).run()
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
-            return Stage(con, work).describe().schema
+            return Staging(con, work).describe().schema
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

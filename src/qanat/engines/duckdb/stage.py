@@ -45,7 +45,7 @@ _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 
 @dataclass(slots=True)
-class Stage:
+class Staging:
     """The staging of one `Work` on one connection."""
 
     con: DuckDBPyConnection

@@ -25,7 +25,7 @@ from qanat.storage.iceberg.history import (
     RETRACTS,
     TRANSACTIONS,
     History,
-    Made,
+    SnapshotEntry,
 )
 from qanat.storage.iceberg.manifests import Content, changes, content, identity, owner, staged
 
@@ -46,7 +46,9 @@ def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Dr
     return draft
 
 
-def retracting(base: Registered, io: FileIO, made: Made, application: str, number: int) -> Draft:
+def retracting(
+    base: Registered, io: FileIO, made: SnapshotEntry, application: str, number: int
+) -> Draft:
     """The draft that takes back what a snapshot did for an application."""
     draft = Draft(base, io)
     history = base.history
@@ -73,7 +75,7 @@ def retracting(base: Registered, io: FileIO, made: Made, application: str, numbe
 
 
 def _as_added(
-    history: History, io: FileIO, before: Made | None, back: Sequence[ManifestEntry]
+    history: History, io: FileIO, before: SnapshotEntry | None, back: Sequence[ManifestEntry]
 ) -> list[ManifestEntry]:
     """The same files, still with the snapshots that added them (their removal names its own)."""
     if before is None or not back:

@@ -40,7 +40,7 @@ RESERVED = frozenset({TRANSACTIONS, MAPPING, COMMENT, MOVED})
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class SnapshotEntry:
     """A snapshot, as the metadata tells it."""
 
     id: int
@@ -70,19 +70,19 @@ class History:
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         self.metadata = metadata
-        self.known: dict[int, Made] = {
+        self.known: dict[int, SnapshotEntry] = {
             s.id: s for s in map(_made, metadata.get("snapshots") or ())
         }
         """All snapshots that have not been expired, by identifier, also of other branches."""
 
     @property
-    def head(self) -> Made | None:
+    def head(self) -> SnapshotEntry | None:
         """The current snapshot, be it a fence; None before the first commit."""
         current = self.metadata.get("current-snapshot-id")
         # Version 1 of the format writes -1 where later ones write nothing.
         return None if current in (None, -1) else self.known.get(current)
 
-    def line(self, start: Made | None = None) -> Iterator[Made]:
+    def line(self, start: SnapshotEntry | None = None) -> Iterator[SnapshotEntry]:
         """The current snapshot (or `start`), its parent, and so on, as far as they are there."""
         each = start or self.head
         while each is not None:
@@ -90,11 +90,11 @@ class History:
             each = None if each.parent is None else self.known.get(each.parent)
 
     @property
-    def newest(self) -> Made | None:
+    def newest(self) -> SnapshotEntry | None:
         """The newest snapshot that is a version; None before the first commit."""
         return next((s for s in self.line() if not s.is_fence), None)
 
-    def at(self, version: int) -> Made | None:
+    def at(self, version: int) -> SnapshotEntry | None:
         """The snapshot that made a version; None if it is not there, or not any more."""
         return next((s for s in self.line() if s.version == version and not s.is_fence), None)
 
@@ -114,7 +114,7 @@ class History:
         """Column types that Iceberg does not have, by path, as last written by us."""
         return self.types_at(self.head)
 
-    def types_at(self, start: Made | None) -> Mapping[str, str]:
+    def types_at(self, start: SnapshotEntry | None) -> Mapping[str, str]:
         """The same as of a snapshot."""
         ours = (s for s in self.line(start) if TRANSACTIONS in s.summary) if start else iter(())
         found: Mapping[str, str] = json.loads(
@@ -133,7 +133,7 @@ class History:
         """The table's identity."""
         return str(self.metadata["table-uuid"])
 
-    def committed(self, application: str, number: int) -> Made | None:
+    def committed(self, application: str, number: int) -> SnapshotEntry | None:
         """The snapshot in which an application committed that number; None if it is expired."""
         for made in self.line():
             summary = made.summary
@@ -142,8 +142,8 @@ class History:
         return None
 
 
-def _made(snapshot: Mapping[str, Any]) -> Made:
-    return Made(
+def _made(snapshot: Mapping[str, Any]) -> SnapshotEntry:
+    return SnapshotEntry(
         id=snapshot["snapshot-id"],
         parent=snapshot.get("parent-snapshot-id"),
         sequence=snapshot.get("sequence-number") or 0,

@@ -30,7 +30,7 @@ from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg
 from qanat.storage.iceberg.described import described, in_full
 from qanat.storage.iceberg.disk import DurableIO, local_path
-from qanat.storage.iceberg.history import RESERVED, RETRACTS, History, Made
+from qanat.storage.iceberg.history import RESERVED, RETRACTS, History, SnapshotEntry
 from qanat.storage.iceberg.manifests import changes, content, identity, partition_value
 
 Files = dict[str, ManifestEntry]
@@ -47,7 +47,7 @@ class Reader:
         self._history: History = base.history
         self._described = described(base)
 
-    def snapshot(self, made: Made) -> Snapshot:
+    def snapshot(self, made: SnapshotEntry) -> Snapshot:
         """The table as a snapshot made it."""
         parts = content(self._io, made.manifests)
         entries = tuple(parts.entries)
@@ -98,19 +98,19 @@ class Reader:
         )
         return Added(batch or ArrowBatch(partial(self._rows, entries, last), schema), amount)
 
-    def missing(self, made: Made) -> Sequence[str]:
+    def missing(self, made: SnapshotEntry) -> Sequence[str]:
         """The files of a snapshot that are not there."""
         entries = content(self._io, made.manifests).entries
         return [path for path in self._paths(entries) if not Path(path).exists()]
 
-    def _gained(self, last: Made, after: int) -> Iterable[ManifestEntry]:
+    def _gained(self, last: SnapshotEntry, after: int) -> Iterable[ManifestEntry]:
         """The entries with new rows, by what became of each file in the end.
 
         One that came and went again was never there for the reader, and one that went and came
         back (an epoch that was taken back) has been read already.
         """
         gained: dict[str, ManifestEntry] = {}
-        lost: dict[str, Made] = {}
+        lost: dict[str, SnapshotEntry] = {}
         for made in reversed(self._since(last, after)):
             added, removed = self._moved(made)
             for path in removed:
@@ -123,9 +123,9 @@ class Reader:
             raise _rewritten(self._table, min(lost.values(), key=lambda m: m.version))
         return gained.values()
 
-    def _since(self, last: Made, after: int) -> list[Made]:
+    def _since(self, last: SnapshotEntry, after: int) -> list[SnapshotEntry]:
         """The snapshots after a version, newest first, without fences."""
-        found: list[Made] = []
+        found: list[SnapshotEntry] = []
         for made in self._history.line(last):
             if made.version <= after:
                 if made.version < after:
@@ -143,7 +143,7 @@ class Reader:
             raise _expired(self._table, after)
         return found
 
-    def _moved(self, made: Made) -> tuple[Files, Files]:
+    def _moved(self, made: SnapshotEntry) -> tuple[Files, Files]:
         """The files that a snapshot added, and those that it removed, by their paths."""
         if made.summary.get("operation") == "replace":
             return {}, {}  # the same rows in other files
@@ -163,7 +163,11 @@ class Reader:
     # -- files ---------------------------------------------------------------------------------
 
     def _plain(
-        self, entries: Sequence[ManifestEntry], made: Made, schema: Schema, spec: PartitionSpec
+        self,
+        entries: Sequence[ManifestEntry],
+        made: SnapshotEntry,
+        schema: Schema,
+        spec: PartitionSpec,
     ) -> TableBatch | None:
         """The files as they are; None if their own columns do not say what is in them."""
         columns = self._iceberg(made)
@@ -200,15 +204,15 @@ class Reader:
 
     # -- columns -------------------------------------------------------------------------------
 
-    def _iceberg(self, made: Made) -> IcebergSchema:
+    def _iceberg(self, made: SnapshotEntry) -> IcebergSchema:
         today = self._described.schema
         return today if made.schema is None else self._described.schemas.get(made.schema, today)
 
-    def _schema(self, made: Made) -> Schema:
+    def _schema(self, made: SnapshotEntry) -> Schema:
         types = self._history.types_at(made)
         return from_iceberg(self._iceberg(made), types, str(self._table))
 
-    def _spec(self, entries: Sequence[ManifestEntry], made: Made) -> PartitionSpec:
+    def _spec(self, entries: Sequence[ManifestEntry], made: SnapshotEntry) -> PartitionSpec:
         """How files are partitioned: those of an old version maybe not as those of today."""
         numbers = {e.data_file.spec_id for e in entries}
         if made is not self._history.newest and len(numbers) == 1:
@@ -217,7 +221,7 @@ class Reader:
 
     # -- through Arrow -------------------------------------------------------------------------
 
-    def _scan(self, made: Made) -> Any:
+    def _scan(self, made: SnapshotEntry) -> Any:
         table = Table(
             identifier=("qanat", self._table.name),
             metadata=in_full(self._base),
@@ -227,7 +231,7 @@ class Reader:
         )
         return table.scan(snapshot_id=made.id).to_arrow_batch_reader()
 
-    def _rows(self, entries: Sequence[ManifestEntry], made: Made) -> Any:
+    def _rows(self, entries: Sequence[ManifestEntry], made: SnapshotEntry) -> Any:
         columns = self._iceberg(made)
         scan = ArrowScan(in_full(self._base), self._io, columns, AlwaysTrue())
         return scan.to_table([FileScanTask(e.data_file) for e in entries])
@@ -237,7 +241,7 @@ def _by_path(entries: Iterable[ManifestEntry]) -> Files:
     return {e.data_file.file_path: e for e in entries}
 
 
-def _rewritten(table: TableRef, made: Made) -> NotAppendOnlyError:
+def _rewritten(table: TableRef, made: SnapshotEntry) -> NotAppendOnlyError:
     return NotAppendOnlyError(
         f"{table} is read as a stream, but its version {made.version} removed or rewrote rows",
         wanted="appends only",

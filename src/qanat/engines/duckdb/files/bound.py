@@ -113,7 +113,7 @@ def folder_value(table: FileTable, field: Field, index: str, formats: Formats = 
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BatchColumns:
     """The columns of a batch.
 
     Args:
@@ -152,7 +152,7 @@ def lay_out(
     found: Mapping[str, str],
     infer: Callable[[Sequence[str]], Mapping[str, DataType]],
     found_types: Mapping[str, DataType] | None = None,
-) -> Layout:
+) -> BatchColumns:
     """Decide a batch's columns by its drift policy.
 
     Args:
@@ -182,7 +182,7 @@ def lay_out(
     if found_types and batch.drift is Drift.EVOLVE:
         old = tuple(_grown(f, batch, found_types) for f in old)
     fields = (*old, *(Field(n, types.get(n, STRING)) for n in new))
-    return Layout(fields, frozenset(extras), rescue)
+    return BatchColumns(fields, frozenset(extras), rescue)
 
 
 def _grown(field: Field, batch: FilesBatch, found_types: Mapping[str, DataType]) -> Field:

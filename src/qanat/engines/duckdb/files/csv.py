@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 
 from qanat.engines.duckdb.files.bound import (
+    BatchColumns,
     BoundFiles,
     FileTable,
-    Layout,
     OnePass,
     expected,
     folder_types,
@@ -146,7 +146,7 @@ class _Reader:
             relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
         return OnePass(relation, layout.schema, lambda: not self._rejects())
 
-    def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> Layout:
+    def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> BatchColumns:
         found: dict[str, str] = {}
         for head in heads:
             for name in head.names:
@@ -245,7 +245,7 @@ class _Reader:
         return dirty
 
     def _values(
-        self, layout: Layout, names: Sequence[str]
+        self, layout: BatchColumns, names: Sequence[str]
     ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
         places = {name.casefold(): i for i, name in enumerate(names)}
         values: list[Value | None] = []

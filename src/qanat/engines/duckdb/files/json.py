@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from qanat.engines.duckdb.files.bound import (
+    BatchColumns,
     BoundFiles,
     FileTable,
-    Layout,
     expected,
     folder_types,
     is_folder,
@@ -202,7 +202,7 @@ class _Objects:
         return types
 
     def _spool(
-        self, spools: Spools, layout: Layout, keys: dict[str, list[str]],
+        self, spools: Spools, layout: BatchColumns, keys: dict[str, list[str]],
         structure: dict[str, Any], long: bool,
     ) -> None:  # fmt: skip
         values: list[Value | None] = []

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qanat.engines.duckdb.files.bound import (
+    BatchColumns,
     BoundFiles,
     FileTable,
-    Layout,
     expected,
     folder_types,
     folder_value,
@@ -168,7 +168,7 @@ def _columns(table: FileTable, local: str, path: str) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _bind(table: FileTable, layout: Layout, groups: Sequence[Group]) -> BoundFiles:
+def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> BoundFiles:
     schema = layout.schema
     if not groups:
         types = [to_duckdb(f.type) for f in schema.fields]
@@ -212,7 +212,9 @@ def _index(table: FileTable, group: Group, number: int) -> str:
     return table.at(f"index{number}", group.indexes, "BIGINT", "t.file_index")
 
 
-def _inner(table: FileTable, layout: Layout, group: Group, number: int) -> tuple[str, list[Check]]:
+def _inner(
+    table: FileTable, layout: BatchColumns, group: Group, number: int
+) -> tuple[str, list[Check]]:
     """A SELECT of the columns v0, v1, … of a group, and the checks of values that may not fit."""
     by_name = {c.name.casefold(): c for c in reversed(group.columns)}
     parts: list[str] = []

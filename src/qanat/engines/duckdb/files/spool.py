@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 
 from qanat.engines.duckdb.files.bound import (
+    BatchColumns,
     BoundFiles,
     FileTable,
-    Layout,
     folder_value,
     is_folder,
     nothing,
@@ -131,7 +131,7 @@ class Spools:
     """
 
     table: FileTable
-    layout: Layout
+    layout: BatchColumns
     scratch: Path
     paths: list[str] = field(default_factory=list)
     bases: dict[int, int] = field(default_factory=dict)
