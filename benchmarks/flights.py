@@ -70,7 +70,7 @@ class Tool:
         elif phase == PHASES[2]:
             shutil.copy(data / DECEMBER, folder / "data" / "flights")
         command = self.commands(self.python().parent)[PHASES.index(phase)]
-        # A cache of its own: nobody finds what an earlier run has left outside the project.
+        # A cache of its own: no run finds what an earlier one has left outside the project.
         env = {"NO_COLOR": "1", **no_cache(folder), **self.variables}
         return spend(command, folder, env=env)
 

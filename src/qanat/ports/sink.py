@@ -65,7 +65,7 @@ class Sink(Protocol):
         ...
 
     def secure(self, target: SinkTarget) -> None:
-        """Make durable what has been published, by whomever."""
+        """Make durable what has been published, by this process or an earlier one."""
         ...
 
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:

@@ -12,6 +12,14 @@ from qanat.model.table import Added, Commit, Snapshot, TableRef
 class TableStore(Protocol):
     """Tables with atomic, durable, idempotent commits.
 
+    A process may be stopped at any instruction, lose its lease, and wake in the middle of a
+    commit; that commit must fail. `Commit.gate` names a folder of the update for this. The update
+    that takes over renames that folder away, calls `repair` for every table, and only then looks
+    at what was committed. So a store commits in one of two ways: it makes the commit out of the
+    gate, by a link or a rename that fails once the folder is gone (Delta); or it looks at the gate
+    after it has read the table and before it exchanges exactly what it read, and `repair` changes
+    the table (a fence), so that an exchange which was already under way fails (Iceberg).
+
     A session makes one for each table format, as `Class(private, options)`, from the class that
     `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever the
     format keeps beside its tables, and the spec's `storage_options`, checked by
@@ -83,10 +91,13 @@ class TableStore(Protocol):
         ...
 
     def repair(self, table: TableRef) -> bool:
-        """Make a table durable as it is, but for what a power loss tore; whether it did.
+        """Make a table durable as it is, and fence it; remove what a power loss tore.
 
-        Only what no update has been told is done can be torn. Everything else may have been
-        written by a process that was killed before it could make sure of it.
+        Only a commit that was never reported as done can be torn. All others are synced: the
+        process that wrote them may have been killed before its own sync. Commits that are under
+        way on top of the table fail from now on, unless they fail by the gate alone.
+
+        Returns whether anything was removed.
         """
         ...
 

@@ -1,6 +1,6 @@
 """One update: every selected dataset, each after what it reads, in parallel where it may be.
 
-An update has an identifier, a record in the ledger (`LedgerEntry`) and events kept there (`Diary`).
+An update has an identifier, a record in the ledger (`LedgerEntry`) and events there (`Diary`).
 """
 
 from __future__ import annotations

@@ -232,10 +232,10 @@ class DeltaStore:
             raise disk_error(error, "look for leftovers in", table) from error
 
     def repair(self, table: TableRef) -> bool:
-        """Make a table durable as it is, but for what a power loss tore; whether it did.
+        """Make a table durable as it is, and remove what a power loss tore; whether it did.
 
-        What tore is a log entry or a checkpoint: it is removed. Everything else may have been
-        written by a process that was killed before it could make sure of it.
+        A log entry or a checkpoint may be torn. All others are synced: the process that wrote
+        them may have been killed before its own sync.
 
         Raises:
             TableCorruptError: the damage is not of that kind; nothing was removed.
