@@ -11,7 +11,7 @@ from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import quoted
 from qanat.errors import QanatError
-from qanat.model.adapter import Connector, Connectors, Option, OptionTable, Reader
+from qanat.model.adapter import Connector, Connectors, Option, OptionTable, TableFunction
 from qanat.model.pipeline import Project
 from qanat.model.query import SourceRef, SqlQuery, dataset_ref
 
@@ -210,7 +210,7 @@ def test_messages(sql: str, message: str) -> None:
 
 def test_a_connector_of_another_package_has_a_function_that_we_have_not() -> None:
     options = OptionTable("read_kinesis", (Option("region", "where it is", required=True),))
-    kinesis = Connector("kinesis", "stream", options, functions={"read_kinesis": Reader()})
+    kinesis = Connector("kinesis", "stream", options, functions={"read_kinesis": TableFunction()})
     known = Connectors({**plugins.connectors().by_name, "kinesis": kinesis})
     (read,) = parse("FROM STREAM read_kinesis('clicks', region => 'x')", "duckdb", known).reads
     assert read.source == kinesis.refer("clicks", {"region": "x"})

@@ -1,4 +1,4 @@
-"""Leases: what is told by who has lost one."""
+"""Leases: what an update says that has lost one."""
 
 from __future__ import annotations
 

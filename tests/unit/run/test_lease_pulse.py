@@ -1,4 +1,4 @@
-"""The pulse of an update is felt while its process lives; what it leaves then is looked for."""
+"""An update has a pulse while its process lives; later updates remove what it leaves."""
 
 from __future__ import annotations
 

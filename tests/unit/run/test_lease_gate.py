@@ -1,4 +1,4 @@
-"""Gates: who takes over closes those of others, and what is left of them is removed."""
+"""Gates: an update that takes over closes those of others, and removes what is left of them."""
 
 from __future__ import annotations
 
