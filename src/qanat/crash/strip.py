@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from html import escape
 
+from qanat import plugins
 from qanat.crash.case import Case, Verdict
 from qanat.crash.trace import Call
 
@@ -20,20 +22,33 @@ _NARROWEST = 4.0
 
 # Most colours are from Okabe and Ito's palette, which colour-blind people can tell apart. Green
 # and vermilion are left out: they mean survived and did harm.
-_ABOUT = (
-    ("ledger", "#E69F00", re.compile(r"(?:^|/)ledger\.db")),
-    ("cache", "#8C5A2B", re.compile(r"^\.cache")),
-    ("scratch", "#999999", re.compile(r"_qanat/(?:scratch|replay)")),
-    (
-        "table log",
-        "#0072B2",
-        re.compile(r"_delta_log|_qanat/commits|_checkpoint_|/metadata/|iceberg\.db"),
-    ),
-    ("quarantine", "#CC79A7", re.compile(r"__quarantine")),
-    ("data files", "#56B4E9", re.compile(r"(?:^|/)tables/")),
-    ("folders of the storage", "#C9CDD3", re.compile(r"^[^/]*$|(?:^|/)(?:_qanat|tables)$")),
-    ("sink", "#F0E442", re.compile(r"")),
-)
+_COLOURS = {
+    "ledger": "#E69F00",
+    "cache": "#8C5A2B",
+    "scratch": "#999999",
+    "table log": "#0072B2",
+    "quarantine": "#CC79A7",
+    "data files": "#56B4E9",
+    "folders of the storage": "#C9CDD3",
+    "sink": "#F0E442",
+}
+
+
+@cache
+def _parts() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """By path, the part of the storage that a file belongs to; the first that fits counts."""
+    journals = [j for f in plugins.formats() for j in plugins.table_format(f).journals]
+    patterns = {
+        "ledger": r"(?:^|/)ledger\.db",
+        "cache": r"^\.cache",
+        "scratch": r"_qanat/(?:scratch|replay)",
+        "table log": "|".join(map(re.escape, ("_qanat/commits", *journals))),
+        "quarantine": r"__quarantine",
+        "data files": r"(?:^|/)tables/",
+        "folders of the storage": r"^[^/]*$|(?:^|/)(?:_qanat|tables)$",
+        "sink": "",
+    }
+    return tuple((name, re.compile(pattern)) for name, pattern in patterns.items())
 
 
 def about(call: Call) -> str:
@@ -43,7 +58,7 @@ def about(call: Call) -> str:
     'table log'
     """
     path = call.other or call.path
-    return next(name for name, _, pattern in _ABOUT if pattern.search(path))
+    return next(name for name, pattern in _parts() if pattern.search(path))
 
 
 def shown(text: str) -> str:
@@ -90,7 +105,7 @@ def legend() -> str:
     """The meaning of the colours, as HTML."""
     states = [("var(--good)", "survived"), ("var(--bad)", "did harm")]
     states.append(("var(--none)", "not tried, or cannot happen there"))
-    parts = [(colour, name) for name, colour, _ in _ABOUT]
+    parts = [(colour, name) for name, colour in _COLOURS.items()]
     return f'<p class="legend">{_squares(states)}</p>\n<p class="legend">{_squares(parts)}</p>'
 
 
@@ -112,10 +127,9 @@ def strip(calls: Sequence[Call], found: Cells, kinds: Sequence[str]) -> str:
     for row, kind in enumerate(kinds):
         y = _FLAGS + row * (_ROW + _GAP)
         parts += _row(y, width, [found.get((kind, n)) for n in range(1, len(calls) + 1)])
-    colours = {name: colour for name, colour, _ in _ABOUT}
     names = [about(c) for c in calls]
     parts += (
-        _rect(f'fill="{colours[names[start]]}"', start * width, (end - start) * width, band)
+        _rect(f'fill="{_COLOURS[names[start]]}"', start * width, (end - start) * width, band)
         for start, end in _runs(names)
     )
     harm: dict[int, list[str]] = {}

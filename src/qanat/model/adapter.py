@@ -317,12 +317,15 @@ class TableFormat:
         options: what the spec's `storage_options` may say for it.
         witness: the class of its `qanat.ports.witness.Witness`, for crash tests; None if there is
             none: then they cannot be had.
+        journals: parts of the paths of files that say what a table holds (its log, its catalog),
+            by which the crash test's page tells them from data files.
     """
 
     name: str
     store: str
     options: OptionTable
     witness: str | None = None
+    journals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

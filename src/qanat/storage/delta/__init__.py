@@ -23,4 +23,5 @@ DELTA = TableFormat(
     "qanat.storage.delta.store:DeltaStore",
     OptionTable("table_format: delta", ()),
     witness="qanat.storage.delta.witness:DeltaWitness",
+    journals=("/_delta_log", "/_checkpoint_"),
 )

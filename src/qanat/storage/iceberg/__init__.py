@@ -41,5 +41,6 @@ ICEBERG = TableFormat(
     "qanat.storage.iceberg.store:IcebergStore",
     OPTIONS,
     witness="qanat.storage.iceberg.witness:IcebergWitness",
+    journals=("/metadata/", "/iceberg.db"),
 )
 """Iceberg tables (extra `iceberg`)."""
