@@ -188,14 +188,16 @@ def _no_fault(name: str) -> CommandLineError:
 
 def _call(text: str, number: str) -> int:
     if not _NUMBER.fullmatch(number) or not int(number):
-        what = f"{number!r} in {text!r} is no number" if number else f"{text!r} lacks the number"
+        what = (
+            f"{number!r} in {text!r} is not a number" if number else f"{text!r} lacks the number"
+        )
         raise CommandLineError(f"{what} of a call, from 1 on", wanted="as in kill@17")
     return int(number)
 
 
 def _seed(text: str) -> int:
     if not _SEED.fullmatch(text):
-        raise CommandLineError(f"{text!r} is no seed", wanted="a number, as in #7")
+        raise CommandLineError(f"{text!r} is not a seed", wanted="a number, as in #7")
     return int(text[1:])
 
 

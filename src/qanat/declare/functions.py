@@ -218,7 +218,7 @@ class _Maker:
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         if kind is None or parameter.kind not in named:
             raise PythonFileError(
-                f"parameter {parameter.name!r} of {function.__name__}() is no data frame",
+                f"parameter {parameter.name!r} of {function.__name__}() is not a data frame",
                 location=at,
                 wanted=f"{parameter.name}: {TAKES}",
                 hint="parameters are named after the datasets that the function reads",

@@ -361,7 +361,7 @@ def _rules(action: Action, rules: Mapping[str, str]) -> Callable[[F], F]:
 
 def _not_a_function(decorator: str, location: Any) -> PythonFileError:
     return PythonFileError(
-        f"@{decorator} stands before something that is no function",
+        f"@{decorator} stands before something that is not a function",
         location=location,
         wanted=f"@{decorator} or @{decorator}(name=…), then def …",
     )

@@ -188,7 +188,7 @@ def grown(type_: DataType, other: DataType) -> DataType:
                 else f
                 for f in mine
             ]
-            # What older rows do not have, they have as NULL.
+            # Older rows lack the new fields and have NULL there.
             return Struct((*kept, *(replace(f, nullable=True) for f in by_name.values())))
     return type_
 

@@ -87,7 +87,7 @@ def fit(
         if mine is not None and mine.type is not None:
             if declared is None:
                 field = replace(field, type=grown(field.type, mine.type))
-            # In later epochs as in the first, which made the table's column of the declared one.
+            # A declared type casts in every epoch: the first one made the table's column from it.
             cast = declared is not None and declared.type == field.type
             if not mine.nothing and not _fits(mine.type, field.type, declared=cast):
                 raise SchemaMismatchError(

@@ -227,7 +227,7 @@ def _fillers(pipeline: Pipeline, edges: Mapping[str, Iterable[str]]) -> dict[str
         if target is None:
             continue
         for filler in (f for read in flow.query.reads for f in _filling(pipeline, read)):
-            # What the reader feeds, or is itself, comes first: its rows of the last update count.
+            # Not what the reader itself feeds: it reads the rows of the last update there.
             if filler != target.name and target.name not in closure(filler, edges, found):
                 found[target.name] = (*found.get(target.name, ()), filler)
     return found

@@ -199,7 +199,7 @@ class _Search:
         elif node.args.get("distinct"):
             yield self._at("UNION without ALL", word, node.right)
         elif not (self._is_streamed(node.left) and self._is_streamed(node.right)):
-            what = "UNION ALL with something that is no stream"
+            what = "UNION ALL with something that is not a stream"
             yield self._at(what, word, node.right)
 
     # -- where a construct stands --------------------------------------------------------------

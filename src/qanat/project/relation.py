@@ -141,7 +141,7 @@ class Query(Relation):
     def __init__(self, text: str, read: Reader) -> None:
         super().__init__(read)
         self.text = text
-        # A mistake in the query is told here, and not where its rows are taken.
+        # Raise for a mistake in the query here, and not where its rows are taken.
         with read(0):
             pass
 

@@ -67,14 +67,14 @@ def _sound(
     pipeline: Pipeline, problems: tuple[QanatError, ...], dialect: str
 ) -> dict[str, CompiledFlow]:
     """The flows that can be compiled although something in the project is wrong."""
-    # Views in a circle would be gathered for ever.
+    # Gathering views that read each other in a circle would never end.
     if any(isinstance(p, CycleError) for p in problems):
         return {}
     sound: dict[str, CompiledFlow] = {}
     for flow in pipeline.flows:
         if pipeline.get(flow.target) is None or not _fed(pipeline, flow):
             continue
-        # What is wrong with it is among the problems already.
+        # Its error is among the problems already.
         with suppress(QanatError):
             sound[flow.name] = compile_flow(pipeline, flow, dialect)
     return sound
@@ -164,5 +164,5 @@ def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
 
 
 def _translated(rule: Predicate, dialect: str, where: Location) -> Predicate:
-    # People go on reading what they wrote: in reports and in quarantine.
+    # Reports and quarantine show the rule as its author wrote it, not its translation.
     return Predicate(predicate(rule, dialect, where), dialect, written=str(rule))

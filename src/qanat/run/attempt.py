@@ -249,7 +249,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
     plain = Output(
         session.store.staging(table),
         prefix,
-        # Rows that come back have the columns of the table, whatever is declared by now.
+        # Rows that come back have the table's columns, even if others are declared by now.
         declared=NO_COLUMNS if compiled.readmits else dataset.schema,
         partition_by=dataset.partition_by,
     )

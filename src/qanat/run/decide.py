@@ -228,7 +228,7 @@ def fingerprint_of(ranges: Mapping[str, Range]) -> str:
 
 
 def _version(range_: Range) -> Mapping[str, object]:
-    # In this form since the first release: another would have every view computed again.
+    # Do not change this form: every view would be computed again.
     if not range_.files:
         return range_.value
     files = [[f.path, f.size, f.modified_ns, f.digest] for f in range_.files]

@@ -180,7 +180,7 @@ def give_up(attempt: Attempt, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
         attempt.session.ledger.abandon(attempt.epoch, reason, attempt.current.lease.current)
     except QanatError as second:
-        # It stays open: the next update brings it to an end. What failed first matters more.
+        # The epoch stays open for the next update to end. Report the first error, not this one.
         error.add_note(f"the epoch could not be given up: {second.message}")
 
 
@@ -196,7 +196,7 @@ def clear(attempt: Attempt, error: BaseException) -> None:
 
 def discard(attempt: Attempt, error: BaseException) -> None:
     """Remove the staged files, and give up."""
-    # In this order: what the disk does not let go of, recovery of an open epoch removes.
+    # In this order: recovery removes files only of epochs that are still open.
     attempt.unstage()
     give_up(attempt, error)
 
@@ -211,11 +211,11 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
     session, epoch = attempt.session, attempt.epoch
     sink = attempt.compiled.dataset.sink is not None
     if sink and not isinstance(error, HistoryMismatchError):
-        return  # of several files some may have been sent
+        return  # some of its files may have been sent
     try:
-        # What a sink holds then is not of this epoch, and must not be taken for it later.
+        # A sink with a mismatch holds another epoch of that number: it does not count as ours.
         if not sink and published(session, epoch):
-            return  # it only may not be durable: the next update sees to that
+            return  # it is visible; the next update makes it durable and settles it
         unseen = unpublished(attempt)
         take_back(session, attempt.current.gate, epoch)
         attempt.unstage(unseen)

@@ -51,8 +51,8 @@ class Gate:
         parent = self.folder.parent
         make_folder(parent)
         with explained("close the gates in", parent):
-            # Asked between looking and closing, lest a sleeper close the gate of the update that
-            # took over; and after, lest it open its own behind the back of that update.
+            # Confirm the lease between listing and closing: a sleeper must not close the gate of
+            # the update that took over. Confirm it again once the own gate is open.
             others = [f for f in parent.iterdir() if f != self.folder]
             self.lease.confirm()
             for other in others:
@@ -91,7 +91,7 @@ class Pulse:
             StorageFullError, AdapterError: the file cannot be made.
         """
         if self._lock is not None:
-            return  # what came next the first time has failed
+            return  # started before, by an attempt to begin that failed later
         make_folder(self._path.parent)
         self._lock = locked(self._path)
 
@@ -197,6 +197,6 @@ class HeldLease:
         try:
             self._ledger.release(self._lease)
         except QanatError:
-            # It ends by itself; what stopped the update matters more.
+            # A lease that is not released expires; the error that stopped the update matters more.
             if error is None:
                 raise

@@ -133,7 +133,7 @@ def project(spec: Path, environment: str | None) -> Project:
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
     made: Project = load_project(spec, plugins.engine, environment)
-    # Only if what was read then is what the key names.
+    # Keep it only if the file did not change while it was read.
     if spec.read_bytes() == text:
         _keep(key, made, f"{spec}|{environment or ''}|project")
     return made
@@ -147,7 +147,7 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
         return found, ()
     # Imported only here: with it come the parsers.
     made = import_module("qanat.run.analysis").analyse(project, dialect)
-    # Only if what was read then is what the key names.
+    # Keep it only if the file did not change while it was read.
     if key and not made.problems and _fingerprint(project, dialect) == key:
         _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
     return made.analysis, made.problems
@@ -178,7 +178,7 @@ def _recall(key: str) -> object:
     try:
         with _file(key).open("rb") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():
-                return None  # what others wrote says what would be run
+                return None  # a file of another user could make this process run anything
             content = file.read()
         digest, data = content[:_DIGEST], content[_DIGEST:]
         return decode(data) if digest == _digest(data) else None

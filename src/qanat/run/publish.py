@@ -143,7 +143,7 @@ def _quarantines(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, Stage
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
     if work.dataset in found or (replaces and session.store.version(table) is not None):
-        # Without a row too: the next ones have the columns that the table has from now on.
+        # Replace it even without rows: its columns must be those that the table has from now on.
         columns = Schema(quarantine_fields(attempt.staged.table.schema))
         staged = found.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
@@ -166,7 +166,7 @@ def _commit(
         gate=attempt.current.gate,
     )
     if table.name != dataset.name:
-        return commit  # what the author says of a dataset is not said of its quarantine
+        return commit  # a quarantine has no comment, properties or partitions of the dataset's
     return replace(
         commit,
         partition_by=dataset.partition_by,

@@ -42,7 +42,7 @@ def start_clean(
     ledger = current.session.ledger
     # We hold the lease, so no other update runs, whatever the ledger says.
     crashed = [u for u in ledger.open_updates() if u.id != current.update]
-    # Asked before anything is swept: what a sleeper stages after that, a later update removes.
+    # Ask before anything is swept: a later update removes what a sleeper stages after that.
     asleep = {u.id for u in crashed if has_pulse(current.session.scratches, u.id)}
     tidy = True
     if crashed or ledger.open_epochs():
@@ -56,7 +56,7 @@ def start_clean(
             current.untidy.clear()
     _tidy(current)
     for update in crashed:
-        # Only now: later updates look for leftovers while it is said to run.
+        # Only now: later updates look for its leftovers as long as it is recorded as running.
         if tidy and update.id not in asleep and not current.stuck:
             status, why = _outcome(update)
             ledger.end_update(update.id, status, current.lease.current, why)
@@ -66,7 +66,7 @@ def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
     """How an update ended that is still said to run, and what stopped it."""
     if update.ended is None:
         return UpdateStatus.FAILED, "its process ended before it did"
-    # It only could not remove what earlier ones had left.
+    # It did its work, and only could not remove what earlier updates had left.
     return UpdateStatus.FAILED if update.error else UpdateStatus.SUCCEEDED, update.error
 
 
@@ -94,8 +94,8 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
             how = _set_aside(current, epoch, error, anew)
         if how is not None:
             current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
-    # No clock says whose a file is. But what was there while we held the lease, and is none of
-    # ours, is a leftover; also if we fall asleep over removing it, and another takes over.
+    # No clock tells which update a file belongs to. But a file that was there while we held the
+    # lease, and is not ours, is a leftover, even if another update takes over while we remove it.
     confirm = current.lease.confirm
     return _each(current, found, lambda t: session.store.sweep(t, confirm), anew) and repaired
 
@@ -150,7 +150,7 @@ def _tidy(current: Current) -> None:
     session = current.session
     sweep_scratch(session.scratches)
     _sweep_sinks(current)
-    # A disk may have refused to let go of a gate.
+    # The disk may have refused to remove the gate of an earlier update.
     left = [f for f in _inside(session.gates) if f != current.gate]
     # Earlier releases wrote down the rows of a replay here.
     left += [f for f in [session.project.private / "replays"] if f.is_dir()]

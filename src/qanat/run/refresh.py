@@ -94,7 +94,7 @@ def gather(
     return replace(
         facts,
         exists=exists,
-        # Only a change of what is there asks how much that is.
+        # The size of the table matters only if its rows are to be replaced.
         stored=_stored(session, dataset) if exists and anew else None,
         restarted=bool(generation) and not _started(session, dataset, generation, around),
         flows=tuple(_flow(session, c, generation, around, without) for c in compiled),
@@ -149,7 +149,7 @@ def _flow(
         last = visible or session.recorded.last_epoch(name)
         if last is not None and last.generation == generation:
             return FlowFacts(name, {}, once=True, done=True)
-        # What a flow that runs once leaves, no later update takes.
+        # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
     intake = find_unread(session, compiled, generation, without, visible)
     check_kept(session, compiled, generation, around.decided, intake)
@@ -229,7 +229,7 @@ class DatasetRun:
         before: Take | None = None
         while take is not None:
             if before is not None and before.ranges == take.ranges:
-                # Better an error than rows without end.
+                # Stop with an error rather than append the same rows for ever.
                 raise InvariantError(f"{self.dataset.name} was given the same input twice")
             taken = self._epoch(take, generation)
             if taken and not take.more:
@@ -245,7 +245,7 @@ class DatasetRun:
         session, name = self.current.session, self.dataset.name
         compiled = session.analysis.flows[take.flow]
         fingerprint, _ = session.analysis.definitions[name]
-        # One transaction less: the last epoch brings the definition with it.
+        # The last epoch records the definition: that saves a transaction.
         defines = None if take.more else self._defines
         self.begin()
         try:

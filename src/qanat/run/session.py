@@ -261,7 +261,7 @@ class Session:
     @property
     def recorded(self) -> Ledger:
         """The ledger to read from: an empty one aside if the project has never run."""
-        # Asked each time: what was read aside before an update must not hide what it writes.
+        # Ask each time: an update may have made the ledger since.
         return self.ledger if self.has_ledger else self._empty
 
     @property
@@ -376,6 +376,6 @@ def folder_name(dataset: str) -> str:
     'sales%2F2024%3A größe'
     """
     if dataset.replace("_", "").isalnum():
-        return dataset  # as most are
+        return dataset  # most names need no escape
     escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped

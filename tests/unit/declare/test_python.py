@@ -252,12 +252,12 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
          "  hint: add it to the spec: configuration: {nope: …}")),
         (
             f"{V}(a): ...",
-            (f"3:1: parameter 'a' of v() is no data frame\n  wanted: a: {WANTED}\n"
+            (f"3:1: parameter 'a' of v() is not a data frame\n  wanted: a: {WANTED}\n"
             "  hint: parameters are named after the datasets that the function reads"),
         ),
         (
             f"{V}(*a: 'pa.Table'): ...",
-            (f"3:1: parameter 'a' of v() is no data frame\n  wanted: a: {WANTED}\n"
+            (f"3:1: parameter 'a' of v() is not a data frame\n  wanted: a: {WANTED}\n"
             "  hint: parameters are named after the datasets that the function reads"),
         ),
         (
@@ -308,7 +308,7 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ),
         (
             "dp.table('name')",
-            ("2: @table stands before something that is no function\n"
+            ("2: @table stands before something that is not a function\n"
             "  wanted: @table or @table(name=…), then def …"),
         ),
     ],

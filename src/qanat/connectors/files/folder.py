@@ -172,7 +172,7 @@ def _walk(
         if entry.is_symlink():
             real = os.path.realpath(entry.path)
             if real in entered or f"{os.path.realpath(folder)}/".startswith(f"{real}/"):
-                continue  # a link to a folder around it would go on for ever
+                continue  # a link to a folder around it: following it would never end
             inside = (*entered, real)
         _walk(entry.path, glob, next_, inside, found)
 
@@ -223,7 +223,7 @@ def _status(absolute: str, written: str) -> os.stat_result | None:
 
 def _current(file: FileRef) -> tuple[int, int]:
     try:
-        status = os.stat(file.path)  # noqa: PTH116 - a Path for each of thousands is dear
+        status = os.stat(file.path)  # noqa: PTH116 - a Path for each of thousands of files costs too much
     except (FileNotFoundError, NotADirectoryError) as error:
         gone = FileVanishedError(
             f"the file {file.path!r} is gone",

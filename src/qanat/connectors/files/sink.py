@@ -55,7 +55,7 @@ class FilesSink:
         self._folder(target)
 
     def output(self, delivery: Delivery) -> Output:
-        """Where the engine shall stage the rows; what a crash had left there is removed.
+        """Where the engine stages the rows; what a crash had left there is removed.
 
         Raises:
             OptionError: an option is missing, does not exist or does not fit.
@@ -142,7 +142,7 @@ class FilesSink:
             return max(_held(folder, flow), default=0)
 
     def secure(self, target: SinkTarget) -> None:
-        """Make durable what has been published, by whomever.
+        """Make durable what has been published, also by other processes.
 
         Raises:
             StorageFullError, AdapterError: the disk refuses.
@@ -158,10 +158,10 @@ class FilesSink:
             confirm: called once it has been found, before any of it is removed; raises if another
                 update may have begun. Nothing that came later is removed.
         """
-        # A target that is wrong, its own flow says where it is declared.
+        # The flow of a wrong target reports it, with its place.
         with suppress(OptionError, UnsupportedError):
             staging = self._folder(target) / _STAGING
-            # Those of single attempts, whose names are never used again.
+            # Folders of single attempts, whose names are never used again.
             if found := [*staging.glob("*/*"), *staging.glob(f"{_GONE}*")]:
                 confirm()
             for path in found:
@@ -226,12 +226,12 @@ def _plain(flow: str) -> str:
 
 
 def _only(staging: Path, wanted: set[str]) -> None:
-    """Remove what an engine left beside its files, lest it be published with them."""
+    """Remove what an engine left beside its files: it would be published with them."""
     for folder, _, names in os.walk(staging):
         paths = (Path(folder, name) for name in names)
         others = [p for p in paths if p.relative_to(staging).as_posix() not in wanted]
         for path in others:
             path.unlink()
         if others:
-            # A power loss might bring them back, published.
+            # Sync: a power loss could bring them back, and they would be published.
             sync(Path(folder))

@@ -117,7 +117,7 @@ def _bytes(name: str, value: Any) -> int | None:
 
 
 def _no_size(name: str, value: str) -> OptionError:
-    return OptionError(f"the option {name!r} is no size", wanted=SIZE, got=value)
+    return OptionError(f"the option {name!r} is not a size", wanted=SIZE, got=value)
 
 
 def _moment(name: str, value: Any) -> int | None:
@@ -127,7 +127,7 @@ def _moment(name: str, value: Any) -> int | None:
         moment = datetime.fromisoformat(str(value))
     except ValueError as error:
         raise OptionError(
-            f"the option {name!r} is no point in time",
+            f"the option {name!r} is not a point in time",
             wanted="such as '2026-05-17' or '2026-05-17T08:30:00Z' (UTC unless it says else)",
             got=repr(value),
         ) from error
@@ -259,7 +259,7 @@ class FilesSource:
         if ready.compression is not None:
             passed["compression"] = ready.compression
         elif options.compression is not None and compression_named(options.compression) is None:
-            passed["compression"] = "none"  # whatever the names say
+            passed["compression"] = "none"  # the author says so, whatever the names end in
         return FilesBatch(
             files=ready.files,
             format={"tsv": "csv", "orc": "parquet"}.get(format, format),
@@ -274,7 +274,7 @@ class FilesSource:
 
     def _range(self, files: Sequence[FileRef]) -> Range:
         kept = tuple(replace(f, path=self._portable(f.path)) for f in files)
-        # The files of a range that has some are kept aside, one by one.
+        # The ledger keeps the files of a range one by one, beside this value.
         value = {"kind": "files"} if kept else {"kind": "files", "files": []}
         return Range(value, kept, amount=_amount(files))
 

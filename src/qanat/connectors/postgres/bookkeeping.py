@@ -66,7 +66,7 @@ class Books:
         return f"target = {literal(self.name)} AND flow = {literal(flow)}"
 
     def exist(self, session: Control) -> bool:
-        """Whether anything was ever booked."""
+        """True if the table with the books exists."""
         row = session.execute(f"SELECT to_regclass({literal(self.epochs)})".encode()).fetchone()
         return row is not None and row[0] is not None
 
@@ -130,7 +130,7 @@ class Books:
             self._end_holder(session, flow)
         with session.transaction():
             session.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'".encode())
-            # A server may be set to answer before the disk has.
+            # The server may be configured to answer before the commit is on its disk.
             session.execute("SET LOCAL synchronous_commit = on")
             session.execute(lock)
             yield

@@ -83,12 +83,12 @@ class TableName:
         TableName(schema='sales', name='Orders')
 
         Raises:
-            OptionError: it is no name of a table.
+            OptionError: it is not the name of a table.
         """
         found = _TABLE.fullmatch(text)
         if found is None:
             raise OptionError(
-                "the option 'table' of a sink of the format 'postgres' is no name of a table",
+                "the option 'table' of a sink of the format 'postgres' is not the name of a table",
                 wanted='orders, sales.orders or "Orders"',
                 got=repr(text[:80]),
             )

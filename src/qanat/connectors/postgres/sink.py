@@ -152,9 +152,9 @@ class PostgresSink:
         try:
             to = _target(target)
         except (OptionError, UnsupportedError):
-            # The dataset's own flow tells what is wrong with its target.
+            # The flow of a wrong target reports it, with its place.
             return
-        # Only what is sent here has to wait for a server that is away: `carries` asks again.
+        # A server that is away must only stop the flows that send to it: `carries` tries again.
         self._unswept.add((to.url.place, to.table))
         found: dict[str, str] | None = None
         with suppress(AdapterError), control(to.url) as session:
@@ -167,7 +167,7 @@ class PostgresSink:
                 self._unswept.discard((to.url.place, to.table))
 
     def _end(self, to: _Target, attempts: Mapping[str, str]) -> None:
-        """Let none of these commit."""
+        """Forbid these attempts to commit."""
         if attempts:
             with control(to.url) as session:
                 books = Books.of(session, to.table)
@@ -263,7 +263,7 @@ def _send(cursor: Bulk, books: Books, columns: Sequence[Transfer], files: Sequen
             books.name, reader, mode="append", db_schema_name=books.schema
         )
         return rows
-    # COPY would take the bytes of a text for those of a uuid.
+    # COPY in binary form would take the bytes of a text for those of a uuid: cast it.
     staged = ", ".join(f"{quoted(c.target)} {new_type(c.wire)}" for c in columns)
     cursor.execute(f"CREATE TEMPORARY TABLE {_STAGED} ({staged}) ON COMMIT DROP")
     rows = cursor.adbc_ingest(_STAGED, reader, mode="append", temporary=True)

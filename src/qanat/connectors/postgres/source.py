@@ -67,7 +67,7 @@ class PostgresSource:
             QanatError: the server says no, as `server.explained` tells.
         """
         with inquiry(ref) as found:
-            # It changes exactly when a transaction ends that has written something.
+            # This number changes exactly when a transaction that wrote something has ended.
             return Range({"snapshot": found.one("SELECT txid_current_snapshot()::text")})
 
     def bind(
@@ -186,7 +186,7 @@ def _window(found: Inquiry, ruler: Ruler, position: Position) -> Window:
                 wanted="a number, a date or a timestamp as cursor",
             )
         unit = ruler.type if ruler.type in _NUMBERS else "interval"
-        # Nothing is known of the rows below what has been looked at so far.
+        # The window cannot begin earlier: which rows were read below it is not recorded.
         least = position.before.start if position.before else position.after
         start = found.one(ruler.below(position.upto, lookback, unit, least))
     columns = found.identity(ruler.cursor)

@@ -113,7 +113,7 @@ def _scalar(name: str, modifier: int) -> tuple[str, DataType]:
     if name == "oid":
         return "::int8", Primitive("long")
     if name == "money":
-        # Its own text is of the server's locale, and rounded to nothing that one could parse.
+        # The text of `money` follows the server's locale and cannot be parsed; numeric is exact.
         return "::numeric::text", STRING
     return "::text", STRING
 
@@ -123,7 +123,8 @@ def _array(name: str, type_: ServerType, element: str) -> Column:
     cast, found = _scalar(element, type_.modifier)
     cast = "".join(f"{part}[]" for part in re.findall(r"::\w+", cast))
     sent = cast.rpartition("::")[2] or f"{element}[]"
-    # Depends on the value, lest the planner works it out beforehand and fails for every row.
+    # The text depends on the value: else PostgreSQL would cast a constant while it plans, and
+    # fail for every row.
     message = f"{MARK}the column {name} has an array of several dimensions: ".replace("'", "''")
     refused = f"('{message}' || array_ndims({own}))::{sent}"
     select = f"CASE WHEN array_ndims({own}) > 1 THEN {refused} ELSE {own}{cast} END"
@@ -154,7 +155,7 @@ def declared(text: str) -> Mapping[str, DataType]:
     Decimal(precision=18, scale=2)
 
     Raises:
-        OptionError: it is no list of columns.
+        OptionError: it is not a list of columns.
         TypeNameError: a type is none that text can be turned into exactly.
     """
     found: dict[str, DataType] = {}
@@ -163,7 +164,7 @@ def declared(text: str) -> Mapping[str, DataType]:
         match = _DECLARED.match(text, position)
         if match is None:
             raise OptionError(
-                "the option 'schema' of read_postgres is no list of columns",
+                "the option 'schema' of read_postgres is not a list of columns",
                 wanted="amount DECIMAL(18,2), valid_to STRING",
                 got=repr(text[position : position + 40]),
             )

@@ -57,7 +57,7 @@ class Url:
         parts = self._parts
         written = parts.netloc.rpartition("@")[0].partition(":")[2]
         found = {written} | {v for k, v in parse_qsl(parts.query) if k in _SECRETS}
-        # The longer ones first: one may be a part of another.
+        # Replace the longer ones first: one may be a part of another.
         for secret in sorted({s for f in found for s in (f, unquote(f))}, key=len, reverse=True):
             text = text.replace(secret, "***") if secret else text
         return text

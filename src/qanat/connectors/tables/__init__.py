@@ -41,7 +41,7 @@ PROJECTS = Connector(
     functions={"read_table": TableFunction(argument="name")},
     replaces=("iceberg_scan",),
     label="{project}:{place}",
-    # As ledgers know it from before this was a connector of its own.
+    # Ledgers of earlier releases have this key, from when `project` was not a connector.
     key="delta:{project}#{place}",
     function="delta_scan",
 )

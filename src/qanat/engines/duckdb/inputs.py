@@ -64,7 +64,7 @@ def with_hidden(
             needs.add(table)
             _exclude(select, alias, info.hidden)
             if mine:
-                # The rows of a join may repeat a row of the source: then no identifier.
+                # A join may repeat a row of the source, so that its identifier is not unique.
                 joined = bool(select.args.get("joins"))
                 carried = tuple(
                     c for c in POSITIONS if c in info.hidden and not (joined and c == RID)

@@ -63,7 +63,7 @@ def copy_input(
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
-        # A value does not fit, or the query fails: the careful way finds or tells what is wrong.
+        # A value does not fit, or the query fails: the careful way finds the rows or the error.
         pass
     discard(work.output)
     con.execute("RESET SESSION operator_memory_limit")
@@ -73,7 +73,7 @@ def copy_input(
 
 
 def _is_copy(work: Work) -> bool:
-    # A source that had malformed rows before will have some again: one reading less is wasted.
+    # A source that had malformed rows before will have some again: do not read it in vain.
     if work.expectations or work.views or work.quarantine.schema.fields:
         return False
     files = [isinstance(batch, FilesBatch) for batch in work.inputs.values()]

@@ -30,7 +30,7 @@ PROFILE = Schema(
 
 _NUMBERS = frozenset({"long", "integer", "short", "byte", "float", "double"})
 
-# Aggregates of one query: DuckDB plans hundreds at once, thousands no longer in good time.
+# Aggregates of one query: DuckDB plans hundreds at once quickly, thousands slowly.
 _COLUMNS_AT_ONCE = 100
 
 # Squares of larger numbers do not fit into a DOUBLE, and DuckDB refuses to compute with them.

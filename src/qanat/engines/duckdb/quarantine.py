@@ -14,7 +14,7 @@ from qanat.model.schema import Field, Schema
 from qanat.model.work import MALFORMED, Output, StagedTable, Work, quarantine_fields
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
-# Asked twice, the rows come in one order: that of their sources.
+# A fixed order, that of the sources: two calls give the same rows.
 _ORDER = (
     "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
 )
@@ -86,7 +86,8 @@ def quarantine_table(
         "_quarantine_at": f"make_timestamptz({work.at_ns // 1000})",
     }
     if any((old := output.schema.get(f.name)) and old.type != f.type for f in schema.fields):
-        # A view's column got another type. The table keeps its own, and the row its text.
+        # A column of the view changed its type: the quarantine keeps its own column, and the row
+        # goes into the raw text.
         row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
         values[_RAW] = f"coalesce(q.{_RAW}, to_json({{{row}}})::VARCHAR)"
     have = {f.name.casefold() for f in mine}

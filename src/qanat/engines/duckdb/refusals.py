@@ -293,7 +293,7 @@ def _data(complaint: Complaint) -> QanatError:
         begin = len(marked["before"])
         snippet = marked["line"][begin : begin + len(marked["marks"])]
     if not re.search(r"[(:'0-9]", snippet):
-        # A mere word would be found anywhere.
+        # A single word would be found in the wrong place.
         snippet = ""
     source = re.search(r"casting from source column (\S+)", complaint.text)
     if isinstance(complaint.error, duckdb.InvalidInputException):

@@ -139,7 +139,7 @@ class Staging:
         total = self.con.execute(f"SELECT count(*) FROM ({rows.relation})").fetchone()
         if total is None or table.rows + rest.rows != total[0]:
             raise _unbalanced(work.dataset, total[0] if total else 0, table.rows + rest.rows)
-        # The rows that stay were counted when they were put there.
+        # Count only the rows that pass: those that stay were counted when they came.
         counts = Counts(out=table.rows, written=table.rows)
         return Staged(table, counts, (), {work.dataset: rest}, read=total[0])
 

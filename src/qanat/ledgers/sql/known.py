@@ -61,7 +61,7 @@ class Knowledge:
         self._scope = scope
         self._held = False
         self._known: Known | None = None
-        # Taken for as long as reading takes: what is written meanwhile is then added to it.
+        # Held while the answers are read, so that writes meanwhile are added after that.
         self._lock = Lock()
 
     def begin(self) -> None:

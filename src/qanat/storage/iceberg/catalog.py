@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from qanat.disk import explained, sync, sync_path
+from qanat.disk import explained, remove, sync, sync_path
 from qanat.errors import (
     DATASET,
     AdapterError,
@@ -99,7 +99,7 @@ class Catalog(Protocol):
         ...
 
     def secure(self) -> None:
-        """Make durable whatever has been committed, by whomever."""
+        """Make every commit durable, also those of other processes."""
         ...
 
 
@@ -163,17 +163,17 @@ class FileCatalog:
         try:
             done = self._insert(table, location, known)
         except QanatError:
-            # It may be there all the same: the disk may have refused what comes after.
+            # It may be registered all the same: the disk may have refused only what follows.
             if all(location != new for _, new in self._select("table_name = ?", table.name)):
-                driver("disk").remove(Path(location))
+                remove(Path(location))
             raise
         if not done:
-            driver("disk").remove(Path(location))
+            remove(Path(location))
 
     def _insert(self, table: TableRef, location: str, known: Sequence[str]) -> bool:
         with self._writing() as connection:
             values = (NAME, self.namespace, table.name, location, "TABLE", *known[:1])
-            # What is known of a table whose folder was taken away gives way to the new one.
+            # The new table replaces the entry of one whose folder was taken away.
             again = "UPDATE SET metadata_location = excluded.metadata_location"
             again += ", previous_metadata_location = NULL WHERE metadata_location = ?"
             done = connection.execute(
@@ -204,7 +204,7 @@ class FileCatalog:
         return done.rowcount > 0
 
     def secure(self) -> None:
-        """Make durable whatever has been committed, by whomever."""
+        """Make every commit durable, also those of other processes."""
         if self.path.exists():
             with explained("sync the catalog", self.path):
                 sync(self.path)
@@ -261,7 +261,7 @@ class FileCatalog:
             )
             yield connection
             connection.execute("COMMIT")
-        # Only now: readers get in while a sleeper keeps writers out.
+        # Only once the commit succeeded: a sleeper that keeps writers out lets readers in.
         self._patience = _SECONDS
 
     @contextmanager

@@ -198,7 +198,7 @@ class _Durable:
             self._discard()
 
     def _discard(self) -> None:
-        # A full disk refuses also what closing still wants to write.
+        # Closing writes what is buffered, which a full disk refuses.
         with suppress(OSError):
             self._file.close()
         remove(self._temporary)

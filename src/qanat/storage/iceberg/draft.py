@@ -293,7 +293,7 @@ class Draft:
         self._made = {
             "snapshot-id": self.snapshot_id,
             "sequence-number": sequence,
-            # Readers take it amiss if time goes backwards, as clocks do.
+            # Some readers refuse a table whose time goes backwards, and clocks may go backwards.
             "timestamp-ms": max(time.time_ns() // 1_000_000, self.before.last_updated_ms),
             "manifest-list": location,
             "summary": {

@@ -77,7 +77,7 @@ class History:
 
     @property
     def head(self) -> SnapshotEntry | None:
-        """The current snapshot, be it a fence; None before the first commit."""
+        """The current snapshot, fences included; None before the first commit."""
         current = self.metadata.get("current-snapshot-id")
         # Version 1 of the format writes -1 where later ones write nothing.
         return None if current in (None, -1) else self.known.get(current)

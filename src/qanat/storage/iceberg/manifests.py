@@ -133,7 +133,7 @@ def staged(file: work.DataFile, location: str, schema: Schema, spec: PartitionSp
     """A staged file as Iceberg describes it.
 
     Args:
-        location: its path, as the table shall name it.
+        location: its path, as the table names it.
     """
     bounds = _Bounds(file, schema)
     values = []

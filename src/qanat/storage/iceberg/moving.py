@@ -48,7 +48,7 @@ def settle(catalog: FileCatalog, table: TableRef, base: Registered) -> None:
     try:
         done = _rewrite(rewriting, catalog, table, base)
     except (OSError, QanatError):
-        # It may be in the catalog all the same: the disk may have refused what comes after.
+        # It may be in the catalog all the same: the disk may have refused only what follows.
         found = catalog.find(table)
         if found is not None and found.moved_from is not None:
             _remove(rewriting.written)

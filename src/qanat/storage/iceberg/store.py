@@ -337,7 +337,7 @@ class IcebergStore:
 
     def _give_up(self, table: TableRef, draft: Any) -> None:
         """Remove what a failed commit has written, unless it is in the catalog all the same."""
-        # What another catalog makes of a commit that it did not answer, it alone knows.
+        # Another catalog may have made the commit although it did not answer: keep the files.
         if self._file is not None:
             with suppress(QanatError):
                 base = self._file.find(table)

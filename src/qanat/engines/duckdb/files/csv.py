@@ -301,7 +301,7 @@ class _Reader:
                     f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
                 ).fetchall()
             except duckdb.InvalidInputException:
-                continue  # The careful reader will take this file; others tell the types.
+                continue  # the careful reader takes this file; the other files give the types
             for k, (_, column) in enumerate(places):
                 part = row[k * WIDTH : (k + 1) * WIDTH]
                 column.add(part[0], part[1:])
