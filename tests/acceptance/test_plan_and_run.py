@@ -177,7 +177,7 @@ def disagreement(
     if decision.step is Step.SKIP and decision.reason.endswith(" would fail"):
         return None if result.status == "skipped" else f"skip became {result.status}"
     if result.status in ("failed", "skipped"):
-        # Nobody can know before it is read that a row breaks a rule that fails the update.
+        # A plan cannot know before it is read that a row breaks a rule that fails the update.
         if any("violate" in d.reason for d in done.values() if d.status == "failed"):
             return None
         if decision.step is not Step.FAIL:

@@ -127,7 +127,7 @@ def test_a_run_without_news(program: Program) -> None:
     printed, imported = program("run")
     assert "Nothing new: read 0 files, wrote 0 rows." in printed
     assert not imported & (HEAVY | PARSERS)
-    # It comes with `importlib.metadata`: nobody need be asked for other packages' adapters.
+    # It comes with `importlib.metadata`: other packages need not be asked for adapters.
     assert "email" not in imported
 
 

@@ -123,7 +123,7 @@ def test_help_of_the_program_is_the_commands_own(name: str) -> None:
 
 
 def test_a_defect_is_no_riddle(tmp_path: Path) -> None:
-    """An error that nobody foresaw: a short message, the traceback in a file, exit code 1."""
+    """An unforeseen error: a short message, the traceback in a file, exit code 1."""
     script = (
         "import sys\n"
         "from qanat.cli import failure\n"

@@ -200,7 +200,7 @@ def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, anothe
 def test_the_lease_of_a_dead_process_is_taken_over_at_once(
     ledger: Ledger, url: str | None, scope: str, tmp_path: Path
 ) -> None:
-    """Also where nobody has waited for it, as in a container without an init."""
+    """Also where its parent has not waited for it, as in a container without an init."""
     program = (
         "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
         "url, private, scope = sys.argv[1:]\n"
@@ -459,7 +459,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
         ledger.intend(epoch(3, generation=1), lease)
     assert told(ledger) == told(reader)
     assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1)
-    # Once the lease is somebody else's, nothing is known any more.
+    # Once another update has the lease, nothing is known any more.
     ledger.release(lease)
     other = another()
     successor = other.acquire("update-2", 60)

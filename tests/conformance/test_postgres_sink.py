@@ -246,7 +246,7 @@ def test_a_sweep_while_the_server_is_away_is_made_up_for(outlet: Outlet) -> None
     newcomer = PostgresSink(None)  # type: ignore[arg-type]
     outlet.run("CREATE DATABASE other")
     outlet.run("ALTER DATABASE other ALLOW_CONNECTIONS false")
-    # The same place, where nobody answers for a moment.
+    # The same place, where no server answers for a moment.
     newcomer._unswept.add((Url(outlet.url).place, bookkeeping.TableName(None, "out")))
     assert not newcomer.carries(outlet.target(), "f", 1)
     with pytest.raises(CommitConflictError):

@@ -1,4 +1,4 @@
-"""Who sleeps in the middle of a transaction keeps nobody from a ledger in PostgreSQL for long."""
+"""A process asleep in a transaction blocks a ledger in PostgreSQL only for a short time."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def rows(batch: object) -> list[tuple[Any, ...]]:
 
 
 def by_others(store: TableStore, folder: Path) -> pyarrow.Table:
-    """The rows of a table as the reader that everybody else has finds them."""
+    """The rows of a table as a reader that is not ours finds them."""
     if isinstance(store, DeltaStore):
         return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
     uri = f"sqlite:///{folder.parent.parent}/_qanat/iceberg.db"

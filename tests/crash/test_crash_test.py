@@ -97,7 +97,7 @@ PLANTED = {
         scenario="refresh",
         site="rename out/export",
     ),
-    "a sink gets what nobody intended": Defect(
+    "a sink gets what no epoch intended": Defect(
         "import pathlib\n"
         "import qanat.run.recovery as recovery\n"
         "real = recovery.published\n"

@@ -180,7 +180,7 @@ class Attempt:
         """Remove what an engine that failed has staged and could not remove itself, durably.
 
         Raises:
-            OSError: the disk does not let go of a file.
+            OSError: a file cannot be removed, or its removal not be synced.
         """
         for work in self.tried:
             for output in (work.output, work.quarantine, *(v.quarantine for v in work.views)):
@@ -193,7 +193,7 @@ class Attempt:
             only: in these folders. What was published and taken back an older version still has.
 
         Raises:
-            OSError: the disk does not let go of a file.
+            OSError: a file cannot be removed, or its removal not be synced.
         """
         for folder, table in self.staged_tables:
             if only is None or folder in only:

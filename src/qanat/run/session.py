@@ -51,7 +51,7 @@ class Scratch:
         make_folder(self.folder)
 
     def close(self) -> None:
-        """Remove the folder and let go of the lock."""
+        """Remove the folder and release the lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         # What the disk refuses to remove now, the next update removes.
         with suppress(OSError):

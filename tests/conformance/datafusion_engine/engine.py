@@ -130,7 +130,7 @@ class DataFusionEngine:
     def read(
         self, query: SqlQuery, inputs: Bound, limit: int | None = None
     ) -> Iterator[DataFusionReading]:
-        """Run a query of somebody's; its rows are taken while the block lasts."""
+        """Run a query that no dataset declares; its rows are taken while the block lasts."""
         with self._session() as session:
             bound = Inputs(session)
             for name, batch in inputs.items():

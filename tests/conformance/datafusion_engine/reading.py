@@ -1,4 +1,4 @@
-"""The rows of a query that somebody asks, taken as they are computed."""
+"""The rows of a query that no dataset declares, taken as they are computed."""
 
 from __future__ import annotations
 

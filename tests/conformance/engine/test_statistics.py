@@ -54,7 +54,7 @@ def test_bounds_are_never_wrong(bench: Bench, column: str | Words, values: list[
     assert (file.rows, file.partition_values) == (len(values), {})
     assert file.size == (bench.folder / "target" / file.path).stat().st_size
     assert (file.statistics["n"].low, file.statistics["n"].high) == (0, len(values) - 1)
-    # A type that has no order has no statistics: nobody could use them.
+    # A type that has no order has no statistics: they would be of no use.
     if found := file.statistics.get("v"):
         assert found.nulls in (None, values.count(None))
         rows = [r["v"] for r in bench.rows(staged.table) if r["v"] is not None]

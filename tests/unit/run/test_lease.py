@@ -16,7 +16,7 @@ from qanat.run.lease import HeldLease
 def test_who_has_lost_the_lease_blames_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sleeper that has read the ledger finds tables that are newer: nobody restored them."""
+    """A sleeper that has read the ledger finds tables that are newer: they were not restored."""
     monkeypatch.setattr(lease, "SECONDS", 0.05)
     monkeypatch.setattr(HeldLease, "_keep", lambda self: None)
     ledger = open_ledger(None, tmp_path, "p/dev")

@@ -39,7 +39,7 @@ def test_who_takes_over_closes_the_gates_of_others(
             other = Gate(tmp_path / "gates", second)
             other.open()
             assert [p.name for p in (tmp_path / "gates").iterdir()] == [other.folder.name]
-            # Whoever wakes now neither opens its gate again nor closes the other's.
+            # A sleeper that wakes now neither opens its gate again nor closes the other's.
             with pytest.raises(LeaseLostError):
                 mine.open()
             assert other.folder.is_dir()
@@ -79,7 +79,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["commits/7", "commits/closed-abc"])
 @pytest.mark.parametrize("age", [60, -60])
 def test_an_update_removes_what_others_left(project: Path, name: str, age: float) -> None:
-    """A disk that refused to let go of it for a moment; the clock may have been set back."""
+    """A disk that refused to remove it for a moment; the clock may have been set back."""
     left = project / "storage/_qanat" / name
     left.mkdir(parents=True)
     then = time.time() - age

@@ -53,7 +53,7 @@ def relaxed(template: Path, tmp_path: Path) -> Paths:
 
 
 class _Dead(BaseException):
-    """The process, so to speak: nobody clears up."""
+    """Ends like a killed process: nothing is cleaned up."""
 
 
 def fail(paths: Paths, monkeypatch: pytest.MonkeyPatch, at: str, error: BaseException) -> None:
@@ -211,7 +211,7 @@ def test_an_interrupted_replay_of_which_a_table_is_lost(
 def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """They have left the quarantine already, and must come back before anybody looks."""
+    """They have left the quarantine already, and must come back before they are read."""
     undisturbed = copy(relaxed.root, tmp_path / "undisturbed")
     operate(undisturbed, "replay")
     operate(undisturbed, "run")
@@ -233,7 +233,7 @@ def test_a_replay_that_died_half_way_before_its_dataset_was_gone_for_a_while(
 def test_a_replay_that_the_ledger_refuses_leaves_no_file(
     relaxed: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it is published: no update looks for what nobody has begun."""
+    """Before it is published: no update looks for files of an epoch that no ledger has."""
 
     def refused(*_: object) -> None:
         raise StorageFullError("no space left for the ledger")

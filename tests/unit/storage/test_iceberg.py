@@ -67,7 +67,7 @@ def store(request: pytest.FixtureRequest, private: Path, tmp_path: Path) -> Iceb
 
 @contextmanager
 def opened(private: Path, name: str = "t") -> Iterator[Table]:
-    """A table as anybody opens it."""
+    """A table as another tool opens it."""
     others = private.parent.parent / "others.db"
     if others.exists():
         catalog = load_catalog("qanat", type="sql", uri=f"sqlite:///{others}")
@@ -465,7 +465,7 @@ def test_who_sleeps_while_another_takes_over_commits_nothing(
     before = (None, 0) if number == 1 else (0, 1)
     assert seen == [before]
     assert (store.version(table), store.transaction(table, "qanat:t")) == before
-    # Whoever has taken over goes on.
+    # The update that has taken over goes on.
     version = store.publish(append(table, number, range(3, 4)))
     assert version == store.version(table)
     assert ids(store, table) == ([3] if number == 1 else [0, 1, 2, 3])

@@ -237,7 +237,7 @@ def test_an_epoch_is_durable_before_anybody_is_told(
     output = sink.output(delivery("f", 1))
     table = stage(output, "part-0.csv")
     monkeypatch.setattr(os, "fsync", fsync)
-    for _ in range(2):  # the second time somebody else has published it
+    for _ in range(2):  # the second time another process has published it
         synced.clear()
         sink.publish(delivery("f", 1), output.folder, table, again=False)
         assert {tmp_path / "out", tmp_path} <= set(synced)
