@@ -16,14 +16,17 @@ from typing import Any
 
 from qanat.errors import Location, OptionError, nearest
 from qanat.model.query import SourceRef
+from qanat.text import SIZE, parse_size
 
 
 class Kind(StrEnum):
     """What the value of an option is."""
 
     TEXT = "text"
+    NAME = "text that is not empty"
     BOOLEAN = "true or false"
     COUNT = "a whole number"
+    SIZE = SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Option:
         meaning: one line for the reference.
         spellings: other names; all names are compared without case and underscores.
         kind: of the value.
-        least: the smallest value of a count.
+        least: the smallest value of a count or size.
         choices: the values that there are, if they are few: canonical value by spelling.
         required: whether it must be given.
         identity: whether two references that differ in it are two sources, each with a
@@ -56,7 +59,8 @@ class Option:
     @property
     def wanted(self) -> str:
         """What its value is, for the reference and for errors."""
-        return f"{self.kind} from {self.least} on" if self.least else str(self.kind)
+        counted = self.kind is Kind.COUNT and self.least
+        return f"{self.kind} from {self.least} on" if counted else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +158,13 @@ class OptionTable:
                 return found
         elif option.kind is Kind.BOOLEAN and text.casefold() in ("true", "false"):
             return text.casefold() == "true"
-        elif option.kind is Kind.COUNT and re.fullmatch(r"\d+", text):
-            if int(text) >= option.least:
-                return int(text)
-        elif option.kind is Kind.TEXT and not isinstance(value, bool):
+        elif option.kind in (Kind.COUNT, Kind.SIZE):
+            number = _number(option.kind, text)
+            if number is not None and number >= option.least:
+                return number
+        elif isinstance(value, bool):
+            pass
+        elif option.kind is Kind.TEXT or (option.kind is Kind.NAME and text):
             return str(value)
         choices = tuple(dict.fromkeys(option.choices.values()))
         raise OptionError(
@@ -167,6 +174,15 @@ class OptionTable:
             got=repr(value),
             nearest=nearest(text, choices) if choices else None,
         )
+
+
+def _number(kind: Kind, text: str) -> int | None:
+    if kind is Kind.COUNT:
+        return int(text) if re.fullmatch(r"\d+", text) else None
+    try:
+        return parse_size(text)
+    except ValueError:
+        return None
 
 
 def folded(name: str) -> str:
