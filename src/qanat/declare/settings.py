@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import yaml
 
 from qanat.declare.files import DEFAULT_LIBRARIES
 from qanat.errors import Location, OptionError, QanatError, SpecError
+from qanat.frozen import Frozen
 from qanat.model.adapter import Kind, Option, OptionTable
 from qanat.model.pipeline import Drift
 
@@ -19,8 +20,7 @@ Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """One YAML value with its location.
 
     Args:
@@ -183,8 +183,7 @@ def expand(
     return _VARIABLE.sub(replace, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Frozen):
     """The settings of a spec with one environment applied; `SETTINGS` says what they mean."""
 
     name: str

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from qanat.errors import Location, OptionError, nearest
+from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
 from qanat.text import SIZE, parse_size
 
@@ -29,8 +30,7 @@ class Kind(StrEnum):
     SIZE = SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Frozen):
     """One option.
 
     Args:
@@ -63,8 +63,7 @@ class Option:
         return f"{self.kind} from {self.least} on" if counted else str(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class OptionTable:
+class OptionTable(Frozen):
     """The options of one function, sink format or adapter.
 
     Args:
@@ -194,8 +193,7 @@ def folded(name: str) -> str:
     return re.sub(r"[_\W]", "", name).casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Frozen):
     """A table function of SQL that reads from a connector.
 
     Args:
@@ -207,8 +205,7 @@ class Reader:
     argument: str = "path"
 
 
-@dataclass(frozen=True, slots=True)
-class Connector:
+class Connector(Frozen):
     """How data comes in from one technology and goes out to it.
 
     Args:
@@ -270,8 +267,7 @@ class Connector:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Connectors:
+class Connectors(Frozen):
     """All connectors that a project may use, by name."""
 
     by_name: Mapping[str, Connector]
@@ -303,8 +299,7 @@ class Connectors:
         return tuple(f for c in self.all for f in c.sinks)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineKind:
+class EngineKind(Frozen):
     """An engine: its name in the spec, its SQL dialect, the class of its `Engine`.
 
     Args:
@@ -325,8 +320,7 @@ class EngineKind:
         return (self.dialect, *self.translated)
 
 
-@dataclass(frozen=True, slots=True)
-class TableFormat:
+class TableFormat(Frozen):
     """A table format: its name in the spec, the class of its `TableStore`.
 
     Args:
@@ -341,8 +335,7 @@ class TableFormat:
     witness: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerKind:
+class LedgerKind(Frozen):
     """A place for ledgers: the schemes of its URLs, the class of its `Ledger`."""
 
     name: str

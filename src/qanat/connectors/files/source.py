@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from qanat.connectors.files.format import compression_named, readable, shapes
 from qanat.connectors.files.glob import Place, described, is_url, name_regex
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import FileChangedError, MissingExtraError, OptionError, SourceNotFoundError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Amount, FileRef, Range, Unread
@@ -38,8 +39,7 @@ _OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Frozen):
     """The options of one read, with their values.
 
     Args:
