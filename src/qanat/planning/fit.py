@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import (
     DIGITS,
     STRING,
@@ -23,8 +24,7 @@ from qanat.model.schema import (
 from qanat.model.work import Output
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """A column that a query gives.
 
     Args:
@@ -39,8 +39,7 @@ class Column:
     nothing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Frozen):
     """A column of the table.
 
     Args:

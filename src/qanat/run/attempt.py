@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
+from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
@@ -58,8 +59,7 @@ def retrying(
     return action()
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(Frozen):
     """The update that runs.
 
     Args:
@@ -95,8 +95,7 @@ class Current:
             raise RunError("interrupted; nothing was published")
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Frozen):
     """A committed epoch, with rows and files read."""
 
     epoch: Epoch

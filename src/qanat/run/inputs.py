@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qanat.errors import NotAppendOnlyError, located, naming
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
 from qanat.model.record import Amount, Epoch, FileRef, Range
@@ -23,8 +23,7 @@ SNAPSHOT = "now|"
 """Before the key of a source that is read as it is: what was looked up there is not taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowPast:
+class FlowPast(Frozen):
     """The `Past` of one source of one flow.
 
     Args:
@@ -81,8 +80,7 @@ class FlowPast:
 _REFERENCE = "reference|"
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(Frozen):
     """What the next epoch of a flow would take.
 
     Args:
@@ -105,8 +103,7 @@ class Intake:
         return bool(self.waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class BoundInputs:
+class BoundInputs(Frozen):
     """Inputs bound for the engine, and how much they have."""
 
     inputs: Mapping[str, Batch]

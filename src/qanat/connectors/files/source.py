@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -21,13 +21,13 @@ from qanat.errors import (
     OptionError,
     SourceNotFoundError,
 )
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Amount, FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Batch, FilesBatch
 from qanat.ports.source import Input, Past, Surroundings
-from qanat.text import SIZE, parse_size
 
 _OWN = frozenset(
     {
@@ -45,8 +45,7 @@ _OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Frozen):
     """The options of one read, with their values.
 
     Args:
@@ -95,29 +94,13 @@ def read_options(ref: SourceRef) -> ReadOptions:
         modified_after_ns=_moment("modified_after", given.get("modified_after")),
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
         max_files=given.get("max_files_per_trigger"),
-        max_bytes=_bytes("max_bytes_per_trigger", given.get("max_bytes_per_trigger")),
+        max_bytes=given.get("max_bytes_per_trigger"),
         allow_overwrites=bool(given.get("allow_overwrites", False)),
         schema=given.get("schema"),
         dialect=dialect,
         compression=None if compression == "auto" else compression,
         engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
     )
-
-
-def _bytes(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    try:
-        size = parse_size(value)
-    except ValueError as error:
-        raise _no_size(name, value) from error
-    if size < 1:
-        raise _no_size(name, value)
-    return size
-
-
-def _no_size(name: str, value: str) -> OptionError:
-    return OptionError(f"the option {name!r} is not a size", wanted=SIZE, got=value)
 
 
 def _moment(name: str, value: Any) -> int | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from qanat.connectors.postgres.relation import quoted
 from qanat.errors import SchemaMismatchError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import DIGITS, STRING, Array, DataType, Decimal, Field, Primitive, Schema
 
 # What a new table has for each type.
@@ -59,8 +59,7 @@ _TAKEN_BY: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TargetColumn:
+class TargetColumn(Frozen):
     """A column of a table, as the server describes it.
 
     Args:
@@ -82,8 +81,7 @@ class TargetColumn:
     generated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Frozen):
     """One column on its way.
 
     Args:
