@@ -118,7 +118,7 @@ def _replay(current: Current, dataset: Dataset, entry: Entry) -> ReplayResult | 
     status, reason, failure = "failed", "it did not come to its end", None
     try:
         # Before the quarantine is read: one that was lost would look like an empty one.
-        if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+        if (stuck := current.stuck.get(dataset.name)) is not None:
             raise stuck
         for compiled in session.analysis.flows_into(dataset.name):
             check_history(session, compiled)
