@@ -7,6 +7,7 @@ attempt is only a fork.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -52,9 +53,15 @@ def _answer(
     if scenario.name not in references:
         text = Path(request["reference"]).read_text(encoding="utf-8")
         reference = references[scenario.name] = Reference.from_json(json.loads(text))
-        for name in reference.modules:
-            # Imports take half of an attempt: do them here once, and forks inherit them.
+        slot.modules.update(reference.modules)
+    # Imports take half of an attempt: do them here once, and forks inherit them. A fault leads
+    # elsewhere than the scenario without one, so this goes on as long as there is something new.
+    if new := slot.modules.difference(sys.modules):
+        for name in sorted(new):
             import_module(name)
+        # Collecting garbage in a fork would touch, and so copy, every page of what it inherits.
+        gc.collect()
+        gc.freeze()
     case = Case.parse(request["case"])
     return slot.attempt(scenario, case, references[scenario.name]).to_json()
 
