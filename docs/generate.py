@@ -147,13 +147,14 @@ def spec() -> Lines:
     yield "above. Unknown keys are errors."
     yield ""
     rows = []
-    for name, field in settings.Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        shown = "required" if field.is_required() else "" if default in (None, {}) else default
+    defaults = settings.Settings("")
+    for option in settings.SETTINGS.options:
+        default = getattr(defaults, option.name)
+        shown = "" if default in (None, {}) else default
         if isinstance(shown, tuple):
             shown = ", ".join(shown)
-        shown = shown if shown == "required" else code(str(shown))
-        rows.append([code(field.alias or name), shown, field.description or ""])
+        shown = "required" if option.required else code(str(shown))
+        rows.append([code(option.name), shown, option.meaning])
     rows.append([code("environments"), "", "name → any of these keys but `name`"])
     yield from table(["Key", "Default", "Meaning"], rows)
     yield one_line(document(text.parse_size).split("\n\n")[1])

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from qanat.frozen import Frozen
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -99,8 +100,7 @@ def plain(text: str, style: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Frozen):
     """What a text may use of the place where it is shown.
 
     Args:
@@ -192,8 +192,7 @@ WIDEST = 40
 """Columns of a terminal that one value may take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Frozen):
     """A value of a table.
 
     Args:

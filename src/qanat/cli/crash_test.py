@@ -7,7 +7,6 @@ import random
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from qanat.crash.replica import roomy
 from qanat.crash.report import Report
 from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
+from qanat.frozen import Frozen
 from qanat.report.failure import dumps
 from qanat.run.session import Session
 from qanat.text import Value, count, duration, grid, printable
@@ -32,8 +32,7 @@ _SHOWN = 10
 """Failures that are shown in full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Frozen):
     """What the command line asks for.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from qanat.errors import CommandLineError
+from qanat.frozen import Frozen
 from qanat.project import Project, open_project
 
 EVERYTHING = "*"
@@ -22,8 +22,7 @@ Function = Callable[..., Any]
 LEVELS = ("debug", "info", "warning", "error")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Frozen):
     """Which project and environment a command is about.
 
     Args:
@@ -45,8 +44,7 @@ class Place:
         return where + (f" -e {shlex.quote(self.environment)}" if self.environment else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Logs:
+class Logs(Frozen):
     """Structured logs on standard error; none unless a format or level was asked for."""
 
     format: str | None

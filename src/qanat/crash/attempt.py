@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from qanat.crash.judge import (
 )
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 from qanat.ledgers.sql import sqlite
 from qanat.model.event import EpochCommitted, Event
 from qanat.run import lease
@@ -53,8 +53,7 @@ _WARM = sys.stdlib_module_names.union(
 """An attempt reports its modules of these packages, and the worker imports them for later ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arming:
+class Arming(Frozen):
     """How the injector is armed before an operation: arguments of `Injector.arm`."""
 
     fault: Fault = Fault.NONE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.errors import CommandLineError, nearest
+from qanat.frozen import Frozen
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SEED = re.compile(r"#-?[0-9]{1,4000}")
@@ -27,8 +27,7 @@ class Operation(StrEnum):
     """A replay of all quarantined rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Frozen):
     """An operation on a project in a certain state.
 
     Args:
@@ -89,8 +88,7 @@ FAULTS = tuple(f.name.lower() for f in Fault if f is not Fault.NONE)
 LOSSES = tuple(loss.value for loss in Loss)
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
+class Shot(Frozen):
     """A fault at one call; calls are numbered from 1."""
 
     fault: Fault
@@ -115,8 +113,7 @@ class Shot:
         return cls(Fault[fault.upper()], _call(text, call))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Frozen):
     """The faults of one test of a scenario, before the operation is done without a fault.
 
     Args:
@@ -199,8 +196,7 @@ def _seed(text: str) -> int:
     return int(text[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Frozen):
     """The result of a case.
 
     Args:
@@ -228,7 +224,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The verdict as JSON, for the journal."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Verdict:

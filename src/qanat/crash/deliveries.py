@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from qanat.crash.question import ask
+from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
 
@@ -18,8 +18,7 @@ _CUT = re.compile(r"(?P<begin>.+)~[0-9a-f]{16}")
 _SEPARATORS = ("delimiter", "delim", "sep")
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Frozen):
     """One file, or one folder of files, that a sink has published.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from qanat import errors
 from qanat.crash.case import Verdict
@@ -12,6 +11,7 @@ from qanat.crash.histogram import histogram
 from qanat.crash.report import Report
 from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
+from qanat.frozen import Frozen
 
 _OPEN = 3
 """Failures that are shown unfolded."""
@@ -71,8 +71,7 @@ pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin:
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Frozen):
     """What the page is about.
 
     Args:

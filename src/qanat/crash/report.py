@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from qanat.crash.case import Case, Verdict
+from qanat.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Frozen):
     """The results of one kind of case.
 
     Args:
@@ -24,8 +23,7 @@ class Line:
     survived: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Frozen):
     """The results of a crash test.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -20,14 +19,14 @@ from qanat.crash.replica import Replica
 from qanat.crash.report import Report, report
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError, UpdateRunningError, nearest
+from qanat.frozen import Frozen
 from qanat.run.session import Session
 
 KINDS = ("kill", "torn", "eio", "enospc", "full", "stop", "cut", "rival", "recovery", "power")
 """All kinds of cases; see `Case.kind`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(Frozen):
     """How much a crash test tries.
 
     Args:
@@ -49,8 +48,7 @@ class Extent:
     only: Sequence[Case] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Frozen):
     """The result of a crash test.
 
     Args:
@@ -68,8 +66,7 @@ class Outcome:
         return page(self.report, self.calls, self.verdicts, subject)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Frozen):
     """What is to be tried: scenarios and their references by name, and the cases in order."""
 
     scenarios: Mapping[str, Scenario]

@@ -8,7 +8,7 @@ dialects: `FROM flights VERSION AS OF 3`, as Delta Lake and Spark have it, or
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from sqlglot import Token, TokenType
@@ -16,6 +16,7 @@ from sqlglot import Token, TokenType
 from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
 from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError
+from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SqlQuery
@@ -24,8 +25,7 @@ PLACE = "query"
 """What errors call the text, in the place of a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskedTable:
+class AskedTable(Frozen):
     """A table that a query reads, as it was at a version; None for the newest."""
 
     dataset: str
@@ -33,16 +33,14 @@ class AskedTable:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class AdhocQuery:
+class AdhocQuery(Frozen):
     """A query, and by `Read.name` the tables that it reads."""
 
     query: SqlQuery
     tables: Mapping[str, AskedTable]
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(Frozen):
     """`VERSION AS OF 3` behind the name that begins at `name`; `end` is exclusive."""
 
     name: int

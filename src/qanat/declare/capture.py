@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from qanat.errors import Location, QanatError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Action, DatasetKind
 
 Function = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetCall:
+class DatasetCall(Frozen):
     """A call of a function that declares a dataset, such as `@table` or `create_sink`.
 
     The arguments are unchecked, as the user gave them.
@@ -42,8 +42,7 @@ class DatasetCall:
     rules: tuple[RuleCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class FlowCall:
+class FlowCall(Frozen):
     """A call of `@append_flow`, with its unchecked arguments."""
 
     name: Any
@@ -55,8 +54,7 @@ class FlowCall:
     stream: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCall:
+class RuleCall(Frozen):
     """A call of `@expect` or one of its variants: rules by name, with one action."""
 
     action: Action

@@ -11,6 +11,7 @@ from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import TokenError
 
 from qanat.errors import Location, OptionError, QanatError, SqlSyntaxError, nearest
+from qanat.frozen import Frozen
 
 _REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
 _OPENING = re.compile(r"'|\"|`|--|/\*")
@@ -20,8 +21,7 @@ _CLOSED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SqlText:
+class SqlText(Frozen):
     """SQL text and its place in a file.
 
     Args:

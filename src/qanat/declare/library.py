@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
@@ -11,12 +10,12 @@ from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
+from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import Pipeline, Project
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Frozen):
     """The result of loading a project's files.
 
     Args:

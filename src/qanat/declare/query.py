@@ -12,7 +12,6 @@ unless a name follows it in FROM.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 
 from sqlglot import Dialect, Token, TokenType, exp
@@ -23,6 +22,7 @@ from qanat.declare.cursor import SqlText
 from qanat.declare.registry import quoted, strip_prefix
 from qanat.declare.syntax import syntax_error
 from qanat.errors import SqlSyntaxError
+from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
@@ -43,8 +43,7 @@ _CLOSES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Frozen):
     """The extent of a STREAM keyword with the first token or the parentheses that follow it.
 
     Args:
@@ -127,8 +126,7 @@ _UNREAD_FORMATS = ("text", "binaryfile", "avro")
 """What Spark reads as ``format.`path` ``, and no connector does."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
+class _Input(Frozen):
     """One input of a query.
 
     Args:

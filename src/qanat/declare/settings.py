@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from dataclasses import field
+from typing import Any, TypeAlias
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from qanat.declare.files import DEFAULT_LIBRARIES
-from qanat.errors import Location, QanatError, SpecError
+from qanat.errors import Location, OptionError, QanatError, SpecError
+from qanat.frozen import Frozen
+from qanat.model.adapter import Kind, Option, OptionTable
 from qanat.model.pipeline import Drift
-from qanat.text import parse_size
 
 Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] | None"
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """One YAML value with its location.
 
     Args:
@@ -184,9 +183,145 @@ def expand(
     return _VARIABLE.sub(replace, value)
 
 
-def _size(value: Any) -> Any:
-    """YAML reads `1000` as a number, which is bytes."""
-    return parse_size(value) if isinstance(value, str) else value
+class Settings(Frozen):
+    """The settings of a spec with one environment applied; `SETTINGS` says what they mean."""
+
+    name: str
+    storage: str = "storage"
+    catalog: str | None = None
+    schema: str | None = None
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = DEFAULT_LIBRARIES
+    dialect: str | None = None
+    engine: str = "duckdb"
+    table_format: str = "delta"
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    ledger: str | None = None
+    memory_limit: int | None = None
+    threads: int | None = None
+    retries: int = 3
+    schema_drift: Drift = Drift.EVOLVE
+
+
+SETTINGS = OptionTable(
+    "the spec",
+    (
+        Option("name", "of the project", kind=Kind.NAME, required=True),
+        Option("storage", "folder for tables and the ledger", kind=Kind.NAME),
+        Option("catalog", "may stand before names in queries; otherwise unused", kind=Kind.NAME),
+        Option(
+            "schema",
+            "may stand before names in queries; also `database`",
+            ("database",),
+            Kind.NAME,
+        ),
+        Option("configuration", "values for `${name}` in SQL, as in SDP"),
+        Option("libraries", "globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
+        Option(
+            "dialect",
+            "of all SQL: the engine's own (for `duckdb` that is `duckdb`), or one that is"
+            " translated to it: `spark`, which is the default in a `spark-pipeline.yml`",
+            kind=Kind.NAME,
+        ),
+        Option("engine", "what computes", kind=Kind.NAME),
+        Option("table_format", "what tables are stored as", kind=Kind.NAME),
+        Option("storage_options", "of the table format, such as its catalog"),
+        Option("ledger", "`postgresql://…`; without it SQLite in the storage", kind=Kind.NAME),
+        Option(
+            "memory_limit",
+            "such as `4GB`, then spill to disk; default: 60 % of the memory",
+            kind=Kind.SIZE,
+            least=1,
+        ),
+        Option("threads", "default: every core the process may use", kind=Kind.COUNT, least=1),
+        Option(
+            "retries", "of what can be retried, such as a store that times out", kind=Kind.COUNT
+        ),
+        Option(
+            "schema_drift",
+            "of datasets without the property `qanat.schema_drift`",
+            choices={str(drift): str(drift) for drift in Drift},
+        ),
+    ),
+)
+"""All keys that an author may write."""
+
+KEYS = SETTINGS.names
+
+
+def validated(
+    entries: Mapping[str, Entry], file: str, problems: list[QanatError]
+) -> Settings | None:
+    """The settings of a spec.
+
+    Args:
+        entries: its keys, which are all known; those without a value have the default.
+        file: the spec's name in messages.
+        problems: gains an error for every value that does not fit, and for a missing name.
+
+    Returns:
+        None if a value does not fit, or the name is missing.
+    """
+    found: dict[str, Any] = {}
+    before = len(problems)
+    for key, entry in entries.items():
+        if entry.value is None:
+            continue
+        if key == "libraries":
+            found[key] = _globs(entry, problems)
+        elif key in ("configuration", "storage_options"):
+            found[key] = _texts(key, entry, problems)
+        else:
+            found[key] = _checked(key, entry, problems)
+    for option in SETTINGS.options:
+        if option.required and option.name not in found:
+            text = f"{option.name!r} is missing"
+            problems.append(SpecError(text, location=Location(file), wanted=f"{option.name}: …"))
+    if len(problems) > before:
+        return None
+    if "schema_drift" in found:
+        found["schema_drift"] = Drift(found["schema_drift"])
+    return Settings(**found)
+
+
+def _checked(key: str, entry: Entry, problems: list[QanatError]) -> Any:
+    try:
+        return SETTINGS.check(key, _text(entry.plain))[1]
+    except OptionError as error:
+        problems.append(_fault(key, entry, error.wanted, error.nearest))
+        return None
+
+
+def _texts(key: str, entry: Entry, problems: list[QanatError]) -> dict[str, str]:
+    if not isinstance(entry.value, dict):
+        problems.append(_fault(key, entry, "lines of `key: value`"))
+        return {}
+    found = {}
+    for name, each in entry.value.items():
+        value = _text(each.plain)
+        if isinstance(value, str):
+            found[name] = value
+        else:
+            problems.append(_fault(f"{key}.{name}", each, "text"))
+    return found
+
+
+def _globs(entry: Entry, problems: list[QanatError]) -> tuple[str, ...]:
+    """Globs from plain ones or SDP's `glob: {include: …}`."""
+    given = entry.plain
+    found = []
+    for item in given if isinstance(given, list) else [given]:
+        include = item
+        if isinstance(item, dict) and set(item) == {"glob"}:
+            include = item["glob"]
+            if isinstance(include, dict) and set(include) == {"include"}:
+                include = include["include"]
+        if not isinstance(include, str) or not include:
+            wanted = "a glob such as transformations/**, or glob: {include: …}"
+            problems.append(_fault("libraries", entry, wanted))
+            break
+        found.append(include)
+    return tuple(found)
 
 
 def _text(value: Any) -> Any:
@@ -196,77 +331,8 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _globs(value: Any) -> Any:
-    """Globs as a tuple of text, from plain globs or SDP's `glob: {include: …}`."""
-    found = []
-    for item in [value] if isinstance(value, str) else value or ():
-        include = item
-        if isinstance(item, dict) and set(item) == {"glob"}:
-            include = item["glob"]
-            if isinstance(include, dict) and set(include) == {"include"}:
-                include = include["include"]
-        if not isinstance(include, str) or not include:
-            raise ValueError("a glob such as transformations/**, or glob: {include: …}")
-        found.append(include)
-    return tuple(found)
-
-
-Text = Annotated[str, BeforeValidator(_text)]
-Name = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-
-
-class Settings(BaseModel):
-    """The settings of a spec with one environment applied."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Annotated[Name, Field(description="of the project")]
-    storage: Annotated[Name, Field(description="folder for tables and the ledger")] = "storage"
-    catalog: Annotated[
-        Name | None, Field(description="may stand before names in queries; otherwise unused")
-    ] = None
-    schema_: Annotated[
-        Name | None,
-        Field(alias="schema", description="may stand before names in queries; also `database`"),
-    ] = None
-    configuration: Annotated[
-        dict[str, Text], Field(description="values for `${name}` in SQL, as in SDP")
-    ] = {}
-    libraries: Annotated[
-        tuple[str, ...],
-        BeforeValidator(_globs),
-        Field(description="globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
-    ] = DEFAULT_LIBRARIES
-    dialect: Annotated[
-        Name | None,
-        Field(
-            description="of all SQL: the engine's own (for `duckdb` that is `duckdb`), or one that"
-            " is translated to it: `spark`, which is the default in a `spark-pipeline.yml`"
-        ),
-    ] = None
-    engine: Annotated[Name, Field(description="what computes")] = "duckdb"
-    table_format: Annotated[Name, Field(description="what tables are stored as")] = "delta"
-    storage_options: Annotated[
-        dict[str, Text], Field(description="of the table format, such as its catalog")
-    ] = {}
-    ledger: Annotated[
-        Name | None, Field(description="`postgresql://…`; without it SQLite in the storage")
-    ] = None
-    memory_limit: Annotated[
-        int | None,
-        BeforeValidator(_size),
-        Field(ge=1, description="such as `4GB`, then spill to disk; default: 60 % of the memory"),
-    ] = None
-    threads: Annotated[
-        int | None, Field(ge=1, description="default: every core the process may use")
-    ] = None
-    retries: Annotated[
-        int, Field(ge=0, description="of what can be retried, such as a store that times out")
-    ] = 3
-    schema_drift: Annotated[
-        Drift, Field(description="of datasets without the property `qanat.schema_drift`")
-    ] = Drift.EVOLVE
-
-
-KEYS: tuple[str, ...] = tuple(f.alias or n for n, f in Settings.model_fields.items())
-"""The keys that an author may write, apart from `database`, SDP's other name of `schema`."""
+def _fault(name: str, entry: Entry, wanted: str | None, near: str | None = None) -> SpecError:
+    got = repr(entry.plain)
+    return SpecError(
+        f"{name} does not fit", location=entry.at, wanted=wanted, got=got, nearest=near
+    )

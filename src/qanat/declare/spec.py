@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from pydantic import ValidationError
-
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, Entry, Settings, read
+from qanat.declare.settings import KEYS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
 from qanat.model.pipeline import Project
@@ -82,32 +81,32 @@ def load_project(
     merged = _merge(base, own)
     overrides = _overrides(environ, merged, problems)
     merged = _merge(merged, overrides)
-    settings = _validate(merged, spec, problems)
-    dialect = None if settings is None else _dialect(settings, engines, merged, spec, problems)
-    if settings is None or dialect is None or problems:
+    chosen = _validate(merged, spec, problems)
+    dialect = None if chosen is None else _dialect(chosen, engines, merged, spec, problems)
+    if chosen is None or dialect is None or problems:
         raise ProblemsError(sorted(problems, key=_line))
-    storage = _folder(spec.parent, settings.storage)
+    storage = _folder(spec.parent, chosen.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
         storage /= name
     return Project(
-        name=settings.name,
+        name=chosen.name,
         root=spec.parent,
         spec=spec,
         storage=storage,
-        libraries=settings.libraries,
+        libraries=chosen.libraries,
         dialect=dialect,
         environment=name,
-        catalog=settings.catalog,
-        schema=settings.schema_,
-        configuration=settings.configuration,
-        ledger=settings.ledger,
-        engine=settings.engine,
-        table_format=settings.table_format,
-        storage_options=settings.storage_options,
-        memory_limit=settings.memory_limit,
-        threads=settings.threads,
-        retries=settings.retries,
-        schema_drift=settings.schema_drift,
+        catalog=chosen.catalog,
+        schema=chosen.schema,
+        configuration=chosen.configuration,
+        ledger=chosen.ledger,
+        engine=chosen.engine,
+        table_format=chosen.table_format,
+        storage_options=chosen.storage_options,
+        memory_limit=chosen.memory_limit,
+        threads=chosen.threads,
+        retries=chosen.retries,
+        schema_drift=chosen.schema_drift,
     )
 
 
@@ -289,15 +288,10 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
                     hint="keep tables in a folder; read_files can read object stores",
                 )
             )
-    plain = {k: e.plain for k, e in merged.items() if e.value is not None}
-    if spec.name in SDP_SPECS:
-        plain.setdefault("dialect", "spark")
-    try:
-        return Settings.model_validate(plain)
-    except ValidationError as error:
-        for fault in error.errors():
-            problems.append(_fault(fault["type"], fault["loc"], fault["msg"], merged, spec))
-        return None
+    found = validated(merged, spec.name, problems)
+    if found is not None and found.dialect is None and spec.name in SDP_SPECS:
+        return replace(found, dialect="spark")
+    return found
 
 
 def _dialect(
@@ -335,28 +329,3 @@ def _dialect(
         )
         return None
     return dialect
-
-
-def _fault(
-    kind: str, path: tuple[int | str, ...], text: str, merged: Entries, spec: Path
-) -> SpecError:
-    """One of pydantic's errors as a `SpecError` at its location in the file."""
-    key = str(path[0])
-    entry = merged.get(key)
-    if entry is None or entry.value is None:
-        return SpecError(f"{key!r} is missing", location=Location(spec.name), wanted=f"{key}: …")
-    for part in path[1:]:
-        if isinstance(entry.value, dict) and part in entry.value:
-            entry = entry.value[str(part)]
-        elif isinstance(entry.value, list) and isinstance(part, int):
-            entry = entry.value[part]
-    wanted = re.sub(r"^(Value error, |Input should be )", "", text)
-    got = entry.plain
-    choices = re.findall(r"'([^']+)'", wanted) if kind in ("literal_error", "enum") else []
-    return SpecError(
-        f"{'.'.join(str(p) for p in path)} does not fit",
-        location=entry.at,
-        wanted=" or ".join(choices) if choices else wanted,
-        got=repr(got),
-        nearest=nearest(got, choices) if isinstance(got, str) else None,
-    )

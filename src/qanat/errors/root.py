@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
+from qanat.frozen import Frozen
 
-@dataclass(frozen=True, slots=True)
-class Location:
+
+class Location(Frozen):
     """A place in a file, for error messages.
 
     Args:

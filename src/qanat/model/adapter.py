@@ -10,24 +10,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from qanat.errors import Location, OptionError, nearest
+from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
+from qanat.text import SIZE, parse_size
 
 
 class Kind(StrEnum):
     """What the value of an option is."""
 
     TEXT = "text"
+    NAME = "text that is not empty"
     BOOLEAN = "true or false"
     COUNT = "a whole number"
+    SIZE = SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Frozen):
     """One option.
 
     Args:
@@ -35,7 +38,7 @@ class Option:
         meaning: one line for the reference.
         spellings: other names; all names are compared without case and underscores.
         kind: of the value.
-        least: the smallest value of a count.
+        least: the smallest value of a count or size.
         choices: the values that there are, if they are few: canonical value by spelling.
         required: whether it must be given.
         identity: whether two references that differ in it are two sources, each with a
@@ -56,11 +59,11 @@ class Option:
     @property
     def wanted(self) -> str:
         """What its value is, for the reference and for errors."""
-        return f"{self.kind} from {self.least} on" if self.least else str(self.kind)
+        counted = self.kind is Kind.COUNT and self.least
+        return f"{self.kind} from {self.least} on" if counted else str(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class OptionTable:
+class OptionTable(Frozen):
     """The options of one function, sink format or adapter.
 
     Args:
@@ -154,10 +157,13 @@ class OptionTable:
                 return found
         elif option.kind is Kind.BOOLEAN and text.casefold() in ("true", "false"):
             return text.casefold() == "true"
-        elif option.kind is Kind.COUNT and re.fullmatch(r"\d+", text):
-            if int(text) >= option.least:
-                return int(text)
-        elif option.kind is Kind.TEXT and not isinstance(value, bool):
+        elif option.kind in (Kind.COUNT, Kind.SIZE):
+            number = _number(option.kind, text)
+            if number is not None and number >= option.least:
+                return number
+        elif isinstance(value, bool):
+            pass
+        elif option.kind is Kind.TEXT or (option.kind is Kind.NAME and text):
             return str(value)
         choices = tuple(dict.fromkeys(option.choices.values()))
         raise OptionError(
@@ -169,6 +175,15 @@ class OptionTable:
         )
 
 
+def _number(kind: Kind, text: str) -> int | None:
+    if kind is Kind.COUNT:
+        return int(text) if re.fullmatch(r"\d+", text) else None
+    try:
+        return parse_size(text)
+    except ValueError:
+        return None
+
+
 def folded(name: str) -> str:
     """A name for comparison: Databricks writes camelCase, Python and DuckDB snake_case.
 
@@ -178,8 +193,7 @@ def folded(name: str) -> str:
     return re.sub(r"[_\W]", "", name).casefold()
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Frozen):
     """A table function of SQL that reads from a connector.
 
     Args:
@@ -191,8 +205,7 @@ class Reader:
     argument: str = "path"
 
 
-@dataclass(frozen=True, slots=True)
-class Connector:
+class Connector(Frozen):
     """How data comes in from one technology and goes out to it.
 
     Args:
@@ -254,8 +267,7 @@ class Connector:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Connectors:
+class Connectors(Frozen):
     """All connectors that a project may use, by name."""
 
     by_name: Mapping[str, Connector]
@@ -287,8 +299,7 @@ class Connectors:
         return tuple(f for c in self.all for f in c.sinks)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineKind:
+class EngineKind(Frozen):
     """An engine: its name in the spec, its SQL dialect, the class of its `Engine`.
 
     Args:
@@ -309,8 +320,7 @@ class EngineKind:
         return (self.dialect, *self.translated)
 
 
-@dataclass(frozen=True, slots=True)
-class TableFormat:
+class TableFormat(Frozen):
     """A table format: its name in the spec, the class of its `TableStore`.
 
     Args:
@@ -325,8 +335,7 @@ class TableFormat:
     witness: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerKind:
+class LedgerKind(Frozen):
     """A place for ledgers: the schemes of its URLs, the class of its `Ledger`."""
 
     name: str

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
+from qanat.frozen import Frozen
 from qanat.model.work import Counts, RuleCount
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Frozen):
     """What is known of an error, as `QanatError.facts` has it; `code` is stable."""
 
     code: str
@@ -32,8 +32,7 @@ class Failure:
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateStarted:
+class UpdateStarted(Frozen):
     """An update begins; `datasets` in the order it takes them."""
 
     update: str
@@ -41,8 +40,7 @@ class UpdateStarted:
     datasets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateEnded:
+class UpdateEnded(Frozen):
     """`status` is `succeeded` or `failed`; `seconds` is wall time.
 
     `failure` is what stopped the whole update; failed datasets have their own.
@@ -54,16 +52,14 @@ class UpdateEnded:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetStarted:
+class DatasetStarted(Frozen):
     """An update has come to a dataset."""
 
     dataset: str
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetProgress:
+class DatasetProgress(Frozen):
     """How far the current epoch is: `fraction` from 0 to 1, None when unknown."""
 
     dataset: str
@@ -71,8 +67,7 @@ class DatasetProgress:
     fraction: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EpochCommitted:
+class EpochCommitted(Frozen):
     """An epoch is visible to readers; `version` is the table's, None for sinks."""
 
     dataset: str
@@ -85,8 +80,7 @@ class EpochCommitted:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetEnded:
+class DatasetEnded(Frozen):
     """`status` is `updated`, `unchanged`, `failed` or `skipped`; `reason` says why."""
 
     dataset: str
@@ -96,8 +90,7 @@ class DatasetEnded:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Frozen):
     """An epoch that a crash had left open: `how` is `settled`, `redone` or `abandoned`."""
 
     dataset: str
@@ -106,8 +99,7 @@ class Recovered:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Frozen):
     """A step failed and will be tried again."""
 
     dataset: str
@@ -116,8 +108,7 @@ class Retried:
     wait_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Frozen):
     """Something an operator should know that stopped nothing."""
 
     dataset: str | None
@@ -137,16 +128,14 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownEvent:
+class UnknownEvent(Frozen):
     """An event of a newer Qanat: this one does not know its kind, or its facts."""
 
     kind: str
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(Frozen):
     """One event of an update.
 
     Args:

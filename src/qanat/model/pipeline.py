@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from qanat.errors import Location
+from qanat.frozen import Frozen
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -26,8 +27,7 @@ class Action(StrEnum):
     """Publish nothing of this epoch and fail the dataset."""
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(Frozen):
     """A condition on one row; FALSE or NULL is a violation.
 
     Args:
@@ -43,8 +43,7 @@ class Predicate:
         return self.sql if self.written is None else self.written
 
 
-@dataclass(frozen=True, slots=True)
-class Unique:
+class Unique(Frozen):
     """No two kept rows of the table agree on all `columns`.
 
     As SQL's UNIQUE: a key with a NULL in it equals nothing. The first row with a key is kept,
@@ -57,8 +56,7 @@ class Unique:
         return f"UNIQUE ({', '.join(self.columns)})"
 
 
-@dataclass(frozen=True, slots=True)
-class References:
+class References(Frozen):
     """Each row's `columns` occur as `target_columns` of `dataset`.
 
     As SQL's FOREIGN KEY (MATCH SIMPLE): a row with a NULL among `columns` passes.
@@ -76,8 +74,7 @@ class References:
 Rule: TypeAlias = Predicate | Unique | References
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Frozen):
     """A named rule on a dataset with an action."""
 
     name: str
@@ -110,8 +107,7 @@ class Drift(StrEnum):
     """Values of unexpected columns go to `_rescued_data` as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class SinkTarget:
+class SinkTarget(Frozen):
     """Where a sink writes.
 
     Args:
@@ -125,8 +121,7 @@ class SinkTarget:
     connector: str = "files"
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Frozen):
     """One declared dataset. Its queries are the flows that target it.
 
     Args:
@@ -161,8 +156,7 @@ class Dataset:
         return next((v for k, v in self.properties if k == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(Frozen):
     """A query that feeds one dataset.
 
     Args:
@@ -206,8 +200,7 @@ def is_replay(flow: str) -> bool:
     return flow.endswith(_REPLAY)
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Frozen):
     """A folder with a spec, as one environment sees it.
 
     Args:
@@ -253,8 +246,7 @@ class Project:
         return self.storage / "_qanat"
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Frozen):
     """The datasets and flows of a project, in the order they were declared."""
 
     project: Project

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from qanat.errors import Location
+from qanat.frozen import Frozen
 
 DATASET = "dataset"
 """The connector of the project's own datasets."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRef:
+class SourceRef(Frozen):
     """A reference to one source, by the connector that reads it.
 
     The kernel never asks what kind of source it is: whatever differs between kinds stands here
@@ -78,8 +77,7 @@ def dataset_ref(name: str) -> SourceRef:
     return SourceRef(DATASET, name, key=key, kind=DATASET, label=name, dataset=name)
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Frozen):
     """One input of a query.
 
     Args:
@@ -95,8 +93,7 @@ class Read:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class SqlQuery:
+class SqlQuery(Frozen):
     """A query as SQL text.
 
     Args:
@@ -134,8 +131,7 @@ class SqlQuery:
         return Location(where.file, where.line + before.count("\n"), column)
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionQuery:
+class FunctionQuery(Frozen):
     """A query as a Python function that takes and returns data frames.
 
     Args:
@@ -155,8 +151,7 @@ class FunctionQuery:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
-class Readmission:
+class Readmission(Frozen):
     """The rows of a quarantine, to be checked against the rules as they are now.
 
     Rows that pass go into the table, without what the quarantine knows of them; all others go

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
@@ -34,8 +35,7 @@ class FileRef:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(Frozen):
     """How much a range has, or how much waits; `rows` is None where nobody has counted.
 
     >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
@@ -51,8 +51,7 @@ class Amount:
         return Amount(self.files + other.files, self.bytes + other.bytes, rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Frozen):
     """The part of one source that one epoch reads.
 
     Args:
@@ -71,8 +70,7 @@ class Range:
     amount: Amount = field(default_factory=Amount, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Frozen):
     """What a source has that a flow has not read.
 
     Args:
@@ -86,8 +84,7 @@ class Unread:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineMark:
+class QuarantineMark(Frozen):
     """What a quarantine must carry, if it was neither lost nor restored from an older copy.
 
     Args:
@@ -122,8 +119,7 @@ class EpochStatus(StrEnum):
     """Given up before anything was published; its range is unread again."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateRecord:
+class UpdateRecord(Frozen):
     """One update. Times are seconds since 1970 (UTC)."""
 
     id: str
@@ -135,8 +131,7 @@ class UpdateRecord:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Frozen):
     """One atomic step of one flow.
 
     Args:
@@ -182,8 +177,7 @@ class Epoch:
         return frozenset({self.dataset, *(r.dataset for r in self.rules)})
 
 
-@dataclass(frozen=True, slots=True)
-class LastEpoch:
+class LastEpoch(Frozen):
     """What is asked of a flow's newest committed epoch, again and again; fields as in `Epoch`."""
 
     id: int
@@ -191,8 +185,7 @@ class LastEpoch:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Frozen):
     """A dataset as it was last run: what `plan` compares with.
 
     Args:
@@ -208,8 +201,7 @@ class Definition:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Frozen):
     """The right to update one project and environment, until `expires` (seconds since 1970)."""
 
     scope: str

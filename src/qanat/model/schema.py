@@ -8,8 +8,10 @@ form is the schema serialization format of the Delta protocol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
+
+from qanat.frozen import Frozen
 
 PRIMITIVES = frozenset(
     {
@@ -42,8 +44,7 @@ WIDER: Mapping[str, frozenset[str]] = {
 _SQL_NAMES = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
 
 
-@dataclass(frozen=True, slots=True)
-class Primitive:
+class Primitive(Frozen):
     """A type without parts, by its Delta name (`long`, `string`, `timestamp`, …)."""
 
     name: str
@@ -56,8 +57,7 @@ STRING = Primitive("string")
 """Text: also what a value becomes for which there is no better type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decimal:
+class Decimal(Frozen):
     """An exact number of `precision` digits, `scale` of them after the point."""
 
     precision: int
@@ -67,8 +67,7 @@ class Decimal:
         return f"decimal({self.precision},{self.scale})"
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Frozen):
     """A list of values of one type."""
 
     element: DataType
@@ -78,8 +77,7 @@ class Array:
         return f"array<{self.element}>"
 
 
-@dataclass(frozen=True, slots=True)
-class MapType:
+class MapType(Frozen):
     """Keys of one type to values of another."""
 
     key: DataType
@@ -90,8 +88,7 @@ class MapType:
         return f"map<{self.key},{self.value}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(Frozen):
     """Named fields, in order."""
 
     fields: tuple[Field, ...]
@@ -103,8 +100,7 @@ class Struct:
 DataType: TypeAlias = Primitive | Decimal | Array | MapType | Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Frozen):
     """One column (or one field of a struct).
 
     >>> str(Field("id", Primitive("long"), nullable=False))
@@ -120,8 +116,7 @@ class Field:
         return f"{self.name} {self.type}" + ("" if self.nullable else " NOT NULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Frozen):
     """The columns of a table, in order."""
 
     fields: tuple[Field, ...] = ()

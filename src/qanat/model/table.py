@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from qanat.errors import SchemaMismatchError
+from qanat.frozen import Frozen
 from qanat.model.record import Amount
 from qanat.model.schema import Schema, grown
 from qanat.model.work import Batch, DataFile
@@ -48,8 +49,7 @@ class Change(StrEnum):
     """The rows that the same application (the same flow) has written are removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Frozen):
     """A table at one version.
 
     Args:
@@ -73,16 +73,14 @@ class Snapshot:
         return Amount(self.files, self.bytes, self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(Frozen):
     """What a table gained between two versions; `amount` as the log knows it."""
 
     batch: Batch
     amount: Amount
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Frozen):
     """One atomic change of one table.
 
     Args:

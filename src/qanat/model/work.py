@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
@@ -29,8 +30,7 @@ class LocalFile:
     modified_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class FilesBatch:
+class FilesBatch(Frozen):
     """Whole files of one format.
 
     Args:
@@ -51,8 +51,7 @@ class FilesBatch:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class TableBatch:
+class TableBatch(Frozen):
     """Parquet files of a table: absolute paths, hive-style folders where partitioned."""
 
     files: tuple[str, ...]
@@ -60,16 +59,14 @@ class TableBatch:
     partition_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ArrowBatch:
+class ArrowBatch(Frozen):
     """Data that only another library can read; `open` gives a fresh Arrow C stream each time."""
 
     open: Callable[[], Any]
     schema: Schema | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ViewBatch:
+class ViewBatch(Frozen):
     """The rows of a temporary view of the same work (`Work.views`)."""
 
     view: str
@@ -112,8 +109,7 @@ def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
     return (*own, *QUARANTINE_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Frozen):
     """Where and how to stage one table's rows.
 
     Args:
@@ -137,8 +133,7 @@ class Output:
     options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ViewWork:
+class ViewWork(Frozen):
     """A temporary view that the flow reads, in the order to define them."""
 
     name: str
@@ -147,8 +142,7 @@ class ViewWork:
     quarantine: Output
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
     Args:
@@ -216,8 +210,7 @@ class DataFile:
     statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class StagedTable:
+class StagedTable(Frozen):
     """The staged files of one table, with the columns the table has once they are published."""
 
     schema: Schema
@@ -229,8 +222,7 @@ class StagedTable:
         return sum(f.rows for f in self.files)
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Frozen):
     """Rows of one epoch. `out` is what the query gave; malformed rows never reached it."""
 
     out: int = 0
@@ -245,8 +237,7 @@ class Counts:
         return self.out == self.written + self.dropped + self.quarantined
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
+class RuleCount(Frozen):
     """How many rows violated one expectation in one epoch."""
 
     dataset: str
@@ -255,8 +246,7 @@ class RuleCount:
     violations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Frozen):
     """What an engine made of one `Work`; nothing of it is visible to readers yet.
 
     Args:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import (
     STRING,
     WIDER,
@@ -24,8 +25,7 @@ from qanat.model.work import Output
 _DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """A column that a query gives.
 
     Args:
@@ -40,8 +40,7 @@ class Column:
     nothing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Frozen):
     """A column of the table.
 
     Args:

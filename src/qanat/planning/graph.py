@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 
 from qanat.errors import SelectionError, nearest
+from qanat.frozen import Frozen
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, Pipeline
 from qanat.model.query import Read
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Frozen):
     """Datasets and what they read, by their declared names.
 
     Args:

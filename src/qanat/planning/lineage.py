@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from qanat.errors import DatasetNotFoundError, nearest
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, Pipeline, References
 from qanat.model.query import FunctionQuery, SourceRef
 from qanat.planning.graph import Graph, resolve
@@ -15,8 +16,7 @@ QUARANTINE = "quarantine"
 REFERENCES = "references"
 
 
-@dataclass(frozen=True, slots=True)
-class LineageNode:
+class LineageNode(Frozen):
     """A dataset, source or column, with what it is computed from.
 
     Args:
@@ -36,8 +36,7 @@ class LineageNode:
     via: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(Frozen):
     """The answer of `qanat lineage`: trees, and the same graph as nodes and edges.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
@@ -11,6 +10,7 @@ from sqlglot.lineage import Node, lineage as trace
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
+from qanat.frozen import Frozen
 from qanat.model.query import Read, SqlQuery
 from qanat.planning.stateful import tree_of
 
@@ -20,16 +20,14 @@ from qanat.planning.stateful import tree_of
 _UNRESOLVED = (SqlglotError, ValueError, KeyError, IndexError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Frozen):
     """A column of an input; `column` is None if it is not known which column it is."""
 
     read: Read
     column: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Frozen):
     """How a query makes one column.
 
     Args:

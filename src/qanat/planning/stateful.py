@@ -9,12 +9,12 @@ sqlglot trees, each parsed once per process.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlglot import exp, parse_one
 
 from qanat.errors import Location
+from qanat.frozen import Frozen
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
 
@@ -70,8 +70,7 @@ _CLAUSES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StatefulConstruct:
+class StatefulConstruct(Frozen):
     """A construct that needs rows of earlier epochs: its name for messages, and its location."""
 
     name: str
@@ -88,8 +87,7 @@ def first_stateful(query: SqlQuery, streamed: frozenset[str]) -> StatefulConstru
     return next(_Search(query, streamed).found(), None) if streamed else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Frozen):
     query: SqlQuery
     streamed: frozenset[str]
 

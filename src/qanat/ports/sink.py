@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
 from qanat.model.work import Output, StagedTable
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Frozen):
     """One epoch of one flow on its way into a sink.
 
     Args:

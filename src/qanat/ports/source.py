@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Amount, FileRef, Range, Unread
@@ -36,8 +37,7 @@ class Past(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Frozen):
     """What a connector may use of the project that it works for.
 
     Args:
@@ -54,8 +54,7 @@ class Surroundings:
     store: Callable[[str | None], TableStore]
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Frozen):
     """A range bound for an engine; `amount` as far as it is known."""
 
     batch: Batch

@@ -36,8 +36,6 @@ class Update(results.UpdateResult):
     `error`; `update["silver"]` is the result of one dataset.
     """
 
-    __slots__ = ()
-
     def __getitem__(self, dataset: str) -> Any:
         """The result of one dataset, by its name.
 
@@ -69,8 +67,6 @@ class Update(results.UpdateResult):
 class Plan(UpdatePlan):
     """What an update would do, and why; `blocked` if something stands in the way of a dataset."""
 
-    __slots__ = ()
-
     @property
     def blocked(self) -> bool:
         """True if something stands in the way of a dataset."""
@@ -85,8 +81,6 @@ class Plan(UpdatePlan):
 
 class Validation(results.Validation):
     """All that is wrong with a project; `valid` if nothing is."""
-
-    __slots__ = ()
 
     @property
     def valid(self) -> bool:
@@ -105,8 +99,6 @@ class Validation(results.Validation):
 class Events(UpdateEvents):
     """What one update told, in its order."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         return str(report("events").events_text(self))
 
@@ -116,8 +108,6 @@ class Events(UpdateEvents):
 
 class Lineage(results.Lineage):
     """What a table or a column is made from: trees (`roots`), also as `nodes` and `edges`."""
-
-    __slots__ = ()
 
     def __str__(self) -> str:
         return str(report("lineage").lineage_text(self))
@@ -129,8 +119,6 @@ class Lineage(results.Lineage):
 class View(results.TableView):
     """The first rows of a table, and what is known of it."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         return str(report("table").table_text(self))
 
@@ -140,8 +128,6 @@ class View(results.TableView):
 
 class Profile(results.TableView):
     """One row for each column of a table, as numbers describe it."""
-
-    __slots__ = ()
 
     def __str__(self) -> str:
         return str(report("table").profile_text(self))
@@ -153,8 +139,6 @@ class Profile(results.TableView):
 class History(tuple[HistoryEntry, ...]):
     """Past updates, newest first, each with its epochs."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         return str(report("history").history_text(self))
 
@@ -164,8 +148,6 @@ class History(tuple[HistoryEntry, ...]):
 
 class Checks(tuple[RuleCheck, ...]):
     """Expectations against stored rows."""
-
-    __slots__ = ()
 
     @property
     def passed(self) -> bool:
@@ -182,8 +164,6 @@ class Checks(tuple[RuleCheck, ...]):
 class Summaries(tuple[QuarantineSummary, ...]):
     """How many rows each dataset has in quarantine, by rule."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         return str(report("quarantine").summary_text(self))
 
@@ -194,8 +174,6 @@ class Summaries(tuple[QuarantineSummary, ...]):
 class Replays(tuple[ReplayResult, ...]):
     """What a replay did with each quarantine."""
 
-    __slots__ = ()
-
     def __str__(self) -> str:
         return str(report("quarantine").replay_text(self))
 
@@ -205,8 +183,6 @@ class Replays(tuple[ReplayResult, ...]):
 
 class QuarantinedRows(results.TableView):
     """Rows in quarantine, with the rules that they broke."""
-
-    __slots__ = ()
 
     def _paths(self) -> tuple[Path, Path]:
         # <root>/<storage>/tables/<dataset>__quarantine; sources elsewhere are shown in full.

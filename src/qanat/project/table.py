@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from qanat.frozen import Frozen
 from qanat.model.record import EpochStatus
 from qanat.model.schema import Field
 from qanat.ports.observer import Observer
@@ -21,8 +21,7 @@ Opened = Callable[[], Session]
 """Gives the opened project as it is now."""
 
 
-@dataclass(frozen=True, slots=True)
-class TableVersion:
+class TableVersion(Frozen):
     """One version of a table.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from zlib import crc32
 
+from qanat.frozen import Frozen
 from qanat.report.html import Part, text
 from qanat.text import cells, clip, printable
 
@@ -29,8 +29,7 @@ _GREY = frozenset({"column", "temporary view", "unknown"})
 _SWEEPS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Frozen):
     """One node: its name, what it is, and a remark that is shown in the place of that."""
 
     name: str
@@ -38,8 +37,7 @@ class Box:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
+class _Placed(Frozen):
     """Where a box stands, or (without one) where a long line passes through a column."""
 
     box: Box | None

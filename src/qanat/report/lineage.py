@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from qanat.frozen import Frozen
 from qanat.report.drawing import Box, drawing
 from qanat.report.html import heading, page
 from qanat.report.shape import Key, Shape
@@ -12,8 +11,7 @@ from qanat.run.results import Lineage, LineageNode
 from qanat.text import PLAIN, Layout, printable
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Frozen):
     """A dataset, a source or a column; of a column its SQL unless it is a copy."""
 
     name: str
@@ -21,8 +19,7 @@ class Node:
     expression: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Frozen):
     """`target` is computed from `source`."""
 
     source: str

@@ -10,17 +10,16 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import Enum
 from functools import lru_cache
 from typing import Any, get_type_hints
 
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Frozen):
     """One key of an object.
 
     Args:
@@ -36,8 +35,7 @@ class Key:
     make: Callable[[Any], Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Frozen):
     """The JSON object of one dataclass.
 
     Args:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
+from qanat.frozen import Frozen
 from qanat.report.html import heading, page
 from qanat.report.shape import Key, Shape
 from qanat.report.version import VERSION_KEY
@@ -12,8 +12,7 @@ from qanat.run.results import Validation
 from qanat.text import count
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Frozen):
     """A dataset by its name and kind."""
 
     dataset: str

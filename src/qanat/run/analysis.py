@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from qanat import plugins
 from qanat.declare.library import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
 from qanat.errors import CycleError, Location, QanatError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import (
     Dataset,
     DatasetKind,
@@ -26,8 +27,7 @@ from qanat.planning.order import build_graph
 from qanat.run.memo import Analysis, CompiledFlow, CompiledView
 
 
-@dataclass(frozen=True, slots=True)
-class Analysed:
+class Analysed(Frozen):
     """An analysis, and everything that is wrong with the declarations.
 
     With problems the analysis has only the flows that nothing is wrong with.

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from qanat.disk import sync
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
+from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
@@ -61,8 +62,7 @@ def retrying(
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(Frozen):
     """The update that runs.
 
     Args:
@@ -98,8 +98,7 @@ class Current:
             raise RunError("interrupted; nothing was published")
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Frozen):
     """A committed epoch, with rows and files read."""
 
     epoch: Epoch

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum, StrEnum
 from hashlib import blake2b
 from typing import Any
 
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Amount, Definition, Range
 from qanat.planning.difference import difference
@@ -48,16 +49,14 @@ class Step(StrEnum):
         return self not in (Step.SKIP, Step.NONE, Step.FAIL)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Frozen):
     """Unread input of one source."""
 
     source: str
     amount: Amount
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(Frozen):
     """What the next epoch of one flow reads.
 
     Args:
@@ -72,8 +71,7 @@ class Take:
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Frozen):
     """What an update does with one dataset.
 
     Args:
@@ -100,8 +98,7 @@ class Decision:
     defines: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class UpdatePlan:
+class UpdatePlan(Frozen):
     """Datasets in the order an update takes them."""
 
     environment: str
@@ -123,8 +120,7 @@ class Asked(Enum):
     FULL_REFRESH = "from the start"
 
 
-@dataclass(frozen=True, slots=True)
-class FlowFacts:
+class FlowFacts(Frozen):
     """One flow of the dataset.
 
     Args:
@@ -152,16 +148,14 @@ class FlowFacts:
     volatile: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Frozen):
     """The table that a dataset has; `rows` is None where its log does not say."""
 
     partition_by: tuple[str, ...]
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Frozen):
     """Everything that the decision about one dataset depends on.
 
     Args:

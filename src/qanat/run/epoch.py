@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from qanat.errors import (
@@ -19,6 +19,7 @@ from qanat.errors import (
     InvariantError,
     QanatError,
 )
+from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
@@ -231,8 +232,7 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
     give_up(attempt, error)
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Frozen):
     """One stage of an epoch, and what becomes of the epoch if it fails."""
 
     do: Callable[[Attempt], None]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qanat.errors import NotAppendOnlyError, located
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
 from qanat.model.record import Amount, Epoch, FileRef, Range
@@ -24,8 +24,7 @@ SNAPSHOT = "now|"
 """Before the key of a source that is read as it is: what was looked up there is not taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowPast:
+class FlowPast(Frozen):
     """The `Past` of one source of one flow.
 
     Args:
@@ -82,8 +81,7 @@ class FlowPast:
 _REFERENCE = "reference|"
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(Frozen):
     """What the next epoch of a flow would take.
 
     Args:
@@ -106,8 +104,7 @@ class Intake:
         return bool(self.waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Frozen):
     """Inputs bound for the engine, and how much they have."""
 
     inputs: Mapping[str, Batch]

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
@@ -28,13 +28,13 @@ from typing import Any
 from qanat import plugins
 from qanat.declare.files import library_files
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, Project, References
 from qanat.model.query import Computation, Query, Read
 from qanat.planning.graph import Graph
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledView:
+class CompiledView(Frozen):
     """A temporary view that a flow reads."""
 
     dataset: Dataset
@@ -42,8 +42,7 @@ class CompiledView:
     expectations: tuple[Expectation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledFlow:
+class CompiledFlow(Frozen):
     """A flow ready to run.
 
     Args:
@@ -70,8 +69,7 @@ class CompiledFlow:
         return tuple(dict.fromkeys(names))
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Frozen):
     """All that can be known of a project from its files alone.
 
     Args:

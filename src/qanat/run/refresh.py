@@ -17,6 +17,7 @@ from qanat.errors import (
     QueryError,
     RunError,
 )
+from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.pipeline import Dataset
 from qanat.model.query import FunctionQuery, Read
@@ -45,8 +46,7 @@ from qanat.run.results import Chosen
 from qanat.run.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(Frozen):
     """What surrounds the decision about one dataset.
 
     Args:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.model.schema import Schema
@@ -16,8 +16,7 @@ from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNod
 from qanat.run.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Frozen):
     """The first rows of a query.
 
     Args:
@@ -29,8 +28,7 @@ class Rows:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Frozen):
     """Which datasets an update takes, by name or glob.
 
     Args:
@@ -46,8 +44,7 @@ class Selection:
     full_refresh_all: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetResult:
+class DatasetResult(Frozen):
     """What an update did with one dataset.
 
     Args:
@@ -70,8 +67,7 @@ class DatasetResult:
     error: QanatError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateResult:
+class UpdateResult(Frozen):
     """What an update did. `id` is empty when nothing had to be written."""
 
     id: str
@@ -85,8 +81,7 @@ class UpdateResult:
         return tuple(d for d in self.datasets if d.status == "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Frozen):
     """All that is wrong with a project, found without running it."""
 
     problems: tuple[QanatError, ...]
@@ -96,8 +91,7 @@ class Validation:
     expectations: int
 
 
-@dataclass(frozen=True, slots=True)
-class TableView:
+class TableView(Frozen):
     """The first rows of a table, and what is known of it."""
 
     dataset: str
@@ -113,16 +107,14 @@ class TableView:
     comment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Frozen):
     """One update and its epochs, oldest epoch first."""
 
     update: UpdateRecord
     epochs: tuple[Epoch, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantineSummary:
+class QuarantineSummary(Frozen):
     """How many rows of a dataset wait in quarantine, by rule (a row may break several)."""
 
     dataset: str
@@ -130,8 +122,7 @@ class QuarantineSummary:
     rules: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayResult:
+class ReplayResult(Frozen):
     """What a replay did with the quarantine of one dataset."""
 
     dataset: str
@@ -141,8 +132,7 @@ class ReplayResult:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCheck:
+class RuleCheck(Frozen):
     """One expectation against a stored table, as `qanat test` finds it.
 
     Args:
@@ -159,8 +149,7 @@ class RuleCheck:
     violations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One thing that `qanat doctor` looked at.
 
     Args:
@@ -176,8 +165,7 @@ class Finding:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Frozen):
     """A selection, resolved.
 
     Args:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from qanat.errors import QanatError, TableNotFoundError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
@@ -15,8 +15,7 @@ from qanat.run.results import TableView
 from qanat.run.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Frozen):
     """A table as it was at one version.
 
     Args:

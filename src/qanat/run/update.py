@@ -18,6 +18,7 @@ from threading import Lock
 
 from qanat.disk import explained
 from qanat.errors import LeaseLostError, QanatError, UpdateNotFoundError, nearest
+from qanat.frozen import Frozen
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -120,8 +121,7 @@ def failure_of(error: QanatError) -> Failure:
     return Failure(**error.facts())
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateEvents:
+class UpdateEvents(Frozen):
     """An update, and what it has told so far, in its order."""
 
     update: UpdateRecord

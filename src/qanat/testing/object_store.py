@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from socket import create_server
 from urllib.parse import quote
+
+from qanat.frozen import Frozen
 
 _START_SECONDS = 30.0
 # The server lets a stranger create objects but not replace them. It never checks signatures.
@@ -21,8 +22,7 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectStore:
+class ObjectStore(Frozen):
     """A running S3 server.
 
     Args:

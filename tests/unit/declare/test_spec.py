@@ -206,7 +206,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         ),
         (
             "name: x\nthreads: 0",
-            "qanat.yml:2:10: threads does not fit\n  wanted: greater than or equal to 1\n  got: 0",
+            "qanat.yml:2:10: threads does not fit\n  wanted: a whole number from 1 on\n  got: 0",
         ),
         (
             "name: x\nlibraries: [{glob: {inclde: a}}]",
@@ -218,7 +218,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         ),
         (
             "name: x\nconfiguration: {a: [1]}",
-            "qanat.yml:2:20: configuration.a does not fit\n  wanted: a valid string\n  got: [1]",
+            "qanat.yml:2:20: configuration.a does not fit\n  wanted: text\n  got: [1]",
         ),
         (
             "name: x\ndatabase: a\nschema: b",
@@ -296,7 +296,7 @@ def test_all_problems_at_once_in_order(tmp_path: Path) -> None:
             {"QANAT__THREADS": "x"},
             (
                 "environment variable QANAT__THREADS: threads does not fit\n"
-                "  wanted: a valid integer, unable to parse string as an integer\n  got: 'x'"
+                "  wanted: a whole number from 1 on\n  got: 'x'"
             ),
         ),
     ],

@@ -13,7 +13,13 @@ from qanat.model.adapter import Kind, Option, OptionTable
 from qanat.model.query import SourceRef
 
 READ = plugins.connector("files").options
-VALUES: dict[Kind, Any] = {Kind.TEXT: "1", Kind.BOOLEAN: True, Kind.COUNT: 1}
+VALUES: dict[Kind, Any] = {
+    Kind.TEXT: "1",
+    Kind.NAME: "1",
+    Kind.BOOLEAN: True,
+    Kind.COUNT: 1,
+    Kind.SIZE: 1,
+}
 
 
 def value_of(option: Option) -> Any:
@@ -53,6 +59,14 @@ def test_the_connector_obeys_every_option(option: Option) -> None:
 def test_values_that_do_not_fit(name: str, value: object) -> None:
     with pytest.raises(OptionError, match=name):
         READ.check(name, value)
+
+
+def test_a_size_is_a_number_of_bytes() -> None:
+    assert READ.check("maxBytesPerTrigger", "2kB") == ("max_bytes_per_trigger", 2000)
+    for value in ("2 cows", "", 0):
+        with pytest.raises(OptionError) as caught:
+            READ.check("maxBytesPerTrigger", value)
+        assert caught.value.wanted == "a size such as 2GB or 512MiB"
 
 
 def test_an_option_that_does_not_exist() -> None:

@@ -84,7 +84,11 @@ _READ = OptionTable(
             least=1,
         ),
         Option(
-            "max_bytes_per_trigger", "about so many bytes in one epoch, such as 1GB", limits=True
+            "max_bytes_per_trigger",
+            "about so many bytes in one epoch, such as 1GB",
+            kind=Kind.SIZE,
+            limits=True,
+            least=1,
         ),
     ),
     refused={

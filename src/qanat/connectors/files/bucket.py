@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,7 @@ from qanat.errors import (
     disk_full,
     nearest,
 )
+from qanat.frozen import Frozen
 from qanat.model.record import FileRef
 from qanat.model.work import LocalFile
 
@@ -59,8 +59,7 @@ _FAILURES = (BaseError, OSError, ValueError)
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectUrl:
+class ObjectUrl(Frozen):
     """Where an object or prefix is.
 
     >>> ObjectUrl.parse("s3a://bucket/in/*.csv")

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from qanat.errors import (
     install,
     nearest,
 )
+from qanat.frozen import Frozen
 from qanat.model.work import LocalFile
 
 FORMATS = {
@@ -51,8 +52,7 @@ _PLAIN = frozenset({"none", "uncompressed"})
 WANTED = "csv, tsv, json, ndjson, parquet or orc"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Frozen):
     """How the bytes of one file are to be read: `compression` None means as they are."""
 
     format: str
@@ -140,8 +140,7 @@ _PATTERN = re.compile(r"[*?\[\]{}]")
 _PARTITION = re.compile(r"[^=*?\[\]{}]+=[^*?\[\]{}]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
+class Readable(Frozen):
     """Files in order, and the compression that the engine must undo in all of them."""
 
     files: tuple[LocalFile, ...]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from qanat.errors import OptionError
+from qanat.frozen import Frozen
 from qanat.model.record import FileRef
 from qanat.model.work import LocalFile
 
@@ -89,8 +89,7 @@ def hidden(name: str) -> bool:
     return name[:1] == "." or name.endswith("._COPYING_")
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(Frozen):
     """A pattern: a fixed folder, then one part for each level below it.
 
     While a tree is walked, a place in it is a set of numbers: the parts that the next name may

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +15,13 @@ from qanat.connectors.files.format import compression_named, readable, shapes
 from qanat.connectors.files.glob import Place, described, is_url, name_regex
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import FileChangedError, MissingExtraError, OptionError, SourceNotFoundError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Amount, FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Batch, FilesBatch
 from qanat.ports.source import Input, Past, Surroundings
-from qanat.text import SIZE, parse_size
 
 _OWN = frozenset(
     {
@@ -39,8 +39,7 @@ _OWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Frozen):
     """The options of one read, with their values.
 
     Args:
@@ -89,29 +88,13 @@ def read_options(ref: SourceRef) -> ReadOptions:
         modified_after_ns=_moment("modified_after", given.get("modified_after")),
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
         max_files=given.get("max_files_per_trigger"),
-        max_bytes=_bytes("max_bytes_per_trigger", given.get("max_bytes_per_trigger")),
+        max_bytes=given.get("max_bytes_per_trigger"),
         allow_overwrites=bool(given.get("allow_overwrites", False)),
         schema=given.get("schema"),
         dialect=dialect,
         compression=None if compression == "auto" else compression,
         engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
     )
-
-
-def _bytes(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    try:
-        size = parse_size(value)
-    except ValueError as error:
-        raise _no_size(name, value) from error
-    if size < 1:
-        raise _no_size(name, value)
-    return size
-
-
-def _no_size(name: str, value: str) -> OptionError:
-    return OptionError(f"the option {name!r} is no size", wanted=SIZE, got=value)
 
 
 def _moment(name: str, value: Any) -> int | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from qanat.connectors.postgres.drivers import LockNotAvailable
 from qanat.connectors.postgres.relation import TableName, literal, quoted
 from qanat.connectors.postgres.server import Control
+from qanat.frozen import Frozen
 
 TABLE = "_qanat_epochs"
 LOCK_SECONDS = 30
@@ -26,8 +26,7 @@ _CREATE = """CREATE TABLE IF NOT EXISTS {table} (
   attempt text, published_by text, published_at timestamptz, PRIMARY KEY (target, flow))"""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(Frozen):
     """The books of one table.
 
     Args:

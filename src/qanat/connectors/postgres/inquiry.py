@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from qanat.connectors.postgres.relation import Relation, literal
@@ -12,11 +11,11 @@ from qanat.connectors.postgres.server import Control, reading
 from qanat.connectors.postgres.types import Column, ServerType, declared, described
 from qanat.connectors.postgres.url import Url
 from qanat.errors import ColumnNotFoundError, QueryError, nearest
+from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(Frozen):
     """A reference that is being looked at, in one snapshot of its database.
 
     Args:

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from qanat.connectors.postgres.relation import literal, quoted
+from qanat.frozen import Frozen
 
 Hashes = Mapping[str, int]
 """How often there is a row of a hash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Frozen):
     """The rows from a cursor value on that were there when an epoch was planned.
 
     Args:
@@ -37,8 +37,7 @@ class Window:
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Frozen):
     """One epoch's part of a relation; cursor values are texts that the server gave.
 
     Args:
@@ -102,8 +101,7 @@ def _window_of(value: Mapping[str, Any] | None) -> Window | None:
     return Window(value["start"], rows, tuple(value["columns"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Ruler:
+class Ruler(Frozen):
     """Conditions on a cursor, as SQL.
 
     Args:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from qanat.errors import OptionError
+from qanat.frozen import Frozen
 
 MARK = "qanat: "
 """How an error message begins that our own SQL makes a server raise."""
@@ -34,8 +34,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Frozen):
     """A table or a query in FROM.
 
     Args:
@@ -68,8 +67,7 @@ class Relation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TableName:
+class TableName(Frozen):
     """The name of a table that a sink writes to; `schema` is None where it is not given."""
 
     schema: str | None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -35,6 +34,7 @@ from qanat.errors import (
     SourceNotFoundError,
     UnsupportedError,
 )
+from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Schema
 from qanat.model.work import Output, StagedTable
@@ -47,8 +47,7 @@ _BATCH = 65_536
 """Rows that are on their way at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(Frozen):
     """Where a sink writes, as its options say it."""
 
     url: Url

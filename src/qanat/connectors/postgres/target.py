@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from qanat.connectors.postgres.relation import quoted
 from qanat.errors import SchemaMismatchError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, Primitive, Schema
 
 # What a new table has for each type.
@@ -60,8 +60,7 @@ _TAKEN_BY: dict[str, tuple[str, ...]] = {
 _DIGITS = {"byte": 3, "short": 5, "integer": 10, "long": 19}
 
 
-@dataclass(frozen=True, slots=True)
-class TargetColumn:
+class TargetColumn(Frozen):
     """A column of a table, as the server describes it.
 
     Args:
@@ -83,8 +82,7 @@ class TargetColumn:
     generated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Frozen):
     """One column on its way.
 
     Args:

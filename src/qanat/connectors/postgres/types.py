@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from qanat.connectors.postgres.relation import MARK, quoted
 from qanat.errors import ColumnNotFoundError, OptionError, TypeNameError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import STRING, Array, DataType, Decimal, Primitive
 
 _EXACT = {
@@ -53,8 +53,7 @@ _DECLARED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServerType:
+class ServerType(Frozen):
     """A type as the server describes it.
 
     Args:
@@ -68,8 +67,7 @@ class ServerType:
     element: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """A column of a relation, and how it is read.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -24,13 +23,13 @@ from qanat.dialect.spark.names import KNOWN, WAYS_OUT
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
 from qanat.errors import FunctionNotFoundError, nearest
+from qanat.frozen import Frozen
 
 _FORMS = {**forms.FORMS, **comparisons.FORMS, **nested_forms.FORMS}
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)(?:: (\w+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Frozen):
     """One signature of a Spark function, and the DuckDB template with the same result.
 
     Args:

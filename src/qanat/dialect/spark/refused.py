@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qanat.errors import QanatError, UnsupportedError
+from qanat.frozen import Frozen
 
 
 class Refused(Exception):  # noqa: N818 - caught in this room; the error is made from it
@@ -32,8 +31,7 @@ class Refused(Exception):  # noqa: N818 - caught in this room; the error is made
         self.family = family
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Frozen):
     """A refusal and where in the query it belongs.
 
     Args:

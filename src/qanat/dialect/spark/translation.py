@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlglot import exp
 
 from qanat.dialect.spark import clauses, operators
@@ -13,6 +11,7 @@ from qanat.dialect.spark.kinds import kind, with_kind
 from qanat.dialect.spark.refused import Problem, Refused
 from qanat.dialect.spark.titles import title
 from qanat.errors import SqlSyntaxError
+from qanat.frozen import Frozen
 
 _HANDLERS = {**operators.HANDLERS, **clauses.HANDLERS}
 _SAME = operators.SAME | clauses.SAME
@@ -20,8 +19,7 @@ _AROUND = (exp.Filter, exp.Window)
 _MARK = "AGGREGATE"
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(Frozen):
     """The result of a translation.
 
     Args:

@@ -19,6 +19,7 @@ from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
+from qanat.frozen import Frozen
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
@@ -101,8 +102,7 @@ _ORDERED = 64 * 1024 * 1024
 people, who expect it; SQL promises it to nobody, and ORDER BY is kept at any size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Frozen):
     """A bound input.
 
     Args:

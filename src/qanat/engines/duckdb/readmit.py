@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.split import Split
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.frozen import Frozen
 from qanat.model.schema import Schema
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS
 
@@ -16,8 +15,7 @@ _RULES, _RAW = "_quarantine_rules", "_quarantine_raw"
 _INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(Frozen):
     """The rows of a quarantine, bound for an engine.
 
     Args:

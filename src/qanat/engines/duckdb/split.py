@@ -11,7 +11,6 @@ partitioned COPY more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
@@ -20,6 +19,7 @@ from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.refusals import BY_DATA
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 from qanat.model.work import RuleCount
@@ -30,8 +30,7 @@ MASK = "__qanat_mask"
 _BITS = 62
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Frozen):
     """Which rows stay.
 
     Args:
@@ -55,8 +54,7 @@ class Split:
         return any(r.action == Action.FAIL and r.violations for r in self.rules)
 
 
-@dataclass(frozen=True, slots=True)
-class Splitter:
+class Splitter(Frozen):
     """Splits one relation by the expectations of one dataset.
 
     Args:

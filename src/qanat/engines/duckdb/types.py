@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from duckdb.sqltypes import DuckDBPyType
 
+from qanat.frozen import Frozen
 from qanat.model.query import Computation
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.work import Output
@@ -123,8 +123,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Frozen):
     """The rows of a query, not yet computed.
 
     Args:
@@ -139,8 +138,7 @@ class Result:
     hidden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Frozen):
     """The table's columns after this epoch, and how each is computed from the query's."""
 
     schema: Schema

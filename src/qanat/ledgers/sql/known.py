@@ -9,10 +9,10 @@ that is refused: writes to the ledger by the lease's token, commits by the gate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Lock
 
 from qanat.errors import LeaseLostError
+from qanat.frozen import Frozen
 from qanat.ledgers.sql.database import Database, Transaction
 from qanat.model.record import Epoch, LastEpoch
 
@@ -34,8 +34,7 @@ FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.stat
 # ever was, in SQLite and in PostgreSQL.
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Frozen):
     """The answers, for all flows and datasets of a scope.
 
     Args:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from qanat.errors import LeaseLostError, UpdateRunningError
+from qanat.frozen import Frozen
 from qanat.ledgers.sql.database import Transaction
 from qanat.model.record import Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Frozen):
     """One process of one machine.
 
     Args:

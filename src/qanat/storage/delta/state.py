@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from qanat.errors import NotAppendOnlyError, OptionError, TableTooNewError, nearest
+from qanat.frozen import Frozen
 from qanat.model.schema import Array, DataType, MapType, Primitive, Schema, Struct
 from qanat.storage.delta.log import Log
 
@@ -46,8 +47,7 @@ _PROPERTIES = frozenset(
 """Properties of the protocol that require nothing of writers that Qanat does not do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(Frozen):
     """What a table's protocol action requires of readers and writers.
 
     Args:
@@ -152,8 +152,7 @@ class LiveFile:
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TableState:
+class TableState(Frozen):
     """A table at one version.
 
     Args:

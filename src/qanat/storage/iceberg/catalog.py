@@ -16,7 +16,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from qanat.errors import (
     TableCorruptError,
     UpdateRunningError,
 )
+from qanat.frozen import Frozen
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.history import History
 
@@ -61,8 +62,7 @@ CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Frozen):
     """A table as its catalog has it.
 
     Args:

@@ -8,7 +8,6 @@ specs are parsed, and what a commit changes is put into the JSON; all else stays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pyiceberg.partitioning import PartitionSpec
@@ -16,13 +15,13 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
 
 from qanat.errors import TableTooNewError
+from qanat.frozen import Frozen
 from qanat.storage.iceberg.catalog import Registered
 
 _VERSIONS = (1, 2, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Frozen):
     """A table's columns, partitions and place.
 
     Args:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +43,7 @@ from pyiceberg.table.update import (
 )
 
 from qanat.errors import QanatError, TableTooNewError
+from qanat.frozen import Frozen
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.described import described
 from qanat.storage.iceberg.history import TRANSACTIONS, TYPES, History
@@ -57,8 +58,7 @@ _ADDED, _DELETED = ManifestEntryStatus.ADDED, ManifestEntryStatus.DELETED
 _EXISTING = ManifestEntryStatus.EXISTING
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Frozen):
     """What the summary of a new snapshot says beside counts."""
 
     numbers: Mapping[str, int]

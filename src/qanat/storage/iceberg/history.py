@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from qanat.frozen import Frozen
 
 TRANSACTIONS = "qanat.transactions"
 """In summaries: JSON of numbers by application. As a table property: these, and whose they are."""
@@ -39,8 +40,7 @@ RESERVED = frozenset({TRANSACTIONS, MAPPING, COMMENT, MOVED})
 """Table properties that are not the author's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(Frozen):
     """A snapshot, as the metadata tells it."""
 
     id: int

@@ -8,7 +8,6 @@ still be told from others when the snapshots that added them have been expired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal as Number
 from functools import partial
@@ -36,22 +35,21 @@ from pyiceberg.typedef import Record
 from pyiceberg.utils.datetime import date_to_days, datetime_to_micros
 
 from qanat.errors import UnsupportedError
+from qanat.frozen import Frozen
 from qanat.model import work
 from qanat.storage.iceberg.history import APPLICATION
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Frozen):
     """A manifest with its live entries."""
 
     manifest: ManifestFile
     entries: tuple[ManifestEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Frozen):
     """All files of one snapshot.
 
     Args:

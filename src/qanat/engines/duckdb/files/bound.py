@@ -7,7 +7,7 @@ of folders such as `…/month=3/…` (Hive's convention).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from qanat.engines.duckdb.files.cast import ISO, Evidence, Formats, evidence, fr
 from qanat.engines.duckdb.files.widen import extend
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import OptionError, SchemaDriftError, nearest
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, DataType, Field, Schema
 from qanat.model.work import RESCUED, FilesBatch, LocalFile
@@ -26,8 +27,7 @@ NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 """Hive's name for the folder of rows whose value is NULL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Partitions:
+class Partitions(Frozen):
     """The partition columns of a batch.
 
     The values come from the paths that the author wrote, not from those of local copies.
@@ -112,8 +112,7 @@ def folder_value(table: FileTable, field: Field, index: str, formats: Formats = 
     return from_text(f"{variable}[CAST({index} AS BIGINT) + 1]", field.type, formats)
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Frozen):
     """The columns of a batch.
 
     Args:
@@ -225,8 +224,7 @@ ROW_BITS = 40
 RESERVED = "__qanat_"
 
 
-@dataclass(frozen=True, slots=True)
-class BoundFiles:
+class BoundFiles(Frozen):
     """A batch of files that DuckDB can read.
 
     Args:
@@ -244,8 +242,7 @@ class BoundFiles:
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OnePass:
+class OnePass(Frozen):
     """A batch of files that DuckDB reads while it computes, without a copy of their rows.
 
     Args:
@@ -261,8 +258,7 @@ class OnePass:
     complete: Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class FileTable:
+class FileTable(Frozen):
     """The files of a batch by their index, stored in session variables of DuckDB.
 
     DuckDB folds variables into the plan as constants, so a metadata column that no query reads

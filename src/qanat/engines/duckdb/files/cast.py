@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qanat.engines.duckdb.types import literal, to_duckdb
+from qanat.frozen import Frozen
 from qanat.model.schema import DataType, Decimal, Field, Primitive
 
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Frozen):
     """How one visible column is read from a file.
 
     Args:
@@ -33,8 +33,7 @@ class Value:
     checked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Frozen):
     """A column whose values may not fit.
 
     Args:
@@ -148,8 +147,7 @@ _JAVA = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Formats:
+class Formats(Frozen):
     """The patterns in which dates and timestamps are written; None for ISO 8601."""
 
     date: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
+from qanat.frozen import Frozen
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import FilesBatch
 
@@ -46,8 +46,7 @@ _SAMPLED_FILES = 5
 _NAMED_RETRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Frozen):
     """Files with one header, that one `read_csv` reads.
 
     Args:

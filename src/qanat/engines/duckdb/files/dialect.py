@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -13,6 +13,7 @@ import duckdb
 from qanat.engines.duckdb.files.cast import Formats
 from qanat.engines.duckdb.types import literal
 from qanat.errors import OptionError
+from qanat.frozen import Frozen
 from qanat.model.schema import Schema
 
 _ENCODINGS = {
@@ -25,8 +26,7 @@ _TRUE = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no":
 _SEPARATORS = (",", ";", "\t", "|")
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Frozen):
     """How a CSV file is written.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -17,6 +16,7 @@ from qanat.engines.duckdb.files.records import (
     split_lines,
     text_of,
 )
+from qanat.frozen import Frozen
 from qanat.model.work import FilesBatch, LocalFile
 
 _PREFIX = 65536
@@ -26,8 +26,7 @@ _SNIFFED_BYTES = 4 * 1024 * 1024
 _UNUSUAL = (b";", b"\t", b"|", b'"', b"'")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Frozen):
     """The beginning of one file.
 
     Args:

@@ -7,7 +7,6 @@ loss. DuckDB's `union_by_name` would turn a long into a double as soon as one fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from qanat.engines.duckdb.files.bound import (
@@ -27,6 +26,7 @@ from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
 from qanat.errors import OptionError
+from qanat.frozen import Frozen
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import RESCUED, FilesBatch
 
@@ -34,8 +34,7 @@ from qanat.model.work import RESCUED, FilesBatch
 _VIRTUAL = ("file_index", "file_row_number")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """One column of a group.
 
     Args:
@@ -60,8 +59,7 @@ class Column:
         return text, self.source, self.type
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Frozen):
     """Files with the same schema.
 
     Args:
