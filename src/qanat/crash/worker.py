@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import sys
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from qanat.crash.injector import Injector
 from qanat.crash.reference import Reference
 from qanat.crash.slot import Slot
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 
 
 def serve(slot: Slot) -> None:
@@ -59,11 +61,19 @@ def _answer(
     if new := slot.modules.difference(sys.modules):
         for name in sorted(new):
             import_module(name)
+        _compile(Frozen)
         # Collecting garbage in a fork would touch, and so copy, every page of what it inherits.
         gc.collect()
         gc.freeze()
     case = Case.parse(request["case"])
     return slot.attempt(scenario, case, references[scenario.name]).to_json()
+
+
+def _compile(kind: type[Frozen]) -> None:
+    """Compile what each fork would else compile for itself."""
+    for each in kind.__subclasses__():
+        fields(each)
+        _compile(each)
 
 
 if __name__ == "__main__":
