@@ -11,7 +11,7 @@ import gc
 import json
 import os
 import sys
-from dataclasses import fields
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def _answer(
 def _compile(kind: type[Frozen]) -> None:
     """Compile what each fork would else compile for itself."""
     for each in kind.__subclasses__():
-        fields(each)
+        is_dataclass(each)
         _compile(each)
 
 
