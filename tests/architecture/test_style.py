@@ -66,6 +66,13 @@ def late_imports(tree: ast.Module) -> Iterator[ast.stmt]:
             yield from (n for n in inside if isinstance(n, ast.Import | ast.ImportFrom))
 
 
+def folding(tree: ast.Module) -> Iterator[ast.Attribute]:
+    """Where names are compared by hand, or by a function of `str` that is handed on."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "casefold":
+            yield node
+
+
 def promised(tree: ast.Module) -> Iterator[str]:
     """The names of errors that docstrings mention."""
     for node in ast.walk(tree):
@@ -95,6 +102,12 @@ def test_imports_stand_at_the_top() -> None:
     assert not late, late
 
 
+def test_only_one_module_decides_which_names_are_the_same() -> None:
+    """Anything else that folds a name will one day look it up unfolded."""
+    folds = {shown(p) for p in FILES for _ in folding(parsed(p))}
+    assert folds == {"qanat/model/name.py"}
+
+
 def test_errors_that_are_promised_exist() -> None:
     known = {*dir(errors), *dir(builtins)}
     unknown = {
@@ -122,8 +135,10 @@ def test_the_tests_can_fail(tmp_path: Path) -> None:
         "    import os\n"
         "    try: os.remove('x')\n"
         "    except Exception: pass\n"
+        "    map(str.casefold, 'X'.casefold())\n"
     )
     assert [n.lineno for n in late_imports(tree)] == [3]
     assert [n.lineno for n in swallowing(tree)] == [5]
+    assert [n.lineno for n in folding(tree)] == [6, 6]
     assert list(promised(tree)) == ["NoSuchError"]
     assert [n.name for n in public(tree.body)] == ["f"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from qanat.crash.deliveries import deliveries, rows, sink_folder, sinks
 from qanat.crash.inventory import Inventory
 from qanat.model.event import UpdateEnded
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind, SinkTarget, application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.work import Counts
@@ -26,14 +27,14 @@ class Accounts:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._epochs: dict[str, list[Epoch]] = {}
+        self._epochs: Named[list[Epoch]] = Named()
         for epoch in session.ledger.epochs(limit=_ALL):
             if epoch.status is EpochStatus.COMMITTED:
-                self._epochs.setdefault(epoch.dataset.casefold(), []).append(epoch)
+                self._epochs.setdefault(epoch.dataset, []).append(epoch)
 
     def of(self, dataset: str) -> Sequence[Epoch]:
         """All committed epochs of a dataset, of every generation."""
-        return self._epochs.get(dataset.casefold(), ())
+        return self._epochs.get(dataset, ())
 
     def current(self, dataset: Dataset) -> Sequence[Epoch]:
         """The committed epochs whose rows a dataset holds now."""

@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote
 
 from qanat.crash.question import ask
 from qanat.frozen import Frozen
+from qanat.model.adapter import folded
+from qanat.model.name import Named
 from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
 
@@ -51,7 +53,7 @@ def sinks(session: Session) -> list[tuple[str, SinkTarget]]:
 
 def sink_folder(session: Session, target: SinkTarget) -> Path | None:
     """The folder that a sink writes to; None if it writes elsewhere."""
-    path = next((v for k, v in target.options if k.casefold() == "path"), None)
+    path = Named(target.options).get("path")
     return None if path is None else session.project.root / Path(path).expanduser()
 
 
@@ -78,7 +80,7 @@ def deliveries(session: Session, target: SinkTarget) -> list[Delivered]:
 def lines(target: SinkTarget, files: Sequence[Path]) -> str:
     """SQL for all rows of a sink's files: the columns `line` (the row as text) and `filename`."""
     listed = _listed(files)
-    if target.format.casefold() == "parquet":
+    if target.format.lower() == "parquet":
         return (
             f"SELECT CAST(f AS VARCHAR) AS line, filename FROM read_parquet([{listed}],"
             " filename = true) AS f"
@@ -95,10 +97,10 @@ def rows(session: Session, target: SinkTarget, files: Sequence[Path]) -> dict[st
     if not files:
         return {}
     query = lines(target, files)
-    if target.format.casefold() == "csv":
+    if target.format.lower() == "csv":
         # Lines are no rows in CSV: a value may span several lines, and the header is none.
-        given = {k.replace("_", "").casefold(): v for k, v in target.options}
-        header = given.get("header", "true").casefold() in ("true", "yes", "1")
+        given = {folded(k): v for k, v in target.options}
+        header = given.get("header", "true").lower() in ("true", "yes", "1")
         separator = next((given[k] for k in _SEPARATORS if k in given), ",")
         quoted = {"delim": separator, **{k: given.get(k, '"') for k in ("quote", "escape")}}
         options = ", ".join(f"{k} = {_text(v)}" for k, v in quoted.items())

@@ -77,6 +77,8 @@ class Slot:
         self._output = folder / "output.txt"
         # No limit for runs without a fault: they measure how long the scenario takes.
         self._patience: float | None = None
+        self.modules: set[str] = set()
+        """What attempts have imported so far, of what may be imported before the next one."""
         # No `parents=True`: if the folder above is gone, the crash test has ended.
         folder.mkdir(exist_ok=True)
 
@@ -286,7 +288,10 @@ class Slot:
 
     def _join(self, child: Any) -> dict[str, Any] | None:
         self._wait(child)
-        return _read(self._report)
+        outcome = _read(self._report)
+        if outcome is not None:
+            self.modules.update(outcome["modules"])
+        return outcome
 
     def _wait(self, child: Any) -> None:
         child.join(self._patience)

@@ -7,9 +7,11 @@ attempt is only a fork.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from qanat.crash.injector import Injector
 from qanat.crash.reference import Reference
 from qanat.crash.slot import Slot
 from qanat.errors import QanatError
+from qanat.frozen import Frozen
 
 
 def serve(slot: Slot) -> None:
@@ -52,11 +55,25 @@ def _answer(
     if scenario.name not in references:
         text = Path(request["reference"]).read_text(encoding="utf-8")
         reference = references[scenario.name] = Reference.from_json(json.loads(text))
-        for name in reference.modules:
-            # Imports take half of an attempt: do them here once, and forks inherit them.
+        slot.modules.update(reference.modules)
+    # Imports take half of an attempt: do them here once, and forks inherit them. A fault leads
+    # elsewhere than the scenario without one, so this goes on as long as there is something new.
+    if new := slot.modules.difference(sys.modules):
+        for name in sorted(new):
             import_module(name)
+        _compile(Frozen)
+        # Collecting garbage in a fork would touch, and so copy, every page of what it inherits.
+        gc.collect()
+        gc.freeze()
     case = Case.parse(request["case"])
     return slot.attempt(scenario, case, references[scenario.name]).to_json()
+
+
+def _compile(kind: type[Frozen]) -> None:
+    """Compile what each fork would else compile for itself."""
+    for each in kind.__subclasses__():
+        is_dataclass(each)
+        _compile(each)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def sink_target(
         OptionError: an option does not exist, does not fit or is missing.
         PythonFileError: an argument has a wrong type.
     """
-    name = text_of("format", format_, location).casefold()
+    name = text_of("format", format_, location).lower()
     connector = connectors.writing(name)
     if connector is None:
         raise UnsupportedError(

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from qanat.errors import Location, OptionError, UnsupportedError
 from qanat.model.adapter import Connector, Connectors
+from qanat.model.name import same
 from qanat.model.query import SourceRef, dataset_ref
 
 Place = Callable[[exp.Expression], Location]
@@ -148,7 +149,7 @@ def _arguments(
         where = place(argument)
         if isinstance(argument, exp.Kwarg | exp.PropertyEQ | exp.EQ):
             key = argument.this.name
-            if key.casefold() in {k.casefold() for k in named}:
+            if any(same(key, k) for k in named):
                 raise OptionError(f"{name}: {key!r} is given twice", location=where)
             named[key] = (_literal(argument.expression, name, key, where), where)
         elif found is None:

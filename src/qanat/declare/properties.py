@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qanat.declare.cursor import Cursor
 from qanat.declare.registry import Registry
 from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
+from qanat.model.name import Names, same
 from qanat.model.pipeline import DatasetKind, Drift
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
@@ -158,15 +159,15 @@ def check_table_format(name: str, registry: Registry, location: Location) -> Non
         UnsupportedError: the format is another one, or there is none of that name.
     """
     own, spec = registry.project.table_format, registry.project.spec.name
-    if name.casefold() == own.casefold():
+    if same(name, own):
         return
-    known = next((f for f in registry.formats if f.casefold() == name.casefold()), None)
+    known = Names(registry.formats).find(name)
     if known is None:
         raise UnsupportedError(
             f"there is no table format {name!r}",
             location=location,
             wanted=own,
-            nearest=nearest(name.casefold(), registry.formats),
+            nearest=nearest(name, registry.formats),
             hint="create_sink() writes files in other formats",
         )
     raise UnsupportedError(

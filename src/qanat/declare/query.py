@@ -24,6 +24,7 @@ from qanat.declare.syntax import syntax_error
 from qanat.errors import SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
+from qanat.model.name import fold, same
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 
@@ -134,7 +135,7 @@ class _Input(Frozen):
         source: what is read.
         streaming: True if it is read with STREAM.
         alias: the alias to add, in SQL; None if the author gave one, or none is needed.
-        qualifier: the case-folded parts of its name, which may stand before its columns.
+        qualifier: the parts of its name, which may stand before its columns.
     """
 
     start: int
@@ -310,7 +311,7 @@ class _Finder:
         if table.alias or (before is not None and before.token_type is TokenType.TABLE):
             alias = None
         begin, end, streaming = self._spread(start, end)
-        qualifier = tuple(n.casefold() for n in names)
+        qualifier = tuple(fold(n) for n in names)
         return _Input(begin, end, source, streaming, alias, qualifier)
 
     def _source(
@@ -322,7 +323,7 @@ class _Finder:
             stem = names[0].replace("\\", "/").rpartition("/")[2].partition(".")[0]
             alias = self._quoted(stem) if stem.isidentifier() else None
             return read_named(names[0], None, dialect, self.connectors, location), alias
-        prefix = names[0].casefold()
+        prefix = names[0].lower()
         formats = (*_UNREAD_FORMATS, *(f for c in self.connectors.all for f in c.formats))
         if dialect == "spark" and len(names) == 2 and prefix in formats and written[0] == "`":
             return read_named(names[1], prefix, dialect, self.connectors, location), None
@@ -338,7 +339,7 @@ class _Finder:
         edits = []
         for column in tree.find_all(exp.Column):
             parts = column.parts
-            names = tuple(p.name.casefold() for p in parts[:-1])
+            names = tuple(fold(p.name) for p in parts[:-1])
             if len(names) < 2 or names not in qualifiers:
                 continue
             begin, end = parts[0].meta.get("start"), parts[-2].meta.get("start")
@@ -357,7 +358,6 @@ def _is_cte(table: exp.Table) -> bool:
     """True if a name is that of a common table expression that is visible at its place."""
     if len(table.parts) > 1:
         return False
-    name = table.name.casefold()
     child: exp.Expr = table
     while child.parent is not None:
         parent = child.parent
@@ -367,7 +367,7 @@ def _is_cte(table: exp.Table) -> bool:
             if parent is clause and not clause.recursive:
                 # Without RECURSIVE, a CTE sees only those before it, and not itself.
                 ctes = list(takewhile(lambda c: c is not child, ctes))  # noqa: B023 - used at once
-            if any(c.alias.casefold() == name for c in ctes):
+            if any(same(c.alias, table.name) for c in ctes):
                 return True
         # Skip the query that owns the WITH: its CTEs were just compared.
         child = parent.parent if parent is clause and parent.parent else parent

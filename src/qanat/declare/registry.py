@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from qanat.errors import DuplicateNameError, Location, OptionError, ProblemsError, QanatError
 from qanat.model.adapter import Connectors
+from qanat.model.name import Named, fold
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, Project
 
 _MAX_BYTES = 200
@@ -20,12 +21,12 @@ def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
 
     A name in another schema keeps its prefix, with dots.
     """
-    folded = tuple(p.casefold() for p in parts)
+    folded = tuple(fold(p) for p in parts)
     own: list[tuple[str, ...]] = [("live",)]
     if project.schema:
-        own.append((project.schema.casefold(),))
+        own.append((fold(project.schema),))
         if project.catalog:
-            own.append((project.catalog.casefold(), project.schema.casefold()))
+            own.append((fold(project.catalog), fold(project.schema)))
     return parts[-1] if folded[:-1] in own else ".".join(parts)
 
 
@@ -46,7 +47,7 @@ def check_name(name: str, location: Location) -> None:
     Raises:
         OptionError: the name cannot be used.
     """
-    if name.casefold().endswith(QUARANTINE):
+    if fold(name).endswith(QUARANTINE):
         raise OptionError(
             f"the name {name!r} belongs to a quarantine table",
             location=location,
@@ -83,8 +84,8 @@ class Registry:
         self.connectors = connectors
         self.formats = formats
         self.problems: list[QanatError] = []
-        self._datasets: dict[str, Dataset] = {}
-        self._flows: dict[str, Flow] = {}
+        self._datasets: Named[Dataset] = Named()
+        self._flows: Named[Flow] = Named()
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -100,7 +101,7 @@ class Registry:
         """Add a dataset; if another one has its name, add a problem instead."""
         with self.collecting():
             check_name(dataset.name, dataset.location)
-        other = self._datasets.setdefault(dataset.name.casefold(), dataset)
+        other = self._datasets.setdefault(dataset.name, dataset)
         if other is not dataset:
             self.problems.append(_duplicate("datasets", dataset, other))
         self.problems += duplicate_rules(dataset.name, dataset.expectations)
@@ -110,7 +111,7 @@ class Registry:
         if flow.name != flow.target:
             with self.collecting():
                 check_name(flow.name, flow.location)
-        other = self._flows.setdefault(flow.name.casefold(), flow)
+        other = self._flows.setdefault(flow.name, flow)
         # Two datasets with the same name also have flows with the same name: report that once.
         if other is not flow and not (flow.name == flow.target and other.name == other.target):
             self.problems.append(_duplicate("flows", flow, other))
@@ -128,9 +129,9 @@ class Registry:
 
 def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterator[QanatError]:
     """An error for each expectation with a name that an earlier one of the dataset has."""
-    seen: dict[str, Expectation] = {}
+    seen: Named[Expectation] = Named()
     for rule in expectations:
-        other = seen.setdefault(rule.name.casefold(), rule)
+        other = seen.setdefault(rule.name, rule)
         if other is not rule:
             yield _duplicate(f"expectations of {dataset!r}", rule, other)
 

@@ -13,6 +13,7 @@ from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
+from qanat.model.name import Names
 from qanat.model.pipeline import Project
 
 DEV = "dev"
@@ -224,8 +225,7 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             # is meant.
             present = merged.get("configuration")
             names = present.value if present and isinstance(present.value, dict) else {}
-            same = next((n for n in names if n.casefold() == rest.casefold()), rest)
-            configuration[same] = entry
+            configuration[Names(names).find(rest) or rest] = entry
         elif key in KEYS and key != "configuration" and not rest:
             found[key] = entry
         else:

@@ -113,7 +113,7 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
     value = cursor.word
     if value is None:
         raise cursor.unexpected("a value")
-    if key.casefold().startswith("spark.") and not _HARMLESS.fullmatch(key):
+    if key.lower().startswith("spark.") and not _HARMLESS.fullmatch(key):
         raise UnsupportedError(
             f"SET {key} is not supported",
             location=at,

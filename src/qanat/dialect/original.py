@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from qanat.errors import Location
+from qanat.model.name import same
 from qanat.model.query import SqlQuery
 
 
@@ -50,7 +51,7 @@ def _aligned(query: SqlQuery, offset: int) -> int | None:
 
 
 def _has_word(text: str, offset: int, word: str) -> bool:
-    return text[offset : offset + len(word)].casefold() == word.casefold()
+    return same(text[offset : offset + len(word)], word)
 
 
 def _offset(query: SqlQuery, where: Location) -> int | None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from qanat.frozen import Frozen
+from qanat.model.name import Named, fold
 
 
 class Location(Frozen):
@@ -136,9 +137,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("flihgts", ["flights", "planes"])
     'flights'
     """
-    by_folded = {k.casefold(): k for k in known}
-    match = get_close_matches(name.casefold(), by_folded, n=1)
-    return by_folded[match[0]] if match else None
+    spelled = Named((k, k) for k in known)
+    match = get_close_matches(fold(name), map(fold, spelled), n=1)
+    return spelled[match[0]] if match else None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 from qanat.errors import Location, OptionError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import fold
 from qanat.model.query import SourceRef
 from qanat.text import SIZE, parse_size
 
@@ -152,11 +153,11 @@ class OptionTable(Frozen):
     def _value(self, option: Option, value: Any, location: Location | None) -> Any:
         text = str(value).strip()
         if option.choices:
-            found = option.choices.get(text.casefold())
+            found = option.choices.get(text.lower())
             if found is not None:
                 return found
-        elif option.kind is Kind.BOOLEAN and text.casefold() in ("true", "false"):
-            return text.casefold() == "true"
+        elif option.kind is Kind.BOOLEAN and text.lower() in ("true", "false"):
+            return text.lower() == "true"
         elif option.kind in (Kind.COUNT, Kind.SIZE):
             number = _number(option.kind, text)
             if number is not None and number >= option.least:
@@ -190,7 +191,7 @@ def folded(name: str) -> str:
     >>> folded("maxFilesPerTrigger") == folded("max_files_per_trigger")
     True
     """
-    return re.sub(r"[_\W]", "", name).casefold()
+    return fold(re.sub(r"[_\W]", "", name))
 
 
 class TableFunction(Frozen):

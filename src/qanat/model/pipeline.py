@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.name import Named
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -252,20 +253,20 @@ class Pipeline(Frozen):
     project: Project
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
-    _by_name: dict[str, Dataset] = field(init=False, repr=False, compare=False)
-    _by_target: dict[str, list[Flow]] = field(init=False, repr=False, compare=False)
+    _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)
+    _by_target: Named[list[Flow]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = {d.name.casefold(): d for d in reversed(self.datasets)}
-        flows: dict[str, list[Flow]] = {}
+        names = Named((d.name, d) for d in reversed(self.datasets))
+        flows: Named[list[Flow]] = Named()
         for flow in self.flows:
-            flows.setdefault(flow.target.casefold(), []).append(flow)
+            flows.setdefault(flow.target, []).append(flow)
         object.__setattr__(self, "_by_name", names)
         object.__setattr__(self, "_by_target", flows)
 
     def get(self, name: str) -> Dataset | None:
         """The dataset of that name, compared without case; None if there is none."""
-        return self._by_name.get(name.casefold())
+        return self._by_name.get(name)
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name.
@@ -273,8 +274,8 @@ class Pipeline(Frozen):
         Raises:
             KeyError: there is none.
         """
-        return self._by_name[name.casefold()]
+        return self._by_name[name]
 
     def flows_into(self, dataset: str) -> Iterator[Flow]:
         """The flows that feed a dataset."""
-        return iter(self._by_target.get(dataset.casefold(), ()))
+        return iter(self._by_target.get(dataset, ()))

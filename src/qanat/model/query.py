@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.name import fold, same
 
 DATASET = "dataset"
 """The connector of the project's own datasets."""
@@ -55,7 +56,7 @@ class SourceRef(Frozen):
         "read_files('in', format => 'csv', delimiter => ';')"
         """
         if self.dataset is not None:
-            return self.dataset.casefold()
+            return fold(self.dataset)
         # `format` first, as in the definitions that earlier releases have kept.
         options = sorted(self.options, key=lambda o: (o[0] != "format", o))
         named = "".join(f", {k} => {v!r}" for k, v in options)
@@ -63,8 +64,7 @@ class SourceRef(Frozen):
 
     def option(self, name: str, default: Any = None) -> Any:
         """The option of that name, compared without case."""
-        folded = name.casefold()
-        return next((v for k, v in self.options if k.casefold() == folded), default)
+        return next((v for k, v in self.options if same(k, name)), default)
 
 
 def dataset_ref(name: str) -> SourceRef:
@@ -73,7 +73,7 @@ def dataset_ref(name: str) -> SourceRef:
     >>> dataset_ref("Bronze").key
     'dataset:bronze'
     """
-    key = f"{DATASET}:{name.casefold()}"
+    key = f"{DATASET}:{fold(name)}"
     return SourceRef(DATASET, name, key=key, kind=DATASET, label=name, dataset=name)
 
 

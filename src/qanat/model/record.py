@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.name import fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
@@ -98,7 +99,7 @@ class QuarantineMark(Frozen):
 
 def quarantine_key(dataset: str) -> str:
     """The name under which is kept which epochs of a flow a quarantine has rows of."""
-    return f"quarantine:{dataset.casefold()}"
+    return f"quarantine:{fold(dataset)}"
 
 
 class UpdateStatus(StrEnum):

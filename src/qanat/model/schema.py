@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.name import Named, fold
 
 PRIMITIVES = frozenset(
     {
@@ -131,8 +132,8 @@ class Schema(Frozen):
 
     def get(self, name: str) -> Field | None:
         """The column of that name, compared without case as SQL does; None if absent."""
-        folded = name.casefold()
-        return next((f for f in self.fields if f.name.casefold() == folded), None)
+        folded = fold(name)
+        return next((f for f in self.fields if fold(f.name) == folded), None)
 
     def to_json(self) -> dict[str, Any]:
         """The Delta form: ``{"type": "struct", "fields": [...]}``."""
@@ -176,10 +177,10 @@ def grown(type_: DataType, other: DataType) -> DataType:
         case MapType(key, mine, nulls), MapType(_, theirs):
             return MapType(key, grown(mine, theirs), nulls)
         case Struct(mine), Struct(theirs):
-            by_name = {f.name.casefold(): f for f in theirs}
+            by_name = Named((f.name, f) for f in theirs)
             kept = [
                 replace(f, type=grown(f.type, new.type))
-                if (new := by_name.pop(f.name.casefold(), None))
+                if (new := by_name.pop(f.name, None))
                 else f
                 for f in mine
             ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
@@ -149,7 +150,7 @@ class Work(Frozen):
         flow: name of the flow; `epoch` its number; `update` the identifier of the update.
         dataset: name of the target.
         inputs: by `Read.name`, for the query and all views.
-        references: by dataset name (case-folded), for REFERENCES rules.
+        references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
     """
@@ -166,7 +167,7 @@ class Work(Frozen):
     at_ns: int
     views: tuple[ViewWork, ...] = ()
     expectations: tuple[Expectation, ...] = ()
-    references: Mapping[str, Batch] = field(default_factory=dict)
+    references: Mapping[Name, Batch] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, nearest
+from qanat.model.name import Name, Named, Names, fold, same
 from qanat.model.pipeline import Dataset, Flow, Pipeline
 from qanat.model.query import FunctionQuery, Read, SourceRef, SqlQuery
 from qanat.model.schema import Schema
@@ -24,8 +25,8 @@ from qanat.planning.lineage import (
 )
 from qanat.planning.projection import Made, Origin, Projection
 
-_Key = tuple[str, str]
-"""A dataset's name and the case-folded name of one of its columns."""
+_Key = tuple[str, Name]
+"""A dataset's name and one of its columns."""
 
 _FEW = 20
 """A message lists the known columns up to this many."""
@@ -63,10 +64,10 @@ def column_lineage(
     Raises:
         ColumnNotFoundError: the dataset is known to have no such column; names the nearest.
     """
-    tracer = _Tracer(pipeline, graph, {n.casefold(): s for n, s in schemas.items()})
+    tracer = _Tracer(pipeline, graph, Named(schemas))
     tracer.learn({dataset.name, *graph.upstream(dataset.name)})
     known = tracer.columns.get(dataset.name)
-    if known is not None and column.casefold() not in {c.casefold() for c in known}:
+    if known is not None and column not in Names(known):
         raise ColumnNotFoundError(
             f"{dataset.name} has no column {column!r}",
             wanted=", ".join(known) if len(known) <= _FEW else None,
@@ -86,7 +87,7 @@ class _Tracer:
 
     pipeline: Pipeline
     graph: Graph
-    schemas: Mapping[str, Schema]
+    schemas: Named[Schema]
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     projections: dict[str, Projection] = field(default_factory=dict)
 
@@ -96,23 +97,20 @@ class _Tracer:
             if name not in datasets:
                 continue
             dataset = self.pipeline.dataset(name)
-            schema = self.schemas.get(name.casefold(), dataset.schema)
+            schema = self.schemas.get(name, dataset.schema)
             if schema.fields:
                 self.columns[name] = schema.names
-            found: dict[str, str] | None = {}
+            found: list[str] | None = []
             for flow in self.pipeline.flows_into(name):
                 names = self._project(flow, self.columns.get(name, ()))
-                if found is None or names is None:
-                    found = None
-                else:
-                    found |= {n.casefold(): n for n in names if n.casefold() not in found}
+                found = None if found is None or names is None else [*found, *names]
             if found and name not in self.columns:
-                self.columns[name] = tuple(found.values())
+                self.columns[name] = tuple(Names(found))
 
     def node(self, dataset: Dataset, column: str) -> LineageNode:
         """The lineage tree of one column, built without recursion: chains may be long."""
         position = {name: i for i, name in enumerate(self.graph.order)}
-        start = (dataset.name, column.casefold())
+        start = (dataset.name, fold(column))
         spelled = {start: column}
         made: dict[_Key, list[tuple[Flow, Made]]] = {}
         stack = [start]
@@ -163,7 +161,7 @@ class _Tracer:
             return _declared(read.source)
         found = resolve(self.pipeline, name)
         columns = self.columns.get(found.name) if found else None
-        if columns is None or found is None or _same(name, found.name):
+        if columns is None or found is None or same(name, found.name):
             return columns
         return (*columns, *(f.name for f in QUARANTINE_FIELDS))
 
@@ -192,7 +190,7 @@ class _Tracer:
         if name is None or origin.column is None:
             return None
         found = resolve(self.pipeline, name)
-        return (found.name, origin.column.casefold()) if found is not None else None
+        return (found.name, fold(origin.column)) if found is not None else None
 
     def _origin(
         self,
@@ -218,8 +216,8 @@ class _Tracer:
 
     def _name(self, key: _Key, spelled: Mapping[_Key, str]) -> str:
         name, column = key
-        known = {c.casefold(): c for c in self.columns.get(name, ())}
-        return f"{name}.{known.get(column, spelled[key])}"
+        known = Names(self.columns.get(name, ()))
+        return f"{name}.{known.find(column) or spelled[key]}"
 
 
 def _declared(source: SourceRef) -> tuple[str, ...] | None:
@@ -234,7 +232,3 @@ def _declared(source: SourceRef) -> tuple[str, ...] | None:
             continue
         return tuple(c.name for c in tree.find_all(exp.ColumnDef) if c.parent is tree.this)
     return None
-
-
-def _same(name: str, other: str) -> bool:
-    return name.casefold() == other.casefold()

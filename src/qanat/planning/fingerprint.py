@@ -119,7 +119,7 @@ def deterministic(query: SqlQuery) -> bool:
 
 def _combines(node: exp.Expr) -> bool:
     """True if a node makes one row of many or many of one; a lambda's body works on lists."""
-    if isinstance(node, exp.Anonymous) and node.name.casefold() in _MANY_NAMES:
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _MANY_NAMES:
         return True
     if not isinstance(node, (exp.Window, *_MANY)) and not aggregates(node):
         return False
@@ -230,7 +230,7 @@ def volatile(query: Query) -> bool:
             return True
         if isinstance(node, exp.Func):
             name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-            if name.casefold() in _VOLATILE:
+            if name.lower() in _VOLATILE:
                 return True
     return False
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names
 from qanat.model.schema import (
     DIGITS,
     STRING,
@@ -81,7 +82,7 @@ def fit(
         _check_declared(found, output.declared, location, dataset)
     fitted: list[tuple[Field, Column | None]] = []
     for field in (output.schema if output.schema.fields else output.declared).fields:
-        mine = found.pop(field.name.casefold(), None)
+        mine = found.pop(field.name, None)
         declared = output.declared.get(field.name)
         if mine is not None and mine.type is not None:
             if declared is None:
@@ -103,17 +104,17 @@ def fit(
     # A column that joins later is NULL in the rows before it.
     fitted += [(Field(c.name, c.type), c) for c in found.values() if c.type is not None]
     _check_partitions(Schema(tuple(f for f, _ in fitted)), output, location, dataset)
-    keys = {c.casefold() for c in output.partition_by}
+    keys = Names(output.partition_by)
     return tuple(
-        Target(field, column, field.type == STRING and field.name.casefold() in keys)
+        Target(field, column, field.type == STRING and field.name in keys)
         for field, column in fitted
     )
 
 
-def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> dict[str, Column]:
-    found: dict[str, Column] = {}
+def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> Named[Column]:
+    found: Named[Column] = Named()
     for column in columns:
-        if column.name.casefold() in found:
+        if column.name in found:
             raise SchemaMismatchError(
                 f"two columns of {dataset} are named {column.name!r}",
                 location=location,
@@ -126,16 +127,16 @@ def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> dic
                 got=column.raw,
                 hint="cast it, for example to VARCHAR",
             )
-        found[column.name.casefold()] = column
+        found[column.name] = column
     return found
 
 
 def _check_declared(
-    found: Mapping[str, Column], declared: Schema, location: Location, dataset: str
+    found: Named[Column], declared: Schema, location: Location, dataset: str
 ) -> None:
     names = [c.name for c in found.values()]
     for field in declared.fields:
-        if field.name.casefold() not in found:
+        if field.name not in found:
             raise SchemaMismatchError(
                 f"{dataset} declares a column {field.name!r} that its query does not give",
                 location=location,
@@ -186,10 +187,7 @@ def _fits(have: DataType, want: DataType, declared: bool) -> bool:
             return _fits(a, c, declared) and _fits(b, d, declared)
         case Struct(mine), Struct(theirs):
             # Cast by name: a field that is not there is NULL.
-            known = {f.name.casefold(): f.type for f in theirs}
-            return all(
-                f.name.casefold() in known and _fits(f.type, known[f.name.casefold()], declared)
-                for f in mine
-            )
+            known = Named((f.name, f.type) for f in theirs)
+            return all(f.name in known and _fits(f.type, known[f.name], declared) for f in mine)
     # What the author wrote down wins: CAST, and a value that does not fit fails the epoch.
     return declared

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from qanat.errors import SelectionError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import fold, same
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, Pipeline
 from qanat.model.query import Read
 
@@ -57,7 +58,7 @@ def closure(name: str, *edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
 def resolve(pipeline: Pipeline, name: str) -> Dataset | None:
     """The dataset that a name stands for; `x__quarantine` stands for x. None if there is none."""
     found = pipeline.get(name)
-    if found is None and name.casefold().endswith(QUARANTINE):
+    if found is None and fold(name).endswith(QUARANTINE):
         found = pipeline.get(name[: -len(QUARANTINE)])
     return found
 
@@ -71,20 +72,20 @@ def writers(pipeline: Pipeline, table: str) -> tuple[str, ...]:
     found = resolve(pipeline, table)
     if found is None:
         return ()
-    if found.kind is not DatasetKind.TEMPORARY_VIEW or found.name.casefold() == table.casefold():
+    if found.kind is not DatasetKind.TEMPORARY_VIEW or same(found.name, table):
         return (found.name,)
     filling: dict[str, None] = {}
-    views = [found.name.casefold()]
+    views = [found.name]
     for view in views:
         for flow in pipeline.flows:
-            if any((r.source.dataset or "").casefold() == view for r in flow.query.reads):
+            if any(same(r.source.dataset or "", view) for r in flow.query.reads):
                 target = pipeline.get(flow.target)
                 if target is None:
                     continue
                 if target.kind is not DatasetKind.TEMPORARY_VIEW:
                     filling[target.name] = None
-                elif target.name.casefold() not in views:
-                    views.append(target.name.casefold())
+                elif target.name not in views:
+                    views.append(target.name)
     return tuple(filling)
 
 
@@ -108,8 +109,8 @@ def select(graph: Graph, pipeline: Pipeline, patterns: Iterable[str]) -> tuple[s
     """
     chosen: set[str] = set()
     for pattern in patterns:
-        bare = pattern.removeprefix("+").removesuffix("+").casefold()
-        matched = [n for n in graph.order if fnmatchcase(n.casefold(), bare)]
+        bare = fold(pattern.removeprefix("+").removesuffix("+"))
+        matched = [n for n in graph.order if fnmatchcase(fold(n), bare)]
         if not matched:
             names = [d.name for d in pipeline.datasets]
             raise SelectionError(

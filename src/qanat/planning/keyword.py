@@ -43,6 +43,6 @@ def _first_offset(node: exp.Expr) -> int | None:
 
 
 def _occurrences(sql: str, dialect: str, word: str) -> list[Token]:
-    wanted = word.casefold().split()
+    wanted = word.lower().split()
     tokens = Dialect.get_or_raise(dialect).tokenize(sql)
-    return [t for t in tokens if t.text.casefold().split() == wanted]
+    return [t for t in tokens if t.text.lower().split() == wanted]

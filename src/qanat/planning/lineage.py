@@ -7,6 +7,7 @@ from dataclasses import field, replace
 
 from qanat.errors import DatasetNotFoundError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import same
 from qanat.model.pipeline import Dataset, Pipeline, References
 from qanat.model.query import FunctionQuery, SourceRef
 from qanat.planning.graph import Graph, resolve
@@ -80,7 +81,7 @@ def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -
         roots = [n for n in graph.order if not graph.readers.get(n)] or list(graph.order)
         return as_graph(tuple(made[n] for n in roots))
     root = made[start]
-    if target.casefold() != start.casefold():
+    if not same(target, start):
         root = _quarantine(pipeline.dataset(start), root)
     return as_graph((root,))
 
@@ -164,7 +165,7 @@ def _read(
         return LineageNode(name, "unknown")
     # In a cycle the node is not built yet: name it without its own inputs.
     node = made.get(found.name, LineageNode(found.name, str(found.kind)))
-    if name.casefold() == found.name.casefold():
+    if same(name, found.name):
         return node
     return _quarantine(found, node if found is not reader else None)
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, QanatError, nearest
+from qanat.model.name import Names, same
 from qanat.model.pipeline import (
     Dataset,
     DatasetKind,
@@ -33,7 +34,7 @@ _Edges: TypeAlias = dict[str, dict[str, Location]]
 
 def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
     """The reasons why a flow cannot feed its target; none if it can."""
-    if target.kind not in _APPENDED and flow.name.casefold() != target.name.casefold():
+    if target.kind not in _APPENDED and not same(flow.name, target.name):
         yield FlowError(
             f"flow {flow.name} feeds {target.kind} {target.name}",
             location=flow.location,
@@ -152,15 +153,11 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     edges: _Edges = {d.name: {} for d in pipeline.datasets}
     for flow in pipeline.flows:
         problems += _flow_edges(pipeline, flow, edges)
-    fed = {flow.target.casefold() for flow in pipeline.flows}
+    fed = Names(flow.target for flow in pipeline.flows)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
             problems += _rule_edges(pipeline, dataset, expectation, edges)
-        if (
-            complete
-            and dataset.name.casefold() not in fed
-            and dataset.kind is not DatasetKind.SINK
-        ):
+        if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_without_flow(dataset))
     fillers = _fillers(pipeline, edges)
     order, cycle = _sort({n: (*found, *fillers.get(n, ())) for n, found in edges.items()})
@@ -239,12 +236,12 @@ def _filling(pipeline: Pipeline, read: Read) -> tuple[str, ...]:
     view = None if name is None else resolve(pipeline, name)
     if name is None or view is None or view.kind is not DatasetKind.TEMPORARY_VIEW:
         return ()
-    return () if name.casefold() == view.name.casefold() else writers(pipeline, name)
+    return () if same(name, view.name) else writers(pipeline, name)
 
 
 def _same(found: Dataset, target: Dataset, name: str) -> bool:
     """True if a dataset reads its own quarantine, which is allowed and no cycle."""
-    return found is target and name.casefold() != found.name.casefold()
+    return found is target and not same(name, found.name)
 
 
 def _sort(edges: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], list[str]]:

@@ -11,6 +11,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names, same
 from qanat.model.query import Read, SqlQuery
 from qanat.planning.stateful import tree_of
 
@@ -62,8 +63,7 @@ class Projection:
         columns = self._columns(tree, known, wanted)
         # sqlglot folds the case of names; `_spelled` gives back the author's spelling.
         written = [s.alias_or_name for s in tree.selects] if isinstance(tree, exp.Query) else []
-        self._spelled = {n.casefold(): n for each in columns.values() for n in each}
-        self._spelled |= {n.casefold(): n for n in written}
+        self._spelled = Names((*written, *(n for each in columns.values() for n in each)))
         self._schema = {n: dict.fromkeys(c, "unknown") for n, c in columns.items() if c}
         try:
             self._scope = build_scope(self._qualified(tree))
@@ -79,15 +79,14 @@ class Projection:
         if any(isinstance(s, exp.Star) for s in selects):
             return None
         names = (s.alias_or_name for s in selects)
-        return tuple(self._spelled.get(n.casefold(), n) for n in names)
+        return tuple(self._spelled.find(n) or n for n in names)
 
     def made(self, column: str) -> Made | None:
         """How the query makes a column; None if the query does not return it.
 
         If that cannot be found out, every input is named as an origin.
         """
-        names = {s.alias_or_name.casefold(): s.alias_or_name for s in self._selects()}
-        name = names.get(column.casefold())
+        name = Names(s.alias_or_name for s in self._selects()).find(column)
         if name is None:
             return self._unnamed(column)
         try:
@@ -127,20 +126,21 @@ class Projection:
         if len(unknown) == 1:
             # Columns that the query uses, or the target has, and that no other input has, must
             # be columns of the one unknown input.
-            made = {s.alias.casefold() for s in tree.find_all(exp.Alias)}
-            taken = {c.casefold() for each in found.values() for c in each} | made
+            made = (s.alias for s in tree.find_all(exp.Alias))
+            taken = Names((*made, *(c for each in found.values() for c in each)))
             columns = [c for c in tree.find_all(exp.Column) if not isinstance(c.this, exp.Star)]
             tables = [t for t in tree.find_all(exp.Table) if t.name == unknown[0]]
-            aliases = {t.alias_or_name.casefold() for t in tables}
+            aliases = Names(t.alias_or_name for t in tables)
             # A column qualified with the input's name is its own, even if others have it, too.
-            own = [c.name for c in columns if c.table.casefold() in aliases]
-            free = [c for c in (*(c.name for c in columns), *wanted) if c.casefold() not in taken]
-            guess = {c.casefold(): c for c in (*own, *free)}
+            own = [c.name for c in columns if c.table in aliases]
+            free = [c for c in (*(c.name for c in columns), *wanted) if c not in taken]
+            guess = Named((c, c) for c in (*own, *free))
             found[unknown[0]] = list(guess.values())
-        mentioned = {i.name.casefold() for i in tree.find_all(exp.Identifier)}
+        mentioned = Names(i.name for i in tree.find_all(exp.Identifier))
         for name, read in self._relations.items():
-            for hidden in mentioned.intersection(read.source.hidden) if name in found else ():
-                found[name] = [c for c in found[name] if c.casefold() != hidden] + [hidden]
+            for hidden in read.source.hidden if name in found else ():
+                if hidden in mentioned:
+                    found[name] = [c for c in found[name] if not same(c, hidden)] + [hidden]
         return found
 
     def _qualified(self, tree: exp.Expr) -> exp.Expr:

@@ -15,6 +15,7 @@ from sqlglot import exp, parse_one
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.name import same
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
 
@@ -56,7 +57,7 @@ def aggregates(node: exp.Expr) -> bool:
     [True, True, False]
     """
     if isinstance(node, exp.Anonymous):
-        return node.name.casefold() in _AGGREGATES
+        return node.name.lower() in _AGGREGATES
     return isinstance(node, exp.AggFunc)
 
 
@@ -249,7 +250,7 @@ def _cte(table: exp.Table) -> exp.Expr | None:
         clause = scope.args.get("with_")
         for cte in clause.expressions if clause else []:
             # A recursive CTE that reads itself is not followed: it would never end.
-            if cte.alias.casefold() == table.name.casefold() and id(cte) not in inside:
+            if same(cte.alias, table.name) and id(cte) not in inside:
                 found = cte.this
                 return found if isinstance(found, exp.Expr) else None
         scope = scope.parent

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qanat.frozen import Frozen
+from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
@@ -113,13 +114,13 @@ class Engine(Protocol):
         batch: Batch,
         dataset: str,
         expectations: Sequence[Expectation],
-        references: Mapping[str, Batch],
+        references: Mapping[Name, Batch],
     ) -> tuple[int, tuple[RuleCount, ...]]:
         """How many rows a batch has, and how many of them violate each expectation.
 
         Args:
             expectations: predicates in the engine's dialect.
-            references: by dataset name (case-folded), for REFERENCES rules.
+            references: by dataset, for REFERENCES rules.
 
         Raises:
             DeclarationError: a rule does not compile.

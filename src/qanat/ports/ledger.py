@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from qanat.model.event import EventRecord
+from qanat.model.name import Named
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -178,8 +179,8 @@ class Ledger(Protocol):
 
     # -- definitions and generations -------------------------------------------------------
 
-    def definitions(self) -> Mapping[str, Definition]:
-        """All datasets as last run, by case-folded name."""
+    def definitions(self) -> Named[Definition]:
+        """All datasets as last run."""
         ...
 
     def define(self, definition: Definition, lease: Lease) -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qanat.model.name import Named
 from qanat.model.work import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
@@ -42,8 +43,7 @@ class Update(results.UpdateResult):
         Raises:
             KeyError: the update did not take it.
         """
-        found = {d.dataset.casefold(): d for d in self.datasets}
-        return found[dataset.casefold()]
+        return Named((d.dataset, d) for d in self.datasets)[dataset]
 
     @property
     def counts(self) -> Counts:

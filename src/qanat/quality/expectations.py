@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, QanatError, nearest
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, Expectation, Predicate, References, Unique
 from qanat.model.schema import Schema
 
@@ -16,7 +17,7 @@ _FEW = 20
 
 
 def check_expectations(
-    dataset: Dataset, schema: Schema, references: Mapping[str, Schema]
+    dataset: Dataset, schema: Schema, references: Named[Schema]
 ) -> list[QanatError]:
     """An error for every column that an expectation of a dataset uses and that does not exist.
 
@@ -37,7 +38,7 @@ def check_expectations(
             case Unique(columns) | References(columns):
                 problems += _all_missing(expectation, dataset.name, columns, schema)
         if isinstance(rule, References):
-            other = references.get(rule.dataset.casefold())
+            other = references.get(rule.dataset)
             if other is not None:
                 problems += _all_missing(expectation, rule.dataset, rule.target_columns, other)
     return problems
@@ -57,12 +58,12 @@ def columns_of(rule: Predicate) -> tuple[tuple[str, bool], ...]:
         tree = parse_one(rule.sql, dialect=rule.dialect, into=exp.Condition)
     except (SqlglotError, RecursionError):
         return ()
-    found: dict[str, tuple[str, bool]] = {}
+    found: Named[tuple[str, bool]] = Named()
     for column in tree.find_all(exp.Column, bfs=False):
         first = column.parts[0]
         # `*` and `COLUMNS(…)` name no column, so none can be missing.
         if isinstance(first, exp.Identifier) and first.name not in _variables(column):
-            found.setdefault(first.name.casefold(), (first.name, bool(first.quoted)))
+            found.setdefault(first.name, (first.name, bool(first.quoted)))
     return tuple(found.values())
 
 

@@ -18,6 +18,7 @@ from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
@@ -67,9 +68,9 @@ class Current(Frozen):
         update: its identifier.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
-        stuck: by dataset (casefolded), why an epoch that a crash left open could not be brought
+        stuck: by dataset, why an epoch that a crash left open could not be brought
             to an end; the dataset is not run.
-        redone: by dataset (casefolded), epochs that recovery has carried out.
+        redone: by dataset, epochs that recovery has carried out.
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
         untidy: set while files may be left over that only this update knows to look for.
     """
@@ -80,8 +81,8 @@ class Current(Frozen):
     update: str
     at_ns: int
     tell: Callable[[Event], None]
-    stuck: dict[str, QanatError] = field(default_factory=dict)
-    redone: dict[str, list[Done]] = field(default_factory=dict)
+    stuck: Named[QanatError] = field(default_factory=Named)
+    redone: Named[list[Done]] = field(default_factory=Named)
     stopping: threading.Event = field(default_factory=threading.Event)
     untidy: threading.Event = field(default_factory=threading.Event)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.errors import SelectionError
+from qanat.model.name import Names, fold
 from qanat.model.pipeline import Dataset, References
 from qanat.run.results import RuleCheck, Selection, choose_datasets
 from qanat.run.session import Session
@@ -31,7 +32,7 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
         if not dataset.stored or not dataset.expectations:
             continue
         if session.store.version(session.table(name)) is None:
-            if name.casefold() in (p.casefold() for p in asked.select):
+            if name in Names(asked.select):
                 raise SelectionError(
                     f"{name} has no rows to check: it has never run",
                     hint=f"run it first: qanat run --select +{name}",
@@ -44,7 +45,7 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
 def _checked(session: Session, dataset: Dataset) -> Iterator[RuleCheck]:
     rules = session.analysis.rules[dataset.name]
     references = {
-        r.rule.dataset.casefold(): stored(session, r.rule.dataset).snapshot.batch
+        fold(r.rule.dataset): stored(session, r.rule.dataset).snapshot.batch
         for r in rules
         if isinstance(r.rule, References)
     }

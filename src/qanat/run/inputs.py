@@ -8,6 +8,7 @@ from typing import Any
 
 from qanat.errors import NotAppendOnlyError, located, naming
 from qanat.frozen import Frozen
+from qanat.model.name import Name, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
 from qanat.model.record import Amount, Epoch, FileRef, Range
@@ -107,7 +108,7 @@ class BoundInputs(Frozen):
     """Inputs bound for the engine, and how much they have."""
 
     inputs: Mapping[str, Batch]
-    references: Mapping[str, Batch]
+    references: Mapping[Name, Batch]
     amount: Amount
 
 
@@ -241,7 +242,7 @@ def _has_read(
 
 
 def _is_of(read: Read, decision: Decision) -> bool:
-    return (read.source.dataset or "").casefold() == decision.dataset.casefold()
+    return same(read.source.dataset or "", decision.dataset)
 
 
 def _first(session: Session, read: Read, decided: Mapping[str, Decision]) -> list[Decision]:
@@ -282,12 +283,12 @@ def bind(
         # Of files the engine counts the rows.
         rows = bound.amount.rows or 0
         total += Amount(bound.amount.files, bound.amount.bytes, rows)
-    references: dict[str, Batch] = {}
+    references: dict[Name, Batch] = {}
     for dataset in compiled.references:
         range_ = ranges.get(_reference(dataset))
         if range_ is not None and range_.value["version"] >= 0:
             snapshot = session.store.snapshot(session.table(dataset), range_.value["version"])
-            references[dataset.casefold()] = snapshot.batch
+            references[fold(dataset)] = snapshot.batch
     return BoundInputs(inputs, references, total)
 
 
@@ -296,4 +297,4 @@ def _has_table(session: Session, dataset: str) -> bool:
 
 
 def _reference(dataset: str) -> str:
-    return _REFERENCE + dataset.casefold()
+    return _REFERENCE + fold(dataset)

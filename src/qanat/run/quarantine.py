@@ -119,7 +119,7 @@ def _replay(current: Current, dataset: Dataset, entry: LedgerEntry) -> ReplayRes
     try:
         with naming(dataset.name):
             # Check first: a quarantine that was lost would look like an empty one.
-            if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+            if (stuck := current.stuck.get(dataset.name)) is not None:
                 raise stuck
             for compiled in session.analysis.flows_into(dataset.name):
                 check_history(session, compiled)

@@ -9,6 +9,7 @@ from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import located
+from qanat.model.name import same
 from qanat.model.work import Batch
 from qanat.ports.engine import Reading
 from qanat.run.session import Session
@@ -47,6 +48,6 @@ def query(
 
 
 def _found(session: Session, read: AskedTable, table: Stored | None) -> Stored:
-    if table is None or read.dataset.casefold() != SELF:
+    if table is None or not same(read.dataset, SELF):
         return stored(session, read.dataset, read.version)
     return table if read.version is None else stored(session, table.name, read.version)

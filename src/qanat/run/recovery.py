@@ -17,6 +17,7 @@ from pathlib import Path
 
 from qanat.errors import LedgerError, QanatError
 from qanat.model.event import Recovered, Warned
+from qanat.model.name import Names, same
 from qanat.model.pipeline import application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
@@ -126,7 +127,7 @@ def _each(
             current.lease.confirm()
             name = owners.get(table.location, table.name)
             if name not in anew:
-                current.stuck.setdefault(name.casefold(), error)
+                current.stuck.setdefault(name, error)
             current.tell(Warned(name, error.message))
     return good
 
@@ -135,9 +136,8 @@ def _set_aside(
     current: Current, epoch: Epoch, error: QanatError, anew: Collection[str]
 ) -> str | None:
     """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
-    name = epoch.dataset.casefold()
-    if name not in {n.casefold() for n in anew}:
-        current.stuck.setdefault(name, error)
+    if epoch.dataset not in Names(anew):
+        current.stuck.setdefault(epoch.dataset, error)
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
         current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return None
@@ -198,7 +198,7 @@ def _bring_to_an_end(current: Current, epoch: Epoch, anew: Collection[str]) -> s
         current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return "abandoned"
     if done is not None:
-        current.redone.setdefault(epoch.dataset.casefold(), []).append(done)
+        current.redone.setdefault(epoch.dataset, []).append(done)
     return "redone"
 
 
@@ -220,7 +220,7 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
         # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
-    if compiled is None or compiled.dataset.name.casefold() != epoch.dataset.casefold():
+    if compiled is None or not same(compiled.dataset.name, epoch.dataset):
         return "the flow is no longer declared"
     if compiled.dataset.name in anew and compiled.dataset.sink is None:
         return "the dataset is about to be computed from the start"

@@ -19,6 +19,7 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Epoch
@@ -50,14 +51,14 @@ class Around(Frozen):
     """What surrounds the decision about one dataset.
 
     Args:
-        definitions: as last run, by case-folded name.
+        definitions: of all datasets, as last run.
         decided: by name, what the update does before it comes to the dataset; empty once that
             is done.
         open: by flow, epochs that a crash left open. An update settles them before it
             decides anything; a plan must see what the update will find then.
     """
 
-    definitions: Mapping[str, Definition]
+    definitions: Named[Definition]
     decided: Mapping[str, Decision] = field(default_factory=dict)
     open: Mapping[str, Epoch] = field(default_factory=dict)
 
@@ -114,7 +115,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     if failing:
         upstream = session.graph.upstream(name)
         failing = [n for n in failing if n in upstream]
-    before = around.definitions.get(name.casefold())
+    before = around.definitions.get(name)
     return Facts(dataset, fingerprint, text, before, asked, failing=tuple(sorted(failing)))
 
 
@@ -177,14 +178,14 @@ class DatasetRun:
     """Brings one dataset up to date and adds up what that took.
 
     Args:
-        definitions: as last run, by case-folded name.
+        definitions: of all datasets, as last run.
         begin: called before the first write.
     """
 
     current: Current
     dataset: Dataset
     chosen: Chosen
-    definitions: Mapping[str, Definition]
+    definitions: Named[Definition]
     begin: Callable[[], None]
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
@@ -199,7 +200,7 @@ class DatasetRun:
             QanatError: whatever stopped it; epochs before that are committed.
         """
         session, name = self.current.session, self.dataset.name
-        self.epochs += self.current.redone.get(name.casefold(), [])
+        self.epochs += self.current.redone.get(name, [])
         generation = session.ledger.generation(name)
         if name in self.chosen.full_refresh:
             self.begin()
@@ -277,7 +278,7 @@ class DatasetRun:
     def _first_reason(self) -> str:
         if any(d.epoch.replaces for d in self.epochs):
             return INTERRUPTED
-        known = self.definitions.get(self.dataset.name.casefold())
+        known = self.definitions.get(self.dataset.name)
         return NEVER_RUN if known is None else UNREAD
 
     def _decide(self, generation: int) -> Decision:
@@ -299,7 +300,7 @@ class DatasetRun:
         name = self.dataset.name
         fingerprint, text = self.current.session.analysis.definitions[name]
         found = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
-        known = self._defined or self.definitions.get(name.casefold())
+        known = self._defined or self.definitions.get(name)
         return None if known == found else found
 
     def explain(self, error: Exception) -> QanatError:

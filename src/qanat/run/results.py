@@ -7,6 +7,7 @@ from typing import Any
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.model.schema import Schema
@@ -186,12 +187,12 @@ def _former_views(session: Session) -> frozenset[str]:
 
     Its rows are none that a stream has brought, so that a stream cannot go on from there.
     """
-    before = session.recorded.definitions() if session.has_ledger else {}
+    before = session.recorded.definitions() if session.has_ledger else Named()
     return frozenset(
         d.name
         for d in session.pipeline.datasets
         if d.kind is DatasetKind.STREAMING_TABLE
-        and (old := before.get(d.name.casefold())) is not None
+        and (old := before.get(d.name)) is not None
         and old.kind == str(DatasetKind.MATERIALIZED_VIEW)
     )
 
@@ -215,11 +216,9 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         )
 
     refresh, full = found(selection.refresh), found(selection.full_refresh)
-    literal = {pattern.casefold() for pattern in selection.full_refresh}
+    literal = Names(selection.full_refresh)
     full = frozenset(
-        n
-        for n in full
-        if session.pipeline.dataset(n).kind is not DatasetKind.SINK or n.casefold() in literal
+        n for n in full if session.pipeline.dataset(n).kind is not DatasetKind.SINK or n in literal
     )
     if selection.select:
         wanted = found(selection.select) | refresh | full

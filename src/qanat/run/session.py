@@ -22,10 +22,11 @@ from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.ledgers import open_ledger
-from qanat.model.pipeline import QUARANTINE, Pipeline, Project, SinkTarget
+from qanat.model.name import same
+from qanat.model.pipeline import Pipeline, Project, SinkTarget
 from qanat.model.query import SourceRef
 from qanat.model.table import TableRef
-from qanat.planning.graph import Graph
+from qanat.planning.graph import Graph, resolve
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
@@ -311,11 +312,9 @@ class Session:
         return found
 
     def _table(self, dataset: str) -> TableRef:
-        declared = self.pipeline.get(dataset)
-        name = declared.name if declared else dataset
-        if declared is None and name.casefold().endswith(QUARANTINE):
-            owner = self.pipeline.get(name[: -len(QUARANTINE)])
-            name = owner.quarantine if owner else name
+        name, found = dataset, resolve(self.pipeline, dataset)
+        if found is not None:
+            name = found.name if same(found.name, dataset) else found.quarantine
         return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
 
     @cached_property

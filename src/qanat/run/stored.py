@@ -7,6 +7,7 @@ from typing import Any
 
 from qanat.errors import QanatError, TableNotFoundError, naming
 from qanat.frozen import Frozen
+from qanat.model.name import same
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
@@ -53,7 +54,7 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
         TableNotFoundError: it has no table, or none at that version; says why.
     """
     dataset = dataset_of(session.pipeline, name)
-    quarantined = name.casefold() != dataset.name.casefold()
+    quarantined = not same(name, dataset.name)
     found = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
         raise _no_table(session, dataset)

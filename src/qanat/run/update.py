@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ from qanat.model.event import (
     Warned,
     facts_of,
 )
+from qanat.model.name import Named, same
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
@@ -153,14 +154,13 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
     if dataset is not None:
         if not ledger.epochs(dataset=dataset, limit=1):
             dataset = dataset_of(session.pipeline, dataset).name
-        key = dataset.casefold()
         about = ((r, facts_of(r.event).get("dataset")) for r in records)
-        return UpdateEvents(found, tuple(r for r, name in about if _is(name, key)))
+        return UpdateEvents(found, tuple(r for r, name in about if _is(name, dataset)))
     return UpdateEvents(found, tuple(records))
 
 
-def _is(name: object, key: str) -> bool:
-    return isinstance(name, str) and name.casefold() == key
+def _is(name: object, dataset: str) -> bool:
+    return isinstance(name, str) and same(name, dataset)
 
 
 def _all(ledger: Ledger, update: str) -> Iterator[EventRecord]:
@@ -291,7 +291,7 @@ def update(
 
 
 def _walk(
-    current: Current, chosen: Chosen, entry: LedgerEntry, definitions: Mapping[str, Definition]
+    current: Current, chosen: Chosen, entry: LedgerEntry, definitions: Named[Definition]
 ) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
     session, runnable = current.session, frozenset(chosen.runnable)
@@ -348,7 +348,7 @@ def _run_dataset(
     chosen: Chosen,
     name: str,
     entry: LedgerEntry,
-    definitions: Mapping[str, Definition],
+    definitions: Named[Definition],
 ) -> DatasetResult:
     dataset = current.session.pipeline.dataset(name)
     if dataset.kind is DatasetKind.TEMPORARY_VIEW:
@@ -359,7 +359,7 @@ def _run_dataset(
     run = DatasetRun(current, dataset, chosen, definitions, entry.begin)
     try:
         with naming(dataset.name):
-            if (stuck := current.stuck.get(dataset.name.casefold())) is not None:
+            if (stuck := current.stuck.get(dataset.name)) is not None:
                 raise stuck
             run.run()
         status = "updated" if run.epochs else "unchanged"

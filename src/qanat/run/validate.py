@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from qanat.errors import QanatError, located
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.schema import NO_COLUMNS, Schema
@@ -33,7 +34,7 @@ def validate(session: Session) -> Validation:
     or from the queries that will make them. Nothing is written.
     """
     problems = list(session.problems)
-    known: dict[str, Schema] = {}
+    known: Named[Schema] = Named()
     for name in session.graph.order:
         problems += _check(session, name, known)
         problems += _sink_problems(session, session.pipeline.dataset(name))
@@ -52,7 +53,7 @@ def _place(problem: QanatError) -> tuple[str, int, int]:
     return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
 
 
-def _check(session: Session, name: str, known: dict[str, Schema]) -> list[QanatError]:
+def _check(session: Session, name: str, known: Named[Schema]) -> list[QanatError]:
     """Check one dataset, all above it being checked; learn its columns on the way."""
     dataset = session.pipeline.dataset(name)
     problems: list[QanatError] = []
@@ -75,7 +76,7 @@ def _check(session: Session, name: str, known: dict[str, Schema]) -> list[QanatE
     if schema is None:
         schema = _stored(session, dataset)
     if schema is not None:
-        known[name.casefold()] = schema
+        known[name] = schema
         missing = check_expectations(dataset, schema, known)
         problems += missing
         if described is not None:
@@ -133,7 +134,7 @@ def _merged(schema: Schema | None, more: Schema) -> Schema:
     return Schema((*schema.fields, *new))
 
 
-def _work(session: Session, compiled: CompiledFlow, known: Mapping[str, Schema]) -> Work | None:
+def _work(session: Session, compiled: CompiledFlow, known: Named[Schema]) -> Work | None:
     """A flow over no rows; None where its columns cannot be known.
 
     Those of an input may not be (its own error tells why), and a Python function is not called
@@ -142,7 +143,7 @@ def _work(session: Session, compiled: CompiledFlow, known: Mapping[str, Schema])
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):
         return None
-    if any(v.dataset.name.casefold() not in known for v in compiled.views):
+    if any(v.dataset.name not in known for v in compiled.views):
         return None
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
@@ -169,7 +170,7 @@ def _work(session: Session, compiled: CompiledFlow, known: Mapping[str, Schema])
 
 
 def _sample(
-    session: Session, compiled: CompiledFlow, read: Read, known: Mapping[str, Schema]
+    session: Session, compiled: CompiledFlow, read: Read, known: Named[Schema]
 ) -> Batch | None:
     """Just enough of an input to know its columns."""
     name = read.source.dataset
@@ -179,10 +180,10 @@ def _sample(
         policy = drift_of(session, compiled)
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
-    schema = known.get(name.casefold())
+    schema = known.get(name)
     found = resolve(session.pipeline, name)
-    if schema is None and found is not None and found.name.casefold() in known:
+    if schema is None and found is not None and found.name in known:
         # x__quarantine has the columns of x and those about the quarantine.
-        schema = known[found.name.casefold()]
+        schema = known[found.name]
         schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
     return TableBatch((), schema) if schema is not None else None

@@ -12,6 +12,7 @@ from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionConte
 
 from qanat import disk
 from qanat.errors import AdapterError, Location
+from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
@@ -97,7 +98,7 @@ class DataFusionEngine:
         batch: Batch,
         dataset: str,
         expectations: Sequence[Expectation],
-        references: Mapping[str, Batch],
+        references: Mapping[Name, Batch],
     ) -> tuple[int, tuple[RuleCount, ...]]:
         """How many rows a batch has, and how many of them violate each expectation."""
         with self._session() as session:

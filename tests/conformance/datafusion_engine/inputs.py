@@ -9,6 +9,7 @@ import pyarrow as pa
 from datafusion import DataFrame, Expr, SessionContext, col, functions, lit
 
 from qanat.errors import UnsupportedError
+from qanat.model.name import Names
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
 from tests.conformance.datafusion_engine.faults import explained
@@ -66,7 +67,7 @@ class Inputs:
     def _file(self, batch: TableBatch, number: int) -> DataFrame:
         path = batch.files[number]
         frame = self.session.read_parquet(path)
-        have = {n.casefold(): n for n in frame.schema().names}
+        have = Names(frame.schema().names)
         own = len(batch.partition_by)
         folders = Path(path).parent.parts[-own:] if own else ()
         keys = dict(zip(batch.partition_by, map(_value, folders), strict=True))
@@ -74,7 +75,7 @@ class Inputs:
         def column(name: str) -> Expr:
             if name in keys:
                 return lit(keys[name])
-            stored = have.get(name.casefold())
+            stored = have.find(name)
             # A column that joined the table later is not in its older files.
             return lit(None) if stored is None else col(quote(stored))
 

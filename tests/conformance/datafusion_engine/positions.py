@@ -8,6 +8,7 @@ from typing import Any
 from sqlglot import tokenize
 from sqlglot.errors import SqlglotError
 
+from qanat.model.name import same
 from qanat.model.query import SqlQuery
 from qanat.planning.fingerprint import row_source
 from tests.conformance.datafusion_engine.columns import quote
@@ -36,7 +37,7 @@ def carrying(query: SqlQuery, known: Container[str]) -> tuple[str, str] | None:
     if table.text not in known:
         return None
     behind = [t for t in tokens[begin + 2 : begin + 4] if t.text.upper() != "AS"][:1]
-    alias = behind[0] if behind and behind[0].text.casefold() == source.casefold() else table
+    alias = behind[0] if behind and same(behind[0].text, source) else table
     named = query.sql[alias.start : alias.end + 1]
     at = f"{named}.{AT}"
     inserted = {tokens[0].end + 1: f" {at},"}
@@ -75,7 +76,6 @@ def _stars(tokens: Sequence[Any], source: str) -> Iterator[int]:
     for number in _outermost(tokens):
         before = tokens[number - 1].text.upper()
         if tokens[number].text == "*" and (
-            before in (",", "SELECT")
-            or (before == "." and tokens[number - 2].text.casefold() == source.casefold())
+            before in (",", "SELECT") or (before == "." and same(tokens[number - 2].text, source))
         ):
             yield number

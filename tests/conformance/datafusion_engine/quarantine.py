@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from datafusion import DataFrame, SessionContext, col
 
+from qanat.model.name import Named
 from qanat.model.pipeline import Expectation
 from qanat.model.schema import Field, Schema
 from qanat.model.work import QUARANTINE_FIELDS, Output, Work
@@ -62,13 +63,13 @@ def described(
         if retyped:
             own = batch.select(schema.names).to_pylist()
             values["_quarantine_raw"] = [json.dumps(row, default=str) for row in own]
-        columns = {f.name: pa.array(values[f.name], to_arrow(f.type)) for f in QUARANTINE_FIELDS}
+        columns = Named(
+            (f.name, pa.array(values[f.name], to_arrow(f.type))) for f in QUARANTINE_FIELDS
+        )
         for name in schema.names:
-            columns[name.casefold()] = batch.column(f"{_TRY}{name}" if name in retyped else name)
+            columns[name] = batch.column(f"{_TRY}{name}" if name in retyped else name)
         nothing = pa.nulls(batch.num_rows)
-        arrays = [
-            columns.get(f.name.casefold(), nothing).cast(to_arrow(f.type)) for f in target.fields
-        ]
+        arrays = [columns.get(f.name, nothing).cast(to_arrow(f.type)) for f in target.fields]
         yield pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(target))
 
 

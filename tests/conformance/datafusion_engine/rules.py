@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datafusion import DataFrame, SessionContext
 
 from qanat.errors import DatasetNotFoundError
+from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.work import Counts, RuleCount
 from tests.conformance.datafusion_engine.columns import quote
@@ -68,14 +69,14 @@ def mark(
     table: str,
     expectations: Sequence[Expectation],
     existing: str | None,
-    references: Mapping[str, str],
+    references: Mapping[Name, str],
 ) -> Marked:
     """Compile rules into a query that marks the rows of a table.
 
     Args:
         table: name of a table of the session, with a column `__qanat_rid`.
         existing: name of what the table holds already, for UNIQUE.
-        references: names of tables by dataset (case-folded), for REFERENCES.
+        references: names of tables by dataset, for REFERENCES.
 
     Raises:
         DeclarationError: a rule does not compile.
@@ -124,10 +125,10 @@ def _compile(session: SessionContext, expectation: Expectation, sql: str) -> Non
 
 
 def _orphans(
-    rows: str, name: str, expectation: Expectation, rule: References, tables: Mapping[str, str]
+    rows: str, name: str, expectation: Expectation, rule: References, tables: Mapping[Name, str]
 ) -> str:
     """Rows with a mark on those whose key another table does not have."""
-    other = tables.get(rule.dataset.casefold())
+    other = tables.get(fold(rule.dataset))
     if other is None:
         raise DatasetNotFoundError(
             f"expectation {expectation.name} references {rule.dataset!r}, which is not there",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from datafusion import DataFrame, SessionContext, col
 
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
+from qanat.model.name import Name
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
@@ -248,7 +249,7 @@ class Staging:
             raise
         return replace(marked, rows=f"SELECT * FROM {table}")
 
-    def _references(self) -> dict[str, str]:
+    def _references(self) -> dict[Name, str]:
         names = {n: f"__qanat_reference_{i}" for i, n in enumerate(self.work.references)}
         for dataset, name in names.items():
             if name not in self.inputs.bound:

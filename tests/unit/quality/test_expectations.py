@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qanat.errors import ColumnNotFoundError, Location, QanatError
+from qanat.model.name import Named
 from qanat.model.pipeline import (
     Action,
     Dataset,
@@ -27,7 +28,7 @@ OTHER = Schema((Field("code", STRING),))
 def problems(rule: Rule) -> list[QanatError]:
     expectation = Expectation("rule", rule, Action.WARN, HERE)
     dataset = Dataset("flights", DatasetKind.STREAMING_TABLE, HERE, expectations=(expectation,))
-    return check_expectations(dataset, COLUMNS, {"airlines": OTHER})
+    return check_expectations(dataset, COLUMNS, Named({"airlines": OTHER}))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class ObjectUrl(Frozen):
             OptionError: there is no bucket in it.
         """
         written, _, rest = url.partition("://")
-        scheme = _SCHEMES.get(written.casefold())
+        scheme = _SCHEMES.get(written.lower())
         if scheme is None:
             raise UnsupportedError(
                 f"read_files does not read {url!r}",

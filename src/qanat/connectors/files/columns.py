@@ -6,6 +6,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import OptionError, TypeNameError, nearest
+from qanat.model.name import Names
 from qanat.model.schema import (
     Array,
     DataType,
@@ -82,11 +83,11 @@ def columns(text: str, dialect: str) -> Schema:
     if not found:
         raise _no_columns(text, "it names no column")
     fields = tuple(_field(column, text, dialect) for column in found)
-    names: set[str] = set()
+    names = Names()
     for field in fields:
-        if field.name.casefold() in names:
+        if field.name in names:
             raise OptionError(f"the schema of read_files names the column {field.name!r} twice")
-        names.add(field.name.casefold())
+        names.add(field.name)
     return Schema(fields)
 
 

@@ -121,7 +121,7 @@ class Folder:
         return os.path.normpath(self._absolute(path))
 
     def _absolute(self, path: str) -> str:
-        if path.casefold().startswith("file://"):
+        if path.lower().startswith("file://"):
             path = unquote(urlsplit(path).path)
         return f"{self._root}/{path}" if path[:1] not in ("/", "~") else _expanded(path)
 

@@ -65,7 +65,7 @@ def compression_named(name: str) -> str | None:
     Raises:
         OptionError: there is no such compression.
     """
-    folded = name.casefold()
+    folded = name.lower()
     if folded in _PLAIN:
         return None
     if folded in _COMPRESSIONS:
@@ -85,7 +85,7 @@ def suffixes(path: str) -> tuple[str | None, str | None]:
     >>> suffixes("in/part-0.snappy.parquet")
     ('parquet', None)
     """
-    parts = path.rpartition("/")[2].casefold().split(".")
+    parts = path.rpartition("/")[2].lower().split(".")
     compression = _COMPRESSIONS.get(parts[-1]) if len(parts) > 1 else None
     if compression is not None:
         parts.pop()

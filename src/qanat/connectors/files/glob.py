@@ -56,7 +56,7 @@ class Place(Protocol):
 
 def is_url(path: str) -> bool:
     """Whether a path names an object store rather than a local file."""
-    return "://" in path and not path.casefold().startswith("file://")
+    return "://" in path and not path.lower().startswith("file://")
 
 
 def described(file: FileRef) -> str:

@@ -27,6 +27,7 @@ from qanat.errors import (
     UnsupportedError,
     nearest,
 )
+from qanat.model.name import Named
 from qanat.model.pipeline import SinkTarget
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery
@@ -70,7 +71,7 @@ class FilesSink:
         with explained("stage in", staging):
             _remove(mine)
             staging.mkdir(parents=True)
-        return Output(staging, "part", target.format.casefold(), options=options)
+        return Output(staging, "part", target.format.lower(), options=options)
 
     def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
         """Make the epoch visible, whole and durably; doing it twice is the same as once.
@@ -103,7 +104,7 @@ class FilesSink:
         shutil.rmtree(staging.parent, ignore_errors=True)
 
     def _folder(self, target: SinkTarget) -> Path:
-        path = next((v for k, v in target.options if k.casefold() == "path"), "")
+        path = Named(target.options).get("path")
         if not path:
             raise OptionError("a sink of files needs the option 'path'", wanted="path => 'folder'")
         if is_url(path):
@@ -199,7 +200,7 @@ def _checked(target: SinkTarget) -> tuple[tuple[str, str], ...]:
     Raises:
         OptionError: there is no such format, or an option is missing or does not fit.
     """
-    table = FILES.sinks.get(target.format.casefold())
+    table = FILES.sinks.get(target.format.lower())
     if table is None:
         raise OptionError(
             f"there is no sink format {target.format!r}",

@@ -82,8 +82,8 @@ def read_options(ref: SourceRef) -> ReadOptions:
     True
     """
     given = dict(ref.options)
-    compression = str(given.pop("compression", "auto")).casefold()
-    dialect = str(given.get("dialect", "duckdb")).casefold()
+    compression = str(given.pop("compression", "auto")).lower()
+    dialect = str(given.get("dialect", "duckdb")).lower()
     format = given.get("format")
     if format == "json" and dialect == "spark" and not given.get("multi_line"):
         format = "ndjson"  # Spark's json is one value a line unless multiLine says otherwise

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qanat.connectors.postgres.relation import literal, quoted
 from qanat.connectors.postgres.types import Column, null
 from qanat.errors import SchemaDriftError
+from qanat.model.name import Named, Names, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, Schema
 from qanat.model.work import RESCUED
@@ -24,9 +25,9 @@ def drifted(
     Raises:
         SchemaDriftError: `freeze`, and there is one that was not there before.
     """
-    there = {c.name.casefold(): c for c in columns}
-    names = {f.name.casefold() for f in known.fields}
-    new = [c for c in columns if known.fields and c.name.casefold() not in names]
+    there = Named((c.name, c) for c in columns)
+    names = Names(known.names)
+    new = [c for c in columns if known.fields and c.name not in names]
     if new and drift is Drift.FREEZE:
         raise SchemaDriftError(
             f"{place} has columns that it did not have: {', '.join(repr(c.name) for c in new)}",
@@ -36,9 +37,9 @@ def drifted(
             " that leaves them out",
         )
     old = [
-        there.get(f.name.casefold()) or Column(f.name, null(f.type), f.type)
+        there.get(f.name) or Column(f.name, null(f.type), f.type)
         for f in known.fields
-        if f.name.casefold() != RESCUED or RESCUED in there
+        if not same(f.name, RESCUED) or RESCUED in there
     ] or list(columns)
     if drift is Drift.RESCUE:
         return (*old, _rescued(new))

@@ -12,6 +12,7 @@ from qanat.connectors.postgres.types import Column, ServerType, declared, descri
 from qanat.connectors.postgres.url import Url
 from qanat.errors import ColumnNotFoundError, QueryError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import Names, same
 from qanat.model.query import SourceRef
 
 
@@ -50,7 +51,7 @@ class Inquiry(Frozen):
         plain = name.strip().strip('"')
         for exact in (True, False):
             for each in self.types:
-                if each == plain or (not exact and each.casefold() == plain.casefold()):
+                if each == plain or (not exact and same(each, plain)):
                     return each
         raise ColumnNotFoundError(
             f"{self.ref.place} has no column {plain!r}", nearest=nearest(plain, self.types)
@@ -124,10 +125,8 @@ def _types(session: Control, relation: Relation, place: str) -> dict[str, Server
         for number, column in enumerate(cursor.description or ())
     ]
     names = [name for name, _, _ in found]
-    if len({n.casefold() for n in names}) < len(names) or not names:
-        double = next(
-            (n for n in names if [m.casefold() for m in names].count(n.casefold()) > 1), ""
-        )
+    if len(Names(names)) < len(names) or not names:
+        double = next((n for n in names if sum(same(m, n) for m in names) > 1), "")
         raise QueryError(
             f"two columns of {place[:80]} are called {double!r}"
             if double

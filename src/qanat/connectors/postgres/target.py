@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qanat.connectors.postgres.relation import quoted
 from qanat.errors import SchemaMismatchError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import same
 from qanat.model.schema import DIGITS, STRING, Array, DataType, Decimal, Field, Primitive, Schema
 
 # What a new table has for each type.
@@ -156,7 +157,7 @@ def transfers(schema: Schema, columns: Sequence[TargetColumn], table: str) -> tu
 
 def _transfer(field: Field, columns: Sequence[TargetColumn], table: str) -> Transfer:
     column = next((c for c in columns if c.name == field.name), None) or next(
-        (c for c in columns if c.name.casefold() == field.name.casefold()), None
+        (c for c in columns if same(c.name, field.name)), None
     )
     if column is None:
         type_ = new_type(field.type)

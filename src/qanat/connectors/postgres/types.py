@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from qanat.connectors.postgres.relation import MARK, quoted
 from qanat.errors import ColumnNotFoundError, OptionError, TypeNameError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Primitive
 
 _EXACT = {
@@ -146,8 +147,8 @@ def _decimal(modifier: int) -> DataType:
     return Decimal(precision, scale) if precision <= _MOST_DIGITS else STRING
 
 
-def declared(text: str) -> Mapping[str, DataType]:
-    """The types that the option `schema` gives to columns, by name in lower case.
+def declared(text: str) -> Named[DataType]:
+    """The types that the option `schema` gives to columns.
 
     >>> declared("amount DECIMAL(18, 2), valid_to STRING")["amount"]
     Decimal(precision=18, scale=2)
@@ -156,7 +157,7 @@ def declared(text: str) -> Mapping[str, DataType]:
         OptionError: it is not a list of columns.
         TypeNameError: a type is none that text can be turned into exactly.
     """
-    found: dict[str, DataType] = {}
+    found: Named[DataType] = Named()
     position = 0
     while position < len(text):
         match = _DECLARED.match(text, position)
@@ -168,13 +169,13 @@ def declared(text: str) -> Mapping[str, DataType]:
             )
         name = match["name"]
         plain = name[1:-1].replace('""', '"') if name[0] in '"`' else name
-        found[plain.casefold()] = _named(match)
+        found[plain] = _named(match)
         position = match.end()
     return found
 
 
 def _named(match: re.Match[str]) -> DataType:
-    name = match["type"].casefold()
+    name = match["type"].lower()
     if name in ("decimal", "numeric", "dec") and match["precision"]:
         precision, scale = int(match["precision"]), int(match["scale"] or 0)
         if 0 < precision <= _MOST_DIGITS and scale <= precision:
@@ -189,9 +190,7 @@ def _named(match: re.Match[str]) -> DataType:
     )
 
 
-def described(
-    types: Mapping[str, ServerType], schema: Mapping[str, DataType]
-) -> tuple[Column, ...]:
+def described(types: Mapping[str, ServerType], schema: Named[DataType]) -> tuple[Column, ...]:
     """How each column of a relation is read.
 
     Args:
@@ -201,7 +200,7 @@ def described(
     Raises:
         ColumnNotFoundError: `schema` names a column that is not there.
     """
-    there = {name.casefold() for name in types}
+    there = Names(types)
     for name in schema:
         if name not in there:
             raise ColumnNotFoundError(
@@ -209,7 +208,7 @@ def described(
                 " there",
                 nearest=nearest(name, types),
             )
-    return tuple(column(n, t, schema.get(n.casefold())) for n, t in types.items())
+    return tuple(column(n, t, schema.get(n)) for n, t in types.items())
 
 
 def null(type_: DataType) -> str:

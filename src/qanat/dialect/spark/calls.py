@@ -77,7 +77,7 @@ def translate_call(name: str, args: list[exp.Expr]) -> exp.Expr:
     Raises:
         Refused: Spark has no such function, or DuckDB has nothing that gives the same.
     """
-    folded = name.casefold()
+    folded = name.lower()
     rules = RULES.get(folded)
     if rules is None:
         if folded in KNOWN:

@@ -56,7 +56,7 @@ def _select(node: exp.Select) -> exp.Expr:
 def _lateral_join(lateral: exp.Lateral) -> exp.Join:
     """A LATERAL VIEW as a lateral join with the rows that it makes of each row."""
     call = lateral.this
-    name = call.name.casefold() if isinstance(call, exp.Anonymous) else ""
+    name = call.name.lower() if isinstance(call, exp.Anonymous) else ""
     if name not in ("explode", "posexplode", "explode_outer", "posexplode_outer"):
         raise Refused(
             f"LATERAL VIEW {name or 'of this form'}", "carried over: explode and posexplode"
@@ -96,7 +96,7 @@ def _table(node: exp.Table) -> exp.Expr:
         if node.args.get(key):
             raise Refused("this form of a table", "read the whole table as it is now")
     if isinstance(node.this, exp.Anonymous):
-        name = node.this.name.casefold()
+        name = node.this.name.lower()
         raise Refused(f"the table function {name}()", "use LATERAL VIEW, or a table of your own")
     return node
 

@@ -318,7 +318,7 @@ UNITS = {
 
 def truncated(args: list[exp.Expr]) -> exp.Expr:
     """date_trunc(u, t)."""
-    unit = UNITS.get(literal(args[0], "the unit of date_trunc").casefold())
+    unit = UNITS.get(literal(args[0], "the unit of date_trunc").lower())
     if unit is None:
         raise Refused("an unknown unit of date_trunc", "known are " + " ".join(UNITS))
     return fill("date_trunc(u, t)", {"u": text(unit), "t": casts.to_timestamp(args[1])})
@@ -326,7 +326,7 @@ def truncated(args: list[exp.Expr]) -> exp.Expr:
 
 def truncated_date(args: list[exp.Expr]) -> exp.Expr:
     """trunc(d, u) of a date."""
-    unit = UNITS.get(literal(args[1], "the unit of trunc").casefold())
+    unit = UNITS.get(literal(args[1], "the unit of trunc").lower())
     if unit not in ("year", "quarter", "month", "week"):
         raise Refused("this unit of trunc", "known are year, quarter, month and week")
     return fill("CAST(date_trunc(u, d) AS DATE)", {"u": text(unit), "d": casts.to_date(args[0])})

@@ -42,7 +42,7 @@ def kind(node: exp.Expr) -> str | None:
         case exp.Literal(is_string=True) | exp.RawString():
             return "string"
         case exp.Literal():
-            return _kind_of_number(node.name.casefold())
+            return _kind_of_number(node.name.lower())
         case exp.Boolean():
             return "bool"
         case exp.Cast():

@@ -8,6 +8,7 @@ from qanat.dialect.spark.forms import Form, literal
 from qanat.dialect.spark.kinds import kind
 from qanat.dialect.spark.refused import Refused
 from qanat.dialect.spark.template import fill
+from qanat.model.name import Names, same
 
 
 def array(args: list[exp.Expr]) -> exp.Expr:
@@ -51,7 +52,7 @@ def named(args: list[exp.Expr]) -> exp.Expr:
 
 
 def _packed(names: list[str], values: list[exp.Expr]) -> exp.Expr:
-    if len({n.casefold() for n in names}) < len(names):
+    if len(Names(names)) < len(names):
         raise Refused("a struct with two fields of one name", "give them different names")
     return exp.Anonymous(
         this="struct_pack",
@@ -98,10 +99,10 @@ def elementwise(args: list[exp.Expr]) -> exp.Expr:
         raise Refused("a function that is not a lambda", "write x -> …")
     if len(function.expressions) == 1:
         return function
-    index = function.expressions[1].name.casefold()
+    index = function.expressions[1].name
     function = function.copy()
     for node in list(function.this.find_all(exp.Identifier)):
-        if node.name.casefold() == index and not isinstance(node.parent, exp.Dot):
+        if same(node.name, index) and not isinstance(node.parent, exp.Dot):
             node.replace(
                 exp.Paren(this=exp.Sub(this=node.copy(), expression=exp.Literal.number(1)))
             )

@@ -203,7 +203,7 @@ def _rlike(node: exp.RegexpLike) -> exp.Expr:
 
 
 def _extract(node: exp.Extract) -> exp.Expr:
-    part = node.this.name.casefold()
+    part = node.this.name.lower()
     names = {"dow": "dayofweek", "doy": "dayofyear", "week": "weekofyear", "d": "day"}
     name = names.get(part, part)
     if name not in (
@@ -249,7 +249,7 @@ def _raw(node: exp.RawString) -> exp.Expr:
 
 def _column(node: exp.Column) -> exp.Expr:
     if isinstance(node.this, exp.Identifier) and not node.table and not node.this.quoted:
-        name = node.name.casefold()
+        name = node.name.lower()
         if name in ("current_date", "current_timestamp"):
             return translate_call(name, [])
         if name in ("current_user", "session_user", "user", "localtimestamp", "current_time"):

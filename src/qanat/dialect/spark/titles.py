@@ -69,7 +69,7 @@ def _call(node: exp.Expr) -> str | None:
         case exp.Distinct():
             return f"DISTINCT {_listed(node.expressions)}"
         case exp.Anonymous():
-            name = node.name.casefold().removeprefix("__")
+            name = node.name.lower().removeprefix("__")
             if name.startswith("explode"):
                 return "col"
             inner = "1" if node.expressions == [exp.Star()] else _listed(node.expressions)

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
+from qanat.model.name import Name
 from qanat.model.pipeline import Expectation
 from qanat.model.work import Batch, RuleCount
 
@@ -22,7 +23,7 @@ def audit(
     batch: Batch,
     dataset: str,
     expectations: Sequence[Expectation],
-    references: Mapping[str, Batch],
+    references: Mapping[Name, Batch],
 ) -> tuple[int, tuple[RuleCount, ...]]:
     """How many rows a table has, and how many of them violate each expectation."""
     bindings = Bindings(con, scratch)

@@ -24,6 +24,7 @@ from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.teller import Teller
 from qanat.engines.duckdb.types import from_duckdb, literal
 from qanat.errors import AdapterError, Location
+from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
@@ -100,7 +101,7 @@ class DuckDBEngine:
         batch: Batch,
         dataset: str,
         expectations: Sequence[Expectation],
-        references: Mapping[str, Batch],
+        references: Mapping[Name, Batch],
     ) -> tuple[int, tuple[RuleCount, ...]]:
         """How many rows a batch has, and how many of them violate each expectation."""
         with self._connection() as con, explained(None):

@@ -20,6 +20,7 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, R
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names, same
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
@@ -30,7 +31,7 @@ POSITIONS = (FILE, ROW, RID)
 
 def wants_metadata(query: SqlQuery) -> bool:
     """Whether the query mentions `_metadata` at all."""
-    return METADATA in query.sql.casefold()
+    return METADATA in query.sql.lower()
 
 
 def with_hidden(
@@ -90,10 +91,10 @@ def _exclude(select: exp.Select, alias: str, hidden: tuple[str, ...]) -> None:
         star = item.this if isinstance(item, exp.Column) else item
         if not isinstance(star, exp.Star):
             continue
-        if isinstance(item, exp.Column) and item.table.casefold() != alias.casefold():
+        if isinstance(item, exp.Column) and not same(item.table, alias):
             continue
-        already = {e.name.casefold() for e in star.args.get("except_") or []}
-        more = [exp.to_identifier(h, quoted=True) for h in hidden if h.casefold() not in already]
+        already = Names(e.name for e in star.args.get("except_") or [])
+        more = [exp.to_identifier(h, quoted=True) for h in hidden if h not in already]
         star.set("except_", [*(star.args.get("except_") or []), *more])
 
 
@@ -239,14 +240,14 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
     arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
     first = con.sql(f"SELECT * FROM {table} LIMIT 0")
-    have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}
+    have = Named((c, str(t)) for c, t in zip(first.columns, first.types, strict=True))
     keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
         keys[f.name]
         if f.name in keys
-        else _grown(f, have[f.name.casefold()])
-        if f.name.casefold() in have
+        else _grown(f, have[f.name])
+        if f.name in have
         else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
         for f in batch.schema.fields
     )

@@ -10,6 +10,7 @@ from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.engines.duckdb.write import write
+from qanat.model.name import Names
 from qanat.model.schema import Field, Schema
 from qanat.model.work import MALFORMED, Output, StagedTable, Work, quarantine_fields
 
@@ -76,8 +77,8 @@ def quarantine_table(
         number: SQL that numbers the rows uniquely within the call.
     """
     mine = quarantine_fields(schema)
-    known = {f.name.casefold() for f in output.schema.fields}
-    fields = [*output.schema.fields, *(f for f in mine if f.name.casefold() not in known)]
+    known = Names(output.schema.names)
+    fields = [*output.schema.fields, *(f for f in mine if f.name not in known)]
     values = {
         "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, {number})",
         "_quarantine_flow": literal(work.flow),
@@ -90,7 +91,7 @@ def quarantine_table(
         # goes into the raw text.
         row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
         values[_RAW] = f"coalesce(q.{_RAW}, to_json({{{row}}})::VARCHAR)"
-    have = {f.name.casefold() for f in mine}
+    have = Names(f.name for f in mine)
     select = ", ".join(
         f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
         for f in fields
@@ -98,7 +99,7 @@ def quarantine_table(
     return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(tuple(fields)), output)
 
 
-def _value(field: Field, values: dict[str, str], have: set[str]) -> str:
+def _value(field: Field, values: dict[str, str], have: Names) -> str:
     if field.name in values:
         return values[field.name]
-    return f"q.{quote(field.name)}" if field.name.casefold() in have else "NULL"
+    return f"q.{quote(field.name)}" if field.name in have else "NULL"

@@ -6,6 +6,7 @@ from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.split import Split
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.frozen import Frozen
+from qanat.model.name import Names
 from qanat.model.schema import Schema
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS
 
@@ -34,10 +35,10 @@ class Quarantined(Frozen):
 
     def candidates(self, schema: Schema) -> str:
         """SELECT text of a table's columns of the rows that may pass, and `__qanat_rid`."""
-        names = {n.casefold(): n for n in self.columns}
+        names = Names(self.columns)
         columns = ", ".join(
-            f"{quote(names[f.name.casefold()])} AS {quote(f.name)}"
-            if f.name.casefold() in names
+            f"{quote(found)} AS {quote(f.name)}"
+            if (found := names.find(f.name)) is not None
             else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
             for f in schema.fields
         )

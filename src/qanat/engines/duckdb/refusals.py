@@ -23,6 +23,7 @@ from qanat.errors import (
     TypeNameError,
     nearest,
 )
+from qanat.model.name import Names, same
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, SqlQuery
 
@@ -61,7 +62,7 @@ def _tokens(text: str, dialect: str) -> list[Token]:
 
 def _same(mine: Token, wanted: Token) -> bool:
     strings = (mine.token_type is TokenType.STRING, wanted.token_type is TokenType.STRING)
-    return strings[0] == strings[1] and mine.text.casefold() == wanted.text.casefold()
+    return strings[0] == strings[1] and same(mine.text, wanted.text)
 
 
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
@@ -191,7 +192,7 @@ def _column(complaint: Complaint, found: re.Match[str]) -> QanatError:
     name, table = found["name"], found.groupdict().get("table") or ""
     inside = f" in {complaint.cleaned(table)}" if table else ""
     known = complaint.known
-    if name.casefold() in {k.casefold() for k in known}:
+    if name in Names(known):
         # An input has it, but this part of the query does not see it.
         listed = Complaint(complaint.error, complaint.text, complaint.query, (), complaint.rule)
         known = listed.known
@@ -254,7 +255,7 @@ def _function(complaint: Complaint, found: re.Match[str]) -> QanatError:
     name = found["name"]
     suggested = re.search(r'Did you mean "([^"]+)"', complaint.text)
     proposal = suggested[1] if suggested else None
-    if found["kind"].casefold().startswith("table"):
+    if found["kind"].lower().startswith("table"):
         proposal = nearest(name, _READERS) or proposal
     return FunctionNotFoundError(
         f"{complaint.who}no function {name!r}",

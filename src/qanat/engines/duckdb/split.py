@@ -20,6 +20,7 @@ from qanat.engines.duckdb.refusals import BY_DATA
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
 from qanat.frozen import Frozen
+from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 from qanat.model.work import RuleCount
@@ -61,7 +62,7 @@ class Splitter(Frozen):
         name: makes the names of temporary tables unique on the connection.
         relation: SELECT text with the table's columns and `__qanat_rid`.
         existing: SELECT text of what the table holds already, for UNIQUE; None if nothing.
-        references: SELECT texts by case-folded dataset name, for REFERENCES.
+        references: SELECT texts by dataset, for REFERENCES.
     """
 
     con: DuckDBPyConnection
@@ -70,7 +71,7 @@ class Splitter(Frozen):
     relation: str
     expectations: Sequence[Expectation]
     existing: str | None
-    references: Mapping[str, str]
+    references: Mapping[Name, str]
 
     def split(self) -> Split:
         """Find, count and remember the rows that break rules."""
@@ -129,7 +130,7 @@ class Splitter(Frozen):
         self, bad: str, index: int, expectation: Expectation, rule: References
     ) -> None:
         """A row breaks REFERENCES if its columns are all there but not in the other table."""
-        source = self.references.get(rule.dataset.casefold())
+        source = self.references.get(fold(rule.dataset))
         if source is None:
             raise DatasetNotFoundError(
                 f"expectation {expectation.name} references {rule.dataset!r}, which is not there",

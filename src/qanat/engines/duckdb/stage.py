@@ -25,6 +25,7 @@ from qanat.errors import (
     SchemaDriftError,
     located,
 )
+from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission
 from qanat.model.schema import Schema
@@ -341,7 +342,7 @@ def _without(split: Split) -> str:
 def _numbered(name: str, names: Sequence[str]) -> bool:
     """Whether a name may be another one's double, renamed."""
     stem, _, number = name.rpartition("_")
-    return number.isdigit() and stem.casefold() in {n.casefold() for n in names}
+    return number.isdigit() and any(same(stem, n) for n in names)
 
 
 def _file_name(name: str) -> str:

@@ -14,6 +14,7 @@ from threading import Lock
 from qanat.errors import LeaseLostError
 from qanat.frozen import Frozen
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.model.name import Named
 from qanat.model.record import Epoch, LastEpoch
 
 _LAST = """
@@ -39,12 +40,12 @@ class Known(Frozen):
 
     Args:
         last: by flow, its newest committed epoch.
-        generations: by case-folded name, the current one of each dataset that had a full refresh.
+        generations: the current one of each dataset that had a full refresh.
         positions: as text, by flow, generation and source.
     """
 
     last: dict[str, LastEpoch]
-    generations: dict[str, int]
+    generations: Named[int]
     positions: dict[tuple[str, int, str], str]
 
 
@@ -102,7 +103,7 @@ class Knowledge:
         """A dataset began another generation."""
         with self._lock:
             if self._known is not None:
-                self._known.generations[dataset.casefold()] = generation
+                self._known.generations[dataset] = generation
 
 
 def _read(transaction: Transaction, scope: str) -> Known:
@@ -117,6 +118,6 @@ def _read(transaction: Transaction, scope: str) -> Known:
     )
     return Known(
         {flow: LastEpoch(*values) for flow, *values in last},
-        dict(generations),
+        Named(generations),
         {(flow, generation, source): text for flow, generation, source, text in positions},
     )

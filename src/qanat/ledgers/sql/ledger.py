@@ -27,6 +27,7 @@ from qanat.ledgers.sql.reader import (
     schemas_to_text,
 )
 from qanat.model.event import EventRecord
+from qanat.model.name import fold
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -146,7 +147,7 @@ class SqlLedger(SqlLedgerReader):
                 f" VALUES ({', '.join('?' * 20)})",
                 (
                     self.scope,
-                    epoch.dataset.casefold(),
+                    fold(epoch.dataset),
                     intended.id,
                     epoch.flow,
                     epoch.dataset,
@@ -324,7 +325,7 @@ class SqlLedger(SqlLedgerReader):
             " text = excluded.text",
             (
                 self.scope,
-                definition.dataset.casefold(),
+                fold(definition.dataset),
                 definition.dataset,
                 definition.kind,
                 definition.fingerprint,
@@ -345,7 +346,7 @@ class SqlLedger(SqlLedgerReader):
                 "INSERT INTO qanat_generations (scope, dataset_key, generation)"
                 " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
                 " DO UPDATE SET generation = excluded.generation",
-                (self.scope, dataset.casefold(), generation),
+                (self.scope, fold(dataset), generation),
             )
         self._knowledge.refreshed(dataset, generation)
         return generation

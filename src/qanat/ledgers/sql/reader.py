@@ -10,6 +10,7 @@ from typing import Any
 from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
 from qanat.ledgers.sql.known import Knowledge
 from qanat.model.event import EventRecord
+from qanat.model.name import Named, fold
 from qanat.model.pipeline import replay_flow
 from qanat.model.record import (
     Definition,
@@ -215,7 +216,7 @@ class SqlLedgerReader:
             values.append(update)
         if dataset is not None:
             conditions.append("dataset_key = ?")
-            values.append(dataset.casefold())
+            values.append(fold(dataset))
         where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
         return self._epochs(where, (*values, limit), whole=False)
 
@@ -304,21 +305,21 @@ class SqlLedgerReader:
         text = self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
 
-    def definitions(self) -> Mapping[str, Definition]:
-        """The definitions that datasets were last run with, by case-folded name."""
+    def definitions(self) -> Named[Definition]:
+        """The definitions that datasets were last run with."""
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT dataset_key, dataset, kind, fingerprint, inputs, text"
                 " FROM qanat_definitions WHERE scope = ? ORDER BY dataset_key",
                 (self.scope,),
             )
-        return {key: Definition(*values) for key, *values in rows}
+        return Named((key, Definition(*values)) for key, *values in rows)
 
     def generation(self, dataset: str) -> int:
         """A dataset's current generation: 0 until its first full refresh."""
         known = self._knowledge.known()
         if known is not None:
-            return known.generations.get(dataset.casefold(), 0)
+            return known.generations.get(dataset, 0)
         with self._database.reading() as transaction:
             return current_generation(transaction, self.scope, dataset)
 
@@ -331,7 +332,7 @@ class SqlLedgerReader:
             rows = transaction.read(
                 "SELECT 1 FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
                 " AND generation = ? AND status = 'committed' AND flow <> ? LIMIT 1",
-                (self.scope, dataset.casefold(), generation, replay_flow(dataset)),
+                (self.scope, fold(dataset), generation, replay_flow(dataset)),
             )
         return bool(rows)
 
@@ -349,7 +350,7 @@ class SqlLedgerReader:
             ((version,),) = transaction.read(
                 "SELECT min(version) FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
                 " AND id > ? AND replaces = 1 AND status = 'committed'",
-                (self.scope, dataset.casefold(), after),
+                (self.scope, fold(dataset), after),
             )
         return None if version is None else int(version)
 
@@ -394,6 +395,6 @@ def current_generation(transaction: Transaction, scope: str, dataset: str) -> in
     """A dataset's current generation: 0 until its first full refresh."""
     rows = transaction.read(
         "SELECT generation FROM qanat_generations WHERE scope = ? AND dataset_key = ?",
-        (scope, dataset.casefold()),
+        (scope, fold(dataset)),
     )
     return int(rows[0][0]) if rows else 0

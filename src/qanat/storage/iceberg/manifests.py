@@ -232,7 +232,7 @@ def partition_value(type_: types.IcebergType, text: str | None, column: str) -> 
         case types.IntegerType() | types.LongType():
             return int(text)
         case types.BooleanType():
-            return text.casefold() in ("true", "1", "t")
+            return text.lower() in ("true", "1", "t")
         case types.DateType():
             return date_to_days(date.fromisoformat(text))
         case types.TimestampType() | types.TimestamptzType():

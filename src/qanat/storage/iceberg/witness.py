@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from pyiceberg.io import FileIO
+from pyiceberg.manifest import ManifestEntryStatus, ManifestFile
 from pyiceberg.table import StaticTable
 
 _CATALOG = "iceberg.db"
@@ -93,12 +95,10 @@ class IcebergLog:
             paths = [snapshot.manifest_list]
             for manifest in snapshot.manifests(found.io):
                 paths.append(manifest.manifest_path)
-                for entry in manifest.fetch_manifest_entry(found.io, discard_deleted=False):
-                    self._mentioned.add(_below(here, entry.data_file.file_path))
+                entries = _entries(manifest, found.io)
+                self._mentioned.update(_below(here, path) for path in entries)
                 if current is not None and snapshot.snapshot_id == current.snapshot_id:
-                    live = manifest.fetch_manifest_entry(found.io)
-                    files = [_below(here, e.data_file.file_path) for e in live]
-                    self.live += [table / f for f in files]
+                    self.live += [table / _below(here, p) for p, live in entries.items() if live]
             self._mentioned |= {_below(here, p) for p in paths}
             if current is not None and snapshot.snapshot_id == current.snapshot_id:
                 self.needed += [table / _below(here, p) for p in paths]
@@ -111,6 +111,22 @@ class IcebergLog:
     def knows(self, path: str) -> bool:
         """Whether a file below the table's folder is part of the table, now or once."""
         return path in self._mentioned
+
+
+_READ: dict[tuple[str, int], Mapping[str, bool]] = {}
+
+
+def _entries(manifest: ManifestFile, io: FileIO) -> Mapping[str, bool]:
+    """The data files that a manifest mentions, and whether each is live.
+
+    Nobody changes a manifest, and most snapshots list those of the snapshots before them.
+    """
+    key = manifest.manifest_path, manifest.manifest_length
+    if key not in _READ:
+        entries = manifest.fetch_manifest_entry(io, discard_deleted=False)
+        deleted = ManifestEntryStatus.DELETED
+        _READ[key] = {e.data_file.file_path: e.status != deleted for e in entries}
+    return _READ[key]
 
 
 def _below(table: str, location: str) -> str:

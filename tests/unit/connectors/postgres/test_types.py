@@ -53,7 +53,7 @@ def test_declared_types() -> None:
     found = declared(' a DECIMAL( 18 ,2), "B ""c""" string,`d` BIGINT , e numeric(3)')
     assert found == {
         "a": Decimal(18, 2),
-        'b "c"': STRING,
+        'B "c"': STRING,
         "d": Primitive("long"),
         "e": Decimal(3, 0),
     }

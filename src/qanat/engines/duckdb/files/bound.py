@@ -19,6 +19,7 @@ from qanat.engines.duckdb.files.widen import extend
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import OptionError, SchemaDriftError, nearest
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, DataType, Field, Schema
 from qanat.model.work import RESCUED, FilesBatch, LocalFile
@@ -51,25 +52,23 @@ def find_partitions(files: Sequence[LocalFile]) -> Partitions:
     >>> find_partitions((LocalFile("/d/m=3/k=a%20b/x.csv", "", 0, 0),)).columns
     (('m', ('3',)), ('k', ('a b',)))
     """
-    spelled: dict[str, str] = {}
-    found: list[dict[str, str | None]] = []
+    names = Names()
+    found: list[Named[str | None]] = []
     for file in files:
-        values: dict[str, str | None] = {}
+        values: Named[str | None] = Named()
         for part in file.path.split("/")[:-1]:
             name, equals, value = part.partition("=")
             if equals and name:
                 name = unquote(name)
-                spelled.setdefault(name.casefold(), name)
-                values[name.casefold()] = None if value == NULL_FOLDER else unquote(value)
+                names.add(name)
+                values[name] = None if value == NULL_FOLDER else unquote(value)
         found.append(values)
-    return Partitions(
-        tuple((name, tuple(v.get(folded) for v in found)) for folded, name in spelled.items())
-    )
+    return Partitions(tuple((name, tuple(v.get(name) for v in found)) for name in names))
 
 
 def is_folder(table: FileTable, name: str) -> bool:
     """True if a column comes from folder names."""
-    return any(name.casefold() == n.casefold() for n in table.partitions.names)
+    return any(same(name, n) for n in table.partitions.names)
 
 
 def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
@@ -93,8 +92,8 @@ def folder_value(table: FileTable, field: Field, index: str, formats: Formats = 
     Raises:
         SchemaDriftError: the value in a folder's name does not fit the column's type.
     """
-    names = [n.casefold() for n in table.partitions.names]
-    place = names.index(field.name.casefold())
+    names = [fold(n) for n in table.partitions.names]
+    place = names.index(fold(field.name))
     values = table.partitions.columns[place][1]
     variable = table.variable(f"folder{place}", values, "VARCHAR")
     bad = table.con.execute(
@@ -117,13 +116,13 @@ class BatchColumns(Frozen):
 
     Args:
         fields: the visible columns that files or folder names fill, in order.
-        extras: the case-folded names of unexpected columns, whose values are rescued.
+        extras: the names of unexpected columns, whose values are rescued.
         rescue: True if the column `_rescued_data` follows the fields.
     """
 
     fields: tuple[Field, ...]
-    extras: frozenset[str] = frozenset()
-    rescue: bool = False
+    extras: Names
+    rescue: bool
 
     @property
     def schema(self) -> Schema:
@@ -142,15 +141,15 @@ def expected(batch: FilesBatch) -> Schema:
     order += [f for f in batch.declared.fields if batch.known.get(f.name) is None]
     fields = [batch.declared.get(f.name) or f for f in order]
     if batch.drift is Drift.RESCUE:
-        fields = [f for f in fields if f.name.casefold() != RESCUED]
+        fields = [f for f in fields if not same(f.name, RESCUED)]
     return Schema(tuple(fields))
 
 
 def lay_out(
     batch: FilesBatch,
-    found: Mapping[str, str],
+    found: Named[str],
     infer: Callable[[Sequence[str]], Mapping[str, DataType]],
-    found_types: Mapping[str, DataType] | None = None,
+    found_types: Named[DataType] | None = None,
 ) -> BatchColumns:
     """Decide a batch's columns by its drift policy.
 
@@ -158,8 +157,8 @@ def lay_out(
         batch: the batch.
         found: the columns of its files in order of appearance, each with a file that has it.
         infer: gives the types of new columns, by name.
-        found_types: the types of columns in typed files, by case-folded name. Under `evolve`, a
-            struct whose type is not declared gains the new fields of these.
+        found_types: the types of columns in typed files. Under `evolve`, a struct whose type is
+            not declared gains the new fields of these.
 
     Raises:
         SchemaDriftError: the files have a new column, and the policy is `freeze`.
@@ -167,12 +166,12 @@ def lay_out(
     """
     base = expected(batch)
     rescue = batch.drift is Drift.RESCUE
-    names = {f.name.casefold() for f in base.fields}
-    new = [name for name in found if name.casefold() not in names]
-    extras: set[str] = set()
+    names = Names(base.names)
+    new = [name for name in found if name not in names]
+    extras = Names()
     if rescue:
-        extras = {n.casefold() for n in new if base.fields or n.casefold() == RESCUED}
-        new = [n for n in new if n.casefold() not in extras]
+        extras = Names(n for n in new if base.fields or same(n, RESCUED))
+        new = [n for n in new if n not in extras]
     check_names([f.name for f in base.fields] + new, batch.path)
     if new and base.fields and batch.drift is Drift.FREEZE:
         raise frozen(batch, new, found[new[0]], base)
@@ -181,11 +180,11 @@ def lay_out(
     if found_types and batch.drift is Drift.EVOLVE:
         old = tuple(_grown(f, batch, found_types) for f in old)
     fields = (*old, *(Field(n, types.get(n, STRING)) for n in new))
-    return BatchColumns(fields, frozenset(extras), rescue)
+    return BatchColumns(fields, extras, rescue)
 
 
-def _grown(field: Field, batch: FilesBatch, found_types: Mapping[str, DataType]) -> Field:
-    found = found_types.get(field.name.casefold())
+def _grown(field: Field, batch: FilesBatch, found_types: Named[DataType]) -> Field:
+    found = found_types.get(field.name)
     if found is None or batch.declared.get(field.name) is not None:
         return field
     return Field(field.name, extend(field.type, found), field.nullable, field.comment)
@@ -205,14 +204,6 @@ def frozen(batch: FilesBatch, new: Sequence[str], path: str, base: Schema) -> Sc
         + ("them" if several else "it")
         + " in schema, or let new columns in: TBLPROPERTIES ('qanat.schema_drift' = 'evolve')",
     )
-
-
-def unlike(found: Mapping[str, str]) -> dict[str, str]:
-    """The columns found, without those whose names differ from an earlier one only by case."""
-    first: dict[str, tuple[str, str]] = {}
-    for name, path in found.items():
-        first.setdefault(name.casefold(), (name, path))
-    return dict(first.values())
 
 
 METADATA = "_metadata"
@@ -348,7 +339,7 @@ def check_names(names: Sequence[str], path: str) -> None:
         OptionError: a column is called `_metadata` or `__qanat_…`.
     """
     for name in names:
-        folded = name.casefold()
+        folded = fold(name)
         if folded == METADATA or folded.startswith(RESERVED):
             raise OptionError(
                 f"{path} has a column {name!r}, a name that Qanat keeps for itself",

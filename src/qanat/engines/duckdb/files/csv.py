@@ -17,7 +17,6 @@ from qanat.engines.duckdb.files.bound import (
     folder_types,
     is_folder,
     lay_out,
-    unlike,
 )
 from qanat.engines.duckdb.files.cast import (
     WIDTH,
@@ -36,6 +35,7 @@ from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
+from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import FilesBatch
 
@@ -146,12 +146,11 @@ class _Reader:
         return OnePass(relation, layout.schema, lambda: not self._rejects())
 
     def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> BatchColumns:
-        found: dict[str, str] = {}
+        found: Named[str] = Named()
         for head in heads:
             for name in head.names:
                 if not is_folder(self.table, name):
                     found.setdefault(name, self.batch.files[head.index].path)
-        found = unlike(found)
         for name in self.table.partitions.names:
             found.setdefault(name, self.batch.files[0].path)
         return lay_out(self.batch, found, lambda new: self._infer(new, groups))
@@ -246,10 +245,10 @@ class _Reader:
     def _values(
         self, layout: BatchColumns, names: Sequence[str]
     ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
-        places = {name.casefold(): i for i, name in enumerate(names)}
+        places = Named((name, i) for i, name in enumerate(names))
         values: list[Value | None] = []
         for f in layout.fields:
-            place = None if is_folder(self.table, f.name) else places.get(f.name.casefold())
+            place = None if is_folder(self.table, f.name) else places.get(f.name)
             if place is None:
                 values.append(None)
             else:
@@ -260,7 +259,7 @@ class _Reader:
         extras = [
             (name, f"CAST(to_json(c{i}) AS VARCHAR)")
             for i, name in enumerate(names)
-            if name.casefold() in layout.extras
+            if name in layout.extras
         ]
         return values, extras, self._raw(len(names))
 
@@ -283,15 +282,15 @@ class _Reader:
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:
             return {}
-        wanted = {name.casefold(): Evidence() for name in new}
+        wanted = Named((name, Evidence()) for name in new)
         chosen: list[tuple[Group, tuple[int, str]]] = []
         for group in groups:
-            if any(n.casefold() in wanted for n in group.names):
+            if any(n in wanted for n in group.names):
                 chosen += [(group, f) for f in _spread(group.files, self.batch)]
         share = max(SAMPLE // max(len(chosen), 1), 100)
         for group, file in chosen:
-            places = [(i, wanted[n.casefold()]) for i, n in enumerate(group.names)
-                      if n.casefold() in wanted]  # fmt: skip
+            places = [(i, wanted[n]) for i, n in enumerate(group.names)
+                      if n in wanted]  # fmt: skip
             tests = ", ".join(evidence(f"c{i}", self.formats) for i, _ in places)
             scan = self._scan(Group(group.names, group.skip, (file,), group.careful),
                               ", ignore_errors = true")  # fmt: skip
@@ -304,7 +303,7 @@ class _Reader:
             for k, (_, column) in enumerate(places):
                 part = row[k * WIDTH : (k + 1) * WIDTH]
                 column.add(part[0], part[1:])
-        types = {name: wanted[name.casefold()].type for name in new}
+        types = {name: wanted[name].type for name in new}
         return types | folder_types(self.table, new)
 
 

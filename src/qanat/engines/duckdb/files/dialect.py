@@ -14,6 +14,7 @@ from qanat.engines.duckdb.files.cast import Formats
 from qanat.engines.duckdb.types import literal
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
+from qanat.model.name import Names
 from qanat.model.schema import Schema
 
 _ENCODINGS = {
@@ -223,13 +224,13 @@ def name_columns(cells: Sequence[str]) -> tuple[str, ...]:
     ('a', 'column1', 'A_1', 'a_1_1')
     """
     names: list[str] = []
-    taken: set[str] = set()
+    taken = Names()
     for position, cell in enumerate(cells):
         base = cell.strip() or f"column{position}"
         name, number = base, 0
-        while name.casefold() in taken:
+        while name in taken:
             number += 1
             name = f"{base}_{number}"
-        taken.add(name.casefold())
+        taken.add(name)
         names.append(name)
     return tuple(names)

@@ -17,6 +17,7 @@ from qanat.engines.duckdb.files.records import (
     text_of,
 )
 from qanat.frozen import Frozen
+from qanat.model.name import Names
 from qanat.model.work import FilesBatch, LocalFile
 
 _PREFIX = 65536
@@ -97,11 +98,8 @@ def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -
     Raises:
         OSError: a file cannot be opened or decompressed.
     """
-    known = [
-        f.name
-        for f in expected(batch).fields
-        if f.name.casefold() not in {p.casefold() for p in partitions}
-    ]
+    folders = Names(partitions)
+    known = [name for name in expected(batch).names if name not in folders]
     cache: dict[tuple[bytes, ...], tuple[str, ...]] = {}
     heads = []
     for index, file in enumerate(batch.files):

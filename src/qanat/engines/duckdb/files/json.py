@@ -15,7 +15,6 @@ from qanat.engines.duckdb.files.bound import (
     folder_types,
     is_folder,
     lay_out,
-    unlike,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
@@ -31,6 +30,7 @@ from qanat.engines.duckdb.files.structure import (
     type_of,
 )
 from qanat.engines.duckdb.types import literal, quote
+from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.model.work import FilesBatch
 
@@ -132,24 +132,23 @@ class _Objects:
     def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:
         structure, long = self._look()
         # One column for all spellings of a key; the first one seen names it.
-        keys: dict[str, list[str]] = {}
+        keys: Named[list[str]] = Named()
         for key in structure:
-            keys.setdefault((key or _NAMELESS).casefold(), []).append(key)
-        names = {folded: spelled[0] or _NAMELESS for folded, spelled in keys.items()}
+            keys.setdefault(key or _NAMELESS, []).append(key)
         where = self.batch.files[0].path if self.batch.files else self.batch.path
-        found = {n: where for f, n in names.items() if not is_folder(self.table, n)}
-        found |= dict.fromkeys(self.table.partitions.names, where)
-        types = {
-            f: type_of(structure[spelled[0]]) if len(spelled) == 1 else STRING
-            for f, spelled in keys.items()
-        }
+        names = (n for n in keys if not is_folder(self.table, n))
+        found = Named((n, where) for n in (*names, *self.table.partitions.names))
+        types = Named(
+            (n, type_of(structure[spelled[0]]) if len(spelled) == 1 else STRING)
+            for n, spelled in keys.items()
+        )
         if long:
-            types |= self._refine(keys, structure)
+            types.update(self._refine(keys, structure))
         layout = lay_out(
             self.batch,
-            unlike(found),
+            found,
             lambda new: (
-                {n: types.get(n.casefold(), STRING) if self.infers else STRING for n in new}
+                {n: types.get(n, STRING) if self.infers else STRING for n in new}
                 | folder_types(self.table, new)
             ),
             types if expected(self.batch).fields and self.infers else None,
@@ -174,11 +173,9 @@ class _Objects:
         structure = json.loads(row[0]) if row[0] else {}
         return (structure if isinstance(structure, dict) else {}), row[1]
 
-    def _refine(
-        self, keys: dict[str, list[str]], structure: dict[str, Any]
-    ) -> dict[str, DataType]:
+    def _refine(self, keys: Named[list[str]], structure: dict[str, Any]) -> dict[str, DataType]:
         """Exact types for whole numbers beyond 64 bits."""
-        chosen = [(f, k[0]) for f, k in keys.items() if structure[k[0]] in _BIG and len(k) == 1]
+        chosen = [(n, k[0]) for n, k in keys.items() if structure[k[0]] in _BIG and len(k) == 1]
         if not chosen:
             return {}
         tests = []
@@ -194,21 +191,21 @@ class _Objects:
         ).fetchall()
         types: dict[str, DataType] = {}
         candidates: tuple[DataType, ...] = (Primitive("long"), Decimal(20, 0), Decimal(38, 0))
-        for k, (folded, _) in enumerate(chosen):
+        for k, (name, _) in enumerate(chosen):
             count, *fit = row[4 * k : 4 * k + 4]
             best = next((t for t, n in zip(candidates, fit, strict=True) if n == count), None)
             if best is not None:
-                types[folded] = best
+                types[name] = best
         return types
 
     def _spool(
-        self, spools: Spools, layout: BatchColumns, keys: dict[str, list[str]],
+        self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
         structure: dict[str, Any], long: bool,
     ) -> None:  # fmt: skip
         values: list[Value | None] = []
         spec: dict[str, Any] = {}
         for f in layout.fields:
-            spelled = keys.get(f.name.casefold())
+            spelled = keys.get(f.name)
             if spelled is None or is_folder(self.table, f.name):
                 values.append(None)
                 continue
@@ -230,8 +227,8 @@ class _Objects:
             values.append(Value(original, shown, typed, f.type != STRING))
         extras = [
             (k, f"nullif(CAST((text -> {pointer(k)}) AS VARCHAR), 'null')")
-            for folded, spelled in keys.items()
-            if folded in layout.extras
+            for name, spelled in keys.items()
+            if name in layout.extras
             for k in spelled
         ]
         parsed = f"json_transform(text, {dump(spec)})" if spec else "NULL"

@@ -13,13 +13,11 @@ from qanat.engines.duckdb.files.bound import (
     BatchColumns,
     BoundFiles,
     FileTable,
-    expected,
     folder_types,
     folder_value,
     is_folder,
     lay_out,
     nothing,
-    unlike,
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.spool import blaming
@@ -27,11 +25,12 @@ from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
+from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import RESCUED, FilesBatch
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
-_VIRTUAL = ("file_index", "file_row_number")
+_VIRTUAL = Names(("file_index", "file_row_number"))
 
 
 class Column(Frozen):
@@ -85,25 +84,21 @@ def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFil
     """
     with blaming(batch.files, "parquet"):
         groups = _groups(table)
-        found: dict[str, str] = {}
-        types: dict[str, DataType] = {}
+        found: Named[str] = Named()
+        types: Named[DataType] = Named()
         for group in groups:
             for c in group.columns:
                 if is_folder(table, c.name):
                     continue
                 found.setdefault(c.name, batch.files[group.indexes[0]].path)
-                folded = c.name.casefold()
-                types[folded] = common(types[folded], c.type) if folded in types else c.type
+                types[c.name] = common(types[c.name], c.type) if c.name in types else c.type
         for name in table.partitions.names:
             found.setdefault(name, batch.files[0].path)
-        found = unlike(found)
         layout = lay_out(
             batch,
             found,
-            lambda new: (
-                {n: types.get(n.casefold(), STRING) for n in new} | folder_types(table, new)
-            ),
-            {} if expected(batch).fields == () else types,
+            lambda new: {n: types.get(n, STRING) for n in new} | folder_types(table, new),
+            types,
         )
         return _bind(table, layout, groups)
 
@@ -153,7 +148,7 @@ def _columns(table: FileTable, local: str, path: str) -> tuple[Column, ...]:
     )
     columns = []
     for name, type_ in zip(relation.columns, relation.types, strict=True):
-        if name.casefold() in _VIRTUAL:
+        if name in _VIRTUAL:
             raise OptionError(
                 f"{path} has a column {name!r}, a name that DuckDB keeps for itself",
                 hint="rename the column where the files are written",
@@ -214,11 +209,11 @@ def _inner(
     table: FileTable, layout: BatchColumns, group: Group, number: int
 ) -> tuple[str, list[Check]]:
     """A SELECT of the columns v0, v1, … of a group, and the checks of values that may not fit."""
-    by_name = {c.name.casefold(): c for c in reversed(group.columns)}
+    by_name = Named((c.name, c) for c in reversed(group.columns))
     parts: list[str] = []
     checks: list[Check] = []
     for i, f in enumerate(layout.fields):
-        column = by_name.get(f.name.casefold())
+        column = by_name.get(f.name)
         if is_folder(table, f.name):
             continue
         if column is None:
@@ -239,10 +234,10 @@ def _inner(
     inner = f"SELECT {', '.join(parts)}"
     extras = [
         (c.name, f"x{k}") for k, c in enumerate(group.columns)
-        if c.name.casefold() in layout.extras
+        if c.name in layout.extras
     ]  # fmt: skip
     for k, c in enumerate(group.columns):
-        if c.name.casefold() in layout.extras:
+        if c.name in layout.extras:
             inner += f", CAST(to_json(t.{quote(c.name)}) AS VARCHAR) AS x{k}"
     inner += f" FROM {group.scan}"
     if layout.rescue:

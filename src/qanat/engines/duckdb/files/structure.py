@@ -7,6 +7,7 @@ from typing import Any
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.types import literal, to_duckdb
+from qanat.model.name import Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
 # DuckDB calls a column with both positive and negative numbers HUGEINT, even if they are small;
@@ -41,7 +42,7 @@ def type_of(structure: Any) -> DataType:
 
 def _nameable(structure: dict[str, Any]) -> bool:
     # A query can neither tell `a` from `A` nor name a field with an empty name.
-    return len({k.casefold() for k in structure}) == len(structure) and "" not in structure
+    return len(Names(structure)) == len(structure) and "" not in structure
 
 
 def suits(structure: Any, type_: DataType) -> bool:

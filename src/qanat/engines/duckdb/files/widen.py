@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.types import to_duckdb
+from qanat.model.name import Named
 from qanat.model.schema import (
     DIGITS,
     STRING,
@@ -42,11 +43,8 @@ def holds(wide: DataType, narrow: DataType) -> bool:
         case MapType(a_key, a_value), MapType(b_key, b_value):
             return a_key == b_key and holds(a_value, b_value)
         case Struct(a_fields), Struct(b_fields):
-            mine = {f.name.casefold(): f.type for f in a_fields}
-            return all(
-                f.name.casefold() in mine and holds(mine[f.name.casefold()], f.type)
-                for f in b_fields
-            )
+            mine = Named((f.name, f.type) for f in a_fields)
+            return all(f.name in mine and holds(mine[f.name], f.type) for f in b_fields)
     return False
 
 
@@ -82,10 +80,10 @@ def extend(a: DataType, b: DataType, *, widen: bool = False) -> DataType:
     """
     match a, b:
         case Struct(mine), Struct(theirs):
-            by_name = {f.name.casefold(): f for f in theirs}
+            by_name = Named((f.name, f) for f in theirs)
             fields = []
             for f in mine:
-                other = by_name.pop(f.name.casefold(), None)
+                other = by_name.pop(f.name, None)
                 if other is None:
                     fields.append(f)
                 else:
