@@ -13,7 +13,7 @@ from pathlib import Path
 from qanat import __version__
 from qanat.cli import screen
 from qanat.cli.bar import Bar
-from qanat.cli.options import Place
+from qanat.cli.options import ProjectRef
 from qanat.crash.case import Case, Verdict
 from qanat.crash.document import crash_document
 from qanat.crash.ending import ends_cleanly
@@ -50,15 +50,15 @@ class Wish(Frozen):
     report: Path | None
 
 
-def run(place: Place, wish: Wish, json: bool) -> int:
+def run(ref: ProjectRef, wish: Wish, json: bool) -> int:
     """Run the crash test and print its result; returns the exit code."""
     seed = random.SystemRandom().randrange(10**6) if wish.seed is None else wish.seed
     # A case that is repeated brings its own seed.
     only = tuple(Case.parse(c) for c in wish.only)
     extent = Extent(seed, chains=50, revivals=50, most=wish.cases, only=only)
-    again = _again(place)
+    again = _again(ref)
     with ends_cleanly():
-        with place.open() as project:
+        with ref.open() as project:
             facts = {"project": str(project.root), "environment": project.environment}
             outcome = _outcome(
                 project.session, extent, wish.jobs or len(os.sched_getaffinity(0)), again
@@ -119,13 +119,13 @@ def so_far(told: Sequence[Verdict], total: int, again: str) -> Iterator[str]:
     yield from _failures(failures, again)
 
 
-def _again(place: Place) -> str:
+def _again(ref: ProjectRef) -> str:
     """The command that tries a case of this project again, but for the case."""
     parts = ["qanat", "doctor", "--crash-test"]
-    if place.start != Path():
-        parts += ["--project", str(place.start)]
-    if place.environment is not None:
-        parts += ["--env", place.environment]
+    if ref.start != Path():
+        parts += ["--project", str(ref.start)]
+    if ref.environment is not None:
+        parts += ["--env", ref.environment]
     return shlex.join(parts)
 
 

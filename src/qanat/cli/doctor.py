@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Place, output, place, positive
+from qanat.cli.options import ProjectRef, output, positive, project_ref
 from qanat.errors import CommandLineError
 from qanat.project import doctor
 from qanat.report.doctor import doctor_text, healthy
@@ -55,10 +55,10 @@ CASES = 200
     metavar="FILE",
     help="Write a page that shows the crash test: what was tried where, and what came of it.",
 )
-@place
+@project_ref
 @output
 def command(
-    place: Place,
+    ref: ProjectRef,
     json: bool,
     crash_test: bool,
     cases: int | None,
@@ -73,10 +73,10 @@ def command(
             _try(report)
         # With it come the engine and half of the standard library.
         module = import_module("qanat.cli.crash_test")
-        return int(module.run(place, module.Wish(cases or CASES, seed, jobs, only, report), json))
+        return int(module.run(ref, module.Wish(cases or CASES, seed, jobs, only, report), json))
     if only or any(each is not None for each in (cases, seed, jobs, report)):
         raise CommandLineError("--cases, --seed, --jobs, --case and --report need --crash-test")
-    findings = doctor(place.start, place.environment)
+    findings = doctor(ref.start, ref.environment)
     if json:
         screen.write(dumps(document("doctor", findings)))
     else:

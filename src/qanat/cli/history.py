@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Place, limit, output, place
+from qanat.cli.options import ProjectRef, limit, output, project_ref
 from qanat.report.documents import document
 from qanat.report.events import events_text
 from qanat.report.failure import dumps
@@ -16,9 +16,11 @@ from qanat.report.history import history_text
 @click.argument("dataset", required=False)
 @click.option("--update", metavar="ID", help="What this update told; `last` is the newest.")
 @limit
-@place
+@project_ref
 @output
-def command(dataset: str | None, update: str | None, limit: int, place: Place, json: bool) -> int:
+def command(
+    dataset: str | None, update: str | None, limit: int, ref: ProjectRef, json: bool
+) -> int:
     """List past updates, newest first, with the epochs of each.
 
     With DATASET: only updates that worked on it, and only its epochs.
@@ -26,7 +28,7 @@ def command(dataset: str | None, update: str | None, limit: int, place: Place, j
     With --update: all that one update told, in its order: starts, ends, rows, broken rules,
     errors, warnings. --limit does not apply.
     """
-    with place.open() as project:
+    with ref.open() as project:
         if update is not None:
             told = project.events(update, dataset)
             text = events_text(told, screen.layout())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Place, output, place
+from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.lineage import lineage_mermaid, lineage_text
@@ -19,11 +19,11 @@ from qanat.report.lineage import lineage_mermaid, lineage_text
     default="tree",
     help="A tree, a Mermaid diagram, or what --output json prints.  [default: tree]",
 )
-@place
+@project_ref
 @output
-def command(target: str | None, format: str, place: Place, json: bool) -> int:
+def command(target: str | None, format: str, ref: ProjectRef, json: bool) -> int:
     """Show what TARGET, a table or `table.column`, is made from; without TARGET: every table."""
-    with place.open() as project:
+    with ref.open() as project:
         found = project.lineage(target)
     if json or format == "json":
         screen.write(dumps(document("lineage", found)))

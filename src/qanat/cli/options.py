@@ -22,7 +22,7 @@ Function = Callable[..., Any]
 LEVELS = ("debug", "info", "warning", "error")
 
 
-class Place(Frozen):
+class ProjectRef(Frozen):
     """Which project and environment a command is about.
 
     Args:
@@ -56,8 +56,8 @@ class Logs(Frozen):
         return self.format is not None or self.level is not None
 
 
-def place(command: Function) -> Function:
-    """Add `--project` and `--env`; the command gets `place`, a `Place`."""
+def project_ref(command: Function) -> Function:
+    """Add `--project` and `--env`; the command gets `ref`, a `ProjectRef`."""
 
     @click.option(
         "-C",
@@ -71,7 +71,7 @@ def place(command: Function) -> Function:
     @click.option("-e", "--env", "environment", metavar="NAME", help="Environment of the spec.")
     @wraps(command)
     def with_place(*args: Any, start: Path, environment: str | None, **rest: Any) -> Any:
-        return command(*args, place=Place(start, environment), **rest)
+        return command(*args, ref=ProjectRef(start, environment), **rest)
 
     return with_place
 

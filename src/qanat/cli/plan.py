@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Place, full, output, place, refreshes, selection
+from qanat.cli.options import ProjectRef, full, output, project_ref, refreshes, selection
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.plan import blocked, plan_text
@@ -15,13 +15,13 @@ from qanat.run.decide import UpdatePlan
 @click.command("plan", short_help="Show what an update would do, and why.")
 @selection
 @refreshes
-@place
+@project_ref
 @output
 def command(
     select: tuple[str, ...],
     refresh: tuple[str, ...],
     full_refresh: tuple[str, ...],
-    place: Place,
+    ref: ProjectRef,
     json: bool,
 ) -> int:
     """Show what an update would do, and why, without touching anything.
@@ -29,7 +29,7 @@ def command(
     Signs: + new, ~ changed, = unchanged, - no longer declared. Exit code 1: something stands in
     the way of a dataset.
     """
-    with place.open() as project:
+    with ref.open() as project:
         found = project.plan(select, refresh=refresh, full_refresh=full(full_refresh))
     return show_plan(found, json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Logs, Place, limit, logs, output, place
+from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref
 from qanat.cli.program import Group
 from qanat.cli.run import watching
 from qanat.report.documents import document
@@ -24,11 +24,11 @@ def command() -> None:
 
 
 @command.command("list", short_help="Count the rows in quarantine, by dataset and rule.")
-@place
+@project_ref
 @output
-def list_(place: Place, json: bool) -> int:
+def list_(ref: ProjectRef, json: bool) -> int:
     """Count the rows in quarantine, by dataset and rule. A row may break several rules."""
-    with place.open() as project:
+    with ref.open() as project:
         summaries = project.quarantines()
     if json:
         screen.write(dumps(document("quarantine", summaries)))
@@ -41,11 +41,11 @@ def list_(place: Place, json: bool) -> int:
 @click.argument("dataset")
 @limit
 @click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
-@place
+@project_ref
 @output
-def show(dataset: str, limit: int, rule: str | None, place: Place, json: bool) -> int:
+def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool) -> int:
     """Show rows in quarantine: each with where it came from and every rule it broke."""
-    with place.open() as project:
+    with ref.open() as project:
         view = project.quarantine(dataset).rows(limit, rule)
         tables, root = project.session.project.tables, project.root
     if json:
@@ -60,15 +60,15 @@ def show(dataset: str, limit: int, rule: str | None, place: Place, json: bool) -
 
 @command.command("replay", short_help="Check the rows again and move those that now pass.")
 @click.argument("dataset", required=False)
-@place
+@project_ref
 @logs
 @output
-def replay_(dataset: str | None, place: Place, logs: Logs, json: bool) -> int:
+def replay_(dataset: str | None, ref: ProjectRef, logs: Logs, json: bool) -> int:
     """Check rows in quarantine against the rules as they are now; move those that pass.
 
     Without DATASET: of all datasets. A row is moved once, however often this is called.
     """
-    with place.open() as project, watching(logs, json) as observers:
+    with ref.open() as project, watching(logs, json) as observers:
         results = project.replay(dataset, observers)
     if json:
         screen.write(dumps(document("replay", results)))

@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from qanat.cli import excerpt, screen
-from qanat.cli.options import Place, place, positive
+from qanat.cli.options import ProjectRef, positive, project_ref
 from qanat.declare.adhoc import PLACE
 from qanat.disk import explained
 from qanat.errors import CommandLineError
@@ -48,10 +48,10 @@ SHOWN = 20
     metavar="N",
     help=f"Rows at most.  [default: {SHOWN} of a table, else all]",
 )
-@place
+@project_ref
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(
-    sql: str, output: str, to: Path | None, limit: int | None, place: Place, debug: bool
+    sql: str, output: str, to: Path | None, limit: int | None, ref: ProjectRef, debug: bool
 ) -> int:
     """Ask the project's tables by SQL, in the project's dialect; nothing is written to them.
 
@@ -69,7 +69,7 @@ def command(
         raise CommandLineError(f"--to: there is no folder {to.parent}")
     text = sys.stdin.read() if sql == "-" else sql
     excerpt.remember(PLACE, text)
-    with place.open() as project:
+    with ref.open() as project:
         query = project.query(text)
         if to is None:
             for part in _parts(query, output, limit):

@@ -11,7 +11,16 @@ from typing import cast
 import click
 
 from qanat.cli import failure, screen
-from qanat.cli.options import Logs, Place, full, logs, output, place, refreshes, selection
+from qanat.cli.options import (
+    Logs,
+    ProjectRef,
+    full,
+    logs,
+    output,
+    project_ref,
+    refreshes,
+    selection,
+)
 from qanat.errors import UnsupportedError
 from qanat.ports.observer import Observer
 from qanat.report.failure import dumps
@@ -34,7 +43,7 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
 @click.option(
     "--continuous", is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_later
 )
-@place
+@project_ref
 @logs
 @output
 def command(
@@ -42,7 +51,7 @@ def command(
     refresh: tuple[str, ...],
     full_refresh: tuple[str, ...],
     dry_run: bool,
-    place: Place,
+    ref: ProjectRef,
     logs: Logs,
     json: bool,
 ) -> int:
@@ -52,7 +61,7 @@ def command(
     depend on the failed ones are up to date. 2: a file of the project has to be changed.
     """
     again = full(full_refresh)
-    with place.open() as project:
+    with ref.open() as project:
         if dry_run:
             planned = project.plan(select, refresh=refresh, full_refresh=again)
             return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
@@ -63,10 +72,10 @@ def command(
         document = import_module("qanat.report.documents").document
         screen.write(dumps(document("update", result)))
     else:
-        screen.write(update_text(result, place.options, screen.layout()))
+        screen.write(update_text(result, ref.options, screen.layout()))
         errors = [d.error for d in result.failed if d.error is not None]
         if errors:
-            screen.note("\n" + failure.describe_all(errors, place.start))
+            screen.note("\n" + failure.describe_all(errors, ref.start))
     return exit_code(result)
 
 

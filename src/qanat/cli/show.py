@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Place, limit, output, place
+from qanat.cli.options import ProjectRef, limit, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.table import schema_text, table_text
@@ -17,7 +17,7 @@ from qanat.report.table import schema_text, table_text
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")
 @click.option("--schema", "columns", is_flag=True, help="The columns instead of the rows.")
-@place
+@project_ref
 @output
 def command(
     dataset: str,
@@ -25,7 +25,7 @@ def command(
     where: str | None,
     version: int | None,
     columns: bool,
-    place: Place,
+    ref: ProjectRef,
     json: bool,
 ) -> int:
     """Look at the rows and columns of a table.
@@ -33,7 +33,7 @@ def command(
     DATASET may also be a quarantine table, `<dataset>__quarantine`. A missing value is shown as
     NULL, the text "NULL" and an empty text in quotes.
     """
-    with place.open() as project:
+    with ref.open() as project:
         view = project.table(dataset, version).show(limit, where)
     if json:
         screen.write(dumps(document("table", view)))

@@ -5,27 +5,27 @@ from __future__ import annotations
 import click
 
 from qanat.cli import failure, screen
-from qanat.cli.options import Place, output, place
+from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.validation import validation_text
 
 
 @click.command("validate", short_help="Check the whole project without running it.")
-@place
+@project_ref
 @output
-def command(place: Place, json: bool) -> int:
+def command(ref: ProjectRef, json: bool) -> int:
     """Check the whole project without running it.
 
     Reads the spec and all transformation files, resolves every name, column, type and function,
     and reports all problems at once. Writes nothing.
     """
-    with place.open() as project:
+    with ref.open() as project:
         result = project.validate()
     if json:
         screen.write(dumps(document("validation", result)))
     elif result.problems:
-        screen.note(failure.describe_all(result.problems, place.start))
+        screen.note(failure.describe_all(result.problems, ref.start))
     else:
         screen.write(validation_text(result))
     return 2 if result.problems else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qanat.cli.options import Place
+from qanat.cli.options import ProjectRef
 from qanat.model.work import Counts, RuleCount
 from qanat.report.update import update_text
 from qanat.run.results import DatasetResult, UpdateResult
@@ -43,7 +43,7 @@ def test_everything_that_happened_is_there() -> None:
     result = UpdateResult(
         "u", "succeeded", 1.0, (dataset("silver", "updated", counts, rules=rules), view)
     )
-    assert update_text(result, Place(Path("my shop"), "prod").options).splitlines() == [
+    assert update_text(result, ProjectRef(Path("my shop"), "prod").options).splitlines() == [
         "Dataset  Status   Files   Read  Written  Quarantined  Dropped    Time  Kind",
         "silver   updated      1  1,000      990            6        6  0.50 s  streaming table",
         "gold     updated      1      3        3            0        0  0.50 s  materialized view",
