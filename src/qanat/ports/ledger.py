@@ -132,7 +132,7 @@ class Ledger(Protocol):
         ...
 
     def open_updates(self) -> Sequence[UpdateRecord]:
-        """The updates that are said to run, oldest first."""
+        """The updates that are recorded as running, oldest first."""
         ...
 
     def open_epochs(self) -> Sequence[Epoch]:

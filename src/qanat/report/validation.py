@@ -12,14 +12,14 @@ from qanat.run.results import Validation
 from qanat.text import count
 
 
-class Named(Frozen):
+class NamedDataset(Frozen):
     """A dataset by its name and kind."""
 
     dataset: str
     kind: str
 
 
-NAMED = Shape("NamedDataset", Named, ("dataset", "kind"), "A declared dataset.")
+NAMED = Shape("NamedDataset", NamedDataset, ("dataset", "kind"), "A declared dataset.")
 VALIDATION = Shape(
     "ValidationDocument",
     Validation,
@@ -27,7 +27,11 @@ VALIDATION = Shape(
         VERSION_KEY,
         Key("valid", of=bool, make=lambda result: not result.problems),
         "problems",
-        Key("datasets", of=list[Named], make=lambda result: [Named(*d) for d in result.datasets]),
+        Key(
+            "datasets",
+            of=list[NamedDataset],
+            make=lambda result: [NamedDataset(*d) for d in result.datasets],
+        ),
         *("flows", "expectations"),
     ),
     "`datasets` in the order an update would take them; `problems` as error facts.",

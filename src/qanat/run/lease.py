@@ -8,7 +8,7 @@ folder before looking at what was committed. After that no commit of the sleeper
 whatever instruction it wakes; everything it committed earlier is seen.
 
 Such a sleeper may still wake, stage files, and be killed before it removes them. So an update
-that has a pulse is said to run, even after another has taken over: every later update looks for
+that has a pulse counts as running, even after another has taken over: every later update looks for
 its leftovers, until one finds it dead.
 """
 

@@ -34,7 +34,7 @@ def start_clean(
 ) -> None:
     """Leave nothing of earlier updates in the way, whatever became of them.
 
-    An epoch that cannot be brought to an end now is put down in `Current.stuck`.
+    An epoch that can neither be settled nor given up now goes into `Current.stuck`.
 
     Args:
         begin: called before anything is written to the ledger.
@@ -64,7 +64,7 @@ def start_clean(
 
 
 def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
-    """How an update ended that is still said to run, and what stopped it."""
+    """How an update ended that is still recorded as running, and what stopped it."""
     if update.ended is None:
         return UpdateStatus.FAILED, "its process ended before it did"
     # It did its work, and only could not remove what earlier updates had left.

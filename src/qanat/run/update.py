@@ -215,8 +215,8 @@ class LedgerEntry:
         """Record the update in the ledger, once."""
         with self._lock:
             if not self.begun:
-                # Before the ledger says that it runs: recovery takes an update that is said to run
-                # and has no pulse for crashed.
+                # Start the pulse before the ledger says "running": recovery takes an update that
+                # runs without a pulse for crashed.
                 self._pulse.start()
                 self.gate.open()
                 environment = self.session.project.environment
@@ -236,8 +236,8 @@ class LedgerEntry:
         self.diary.end(ended)
         try:
             if self.begun:
-                # Before the ledger says that it has ended: if we die in between, the next update
-                # still looks for what we leave.
+                # Close the gate before the ledger says that the update has ended: if we are killed
+                # in between, the next update still looks for what we leave.
                 self.gate.close()
                 # An update that has taken over the lease records the end of this one itself.
                 with suppress(LeaseLostError):
