@@ -2,8 +2,8 @@
 
 Adapters that come with Qanat have one line each in `BUILTIN`; those of other packages are entry
 points of the group `qanat.<kind>` (`qanat.connectors`, `qanat.engines`, `qanat.formats`,
-`qanat.ledgers`). Both name a value of `qanat.model.adapter`. Reading package metadata costs 20 ms
-that `qanat run` need not spend, so other packages are asked only for what is not built in.
+`qanat.ledgers`). Both name a value of `qanat.model.adapter`. Reading package metadata costs 20 ms,
+so other packages are asked only for what is not built in.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ class Analysis(Frozen):
         return [self.flows[f.name] for f in self.pipeline.flows_into(dataset)]
 
 
+_FILES = ("frozen.py", "plugins.py", "text.py")
 _ROOMS = (
     "connectors",
     "declare",
@@ -272,7 +273,7 @@ def _program() -> str:
         for name in names
         if name.endswith(".py")
     ]
-    stamps += [f"{name}:{(root / name).stat().st_mtime_ns}" for name in ("plugins.py", "text.py")]
+    stamps += [f"{name}:{(root / name).stat().st_mtime_ns}" for name in _FILES]
     parser = find_spec("sqlglot")
     origin = parser.origin if parser else None
     stamps.append(f"{origin}:{Path(origin).stat().st_mtime_ns}" if origin else "")
