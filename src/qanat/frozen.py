@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from inspect import get_annotations
 from typing import Any, dataclass_transform
 
 _COMPILING = threading.RLock()
+_BEGUN: set[type] = set()
+_LAST = "__match_args__"
+"""The attribute that `dataclass` gives a class last: a class that has it is compiled."""
 
 
-class _Fields:
-    """The attribute by which `dataclasses` knows its classes; a compiled one has its own."""
+class _Later:
+    """An attribute that a class has once it is compiled.
 
-    def __get__(self, instance: object, owner: type[Frozen]) -> dict[str, Any]:
-        if owner is Frozen:
-            raise AttributeError(name="__dataclass_fields__", obj=owner)
-        _compile(owner)
-        found: dict[str, Any] = owner.__dict__["__dataclass_fields__"]
-        return found
+    Args:
+        name: the attribute's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type[Frozen]) -> Any:
+        if owner is not Frozen:
+            _compile(owner)
+            if self._name in owner.__dict__:
+                return owner.__dict__[self._name]
+        raise AttributeError(name=self._name, obj=owner)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -41,9 +52,17 @@ class Frozen:
     True
     """
 
-    __dataclass_fields__ = _Fields()
+    __dataclass_fields__ = _Later("__dataclass_fields__")
+    __dataclass_params__ = _Later("__dataclass_params__")
+    # A compiled class has no such attribute; `inspect` then looks at its `__init__`.
+    __signature__ = _Later("__signature__")
 
-    # A compiled subclass has these methods of its own.
+    def __init_subclass__(cls) -> None:
+        # With fields of its own it cannot do with the methods that a compiled base has.
+        if cls.__bases__ != (Frozen,) and get_annotations(cls):
+            _compile(cls)
+
+    # A compiled class has these methods of its own.
 
     def __init__(self, *args: Any, **named: Any) -> None:
         _compile(type(self))
@@ -61,9 +80,28 @@ class Frozen:
         _compile(type(self))
         return type(self).__hash__(self)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        _compile(type(self))
+        type(self).__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        _compile(type(self))
+        type(self).__delattr__(self, name)
+
+
+# Not in the body: mypy takes it there for the arguments of `Frozen` itself.
+setattr(Frozen, _LAST, _Later(_LAST))
+
 
 def _compile(kind: type[Frozen]) -> None:
+    if kind is Frozen:
+        raise TypeError("Frozen is the base of dataclasses, and has no instances")
     # Another thread may be doing it, and have got only as far as the first method.
     with _COMPILING:
-        if "__dataclass_fields__" not in kind.__dict__:
-            dataclass(frozen=True)(kind)
+        # `dataclass` itself asks for the signature of a class that has no docstring.
+        if _LAST not in kind.__dict__ and kind not in _BEGUN:
+            _BEGUN.add(kind)
+            try:
+                dataclass(frozen=True)(kind)
+            finally:
+                _BEGUN.discard(kind)

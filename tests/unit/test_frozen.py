@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict, field, fields, is_dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ class Place(Frozen):
     tags: tuple[str, ...] = ()
 
 
-def kinds() -> tuple[type, type]:
+def kinds() -> tuple[Any, Any]:
     """A base and its subclass, which nobody has used before."""
 
     class Base(Frozen):
@@ -74,14 +76,56 @@ def test_an_instance_that_came_without_a_call(use: Callable[[object], object]) -
     assert one == Other("a")
 
 
+def test_a_base_that_was_used_before_its_subclass() -> None:
+    class Base(Frozen):
+        name: str
+
+    assert fields(Base)
+
+    class Sub(Base):
+        number: int = 1
+
+    class Same(Base):
+        """Without fields of its own."""
+
+    assert Sub("a", 2) == Sub(name="a", number=2)
+    assert Same("a") == Same("a") != Base("a")
+    with pytest.raises(FrozenInstanceError):
+        Same("a").number = 2
+
+
+def test_what_tools_ask_of_a_class_that_has_no_instance() -> None:
+    _, sub = kinds()
+    assert list(inspect.signature(sub).parameters) == ["name", "notes", "number"]
+    _, sub = kinds()
+    assert sub.__match_args__ == ("name", "notes", "number")
+    with pytest.raises(TypeError, match="no instances"):
+        Frozen()
+
+
+def test_fields_in_the_wrong_order_are_told_each_time() -> None:
+    names = {"number": int, "name": str}
+    wrong = type("Wrong", (Frozen,), {"__annotations__": names, "number": 1})
+    for _ in range(2):
+        with pytest.raises(TypeError, match="non-default argument 'name'"):
+            wrong()
+
+
 def test_copies() -> None:
     one = Place("ü", ("a",))
     assert copy.deepcopy(one) == pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - our own
 
 
 def test_threads_meet_at_the_first_use() -> None:
+    def use(kind: Any, name: str) -> object:
+        one = kind(name)
+        assert kind.__match_args__ == ("name", "notes", "number")
+        with pytest.raises(FrozenInstanceError):
+            one.name = "other"
+        return one
+
     for _ in range(50):
         _, sub = kinds()
         with ThreadPoolExecutor(8) as pool:
-            made = list(pool.map(sub, "abababab"))
+            made = list(pool.map(use, [sub] * 8, "abababab"))
         assert len(set(made)) == 2
