@@ -59,13 +59,22 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatE
     start = Location(file, 1, 1)
     if node is None:
         return Entry(None, start, start)
-    return _Reader(loader, file, environ, problems).entry(node, start)
+    try:
+        return _Reader(loader, file, environ, problems).entry(node, start)
+    except RecursionError as error:
+        raise _too_deep(start) from error
+
+
+def _too_deep(at: Location) -> SpecError:
+    return SpecError("the spec is nested too deeply", location=at)
 
 
 def _parse(text: str, file: str) -> tuple[yaml.SafeLoader, yaml.Node | None]:
     try:
         loader = yaml.SafeLoader(text)
         return loader, loader.get_single_node()
+    except RecursionError as error:
+        raise _too_deep(Location(file)) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
@@ -113,16 +122,42 @@ class _Reader:
             return self._mapping(node)
         if isinstance(node, yaml.SequenceNode):
             return [self.entry(item, self._place(item)) for item in node.value]
-        value = self._loader.construct_object(node)
+        try:
+            value = self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            # What looks like a date, a number or a tag and is none; or `=` and `<<`.
+            value = str(node.value)
         if isinstance(value, str):
+            self._check(value, node)
             return expand(value, self._environ, self._place(node), self._problems.append)
-        # Dates and other YAML types stay text.
-        return value if value is None or isinstance(value, bool | int | float) else node.value
+        # Dates and other YAML types stay text, and so do numbers that Python does not write out.
+        known = value is None or isinstance(value, bool | float) or _is_short(value)
+        return value if known else node.value
+
+    def _check(self, text: str, node: yaml.Node) -> None:
+        """Add a problem for text that neither a file nor a database can have."""
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            odd = "half of a surrogate pair"
+        else:
+            odd = "the character NUL" if "\0" in text else ""
+        if odd:
+            self._problems.append(
+                SpecError(f"a value contains {odd}", location=self._place(node), got=ascii(text))
+            )
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Entry]:
         self._problems += self._doubled(node)
         # Expand `<<: *anchor` only now: it may repeat keys, which is allowed.
-        self._loader.flatten_mapping(node)
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.YAMLError:
+            wanted = "<<: *anchor, where the anchor is of a mapping"
+            self._problems.append(
+                SpecError("`<<` does not fit", location=self._place(node), wanted=wanted)
+            )
+            return {}
         entries: dict[str, Entry] = {}
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -145,6 +180,10 @@ class _Reader:
 
     def _place(self, node: yaml.Node) -> Location:
         return Location(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, int) and value.bit_length() <= 64
 
 
 def expand(
@@ -233,7 +272,13 @@ SETTINGS = OptionTable(
             kind=Kind.SIZE,
             least=1,
         ),
-        Option("threads", "default: every core the process may use", kind=Kind.COUNT, least=1),
+        Option(
+            "threads",
+            "default: every core the process may use",
+            kind=Kind.COUNT,
+            least=1,
+            most=1024,
+        ),
         Option(
             "retries", "of what can be retried, such as a store that times out", kind=Kind.COUNT
         ),
@@ -247,6 +292,8 @@ SETTINGS = OptionTable(
 """All keys that an author may write."""
 
 KEYS = SETTINGS.names
+MAPPINGS = ("configuration", "storage_options")
+"""The keys whose values are mappings."""
 
 
 def validated(
@@ -269,7 +316,7 @@ def validated(
             continue
         if key == "libraries":
             found[key] = _globs(entry, problems)
-        elif key in ("configuration", "storage_options"):
+        elif key in MAPPINGS:
             found[key] = _texts(key, entry, problems)
         else:
             found[key] = _checked(key, entry, problems)

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, Entry, Settings, read, validated
+from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
 from qanat.model.name import Names
@@ -175,7 +175,9 @@ def _environments(top: Entries, problems: list[QanatError]) -> dict[str, Entries
         elif isinstance(settings.value, dict):
             what = f"key of environment {name!r}:"
             _check_keys(settings.value, _IN_ENVIRONMENT, what, problems)
-            found[name] = _rename(settings.value, problems)
+            # What has no value is as if it were left out: the base settings then hold.
+            given = {k: v for k, v in settings.value.items() if v.value is not None}
+            found[name] = _rename(given, problems)
         else:
             problems.append(
                 SpecError(
@@ -225,11 +227,13 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             # is meant.
             present = merged.get("configuration")
             names = present.value if present and isinstance(present.value, dict) else {}
-            configuration[Names(names).find(rest) or rest] = entry
-        elif key in KEYS and key != "configuration" and not rest:
+            same = rest if rest in names else Names(names).find(rest) or rest
+            configuration[same] = entry
+        elif key in KEYS and key not in MAPPINGS and not rest:
             found[key] = entry
         else:
-            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS]
+            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS if k not in MAPPINGS]
+            known.append(f"{_OVERRIDE}CONFIGURATION__NAME")
             problems.append(
                 SpecError(
                     f"{variable} overrides no setting",
@@ -246,7 +250,8 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
 def _folder(root: Path, storage: str) -> Path:
     if storage.lower().startswith("file:"):
         storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
-    return Path(os.path.normpath(root / Path(storage).expanduser()))
+    # Not `Path.expanduser`, which raises an error for a user that does not exist.
+    return Path(os.path.normpath(root / os.path.expanduser(storage)))  # noqa: PTH111
 
 
 def _check_storages(
@@ -277,6 +282,15 @@ def _check_storages(
 def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
     storage = merged.get("storage")
     if storage and isinstance(storage.value, str):
+        if storage.value.startswith("~") and os.path.expanduser(storage.value)[0] == "~":  # noqa: PTH111
+            problems.append(
+                SpecError(
+                    "storage does not fit",
+                    location=storage.at,
+                    wanted="a folder; ~NAME is the home folder of a user of this machine",
+                    got=repr(storage.value),
+                )
+            )
         scheme = _URL.match(storage.value)
         if scheme and scheme[1].lower() != "file":
             problems.append(

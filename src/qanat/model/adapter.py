@@ -40,6 +40,7 @@ class Option(Frozen):
         spellings: other names; all names are compared without case and underscores.
         kind: of the value.
         least: the smallest value of a count or size.
+        most: the greatest.
         choices: the values that there are, if they are few: canonical value by spelling.
         required: whether it must be given.
         identity: whether two references that differ in it are two sources, each with a
@@ -52,6 +53,7 @@ class Option(Frozen):
     spellings: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
     least: int = 0
+    most: int = 2**63 - 1
     choices: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     identity: bool = False
@@ -60,8 +62,10 @@ class Option(Frozen):
     @property
     def wanted(self) -> str:
         """What its value is, for the reference and for errors."""
-        counted = self.kind is Kind.COUNT and self.least
-        return f"{self.kind} from {self.least} on" if counted else str(self.kind)
+        if self.kind is not Kind.COUNT:
+            return str(self.kind)
+        bounded = self.most < 2**63 - 1
+        return f"{self.kind} from {self.least} {f'to {self.most:,}' if bounded else 'on'}"
 
 
 class OptionTable(Frozen):
@@ -160,9 +164,9 @@ class OptionTable(Frozen):
             return text.lower() == "true"
         elif option.kind in (Kind.COUNT, Kind.SIZE):
             number = _number(option.kind, text)
-            if number is not None and number >= option.least:
+            if number is not None and option.least <= number <= option.most:
                 return number
-        elif isinstance(value, bool):
+        elif isinstance(value, bool) or not isinstance(value, str | int | float):
             pass
         elif option.kind is Kind.TEXT or (option.kind is Kind.NAME and text):
             return str(value)
@@ -178,7 +182,7 @@ class OptionTable(Frozen):
 
 def _number(kind: Kind, text: str) -> int | None:
     if kind is Kind.COUNT:
-        return int(text) if re.fullmatch(r"\d+", text) else None
+        return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
     try:
         return parse_size(text)
     except ValueError:

@@ -206,7 +206,10 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         ),
         (
             "name: x\nthreads: 0",
-            "qanat.yml:2:10: threads does not fit\n  wanted: a whole number from 1 on\n  got: 0",
+            (
+                "qanat.yml:2:10: threads does not fit\n"
+                "  wanted: a whole number from 1 to 1,024\n  got: 0"
+            ),
         ),
         (
             "name: x\nlibraries: [{glob: {inclde: a}}]",
@@ -219,6 +222,75 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         (
             "name: x\nconfiguration: {a: [1]}",
             "qanat.yml:2:20: configuration.a does not fit\n  wanted: text\n  got: [1]",
+        ),
+        (
+            "name: [a, b]",
+            (
+                "qanat.yml:1:7: name does not fit\n"
+                "  wanted: text that is not empty\n  got: ['a', 'b']"
+            ),
+        ),
+        (
+            "name: x\nledger: {a: b}",
+            (
+                "qanat.yml:2:9: ledger does not fit\n  wanted: text that is not empty\n"
+                "  got: {'a': 'b'}"
+            ),
+        ),
+        (
+            "name: x\nretries: -1",
+            "qanat.yml:2:10: retries does not fit\n  wanted: a whole number from 0 on\n  got: -1",
+        ),
+        (
+            "name: x\nthreads: ٤",
+            (
+                "qanat.yml:2:10: threads does not fit\n  wanted: a whole number from 1 to 1,024\n"
+                "  got: '٤'"
+            ),
+        ),
+        (
+            "name: x\nmemory_limit: 999999999999TB",
+            (
+                "qanat.yml:2:15: memory_limit does not fit\n"
+                "  wanted: a size such as 2GB or 512MiB\n  got: '999999999999TB'"
+            ),
+        ),
+        (
+            "name: x\nthreads: =",
+            (
+                "qanat.yml:2:10: threads does not fit\n  wanted: a whole number from 1 to 1,024\n"
+                "  got: '='"
+            ),
+        ),
+        (
+            "name: x\nretries: !!int abc",
+            (
+                "qanat.yml:2:10: retries does not fit\n"
+                "  wanted: a whole number from 0 on\n  got: 'abc'"
+            ),
+        ),
+        (
+            "name: x\nconfiguration: {<<: 5}",
+            (
+                "qanat.yml:2:16: `<<` does not fit\n"
+                "  wanted: <<: *anchor, where the anchor is of a mapping"
+            ),
+        ),
+        (
+            'name: "a\\0b"',
+            "qanat.yml:1:7: a value contains the character NUL\n  got: 'a\\x00b'",
+        ),
+        (
+            'name: "a\\ud800"',
+            "qanat.yml:1:7: a value contains half of a surrogate pair\n  got: 'a\\ud800'",
+        ),
+        (
+            "name: x\nstorage: ~nobody_of_that_name/x",
+            (
+                "qanat.yml:2:10: storage does not fit\n"
+                "  wanted: a folder; ~NAME is the home folder of a user of this machine\n"
+                "  got: '~nobody_of_that_name/x'"
+            ),
         ),
         (
             "name: x\ndatabase: a\nschema: b",
@@ -275,6 +347,44 @@ def test_messages(tmp_path: Path, text: str, message: str) -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("digits", ["9" * 5000, "'" + "9" * 5000 + "'", "0x" + "f" * 5000])
+def test_numbers_that_nobody_counts_to(tmp_path: Path, digits: str) -> None:
+    for key in ("threads", "retries", "memory_limit"):
+        with pytest.raises(ProblemsError, match=f"{key} does not fit"):
+            load(tmp_path, f"name: x\n{key}: {digits}")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "name: x\nconfiguration: " + "{a: " * 600 + "}" * 600]
+)
+def test_nested_too_deeply(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ProblemsError, match="the spec is nested too deeply"):
+        load(tmp_path, text)
+
+
+def test_dates_and_what_looks_like_one_are_text(tmp_path: Path) -> None:
+    spec = "name: 2024-01-02\nconfiguration: {start: 2024-01-02, never: 2024-13-45}"
+    project = load(tmp_path, spec)
+    assert project.name == "2024-01-02"
+    assert project.configuration == {"start": "2024-01-02", "never": "2024-13-45"}
+
+
+def test_what_an_environment_gives_no_value_is_left_out(tmp_path: Path) -> None:
+    spec = (
+        "name: x\nstorage: data\nconfiguration: {a: b}\n"
+        "environments: {prod: {storage: , configuration: , retries: }}"
+    )
+    project = load(tmp_path, spec, "prod")
+    assert project.storage == tmp_path / "data" / "prod"
+    assert project.configuration == {"a": "b"}
+
+
+def test_an_override_in_the_very_spelling_wins(tmp_path: Path) -> None:
+    spec = "name: x\nconfiguration: {Lo: 1, LO: 2, lo: 3}"
+    project = load(tmp_path, spec, environ={"QANAT__CONFIGURATION__LO": "9"})
+    assert project.configuration == {"Lo": "1", "LO": "9", "lo": "3"}
+
+
 def test_all_problems_at_once_in_order(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError) as caught:
         load(tmp_path, "nme: x\nthreads: no\nstorage: ${NOPE}")
@@ -296,7 +406,7 @@ def test_all_problems_at_once_in_order(tmp_path: Path) -> None:
             {"QANAT__THREADS": "x"},
             (
                 "environment variable QANAT__THREADS: threads does not fit\n"
-                "  wanted: a whole number from 1 on\n  got: 'x'"
+                "  wanted: a whole number from 1 to 1,024\n  got: 'x'"
             ),
         ),
     ],
