@@ -7,7 +7,7 @@ stars of the query are told to leave them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -137,10 +137,10 @@ def view_name(view: str) -> str:
 
 
 def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch]) -> None:
-    """Let rows keep the order of their source, unless there are many."""
+    """Let rows keep the order of their source, as a new connection does, unless there are many."""
     # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-    keep = str(_bytes(batches) <= _ORDERED).lower()
-    con.execute(f"SET SESSION preserve_insertion_order = {keep}")
+    if _bytes(batches) > _ORDERED:
+        con.execute("SET SESSION preserve_insertion_order = false")
 
 
 def _bytes(batches: Iterable[Batch]) -> int:
@@ -156,18 +156,23 @@ def _bytes(batches: Iterable[Batch]) -> int:
 
 @dataclass(slots=True)
 class Bindings:
-    """All bound inputs of one epoch, by `Read.name`."""
+    """All bound inputs of one epoch, by `Read.name`.
+
+    Args:
+        written: by path, the columns of files whose footers need not be read to know them.
+    """
 
     con: DuckDBPyConnection
     scratch: Path
+    written: Mapping[str, Schema] = field(default_factory=dict)
     bound: dict[str, Bound] = field(default_factory=dict)
     _keep: list[object] = field(default_factory=list)
 
     def bind(self, name: str, batch: Batch) -> Bound:
-        """Bind one input and create the view of its name, visible columns only."""
+        """Bind one input; `over` or `define` let queries read it by its name."""
         match batch:
             case TableBatch():
-                found = _bind_table(self.con, name, batch)
+                found = _bind_table(self.con, name, batch, self.written)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch)
             case ArrowBatch():
@@ -184,7 +189,8 @@ class Bindings:
             case ViewBatch(view):
                 text = f"SELECT * FROM {view_name(view)}"
                 found = Bound(text, text)
-        return self._define(name, found)
+        self.bound[name] = found
+        return found
 
     def bind_once(self, name: str, batch: Batch) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
@@ -197,16 +203,45 @@ class Bindings:
         if found is None or not found.schema.fields:
             return None
         plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
-        self._define(name, Bound(plain, found.relation, (METADATA,), found.schema))
+        self.bound[name] = Bound(plain, found.relation, (METADATA,), found.schema)
         return found
 
-    def _define(self, name: str, found: Bound) -> Bound:
-        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {found.plain}")
-        self.bound[name] = found
-        return found
+    def define(self, name: str, full: bool = False) -> None:
+        """Create a view of a bound input.
+
+        Args:
+            full: with the hidden columns.
+        """
+        found = self.bound[name]
+        text = found.full if full else found.plain
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+
+    def over(self, sql: str, names: Iterable[str], full: Collection[str]) -> str:
+        """A query over bound inputs as one SELECT text, which needs no views.
+
+        Each view is a statement of its own, for which DuckDB opens the files of the input once
+        more; for a small dataset that is a tenth of all the work.
+
+        Args:
+            names: the inputs that it reads.
+            full: those of them whose hidden columns it needs.
+        """
+        if "pivot" in sql.casefold():
+            # DuckDB looks for the values of PIVOT in statements of their own, before the query.
+            for name in names:
+                self.define(name, name in full)
+            return sql
+        inputs = ", ".join(
+            f"{quote(n)} AS NOT MATERIALIZED ({b.full if n in full else b.plain})"
+            for n in names
+            if (b := self.bound[n])
+        )
+        return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
 
 
-def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
+def _bind_table(
+    con: DuckDBPyConnection, name: str, batch: TableBatch, written: Mapping[str, Schema]
+) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
     if not batch.files:
         typed = ", ".join(
@@ -238,8 +273,10 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
         options.append("hive_partitioning = false")
     arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
-    first = con.sql(f"SELECT * FROM {table} LIMIT 0")
-    have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}
+    have = _types_in(batch, written)
+    if have is None:
+        first = con.sql(f"SELECT * FROM {table} LIMIT 0")
+        have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}
     keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
@@ -260,6 +297,20 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
         f"SELECT {visible}, {positions} FROM {table}",
         (FILE, ROW, RID),
     )
+
+
+def _types_in(batch: TableBatch, written: Mapping[str, Schema]) -> dict[str, str] | None:
+    """The columns of files that all have those of their table, with their types as SQL.
+
+    None if that is not known.
+    """
+    if batch.partition_by:
+        return None
+    columns = [(f.name, f.type) for f in batch.schema.fields]
+    for schema in {id(s): s for s in map(written.get, batch.files)}.values():
+        if schema is None or [(f.name, f.type) for f in schema.fields] != columns:
+            return None
+    return {name.casefold(): to_duckdb(type_) for name, type_ in columns}
 
 
 def _keys_above(batch: TableBatch) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -46,17 +46,22 @@ _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 @dataclass(slots=True)
 class Stage:
-    """The staging of one `Work` on one connection."""
+    """The staging of one `Work` on one connection.
+
+    Args:
+        written: by path, the columns of files that were staged before.
+    """
 
     con: DuckDBPyConnection
     work: Work
+    written: Mapping[str, Schema]
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
     view_counts: dict[str, Counts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings(self.con, self.work.scratch)
+        self.bindings = Bindings(self.con, self.work.scratch, self.written)
 
     @property
     def _views(self) -> tuple[Query, ...]:
@@ -172,16 +177,17 @@ class Stage:
             return self._function(name, query)
         with explained(query, self._names(query)):
             sql, needing, carried = with_hidden(query, self.bindings.bound, positions)
-            for read_name in needing:
-                full = self.bindings.bound[read_name].full
-                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(read_name)} AS {full}")
-            relation = self.con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+            reads = dict.fromkeys(r.name for r in query.reads)
+            select = self.bindings.over(sql, reads, needing)
+            relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
             names = relation.columns
             if any(_numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
+                for read_name in reads:
+                    self.bindings.define(read_name, read_name in needing)
                 names = self.con.sql(sql).columns
         skip = len(carried)
-        return Result(sql, names[skip:], relation.types[skip:], carried)
+        return Result(select, names[skip:], relation.types[skip:], carried)
 
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
