@@ -214,7 +214,10 @@ class DuckDBEngine:
         try:
             yield
         finally:
-            shutil.rmtree(work.scratch, ignore_errors=True)
+            try:
+                work.scratch.rmdir()  # most works leave nothing in it
+            except OSError:
+                shutil.rmtree(work.scratch, ignore_errors=True)
 
 
 def _rows(relation: DuckDBPyRelation, limit: int | None) -> Rows:

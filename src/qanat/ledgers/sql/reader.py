@@ -297,11 +297,10 @@ class SqlLedgerReader:
         return found
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
-        """The columns that were last found in a flow's source; None if it was never read.
-
-        Sources are keyed as in `Epoch.source_schemas`.
-        """
-        text = self._remembered(flow, generation, source, "columns")
+        """The columns last found in a flow's source, keyed as in `Epoch.source_schemas`."""
+        known = self._knowledge.known()
+        never = known is not None and (flow, generation, source) not in known.described
+        text = None if never else self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
 
     def definitions(self) -> Mapping[str, Definition]:
