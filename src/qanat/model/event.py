@@ -184,7 +184,8 @@ def _facts(value: Any) -> Any:
     """What `dataclasses.asdict` gives, without copies of values that never change."""
     if isinstance(value, tuple):
         return tuple(map(_facts, value))
-    names = _names(type(value))
+    kind: Any = type(value)
+    names = _names(kind)
     return value if names is None else {name: _facts(getattr(value, name)) for name in names}
 
 
