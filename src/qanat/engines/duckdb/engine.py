@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
@@ -27,13 +28,11 @@ from qanat.errors import AdapterError, Location
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
-from qanat.model.work import Batch, Inputs, Output, RuleCount, Staged, StagedTable, Work
+from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
 
 _TICK = 0.05
 """Seconds between two interrupts of what is to stop."""
-_REMEMBERED = 10_000
-"""Files whose columns are remembered at most."""
 
 
 class DuckDBEngine:
@@ -59,7 +58,7 @@ class DuckDBEngine:
         self._working: set[DuckDBPyConnection] = set()
         self._closed = False
         self._teller = Teller()
-        self._written: dict[str, Schema] = {}
+        self._footers = Footers()
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
@@ -69,14 +68,14 @@ class DuckDBEngine:
             self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
-            staged = Stage(con, work, self._written).run()
-        self._remember(work.output, staged.table)
+            staged = Stage(con, work, self._footers).run()
+        self._footers.staged(work.output, staged.table)
         return staged
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
-            return Stage(con, work, self._written).describe().schema
+            return Stage(con, work, self._footers).describe().schema
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None
@@ -146,14 +145,6 @@ class DuckDBEngine:
                 self._instance = None
         self._teller.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _remember(self, output: Output, table: StagedTable) -> None:
-        """Keep the columns of new files in mind: what reads them next need not look for them."""
-        with self._lock:
-            for file in table.files:
-                self._written[str(output.folder / file.path)] = table.schema
-            while len(self._written) > _REMEMBERED:
-                del self._written[next(iter(self._written))]
 
     @contextmanager
     def _connection(self) -> Iterator[DuckDBPyConnection]:

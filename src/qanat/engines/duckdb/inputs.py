@@ -13,16 +13,18 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.planning.fingerprint import row_source
+from qanat.planning.stateful import own_tree
 
 POSITIONS = (FILE, ROW, RID)
 
@@ -50,7 +52,7 @@ def with_hidden(
     metadata = wants_metadata(query)
     if source is None and not metadata:
         return query.sql, frozenset(), ()
-    tree = parse_one(query.sql, dialect="duckdb")
+    tree = own_tree(query)
     carried: tuple[str, ...] = ()
     needs: set[str] = set()
     for select in tree.find_all(exp.Select):
@@ -159,12 +161,12 @@ class Bindings:
     """All bound inputs of one epoch, by `Read.name`.
 
     Args:
-        written: by path, the columns of files whose footers need not be read to know them.
+        footers: what is known of the files of tables.
     """
 
     con: DuckDBPyConnection
     scratch: Path
-    written: Mapping[str, Schema] = field(default_factory=dict)
+    footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
     _keep: list[object] = field(default_factory=list)
 
@@ -172,7 +174,7 @@ class Bindings:
         """Bind one input; `over` or `define` let queries read it by its name."""
         match batch:
             case TableBatch():
-                found = _bind_table(self.con, name, batch, self.written)
+                found = _bind_table(self.con, name, batch, self.footers)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch)
             case ArrowBatch():
@@ -239,9 +241,7 @@ class Bindings:
         return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
 
 
-def _bind_table(
-    con: DuckDBPyConnection, name: str, batch: TableBatch, written: Mapping[str, Schema]
-) -> Bound:
+def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
     if not batch.files:
         typed = ", ".join(
@@ -273,10 +273,7 @@ def _bind_table(
         options.append("hive_partitioning = false")
     arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
-    have = _types_in(batch, written)
-    if have is None:
-        first = con.sql(f"SELECT * FROM {table} LIMIT 0")
-        have = {c.casefold(): str(t) for c, t in zip(first.columns, first.types, strict=True)}
+    have = footers.types(con, batch, table)
     keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
@@ -297,20 +294,6 @@ def _bind_table(
         f"SELECT {visible}, {positions} FROM {table}",
         (FILE, ROW, RID),
     )
-
-
-def _types_in(batch: TableBatch, written: Mapping[str, Schema]) -> dict[str, str] | None:
-    """The columns of files that all have those of their table, with their types as SQL.
-
-    None if that is not known.
-    """
-    if batch.partition_by:
-        return None
-    columns = [(f.name, f.type) for f in batch.schema.fields]
-    for schema in {id(s): s for s in map(written.get, batch.files)}.values():
-        if schema is None or [(f.name, f.type) for f in schema.fields] != columns:
-            return None
-    return {name.casefold(): to_duckdb(type_) for name, type_ in columns}
 
 
 def _keys_above(batch: TableBatch) -> bool:

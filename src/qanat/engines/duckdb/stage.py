@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name, with_hidden
 from qanat.engines.duckdb.onepass import copy_input
@@ -49,19 +50,19 @@ class Stage:
     """The staging of one `Work` on one connection.
 
     Args:
-        written: by path, the columns of files that were staged before.
+        footers: what is known of the files of tables.
     """
 
     con: DuckDBPyConnection
     work: Work
-    written: Mapping[str, Schema]
+    footers: Footers
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
     view_counts: dict[str, Counts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings(self.con, self.work.scratch, self.written)
+        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
 
     @property
     def _views(self) -> tuple[Query, ...]:
