@@ -96,8 +96,10 @@ def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tupl
 
 def counts_to_text(counts: Counts | None) -> str | None:
     """Counts as JSON."""
+    if counts is None:
+        return None
     # Not `asdict`, which copies each number: this is asked twice an epoch.
-    return None if counts is None else json.dumps({n: getattr(counts, n) for n in counts.__slots__})
+    return json.dumps({name: getattr(counts, name) for name in counts.__slots__})
 
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
