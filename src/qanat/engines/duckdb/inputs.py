@@ -7,6 +7,7 @@ stars of the query are told to leave them out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,10 @@ from qanat.planning.fingerprint import row_source
 from qanat.planning.stateful import own_tree
 
 POSITIONS = (FILE, ROW, RID)
+_NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
+"""Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the
+values of PIVOT are looked for in statements of their own, before the query; SHOW finds no such
+table; and AT (VERSION => 1) is passed over, where it is refused of a view."""
 
 
 def wants_metadata(query: SqlQuery) -> bool:
@@ -228,8 +233,7 @@ class Bindings:
             names: the inputs that it reads.
             full: those of them whose hidden columns it needs.
         """
-        if "pivot" in sql.casefold():
-            # DuckDB looks for the values of PIVOT in statements of their own, before the query.
+        if _NEEDS_VIEWS.search(sql):
             for name in names:
                 self.define(name, name in full)
             return sql
