@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
@@ -165,7 +165,22 @@ def facts_of(event: Event | UnknownEvent) -> dict[str, Any]:
     >>> facts_of(Warned("silver", "the clock was set back"))
     {'dataset': 'silver', 'message': 'the clock was set back'}
     """
-    return dict(event.facts) if isinstance(event, UnknownEvent) else asdict(event)
+    facts: Mapping[str, Any] = event.facts if isinstance(event, UnknownEvent) else _facts(event)
+    return dict(facts)
+
+
+def _facts(value: Any) -> Any:
+    """What `dataclasses.asdict` gives, without copies of values that never change."""
+    if isinstance(value, tuple):
+        return tuple(map(_facts, value))
+    kind: Any = type(value)
+    names = _names(kind)
+    return value if names is None else {name: _facts(getattr(value, name)) for name in names}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 def event_of(kind: str, facts: Mapping[str, Any]) -> Event | UnknownEvent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from qanat.errors import SchemaMismatchError
@@ -32,10 +33,16 @@ class TableRef:
     @property
     def folder(self) -> Path:
         """The folder of a table on this machine."""
-        return Path(self.location.removeprefix("file://"))
+        return _folder(self.location)
 
     def __str__(self) -> str:
         return self.location
+
+
+@lru_cache(maxsize=10_000)
+def _folder(location: str) -> Path:
+    # Asked again and again while a table is written, and parsing a path costs more than it seems.
+    return Path(location.removeprefix("file://"))
 
 
 class Change(StrEnum):

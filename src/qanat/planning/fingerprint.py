@@ -182,12 +182,13 @@ def canonical(query: Query) -> str:
         reads = ", ".join(_source(r) for r in query.reads)
         return f"-- reads {reads or 'nothing'}\n{query.source}"
     sources = {r.name: _source(r) for r in query.reads}
-    tree = own_tree(query)
-    for table in tree.find_all(exp.Table):
-        if table.name in sources:
-            table.set("this", exp.to_identifier(sources[table.name], quoted=True))
-    # `own_tree` parsed the query afresh, so both passes may change the tree without a copy.
-    if tree.find(exp.Not):
+    tree, negated = own_tree(query), False
+    for node in tree.walk():
+        if isinstance(node, exp.Table) and node.name in sources:
+            node.set("this", exp.to_identifier(sources[node.name], quoted=True))
+        negated = negated or isinstance(node, exp.Not)
+    # The tree is our own, so both passes may change it without a copy.
+    if negated:
         tree = tree.transform(_as_written, copy=False)
     return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 

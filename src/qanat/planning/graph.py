@@ -46,12 +46,14 @@ def closure(name: str, *edges: Mapping[str, Iterable[str]]) -> frozenset[str]:
     """All names that can be reached from one."""
     found: set[str] = set()
     stack = [name]
+    some = [e for e in edges if e]
     while stack:
         node = stack.pop()
-        for each in edges:
-            fresh = [n for n in each.get(node, ()) if n not in found]
-            found.update(fresh)
-            stack += fresh
+        for each in some:
+            for other in each.get(node, ()):
+                if other not in found:
+                    found.add(other)
+                    stack.append(other)
     return frozenset(found)
 
 

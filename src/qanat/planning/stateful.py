@@ -9,7 +9,6 @@ sqlglot trees, each parsed once per process.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from sqlglot import exp, parse_one
 
@@ -22,16 +21,28 @@ from qanat.planning.keyword import keyword_location
 
 def tree_of(query: SqlQuery) -> exp.Expr:
     """The tree of a query's executable SQL. It is shared and cached: copy it to change it."""
-    return _parse(query.sql, query.dialect)
-
-
-def own_tree(query: SqlQuery) -> exp.Expr:
-    """A new tree that the caller may change; parsing costs hardly more than copying."""
-    tree: exp.Expr = parse_one(query.sql, dialect=query.dialect)
+    key = query.sql, query.dialect
+    tree = _trees.get(key)
+    if tree is None:
+        tree = _parse(*key)
+        if len(_trees) >= _MOST:
+            _trees.clear()
+        _trees[key] = tree
     return tree
 
 
-@lru_cache(maxsize=4096)
+def own_tree(query: SqlQuery) -> exp.Expr:
+    """A new tree that the caller may change: a copy, where the query has been parsed already."""
+    key = query.sql, query.dialect
+    known = _trees.get(key)
+    return _parse(*key) if known is None else known.copy()
+
+
+_MOST = 4096
+_trees: dict[tuple[str, str], exp.Expr] = {}
+"""By text and dialect. A copy costs a fifth of parsing, but then the tree has to be kept."""
+
+
 def _parse(sql: str, dialect: str) -> exp.Expr:
     tree: exp.Expr = parse_one(sql, dialect=dialect)
     return tree

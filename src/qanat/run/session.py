@@ -183,14 +183,14 @@ class Session:
         """What the engine speaks; the engine is not made to know it."""
         return dialect_of(self.project)
 
-    @property
+    @cached_property
     def store(self) -> TableStore:
         """Where the tables live."""
-        return self.store_of(None)
+        return self._store(self.project, self.project.table_format)
 
     def store_of(self, table_format: str | None) -> TableStore:
         """The store of a table format; None for the project's own."""
-        return self._store(self.project, table_format or self.project.table_format)
+        return self._store(self.project, table_format) if table_format else self.store
 
     def _store(self, project: Project, table_format: str) -> TableStore:
         place = project.private, table_format

@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
@@ -58,6 +59,7 @@ class DuckDBEngine:
         self._working: set[DuckDBPyConnection] = set()
         self._closed = False
         self._teller = Teller()
+        self._footers = Footers()
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
@@ -67,12 +69,14 @@ class DuckDBEngine:
             self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
-            return Staging(con, work).run()
+            staged = Staging(con, work, self._footers).run()
+        self._footers.staged(work.output, staged.table)
+        return staged
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
-            return Staging(con, work).describe().schema
+            return Staging(con, work, self._footers).describe().schema
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None
@@ -187,6 +191,7 @@ class DuckDBEngine:
         for name, batch in inputs.items():
             with explained(None):
                 columns += con.sql(f"{bindings.bind(name, batch).plain} LIMIT 0").columns
+                bindings.define(name)
         return columns
 
     def _relation(self, con: DuckDBPyConnection, batch: Batch) -> DuckDBPyRelation:
@@ -201,7 +206,10 @@ class DuckDBEngine:
         try:
             yield
         finally:
-            shutil.rmtree(work.scratch, ignore_errors=True)
+            try:
+                work.scratch.rmdir()  # most works leave nothing in it
+            except OSError:
+                shutil.rmtree(work.scratch, ignore_errors=True)
 
 
 def _rows(relation: DuckDBPyRelation, limit: int | None) -> Rows:

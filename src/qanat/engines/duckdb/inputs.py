@@ -7,26 +7,33 @@ stars of the query are told to leave them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
-from qanat.model.name import Named, Names, same
+from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.planning.fingerprint import row_source
+from qanat.planning.stateful import own_tree
 
 POSITIONS = (FILE, ROW, RID)
+_NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
+"""Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the
+values of PIVOT are looked for in statements of their own, before the query; SHOW finds no such
+table; and AT (VERSION => 1) is passed over, where it is refused of a view."""
 
 
 def wants_metadata(query: SqlQuery) -> bool:
@@ -52,7 +59,7 @@ def with_hidden(
     metadata = wants_metadata(query)
     if source is None and not metadata:
         return query.sql, frozenset(), ()
-    tree = parse_one(query.sql, dialect="duckdb")
+    tree = own_tree(query)
     carried: tuple[str, ...] = ()
     needs: set[str] = set()
     for select in tree.find_all(exp.Select):
@@ -138,10 +145,10 @@ def view_name(view: str) -> str:
 
 
 def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch]) -> None:
-    """Let rows keep the order of their source, unless there are many."""
+    """Let rows keep the order of their source, as a new connection does, unless there are many."""
     # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-    keep = str(_bytes(batches) <= _ORDERED).lower()
-    con.execute(f"SET SESSION preserve_insertion_order = {keep}")
+    if _bytes(batches) > _ORDERED:
+        con.execute("SET SESSION preserve_insertion_order = false")
 
 
 def _bytes(batches: Iterable[Batch]) -> int:
@@ -157,18 +164,23 @@ def _bytes(batches: Iterable[Batch]) -> int:
 
 @dataclass(slots=True)
 class Bindings:
-    """All bound inputs of one epoch, by `Read.name`."""
+    """All bound inputs of one epoch, by `Read.name`.
+
+    Args:
+        footers: what is known of the files of tables.
+    """
 
     con: DuckDBPyConnection
     scratch: Path
+    footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
     _keep: list[object] = field(default_factory=list)
 
     def bind(self, name: str, batch: Batch) -> Bound:
-        """Bind one input and create the view of its name, visible columns only."""
+        """Bind one input; `over` or `define` let queries read it by its name."""
         match batch:
             case TableBatch():
-                found = _bind_table(self.con, name, batch)
+                found = _bind_table(self.con, name, batch, self.footers)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch)
             case ArrowBatch():
@@ -185,7 +197,8 @@ class Bindings:
             case ViewBatch(view):
                 text = f"SELECT * FROM {view_name(view)}"
                 found = Bound(text, text)
-        return self._define(name, found)
+        self.bound[name] = found
+        return found
 
     def bind_once(self, name: str, batch: Batch) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
@@ -198,16 +211,42 @@ class Bindings:
         if found is None or not found.schema.fields:
             return None
         plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
-        self._define(name, Bound(plain, found.relation, (METADATA,), found.schema))
+        self.bound[name] = Bound(plain, found.relation, (METADATA,), found.schema)
         return found
 
-    def _define(self, name: str, found: Bound) -> Bound:
-        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {found.plain}")
-        self.bound[name] = found
-        return found
+    def define(self, name: str, full: bool = False) -> None:
+        """Create a view of a bound input.
+
+        Args:
+            full: with the hidden columns.
+        """
+        found = self.bound[name]
+        text = found.full if full else found.plain
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+
+    def over(self, sql: str, names: Iterable[str], full: Collection[str]) -> str:
+        """A query over bound inputs as one SELECT text, which needs no views.
+
+        Each view is a statement of its own, for which DuckDB opens the files of the input once
+        more; for a small dataset that is a tenth of all the work.
+
+        Args:
+            names: the inputs that it reads.
+            full: those of them whose hidden columns it needs.
+        """
+        if _NEEDS_VIEWS.search(sql):
+            for name in names:
+                self.define(name, name in full)
+            return sql
+        inputs = ", ".join(
+            f"{quote(n)} AS NOT MATERIALIZED ({b.full if n in full else b.plain})"
+            for n in names
+            if (b := self.bound[n])
+        )
+        return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
 
 
-def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
+def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
     if not batch.files:
         typed = ", ".join(
@@ -239,8 +278,7 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch) -> Bound:
         options.append("hive_partitioning = false")
     arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
-    first = con.sql(f"SELECT * FROM {table} LIMIT 0")
-    have = Named((c, str(t)) for c, t in zip(first.columns, first.types, strict=True))
+    have = footers.types(con, batch, table)
     keys = _partition_values(con, name, batch) if above else {}
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(

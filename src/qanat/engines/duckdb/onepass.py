@@ -68,7 +68,7 @@ def copy_input(
     discard(work.output)
     con.execute("RESET SESSION operator_memory_limit")
     # A spool numbers its rows by their order.
-    keep_order(con, ())
+    con.execute("RESET SESSION preserve_insertion_order")
     return None
 
 

@@ -41,6 +41,8 @@ class DuckDBReading:
         with explained(None):
             bindings = Bindings(con, scratch)
             bound = [bindings.bind(name, batch) for name, batch in inputs.items()]
+            for name in inputs:
+                bindings.define(name)
             self._columns = tuple(c for b in bound for c in con.sql(b.plain).columns)
         # Inside parentheses DuckDB takes nothing but a query, and gives columns of one name
         # different ones. The closing one has its own line: the text may end in a -- comment.

@@ -11,7 +11,9 @@ partitioned COPY more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
@@ -96,11 +98,12 @@ class Splitter(Frozen):
         """One pass for all conditions; which of them failed is asked of failing rows only."""
         terms: list[list[str]] = [["0"] for _ in self._mask_names()]
         conditions = []
+        rules: list[tuple[Expectation, str]] = []
         for index, expectation in enumerate(self.expectations):
             if not isinstance(expectation.rule, Predicate):
                 continue
             passes = f"({expectation.rule.sql}\n)"  # it may end in a comment
-            compile_rule(self.con, self.relation, expectation, passes)
+            rules.append((expectation, passes))
             conditions.append(passes)
             # FALSE and NULL both fall into ELSE.
             terms[index // _BITS].append(f"CASE WHEN {passes} THEN 0 ELSE {self._bit(index)} END")
@@ -110,12 +113,31 @@ class Splitter(Frozen):
         )
         failing = f"({' AND '.join(conditions)}) IS NOT TRUE" if conditions else "false"
         try:
-            self.con.execute(
-                f"CREATE TEMP TABLE {bad} AS "
-                f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
-            )
+            with self._by_rule(*rules):
+                self.con.execute(
+                    f"CREATE TEMP TABLE {bad} AS "
+                    f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
+                )
         except BY_DATA:
             self._blame()
+            raise
+
+    @contextmanager
+    def _by_rule(self, *rules: tuple[Expectation, str]) -> Iterator[None]:
+        """If the rules of a statement do not compile, raise the error of the first that does not.
+
+        Only then are they compiled one by one: each time that costs as much as to plan a query.
+
+        Args:
+            rules: each with what it computes for a row, as SQL.
+        """
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            for expectation, sql in rules:
+                compile_rule(self.con, self.relation, expectation, sql)
             raise
 
     def _blame(self) -> None:
@@ -142,8 +164,8 @@ class Splitter(Frozen):
             for mine, theirs in zip(rule.columns, rule.target_columns, strict=True)
         )
         orphan = f"{complete} AND NOT EXISTS (SELECT 1 FROM ({source}) AS t WHERE {same})"
-        compile_rule(self.con, self.relation, expectation, orphan)
-        self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
+        with self._by_rule((expectation, orphan)):
+            self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
 
     def _mark_duplicates(
         self, bad: str, index: int, expectation: Expectation, rule: Unique
@@ -158,7 +180,6 @@ class Splitter(Frozen):
         same = " AND ".join(f"s.{quote(c)} = r.{quote(c)}" for c in rule.columns)
         suspects = self._table(f"suspects_{index}")
         relation = f"({self.relation})"
-        compile_rule(self.con, self.relation, expectation, complete)
         known = ""
         if self.existing is not None:
             known = (
@@ -171,10 +192,11 @@ class Splitter(Frozen):
             f"SELECT {keys}, false AS known FROM (SELECT {keys} FROM {relation} WHERE {complete} "
             f"QUALIFY row_number() OVER (PARTITION BY {keys}) > 1)"
         )
-        self.con.execute(
-            f"CREATE TEMP TABLE {suspects} AS SELECT {keys}, bool_or(known) AS known "
-            f"FROM ({repeated}{known}) GROUP BY {keys}"
-        )
+        with self._by_rule((expectation, complete)):
+            self.con.execute(
+                f"CREATE TEMP TABLE {suspects} AS SELECT {keys}, bool_or(known) AS known "
+                f"FROM ({repeated}{known}) GROUP BY {keys}"
+            )
         if self._count(f"SELECT count(*) FROM {suspects}"):
             by = ", ".join(f"s.{quote(c)}" for c in rule.columns)
             self._add(

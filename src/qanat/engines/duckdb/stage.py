@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
+from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name, with_hidden
 from qanat.engines.duckdb.onepass import copy_input
@@ -47,17 +48,22 @@ _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 @dataclass(slots=True)
 class Staging:
-    """The staging of one `Work` on one connection."""
+    """The staging of one `Work` on one connection.
+
+    Args:
+        footers: what is known of the files of tables.
+    """
 
     con: DuckDBPyConnection
     work: Work
+    footers: Footers
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
     view_counts: dict[str, Counts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings(self.con, self.work.scratch)
+        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
 
     @property
     def _views(self) -> tuple[Query, ...]:
@@ -173,16 +179,17 @@ class Staging:
             return self._function(name, query)
         with explained(query, self._names(query)):
             sql, needing, carried = with_hidden(query, self.bindings.bound, positions)
-            for read_name in needing:
-                full = self.bindings.bound[read_name].full
-                self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(read_name)} AS {full}")
-            relation = self.con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+            reads = dict.fromkeys(r.name for r in query.reads)
+            select = self.bindings.over(sql, reads, needing)
+            relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
             names = relation.columns
             if any(_numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
+                for read_name in reads:
+                    self.bindings.define(read_name, read_name in needing)
                 names = self.con.sql(sql).columns
         skip = len(carried)
-        return Result(sql, names[skip:], relation.types[skip:], carried)
+        return Result(select, names[skip:], relation.types[skip:], carried)
 
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""

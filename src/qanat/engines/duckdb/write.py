@@ -142,7 +142,8 @@ def copy_text(select: str, output: Output) -> str:
     path = output.folder / f"{output.prefix}-0.{output.format}{suffix}"
     # Only Parquet has statistics to return.
     returned = "RETURN_STATS" if output.format == "parquet" else "RETURN_FILES"
-    parts = [f"FORMAT {output.format}", returned]
+    # Nobody reads a staged file before it is whole, so that it needs no other name until then.
+    parts = [f"FORMAT {output.format}", returned, "USE_TMP_FILE false"]
     if compression:
         codecs = _PARQUET if output.format == "parquet" else {}
         parts.append(f"COMPRESSION {codecs.get(compression, compression)}")

@@ -166,9 +166,13 @@ def read_events(
     return [_record(row) for row in rows]
 
 
+# `json.dumps` makes a new encoder at each call that has options.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _text(record: EventRecord) -> str:
     # In ASCII: neither database stores half of a surrogate pair, as in names of broken files.
-    return json.dumps(facts_of(record.event), separators=(",", ":"))
+    return _encode(facts_of(record.event))
 
 
 def _record(row: Row) -> EventRecord:

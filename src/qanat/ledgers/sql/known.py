@@ -42,11 +42,14 @@ class Known(Frozen):
         last: by flow, its newest committed epoch.
         generations: the current one of each dataset that had a full refresh.
         positions: as text, by flow, generation and source.
+        described: the flows, generations and sources whose columns are kept. Those may be long
+            texts, so only the database has them.
     """
 
     last: dict[str, LastEpoch]
     generations: Named[int]
     positions: dict[tuple[str, int, str], str]
+    described: set[tuple[str, int, str]]
 
 
 class Knowledge:
@@ -98,6 +101,8 @@ class Knowledge:
                 self._known.last[epoch.flow] = last
                 for source, text in positions.items():
                     self._known.positions[epoch.flow, epoch.generation, source] = text
+                for source in epoch.source_schemas:
+                    self._known.described.add((epoch.flow, epoch.generation, source))
 
     def refreshed(self, dataset: str, generation: int) -> None:
         """A dataset began another generation."""
@@ -111,13 +116,14 @@ def _read(transaction: Transaction, scope: str) -> Known:
     generations = transaction.read(
         "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
     )
-    positions = transaction.read(
-        "SELECT flow, generation, source, position FROM qanat_sources"
-        " WHERE scope = ? AND position IS NOT NULL",
+    sources = transaction.read(
+        "SELECT flow, generation, source, position, columns IS NOT NULL FROM qanat_sources"
+        " WHERE scope = ?",
         (scope,),
     )
     return Known(
         {flow: LastEpoch(*values) for flow, *values in last},
         Named(generations),
-        {(flow, generation, source): text for flow, generation, source, text in positions},
+        {(f, generation, s): text for f, generation, s, text, _ in sources if text is not None},
+        {(f, generation, s) for f, generation, s, _, described in sources if described},
     )

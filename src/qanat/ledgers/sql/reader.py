@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
@@ -98,7 +97,7 @@ def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tupl
 
 def counts_to_text(counts: Counts | None) -> str | None:
     """Counts as JSON."""
-    return None if counts is None else json.dumps(asdict(counts))
+    return None if counts is None else json.dumps(vars(counts))
 
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
@@ -298,11 +297,10 @@ class SqlLedgerReader:
         return found
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
-        """The columns that were last found in a flow's source; None if it was never read.
-
-        Sources are keyed as in `Epoch.source_schemas`.
-        """
-        text = self._remembered(flow, generation, source, "columns")
+        """The columns last found in a flow's source, keyed as in `Epoch.source_schemas`."""
+        known = self._knowledge.known()
+        never = known is not None and (flow, generation, source) not in known.described
+        text = None if never else self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
 
     def definitions(self) -> Named[Definition]:

@@ -39,6 +39,10 @@ _EXACT = 2**53
 
 Bounds = tuple[Any, Any]
 
+# `json.dumps` makes a new encoder at each call that has options.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_spaced = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def statistics_text(file: DataFile, schema: Schema, partition_by: tuple[str, ...]) -> str:
     """The JSON text of `add.stats` (numRecords, minValues, maxValues, nullCount)."""
@@ -63,7 +67,7 @@ def statistics_text(file: DataFile, schema: Schema, partition_by: tuple[str, ...
         result |= {"minValues": low, "maxValues": high}
     if file.statistics:
         result["nullCount"] = nulls
-    return json.dumps(result, ensure_ascii=False)
+    return _encode_spaced(result)
 
 
 def _bounds(type_: DataType, known: ColumnStatistics) -> Bounds | None:
@@ -228,7 +232,7 @@ def _metadata(
         "name": name,
         "description": comment,
         "format": {"provider": "parquet", "options": {}},
-        "schemaString": json.dumps(written, ensure_ascii=False),
+        "schemaString": _encode_spaced(written),
         "partitionColumns": list(commit.partition_by),
         "configuration": dict(properties),
         "createdTime": created,
@@ -300,5 +304,4 @@ def _metrics(files: Iterable[DataFile]) -> dict[str, str]:
 
 
 def _lines(actions: Iterable[Mapping[str, Any]]) -> bytes:
-    texts = (json.dumps(a, ensure_ascii=False, separators=(",", ":")) for a in actions)
-    return ("\n".join(texts) + "\n").encode()
+    return ("\n".join(map(_encode, actions)) + "\n").encode()

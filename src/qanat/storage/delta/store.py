@@ -162,7 +162,7 @@ class DeltaStore:
             SchemaMismatchError: an append does not fit the table's columns.
             StorageFullError: there is no space for the log entry.
         """
-        log = Log(commit.table.folder)
+        log = _here(commit.table)
         while True:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
@@ -248,7 +248,7 @@ class DeltaStore:
         return repaired
 
     def _newest(self, commit: Commit) -> TableState | None:
-        if Log(commit.table.folder).version() is None:
+        if _here(commit.table).version() is None:
             return None
         state = self._state(commit.table, application=commit.application)
         state.features.check_writable(commit.table.location)
@@ -332,6 +332,11 @@ def _table() -> Any:
 def _log(table: TableRef) -> Log | None:
     """The log of a local table; None for a URL."""
     return _log_at(table.location)
+
+
+def _here(table: TableRef) -> Log:
+    """The log of a table in a local folder."""
+    return _log(table) or Log(table.folder)
 
 
 @lru_cache(maxsize=10_000)
