@@ -451,7 +451,7 @@ def test_values_that_the_table_refuses(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"table": "a b"}, "no name of a table"),
+        ({"table": "a b"}, "not the name of a table"),
         ({"mode": "overwrite"}, "append"),
         ({"tabel": "t"}, "did you mean 'table'"),
         ({"url": "mysql://u:hush@h/d"}, "no URL of a PostgreSQL database"),
