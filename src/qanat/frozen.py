@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from inspect import get_annotations
 from typing import Any, dataclass_transform
 
-_COMPILING = threading.RLock()
-_BEGUN: set[type] = set()
+_LOCK = threading.RLock()
+_COMPILING: set[type] = set()
+"""The classes that are being compiled."""
 _LAST = "__match_args__"
 """The attribute that `dataclass` gives a class last: a class that has it is compiled."""
 
@@ -33,7 +34,8 @@ class _Later:
             _compile(owner)
             if self._name in owner.__dict__:
                 return owner.__dict__[self._name]
-        raise AttributeError(name=self._name, obj=owner)
+        text = f"type object {owner.__name__!r} has no attribute {self._name!r}"
+        raise AttributeError(text, name=self._name, obj=owner)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -57,8 +59,10 @@ class Frozen:
     # A compiled class has no such attribute; `inspect` then looks at its `__init__`.
     __signature__ = _Later("__signature__")
 
-    def __init_subclass__(cls) -> None:
-        # With fields of its own it cannot do with the methods that a compiled base has.
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        # The `__init__` of a compiled base is for the fields of the base only; a subclass with
+        # more would inherit that one, instead of `Frozen.__init__`, which compiles.
         if cls.__bases__ != (Frozen,) and get_annotations(cls):
             _compile(cls)
 
@@ -97,11 +101,11 @@ def _compile(kind: type[Frozen]) -> None:
     if kind is Frozen:
         raise TypeError("Frozen is the base of dataclasses, and has no instances")
     # Another thread may be doing it, and have got only as far as the first method.
-    with _COMPILING:
+    with _LOCK:
         # `dataclass` itself asks for the signature of a class that has no docstring.
-        if _LAST not in kind.__dict__ and kind not in _BEGUN:
-            _BEGUN.add(kind)
+        if _LAST not in kind.__dict__ and kind not in _COMPILING:
+            _COMPILING.add(kind)
             try:
                 dataclass(frozen=True)(kind)
             finally:
-                _BEGUN.discard(kind)
+                _COMPILING.discard(kind)

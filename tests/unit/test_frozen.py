@@ -8,11 +8,13 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
 from qanat.frozen import Frozen
+
+T = TypeVar("T")
 
 
 class Place(Frozen):
@@ -92,6 +94,23 @@ def test_a_base_that_was_used_before_its_subclass() -> None:
     assert Same("a") == Same("a") != Base("a")
     with pytest.raises(FrozenInstanceError):
         Same("a").number = 2
+
+
+def test_generics_and_class_keywords() -> None:
+    class Box(Frozen, Generic[T]):
+        content: T
+
+    class Named:
+        label: ClassVar[str]
+
+        def __init_subclass__(cls, label: str = "") -> None:
+            cls.label = label
+
+    class Labelled(Frozen, Named, label="x"):
+        number: int
+
+    assert Box[int](1) == Box(1)
+    assert (Labelled.label, Labelled(1).number) == ("x", 1)
 
 
 def test_what_tools_ask_of_a_class_that_has_no_instance() -> None:

@@ -120,8 +120,9 @@ def read_named(
 
 def _written_in(dialect: str, connector: Connector, given: dict[str, Any]) -> dict[str, str]:
     """The dialect of the call, for connectors whose options mean other things in another."""
-    speaks = "schema" in connector.options.names
-    return {"dialect": dialect} if speaks and ("schema" in given or dialect != "duckdb") else {}
+    # Left out where it changes nothing, so that plain calls have the options that are written.
+    wanted = connector.dialectal and ("schema" in given or dialect != "duckdb")
+    return {"dialect": dialect} if wanted else {}
 
 
 def _refused(name: str, connectors: Connectors, location: Location) -> UnsupportedError:

@@ -125,12 +125,13 @@ class _Reader:
         try:
             value = self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError):
-            # What looks like a date, a number or a tag and is none; or `=` and `<<`.
+            # Such as 2026-13-45, which YAML tags as a date and then cannot make one of.
             value = str(node.value)
         if isinstance(value, str):
             self._check(value, node)
             return expand(value, self._environ, self._place(node), self._problems.append)
-        # Dates and other YAML types stay text, and so do numbers that Python does not write out.
+        # Dates and other YAML types stay text, and so do whole numbers of more than 64 bits:
+        # Python refuses to print very long ones.
         known = value is None or isinstance(value, bool | float) or _is_short(value)
         return value if known else node.value
 

@@ -17,7 +17,7 @@ from qanat.model.name import Names
 from qanat.model.pipeline import Project
 
 DEV = "dev"
-"""The default environment; the only one that uses the spec's own settings unchanged."""
+"""The default environment, which need not be declared. Its storage is the spec's own."""
 
 _OVERRIDE = "QANAT__"
 _ALIASES = {"database": "schema"}
@@ -227,8 +227,8 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             # is meant.
             present = merged.get("configuration")
             names = present.value if present and isinstance(present.value, dict) else {}
-            same = rest if rest in names else Names(names).find(rest) or rest
-            configuration[same] = entry
+            spelled = rest if rest in names else Names(names).find(rest) or rest
+            configuration[spelled] = entry
         elif key in KEYS and key not in MAPPINGS and not rest:
             found[key] = entry
         else:

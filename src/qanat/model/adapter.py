@@ -166,9 +166,7 @@ class OptionTable(Frozen):
             number = _number(option.kind, text)
             if number is not None and option.least <= number <= option.most:
                 return number
-        elif isinstance(value, bool) or not isinstance(value, str | int | float):
-            pass
-        elif option.kind is Kind.TEXT or (option.kind is Kind.NAME and text):
+        elif _is_text(value) and (option.kind is Kind.TEXT or (option.kind is Kind.NAME and text)):
             return str(value)
         choices = tuple(dict.fromkeys(option.choices.values()))
         raise OptionError(
@@ -180,9 +178,14 @@ class OptionTable(Frozen):
         )
 
 
+def _is_text(value: Any) -> bool:
+    """Whether a value may stand for text: YAML and SQL write some text as numbers."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
 def _number(kind: Kind, text: str) -> int | None:
     if kind is Kind.COUNT:
-        return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+        return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
     try:
         return parse_size(text)
     except ValueError:
@@ -215,13 +218,15 @@ class Connector(Frozen):
 
     Args:
         name: as in `SourceRef.connector`.
-        kind: what people call its sources: `files`, `PostgreSQL table`.
+        kind: what people call its sources: `files`, `PostgreSQL`.
         source: the class of its `qanat.ports.source.Source`; None if it only writes.
         sink: the class of its `qanat.ports.sink.Sink`; None if it only reads.
         functions: table functions by name, in lower case; the first is the one to advise.
         formats: what Spark's ``format.`place` `` and a plain string in FROM read, by format.
         options: of the functions.
         sinks: option tables by sink format.
+        dialectal: whether an option means something else in another dialect of SQL. Its options
+            then have one more, `dialect`, which is that of the call.
         replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
@@ -238,6 +243,7 @@ class Connector(Frozen):
     functions: Mapping[str, TableFunction] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
+    dialectal: bool = False
     replaces: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     label: str = "{place}"

@@ -33,7 +33,7 @@ def same(a: str, b: str) -> bool:
     >>> same("Straße", "STRASSE"), same("strasse", "strase")
     (True, False)
     """
-    return a.casefold() == b.casefold()
+    return fold(a) == fold(b)
 
 
 class Names:
@@ -51,8 +51,13 @@ class Names:
         for name in names:
             self._spelled.setdefault(fold(name), name)
 
-    def __contains__(self, name: str) -> bool:
-        return fold(name) in self._spelled
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and fold(name) in self._spelled
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Names):
+            return NotImplemented
+        return self._spelled.keys() == other._spelled.keys()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._spelled.values())
@@ -114,7 +119,12 @@ class Named(MutableMapping[str, V]):
     def __repr__(self) -> str:
         return f"Named({dict(self)!r})"
 
-    # What `MutableMapping` makes of the methods above is right, but looks each name up again.
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self._values == {fold(name): value for name, value in other.items()}
+
+    # Those of `MutableMapping` raise and catch a `KeyError`, or look each value up by its name.
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and fold(name) in self._values

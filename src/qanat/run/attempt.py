@@ -30,33 +30,34 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session, make_folder
 
 _FIRST_WAIT = 0.5
-"""Seconds before the first retry; doubled each time."""
+"""Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""
+_LONGEST_WAIT = 60.0
 
 Result = TypeVar("Result")
 
 
-def retrying(
-    action: Callable[[], Result], retries: int, dataset: str, tell: Callable[[Event], None]
-) -> Result:
+def retrying(action: Callable[[], Result], current: Current, dataset: str) -> Result:
     """The result of an action, tried again while its error is retryable.
 
     Args:
-        retries: how often to try again at most.
+        current: the update; its project says how often to try again.
         dataset: whose events tell about it.
 
     Raises:
         QanatError: the last error, or one that is not retryable.
+        RunError: the user pressed Ctrl-C meanwhile.
     """
     wait = _FIRST_WAIT
-    for attempt in range(1, retries + 1):
+    for attempt in range(1, current.session.project.retries + 1):
         try:
             return action()
         except QanatError as error:
             if not error.retryable:
                 raise
-            tell(Retried(dataset, attempt, error.message, wait))
-            time.sleep(wait)
-            wait *= 2
+            current.tell(Retried(dataset, attempt, error.message, wait))
+            current.stopping.wait(wait)
+            current.unless_stopping()
+            wait = min(2 * wait, _LONGEST_WAIT)
     return action()
 
 

@@ -120,8 +120,7 @@ def compute(attempt: Attempt) -> None:
         return work, bound, attempt.session.engine.stage(work, progress)
 
     # Errors that are marked retryable, such as a store that timed out, are tried again.
-    retries = attempt.session.project.retries
-    attempt.computed(*retrying(once, retries, name, current.tell))
+    attempt.computed(*retrying(once, current, name))
 
 
 def audit(attempt: Attempt) -> None:
@@ -267,22 +266,21 @@ def _verified(attempt: Attempt) -> dict[str, Range]:
         if not promised or (range_ := ranges.get(key_of(read))) is None:
             continue
         verify = partial(session.source(read.source).verify, read.source, range_)
-        retries = session.project.retries
-        ranges[key_of(read)] = retrying(
-            verify, retries, compiled.dataset.name, attempt.current.tell
-        )
+        ranges[key_of(read)] = retrying(verify, attempt.current, compiled.dataset.name)
     return ranges
 
 
 def _failed(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> ExpectationFailedError:
     first = failed[0]
-    rules = {e.name: e for e in compiled.expectations}
-    rules |= {e.name: e for v in compiled.views for e in v.expectations}
+    # A view may have a rule of the same name.
+    rules = {(compiled.dataset.name, e.name): e for e in compiled.expectations}
+    rules |= {(v.dataset.name, e.name): e for v in compiled.views for e in v.expectations}
+    rule = rules[first.dataset, first.rule]
     broken = "; ".join(f"{r.rule}: {_rows(r)}" for r in failed)
     return ExpectationFailedError(
         f"{_rows(first)} of {first.dataset} violate{_s(first)} {first.rule}",
-        location=rules[first.rule].location,
-        wanted=str(rules[first.rule].rule),
+        location=rule.location,
+        wanted=str(rule.rule),
         got=broken if len(failed) > 1 else None,
         hint="nothing was published; mend the data or the rule and run again (ON VIOLATION"
         " QUARANTINE ROW instead would keep such rows aside, to be looked at)",

@@ -292,8 +292,7 @@ class DatasetRun:
             generation,
             self._growing,
         )
-        retries = session.project.retries
-        return decide(retrying(find, retries, self.dataset.name, self.current.tell))
+        return decide(retrying(find, self.current, self.dataset.name))
 
     def _definition(self, decision: Decision) -> Definition | None:
         """What the ledger is to know of the dataset from now on; None if it does."""

@@ -17,6 +17,7 @@ from qanat.errors import (
     FileChangedError,
     LedgerError,
     QanatError,
+    RunError,
     SourceUnavailableError,
     UpdateRunningError,
 )
@@ -480,3 +481,43 @@ CREATE MATERIALIZED VIEW k AS SELECT max(id) AS n FROM v;
     project.write("a.sql", view.format(-9))
     project.run()
     assert project.rows("v__quarantine") == []
+
+
+def test_a_broken_rule_is_told_with_its_own_place(project: Project) -> None:
+    """A view may have a rule of the same name."""
+    project.write(
+        "a.sql",
+        """CREATE TEMPORARY VIEW v (CONSTRAINT positive EXPECT (id > -100) ON VIOLATION DROP ROW)
+AS SELECT -1 AS id;
+CREATE MATERIALIZED VIEW t (CONSTRAINT positive EXPECT (id > 0) ON VIOLATION FAIL UPDATE)
+AS SELECT * FROM v;
+""",
+    )
+    (failed,) = project.run().failed
+    assert failed.error is not None
+    assert failed.error.wanted == "id > 0"
+    assert failed.error.location is not None
+    assert failed.error.location.line == 3
+
+
+def test_a_wait_is_capped_and_ends_with_ctrl_c(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "_LONGEST_WAIT", 0.002)
+    monkeypatch.setenv("QANAT__RETRIES", "9")
+    project.write("a.sql", "CREATE MATERIALIZED VIEW t AS SELECT 1 AS id;")
+    told: list[Event] = []
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            current.stopping.set()
+        raise SourceUnavailableError("away")
+
+    with Session.open(project.root) as session, lease.HeldLease(session.ledger, "u") as held:
+        current = attempt.Current(session, held, project.root, "u", 0, told.append)
+        with pytest.raises(RunError, match="interrupted"):
+            attempt.retrying(fail, current, "t")
+    assert [e.wait_seconds for e in told if isinstance(e, Retried)] == [0.001, 0.002, 0.002]
+    assert len(calls) == 3
