@@ -73,7 +73,8 @@ class Current(Frozen):
             to an end; the dataset is not run.
         redone: by dataset, epochs that recovery has carried out.
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
-        untidy: set while files may be left over that only this update knows to look for.
+        untidy: set while files may be left over that no crashed update in the ledger is known
+            to have left, so that only this update knows of them.
     """
 
     session: Session
@@ -111,8 +112,8 @@ class Attempt:
 
     Args:
         epoch: as the ledger has it; before `intend` as it is meant to be.
-        again: an earlier attempt may have published it: nothing is published before the ledger
-            knows what was staged.
+        again: an earlier attempt came as far as telling the ledger what it had staged, so it may
+            have published.
         defines: the definition to record with the epoch, if it is the last one of its dataset.
         started: seconds of the monotonic clock.
         tried: what the engine was asked for, also where it failed.
@@ -191,7 +192,8 @@ class Attempt:
         """Remove staged files, durably: no update looks for leftovers of an epoch given up.
 
         Args:
-            only: in these folders. What was published and taken back an older version still has.
+            only: in these folders. In others the files belong to a commit that was taken back:
+                older versions of the table still name them.
 
         Raises:
             OSError: a file cannot be removed, or its removal not be synced.
@@ -211,10 +213,10 @@ def _known(value: Result | None) -> Result:
 def work_of(attempt: Attempt) -> Work:
     """The work of one attempt: what to compute, and where to stage it."""
     session, compiled, epoch = attempt.session, attempt.compiled, attempt.epoch
-    token = uuid4().hex
-    scratch = session.scratch / token
+    unique = uuid4().hex
+    scratch = session.scratch / unique
     make_folder(scratch)
-    prefix = f"epoch-{epoch.number}-{token}"
+    prefix = f"epoch-{epoch.number}-{unique}"
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,

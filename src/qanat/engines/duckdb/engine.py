@@ -70,7 +70,7 @@ class DuckDBEngine:
             explained(work.query),
         ):
             staged = Staging(con, work, self._footers).run()
-        self._footers.staged(work.output, staged.table)
+        self._footers.remember(work.output, staged.table)
         return staged
 
     def describe(self, work: Work) -> Schema:

@@ -19,7 +19,7 @@ from qanat.model.work import Output, StagedTable, TableBatch
 _FILES = 10_000
 """Files whose columns are remembered at most, among those that this process wrote."""
 _SETS = 100
-"""Sets of other files whose columns are remembered at most."""
+"""Batches of other processes' files whose columns are remembered at most."""
 
 Types: TypeAlias = Named[str]
 """By name of a column, its type as SQL."""
@@ -33,7 +33,7 @@ class Footers:
         self._described: dict[tuple[tuple[str, ...], tuple[str, ...]], Types] = {}
         self._lock = Lock()
 
-    def staged(self, output: Output, table: StagedTable) -> None:
+    def remember(self, output: Output, table: StagedTable) -> None:
         """Remember the columns of files that were written."""
         with self._lock:
             for file in table.files:
@@ -63,8 +63,9 @@ class Footers:
     def _as_written(self, batch: TableBatch) -> Types | None:
         """The columns of the table, if all files were written here and have exactly those."""
         if batch.partition_by:
-            return None
+            return None  # their files lack the columns that stand in the names of folders
         columns = [(f.name, f.type) for f in batch.schema.fields]
+        # A few schemas stand for thousands of files.
         for schema in {id(s): s for s in map(self._written.get, batch.files)}.values():
             if schema is None or [(f.name, f.type) for f in schema.fields] != columns:
                 return None

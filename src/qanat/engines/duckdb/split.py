@@ -113,7 +113,7 @@ class Splitter(Frozen):
         )
         failing = f"({' AND '.join(conditions)}) IS NOT TRUE" if conditions else "false"
         try:
-            with self._by_rule(*rules):
+            with self._naming_the_rule(*rules):
                 self.con.execute(
                     f"CREATE TEMP TABLE {bad} AS "
                     f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
@@ -123,10 +123,10 @@ class Splitter(Frozen):
             raise
 
     @contextmanager
-    def _by_rule(self, *rules: tuple[Expectation, str]) -> Iterator[None]:
+    def _naming_the_rule(self, *rules: tuple[Expectation, str]) -> Iterator[None]:
         """If the rules of a statement do not compile, raise the error of the first that does not.
 
-        Only then are they compiled one by one: each time that costs as much as to plan a query.
+        Only then are they compiled one by one: each costs as much as planning a query.
 
         Args:
             rules: each with what it computes for a row, as SQL.
@@ -164,7 +164,7 @@ class Splitter(Frozen):
             for mine, theirs in zip(rule.columns, rule.target_columns, strict=True)
         )
         orphan = f"{complete} AND NOT EXISTS (SELECT 1 FROM ({source}) AS t WHERE {same})"
-        with self._by_rule((expectation, orphan)):
+        with self._naming_the_rule((expectation, orphan)):
             self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
 
     def _mark_duplicates(
@@ -192,7 +192,7 @@ class Splitter(Frozen):
             f"SELECT {keys}, false AS known FROM (SELECT {keys} FROM {relation} WHERE {complete} "
             f"QUALIFY row_number() OVER (PARTITION BY {keys}) > 1)"
         )
-        with self._by_rule((expectation, complete)):
+        with self._naming_the_rule((expectation, complete)):
             self.con.execute(
                 f"CREATE TEMP TABLE {suspects} AS SELECT {keys}, bool_or(known) AS known "
                 f"FROM ({repeated}{known}) GROUP BY {keys}"
