@@ -26,7 +26,7 @@ def test_files_that_were_staged_here_are_not_opened_to_see_their_columns(
 ) -> None:
     footers = Footers()
     table = StagedTable(TWO, (DataFile("a.parquet", 1, 1),))
-    footers.staged(Output(tmp_path, "a"), table)
+    footers.remember(Output(tmp_path, "a"), table)
     batch = TableBatch((str(tmp_path / "a.parquet"),), TWO)
     # There is no such file, so DuckDB was not asked.
     assert footers.types(con, batch, "nowhere") == {"id": "BIGINT", "label": "VARCHAR"}
@@ -38,7 +38,7 @@ def test_columns_that_a_staged_file_does_not_have_yet_are_null(
     path = tmp_path / "a.parquet"
     con.execute(f"COPY (SELECT 1::BIGINT AS id) TO '{path}' (FORMAT parquet)")
     bindings = Bindings(con, tmp_path)
-    bindings.footers.staged(
+    bindings.footers.remember(
         Output(tmp_path, "a"), StagedTable(ONE, (DataFile(path.name, path.stat().st_size, 1),))
     )
     bound = bindings.bind("t", TableBatch((str(path),), TWO))
