@@ -1,4 +1,4 @@
-"""Makes datasets, flows and queries from the captured calls of a Python file's decorators."""
+"""Makes datasets, flows and queries of what a Python file declared when it was run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from qanat.declare.arguments import (
     sink_target,
     text_of,
 )
-from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function, RuleCall
+from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall
+from qanat.declare.captured import FRAME, Captured
 from qanat.declare.columns import Columns, parse_columns, rule_of_text
 from qanat.declare.cursor import Cursor, SqlText
-from qanat.declare.frames import TAKES, is_frame, returned, taken
+from qanat.declare.frames import TAKES, returned, taken
 from qanat.declare.properties import check_property, check_table_format
-from qanat.declare.pyfile import blamed, isolated, run_file
+from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
-from qanat.errors import Location, PythonFileError, UnsupportedError, nearest
+from qanat.errors import Location, PythonFileError, QanatError, UnsupportedError, nearest
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
 from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
 
@@ -32,43 +33,41 @@ _IBIS_DIALECTS = {"spark": "pyspark"}
 """What Ibis calls a dialect, where that is not what sqlglot calls it."""
 
 
-def declare_python(path: Path, text: str, registry: Registry) -> None:
-    """Run a `.py` file and add its declarations and problems to the registry.
+def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
+    """Add the declarations of a `.py` file, and its problems, to the registry.
 
     Args:
         path: the file.
-        text: its content.
+        ran: what it declared when it was run.
         registry: gains the declarations and problems.
     """
-    capture = Capture(registry.project.root)
-    with isolated(capture.root, path):
-        try:
-            with registry.collecting():
-                run_file(path, text, capture)
-        finally:
-            registry.problems += capture.problems
-        maker = _Maker(path, text, capture, registry)
-        for call in capture.calls:
-            with registry.collecting():
-                maker.declare(call)
-        maker.unattached()
+    with registry.collecting():
+        if ran.error is not None:
+            raise ran.error
+    registry.problems += ran.capture.problems
+    maker = _Maker(path, ran, registry)
+    for call, query in zip(ran.capture.calls, ran.queries, strict=True):
+        with registry.collecting():
+            maker.declare(call, query)
+    maker.unattached()
 
 
 class _Maker:
     """Turns the calls of one file into declarations."""
 
-    def __init__(self, path: Path, text: str, capture: Capture, registry: Registry) -> None:
+    def __init__(self, path: Path, ran: Captured, registry: Registry) -> None:
         self.path = path
-        self.lines = text.splitlines()
-        self.capture = capture
+        self.lines = ran.text.splitlines()
+        self.capture = ran.capture
         self.registry = registry
         self.project = registry.project
 
-    def declare(self, call: DatasetCall | FlowCall) -> None:
+    def declare(self, call: DatasetCall | FlowCall, result: object) -> None:
+        """Make what one call declares; `result` is what its function returned or raised."""
         if isinstance(call, FlowCall):
-            self._flow(call)
+            self._flow(call, result)
         else:
-            self._dataset(call)
+            self._dataset(call, result)
 
     def unattached(self) -> None:
         """Add a problem for each expectation on a function that declares no dataset."""
@@ -86,7 +85,7 @@ class _Maker:
                     )
                 )
 
-    def _dataset(self, call: DatasetCall) -> None:
+    def _dataset(self, call: DatasetCall, result: object) -> None:
         at = self._def(call.function) if call.function else call.location
         written = text_of("name", call.name, call.location)
         name = strip_prefix(tuple(written.split(".")), self.project)
@@ -122,16 +121,16 @@ class _Maker:
         if call.function is None:
             return
         first = call.kind is DatasetKind.STREAMING_TABLE
-        query = self._query(call.function, name, at, call.stream, call.location, first=first)
+        query = self._query(call.function, result, name, call, first=first)
         self.registry.add_flow(Flow(name, name, query, at))
 
-    def _flow(self, call: FlowCall) -> None:
+    def _flow(self, call: FlowCall, result: object) -> None:
         at = self._def(call.function)
         check_conf(call.spark_conf, call.location)
         name = text_of("name", call.name, call.location)
         target = text_of("target", call.target, call.location)
         target = strip_prefix(tuple(target.split(".")), self.project)
-        query = self._query(call.function, name, at, call.stream, call.location, first=True)
+        query = self._query(call.function, result, name, call, first=True)
         self.registry.add_flow(Flow(name, target, query, at, once=bool(call.once)))
 
     def _columns(self, call: DatasetCall) -> Columns:
@@ -170,23 +169,21 @@ class _Maker:
     def _query(
         self,
         function: Function,
+        result: object,
         owner: str,
-        at: Location,
-        stream: Any,
-        called: Location,
+        call: DatasetCall | FlowCall,
         *,
         first: bool,
     ) -> Query:
-        with blamed(self.capture, self.path):
-            signature = inspect.signature(function)
+        if isinstance(result, QanatError):
+            raise result
+        at = self._def(function)
+        signature = inspect.signature(function)
         names = getattr(function, "__globals__", {})
-        streams = self._streams(list(signature.parameters), stream, called, first)
+        streams = self._streams(list(signature.parameters), call.stream, call.location, first)
         kind = returned(signature.return_annotation, names)
-        if not signature.parameters and kind is None:
-            with blamed(self.capture, self.path):
-                result = function()
-            if not is_frame(result):
-                return self._sql(result, function, owner, at)
+        if not signature.parameters and kind is None and result is not FRAME:
+            return self._sql(result, function, owner, at)
         reads, takes = [], []
         for parameter in signature.parameters.values():
             takes.append(self._takes(parameter, function, names, at))

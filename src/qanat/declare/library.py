@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from qanat.declare.captured import Captured, run_python
 from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
@@ -28,13 +29,17 @@ class Declared(Frozen):
 
 
 def load_pipeline(
-    project: Project, connectors: Connectors, formats: Sequence[str] = ()
+    project: Project,
+    connectors: Connectors,
+    formats: Sequence[str] = (),
+    ran: Mapping[Path, Captured] | None = None,
 ) -> Declared:
     """Load all transformation files of a project.
 
     Args:
         connectors: what its queries may read from, and its sinks write to.
         formats: the names of all table formats.
+        ran: Python files that have been run already; others are run now.
 
     Errors in the files are not raised: they are in `Declared.problems`.
     """
@@ -43,11 +48,13 @@ def load_pipeline(
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()
         with registry.collecting():
-            text = _read(path, shown)
-            if path.suffix == ".py":
-                declare_python(path, text, registry)
-            else:
-                declare_sql(text, shown, registry)
+            if path.suffix != ".py":
+                declare_sql(_read(path, shown), shown, registry)
+                continue
+            found = (ran or {}).get(path)
+            if found is None:
+                found = run_python(path, _read(path, shown), project.root)
+            declare_python(path, found, registry)
     pipeline = Pipeline(project, registry.datasets, registry.flows)
     return Declared(pipeline, tuple(registry.problems))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from qanat import plugins
+from qanat.declare.captured import Captured
 from qanat.declare.library import load_pipeline
 from qanat.dialect import predicate, to_engine, unsupported
 from qanat.errors import CycleError, Location, QanatError
@@ -37,13 +39,16 @@ class Analysed(Frozen):
     problems: tuple[QanatError, ...]
 
 
-def analyse(project: Project, dialect: str) -> Analysed:
+def analyse(
+    project: Project, dialect: str, ran: Mapping[Path, Captured] | None = None
+) -> Analysed:
     """Declare, order, compile and fingerprint a project.
 
     Args:
         dialect: of the engine.
+        ran: Python files that have been run already.
     """
-    declared = load_pipeline(project, plugins.connectors(), plugins.formats())
+    declared = load_pipeline(project, plugins.connectors(), plugins.formats(), ran)
     pipeline = declared.pipeline
     graph, misfits = build_graph(pipeline, complete=not declared.problems)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))

@@ -2,8 +2,9 @@
 
 Parsing SQL is what a run without news spends most of its time on, its libraries' imports
 included. An analysis depends on nothing but the files, the settings and this program, so it is
-kept (as JSON, in the user's cache folder) under a fingerprint of all of these; any change, and it
-is made anew. Projects with Python files are not kept: what those do may depend on anything.
+kept (in the user's cache folder) under a fingerprint of all of these; any change, and it is made
+anew. What a Python file does may depend on anything, so it is run each time, and what it declares
+is part of the fingerprint. Functions that take or return data frames are not kept.
 """
 
 from __future__ import annotations
@@ -140,29 +141,43 @@ def project(spec: Path, environment: str | None) -> Project:
 
 def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError, ...]]:
     """The analysis of a project, from what is kept or made anew, and all its problems."""
-    key = _fingerprint(project, dialect)
+    files = _fingerprint(project, dialect)
+    ran = _run_files(project)
+    facts = [captured.facts for captured in ran.values()]
+    key = None if files is None or None in facts else _key(files, *map(str, facts))
     found = _recall(key) if key else None
     if isinstance(found, Analysis):
         return found, ()
     # Imported only here: with it come the parsers.
-    made = import_module("qanat.run.analysis").analyse(project, dialect)
-    # Keep it only if the file did not change while it was read.
-    if key and not made.problems and _fingerprint(project, dialect) == key:
+    made = import_module("qanat.run.analysis").analyse(project, dialect, ran)
+    # Keep it only if no file changed while it was read.
+    if key and not made.problems and _fingerprint(project, dialect) == files:
         _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
     return made.analysis, made.problems
 
 
 def _fingerprint(project: Project, dialect: str) -> str | None:
-    """Names everything that an analysis depends on; None if that cannot be known."""
+    """Names all files and settings that an analysis depends on; None if one cannot be read."""
     parts: list[str | bytes] = [dialect, _program(), repr(project)]
     for path in library_files(project):
-        if path.suffix == ".py":
-            return None
         try:
             parts += [str(path), path.read_bytes()]
         except OSError:
             return None
     return _key(*parts)
+
+
+def _run_files(project: Project) -> dict[Path, Any]:
+    """What the project's Python files declare, run now; those that cannot be read are left out."""
+    ran = {}
+    for path in library_files(project):
+        if path.suffix == ".py":
+            with suppress(OSError, UnicodeDecodeError):
+                text = path.read_bytes().decode("utf-8-sig")
+                # Imported only here: most projects have SQL alone.
+                run_python = import_module("qanat.declare.captured").run_python
+                ran[path] = run_python(path, text, project.root)
+    return ran
 
 
 def _key(*parts: str | bytes) -> str:

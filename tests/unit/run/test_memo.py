@@ -89,12 +89,64 @@ def test_any_change_is_seen(
     assert len(kept(cache)) == 2, "what has changed is not kept"
 
 
-def test_python_files_are_always_run(project: Path, cache: Path) -> None:
-    path = project / "transformations" / "more.py"
-    path.write_text(
-        "import qanat as dp\n\n@dp.materialized_view\ndef one():\n    return 'SELECT 1 AS one'\n"
-    )
-    opened(project)
+PYTHON = """\
+import os
+
+import qanat as dp
+
+with open("runs.txt", "a") as file:
+    file.write("x")
+
+
+@dp.expect("wanted", "one > 0")
+@dp.materialized_view(comment=os.environ.get("COMMENT"))
+def one():
+    return f"SELECT {os.environ.get('ONE', '1')} AS one"
+"""
+
+
+def test_python_files_are_always_run(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they declare is kept, and made anew when that changes without any file."""
+    monkeypatch.chdir(project)
+    (project / "transformations" / "more.py").write_text(PYTHON)
+    first = opened(project)
+    files = kept(cache)
+    assert len(files) == 2
+    assert opened(project) == first
+    with monkeypatch.context() as without_parsers:
+        without_parsers.setattr("qanat.run.analysis.load_pipeline", None)
+        assert opened(project) == first
+    assert kept(cache) == files
+    assert (project / "runs.txt").read_text() == "xxx", "once each time"
+    for name, value in (("ONE", "2"), ("COMMENT", "of late")):
+        before = opened(project)
+        monkeypatch.setenv(name, value)
+        assert opened(project) != before
+    assert opened(project).pipeline.dataset("one").comment == "of late"
+    assert "SELECT 2" in str(opened(project).flows["one"].query)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@dp.materialized_view\ndef one(base):\n    return base\n",
+        "@dp.materialized_view\ndef one(base: 'pl.DataFrame'):\n    return base\n",
+        "@dp.materialized_view\ndef one() -> 'pl.DataFrame':\n    return None\n",
+        "@dp.materialized_view\ndef one():\n    return 1\n",
+        "@dp.materialized_view\ndef one():\n    return 1 / 0\n",
+        "@dp.materialized_view(comment=b'x')\ndef one():\n    return 'SELECT 1 AS one'\n",
+        "@dp.materialized_view\ndef one():\n    return 'SELECT 1 AS one'\n\n1 / 0\n",
+        "@dp.expect('a', 'b')\ndef one():\n    return 'SELECT 1 AS one'\n",
+    ],
+)
+def test_what_cannot_be_kept(project: Path, cache: Path, text: str) -> None:
+    (project / "transformations" / "more.py").write_text(f"import qanat as dp\n\n\n{text}")
+    for _ in range(2):
+        with Session.open(project) as session:
+            told = [str(p) for p in session.problems]
+            assert "one" in str(session.pipeline.datasets) or told
     assert len(kept(cache)) == 1, "only the spec"
 
 

@@ -1,0 +1,126 @@
+"""Runs a Python file of a project, and says what it declares without what parses SQL.
+
+A file may depend on anything, so it is run each time. But as long as it declares the same, with
+the same SQL, all that follows from it is the same, too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function
+from qanat.declare.frames import is_frame, returned
+from qanat.declare.pyfile import blamed, isolated, run_file
+from qanat.errors import Location, QanatError
+from qanat.frozen import Frozen
+
+FRAME = object()
+
+
+class Captured(Frozen):
+    """What a Python file declared when it was run.
+
+    Args:
+        text: its content.
+        capture: the calls of its decorators.
+        error: what ended it early.
+        queries: for each call of `capture`, what its function returned, or the error that it
+            raised; None if it has none, `FRAME` if it takes or returns data frames: then it is
+            called when the dataset is run.
+    """
+
+    text: str
+    capture: Capture
+    error: QanatError | None
+    queries: tuple[object, ...]
+
+    @property
+    def facts(self) -> str | None:
+        """All of it as text; None if that cannot be all, or something is wrong."""
+        if self.error is not None or self.capture.problems:
+            return None
+        functions: dict[int, int] = {}
+        try:
+            return repr(
+                [_plain(self.capture.calls, functions), _plain(self.capture.rules, functions)]
+                + [self._query(n) for n in range(len(self.queries))]
+            )
+        except ValueError:
+            return None
+
+    def _query(self, number: int) -> str:
+        query = self.queries[number]
+        function = self.capture.calls[number].function
+        if function is not None and not isinstance(query, str):
+            raise ValueError("data frames, or an expression of another library")
+        return str(query)
+
+
+def run_python(path: Path, text: str, root: Path) -> Captured:
+    """Run a file, and those of its functions that return SQL. Nothing is raised.
+
+    Args:
+        path: the file.
+        text: its content.
+        root: the project's folder.
+    """
+    capture = Capture(root)
+    error: QanatError | None = None
+    with isolated(root, path):
+        try:
+            run_file(path, text, capture)
+        except QanatError as caught:
+            error = caught
+        queries = tuple(_called(c, capture, path) for c in capture.calls)
+    return Captured(text, capture, error, queries)
+
+
+def _called(call: DatasetCall | FlowCall, capture: Capture, path: Path) -> object:
+    function = call.function
+    if function is None:
+        return None
+    try:
+        with blamed(capture, path):
+            signature = inspect.signature(function)
+            names = getattr(function, "__globals__", {})
+            kind = returned(signature.return_annotation, names)
+            if signature.parameters or kind is not None:
+                return FRAME
+            result = function()
+    except QanatError as error:
+        return error
+    # A frame that was not announced: it is made again when the dataset is run.
+    return FRAME if is_frame(result) else result
+
+
+def _plain(value: Any, functions: dict[int, int]) -> object:
+    """A value of which `repr` says all.
+
+    Raises:
+        ValueError: it is none.
+    """
+    # A subclass of these may have a `repr` of its own.
+    if type(value) in (str, int, float, bool, NoneType) or isinstance(value, Enum | Location):
+        return value
+    if isinstance(value, Mapping):
+        return [(_plain(k, functions), _plain(v, functions)) for k, v in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain(v, functions) for v in value]
+    if isinstance(value, Frozen):
+        return [type(value).__name__, *(_plain(v, functions) for v in vars(value).values())]
+    if callable(value):
+        return _function(value, functions)
+    raise ValueError(f"{type(value).__name__} may hide something")
+
+
+def _function(function: Function, functions: dict[int, int]) -> object:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        raise ValueError("a function without a place")
+    number = functions.setdefault(id(function), len(functions))
+    return number, function.__name__, code.co_filename, code.co_firstlineno
