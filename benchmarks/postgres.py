@@ -11,7 +11,7 @@ from pathlib import Path
 
 from figure import Against, Figure
 from measure import Cost, medians, spend
-from place import scratch
+from place import PYTHON, scratch
 
 from qanat.testing.postgresql import postgresql
 
@@ -23,10 +23,10 @@ def measure() -> list[Figure]:
     """Wall time of moving alone, median of 5, in processes that have imported everything."""
     script = Path(__file__).with_name("postgres_move.py")
     with scratch("postgres") as folder, postgresql() as url:
-        spend([sys.executable, script, "prepare", url, folder, str(ROWS)], folder)
+        spend([PYTHON, script, "prepare", url, folder, str(ROWS)], folder)
 
         def case(name: str) -> Cost:
-            found = spend([sys.executable, script, name, url, folder, str(ROWS)], folder)
+            found = spend([PYTHON, script, name, url, folder, str(ROWS)], folder)
             return Cost(float(found.output), found.cpu, found.peak)
 
         out, plain_out, into, plain_into = medians(
@@ -36,8 +36,8 @@ def measure() -> list[Figure]:
             lambda _: case("qanat-into"),
             lambda _: case("adbc-into"),
         )
-    print(f"postgres: out {out.wall:.2f} s, ADBC alone {plain_out.wall:.2f} s")
-    print(f"postgres: into {into.wall:.2f} s, ADBC alone {plain_into.wall:.2f} s")
+    print(f"postgres: out {out.wall:.2f} s, ADBC alone {plain_out.wall:.2f} s", file=sys.stderr)
+    print(f"postgres: into {into.wall:.2f} s, ADBC alone {plain_into.wall:.2f} s", file=sys.stderr)
     return [
         Figure(
             "postgres: 1 M rows out",
