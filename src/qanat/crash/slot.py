@@ -289,8 +289,8 @@ class Slot:
     def _join(self, child: Any) -> dict[str, Any] | None:
         self._wait(child)
         outcome = _read(self._report)
-        if outcome is not None:
-            self.modules.update(outcome["modules"])
+        # Other acts than attempts report what they like.
+        self.modules.update((outcome or {}).get("modules", ()))
         return outcome
 
     def _wait(self, child: Any) -> None:
