@@ -5,10 +5,11 @@ that it may have), then `library`, which loads the files.
 
 SQL: `statements` moves a `cursor` over the words of a statement and parses its parts with
 `columns`, `properties` and `types`. Python: `python` has the decorators, `capture` stores their
-arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what its functions
-returned, `functions` makes declarations of it. Both use `query`, which finds what a query reads
-(with `calls`), and `registry`, which collects declarations and problems. `adhoc` reads a query that no dataset declares. They share `arguments`,
-`frames` (arguments and annotations of decorated functions) and `syntax` (sqlglot's parse errors).
+arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what its
+functions returned, `functions` makes declarations of it. Both use `query`, which finds what a
+query reads (with `calls`), and `registry`, which collects declarations and problems. `adhoc`
+reads a query that no dataset declares. They share `arguments`, `frames` (arguments and
+annotations of decorated functions) and `syntax` (sqlglot's parse errors).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.
