@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+from collections import UserDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -112,6 +113,8 @@ _OURS = (
     "qanat.run.memo.",
 )
 _DIGEST = 16
+_NOTES = 10_000
+"""How many of an engine's notes are kept, the newest ones."""
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
@@ -154,6 +157,24 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
     if key and not made.problems and _fingerprint(project, dialect) == files:
         _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
     return made.analysis, made.problems
+
+
+class Notes(UserDict[str, object]):
+    """What a project's engine has noted, in this process and in earlier ones."""
+
+    def __init__(self, project: Project) -> None:
+        self._owner = f"{project.spec}|{project.environment}|{project.engine}|notes"
+        self._key = _key(self._owner, _program())
+        known = _recall(self._key)
+        super().__init__(known if isinstance(known, dict) else {})
+        self._kept = len(self.data)
+
+    def keep(self) -> None:
+        """Keep them for later processes, if there are new ones."""
+        if len(self.data) != self._kept:
+            newest = dict(list(self.data.items())[-_NOTES:])
+            _keep(self._key, newest, self._owner)
+            self._kept = len(self.data)
 
 
 def _fingerprint(project: Project, dialect: str) -> str | None:

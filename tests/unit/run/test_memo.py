@@ -12,8 +12,9 @@ import pytest
 from qanat.declare.library import load_pipeline
 from qanat.errors import DeclarationError
 from qanat.run import memo
-from qanat.run.memo import Analysis
+from qanat.run.memo import Analysis, Notes
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SQL = """
 CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW, a INT NOT NULL)
@@ -222,3 +223,40 @@ def test_another_version_of_an_installed_package_is_seen(
     memo._program.cache_clear()  # as in a process of its own
     opened(project)
     assert not kept(cache) & before
+
+
+def test_what_an_engine_has_noted_is_there_again(project: Path, cache: Path) -> None:
+    with Session.open(project) as session:
+        notes = Notes(session.project)
+        notes["SELECT 1"] = ("SELECT 1", ("a", "b"))
+        notes.keep()
+        files = kept(cache)
+        assert dict(Notes(session.project)) == {"SELECT 1": ("SELECT 1", ("a", "b"))}
+        notes.keep()
+        assert kept(cache) == files, "nothing new was noted"
+
+
+def test_only_the_newest_notes_are_kept(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memo, "_NOTES", 2)
+    with Session.open(project) as session:
+        notes = Notes(session.project)
+        notes.update(a=1, b=2, c=3)
+        notes.keep()
+        assert dict(Notes(session.project)) == {"b": 2, "c": 3}
+
+
+def test_queries_with_rules_are_parsed_once_for_many_processes(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = project / "x"
+    data.mkdir()
+    for rows in ("a,b\n1,1\n-1,2\n", "a,b\n2,3\n-2,4\n"):
+        (data / f"{len(rows)}{rows[4]}.csv").write_text(rows)
+        with Session.open(project) as session:
+            result = update(session)
+        assert [d.counts.dropped for d in result.datasets if d.dataset == "bronze"] == [1]
+        # The second update finds in the notes how each query carries its rows' places.
+        monkeypatch.setattr("qanat.engines.duckdb.hidden.carry", None)
+        monkeypatch.setattr("qanat.planning.fingerprint.copies_input", None)
