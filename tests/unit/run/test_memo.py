@@ -247,16 +247,25 @@ def test_only_the_newest_notes_are_kept(
         assert dict(Notes(session.project)) == {"b": 2, "c": 3}
 
 
-def test_queries_with_rules_are_parsed_once_for_many_processes(
+RULES = """
+CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW)
+AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE STREAMING TABLE copy AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE STREAMING TABLE told AS SELECT a, _metadata.file_name FROM STREAM read_files('data/*.csv');
+"""
+
+
+def test_queries_are_parsed_once_for_many_processes(
     project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = project / "x"
-    data.mkdir()
-    for rows in ("a,b\n1,1\n-1,2\n", "a,b\n2,3\n-2,4\n"):
-        (data / f"{len(rows)}{rows[4]}.csv").write_text(rows)
+    (project / "transformations" / "all.sql").write_text(RULES)
+    (project / "data").mkdir()
+    for file in ("one.csv", "two.csv"):
+        (project / "data" / file).write_text("a,b\n1,1\n-1,2\n")
         with Session.open(project) as session:
-            result = update(session)
-        assert [d.counts.dropped for d in result.datasets if d.dataset == "bronze"] == [1]
-        # The second update finds in the notes how each query carries its rows' places.
+            found = {d.dataset: d for d in update(session).datasets}
+        assert {d: f.status for d, f in found.items()} == dict.fromkeys(found, "updated")
+        assert found["bronze"].counts.dropped == 1
+        # The second update finds in the notes what it needs to know about the queries.
         monkeypatch.setattr("qanat.engines.duckdb.hidden.carry", None)
         monkeypatch.setattr("qanat.planning.fingerprint.copies_input", None)
