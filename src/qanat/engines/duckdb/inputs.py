@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
-from qanat.engines.duckdb.footers import Footers
+from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen

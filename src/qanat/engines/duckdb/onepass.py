@@ -15,7 +15,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.inputs import Bindings, keep_order
-from qanat.engines.duckdb.queries import Queries
+from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
