@@ -179,11 +179,10 @@ class _Maker:
             raise result
         at = self._def(function)
         signature = inspect.signature(function)
-        names = getattr(function, "__globals__", {})
         streams = self._streams(list(signature.parameters), call.stream, call.location, first)
-        kind = returned(signature.return_annotation, names)
-        if not signature.parameters and kind is None and result is not FRAME:
+        if result is not FRAME:
             return self._sql(result, function, owner, at)
+        names = getattr(function, "__globals__", {})
         reads, takes = [], []
         for parameter in signature.parameters.values():
             takes.append(self._takes(parameter, function, names, at))
@@ -191,7 +190,8 @@ class _Maker:
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
-        return FunctionQuery(function, text, tuple(reads), tuple(takes), kind or "any", at)
+        kind = returned(signature.return_annotation, names) or "any"
+        return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 
     def _streams(
         self, parameters: list[str], stream: Any, called: Location, first: bool

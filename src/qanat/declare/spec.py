@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
+from qanat.declare.settings import KEYS, MAPPINGS, SETTINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
 from qanat.model.name import Names
@@ -20,7 +20,7 @@ DEV = "dev"
 """The default environment, which need not be declared. Its storage is the spec's own."""
 
 _OVERRIDE = "QANAT__"
-_ALIASES = {"database": "schema"}
+_ALIASES = {spelling: o.name for o in SETTINGS.options for spelling in o.spellings}
 _TOP = (*KEYS, *_ALIASES, "environments")
 _IN_ENVIRONMENT = tuple(k for k in (*KEYS, *_ALIASES) if k != "name")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -250,8 +250,13 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
 def _folder(root: Path, storage: str) -> Path:
     if storage.lower().startswith("file:"):
         storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
+    return Path(os.path.normpath(root / _home(storage)))
+
+
+def _home(storage: str) -> str:
+    """A folder with `~` and `~NAME` expanded; left as it is if there is no such user."""
     # Not `Path.expanduser`, which raises an error for a user that does not exist.
-    return Path(os.path.normpath(root / os.path.expanduser(storage)))  # noqa: PTH111
+    return os.path.expanduser(storage)  # noqa: PTH111
 
 
 def _check_storages(
@@ -282,7 +287,7 @@ def _check_storages(
 def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
     storage = merged.get("storage")
     if storage and isinstance(storage.value, str):
-        if storage.value.startswith("~") and os.path.expanduser(storage.value)[0] == "~":  # noqa: PTH111
+        if _home(storage.value).startswith("~"):
             problems.append(
                 SpecError(
                     "storage does not fit",

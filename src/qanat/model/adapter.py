@@ -31,6 +31,10 @@ class Kind(StrEnum):
     SIZE = SIZE
 
 
+_UNBOUNDED = 2**63 - 1
+"""The greatest value of an option without a bound: the greatest that SQL's BIGINT has."""
+
+
 class Option(Frozen):
     """One option.
 
@@ -53,7 +57,7 @@ class Option(Frozen):
     spellings: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
     least: int = 0
-    most: int = 2**63 - 1
+    most: int = _UNBOUNDED
     choices: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     identity: bool = False
@@ -64,7 +68,7 @@ class Option(Frozen):
         """What its value is, for the reference and for errors."""
         if self.kind is not Kind.COUNT:
             return str(self.kind)
-        bounded = self.most < 2**63 - 1
+        bounded = self.most < _UNBOUNDED
         return f"{self.kind} from {self.least} {f'to {self.most:,}' if bounded else 'on'}"
 
 
