@@ -121,7 +121,8 @@ def read_named(
 def _written_in(dialect: str, connector: Connector, given: dict[str, Any]) -> dict[str, str]:
     """The dialect of the call, for connectors whose options mean other things in another."""
     # Left out where it changes nothing, so that plain calls have the options that are written.
-    wanted = connector.dialectal and ("schema" in given or dialect != "duckdb")
+    home = connector.dialect
+    wanted = home is not None and ("schema" in given or dialect != home)
     return {"dialect": dialect} if wanted else {}
 
 

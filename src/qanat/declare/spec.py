@@ -13,6 +13,7 @@ from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, MAPPINGS, SETTINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
+from qanat.model.dialect import SPARK
 from qanat.model.name import Names
 from qanat.model.pipeline import Project
 
@@ -309,7 +310,7 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
             )
     found = validated(merged, spec.name, problems)
     if found is not None and found.dialect is None and spec.name in SDP_SPECS:
-        return replace(found, dialect="spark")
+        return replace(found, dialect=SPARK.name)
     return found
 
 

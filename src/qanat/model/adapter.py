@@ -229,8 +229,8 @@ class Connector(Frozen):
         formats: what Spark's ``format.`place` `` and a plain string in FROM read, by format.
         options: of the functions.
         sinks: option tables by sink format.
-        dialectal: whether an option means something else in another dialect of SQL. Its options
-            then have one more, `dialect`, which is that of the call.
+        dialect: of SQL, in which its options mean what they say; None if that is so in all. A
+            call in another dialect gets one option more, `dialect`.
         replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
@@ -247,7 +247,7 @@ class Connector(Frozen):
     functions: Mapping[str, TableFunction] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
-    dialectal: bool = False
+    dialect: str | None = None
     replaces: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     label: str = "{place}"
