@@ -107,7 +107,9 @@ def read_named(
     Raises:
         UnsupportedError: no connector reads that format by its name alone.
     """
-    found = connectors.reading("read_files") if format is None else connectors.formatted(format)
+    found = (
+        connectors.reading("read_files") if format is None else connectors.reading_format(format)
+    )
     if found is None:
         raise UnsupportedError(
             f"cannot read {format} files",
@@ -134,7 +136,7 @@ def _refused(name: str, connectors: Connectors, location: Location) -> Unsupport
             hint="let something else write files, and read those with read_files; or install a"
             " package whose connector has this function",
         )
-    instead = connectors.replacing(name)
+    instead = connectors.instead_of(name)
     if instead is not None:
         hint = f"use {instead.call}"
     else:

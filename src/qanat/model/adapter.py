@@ -296,11 +296,11 @@ class Connectors(Frozen):
         """The connector whose table function this is (lower case); None if there is none."""
         return next((c for c in self.all if function in c.functions), None)
 
-    def replacing(self, function: str) -> Connector | None:
+    def instead_of(self, function: str) -> Connector | None:
         """The connector to use in the place of a function of another system (lower case)."""
         return next((c for c in self.all if function in c.replaces), None)
 
-    def formatted(self, format: str) -> Connector | None:
+    def reading_format(self, format: str) -> Connector | None:
         """The connector that reads a format by its name alone."""
         return next((c for c in self.all if format in c.formats), None)
 
