@@ -16,6 +16,7 @@ from qanat.model.adapter import EngineKind
 from qanat.model.dialect import SPARK
 from qanat.model.name import Names
 from qanat.model.pipeline import Project
+from qanat.text import expanded
 
 DEV = "dev"
 """The default environment, which need not be declared. Its storage is the spec's own."""
@@ -251,13 +252,7 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
 def _folder(root: Path, storage: str) -> Path:
     if storage.lower().startswith("file:"):
         storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
-    return Path(os.path.normpath(root / _home(storage)))
-
-
-def _home(storage: str) -> str:
-    """A folder with `~` and `~NAME` expanded; left as it is if there is no such user."""
-    # Not `Path.expanduser`, which raises an error for a user that does not exist.
-    return os.path.expanduser(storage)  # noqa: PTH111
+    return Path(os.path.normpath(root / expanded(storage)))
 
 
 def _check_storages(
@@ -288,7 +283,7 @@ def _check_storages(
 def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
     storage = merged.get("storage")
     if storage and isinstance(storage.value, str):
-        if _home(storage.value).startswith("~"):
+        if expanded(storage.value).startswith("~"):
             problems.append(
                 SpecError(
                     "storage does not fit",
