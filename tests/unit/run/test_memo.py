@@ -11,6 +11,7 @@ import pytest
 
 from qanat.declare.library import load_pipeline
 from qanat.errors import DeclarationError
+from qanat.model.pipeline import Project
 from qanat.run import memo
 from qanat.run.memo import Analysis, Notes
 from qanat.run.session import Session
@@ -127,6 +128,29 @@ def test_python_files_are_always_run(
         assert opened(project) != before
     assert opened(project).pipeline.dataset("one").comment == "of late"
     assert "SELECT 2" in str(opened(project).flows["one"].query)
+
+
+def test_a_start_lists_and_reads_the_files_once(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "transformations" / "more.py").write_text(PYTHON)
+    opened(project)
+    asked = []
+    listed, read = memo.library_files, Path.read_bytes
+
+    def counted_list(project: Project) -> list[Path]:
+        asked.append("list")
+        return listed(project)
+
+    def counted_read(path: Path) -> bytes:
+        asked.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(memo, "library_files", counted_list)
+    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    opened(project)
+    assert sorted(asked) == ["all.sql", "list", "more.py", "qanat.yml"]
 
 
 @pytest.mark.parametrize(
