@@ -1,23 +1,43 @@
-"""Carry hidden columns through a query, which needs its tree.
+"""Have a query carry hidden columns along, without changing what it says otherwise.
 
-A quarantined row must say where it came from, and a query may ask for `_metadata`, but
-neither may appear under `SELECT *`. So the input's relation has them as ordinary columns, and the
-stars of the query are told to leave them out.
+A quarantined row must say where it came from, and a query may ask for `_metadata`, but neither
+may appear under `SELECT *`. So the input's relation has them as ordinary columns, and the query is
+told to leave them out of its stars. That is written into the author's text at the places where
+sqlglot found the stars: an expression that was written anew would lose its name (`v ** 2` is the
+column `(v ** 2)`, and `power(v, 2)` another one).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlglot import exp
+from sqlglot import Dialect, Token, TokenType, exp
+from sqlglot.errors import SqlglotError
 
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.types import quote
+from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
 from qanat.planning.fingerprint import row_source
-from qanat.planning.stateful import own_tree
+from qanat.planning.stateful import tree_of
 
 POSITIONS = (FILE, ROW, RID)
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+
+
+class _UnseparableError(Exception):
+    """The query reads an input in a way that would show its hidden columns."""
+
+
+class _Edit(NamedTuple):
+    """Text to put in at an offset, in the place of `length` characters."""
+
+    at: int
+    text: str
+    length: int = 0
 
 
 def carry(
@@ -32,49 +52,187 @@ def carry(
     Returns:
         The SQL; the inputs whose relation must have its hidden columns; the names of the
         position columns that the result has in front (none where the query's rows are not
-        rows of one input).
+        rows of one input, or where it takes rows as a whole, so that they would show).
+
+    Raises:
+        UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
+    asks = METADATA in query.sql.lower()
     source = row_source(query) if positions else None
-    metadata = METADATA in query.sql.lower()
-    if source is None and not metadata:
+    if source is not None:
+        try:
+            return _Carrier(query, hidden).text(source, asks)
+        except _UnseparableError:
+            pass
+    if not asks:
         return query.sql, (), ()
-    tree = own_tree(query)
-    carried: tuple[str, ...] = ()
-    needs: set[str] = set()
-    for select in tree.find_all(exp.Select):
-        for table, alias in _inputs(select):
-            columns = hidden.get(table, ())
-            mine = bool(columns) and select is tree and alias == source
-            if not mine and not (metadata and METADATA in columns):
+    try:
+        return _Carrier(query, hidden).text(None, asks)
+    except SqlglotError:
+        return query.sql, (), ()  # DuckDB says what is wrong with it
+    except _UnseparableError as error:
+        raise UnsupportedError(
+            f"{METADATA} cannot be read together with {error}",
+            location=query.location,
+            hint="name the columns, or read the metadata in a view of its own",
+        ) from error
+
+
+class _Carrier:
+    def __init__(self, query: SqlQuery, hidden: Mapping[str, tuple[str, ...]]) -> None:
+        self._sql = query.sql
+        self._tree = tree_of(query)
+        self._tokens = Dialect.get_or_raise(query.dialect).tokenize(query.sql)
+        self._hidden = hidden
+        self._edits: list[_Edit] = []
+
+    def text(self, source: str | None, asks: bool) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """What `carry` returns; `source` is what the query calls the input to tell places of."""
+        carried: tuple[str, ...] = ()
+        needs: set[str] = set()
+        owners = self._metadata_of() if asks else ()
+        for select in self._tree.find_all(exp.Select):
+            shown: dict[str, tuple[str, ...]] = {}
+            front = ""
+            for table, alias in _inputs(select):
+                columns = self._hidden.get(table, ())
+                mine = bool(columns) and select is self._tree and alias == source
+                if not mine and not (METADATA in columns and _owns(owners, alias)):
+                    continue
+                shown[alias] = columns
+                needs.add(table)
+                if mine:
+                    # A join may repeat a row of the source, so that its identifier is not unique.
+                    joined = bool(select.args.get("joins"))
+                    carried = tuple(
+                        c for c in POSITIONS if c in columns and not (joined and c == RID)
+                    )
+                    front = "".join(f"{quote(alias)}.{c}, " for c in carried)
+            if shown:
+                self._separate(select, shown, front)
+        return self._edited(), tuple(sorted(needs)), carried
+
+    def _metadata_of(self) -> tuple[str | None, ...]:
+        """The inputs whose metadata is asked for, as they are called; None stands for any."""
+        found: set[str | None] = set()
+        for column in self._tree.find_all(exp.Column):
+            names = [part.name for part in column.parts]
+            at = next((i for i, name in enumerate(names) if same(name, METADATA)), None)
+            if at is not None:
+                found.add(names[at - 1] if at else None)
+        return tuple(found)
+
+    def _separate(
+        self, select: exp.Select, shown: Mapping[str, tuple[str, ...]], front: str
+    ) -> None:
+        """Keep the hidden columns of inputs out of a select's stars, and put `front` into it."""
+        self._check(select, shown)
+        implicit = False
+        for star in select.find_all(exp.Star):
+            if star.find_ancestor(exp.Select) is not select or isinstance(star.parent, exp.Count):
                 continue
-            needs.add(table)
-            _exclude(select, alias, columns)
-            if mine:
-                # A join may repeat a row of the source, so that its identifier is not unique.
-                joined = bool(select.args.get("joins"))
-                carried = tuple(c for c in POSITIONS if c in columns and not (joined and c == RID))
-                front = [exp.column(c, table=alias, quoted=True) for c in carried]
-                select.set("expressions", [*front, *select.expressions])
-    if not needs:
-        return query.sql, (), ()
-    return tree.sql(dialect="duckdb"), tuple(sorted(needs)), carried
+            owner = star.parent.table if isinstance(star.parent, exp.Column) else ""
+            columns = [c for a, cs in shown.items() if not owner or same(a, owner) for c in cs]
+            if not columns:
+                continue
+            at = star.meta.get("start")
+            if at is not None and self._sql[at] == "*":
+                self._exclude(star, self._token_at(at), list(dict.fromkeys(columns)))
+            else:
+                implicit = True
+                names = ", ".join(dict.fromkeys(columns))
+                self._say_select(select, f"SELECT {front}* EXCLUDE ({names}) ")
+        if front and not implicit:
+            self._insert_front(front)
+
+    def _check(self, select: exp.Select, shown: Mapping[str, tuple[str, ...]]) -> None:
+        joins = select.args.get("joins") or []
+        if len(shown) > 1 and any(j.args.get("method") == "NATURAL" for j in joins):
+            raise _UnseparableError("a NATURAL JOIN")
+        for columns in select.find_all(exp.Columns):
+            names = columns.this.this if isinstance(columns.this, exp.Column) else columns.this
+            if not isinstance(names, exp.Star | exp.Array):
+                raise _UnseparableError("COLUMNS of a pattern")
+        for name in self._tree.find_all(exp.Identifier):
+            if any(same(name.name, alias) for alias in shown) and _is_row(name):
+                raise _UnseparableError(f"rows of {name.name} as a whole")
+        sources = [select.args.get("from_"), *joins]
+        if any(s is not None and s.this.args.get("pivots") for s in sources):
+            raise _UnseparableError("PIVOT")
+
+    def _exclude(self, star: exp.Star, index: int, columns: Sequence[str]) -> None:
+        already = Names(e.name for e in star.args.get("except_") or [])
+        names = ", ".join(c for c in columns if c not in already)
+        if not names:
+            return
+        if not already:
+            self._edits.append(_Edit(self._tokens[index].end + 1, f" EXCLUDE ({names})"))
+            return
+        first = self._tokens[index + 2]
+        if first.token_type is TokenType.L_PAREN:
+            self._edits.append(_Edit(first.end + 1, f"{names}, "))
+            return
+        # A single column needs no parentheses: `* EXCLUDE id`, `* EXCLUDE t.id`.
+        last = index + 2
+        while self._type_at(last + 1) is TokenType.DOT:
+            last += 2
+        self._edits.append(_Edit(first.start, f"({names}, "))
+        self._edits.append(_Edit(self._tokens[last].end + 1, ")"))
+
+    def _say_select(self, select: exp.Select, text: str) -> None:
+        """Write out the SELECT of `FROM t` or `TABLE t`."""
+        table = select.args["from_"].this
+        at = table.this.meta.get("start") if isinstance(table, exp.Table) else None
+        before = self._token_at(at) - 1 if at is not None else -1
+        match self._type_at(before):
+            case TokenType.FROM:
+                self._edits.append(_Edit(self._tokens[before].start, text))
+            case TokenType.TABLE:
+                word = self._tokens[before]
+                length = word.end + 1 - word.start
+                self._edits.append(_Edit(word.start, f"{text}FROM", length))
+            case _:
+                raise _UnseparableError("rows as a whole")
+
+    def _insert_front(self, front: str) -> None:
+        depth = 0
+        for index, token in enumerate(self._tokens):
+            depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
+            if depth == 0 and token.token_type is TokenType.SELECT:
+                after = index + (self._type_at(index + 1) is TokenType.ALL)
+                self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
+                return
+        raise _UnseparableError("a query without SELECT")
+
+    def _token_at(self, offset: int) -> int:
+        return next(i for i, t in enumerate(self._tokens) if t.start == offset)
+
+    def _type_at(self, index: int) -> TokenType | None:
+        found: Token | None = self._tokens[index] if 0 <= index < len(self._tokens) else None
+        return found.token_type if found else None
+
+    def _edited(self) -> str:
+        text = self._sql
+        for edit in sorted(self._edits, reverse=True):
+            text = text[: edit.at] + edit.text + text[edit.at + edit.length :]
+        return text
 
 
-def _inputs(select: exp.Select) -> list[tuple[str, str]]:
+def _inputs(select: exp.Select) -> Iterator[tuple[str, str]]:
     """The tables of a FROM clause: (name, the name by which columns are qualified)."""
     clause = select.args.get("from_")
     sources = [clause.this] if clause else []
     sources += [join.this for join in select.args.get("joins") or []]
-    return [(t.name, t.alias_or_name) for t in sources if isinstance(t, exp.Table)]
+    return ((t.name, t.alias_or_name) for t in sources if isinstance(t, exp.Table))
 
 
-def _exclude(select: exp.Select, alias: str, hidden: tuple[str, ...]) -> None:
-    for item in select.expressions:
-        star = item.this if isinstance(item, exp.Column) else item
-        if not isinstance(star, exp.Star):
-            continue
-        if isinstance(item, exp.Column) and not same(item.table, alias):
-            continue
-        already = Names(e.name for e in star.args.get("except_") or [])
-        more = [exp.to_identifier(h, quoted=True) for h in hidden if h not in already]
-        star.set("except_", [*(star.args.get("except_") or []), *more])
+def _owns(owners: tuple[str | None, ...], alias: str) -> bool:
+    return any(owner is None or same(owner, alias) for owner in owners)
+
+
+def _is_row(name: exp.Identifier) -> bool:
+    """Whether a name that an input has stands where a row is meant, or a column of that name."""
+    parent: Any = name.parent
+    if isinstance(parent, exp.Column):
+        return name.arg_key == "this" and not parent.table
+    return isinstance(parent, exp.Dot) and name.arg_key == "this"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from duckdb import DuckDBPyConnection
+import duckdb
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
@@ -15,7 +16,7 @@ from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.readmit import Quarantined
-from qanat.engines.duckdb.remembered import Footers, Queries
+from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
 from qanat.engines.duckdb.write import discard, write
@@ -182,10 +183,17 @@ class Staging:
         if isinstance(query, FunctionQuery):
             return self._function(name, query)
         with explained(query, self._names(query)):
-            carried = self.queries.carrying(query, self.bindings.hidden, positions)
             reads = dict.fromkeys(r.name for r in query.reads)
-            select = self.bindings.over(carried.sql, reads, carried.needs)
-            relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+            carried = self.queries.carrying(query, self.bindings.hidden, positions)
+            try:
+                select, relation = self._over(carried, reads)
+            except duckdb.BinderException:
+                # Without positions the query is what its author wrote: if that is right, rows
+                # are told apart by numbers given to the result.
+                if not carried.positions:
+                    raise
+                carried = self.queries.carrying(query, self.bindings.hidden, False)
+                select, relation = self._over(carried, reads)
             names = relation.columns
             if any(_numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
@@ -194,6 +202,10 @@ class Staging:
                 names = self.con.sql(carried.sql).columns
         skip = len(carried.positions)
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
+
+    def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
+        select = self.bindings.over(carried.sql, reads, carried.needs)
+        return select, self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
 
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
