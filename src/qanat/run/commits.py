@@ -46,10 +46,10 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     known = last.number if last else 0
     there = [
         session.store.transaction(t, flow.application)
-        for t in quarantines(session, compiled).values()
+        for t in _quarantines(session, compiled).values()
     ]
     if sink is None:
-        return max(known, last_number(session, compiled), *there) + 1
+        return max(known, _last_number(session, compiled), *there) + 1
     with located(compiled.dataset.location):
         sent = session.sink(sink).last(sink, flow.name)
     if sent > known and generation == (last.generation if last else 0):
@@ -65,13 +65,13 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     return max(known, sent, *there) + 1
 
 
-def last_number(session: Session, compiled: CompiledFlow) -> int:
+def _last_number(session: Session, compiled: CompiledFlow) -> int:
     """The number of a flow's newest commit, as its table says."""
     table = session.table(compiled.dataset.name)
     return session.store.transaction(table, compiled.flow.application)
 
 
-def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
+def _quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
     """All quarantines that a flow may put rows into, by dataset."""
     datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
     return {d.name: session.table(d.quarantine) for d in datasets}
@@ -161,11 +161,10 @@ def starts_over(session: Session, epoch: Epoch) -> bool:
 def touched(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
-    datasets = [v.dataset for v in compiled.views] + [compiled.dataset]
-    names = [d.quarantine for d in datasets]
-    if compiled.dataset.sink is None:
-        names.append(compiled.dataset.name)
-    return tuple(session.table(n) for n in names)
+    found = _quarantines(session, compiled).values()
+    if compiled.dataset.sink is not None:
+        return tuple(found)
+    return (*found, session.table(compiled.dataset.name))
 
 
 def unpublished(attempt: Attempt) -> frozenset[Path]:
@@ -248,10 +247,10 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     last = session.recorded.last_epoch(flow.name)
     known = last.number if last else 0
     sink = compiled.dataset.kind is DatasetKind.SINK
-    there = known if sink else last_number(session, compiled)
+    there = known if sink else _last_number(session, compiled)
     if there == known:
         generation = session.recorded.generation(name)
-        for dataset, table in quarantines(session, compiled).items():
+        for dataset, table in _quarantines(session, compiled).items():
             found = session.store.transaction(table, flow.application)
             # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
             if found > known:
