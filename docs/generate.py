@@ -570,7 +570,7 @@ LAYOUT = """\
 storage/
   tables/<dataset>/               a table in the project's format; any reader of it may look
   tables/<dataset>__quarantine/   a table, too: the rows that were kept out
-  _qanat/                         Qanat's own: ledger.db, scratch space, an Iceberg catalog"""
+  _qanat/                         Qanat's own: ledger.db, scratch space, commits in the making"""
 
 
 def tables() -> Lines:
@@ -578,6 +578,12 @@ def tables() -> Lines:
     yield "# Tables"
     yield ""
     yield f"```text\n{LAYOUT}\n```"
+    yield ""
+    yield "Keep `tables` and `_qanat` on one file system. A commit to a Delta table is a link from"
+    yield "`_qanat` to the table, which fails once another update has taken over. Between two file"
+    yield "systems no such link can be made: there, an update that was stopped just before it"
+    yield "commits, for longer than its lease, may commit after all"
+    yield "([why](../architecture.md#the-write-path))."
     yield ""
     yield "## Quarantine"
     yield ""

@@ -1,6 +1,7 @@
 """How numbers, sizes, durations and tables are written for people, and read from them.
 
-First counts, sizes and durations, and one parser for each that every setting and option uses.
+First counts, sizes, durations and paths, and one parser for each that every setting and option
+uses.
 Then how a text looks, without saying where it goes. Then text from data, made safe for a
 terminal: a value of a row may hold escape sequences that move the cursor, change the title or
 hide what follows, and characters that reverse the direction of writing; they are shown, never
@@ -9,6 +10,7 @@ sent. Last, tables of text.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -88,6 +90,16 @@ def parse_size(text: str) -> int:
 
 Paint = Callable[[str, str], str]
 """Gives a text a style: words such as `bold`, `dim`, `red` or `bold red`."""
+
+
+def expanded(path: str) -> str:
+    """A path with `~` and `~NAME` as that user's home folder; as it is if there is no such user.
+
+    >>> expanded("data/~a"), expanded("~no such user/a")
+    ('data/~a', '~no such user/a')
+    """
+    # Not `Path.expanduser`, which raises an error for a user that does not exist.
+    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def plain(text: str, style: str) -> str:

@@ -60,7 +60,7 @@ class Accounts:
             name = f"{rule.dataset} {rule.rule}"
             rules[name] = rules.get(name, 0) + rule.violations
         moved = sum(c.written for c in _counts(e for e in epochs if is_replay(e.flow)))
-        total = _total(_counts(own))
+        total = sum(_counts(own), Counts())
         return json.dumps({**asdict(total), "moved": moved, "rules": rules}, sort_keys=True)
 
     # -- compare them with what is stored ----------------------------------------------------
@@ -118,7 +118,7 @@ class Accounts:
     def _table(self, dataset: Dataset) -> Iterator[str]:
         epochs = self.current(dataset)
         moved = sum(c.written for c in _counts(e for e in epochs if is_replay(e.flow)))
-        own = _total(_counts(e for e in epochs if not is_replay(e.flow)))
+        own = sum(_counts(e for e in epochs if not is_replay(e.flow)), Counts())
         kept = own.quarantined + own.malformed - moved
         for table, wanted in ((dataset.name, own.written + moved), (dataset.quarantine, kept)):
             ref, store = self._session.table(table), self._session.store
@@ -154,11 +154,3 @@ class Accounts:
 
 def _counts(epochs: Iterable[Epoch]) -> Iterator[Counts]:
     return (e.counts for e in epochs if e.counts is not None)
-
-
-def _total(counts: Iterable[Counts]) -> Counts:
-    sums = {"out": 0, "written": 0, "dropped": 0, "quarantined": 0, "malformed": 0}
-    for each in counts:
-        for name, number in asdict(each).items():
-            sums[name] += number
-    return Counts(**sums)

@@ -25,8 +25,8 @@ from qanat.crash.judge import (
 from qanat.crash.picture import picture
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.ledgers.sql import sqlite
 from qanat.model.event import EpochCommitted, Event
+from qanat.ports import ledger
 from qanat.run import lease
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
@@ -62,7 +62,7 @@ class Arming(Frozen):
     content: bool = False
 
 
-class Attempt:
+class Trial:
     """An operation on the project in a folder.
 
     Args:
@@ -91,7 +91,7 @@ class Attempt:
         self._settle_in()
         if impatient:
             lease.SECONDS = 0.2
-            sqlite.BUSY_SECONDS = 0.5
+            ledger.BUSY_SECONDS = 0.5
         injector = Injector()
         sockets = self._scenario.sockets
         injector.arm(self._project, arming.fault, arming.at, arming.trace, arming.content, sockets)

@@ -13,6 +13,7 @@ from qanat.model.adapter import folded
 from qanat.model.name import Named
 from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
+from qanat.text import expanded
 
 _STAGING = ".qanat"
 _EPOCH = re.compile(r"(?P<flow>.+)-(?P<number>\d{10,})(-0\..+)?")
@@ -54,7 +55,7 @@ def sinks(session: Session) -> list[tuple[str, SinkTarget]]:
 def sink_folder(session: Session, target: SinkTarget) -> Path | None:
     """The folder that a sink writes to; None if it writes elsewhere."""
     path = Named(target.options).get("path")
-    return None if path is None else session.project.root / Path(path).expanduser()
+    return None if path is None else session.project.root / expanded(path)
 
 
 def sent(session: Session, target: SinkTarget) -> list[Path]:

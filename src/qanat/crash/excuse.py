@@ -35,7 +35,7 @@ OTHER = _codes(
     }
 )
 """Errors that another update of the same project explains."""
-# SQLite does not tell an Iceberg catalog which of several things its disk refused.
+# A table's catalog in SQLite does not learn which of several things the disk refused.
 _FULL = _codes({StorageFullError: "", LedgerError: "", AdapterError: "or a full disk"})
 _BY_FAULT: dict[Fault, Excuses] = {
     Fault.EIO: _codes(

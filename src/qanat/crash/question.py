@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.errors import Location
+from qanat.model.dialect import DUCKDB
 from qanat.model.query import SqlQuery
 from qanat.model.work import Batch
 from qanat.run.session import Session
@@ -17,6 +18,6 @@ def ask(session: Session, sql: str, inputs: Mapping[str, Batch]) -> Sequence[tup
     Args:
         inputs: tables by the names that the query gives them.
     """
-    query = SqlQuery(sql, sql, "duckdb", (), Location("crash test"))
+    query = SqlQuery(sql, sql, DUCKDB.name, (), Location("crash test"))
     with session.engine.read(query, inputs) as reading:
         return [row for chunk in reading.chunks() for row in chunk]

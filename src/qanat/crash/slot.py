@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qanat.crash.attempt import Arming, Attempt
+from qanat.crash.attempt import Arming, Trial
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk_model import Disk
 from qanat.crash.ending import die_with
@@ -183,7 +183,7 @@ class Slot:
     def _rival(self, scenario: Scenario, found: _Findings, again: bool) -> None:
         """Run another update of the same project while the first one is running or stopped."""
         aside = self._report.with_name("rival.json")
-        attempt = Attempt(self.project, scenario, aside, again)
+        attempt = Trial(self.project, scenario, aside, again)
         aside.unlink(missing_ok=True)
         child = self._start(attempt.carry_out, Arming(), True)
         self._wait(child)
@@ -273,8 +273,8 @@ class Slot:
         if not keep_trace:
             self._trace.unlink(missing_ok=True)
 
-    def _attempt(self, scenario: Scenario, again: bool = False) -> Attempt:
-        return Attempt(self.project, scenario, self._report, again)
+    def _attempt(self, scenario: Scenario, again: bool = False) -> Trial:
+        return Trial(self.project, scenario, self._report, again)
 
     def _outcome(self, act: Callable[..., None], *args: Any) -> dict[str, Any] | None:
         """Run a function in a process of its own; returns its report, or None if it wrote none."""

@@ -107,7 +107,9 @@ def read_named(
     Raises:
         UnsupportedError: no connector reads that format by its name alone.
     """
-    found = connectors.reading("read_files") if format is None else connectors.formatted(format)
+    found = (
+        connectors.reading("read_files") if format is None else connectors.reading_format(format)
+    )
     if found is None:
         raise UnsupportedError(
             f"cannot read {format} files",
@@ -121,7 +123,8 @@ def read_named(
 def _written_in(dialect: str, connector: Connector, given: dict[str, Any]) -> dict[str, str]:
     """The dialect of the call, for connectors whose options mean other things in another."""
     # Left out where it changes nothing, so that plain calls have the options that are written.
-    wanted = connector.dialectal and ("schema" in given or dialect != "duckdb")
+    home = connector.dialect
+    wanted = home is not None and ("schema" in given or dialect != home)
     return {"dialect": dialect} if wanted else {}
 
 
@@ -133,7 +136,7 @@ def _refused(name: str, connectors: Connectors, location: Location) -> Unsupport
             hint="let something else write files, and read those with read_files; or install a"
             " package whose connector has this function",
         )
-    instead = connectors.replacing(name)
+    instead = connectors.instead_of(name)
     if instead is not None:
         hint = f"use {instead.call}"
     else:

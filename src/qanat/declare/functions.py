@@ -26,11 +26,9 @@ from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
 from qanat.errors import Location, PythonFileError, QanatError, UnsupportedError, nearest
+from qanat.model.dialect import dialect_of
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
 from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
-
-_IBIS_DIALECTS = {"spark": "pyspark"}
-"""What Ibis calls a dialect, where that is not what sqlglot calls it."""
 
 
 def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
@@ -179,11 +177,10 @@ class _Maker:
             raise result
         at = self._def(function)
         signature = inspect.signature(function)
-        names = getattr(function, "__globals__", {})
         streams = self._streams(list(signature.parameters), call.stream, call.location, first)
-        kind = returned(signature.return_annotation, names)
-        if not signature.parameters and kind is None and result is not FRAME:
+        if result is not FRAME:
             return self._sql(result, function, owner, at)
+        names = getattr(function, "__globals__", {})
         reads, takes = [], []
         for parameter in signature.parameters.values():
             takes.append(self._takes(parameter, function, names, at))
@@ -191,7 +188,8 @@ class _Maker:
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
-        return FunctionQuery(function, text, tuple(reads), tuple(takes), kind or "any", at)
+        kind = returned(signature.return_annotation, names) or "any"
+        return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 
     def _streams(
         self, parameters: list[str], stream: Any, called: Location, first: bool
@@ -255,10 +253,8 @@ def _sql_text(result: Any, function: Function, at: Location, dialect: str) -> st
         return result
     origin = type(result).__module__.partition(".")[0]
     if origin == "ibis":
-        compiled = import_module("ibis").to_sql(
-            result, dialect=_IBIS_DIALECTS.get(dialect, dialect)
-        )
-        return str(compiled)
+        written = dialect_of(dialect).ibis or dialect
+        return str(import_module("ibis").to_sql(result, dialect=written))
     if origin == "pyspark":
         raise UnsupportedError(
             f"{function.__name__}() returned a Spark data frame",

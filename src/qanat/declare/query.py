@@ -24,6 +24,7 @@ from qanat.declare.syntax import syntax_error
 from qanat.errors import SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
+from qanat.model.dialect import dialect_of
 from qanat.model.name import fold, same
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
@@ -325,7 +326,8 @@ class _Finder:
             return read_named(names[0], None, dialect, self.connectors, location), alias
         prefix = names[0].lower()
         formats = (*_UNREAD_FORMATS, *(f for c in self.connectors.all for f in c.formats))
-        if dialect == "spark" and len(names) == 2 and prefix in formats and written[0] == "`":
+        path = len(names) == 2 and prefix in formats and written[0] == "`"
+        if path and dialect_of(dialect).paths:
             return read_named(names[1], prefix, dialect, self.connectors, location), None
         return dataset_ref(strip_prefix(names, self.project)), written
 

@@ -281,7 +281,11 @@ SETTINGS = OptionTable(
             most=1024,
         ),
         Option(
-            "retries", "of what can be retried, such as a store that times out", kind=Kind.COUNT
+            "retries",
+            "of what can be retried, such as a store that times out; at most 100, which wait for"
+            " about 90 minutes",
+            kind=Kind.COUNT,
+            most=100,
         ),
         Option(
             "schema_drift",

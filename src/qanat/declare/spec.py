@@ -10,17 +10,19 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
+from qanat.declare.settings import KEYS, MAPPINGS, SETTINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind
+from qanat.model.dialect import SPARK
 from qanat.model.name import Names
 from qanat.model.pipeline import Project
+from qanat.text import expanded
 
 DEV = "dev"
 """The default environment, which need not be declared. Its storage is the spec's own."""
 
 _OVERRIDE = "QANAT__"
-_ALIASES = {"database": "schema"}
+_ALIASES = {spelling: o.name for o in SETTINGS.options for spelling in o.spellings}
 _TOP = (*KEYS, *_ALIASES, "environments")
 _IN_ENVIRONMENT = tuple(k for k in (*KEYS, *_ALIASES) if k != "name")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -250,8 +252,7 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
 def _folder(root: Path, storage: str) -> Path:
     if storage.lower().startswith("file:"):
         storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
-    # Not `Path.expanduser`, which raises an error for a user that does not exist.
-    return Path(os.path.normpath(root / os.path.expanduser(storage)))  # noqa: PTH111
+    return Path(os.path.normpath(root / expanded(storage)))
 
 
 def _check_storages(
@@ -282,7 +283,7 @@ def _check_storages(
 def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
     storage = merged.get("storage")
     if storage and isinstance(storage.value, str):
-        if storage.value.startswith("~") and os.path.expanduser(storage.value)[0] == "~":  # noqa: PTH111
+        if expanded(storage.value).startswith("~"):
             problems.append(
                 SpecError(
                     "storage does not fit",
@@ -304,7 +305,7 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
             )
     found = validated(merged, spec.name, problems)
     if found is not None and found.dialect is None and spec.name in SDP_SPECS:
-        return replace(found, dialect="spark")
+        return replace(found, dialect=SPARK.name)
     return found
 
 

@@ -6,6 +6,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError, TokenError
 
 from qanat.errors import Location, TypeNameError, nearest
+from qanat.model.dialect import DIALECTS, dialect_of
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Struct
 
 T = exp.DataType.Type
@@ -45,9 +46,6 @@ _PRIMITIVES = {
 
 _OTHERS = {"LONG": "bigint", "SHORT": "smallint", "BYTE": "tinyint", "INTEGER": "int"}
 
-_DECIMALS = {"duckdb": (18, 3), "spark": (10, 0)}
-"""Precision and scale of DECIMAL without numbers, by dialect."""
-
 TYPE_NAMES = (
     "STRING",
     "VARCHAR",
@@ -85,19 +83,19 @@ TYPE_NAMES = (
 
 
 def parse_type(text: str, dialect: str, location: Location) -> DataType:
-    """A column type from its DDL text, in the project's dialect or, failing that, the other.
+    """A column type from its DDL text, in the project's dialect or, failing that, in another.
 
     `TIMESTAMP` means what it means in the dialect: an instant in Spark, a clock reading in
     DuckDB.
 
     Raises:
-        TypeNameError: neither dialect has the type, or Delta cannot store it.
+        TypeNameError: no dialect has the type, or Delta cannot store it.
 
     >>> str(parse_type("DECIMAL(10, 2)[]", "duckdb", Location("a.sql")))
     'array<decimal(10,2)>'
     """
     text = _OTHERS.get(text.strip().upper(), text.strip())
-    for tried in dict.fromkeys((dialect, "duckdb", "spark")):
+    for tried in dict.fromkeys((dialect, *(d.name for d in DIALECTS))):
         try:
             node = parse_one(text, into=exp.DataType, dialect=tried)
         except (ParseError, TokenError):
@@ -137,13 +135,14 @@ def _convert(node: exp.DataType, text: str, dialect: str, location: Location) ->
 
 
 def _decimal(numbers: list[int], dialect: str, location: Location) -> Decimal:
-    if not numbers and dialect not in _DECIMALS:
+    default = dialect_of(dialect).decimal
+    if not numbers and default is None:
         raise TypeNameError(
             "DECIMAL without numbers means something else in each dialect",
             location=location,
             wanted="DECIMAL(precision, scale)",
         )
-    precision, scale = (*numbers, 0)[:2] if numbers else _DECIMALS[dialect]
+    precision, scale = (*numbers, 0)[:2] if default is None or numbers else default
     if not (1 <= precision <= 38 and 0 <= scale <= precision):
         raise TypeNameError(
             f"DECIMAL({precision}, {scale}) cannot be stored",

@@ -31,6 +31,10 @@ class Kind(StrEnum):
     SIZE = SIZE
 
 
+_UNBOUNDED = 2**63 - 1
+"""The greatest value of an option without a bound: the greatest that SQL's BIGINT has."""
+
+
 class Option(Frozen):
     """One option.
 
@@ -53,7 +57,7 @@ class Option(Frozen):
     spellings: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
     least: int = 0
-    most: int = 2**63 - 1
+    most: int = _UNBOUNDED
     choices: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     identity: bool = False
@@ -64,7 +68,7 @@ class Option(Frozen):
         """What its value is, for the reference and for errors."""
         if self.kind is not Kind.COUNT:
             return str(self.kind)
-        bounded = self.most < 2**63 - 1
+        bounded = self.most < _UNBOUNDED
         return f"{self.kind} from {self.least} {f'to {self.most:,}' if bounded else 'on'}"
 
 
@@ -225,8 +229,8 @@ class Connector(Frozen):
         formats: what Spark's ``format.`place` `` and a plain string in FROM read, by format.
         options: of the functions.
         sinks: option tables by sink format.
-        dialectal: whether an option means something else in another dialect of SQL. Its options
-            then have one more, `dialect`, which is that of the call.
+        dialect: of SQL, in which its options mean what they say; None if that is so in all. A
+            call in another dialect gets one option more, `dialect`.
         replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
@@ -243,7 +247,7 @@ class Connector(Frozen):
     functions: Mapping[str, TableFunction] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sinks: Mapping[str, OptionTable] = field(default_factory=dict)
-    dialectal: bool = False
+    dialect: str | None = None
     replaces: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     label: str = "{place}"
@@ -292,11 +296,11 @@ class Connectors(Frozen):
         """The connector whose table function this is (lower case); None if there is none."""
         return next((c for c in self.all if function in c.functions), None)
 
-    def replacing(self, function: str) -> Connector | None:
+    def instead_of(self, function: str) -> Connector | None:
         """The connector to use in the place of a function of another system (lower case)."""
         return next((c for c in self.all if function in c.replaces), None)
 
-    def formatted(self, format: str) -> Connector | None:
+    def reading_format(self, format: str) -> Connector | None:
         """The connector that reads a format by its name alone."""
         return next((c for c in self.all if format in c.formats), None)
 

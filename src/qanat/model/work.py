@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -254,6 +255,14 @@ class Counts(Frozen):
     dropped: int = 0
     quarantined: int = 0
     malformed: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Rows of two epochs, or of any number: `sum(all, Counts())`.
+
+        >>> Counts(out=3, written=3) + Counts(out=2, dropped=2)
+        Counts(out=5, written=3, dropped=2, quarantined=0, malformed=0)
+        """
+        return Counts(*map(add, astuple(self), astuple(other)))
 
     @property
     def balanced(self) -> bool:

@@ -9,6 +9,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, nearest
+from qanat.model.dialect import DIALECTS
 from qanat.model.name import Name, Named, Names, fold, same
 from qanat.model.pipeline import Dataset, Flow, Pipeline
 from qanat.model.query import FunctionQuery, Read, SourceRef, SqlQuery
@@ -225,9 +226,9 @@ def _declared(source: SourceRef) -> tuple[str, ...] | None:
     text = source.option("schema")
     if not isinstance(text, str):
         return None
-    for dialect in ("duckdb", "spark"):
+    for dialect in DIALECTS:
         try:
-            tree = parse_one(f"CREATE TABLE t ({text})", dialect=dialect)
+            tree = parse_one(f"CREATE TABLE t ({text})", dialect=dialect.name)
         except SqlglotError:
             continue
         return tuple(c.name for c in tree.find_all(exp.ColumnDef) if c.parent is tree.this)

@@ -19,6 +19,9 @@ from qanat.model.record import (
 )
 from qanat.model.schema import Schema
 
+BUSY_SECONDS = 30.0
+"""Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
+
 
 class Ledger(Protocol):
     """What is recorded of one project and environment.

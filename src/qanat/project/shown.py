@@ -48,14 +48,7 @@ class Update(results.UpdateResult):
     @property
     def counts(self) -> Counts:
         """Rows of all datasets together."""
-        every = [d.counts for d in self.datasets]
-        return Counts(
-            out=sum(c.out for c in every),
-            written=sum(c.written for c in every),
-            dropped=sum(c.dropped for c in every),
-            quarantined=sum(c.quarantined for c in every),
-            malformed=sum(c.malformed for c in every),
-        )
+        return sum((d.counts for d in self.datasets), Counts())
 
     def __str__(self) -> str:
         return str(report("update").update_text(self))

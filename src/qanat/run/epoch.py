@@ -78,7 +78,7 @@ def run_epoch(
 def redo_epoch(current: Current, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
     """Carry out an epoch that was intended and that a crash left open."""
     again = epoch.counts is not None
-    return _carry_out(Attempt(current, compiled, epoch, again), STAGES[1:])
+    return _carry_out(Attempt(current, compiled, epoch, again), INTENDED)
 
 
 def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
@@ -88,7 +88,7 @@ def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
         except BaseException as error:
             stage.undo(attempt, error)
             raise
-        if stage.do is compute and attempt.idle:
+        if stage.ends(attempt):
             attempt.unstage()
             attempt.session.ledger.forget(attempt.epoch, attempt.current.lease.current)
             return None
@@ -237,21 +237,42 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
     give_up(attempt, error)
 
 
+# -- whether an epoch goes on after a stage ----------------------------------------------------
+
+
+def never(attempt: Attempt) -> bool:
+    """Go on."""
+    return False
+
+
+def idle(attempt: Attempt) -> bool:
+    """End without a commit if what was computed changes nothing."""
+    return attempt.idle
+
+
 class Stage(Frozen):
-    """One stage of an epoch, and what becomes of the epoch if it fails."""
+    """One stage of an epoch.
+
+    Args:
+        undo: what becomes of the epoch if the stage fails.
+        ends: whether nothing is left to do after it: then the epoch is forgotten.
+    """
 
     do: Callable[[Attempt], None]
     undo: Callable[[Attempt, BaseException], None]
+    ends: Callable[[Attempt], bool] = never
 
 
-STAGES: tuple[Stage, ...] = (
-    Stage(intend, nothing),
-    Stage(compute, clear),
+INTENDED: tuple[Stage, ...] = (
+    Stage(compute, clear, idle),
     Stage(audit, discard),
     Stage(publish, withdraw),
     Stage(settle, nothing),
 )
-"""The way of every epoch. A redone one was intended before."""
+"""The rest of the way of an epoch that was intended: of one that is redone, all of it."""
+
+STAGES: tuple[Stage, ...] = (Stage(intend, nothing), *INTENDED)
+"""The way of every epoch."""
 
 
 # -- parts ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+from collections import UserDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -112,6 +113,8 @@ _OURS = (
     "qanat.run.memo.",
 )
 _DIGEST = 16
+_NOTES = 10_000
+"""How many of an engine's notes are kept, the newest ones."""
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
@@ -141,8 +144,9 @@ def project(spec: Path, environment: str | None) -> Project:
 
 def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError, ...]]:
     """The analysis of a project, from what is kept or made anew, and all its problems."""
-    files = _fingerprint(project, dialect)
-    ran = _run_files(project)
+    contents = _contents(project)
+    files = _fingerprint(project, dialect, contents)
+    ran = _run_files(project, contents)
     facts = [captured.facts for captured in ran.values()]
     key = None if files is None or None in facts else _key(files, *map(str, facts))
     found = _recall(key) if key else None
@@ -151,29 +155,58 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
     # Imported only here: with it come the parsers.
     made = import_module("qanat.run.analysis").analyse(project, dialect, ran)
     # Keep it only if no file changed while it was read.
-    if key and not made.problems and _fingerprint(project, dialect) == files:
+    if key and not made.problems and _fingerprint(project, dialect, _contents(project)) == files:
         _keep(key, made.analysis, f"{project.spec}|{project.environment}|analysis")
     return made.analysis, made.problems
 
 
-def _fingerprint(project: Project, dialect: str) -> str | None:
+class Notes(UserDict[str, object]):
+    """What a project's engine has noted, in this process and in earlier ones."""
+
+    def __init__(self, project: Project) -> None:
+        self._owner = f"{project.spec}|{project.environment}|{project.engine}|notes"
+        self._key = _key(self._owner, _program())
+        known = _recall(self._key)
+        super().__init__(known if isinstance(known, dict) else {})
+        self._kept = len(self.data)
+
+    def keep(self) -> None:
+        """Keep them for later processes, if there are new ones."""
+        if len(self.data) != self._kept:
+            newest = dict(list(self.data.items())[-_NOTES:])
+            _keep(self._key, newest, self._owner)
+            self._kept = len(self.data)
+
+
+def _contents(project: Project) -> dict[Path, bytes | None]:
+    """What the project's files contain, in their order; None for one that cannot be read."""
+    found: dict[Path, bytes | None] = {}
+    for path in library_files(project):
+        found[path] = None
+        with suppress(OSError):
+            found[path] = path.read_bytes()
+    return found
+
+
+def _fingerprint(
+    project: Project, dialect: str, contents: Mapping[Path, bytes | None]
+) -> str | None:
     """Names all files and settings that an analysis depends on; None if one cannot be read."""
     parts: list[str | bytes] = [dialect, _program(), repr(project)]
-    for path in library_files(project):
-        try:
-            parts += [str(path), path.read_bytes()]
-        except OSError:
+    for path, content in contents.items():
+        if content is None:
             return None
+        parts += [str(path), content]
     return _key(*parts)
 
 
-def _run_files(project: Project) -> dict[Path, Any]:
+def _run_files(project: Project, contents: Mapping[Path, bytes | None]) -> dict[Path, Any]:
     """What the project's Python files declare, run now; those that cannot be read are left out."""
     ran = {}
-    for path in library_files(project):
-        if path.suffix == ".py":
-            with suppress(OSError, UnicodeDecodeError):
-                text = path.read_bytes().decode("utf-8-sig")
+    for path, content in contents.items():
+        if path.suffix == ".py" and content is not None:
+            with suppress(UnicodeDecodeError):
+                text = content.decode("utf-8-sig")
                 # Imported only here: most projects have SQL alone.
                 run_python = import_module("qanat.declare.captured").run_python
                 ran[path] = run_python(path, text, project.root)

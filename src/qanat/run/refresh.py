@@ -328,14 +328,7 @@ class DatasetRun:
     @property
     def counts(self) -> Counts:
         """Rows of all epochs."""
-        all_ = [d.epoch.counts for d in self.epochs if d.epoch.counts is not None]
-        return Counts(
-            out=sum(c.out for c in all_),
-            written=sum(c.written for c in all_),
-            dropped=sum(c.dropped for c in all_),
-            quarantined=sum(c.quarantined for c in all_),
-            malformed=sum(c.malformed for c in all_),
-        )
+        return sum((d.epoch.counts for d in self.epochs if d.epoch.counts is not None), Counts())
 
     @property
     def rules(self) -> tuple[RuleCount, ...]:

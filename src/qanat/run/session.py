@@ -216,8 +216,13 @@ class Session:
             scratch=self.scratch / "engine",
             memory_limit=project.memory_limit,
             threads=self.threads,
+            notes=self._notes,
         )
         return cast("Engine", made)
+
+    @cached_property
+    def _notes(self) -> memo.Notes:
+        return memo.Notes(self.project)
 
     def interrupt(self) -> None:
         """Stop what the engine computes; the next question gets a new one."""
@@ -347,6 +352,8 @@ class Session:
         made = vars(self)
         if "engine" in made:
             self.engine.close()
+        if "_notes" in made:
+            self._notes.keep()
         if "_scratch" in made:
             self._scratch.close()
         if "ledger" in made:

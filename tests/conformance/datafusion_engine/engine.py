@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext
 
@@ -48,6 +49,7 @@ class DataFusionEngine:
         memory_limit: bytes that one epoch may hold before it spills to `scratch`; None for no
             limit.
         threads: more than one is of no use to this engine: it keeps rows in their order.
+        notes: it finds nothing out that would be worth one.
     """
 
     dialect = DATAFUSION.dialect
@@ -56,9 +58,13 @@ class DataFusionEngine:
     )
 
     def __init__(
-        self, scratch: Path, memory_limit: int | None = None, threads: int | None = None
+        self,
+        scratch: Path,
+        memory_limit: int | None = None,
+        threads: int | None = None,
+        notes: MutableMapping[str, Any] | None = None,
     ) -> None:
-        del threads
+        del threads, notes
         self._scratch = scratch
         self._memory_limit = memory_limit
         self._closed = False

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from qanat import plugins
+from qanat.declare.calls import NOT_BUILT
 from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import quoted
-from qanat.errors import QanatError
+from qanat.errors import QanatError, UnsupportedError
 from qanat.model.adapter import Connector, Connectors, Option, OptionTable, TableFunction
 from qanat.model.pipeline import Project
 from qanat.model.query import SourceRef, SqlQuery, dataset_ref
@@ -206,6 +207,12 @@ def test_messages(sql: str, message: str) -> None:
     with pytest.raises(QanatError) as caught:
         parse(sql)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("function", NOT_BUILT)
+def test_what_is_not_built_says_so(function: str) -> None:
+    with pytest.raises(UnsupportedError, match=rf"{function}\(\) is not built yet"):
+        parse(f"FROM STREAM {function}(topic => 'x')")
 
 
 def test_a_connector_of_another_package_has_a_function_that_we_have_not() -> None:

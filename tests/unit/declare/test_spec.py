@@ -239,7 +239,17 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         ),
         (
             "name: x\nretries: -1",
-            "qanat.yml:2:10: retries does not fit\n  wanted: a whole number from 0 on\n  got: -1",
+            (
+                "qanat.yml:2:10: retries does not fit\n"
+                "  wanted: a whole number from 0 to 100\n  got: -1"
+            ),
+        ),
+        (
+            "name: x\nretries: 101",
+            (
+                "qanat.yml:2:10: retries does not fit\n"
+                "  wanted: a whole number from 0 to 100\n  got: 101"
+            ),
         ),
         (
             "name: x\nthreads: ٤",
@@ -266,7 +276,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             "name: x\nretries: !!int abc",
             (
                 "qanat.yml:2:10: retries does not fit\n"
-                "  wanted: a whole number from 0 on\n  got: 'abc'"
+                "  wanted: a whole number from 0 to 100\n  got: 'abc'"
             ),
         ),
         (

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.remembered import Footers
 from qanat.model.schema import STRING, Field, Primitive, Schema
 from qanat.model.work import DataFile, Output, StagedTable, TableBatch
 

@@ -11,9 +11,11 @@ import pytest
 
 from qanat.declare.library import load_pipeline
 from qanat.errors import DeclarationError
+from qanat.model.pipeline import Project
 from qanat.run import memo
-from qanat.run.memo import Analysis
+from qanat.run.memo import Analysis, Notes
 from qanat.run.session import Session
+from qanat.run.update import update
 
 SQL = """
 CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW, a INT NOT NULL)
@@ -128,6 +130,29 @@ def test_python_files_are_always_run(
     assert "SELECT 2" in str(opened(project).flows["one"].query)
 
 
+def test_a_start_lists_and_reads_the_files_once(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "transformations" / "more.py").write_text(PYTHON)
+    opened(project)
+    asked = []
+    listed, read = memo.library_files, Path.read_bytes
+
+    def counted_list(project: Project) -> list[Path]:
+        asked.append("list")
+        return listed(project)
+
+    def counted_read(path: Path) -> bytes:
+        asked.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(memo, "library_files", counted_list)
+    monkeypatch.setattr(Path, "read_bytes", counted_read)
+    opened(project)
+    assert sorted(asked) == ["all.sql", "list", "more.py", "qanat.yml"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -222,3 +247,49 @@ def test_another_version_of_an_installed_package_is_seen(
     memo._program.cache_clear()  # as in a process of its own
     opened(project)
     assert not kept(cache) & before
+
+
+def test_what_an_engine_has_noted_is_there_again(project: Path, cache: Path) -> None:
+    with Session.open(project) as session:
+        notes = Notes(session.project)
+        notes["SELECT 1"] = ("SELECT 1", ("a", "b"))
+        notes.keep()
+        files = kept(cache)
+        assert dict(Notes(session.project)) == {"SELECT 1": ("SELECT 1", ("a", "b"))}
+        notes.keep()
+        assert kept(cache) == files, "nothing new was noted"
+
+
+def test_only_the_newest_notes_are_kept(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memo, "_NOTES", 2)
+    with Session.open(project) as session:
+        notes = Notes(session.project)
+        notes.update(a=1, b=2, c=3)
+        notes.keep()
+        assert dict(Notes(session.project)) == {"b": 2, "c": 3}
+
+
+RULES = """
+CREATE STREAMING TABLE bronze (CONSTRAINT c EXPECT (a > 0) ON VIOLATION DROP ROW)
+AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE STREAMING TABLE copy AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE STREAMING TABLE told AS SELECT a, _metadata.file_name FROM STREAM read_files('data/*.csv');
+"""
+
+
+def test_queries_are_parsed_once_for_many_processes(
+    project: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "transformations" / "all.sql").write_text(RULES)
+    (project / "data").mkdir()
+    for file in ("one.csv", "two.csv"):
+        (project / "data" / file).write_text("a,b\n1,1\n-1,2\n")
+        with Session.open(project) as session:
+            found = {d.dataset: d for d in update(session).datasets}
+        assert {d: f.status for d, f in found.items()} == dict.fromkeys(found, "updated")
+        assert found["bronze"].counts.dropped == 1
+        # The second update finds in the notes what it needs to know about the queries.
+        monkeypatch.setattr("qanat.engines.duckdb.hidden.carry", None)
+        monkeypatch.setattr("qanat.planning.fingerprint.copies_input", None)

@@ -139,7 +139,7 @@ FILES = Connector(
     options=_READ,
     source="qanat.connectors.files.source:FilesSource",
     sink="qanat.connectors.files.sink:FilesSink",
-    dialectal=True,
+    dialect="duckdb",
     functions={
         "read_files": TableFunction(),
         "read_csv": TableFunction({"format": "csv"}),

@@ -28,6 +28,7 @@ from qanat.errors import (
 )
 from qanat.model.record import FileRef
 from qanat.model.work import LocalFile
+from qanat.text import expanded
 
 _CHUNK = 2**20
 _WORTH_THREADS = 64 * 2**20  # for less, handing files to threads costs more than hashing them
@@ -123,7 +124,8 @@ class Folder:
     def _absolute(self, path: str) -> str:
         if path.lower().startswith("file://"):
             path = unquote(urlsplit(path).path)
-        return f"{self._root}/{path}" if path[:1] not in ("/", "~") else _expanded(path)
+        path = expanded(path)
+        return path if path.startswith("/") else f"{self._root}/{path}"
 
     def _missing(self, written: str, absolute: str) -> SourceNotFoundError:
         """An error that names what comes closest in the deepest folder that does exist."""
@@ -145,10 +147,6 @@ class Folder:
     def _shown(self, path: Path) -> str:
         root = Path(self._root)
         return str(path.relative_to(root)) if root in path.parents else str(path)
-
-
-def _expanded(path: str) -> str:
-    return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
 def _walk(

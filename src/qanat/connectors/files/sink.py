@@ -32,6 +32,7 @@ from qanat.model.pipeline import SinkTarget
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
+from qanat.text import expanded
 
 _LONGEST_NAME = 150
 _GONE = ".gone-"
@@ -112,7 +113,14 @@ class FilesSink:
                 f"a sink cannot write to {path!r}: object stores come in a later release",
                 hint="write to a local folder and copy it",
             )
-        return self._root / Path(path).expanduser()
+        folder = expanded(path)
+        if folder.startswith("~"):
+            raise OptionError(
+                "the folder of a sink does not fit",
+                wanted="a folder; ~NAME is the home folder of a user of this machine",
+                got=repr(path),
+            )
+        return self._root / folder
 
     def _publish(self, published: Path, staging: Path, staged: StagedTable) -> None:
         for file in staged.files:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -16,11 +17,11 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.faults import explained
-from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
 from qanat.engines.duckdb.reading import DuckDBReading
+from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.teller import Teller
 from qanat.engines.duckdb.types import from_duckdb, literal
@@ -44,12 +45,17 @@ class DuckDBEngine:
         memory_limit: bytes that all epochs together may hold before they spill to `scratch`;
             None for 60 % of the machine's memory (or of the control group's limit).
         threads: cores to use; None for all that the machine has.
+        notes: answers about queries that earlier processes have kept.
     """
 
     dialect = "duckdb"
 
     def __init__(
-        self, scratch: Path, memory_limit: int | None = None, threads: int | None = None
+        self,
+        scratch: Path,
+        memory_limit: int | None = None,
+        threads: int | None = None,
+        notes: MutableMapping[str, Any] | None = None,
     ) -> None:
         self._scratch = scratch
         self._memory_limit = memory_limit
@@ -60,6 +66,7 @@ class DuckDBEngine:
         self._closed = False
         self._teller = Teller()
         self._footers = Footers()
+        self._queries = Queries({} if notes is None else notes)
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""
@@ -69,14 +76,14 @@ class DuckDBEngine:
             self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
-            staged = Staging(con, work, self._footers).run()
+            staged = Staging(con, work, self._footers, self._queries).run()
         self._footers.remember(work.output, staged.table)
         return staged
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
-            return Staging(con, work, self._footers).describe().schema
+            return Staging(con, work, self._footers, self._queries).describe().schema
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

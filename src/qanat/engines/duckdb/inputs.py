@@ -1,108 +1,32 @@
-"""Bind the inputs of an epoch to names that its query can use, and carry hidden columns along.
+"""Bind the inputs of an epoch to names that its query can use.
 
-A quarantined row must say where it came from, and a query may ask for `_metadata`, but
-neither may appear under `SELECT *`. So the input's relation has them as ordinary columns, and the
-stars of the query are told to leave them out.
+Where a row came from, and its `_metadata`, are ordinary columns of the input's relation; the
+query is told to leave them out of its stars (`hidden.py`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
-from sqlglot import exp
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
-from qanat.engines.duckdb.footers import Footers
+from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
-from qanat.model.name import Names, same
-from qanat.model.query import SqlQuery
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.planning.fingerprint import row_source
-from qanat.planning.stateful import own_tree
 
-POSITIONS = (FILE, ROW, RID)
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
 """Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the
 values of PIVOT are looked for in statements of their own, before the query; SHOW finds no such
 table; and AT (VERSION => 1) is passed over, where it is refused of a view."""
-
-
-def wants_metadata(query: SqlQuery) -> bool:
-    """Whether the query mentions `_metadata` at all."""
-    return METADATA in query.sql.lower()
-
-
-def with_hidden(
-    query: SqlQuery, bound: Mapping[str, Bound], positions: bool
-) -> tuple[str, frozenset[str], tuple[str, ...]]:
-    """The query's SQL with hidden columns looked after.
-
-    Args:
-        bound: the inputs of the query, by `Read.name`.
-        positions: whether row positions are wanted in the result.
-
-    Returns:
-        The SQL; the inputs whose relation must have its hidden columns; the names of the
-        position columns that the result has in front (none where the query's rows are not
-        rows of one input).
-    """
-    source = row_source(query) if positions else None
-    metadata = wants_metadata(query)
-    if source is None and not metadata:
-        return query.sql, frozenset(), ()
-    tree = own_tree(query)
-    carried: tuple[str, ...] = ()
-    needs: set[str] = set()
-    for select in tree.find_all(exp.Select):
-        for table, alias in _inputs(select):
-            info = bound.get(table)
-            if info is None or not info.hidden:
-                continue
-            mine = source is not None and select is tree and alias == source
-            if not mine and not (metadata and METADATA in info.hidden):
-                continue
-            needs.add(table)
-            _exclude(select, alias, info.hidden)
-            if mine:
-                # A join may repeat a row of the source, so that its identifier is not unique.
-                joined = bool(select.args.get("joins"))
-                carried = tuple(
-                    c for c in POSITIONS if c in info.hidden and not (joined and c == RID)
-                )
-                front = [exp.column(c, table=alias, quoted=True) for c in carried]
-                select.set("expressions", [*front, *select.expressions])
-    if not needs:
-        return query.sql, frozenset(), ()
-    return tree.sql(dialect="duckdb"), frozenset(needs), carried
-
-
-def _inputs(select: exp.Select) -> list[tuple[str, str]]:
-    """The tables of a FROM clause: (name, the name by which columns are qualified)."""
-    clause = select.args.get("from_")
-    sources = [clause.this] if clause else []
-    sources += [join.this for join in select.args.get("joins") or []]
-    return [(t.name, t.alias_or_name) for t in sources if isinstance(t, exp.Table)]
-
-
-def _exclude(select: exp.Select, alias: str, hidden: tuple[str, ...]) -> None:
-    for item in select.expressions:
-        star = item.this if isinstance(item, exp.Column) else item
-        if not isinstance(star, exp.Star):
-            continue
-        if isinstance(item, exp.Column) and not same(item.table, alias):
-            continue
-        already = Names(e.name for e in star.args.get("except_") or [])
-        more = [exp.to_identifier(h, quoted=True) for h in hidden if h not in already]
-        star.set("except_", [*(star.args.get("except_") or []), *more])
 
 
 _ORDERED = 64 * 1024 * 1024
@@ -213,6 +137,11 @@ class Bindings:
         plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
         self.bound[name] = Bound(plain, found.relation, (METADATA,), found.schema)
         return found
+
+    @property
+    def hidden(self) -> dict[str, tuple[str, ...]]:
+        """The hidden columns of each input that has some."""
+        return {name: b.hidden for name, b in self.bound.items() if b.hidden}
 
     def define(self, name: str, full: bool = False) -> None:
         """Create a view of a bound input.

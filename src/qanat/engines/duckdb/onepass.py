@@ -15,11 +15,11 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.inputs import Bindings, keep_order
+from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
 from qanat.model.work import Counts, FilesBatch, Staged, Work
-from qanat.planning.fingerprint import copies_input
 
 _AHEAD = "64MB"
 """How much DuckDB may read ahead of the file that it writes in order. A copy neither sorts nor
@@ -30,6 +30,7 @@ def copy_input(
     con: DuckDBPyConnection,
     work: Work,
     bindings: Bindings,
+    queries: Queries,
     located: Callable[[str], AbstractContextManager[None]],
     compiled: Callable[[], tuple[Result, Fitted]],
 ) -> Staged | None:
@@ -43,7 +44,7 @@ def copy_input(
         None if the work is another one, or a file holds what does not fit. Nothing is staged
         then, and the input is to be bound anew.
     """
-    if not _is_copy(work):
+    if not _is_copy(work, queries):
         return None
     ((name, batch),) = work.inputs.items()
     with located(name):
@@ -72,9 +73,10 @@ def copy_input(
     return None
 
 
-def _is_copy(work: Work) -> bool:
+def _is_copy(work: Work, queries: Queries) -> bool:
     # A source that had malformed rows before will have some again: do not read it in vain.
     if work.expectations or work.views or work.quarantine.schema.fields:
         return False
     files = [isinstance(batch, FilesBatch) for batch in work.inputs.values()]
-    return files == [True] and isinstance(work.query, SqlQuery) and copies_input(work.query)
+    query = work.query
+    return files == [True] and isinstance(query, SqlQuery) and queries.copies_input(query)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import duckdb
 from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import SqlglotError
 
+from qanat.engines.duckdb.faults import BY_DATA, plain
 from qanat.errors import (
     ColumnNotFoundError,
     ConversionError,
@@ -65,66 +65,10 @@ def _same(mine: Token, wanted: Token) -> bool:
     return strings[0] == strings[1] and same(mine.text, wanted.text)
 
 
-_PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
-_TYPES = {
-    "INTEGER_LITERAL": "INTEGER",
-    "STRING_LITERAL": "VARCHAR",
-    "INT8": "TINYINT",
-    "INT16": "SMALLINT",
-    "INT32": "INTEGER",
-    "INT64": "BIGINT",
-    "INT128": "HUGEINT",
-}
-_TYPE = re.compile(rf"\b(?:{'|'.join(_TYPES)})\b")
-# Advice to change DuckDB's settings is no way out: they are Qanat's.
-_SETTING = re.compile(r",? or SET \w+\s*=.*|\s*Use \"SET .*", re.DOTALL)
-_FULL = re.compile(
-    r"no space left on device|disk full|disk quota exceeded|file too large"
-    r"|failed to offload|max_temp_directory_size",
-    re.IGNORECASE,
-)
-
-
-def plain(text: str) -> str:
-    """The first thing that a message of DuckDB says, without what only DuckDB's authors need.
-
-    >>> plain("Conversion Error: Could not convert string 'x' to INT32\\n\\nLINE 1: SELECT …")
-    "could not convert string 'x' to INTEGER"
-    """
-    first = _inner(text).split("\n", 1)[0].strip()
-    first = _SETTING.sub("", _PREFIX.sub("", first)).rstrip("!.")
-    if first[:1].isupper() and first[1:2].islower():
-        first = first[0].lower() + first[1:]
-    return _TYPE.sub(lambda found: _TYPES[found.group()], first)
-
-
-def is_full(text: str) -> bool:
-    """Whether a message means that no more can be written (also: a limit on file sizes)."""
-    return _FULL.search(text) is not None
-
-
-def _inner(text: str) -> str:
-    """The message inside the JSON that errors of background writes come as."""
-    start = text.find('{"exception_type"')
-    if start < 0:
-        return text
-    try:
-        document = json.JSONDecoder().raw_decode(text[start:])[0]
-    except ValueError:
-        return text
-    return str(document.get("exception_message", text))
-
-
 _OURS = "__qanat"
 _FEW = 12
 """Columns, and forms of a function, that a message can list."""
 _READERS = ("read_files", "read_table", "delta_scan", "range", "generate_series", "unnest")
-BY_DATA = (
-    duckdb.ConversionException,
-    duckdb.OutOfRangeException,
-    duckdb.InvalidInputException,
-)
-"""What DuckDB raises because of a value, not because of the query."""
 
 
 @dataclass(frozen=True)

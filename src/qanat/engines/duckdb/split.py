@@ -16,9 +16,8 @@ from contextlib import contextmanager
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.refusals import BY_DATA
 from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
 from qanat.frozen import Frozen

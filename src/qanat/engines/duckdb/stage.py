@@ -10,12 +10,12 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RID
-from qanat.engines.duckdb.footers import Footers
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name, with_hidden
+from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.readmit import Quarantined
+from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
 from qanat.engines.duckdb.write import discard, write
@@ -52,11 +52,13 @@ class Staging:
 
     Args:
         footers: what is known of the files of tables.
+        queries: what is known of queries.
     """
 
     con: DuckDBPyConnection
     work: Work
     footers: Footers
+    queries: Queries
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
@@ -97,7 +99,9 @@ class Staging:
 
     def _run(self) -> Staged:
         work = self.work
-        copied = copy_input(self.con, work, self.bindings, self._located, self._compiled)
+        copied = copy_input(
+            self.con, work, self.bindings, self.queries, self._located, self._compiled
+        )
         if copied is not None:
             return copied
         for name, batch in work.inputs.items():
@@ -178,18 +182,18 @@ class Staging:
         if isinstance(query, FunctionQuery):
             return self._function(name, query)
         with explained(query, self._names(query)):
-            sql, needing, carried = with_hidden(query, self.bindings.bound, positions)
+            carried = self.queries.carrying(query, self.bindings.hidden, positions)
             reads = dict.fromkeys(r.name for r in query.reads)
-            select = self.bindings.over(sql, reads, needing)
+            select = self.bindings.over(carried.sql, reads, carried.needs)
             relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
             names = relation.columns
             if any(_numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
-                    self.bindings.define(read_name, read_name in needing)
-                names = self.con.sql(sql).columns
-        skip = len(carried)
-        return Result(select, names[skip:], relation.types[skip:], carried)
+                    self.bindings.define(read_name, read_name in carried.needs)
+                names = self.con.sql(carried.sql).columns
+        skip = len(carried.positions)
+        return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""

@@ -15,9 +15,7 @@ from qanat.errors import LedgerError, StorageFullError
 from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
-
-BUSY_SECONDS = 30.0
-"""Seconds to wait for another process's transaction; each takes milliseconds."""
+from qanat.ports import ledger
 
 
 class SqliteLedger(SqlLedger):
@@ -106,7 +104,7 @@ class SqliteDatabase:
         if connection is None:
             connection = sqlite3.connect(
                 self._path,
-                timeout=BUSY_SECONDS,
+                timeout=ledger.BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,  # `close` closes the connections of all threads
             )
@@ -173,7 +171,7 @@ class SqliteTransaction:
 def _enter_wal(connection: sqlite3.Connection) -> None:
     # Retry by hand: SQLite's busy timeout does not apply to the switch to WAL, and two processes
     # may create one ledger at the same time.
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + ledger.BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -34,7 +34,9 @@ def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
         path: the file to create.
         content: its bytes.
         gate: the folder in which the file is written before it is linked to `path`. If another
-            update removes that folder, the file is not created. Default: the folder of `path`.
+            update removes that folder, the file is not created. On another file system than
+            `path` that folder is only looked for, just before the file gets its name. Default:
+            the folder of `path`.
 
     Returns:
         True if the file was created, False if it exists.
@@ -43,22 +45,36 @@ def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
         FileNotFoundError: the gate was removed.
         OSError: the disk failed; the file may already have its name, without being durable.
     """
-    # delta-rs uses this name, too, and every reader of the log skips it.
-    temporary = (gate or path.parent) / f"_commit_{uuid4()}.json.tmp"
     try:
-        _write(temporary, content)
-        _name(temporary, path)
-    except FileExistsError:
-        return False
+        created = _put(path, content, gate or path.parent)
     except OSError as error:
         if error.errno != errno.EXDEV or gate is None:
             raise
-        # The gate is on another file system than the table, so it cannot be used: no hard link
-        # can be made between the two.
-        return put_if_absent(path, content)
+        # The gate is on another file system than the table, so no link can be made out of it.
+        created = _put(path, content, path.parent, gate)
+    if created:
+        sync(path.parent)
+    return created
+
+
+def _put(path: Path, content: bytes, beside: Path, gate: Path | None = None) -> bool:
+    """Write a file in the folder `beside`, and give it its name; False if that exists.
+
+    Args:
+        gate: a folder to look for as late as possible before the name is given. An update that
+            is put to sleep in between is not stopped.
+    """
+    # delta-rs uses this name, too, and every reader of the log skips it.
+    temporary = beside / f"_commit_{uuid4()}.json.tmp"
+    try:
+        _write(temporary, content)
+        if gate is not None:
+            gate.stat()
+        _name(temporary, path)
+    except FileExistsError:
+        return False
     finally:
         temporary.unlink(missing_ok=True)
-    sync(path.parent)
     return True
 
 

@@ -116,6 +116,8 @@ def test_a_missing_folder_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError) as caught:
         found(tmp_path, "data/zzz.csv")
     assert "'flights'" in (caught.value.hint or "")
+    with pytest.raises(SourceNotFoundError, match="there is no '~no such user'"):
+        found(tmp_path, "~no such user/a.csv")
 
 
 def test_recursive_patterns(tmp_path: Path) -> None:

@@ -306,6 +306,7 @@ def test_long_names_stay_apart(tmp_path: Path) -> None:
         (SinkTarget("kafka", (("topic", "t"),)), OptionError, None),
         (SinkTarget("parkuet", (("path", "out"),)), OptionError, "parquet"),
         (SinkTarget("csv", ()), OptionError, None),
+        (SinkTarget("csv", (("path", "~no such user/out"),)), OptionError, None),
         (SinkTarget("csv", (("path", "out"), ("headr", "1"))), OptionError, "header"),
         (SinkTarget("parquet", (("path", "out"), ("header", "1"))), OptionError, None),
         (

@@ -342,6 +342,32 @@ def test_without_links_a_file_is_created_once(tmp_path: Path, linkless: str) -> 
         put_if_absent(target.with_name("next"), b"", gate)
 
 
+def test_a_gate_on_another_file_system_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No link can be made out of it."""
+    target, gate = tmp_path / "log" / "entry", tmp_path / "gate"
+    target.parent.mkdir()
+    gate.mkdir()
+    with monkeypatch.context() as elsewhere:
+        Refusing("link", errno.EXDEV, target).install(elsewhere)
+        assert put_if_absent(target, b"first", gate)
+    assert (target.read_bytes(), list(gate.iterdir())) == (b"first", [])
+    assert list(target.parent.iterdir()) == [target]
+    later, link = target.with_name("next"), os.link
+
+    def taken_over(*_: Any) -> None:
+        """Another update takes over after the first try."""
+        gate.rename(tmp_path / "closed")
+        monkeypatch.setattr(os, "link", link)
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", taken_over)
+    with pytest.raises(FileNotFoundError):
+        put_if_absent(later, b"late", gate)
+    assert list(target.parent.iterdir()) == [target]
+
+
 def test_without_links_a_full_disk_leaves_no_name(
     tmp_path: Path, linkless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from qanat.engines.duckdb.faults import is_full, plain
 from qanat.engines.duckdb.files.bound import (
     BatchColumns,
     BoundFiles,
@@ -23,7 +24,6 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
-from qanat.engines.duckdb.refusals import is_full, plain
 from qanat.engines.duckdb.types import literal, quote, to_duckdb
 from qanat.errors import (
     FileUnreadableError,
