@@ -39,11 +39,11 @@ _CODECS = {
 }
 
 
-def open_plain(path: str, compression: str | None) -> IO[bytes]:
+def open_plain(path: str, compression: str) -> IO[bytes]:
     """Open a file for reading what was compressed.
 
     Args:
-        compression: `gzip`, `bz2`, `xz`, `zstd`, `lz4`, or None to read the file as it is.
+        compression: `gzip`, `bz2`, `xz`, `zstd` or `lz4`.
 
     Raises:
         OSError: the file cannot be opened, or (while reading) is damaged.
@@ -58,8 +58,8 @@ def open_plain(path: str, compression: str | None) -> IO[bytes]:
     ...         stream.read()
     b'id,amount'
     """
-    codec = None if compression is None else _CODECS[compression]
-    if codec is None or (codec.empty and os.stat(path).st_size == 0):  # noqa: PTH116 - as below
+    codec = _CODECS[compression]
+    if codec.empty and os.stat(path).st_size == 0:  # noqa: PTH116 - as below
         return open(path, "rb")  # noqa: PTH123 - ten thousand Path objects cost half a second
     try:
         opened: Callable[[str, str], Any] = import_module(codec.module).open

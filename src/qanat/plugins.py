@@ -11,10 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from qanat.errors import OptionError, nearest
 from qanat.model.adapter import Connector, Connectors, EngineKind, LedgerKind, TableFormat
+
+if TYPE_CHECKING:
+    from qanat.ports.ledger import Ledger
 
 BUILTIN: dict[str, dict[str, str]] = {
     "connectors": {
@@ -81,6 +86,34 @@ def ledgers() -> Iterator[LedgerKind]:
     for target in BUILTIN["ledgers"].values():
         yield imported(target)
     yield from _entry_points("ledgers").values()
+
+
+def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
+    """Open the ledger of one project and environment; a missing one is created.
+
+    Args:
+        url: `postgresql://user@host/database`, or None for a SQLite file.
+        private: the project's private folder in its storage, for the file `ledger.db`.
+        scope: `<project>/<environment>`; several may share a database.
+
+    Raises:
+        OptionError: the URL is of no supported database.
+        MissingExtraError: the driver for PostgreSQL is not installed.
+        LedgerError: the ledger cannot be opened.
+        TableTooNewError: a newer version of Qanat wrote the ledger.
+    """
+    scheme = "" if url is None else urlsplit(url).scheme
+    fits = (k for k in ledgers() if (scheme in k.schemes if url else not k.schemes))
+    kind = next(fits, None)
+    if kind is None:
+        schemes = [s for k in ledgers() for s in k.schemes]
+        raise OptionError(
+            f"no ledger at URLs of {scheme or 'no scheme'!r}",
+            wanted=" or ".join(f"{s}://…" for s in schemes) + ", or no URL for SQLite",
+            nearest=nearest(scheme, schemes),
+        )
+    place = private / "ledger.db" if url is None else url
+    return cast("Ledger", imported(kind.ledger)(place, scope))
 
 
 def _adapter(kind: str, name: str) -> Any:

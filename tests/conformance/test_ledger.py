@@ -22,7 +22,6 @@ from qanat.errors import (
     TableTooNewError,
     UpdateRunningError,
 )
-from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.tables import MIGRATIONS
 from qanat.model.event import (
     DatasetEnded,
@@ -52,6 +51,7 @@ from qanat.model.record import (
 )
 from qanat.model.schema import Array, Field, Primitive, Schema
 from qanat.model.work import Counts, RuleCount
+from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.testing.postgresql import postgresql
 from tests.forked import FORKED
@@ -202,7 +202,7 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(
 ) -> None:
     """Also where its parent has not waited for it, as in a container without an init."""
     program = (
-        "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
+        "import sys; from pathlib import Path; from qanat.plugins import open_ledger\n"
         "url, private, scope = sys.argv[1:]\n"
         "open_ledger(url or None, Path(private), scope).acquire('crashed', 3600)"
     )

@@ -30,7 +30,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 TEXT = bytes(range(256)) * 5000
 
 
-def unpacked(path: Path, content: bytes, compression: str | None) -> bytes:
+def unpacked(path: Path, content: bytes, compression: str) -> bytes:
     path.write_bytes(content)
     with open_plain(str(path), compression) as stream:
         return stream.read()
@@ -40,10 +40,6 @@ def unpacked(path: Path, content: bytes, compression: str | None) -> bytes:
 def test_several_in_a_row_are_one(tmp_path: Path, compression: str) -> None:
     pack = PACKED[compression]
     assert unpacked(tmp_path / "x", pack(TEXT) + pack(b"end"), compression) == TEXT + b"end"
-
-
-def test_a_plain_file_is_read_as_it_is(tmp_path: Path) -> None:
-    assert unpacked(tmp_path / "x", TEXT, None) == TEXT
 
 
 @pytest.mark.parametrize("compression", PACKED)

@@ -3,7 +3,7 @@
 Read the modules in this order. How names are compared: `name`. What an author writes: `dialect`
 (of SQL), `schema` (columns and types), `query` (and what it reads), `pipeline` (expectations,
 datasets, flows, the project). What adapters say of themselves: `adapter`. What happens when a
-pipeline runs: `record` (what the ledger remembers, such as how far a flow has read), `work` (the
-data of one epoch, bound for an engine, and what that made of it), `table` (a stored table, and
+pipeline runs: `work` (the data of one epoch, bound for an engine, and what that made of it),
+`record` (what the ledger remembers, such as how far a flow has read), `table` (a stored table, and
 what an epoch does to it), `event` (what an update tells while it runs).
 """

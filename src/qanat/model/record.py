@@ -16,7 +16,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
-from qanat.model.work import Counts, RuleCount
+from qanat.model.work import Amount, Counts, RuleCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,6 @@ class FileRef:
     size: int
     modified_ns: int
     digest: str | None = None
-
-
-class Amount(Frozen):
-    """How much a range has, or how much waits; `rows` is None if they were not counted.
-
-    >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
-    Amount(files=3, bytes=15, rows=None)
-    """
-
-    files: int = 0
-    bytes: int = 0
-    rows: int | None = None
-
-    def __add__(self, other: Amount) -> Amount:
-        rows = None if self.rows is None or other.rows is None else self.rows + other.rows
-        return Amount(self.files + other.files, self.bytes + other.bytes, rows)
 
 
 class Range(Frozen):

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from qanat.errors import SchemaMismatchError
 from qanat.frozen import Frozen
-from qanat.model.record import Amount
 from qanat.model.schema import Schema, grown
-from qanat.model.work import Batch, DataFile
+from qanat.model.work import Amount, Batch, DataFile
 
 
 @dataclass(frozen=True, slots=True, order=True)

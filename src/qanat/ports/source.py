@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
-from qanat.model.record import Amount, FileRef, Range, Unread
+from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
-from qanat.model.work import Batch
+from qanat.model.work import Batch, Input
 from qanat.ports.store import TableStore
 
 
@@ -37,28 +35,32 @@ class Past(Protocol):
         ...
 
 
-class Surroundings(Frozen):
-    """What a connector may use of the project that it works for.
+class Surroundings(Protocol):
+    """What a connector may use of the project that it works for."""
 
-    Args:
-        root: absolute folder that relative paths start from.
-        table: the table of a dataset of the project.
-        elsewhere: the table of a dataset of another project (its folder, the dataset), and the
-            store that it is in.
-        store: the tables' store; with a name, the store of that table format.
-    """
+    @property
+    def root(self) -> Path:
+        """Absolute folder that relative paths start from."""
+        ...
 
-    root: Path
-    table: Callable[[str], TableRef]
-    elsewhere: Callable[[str, str], tuple[TableStore, TableRef]]
-    store: Callable[[str | None], TableStore]
+    def table(self, dataset: str) -> TableRef:
+        """The table of a dataset of the project."""
+        ...
 
+    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
+        """The table of a dataset of another project, and the store that it is in.
 
-class Input(Frozen):
-    """A range bound for an engine; `amount` as far as it is known."""
+        Args:
+            project: the folder of that project, relative to `root`.
 
-    batch: Batch
-    amount: Amount = field(default_factory=Amount)
+        Raises:
+            TableNotFoundError: there is no project in that folder.
+        """
+        ...
+
+    def store_of(self, table_format: str | None) -> TableStore:
+        """The store of a table format; None for the project's own."""
+        ...
 
 
 class Source(Protocol):

@@ -5,9 +5,9 @@ run, kept for the next time) and `analysis` (makes that). Then what an update do
 `refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine.
 
-The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `publish` makes one
-visible, or takes half of one back; `replay` is an epoch whose rows come out of quarantine.
-`recovery` deals with what a crash left behind, `consistency` compares ledger and tables.
+The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `commits` numbers
+epochs, makes one visible or takes half of one back, and compares ledger and tables by the numbers;
+`replay` is an epoch whose rows come out of quarantine. `recovery` deals with what a crash left.
 
 `update` takes all datasets, in parallel, with `lease` (one update at a time; one that slept too
 long cannot commit). `quarantine` shows quarantined rows and replays them. The rest answers

@@ -16,7 +16,8 @@ from typing import Any
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import Amount, Definition, Range
+from qanat.model.record import Definition, Range
+from qanat.model.work import Amount
 from qanat.planning.difference import difference
 
 

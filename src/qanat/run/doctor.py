@@ -10,7 +10,7 @@ from pathlib import Path
 from qanat.errors import QanatError, naming
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
-from qanat.run.consistency import mismatch_of
+from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
 from qanat.run.results import Finding
 from qanat.run.session import Session

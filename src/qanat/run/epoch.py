@@ -24,10 +24,16 @@ from qanat.model.event import DatasetProgress, EpochCommitted
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
-from qanat.run.consistency import next_number
+from qanat.run.commits import (
+    next_number,
+    publish_epoch,
+    published,
+    take_back,
+    touched,
+    unpublished,
+)
 from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.memo import CompiledFlow
-from qanat.run.publish import publish_epoch, published, take_back, touched, unpublished
 
 
 def run_epoch(

@@ -11,9 +11,9 @@ from qanat.frozen import Frozen
 from qanat.model.name import Name, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
-from qanat.model.record import Amount, Epoch, FileRef, Range
+from qanat.model.record import Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Batch, ViewBatch
+from qanat.model.work import Amount, Batch, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.ledger import Ledger
 from qanat.run.decide import Decision, Step, Waiting

@@ -15,7 +15,7 @@ from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import Current
-from qanat.run.consistency import check_history
+from qanat.run.commits import check_history
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows

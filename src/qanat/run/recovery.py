@@ -22,10 +22,16 @@ from qanat.model.pipeline import application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import Current
-from qanat.run.consistency import mismatch_of
+from qanat.run.commits import (
+    is_half_moved,
+    mismatch_of,
+    published,
+    starts_over,
+    tables,
+    take_back,
+)
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
-from qanat.run.publish import is_half_moved, published, starts_over, tables, take_back
 from qanat.run.session import Session, sweep_scratch
 
 

@@ -25,7 +25,7 @@ from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Current, Done, retrying
-from qanat.run.consistency import check_history
+from qanat.run.commits import check_history, published
 from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
@@ -42,7 +42,6 @@ from qanat.run.decide import (
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import check_kept, find_unread, moves
 from qanat.run.memo import CompiledFlow
-from qanat.run.publish import published
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 

@@ -21,7 +21,6 @@ from qanat import plugins
 from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
-from qanat.ledgers import open_ledger
 from qanat.model.name import same
 from qanat.model.pipeline import Pipeline, Project, SinkTarget
 from qanat.model.query import SourceRef
@@ -30,7 +29,7 @@ from qanat.planning.graph import Graph, resolve
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
-from qanat.ports.source import Source, Surroundings
+from qanat.ports.source import Source
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.memo import Analysis
@@ -179,6 +178,11 @@ class Session:
     # -- adapters --------------------------------------------------------------------------
 
     @property
+    def root(self) -> Path:
+        """The project's folder, which relative paths start from."""
+        return self.project.root
+
+    @property
     def dialect(self) -> str:
         """What the engine speaks; the engine is not made to know it."""
         return dialect_of(self.project)
@@ -239,7 +243,7 @@ class Session:
         found = self._sources.get(ref.connector)
         if found is None:
             target = plugins.connector(ref.connector).source
-            found = plugins.imported(str(target))(self._surroundings)
+            found = plugins.imported(str(target))(self)
             self._sources[ref.connector] = found
         return found
 
@@ -248,13 +252,9 @@ class Session:
         found = self._sinks.get(target.connector)
         if found is None:
             kind = plugins.connector(target.connector).sink
-            found = plugins.imported(str(kind))(self._surroundings)
+            found = plugins.imported(str(kind))(self)
             self._sinks[target.connector] = found
         return found
-
-    @property
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(self.project.root, self.table, self._elsewhere, self.store_of)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -262,7 +262,7 @@ class Session:
         project = self.project
         if project.ledger is None:
             make_folder(project.private)
-        return open_ledger(project.ledger, project.private, self.scope)
+        return plugins.open_ledger(project.ledger, project.private, self.scope)
 
     @property
     def recorded(self) -> Ledger:
@@ -281,7 +281,7 @@ class Session:
     @cached_property
     def _empty(self) -> Ledger:
         self._temporary = Path(tempfile.mkdtemp(prefix="qanat-"))
-        return open_ledger(None, self._temporary, self.scope)
+        return plugins.open_ledger(None, self._temporary, self.scope)
 
     @property
     def scope(self) -> str:
@@ -326,7 +326,7 @@ class Session:
     def _place(self) -> str:
         return str(self.project.tables)
 
-    def _elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
+    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
         """The table of a dataset of another project, and the store that it is in.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,24 @@ from qanat.ports.store import TableStore
 
 def surroundings(root: Path) -> Surroundings:
     """Those of a project in a folder, with Delta tables below `storage/tables`."""
+    return _Folder(root)
 
-    def table(name: str) -> TableRef:
-        return TableRef(str(root / "storage" / "tables" / name), name)
 
-    def elsewhere(project: str, name: str) -> tuple[TableStore, TableRef]:
-        other = (root / project).resolve()
-        table = TableRef(str(other / "storage" / "tables" / name), name)
-        return store(None), table
+@dataclass(frozen=True)
+class _Folder:
+    root: Path
 
-    def store(table_format: str | None) -> TableStore:
+    def table(self, dataset: str) -> TableRef:
+        return TableRef(str(self.root / "storage" / "tables" / dataset), dataset)
+
+    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
+        other = _Folder((self.root / project).resolve())
+        return self.store_of(None), other.table(dataset)
+
+    def store_of(self, table_format: str | None) -> TableStore:
         kind = plugins.table_format(table_format or "delta")
-        made: TableStore = plugins.imported(kind.store)(root / "storage" / "_qanat", {})
+        made: TableStore = plugins.imported(kind.store)(self.root / "storage" / "_qanat", {})
         return made
-
-    return Surroundings(root, table, elsewhere, store)
 
 
 def reference(connector: str, place: str, **options: Any) -> SourceRef:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from qanat.errors import Location, ProblemsError, SourceNotFoundError, SpecError
-from qanat.model.record import Amount, Epoch, UpdateRecord, UpdateStatus
+from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
-from qanat.model.work import Counts, RuleCount
+from qanat.model.work import Amount, Counts, RuleCount
 from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
 from qanat.report.shape import Shapes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qanat.errors import Location
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import Amount, Definition, FileRef, Range
+from qanat.model.record import Definition, FileRef, Range
+from qanat.model.work import Amount
 from qanat.run.decide import Asked, Facts, FlowFacts, Step, Waiting, decide, fingerprint_of
 
 TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))

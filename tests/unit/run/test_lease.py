@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import HistoryMismatchError, LeaseLostError
-from qanat.ledgers import open_ledger
+from qanat.plugins import open_ledger
 from qanat.run import lease
 from qanat.run.lease import HeldLease
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import LeaseLostError
-from qanat.ledgers import open_ledger
+from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.run import lease
 from qanat.run.lease import Gate, HeldLease, close

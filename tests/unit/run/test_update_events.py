@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import DatasetNotFoundError, LedgerError, UpdateNotFoundError
-from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import (
     DatasetEnded,
@@ -23,6 +22,7 @@ from qanat.model.event import (
     Warned,
 )
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
+from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.run.look import history
 from qanat.run.quarantine import replay

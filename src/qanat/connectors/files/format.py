@@ -162,9 +162,9 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[FileFormat], scratch: 
     result = list(files)
     work = []
     for number, (file, shape) in enumerate(zip(files, shapes, strict=True)):
-        unpack = _packed_still(file, shape, kept)
-        if shape.format == "orc" or unpack:
-            work.append((number, file, shape, unpack))
+        packed = _to_undo(file, shape, kept)
+        if shape.format == "orc" or packed is not None:
+            work.append((number, file, shape, packed))
         elif _PATTERN.search(file.local):
             result[number] = _linked(file, number, scratch)
     if work:
@@ -175,18 +175,19 @@ def readable(files: Sequence[LocalFile], shapes: Sequence[FileFormat], scratch: 
     return Readable(tuple(result), kept)
 
 
-def _packed_still(file: LocalFile, shape: FileFormat, kept: str | None) -> bool:
-    """Whether a file must be unpacked for an engine that undoes one compression, if any."""
-    if kept is None and shape.format in _TEXT and shape.compression in _BY_ENGINE:
-        return not file.local.endswith(_BY_ENGINE[shape.compression])
-    return shape.compression not in (None, kept)
+def _to_undo(file: LocalFile, shape: FileFormat, kept: str | None) -> str | None:
+    """The compression to undo for an engine that undoes one itself, if any."""
+    packed = shape.compression
+    if kept is None and shape.format in _TEXT and packed in _BY_ENGINE:
+        return None if file.local.endswith(_BY_ENGINE[packed]) else packed
+    return None if packed == kept else packed
 
 
 def _explained_copy(
-    scratch: Path, number: int, file: LocalFile, shape: FileFormat, unpack: bool
+    scratch: Path, number: int, file: LocalFile, shape: FileFormat, packed: str | None
 ) -> LocalFile:
     try:
-        return _copied(file, shape, unpack, number, scratch)
+        return _copied(file, shape, packed, number, scratch)
     except OSError as error:
         if disk_full(error):
             raise StorageFullError(
@@ -229,14 +230,14 @@ def ending(path: str) -> str:
 
 
 def _copied(
-    file: LocalFile, shape: FileFormat, unpack: bool, number: int, scratch: Path
+    file: LocalFile, shape: FileFormat, packed: str | None, number: int, scratch: Path
 ) -> LocalFile:
     local = Path(file.local)
-    if unpack:
+    if packed is not None:
         suffix = "csv" if shape.format == "tsv" else shape.format
         plain = place_for(file.path, number, suffix, scratch / "unpacked")
-        with open_plain(file.local, shape.compression) as packed, plain.open("wb") as target:
-            shutil.copyfileobj(packed, target, 2**20)
+        with open_plain(file.local, packed) as stream, plain.open("wb") as target:
+            shutil.copyfileobj(stream, target, 2**20)
         local = _instead(plain, local, scratch)
     if shape.format == "orc":
         converted = place_for(file.path, number, "parquet", scratch / "converted")

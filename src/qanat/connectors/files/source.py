@@ -24,10 +24,10 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
-from qanat.model.record import Amount, FileRef, Range, Unread
+from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import Batch, FilesBatch
-from qanat.ports.source import Input, Past, Surroundings
+from qanat.model.work import Amount, Batch, FilesBatch, Input
+from qanat.ports.source import Past, Surroundings
 
 _OWN = frozenset(
     {

@@ -16,10 +16,10 @@ from qanat.connectors.postgres.types import Column
 from qanat.errors import ConversionError, OptionError
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
-from qanat.model.record import Amount, Range, Unread
+from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
-from qanat.model.work import ArrowBatch, Batch
-from qanat.ports.source import Input, Past, Surroundings
+from qanat.model.work import Amount, ArrowBatch, Batch, Input
+from qanat.ports.source import Past, Surroundings
 
 MOST_HASHES = 100_000
 """How many rows of a window are remembered one by one, at most: 3.5 MB in the ledger."""

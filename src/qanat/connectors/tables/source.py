@@ -17,8 +17,8 @@ from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
-from qanat.model.work import Batch, TableBatch
-from qanat.ports.source import Input, Past, Surroundings
+from qanat.model.work import Batch, Input, TableBatch
+from qanat.ports.source import Past, Surroundings
 from qanat.ports.store import TableStore
 
 
@@ -126,7 +126,7 @@ class DatasetSource(TableSource):
 
     def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
         """The dataset's table, or that of its quarantine."""
-        return self._surroundings.store(None), self._surroundings.table(ref.place)
+        return self._surroundings.store_of(None), self._surroundings.table(ref.place)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Nothing is wrong: a dataset may not have run yet."""
@@ -163,7 +163,7 @@ class DeltaSource(TableSource):
         path = ref.place
         outside = "://" in path or Path(path).is_absolute()
         table = TableRef(path if outside else str(self._surroundings.root / path), path)
-        return self._surroundings.store("delta"), table
+        return self._surroundings.store_of("delta"), table
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Raise: a path must name a table that exists, while a dataset may not have one yet."""

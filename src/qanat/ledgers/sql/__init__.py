@@ -1,8 +1,8 @@
 """The ledger in a relational database.
 
-Read `tables` (what is stored), `database` (what the ledger needs of a database), `lease`, `known`
-(what is read once while the lease is ours), `reader` (the ledger's queries), `due` (which epoch
-may begin), `ledger` (its writes), then the two databases: `sqlite` and `postgresql`.
+Read `tables` (what is stored), `database` (what the ledger needs of a database), `lease` (who may
+write what, and what is read once meanwhile), `reader` (the ledger's queries), `ledger` (its
+writes), then the two databases: `sqlite` and `postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.

@@ -1,22 +1,31 @@
-"""The lease: the right to update, for one holder at a time, with a token that only grows.
+"""The lease, what its holder knows, and which epochs it may begin and settle.
 
-An update that was stopped for longer than its lease does not know that another one took over.
-Every write to the ledger therefore checks the token in its own transaction. Whether the process of
-a holder is still alive can be told on its own machine.
+The lease is the right to update, for one holder at a time, with a token that only grows. An update
+that was stopped for longer than its lease does not know that another one took over. Every write to
+the ledger therefore checks the token in its own transaction. Whether the process of a holder is
+still alive can be told on its own machine.
+
+An update asks the same few things of each dataset. While it holds the lease no other update writes
+to its scope, so three queries answer them for all datasets, and its own writes keep the answers
+right. An update that has lost the lease without noticing goes on with answers that may be stale,
+and can do no harm: the ledger refuses its writes by the lease's token, the gate its commits.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
-from qanat.errors import LeaseLostError, UpdateRunningError
+from qanat.errors import EpochConflictError, LeaseLostError, UpdateRunningError
 from qanat.frozen import Frozen
-from qanat.ledgers.sql.database import Transaction
-from qanat.model.record import Lease
+from qanat.ledgers.sql.database import Database, Transaction
+from qanat.model.name import Named
+from qanat.model.record import Epoch, EpochStatus, LastEpoch, Lease
 
 
 class Process(Frozen):
@@ -194,3 +203,163 @@ def release(transaction: Transaction, lease: Lease) -> None:
 
 def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def check_due(transaction: Transaction, scope: str, epoch: Epoch) -> None:
+    """Check that a flow may begin an epoch of that number.
+
+    Raises:
+        EpochConflictError: the flow already has an open epoch, or one of that number.
+    """
+    rows = transaction.read(
+        "SELECT number FROM qanat_epochs WHERE scope = ? AND flow = ? AND status = 'intended'",
+        (scope, epoch.flow),
+    )
+    if rows:
+        raise EpochConflictError(
+            f"flow {epoch.flow} has an open epoch",
+            got=f"epoch {rows[0][0]}",
+            hint="it is recovered when an update starts; run again",
+        )
+    ((last,),) = transaction.read(
+        "SELECT coalesce(max(number), 0) FROM qanat_epochs"
+        " WHERE scope = ? AND flow = ? AND status = 'committed'",
+        (scope, epoch.flow),
+    )
+    # Gaps are allowed: with a ledger restored from a copy, a full refresh continues at the
+    # table's number.
+    if epoch.number <= last:
+        raise EpochConflictError(
+            f"flow {epoch.flow} has had that epoch",
+            wanted=f"epoch {last + 1}",
+            got=f"epoch {epoch.number}",
+        )
+
+
+def check_status(transaction: Transaction, scope: str, epoch: Epoch, wanted: EpochStatus) -> None:
+    """Check that an epoch is where its update thinks it is.
+
+    Raises:
+        EpochConflictError: it is not.
+    """
+    rows = transaction.read(
+        "SELECT status FROM qanat_epochs WHERE scope = ? AND id = ?", (scope, epoch.id)
+    )
+    if rows != [(wanted.value,)]:
+        raise EpochConflictError(
+            f"epoch {epoch.number} of {epoch.flow} cannot be settled",
+            wanted=f"an epoch that is {EpochStatus.INTENDED.value}",
+            got=rows[0][0] if rows else "an epoch that the ledger does not know",
+        )
+
+
+_LAST = """
+WITH RECURSIVE flows (flow) AS (
+    SELECT min(flow) FROM qanat_epochs WHERE scope = ?
+    UNION ALL
+    SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
+    FROM flows WHERE flow IS NOT NULL
+)
+SELECT e.flow, e.id, e.number, e.generation
+FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
+    AND e.number = (
+        SELECT max(number) FROM qanat_epochs
+        WHERE scope = ? AND flow = flows.flow AND status = 'committed'
+    )
+"""
+# The recursion steps from flow to flow by the index. GROUP BY would read every epoch that there
+# ever was, in SQLite and in PostgreSQL.
+
+
+class Known(Frozen):
+    """The answers, for all flows and datasets of a scope.
+
+    Args:
+        last: by flow, its newest committed epoch.
+        generations: the current one of each dataset that had a full refresh.
+        positions: as text, by flow, generation and source.
+        described: the flows, generations and sources whose columns are kept. Those may be long
+            texts, so only the database has them.
+    """
+
+    last: dict[str, LastEpoch]
+    generations: Named[int]
+    positions: dict[tuple[str, int, str], str]
+    described: set[tuple[str, int, str]]
+
+
+class Knowledge:
+    """Keeps what is known between `begin` and `end`; safe for several threads.
+
+    Args:
+        scope: of the ledger.
+    """
+
+    def __init__(self, database: Database, scope: str) -> None:
+        self._database = database
+        self._scope = scope
+        self._held = False
+        self._known: Known | None = None
+        # Held while the answers are read, so that writes meanwhile are added after that.
+        self._lock = Lock()
+
+    def begin(self) -> None:
+        """The lease is ours."""
+        with self._lock:
+            self._held, self._known = True, None
+
+    def end(self) -> None:
+        """The lease is no longer ours, as far as we know."""
+        with self._lock:
+            self._held, self._known = False, None
+
+    def doubt(self, error: BaseException) -> None:
+        """A write failed, and may have been kept all the same: read anew when asked."""
+        with self._lock:
+            self._held = self._held and not isinstance(error, LeaseLostError)
+            self._known = None
+
+    def known(self) -> Known | None:
+        """What is known; None while the lease is not ours: then only the database can tell."""
+        if not self._held:
+            return None
+        with self._lock:
+            if self._held and self._known is None:
+                with self._database.reading() as transaction:
+                    self._known = _read_known(transaction, self._scope)
+            return self._known
+
+    def settled(self, epoch: Epoch, positions: Mapping[str, str]) -> None:
+        """An epoch was committed, and moved these sources' positions."""
+        with self._lock:
+            if self._known is not None:
+                last = LastEpoch(epoch.id, epoch.number, epoch.generation)
+                self._known.last[epoch.flow] = last
+                for source, text in positions.items():
+                    self._known.positions[epoch.flow, epoch.generation, source] = text
+                for source in epoch.source_schemas:
+                    self._known.described.add((epoch.flow, epoch.generation, source))
+
+    def refreshed(self, dataset: str, generation: int) -> None:
+        """A dataset began another generation."""
+        with self._lock:
+            if self._known is not None:
+                self._known.generations[dataset] = generation
+
+
+def _read_known(transaction: Transaction, scope: str) -> Known:
+    last = transaction.read(_LAST, (scope,) * 4)
+    generations = transaction.read(
+        "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
+    )
+    sources = transaction.read(
+        "SELECT flow, generation, source, position, columns IS NOT NULL FROM qanat_sources"
+        " WHERE scope = ?",
+        (scope,),
+    )
+    return Known(
+        {flow: LastEpoch(*values) for flow, *values in last},
+        Named(generations),
+        {(f, generation, s): text for f, generation, s, text, _ in sources if text is not None},
+        {(f, generation, s) for f, generation, s, _, described in sources if described},
+    )

@@ -11,7 +11,6 @@ from typing import Any
 from qanat.errors import LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
-from qanat.ledgers.sql.due import check_due, check_status
 from qanat.ledgers.sql.reader import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -136,7 +135,7 @@ class SqlLedger(SqlLedgerReader):
             EpochConflictError: the flow already has an open epoch, or another number is due.
         """
         with self._held(lease) as transaction:
-            check_due(transaction, self.scope, epoch)
+            leases.check_due(transaction, self.scope, epoch)
             # The lease's row is locked, so no other update takes the same number in this scope.
             ((last,),) = transaction.read(
                 "SELECT coalesce(max(id), 0) FROM qanat_epochs WHERE scope = ?", (self.scope,)
@@ -215,7 +214,7 @@ class SqlLedger(SqlLedgerReader):
                 ),
             )
             if not settled:
-                check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
+                leases.check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
             read = {s: r.value for s, r in epoch.ranges.items() if r.moves}
@@ -261,7 +260,7 @@ class SqlLedger(SqlLedgerReader):
             ),
         )
         if not written:
-            check_status(transaction, self.scope, epoch, EpochStatus.INTENDED)
+            leases.check_status(transaction, self.scope, epoch, EpochStatus.INTENDED)
         transaction.write_all(
             "UPDATE qanat_epoch_files SET digest = ?"
             " WHERE scope = ? AND epoch_id = ? AND source = ? AND ordinal = ?",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
-from qanat.ledgers.sql.known import Knowledge
+from qanat.ledgers.sql.lease import Knowledge
 from qanat.model.event import EventRecord
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import replay_flow

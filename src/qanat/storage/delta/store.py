@@ -20,9 +20,8 @@ from qanat.errors import (
     TableTooNewError,
     UnsupportedError,
 )
-from qanat.model.record import Amount
 from qanat.model.table import Added, Commit, Snapshot, TableRef
-from qanat.model.work import ArrowBatch, Batch, TableBatch
+from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log, Stamp, put_if_absent

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import LedgerError, OptionError
-from qanat.ledgers import open_ledger
 from qanat.ledgers.sql.lease import Process, this_process
 from qanat.ledgers.sql.reader import epoch_from_row, mark_from_text
 from qanat.model.record import FileRef, QuarantineMark
+from qanat.plugins import open_ledger
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_password_is_in_no_message() -> None:
 
 def test_a_ledger_in_sqlite_imports_nothing_heavy(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from qanat.ledgers import open_ledger\n"
+        "import sys; from pathlib import Path; from qanat.plugins import open_ledger\n"
         "open_ledger(None, Path(sys.argv[1]), 'p/dev').close()\n"
         "print(*sorted({m.partition('.')[0] for m in sys.modules}))"
     )

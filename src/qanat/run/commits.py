@@ -1,0 +1,333 @@
+"""The commits of epochs: their numbers, when they are visible, whether ledger and tables agree.
+
+An epoch publishes its quarantines first and its table last, each in a commit that carries the
+flow's application and the epoch's number: one more than ledger, tables and sink know. By these
+numbers ledger and tables are compared when an update begins: the older one was lost, or restored
+from a copy.
+
+Recovery that finds only the first commits of an epoch cannot know that computing again gives the
+same rows: the author may have changed a rule meanwhile, or the query may ask for the time. So what
+the epoch put into quarantines is taken back (one commit that restores what was there) before the
+epoch is computed again, as a whole, or given up. A row is then in the table, or in a quarantine,
+or its input is unread; never two of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from qanat.errors import HistoryMismatchError, located
+from qanat.model.pipeline import QUARANTINE, DatasetKind, application, is_replay, replay_flow
+from qanat.model.record import Epoch, QuarantineMark
+from qanat.model.schema import Schema
+from qanat.model.table import Change, Commit, TableRef
+from qanat.model.work import StagedTable, quarantine_fields
+from qanat.run.attempt import Attempt
+from qanat.run.memo import CompiledFlow
+from qanat.run.session import Session
+
+_READ_BY_EARLIER = "__quarantine"
+"""The key of the range of replays from before they became epochs like any other."""
+
+
+def next_number(session: Session, compiled: CompiledFlow, generation: int) -> int:
+    """The number of a flow's next epoch.
+
+    Ledger and tables differ only where a full refresh starts over after one of them was lost.
+
+    Raises:
+        HistoryMismatchError: a sink has epochs that the ledger does not know, and no full
+            refresh of it was asked for.
+    """
+    flow, sink = compiled.flow, compiled.dataset.sink
+    last = session.ledger.last_epoch(flow.name)
+    known = last.number if last else 0
+    there = [
+        session.store.transaction(t, flow.application)
+        for t in _quarantines(session, compiled).values()
+    ]
+    if sink is None:
+        return max(known, _last_number(session, compiled), *there) + 1
+    with located(compiled.dataset.location):
+        sent = session.sink(sink).last(sink, flow.name)
+    if sent > known and generation == (last.generation if last else 0):
+        name = compiled.dataset.name
+        raise HistoryMismatchError(
+            f"the ledger of {name} is older than what the sink holds: it was lost, or restored"
+            " from a copy",
+            wanted=f"{known} epochs of flow {flow.name}, as the ledger says",
+            got=f"epoch {sent} in the sink",
+            hint="restore the ledger of the same time, or send everything again:"
+            f" qanat run --full-refresh {name}",
+        )
+    return max(known, sent, *there) + 1
+
+
+def _last_number(session: Session, compiled: CompiledFlow) -> int:
+    """The number of a flow's newest commit, as its table says."""
+    table = session.table(compiled.dataset.name)
+    return session.store.transaction(table, compiled.flow.application)
+
+
+def _quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
+    """All quarantines that a flow may put rows into, by dataset."""
+    datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
+    return {d.name: session.table(d.quarantine) for d in datasets}
+
+
+def published(session: Session, epoch: Epoch) -> bool:
+    """Whether an epoch's last commit has happened, whatever the ledger knows."""
+    dataset = session.pipeline.get(epoch.dataset)
+    if dataset is not None and dataset.sink is not None:
+        # Before `audit` has recorded what was staged, an epoch of this number is not ours.
+        sink, sent = session.sink(dataset.sink), epoch.counts is not None
+        return sent and sink.carries(dataset.sink, epoch.flow, epoch.number)
+    table = session.table(epoch.dataset)
+    return session.store.transaction(table, application(epoch.flow)) >= epoch.number
+
+
+def is_half_moved(session: Session, epoch: Epoch) -> bool:
+    """Whether a replay of an earlier release has left its rows in table and quarantine.
+
+    Those committed to the table first, and kept what they had read under a name of its own. Not
+    if the quarantine is another by now: it was restored, and may lack the rows.
+    """
+    read = epoch.ranges.get(_READ_BY_EARLIER) if is_replay(epoch.flow) else None
+    if read is None or not published(session, epoch):
+        return False
+    table = session.table(epoch.dataset + QUARANTINE)
+    moved = session.store.transaction(table, application(epoch.flow)) >= epoch.number
+    return not moved and session.store.version(table) == read.value.get("version")
+
+
+def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
+    """Make all quarantines as they were before an epoch.
+
+    All of them: which views a flow reads may have changed since.
+    """
+    for table in tables(session):
+        if table.name.endswith(QUARANTINE):
+            session.store.retract(table, application(epoch.flow), epoch.number, gate)
+
+
+def tables(session: Session) -> list[TableRef]:
+    """All tables, also those of datasets that are no longer declared.
+
+    A folder without a log is one only if its name, or the ledger, says so: it may be the
+    author's own.
+    """
+    names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
+    names |= {e.dataset for e in session.ledger.open_epochs()}
+    known = {session.table(n).location for n in names}
+
+    def ours(table: TableRef) -> bool:
+        named = table.location in known or table.name.endswith(QUARANTINE)
+        return named or session.store.version(table) is not None
+
+    return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]
+
+
+def publish_epoch(attempt: Attempt) -> int | None:
+    """Make an epoch visible; the new version of its table, None for a sink.
+
+    Quarantine first: a row that leaves the table is never nowhere.
+
+    Raises:
+        HistoryMismatchError: a sink holds an epoch of that number that is not this one.
+    """
+    session, epoch = attempt.session, attempt.epoch
+    over = starts_over(session, epoch)
+    for table, staged, change in _changes(attempt, over):
+        # Epochs without a quarantined row leave no commit here.
+        session.store.publish(_commit(attempt, table, staged, change, gaps=True))
+    delivery = attempt.delivery
+    if delivery is not None:
+        staging, again = attempt.work.output.folder, attempt.again
+        session.sink(delivery.target).publish(delivery, staging, attempt.staged.table, again)
+        return None
+    table = session.table(epoch.dataset)
+    change = Change.REPLACE if epoch.replaces else Change.APPEND
+    return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps=over))
+
+
+def starts_over(session: Session, epoch: Epoch) -> bool:
+    """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
+    last = session.ledger.last_epoch(epoch.flow)
+    return epoch.replaces or last is None or last.generation < epoch.generation
+
+
+def touched(attempt: Attempt) -> tuple[TableRef, ...]:
+    """The tables that an epoch may commit to."""
+    session, compiled = attempt.session, attempt.compiled
+    found = _quarantines(session, compiled).values()
+    if compiled.dataset.sink is not None:
+        return tuple(found)
+    return (*found, session.table(compiled.dataset.name))
+
+
+def unpublished(attempt: Attempt) -> frozenset[Path]:
+    """The folders of staged files that no commit of the epoch has made part of a table."""
+    store = attempt.session.store
+    application, number = attempt.compiled.flow.application, attempt.epoch.number
+    return frozenset(
+        store.staging(t) for t in touched(attempt) if store.transaction(t, application) < number
+    )
+
+
+def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTable, Change]]:
+    """What becomes of the quarantines that the epoch may put rows into."""
+    session, work, compiled = attempt.session, attempt.work, attempt.compiled
+    found = attempt.staged.quarantines
+    application = compiled.flow.application
+    for view in compiled.views:
+        name = view.dataset.name
+        table = session.table(view.dataset.quarantine)
+        # The view's rows are computed from the start: what the flow put there before is old.
+        if name in found or (over and session.store.transaction(table, application)):
+            staged = found.get(name)
+            if staged is None:
+                # Rows of other flows may stay, and with them the columns.
+                staged = StagedTable(session.store.snapshot(table).schema, ())
+            yield table, staged, Change.REPLACE_OWN if over else Change.APPEND
+    table = session.table(compiled.dataset.quarantine)
+    replaces = attempt.epoch.replaces
+    if work.dataset in found or (replaces and session.store.version(table) is not None):
+        # Replace it even without rows: its columns must be those that the table has from now on.
+        columns = Schema(quarantine_fields(attempt.staged.table.schema))
+        staged = found.get(work.dataset) or StagedTable(columns, ())
+        anew = replaces or compiled.readmits
+        yield table, staged, Change.REPLACE if anew else Change.APPEND
+
+
+def _commit(
+    attempt: Attempt, table: TableRef, staged: StagedTable, change: Change, gaps: bool
+) -> Commit:
+    epoch, dataset = attempt.epoch, attempt.compiled.dataset
+    commit = Commit(
+        table=table,
+        schema=staged.schema,
+        files=staged.files,
+        change=change,
+        application=attempt.compiled.flow.application,
+        number=epoch.number,
+        info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
+        gaps=gaps,
+        gate=attempt.current.gate,
+    )
+    if table.name != dataset.name:
+        return commit  # a quarantine has no comment, properties or partitions of the dataset's
+    return replace(
+        commit,
+        partition_by=dataset.partition_by,
+        comment=dataset.comment,
+        properties=dict(dataset.properties),
+    )
+
+
+def check_history(session: Session, compiled: CompiledFlow) -> None:
+    """Refuse to go on where ledger and table tell different stories.
+
+    Raises:
+        HistoryMismatchError: one of them was lost or restored from an older copy: going on
+            would lose rows or double them.
+    """
+    mismatch = mismatch_of(session, compiled)
+    if mismatch is not None:
+        raise mismatch
+
+
+def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchError | None:
+    """What ledger and tables tell differently about a flow; None if nothing.
+
+    Of a sink only its quarantines can tell: the receiver may have taken away what was sent.
+    """
+    flow, name = compiled.flow, compiled.dataset.name
+    last = session.recorded.last_epoch(flow.name)
+    known = last.number if last else 0
+    sink = compiled.dataset.kind is DatasetKind.SINK
+    there = known if sink else _last_number(session, compiled)
+    if there == known:
+        generation = session.recorded.generation(name)
+        for dataset, table in _quarantines(session, compiled).items():
+            found = session.store.transaction(table, flow.application)
+            # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
+            if found > known:
+                there = found
+                break
+            # nor forget one that put rows into it, or emptied it.
+            mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
+            if mark is None or found >= mark.number:
+                continue
+            if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
+                return _lost_quarantine(compiled, dataset, mark, found)
+        else:
+            return _forgotten_replay(session, compiled, generation)
+    holder = "quarantine" if sink else "table"
+    newer, older = (holder, "ledger") if there > known else ("ledger", holder)
+    return HistoryMismatchError(
+        f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
+        wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
+        got=f"{there} in the {holder}",
+        hint=f"restore the {older} of the same time as the {newer}, or"
+        f" {_anew(compiled, 'rebuild the table from its sources')}",
+    )
+
+
+def _of_others(session: Session, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
+    """Whether a quarantine has rows of other flows from before the table was replaced.
+
+    The flow that replaced the table emptied it, if it was there.
+    """
+    table = session.table(compiled.dataset.quarantine)
+    if dataset != compiled.dataset.name or session.store.version(table) is None:
+        return False
+    if any(e.dataset == dataset for e in session.recorded.open_epochs()):
+        return False  # which may have put rows there
+    since = session.recorded.quarantine_marks(dataset, generation).values()
+    if not all(mark.emptied for mark in since):
+        return False  # whose own flows would miss them
+    return session.store.snapshot(table).rows != 0
+
+
+def _forgotten_replay(
+    session: Session, compiled: CompiledFlow, generation: int
+) -> HistoryMismatchError | None:
+    """A table or quarantine from before rows were moved from one into the other."""
+    name = compiled.dataset.name
+    flow = replay_flow(name)
+    replay = session.recorded.last_epoch(flow)
+    if replay is None or replay.generation != generation:
+        return None
+    for dataset in (name, compiled.dataset.quarantine):
+        found = session.store.transaction(session.table(dataset), application(flow))
+        if found < replay.number:
+            return HistoryMismatchError(
+                f"{dataset} is older than its ledger: it was restored from a copy",
+                wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
+                got=f"replay {found}" if found else "no replay",
+                hint=f"restore {dataset} of the same time as the ledger, or compute table and"
+                f" quarantine anew from their sources: qanat run --full-refresh {name}",
+            )
+    return None
+
+
+def _lost_quarantine(
+    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, found: int
+) -> HistoryMismatchError:
+    did = "emptied it" if mark.emptied else "put rows into it"
+    return HistoryMismatchError(
+        f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
+        " copy",
+        wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
+        got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
+        hint="restore the quarantine of the same time as the ledger, or"
+        f" {_anew(compiled, 'compute table and quarantine anew from their sources')}",
+    )
+
+
+def _anew(compiled: CompiledFlow, what: str) -> str:
+    if compiled.dataset.kind is DatasetKind.SINK:
+        what = "send everything again"
+    return f"{what}: qanat run --full-refresh {compiled.dataset.name}"
