@@ -14,8 +14,12 @@ from qanat.engines.duckdb.files.bound import FILE, RID
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
 from qanat.engines.duckdb.onepass import copy_input
-from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
-from qanat.engines.duckdb.readmit import Quarantined
+from qanat.engines.duckdb.quarantine import (
+    Quarantined,
+    malformed_rows,
+    quarantine_table,
+    removed_rows,
+)
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
 from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
