@@ -283,7 +283,7 @@ class _Finder:
         )
         begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
         alias = None
-        if name == "read_table" and not table.alias:
+        if name == "read_table" and self._takes_alias(table, start):
             alias = self._quoted(source.place.rpartition(".")[2])
         return _Input(begin, end, source, streaming, alias)
 
@@ -308,12 +308,17 @@ class _Finder:
         written = self.source.text[int(last.meta["start"]) : end]
         names = tuple(p.name for p in parts)
         source, alias = self._source(names, written, start)
-        before = self.tokens[self.index[start] - 1] if self.index[start] else None
-        if table.alias or (before is not None and before.token_type is TokenType.TABLE):
+        if not self._takes_alias(table, start):
             alias = None
         begin, end, streaming = self._spread(start, end)
         qualifier = tuple(fold(n) for n in names)
         return _Input(begin, end, source, streaming, alias, qualifier)
+
+    def _takes_alias(self, table: exp.Table, start: int) -> bool:
+        """True if an alias may be added: DESCRIBE, SUMMARIZE and TABLE take a bare name."""
+        before = self.tokens[self.index[start] - 1] if self.index[start] else None
+        described = isinstance(table.parent, exp.Describe | exp.Summarize)
+        return not (table.alias or described or (before and before.token_type is TokenType.TABLE))
 
     def _source(
         self, names: tuple[str, ...], written: str, start: int

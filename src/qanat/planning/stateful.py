@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
 
-from qanat.errors import Location
+from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.name import same
 from qanat.model.query import SqlQuery
@@ -20,11 +21,15 @@ from qanat.planning.keyword import keyword_location
 
 
 def tree_of(query: SqlQuery) -> exp.Expr:
-    """The tree of a query's executable SQL. It is shared and cached: copy it to change it."""
+    """The tree of a query's executable SQL. It is shared and cached: copy it to change it.
+
+    Raises:
+        SqlSyntaxError: sqlglot cannot parse it.
+    """
     key = query.sql, query.dialect
     tree = _trees.get(key)
     if tree is None:
-        tree = _parse(*key)
+        tree = _parse(query)
         if len(_trees) >= _MOST:
             _trees.clear()
         _trees[key] = tree
@@ -32,10 +37,13 @@ def tree_of(query: SqlQuery) -> exp.Expr:
 
 
 def own_tree(query: SqlQuery) -> exp.Expr:
-    """A new tree that the caller may change: a copy, where the query has been parsed already."""
-    key = query.sql, query.dialect
-    known = _trees.get(key)
-    return _parse(*key) if known is None else known.copy()
+    """A new tree that the caller may change: a copy, where the query has been parsed already.
+
+    Raises:
+        SqlSyntaxError: sqlglot cannot parse it.
+    """
+    known = _trees.get((query.sql, query.dialect))
+    return _parse(query) if known is None else known.copy()
 
 
 _MOST = 4096
@@ -43,8 +51,17 @@ _trees: dict[tuple[str, str], exp.Expr] = {}
 """By text and dialect. A copy costs a fifth of parsing, but then the tree has to be kept."""
 
 
-def _parse(sql: str, dialect: str) -> exp.Expr:
-    tree: exp.Expr = parse_one(sql, dialect=dialect)
+def _parse(query: SqlQuery) -> exp.Expr:
+    # The author's text has been parsed, but not with the names that inputs have in this one, and
+    # an engine's translation of it may say what sqlglot does not know.
+    try:
+        tree: exp.Expr = parse_one(query.sql, dialect=query.dialect)
+    except SqlglotError as error:
+        raise SqlSyntaxError(
+            "the query cannot be analysed",
+            location=query.location,
+            hint="write the part that is out of the ordinary in another way",
+        ) from error
     return tree
 
 

@@ -75,7 +75,12 @@ def delta(place: str) -> SourceRef:
          "FROM range(3) r, unnest([1]) u, generate_series(1, 2)", []),
         ("FROM x TABLESAMPLE 10%", 'FROM "__o_1" AS x TABLESAMPLE 10%', ["x"]),
         ("PIVOT x ON a USING sum(b)", 'PIVOT "__o_1" AS x ON a USING sum(b)', ["x"]),
+        # Where the grammar has no place for an alias.
         ("TABLE x", 'TABLE "__o_1"', ["x"]),
+        ("FROM (DESCRIBE x)", 'FROM (DESCRIBE "__o_1")', ["x"]),
+        ("FROM (DESCRIBE TABLE x)", 'FROM (DESCRIBE TABLE "__o_1")', ["x"]),
+        ("FROM (SUMMARIZE sch.x) s", 'FROM (SUMMARIZE "__o_1") s', ["x"]),
+        ("FROM (DESCRIBE FROM x)", 'FROM (DESCRIBE FROM "__o_1" AS x)', ["x"]),
         # Names.
         ("SELECT sch.t.a, t.b FROM cat.sch.u, sch.t",
          'SELECT t.a, t.b FROM "__o_1" AS u, "__o_2" AS t', ["u", "t"]),
