@@ -8,6 +8,7 @@ sqlglot trees, each parsed once per process.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from sqlglot import exp, parse_one
@@ -18,6 +19,9 @@ from qanat.frozen import Frozen
 from qanat.model.name import same
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
+
+# As in `qanat.declare.cursor`, which is not imported where the declarations are remembered.
+logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 
 
 def tree_of(query: SqlQuery) -> exp.Expr:

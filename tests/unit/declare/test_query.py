@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,12 @@ def test_spark_text_files_are_refused() -> None:
         "a.sql:1:15: cannot read text files\n"
         "  hint: read_files reads csv, json, ndjson, parquet and orc"
     )
+
+
+def test_sqlglot_s_warnings_do_not_reach_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's, which take warnings, too
+    with pytest.raises(QanatError, match="not a query: SHOW"):
+        parse("SHOW orders")
+    assert capsys.readouterr().err == ""
