@@ -260,21 +260,21 @@ def _check_storages(
 ) -> None:
     """Add a problem for two environments with one storage, which would share their tables."""
     default = base.get("storage")
-    start = _folder(root, str(default.value if default else "storage"))
+    start = _folder(root, str(default.text if default else "storage"))
     dev = environments.get(DEV, {}).get("storage")
-    used = {_folder(root, str(dev.value)) if dev else start: DEV}
+    used = {_folder(root, str(dev.text)) if dev else start: DEV}
     for name, settings in environments.items():
         own = settings.get("storage")
         if name == DEV:
             continue
-        folder = _folder(root, str(own.value)) if own else start / name
+        folder = _folder(root, str(own.text)) if own else start / name
         other = used.setdefault(folder, name)
         if other != name:
             problems.append(
                 SpecError(
                     f"environments {other!r} and {name!r} have one storage",
                     location=own.at if own else None,
-                    got=str(own.value) if own else str(folder),
+                    got=str(own.text) if own else str(folder),
                     hint=f"leave it out to get a folder {name!r} below the spec's storage",
                 )
             )

@@ -80,6 +80,19 @@ schema_drift: freeze
     )
 
 
+@pytest.mark.parametrize(
+    "written", ["010", "1.10", "12:30:00", "0x1F", "1_000", "1e3", ".inf", "no", "2026-01-01"]
+)
+def test_text_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
+    text = f"name: {written}\nstorage: {written}\nconfiguration: {{a: {written}}}\n"
+    project = load(tmp_path, text + "threads: 0x4\nmemory_limit: 1_000\n")
+    assert project.configuration == {"a": written}
+    assert (project.name, project.storage.name) == (written, written)
+    assert (project.threads, project.memory_limit) == (4, 1000)
+    with pytest.raises(ProblemsError, match="have one storage"):
+        load(tmp_path, f"{text}environments: {{p: {{storage: '{written}'}}}}")
+
+
 def test_sdp_specs_are_in_sparks_dialect(tmp_path: Path) -> None:
     assert load(tmp_path, "name: x", name="spark-pipeline.yml").dialect == "spark"
     assert (
