@@ -24,7 +24,7 @@ def load(tmp_path: Path) -> Load:
             file = tmp_path / "transformations" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        project = load_project(tmp_path / name, plugins.engine, environ={})
+        project = load_project(tmp_path / name, plugins.engine, plugins.table_format, environ={})
         return load_pipeline(project, plugins.connectors(), plugins.formats())
 
     return loaded
