@@ -25,7 +25,7 @@ from qanat.errors import SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.dialect import dialect_of
-from qanat.model.name import fold, same
+from qanat.model.name import fold, same_in_query
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 
@@ -374,7 +374,7 @@ def _is_cte(table: exp.Table) -> bool:
             if parent is clause and not clause.recursive:
                 # Without RECURSIVE, a CTE sees only those before it, and not itself.
                 ctes = list(takewhile(lambda c: c is not child, ctes))  # noqa: B023 - used at once
-            if any(same(c.alias, table.name) for c in ctes):
+            if any(same_in_query(c.alias, table.name) for c in ctes):
                 return True
         # Skip the query that owns the WITH: its CTEs were just compared.
         child = parent.parent if parent is clause and parent.parent else parent

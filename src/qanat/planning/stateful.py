@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 
 from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
-from qanat.model.name import same
+from qanat.model.name import same_in_query
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
 
@@ -282,7 +282,7 @@ def _cte(table: exp.Table) -> exp.Expr | None:
         clause = scope.args.get("with_")
         for cte in clause.expressions if clause else []:
             # A recursive CTE that reads itself is not followed: it would never end.
-            if same(cte.alias, table.name) and id(cte) not in inside:
+            if same_in_query(cte.alias, table.name) and id(cte) not in inside:
                 found = cte.this
                 return found if isinstance(found, exp.Expr) else None
         scope = scope.parent

@@ -66,6 +66,8 @@ def delta(place: str) -> SourceRef:
          "WITH RECURSIVE r AS (SELECT 1 UNION ALL FROM r) FROM R", []),
         ("WITH c AS (SELECT 1) SELECT (SELECT max(i) FROM c) FROM sch.c",
          'WITH c AS (SELECT 1) SELECT (SELECT max(i) FROM c) FROM "__o_1" AS c', ["c"]),
+        ('WITH "SS X" AS (SELECT 1) FROM "ß x", "ss x"',
+         'WITH "SS X" AS (SELECT 1) FROM "__o_1" AS "ß x", "ss x"', ["ß x"]),
         # Subqueries, set operations, laterals, functions, samples, pivots.
         ("SELECT (SELECT max(a) FROM m) FROM x UNION ALL SELECT * FROM y WHERE a IN (FROM z)",
          ('SELECT (SELECT max(a) FROM "__o_1" AS m) FROM "__o_2" AS x UNION ALL '
