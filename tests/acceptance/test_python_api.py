@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import qanat
 from qanat.cli.template import contents
 from qanat.errors import (
+    DATASET,
     ConversionError,
     DatasetNotFoundError,
     PlanError,
@@ -25,6 +27,7 @@ from qanat.errors import (
     SqlSyntaxError,
     TableNotFoundError,
     UnsupportedError,
+    naming,
 )
 from qanat.model.event import DatasetStarted, Event
 from qanat.run.results import UpdateResult
@@ -229,6 +232,23 @@ def test_mistakes_are_placed(
     with pytest.raises(error) as caught:
         asked.query(sql)
     assert str(caught.value.location) == place
+
+
+def test_hints_quote_names_for_a_shell(tmp_path: Path) -> None:
+    name = "it's `one`"
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "qanat.yml").write_text("name: x\n")
+    sql = f'CREATE TEMPORARY VIEW v AS SELECT 1 AS a; CREATE MATERIALIZED VIEW "{name}" AS FROM v;'
+    (tmp_path / "transformations" / "a.sql").write_text(sql)
+    with qanat.open(tmp_path) as project:
+        for asked, command in ((f'"{name}"', ["--select", f"+{name}"]), ("v", ["show", name])):
+            with pytest.raises(TableNotFoundError) as caught:
+                project.query(f"FROM {asked}")
+            words = shlex.split((caught.value.hint or "").rpartition(": qanat ")[2])
+            assert words[-2:] == command
+    with pytest.raises(QanatError) as raised, naming(name):
+        raise QanatError("rows are gone", hint=f"qanat run --full-refresh {DATASET}")
+    assert shlex.split(raised.value.hint or "")[-2:] == ["--full-refresh", name]
 
 
 def test_a_value_that_does_not_fit_is_told_however_it_is_read(full: qanat.Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 import traceback
@@ -75,7 +76,7 @@ def report_defect(
     with tempfile.NamedTemporaryFile(
         "w", prefix="qanat-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
-        log.write(f"qanat {' '.join(sys.argv[1:])}\n")
+        log.write(f"{shlex.join(['qanat', *sys.argv[1:]])}\n")
         log.writelines(traceback.format_exception(kind, error, trace))
     what = printable(f"{kind.__name__}: {error}")
     note(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,10 @@ from sqlglot.errors import TokenError
 
 from qanat.errors import Location, OptionError, QanatError, SqlSyntaxError, nearest
 from qanat.frozen import Frozen
+
+# sqlglot logs a warning for each statement that it does not know. Python prints the warnings of a
+# logger without a handler; what they are about, Qanat's own errors say.
+logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 
 _REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
 _OPENING = re.compile(r"'|\"|`|--|/\*")

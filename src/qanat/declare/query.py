@@ -25,7 +25,7 @@ from qanat.errors import SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.dialect import dialect_of
-from qanat.model.name import fold, same
+from qanat.model.name import fold, same_in_query
 from qanat.model.pipeline import Project
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 
@@ -283,7 +283,7 @@ class _Finder:
         )
         begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
         alias = None
-        if name == "read_table" and not table.alias:
+        if name == "read_table" and self._takes_alias(table, start):
             alias = self._quoted(source.place.rpartition(".")[2])
         return _Input(begin, end, source, streaming, alias)
 
@@ -308,12 +308,17 @@ class _Finder:
         written = self.source.text[int(last.meta["start"]) : end]
         names = tuple(p.name for p in parts)
         source, alias = self._source(names, written, start)
-        before = self.tokens[self.index[start] - 1] if self.index[start] else None
-        if table.alias or (before is not None and before.token_type is TokenType.TABLE):
+        if not self._takes_alias(table, start):
             alias = None
         begin, end, streaming = self._spread(start, end)
         qualifier = tuple(fold(n) for n in names)
         return _Input(begin, end, source, streaming, alias, qualifier)
+
+    def _takes_alias(self, table: exp.Table, start: int) -> bool:
+        """True if an alias may be added: DESCRIBE, SUMMARIZE and TABLE take a bare name."""
+        before = self.tokens[self.index[start] - 1] if self.index[start] else None
+        described = isinstance(table.parent, exp.Describe | exp.Summarize)
+        return not (table.alias or described or (before and before.token_type is TokenType.TABLE))
 
     def _source(
         self, names: tuple[str, ...], written: str, start: int
@@ -369,7 +374,7 @@ def _is_cte(table: exp.Table) -> bool:
             if parent is clause and not clause.recursive:
                 # Without RECURSIVE, a CTE sees only those before it, and not itself.
                 ctes = list(takewhile(lambda c: c is not child, ctes))  # noqa: B023 - used at once
-            if any(same(c.alias, table.name) for c in ctes):
+            if any(same_in_query(c.alias, table.name) for c in ctes):
                 return True
         # Skip the query that owns the WITH: its CTEs were just compared.
         child = parent.parent if parent is clause and parent.parent else parent

@@ -27,11 +27,18 @@ class Entry(Frozen):
         value: the value; nested values are entries, too.
         at: the location of the value.
         key_at: the location of its key; for a list item, its own.
+        written: what the author wrote, for a number or a truth value.
     """
 
     value: Content
     at: Location
     key_at: Location
+    written: str | None = None
+
+    @property
+    def text(self) -> Any:
+        """The value where text is wanted: YAML would make 8 of 010, and 45000 of 12:30:00."""
+        return self.plain if self.written is None else self.written
 
     @property
     def plain(self) -> Any:
@@ -113,7 +120,9 @@ class _Reader:
             return Entry("", self._place(node), key_at)
         self._open.append(node)
         try:
-            return Entry(self._value(node), self._place(node), key_at)
+            value = self._value(node)
+            written = str(node.value) if isinstance(value, bool | int | float) else None
+            return Entry(value, self._place(node), key_at, written)
         finally:
             self._open.pop()
 
@@ -337,8 +346,11 @@ def validated(
 
 
 def _checked(key: str, entry: Entry, problems: list[QanatError]) -> Any:
+    given = entry.text
+    if SETTINGS.find(key).kind in (Kind.COUNT, Kind.SIZE) and type(entry.value) in (int, float):
+        given = str(entry.value)  # `threads: 0x4` is a number as YAML reads it
     try:
-        return SETTINGS.check(key, _text(entry.plain))[1]
+        return SETTINGS.check(key, given)[1]
     except OptionError as error:
         problems.append(_fault(key, entry, error.wanted, error.nearest))
         return None
@@ -350,7 +362,7 @@ def _texts(key: str, entry: Entry, problems: list[QanatError]) -> dict[str, str]
         return {}
     found = {}
     for name, each in entry.value.items():
-        value = _text(each.plain)
+        value = each.text
         if isinstance(value, str):
             found[name] = value
         else:
@@ -374,13 +386,6 @@ def _globs(entry: Entry, problems: list[QanatError]) -> tuple[str, ...]:
             break
         found.append(include)
     return tuple(found)
-
-
-def _text(value: Any) -> Any:
-    """A scalar as text: YAML reads `start: 2013` as a number, but configuration is text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
 
 
 def _fault(name: str, entry: Entry, wanted: str | None, near: str | None = None) -> SpecError:

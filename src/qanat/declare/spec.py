@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, MAPPINGS, SETTINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
-from qanat.model.adapter import EngineKind
+from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
 from qanat.model.name import Names
 from qanat.model.pipeline import Project
@@ -32,6 +32,7 @@ _RESERVED = ("tables", "_qanat")
 def load_project(
     spec: Path,
     engines: Callable[[str], EngineKind],
+    formats: Callable[[str], TableFormat],
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Project:
@@ -45,6 +46,7 @@ def load_project(
     Args:
         spec: the spec's file.
         engines: what is known of an engine, by its name; raises `OptionError` if there is none.
+        formats: the same of a table format.
         environment: the environment; default: `dev`, which need not be declared.
         environ: the environment variables; default: `os.environ`.
 
@@ -86,6 +88,8 @@ def load_project(
     merged = _merge(merged, overrides)
     chosen = _validate(merged, spec, problems)
     dialect = None if chosen is None else _dialect(chosen, engines, merged, spec, problems)
+    if chosen is not None:
+        _check_format(chosen, formats, merged, spec, problems)
     if chosen is None or dialect is None or problems:
         raise ProblemsError(sorted(problems, key=_line))
     storage = _folder(spec.parent, chosen.storage)
@@ -260,21 +264,21 @@ def _check_storages(
 ) -> None:
     """Add a problem for two environments with one storage, which would share their tables."""
     default = base.get("storage")
-    start = _folder(root, str(default.value if default else "storage"))
+    start = _folder(root, str(default.text if default else "storage"))
     dev = environments.get(DEV, {}).get("storage")
-    used = {_folder(root, str(dev.value)) if dev else start: DEV}
+    used = {_folder(root, str(dev.text)) if dev else start: DEV}
     for name, settings in environments.items():
         own = settings.get("storage")
         if name == DEV:
             continue
-        folder = _folder(root, str(own.value)) if own else start / name
+        folder = _folder(root, str(own.text)) if own else start / name
         other = used.setdefault(folder, name)
         if other != name:
             problems.append(
                 SpecError(
                     f"environments {other!r} and {name!r} have one storage",
                     location=own.at if own else None,
-                    got=str(own.value) if own else str(folder),
+                    got=str(own.text) if own else str(folder),
                     hint=f"leave it out to get a folder {name!r} below the spec's storage",
                 )
             )
@@ -307,6 +311,33 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
     if found is not None and found.dialect is None and spec.name in SDP_SPECS:
         return replace(found, dialect=SPARK.name)
     return found
+
+
+def _check_format(
+    settings: Settings,
+    formats: Callable[[str], TableFormat],
+    merged: Entries,
+    spec: Path,
+    problems: list[QanatError],
+) -> None:
+    """Add a problem for a table format that there is not, or each option that it does not have."""
+    whole = Entry({}, Location(spec.name), Location(spec.name))
+    at = merged.get("table_format", whole).at
+    given = merged.get("storage_options", whole)
+    entries = given.value if isinstance(given.value, dict) else {}
+    before = len(problems)
+    try:
+        options = formats(settings.table_format).options
+        for name, value in settings.storage_options.items():
+            try:
+                options.check(name, value, entries[name].key_at)
+            except OptionError as error:
+                problems.append(error)
+        if len(problems) == before:
+            options.check_all(settings.storage_options.items(), given.key_at)
+    except OptionError as error:
+        error.location = error.location or at
+        problems.append(error)
 
 
 def _dialect(

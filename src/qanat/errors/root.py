@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -114,7 +115,7 @@ DATASET = "<dataset>"
 
 @contextmanager
 def naming(dataset: str) -> Iterator[None]:
-    """Put a dataset's name in the place of `DATASET` into the hint of an error.
+    """Put a dataset's name, quoted for a shell, in the place of `DATASET` in an error's hint.
 
     >>> with naming("silver"):
     ...     raise QanatError("rows are gone", hint=f"qanat run --full-refresh {DATASET}")
@@ -125,7 +126,7 @@ def naming(dataset: str) -> Iterator[None]:
     try:
         yield
     except QanatError as error:
-        error.hint = error.hint and error.hint.replace(DATASET, dataset)
+        error.hint = error.hint and error.hint.replace(DATASET, shlex.quote(dataset))
         raise
 
 

@@ -36,6 +36,15 @@ def same(a: str, b: str) -> bool:
     return fold(a) == fold(b)
 
 
+def same_in_query(a: str, b: str) -> bool:
+    """True if two names of one query mean the same thing there: engines fold only ASCII letters.
+
+    >>> same_in_query("Orders", "ORDERS"), same_in_query("Straße", "STRASSE")
+    (True, False)
+    """
+    return a.encode(errors="surrogatepass").lower() == b.encode(errors="surrogatepass").lower()
+
+
 class Names:
     """A set of names, each kept in the spelling that came first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -171,4 +172,4 @@ class Commit(Frozen):
 
     @property
     def _rewrite(self) -> str:
-        return f"rewrite the table: qanat run --full-refresh {self.table.name}"
+        return f"rewrite the table: qanat run --full-refresh {shlex.quote(self.table.name)}"

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from qanat.errors import SqlSyntaxError
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
@@ -54,7 +55,7 @@ def row_source(query: SqlQuery) -> str | None:
     """
     try:
         tree = tree_of(query)
-    except SqlglotError:
+    except SqlSyntaxError:
         return None
     if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
         return None

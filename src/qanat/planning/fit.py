@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -96,7 +97,7 @@ def fit(
                     wanted=str(field.type),
                     got=str(mine.type),
                     hint="CAST it in the query, or rebuild with "
-                    f"`qanat run --full-refresh {dataset}`",
+                    f"`qanat run --full-refresh {shlex.quote(dataset)}`",
                 )
         if declared and declared.comment:
             field = replace(field, comment=declared.comment)

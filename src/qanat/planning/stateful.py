@@ -8,23 +8,32 @@ sqlglot trees, each parsed once per process.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
 
-from qanat.errors import Location
+from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
-from qanat.model.name import same
+from qanat.model.name import same_in_query
 from qanat.model.query import SqlQuery
 from qanat.planning.keyword import keyword_location
 
+# As in `qanat.declare.cursor`, which is not imported where the declarations are remembered.
+logging.getLogger("sqlglot").addHandler(logging.NullHandler())
+
 
 def tree_of(query: SqlQuery) -> exp.Expr:
-    """The tree of a query's executable SQL. It is shared and cached: copy it to change it."""
+    """The tree of a query's executable SQL. It is shared and cached: copy it to change it.
+
+    Raises:
+        SqlSyntaxError: sqlglot cannot parse it.
+    """
     key = query.sql, query.dialect
     tree = _trees.get(key)
     if tree is None:
-        tree = _parse(*key)
+        tree = _parse(query)
         if len(_trees) >= _MOST:
             _trees.clear()
         _trees[key] = tree
@@ -32,10 +41,13 @@ def tree_of(query: SqlQuery) -> exp.Expr:
 
 
 def own_tree(query: SqlQuery) -> exp.Expr:
-    """A new tree that the caller may change: a copy, where the query has been parsed already."""
-    key = query.sql, query.dialect
-    known = _trees.get(key)
-    return _parse(*key) if known is None else known.copy()
+    """A new tree that the caller may change: a copy, where the query has been parsed already.
+
+    Raises:
+        SqlSyntaxError: sqlglot cannot parse it.
+    """
+    known = _trees.get((query.sql, query.dialect))
+    return _parse(query) if known is None else known.copy()
 
 
 _MOST = 4096
@@ -43,8 +55,17 @@ _trees: dict[tuple[str, str], exp.Expr] = {}
 """By text and dialect. A copy costs a fifth of parsing, but then the tree has to be kept."""
 
 
-def _parse(sql: str, dialect: str) -> exp.Expr:
-    tree: exp.Expr = parse_one(sql, dialect=dialect)
+def _parse(query: SqlQuery) -> exp.Expr:
+    # The author's text has been parsed, but not with the names that inputs have in this one, and
+    # an engine's translation of it may say what sqlglot does not know.
+    try:
+        tree: exp.Expr = parse_one(query.sql, dialect=query.dialect)
+    except SqlglotError as error:
+        raise SqlSyntaxError(
+            "the query cannot be analysed",
+            location=query.location,
+            hint="write the part that is out of the ordinary in another way",
+        ) from error
     return tree
 
 
@@ -261,7 +282,7 @@ def _cte(table: exp.Table) -> exp.Expr | None:
         clause = scope.args.get("with_")
         for cte in clause.expressions if clause else []:
             # A recursive CTE that reads itself is not followed: it would never end.
-            if same(cte.alias, table.name) and id(cte) not in inside:
+            if same_in_query(cte.alias, table.name) and id(cte) not in inside:
                 found = cte.this
                 return found if isinstance(found, exp.Expr) else None
         scope = scope.parent

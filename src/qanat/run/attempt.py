@@ -6,6 +6,7 @@ query.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -265,7 +266,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
             location=dataset.location,
             wanted=", ".join(snapshot.partition_by) or "none",
             got=", ".join(dataset.partition_by) or "none",
-            hint=f"rebuild it: qanat run --full-refresh {dataset.name}",
+            hint=f"rebuild it: qanat run --full-refresh {shlex.quote(dataset.name)}",
         )
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
     return replace(plain, schema=snapshot.schema, existing=snapshot.batch if unique else None)

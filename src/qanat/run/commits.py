@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from qanat.errors import HistoryMismatchError, located
 from qanat.model.pipeline import QUARANTINE, DatasetKind, application, is_replay, replay_flow
@@ -60,7 +61,7 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
             wanted=f"{known} epochs of flow {flow.name}, as the ledger says",
             got=f"epoch {sent} in the sink",
             hint="restore the ledger of the same time, or send everything again:"
-            f" qanat run --full-refresh {name}",
+            f" qanat run --full-refresh {quote(name)}",
         )
     return max(known, sent, *there) + 1
 
@@ -308,7 +309,7 @@ def _forgotten_replay(
                 wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
                 got=f"replay {found}" if found else "no replay",
                 hint=f"restore {dataset} of the same time as the ledger, or compute table and"
-                f" quarantine anew from their sources: qanat run --full-refresh {name}",
+                f" quarantine anew from their sources: qanat run --full-refresh {quote(name)}",
             )
     return None
 
@@ -330,4 +331,4 @@ def _lost_quarantine(
 def _anew(compiled: CompiledFlow, what: str) -> str:
     if compiled.dataset.kind is DatasetKind.SINK:
         what = "send everything again"
-    return f"{what}: qanat run --full-refresh {compiled.dataset.name}"
+    return f"{what}: qanat run --full-refresh {quote(compiled.dataset.name)}"

@@ -7,6 +7,7 @@ its own. `refresh` gathers the facts.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import Enum, StrEnum
@@ -324,11 +325,11 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
     if stored.partition_by != dataset.partition_by:
         return (
             f"{count} already written are partitioned otherwise; nothing more can be added until"
-            f" qanat run --full-refresh {dataset.name} computes all again"
+            f" qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
         )
     return (
         f"{count} already written stay as they are; the change applies to new rows only"
-        f" (qanat run --full-refresh {dataset.name} computes all again)"
+        f" (qanat run --full-refresh {shlex.quote(dataset.name)} computes all again)"
     )
 
 

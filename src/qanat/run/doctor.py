@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,7 +133,8 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
                 "error",
                 f"table {name}",
                 f"{len(missing)} of its files are gone, the first is {missing[0]}",
-                f"restore them, or rebuild it: qanat run --full-refresh {dataset.name}",
+                "restore them, or rebuild it: qanat run --full-refresh "
+                f"{shlex.quote(dataset.name)}",
             )
         if orphans and (session.recorded.held() is None):
             yield Finding(

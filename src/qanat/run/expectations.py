@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from qanat.errors import SelectionError
@@ -35,7 +36,7 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
             if name in Names(asked.select):
                 raise SelectionError(
                     f"{name} has no rows to check: it has never run",
-                    hint=f"run it first: qanat run --select +{name}",
+                    hint=f"run it first: qanat run --select {shlex.quote(f'+{name}')}",
                 )
             continue
         found += _checked(session, dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def check_kept(
                 f"{rebuilt.dataset} will be rebuilt, and {name} has read"
                 f" {'it' if _is_of(read, rebuilt) else read.source.label} as a stream",
                 location=read.location,
-                hint=f"start over as well: qanat run --full-refresh {rebuilt.dataset}"
+                hint=f"start over as well: qanat run --full-refresh {shlex.quote(rebuilt.dataset)}"
                 f" --full-refresh {name}",
             )
 

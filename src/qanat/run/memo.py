@@ -135,7 +135,7 @@ def project(spec: Path, environment: str | None) -> Project:
         return found
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
-    made: Project = load_project(spec, plugins.engine, environment)
+    made: Project = load_project(spec, plugins.engine, plugins.table_format, environment)
     # Keep it only if the file did not change while it was read.
     if spec.read_bytes() == text:
         _keep(key, made, f"{spec}|{environment or ''}|project")

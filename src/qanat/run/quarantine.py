@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 
@@ -158,7 +159,7 @@ def _replayable(session: Session, dataset: str | None) -> list[Dataset]:
     if found.kind is DatasetKind.MATERIALIZED_VIEW:
         raise PlanError(
             f"{found.name} is a materialized view: its rows and its quarantine are computed anew",
-            hint=f"qanat run --refresh {found.name}",
+            hint=f"qanat run --refresh {shlex.quote(found.name)}",
         )
     if found.kind is not DatasetKind.STREAMING_TABLE:
         raise PlanError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,9 @@ def _no_table(session: Session, dataset: Dataset) -> QanatError:
         for n in session.graph.readers.get(dataset.name, ())
         if session.pipeline.dataset(n).stored
     ]
-    instead = f", or look at what reads it: qanat show {readers[0]}" if readers else ""
+    instead = (
+        f", or look at what reads it: qanat show {shlex.quote(readers[0])}" if readers else ""
+    )
     return TableNotFoundError(
         f"temporary view {dataset.name} has no table: it is computed where it is read",
         location=dataset.location,
@@ -103,5 +106,5 @@ def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> Qanat
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
     return TableNotFoundError(
         f"{dataset.name} has no table yet: it has never run",
-        hint=f"run it first: qanat run --select +{dataset.name}",
+        hint=f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}",
     )

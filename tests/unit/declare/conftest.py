@@ -10,8 +10,17 @@ import pytest
 from qanat import plugins
 from qanat.declare.library import Declared, load_pipeline
 from qanat.declare.spec import load_project
+from qanat.model.adapter import OptionTable, TableFormat
 
 Load = Callable[..., Declared]
+
+
+LANCE = TableFormat("lance", "lance:Store", OptionTable("table_format: lance", ()))
+"""A format that only another package knows."""
+
+
+def _format(name: str) -> TableFormat:
+    return LANCE if name == LANCE.name else plugins.table_format(name)
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def load(tmp_path: Path) -> Load:
             file = tmp_path / "transformations" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        project = load_project(tmp_path / name, plugins.engine, environ={})
+        project = load_project(tmp_path / name, plugins.engine, _format, environ={})
         return load_pipeline(project, plugins.connectors(), plugins.formats())
 
     return loaded

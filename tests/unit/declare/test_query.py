@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ def delta(place: str) -> SourceRef:
          "WITH RECURSIVE r AS (SELECT 1 UNION ALL FROM r) FROM R", []),
         ("WITH c AS (SELECT 1) SELECT (SELECT max(i) FROM c) FROM sch.c",
          'WITH c AS (SELECT 1) SELECT (SELECT max(i) FROM c) FROM "__o_1" AS c', ["c"]),
+        ('WITH "SS X" AS (SELECT 1) FROM "ß x", "ss x"',
+         'WITH "SS X" AS (SELECT 1) FROM "__o_1" AS "ß x", "ss x"', ["ß x"]),
         # Subqueries, set operations, laterals, functions, samples, pivots.
         ("SELECT (SELECT max(a) FROM m) FROM x UNION ALL SELECT * FROM y WHERE a IN (FROM z)",
          ('SELECT (SELECT max(a) FROM "__o_1" AS m) FROM "__o_2" AS x UNION ALL '
@@ -75,7 +78,12 @@ def delta(place: str) -> SourceRef:
          "FROM range(3) r, unnest([1]) u, generate_series(1, 2)", []),
         ("FROM x TABLESAMPLE 10%", 'FROM "__o_1" AS x TABLESAMPLE 10%', ["x"]),
         ("PIVOT x ON a USING sum(b)", 'PIVOT "__o_1" AS x ON a USING sum(b)', ["x"]),
+        # Where the grammar has no place for an alias.
         ("TABLE x", 'TABLE "__o_1"', ["x"]),
+        ("FROM (DESCRIBE x)", 'FROM (DESCRIBE "__o_1")', ["x"]),
+        ("FROM (DESCRIBE TABLE x)", 'FROM (DESCRIBE TABLE "__o_1")', ["x"]),
+        ("FROM (SUMMARIZE sch.x) s", 'FROM (SUMMARIZE "__o_1") s', ["x"]),
+        ("FROM (DESCRIBE FROM x)", 'FROM (DESCRIBE FROM "__o_1" AS x)', ["x"]),
         # Names.
         ("SELECT sch.t.a, t.b FROM cat.sch.u, sch.t",
          'SELECT t.a, t.b FROM "__o_1" AS u, "__o_2" AS t', ["u", "t"]),
@@ -236,3 +244,12 @@ def test_spark_text_files_are_refused() -> None:
         "a.sql:1:15: cannot read text files\n"
         "  hint: read_files reads csv, json, ndjson, parquet and orc"
     )
+
+
+def test_sqlglot_s_warnings_do_not_reach_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's, which take warnings, too
+    with pytest.raises(QanatError, match="not a query: SHOW"):
+        parse("SHOW orders")
+    assert capsys.readouterr().err == ""

@@ -29,7 +29,9 @@ def load(
     name: str = "qanat.yml",
 ) -> Project:
     (folder / name).write_text(text, encoding="utf-8")
-    return load_project(folder / name, plugins.engine, environment, environ or {})
+    return load_project(
+        folder / name, plugins.engine, plugins.table_format, environment, environ or {}
+    )
 
 
 def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
@@ -78,6 +80,19 @@ schema_drift: freeze
         "c",
         "postgresql://h/db",
     )
+
+
+@pytest.mark.parametrize(
+    "written", ["010", "1.10", "12:30:00", "0x1F", "1_000", "1e3", ".inf", "no", "2026-01-01"]
+)
+def test_text_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
+    text = f"name: {written}\nstorage: {written}\nconfiguration: {{a: {written}}}\n"
+    project = load(tmp_path, text + "threads: 0x4\nmemory_limit: 1_000\n")
+    assert project.configuration == {"a": written}
+    assert (project.name, project.storage.name) == (written, written)
+    assert (project.threads, project.memory_limit) == (4, 1000)
+    with pytest.raises(ProblemsError, match="have one storage"):
+        load(tmp_path, f"{text}environments: {{p: {{storage: '{written}'}}}}")
 
 
 def test_sdp_specs_are_in_sparks_dialect(tmp_path: Path) -> None:
@@ -195,6 +210,26 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             (
                 "qanat.yml:2:10: dialect does not fit (did you mean 'spark'?)\n"
                 "  wanted: duckdb or spark\n  got: 'sprak'"
+            ),
+        ),
+        (
+            "name: x\nstorage_options: {a: b}",
+            "qanat.yml:2:19: table_format: delta has no option 'a'",
+        ),
+        (
+            "name: x\ntable_format: iceberg\nstorage_options:\n  tpye: sql\n  ur: x",
+            (
+                "qanat.yml:4:3: table_format: iceberg has no option 'tpye'"
+                " (did you mean 'type'?)\n"
+                "qanat.yml:5:3: table_format: iceberg has no option 'ur'"
+                " (did you mean 'uri'?)"
+            ),
+        ),
+        (
+            "name: x\ntable_format: icebrg",
+            (
+                "qanat.yml:2:15: there is no table format 'icebrg' (did you mean 'iceberg'?)\n"
+                "  wanted: delta or iceberg"
             ),
         ),
         (
@@ -437,10 +472,10 @@ def test_an_environment_must_be_declared(tmp_path: Path) -> None:
 
 def test_the_spec_must_exist_and_be_text(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: No such file"):
-        load_project(tmp_path / "qanat.yml", plugins.engine, environ={})
+        load_project(tmp_path / "qanat.yml", plugins.engine, plugins.table_format, environ={})
     (tmp_path / "qanat.yml").write_bytes(b"name: \xff")
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: it is not UTF-8"):
-        load_project(tmp_path / "qanat.yml", plugins.engine, environ={})
+        load_project(tmp_path / "qanat.yml", plugins.engine, plugins.table_format, environ={})
 
 
 def test_the_spec_is_found_from_a_folder_below(tmp_path: Path) -> None:
@@ -474,7 +509,9 @@ def test_dialects_are_those_of_the_engine(tmp_path: Path) -> None:
 
     def dialect(text: str) -> str:
         (tmp_path / "qanat.yml").write_text(f"name: x\n{text}", encoding="utf-8")
-        return load_project(tmp_path / "qanat.yml", engines, environ={}).dialect
+        return load_project(
+            tmp_path / "qanat.yml", engines, plugins.table_format, environ={}
+        ).dialect
 
     assert dialect("") == "duckdb"
     assert dialect("engine: tiny") == "mysql"

@@ -371,7 +371,7 @@ def test_a_project_without_files(load: Load) -> None:
 
 @pytest.mark.parametrize("format_", ["iceberg", "lance"])
 def test_the_format_of_the_project_may_be_said(load: Load, format_: str) -> None:
-    """Also one that only another package knows: nothing of it is asked here but its name."""
+    """Also one that only another package knows."""
     sql = f"{V}USING {format_.upper()} AS SELECT 1"
     python = (
         f"from qanat import pipelines as dp\ndp.create_streaming_table('t', format='{format_}')"

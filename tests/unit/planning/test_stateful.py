@@ -6,7 +6,9 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
-from qanat.planning.stateful import aggregates
+from qanat.errors import Location, SqlSyntaxError
+from qanat.model.query import SqlQuery
+from qanat.planning.stateful import aggregates, own_tree, tree_of
 
 CALLS = sorted(
     f"{name}({', '.join('xyzuvw'[:count])})"
@@ -29,3 +31,12 @@ def test_duckdb_s_aggregates(call: str, form: str) -> None:
 def test_other_functions_are_no_aggregates(name: str) -> None:
     tree = parse_one(f"SELECT {name}(x) FROM t", dialect="duckdb")
     assert not any(aggregates(f) for f in tree.find_all(exp.Func))
+
+
+def test_what_sqlglot_cannot_parse_is_an_error_at_the_query() -> None:
+    sql = "SELECT * FROM (DESCRIBE x AS y)"
+    query = SqlQuery(sql, sql, "duckdb", (), Location("a.sql", 3, 1))
+    for parse in (tree_of, own_tree):
+        with pytest.raises(SqlSyntaxError) as raised:
+            parse(query)
+        assert raised.value.location == query.location

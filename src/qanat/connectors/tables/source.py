@@ -7,6 +7,7 @@ another; `after` is -1 to begin with everything. A table read as it is now is
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class TableSource:
         if batch is None:
             raise DatasetNotFoundError(
                 f"{ref.label} has no table yet: nothing has been written to it",
-                hint=f"run it first: qanat run --select {ref.label}",
+                hint=f"run it first: qanat run --select {shlex.quote(ref.label)}",
             )
         return Input(batch)
 

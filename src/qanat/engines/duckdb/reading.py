@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.types import from_duckdb, literal
+from qanat.engines.duckdb.types import literal, quote, stored
 from qanat.model.query import SqlQuery
-from qanat.model.schema import Field, Schema
+from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import Inputs
 
 _CHUNK = 4096
@@ -51,8 +52,11 @@ class DuckDBReading:
             self._sql += f" LIMIT {int(limit)}"
         with explained(query, self._columns):
             relation = self._relation()
-            pairs = zip(relation.columns, relation.types, strict=True)
-            self.schema = Schema(tuple(Field(name, from_duckdb(t)) for name, t in pairs))
+            columns = dict(zip(relation.columns, relation.types, strict=True))
+        self.schema = Schema(
+            tuple(Field(name, stored(t) or Primitive("string")) for name, t in columns.items())
+        )
+        self._shown, self._text_of = _as_values(columns)
 
     def _relation(self) -> DuckDBPyRelation:
         return self._con.sql(self._sql)
@@ -61,13 +65,21 @@ class DuckDBReading:
         """The rows as Python values, some thousand at a time."""
         # Of DuckDB's ways only this one gives rows as they are computed: a relation keeps none.
         with explained(self._query, self._columns):
-            self._con.execute(self._sql)
+            self._con.execute(f"{self._shown}{self._sql}")
         while True:
             with explained(self._query, self._columns):
                 rows = self._con.fetchmany(_CHUNK)
             if not rows:
                 return
-            yield rows
+            yield [self._exact(row) for row in rows] if self._text_of else rows
+
+    def _exact(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row with the texts behind it in the place of values that Python's types change."""
+        values = list(row[: len(self.schema.fields)])
+        for at, text in zip(self._text_of, row[len(values) :], strict=True):
+            if text is not None:
+                values[at] = text
+        return tuple(values)
 
     @contextmanager
     def arrow(self) -> Iterator[DuckDBPyRelation]:
@@ -85,3 +97,67 @@ class DuckDBReading:
             )
             found = self._con.fetchone()
         return int(found[0]) if found else 0
+
+
+def _as_values(columns: Mapping[str, DuckDBPyType]) -> tuple[str, tuple[int, ...]]:
+    """A SELECT list that makes columns Python values, if they need one.
+
+    Returns:
+        The list, or an empty text; and the columns, by their index, for which a text follows
+        behind the others. It is NULL where the value itself can be taken.
+    """
+    shown, texts, text_of = [], [], []
+    for at, (name, type_) in enumerate(columns.items()):
+        column = quote(name)
+        if stored(type_) is None:
+            # INTERVAL, UNION, VARIANT, …: neither JSON nor CSV has values of such a type.
+            shown.append(f"CAST({column} AS VARCHAR)")
+            continue
+        shown.append(column)
+        if odd := _odd(type_, column):
+            texts.append(f"CASE WHEN {odd} THEN CAST({column} AS VARCHAR) END")
+            text_of.append(at)
+    if not texts and shown == [quote(name) for name in columns]:
+        return "", ()
+    return f"SELECT {', '.join([*shown, *texts])} ", tuple(text_of)
+
+
+def _odd(type_: DuckDBPyType, value: str, depth: int = 0) -> str | None:
+    """A condition that is true for values that DuckDB changes when it makes them Python's.
+
+    It gives years before 1 and after 9999 as text, but the last day that Python knows for
+    infinity, and microseconds for nanoseconds.
+
+    Args:
+        value: an expression of this type.
+        depth: how many lists are around it.
+    """
+    match type_.id:
+        case "timestamp_ns":
+            exact = f"isfinite(CAST({value} AS TIMESTAMP)) AND epoch_ns({value}) % 1000 = 0"
+            return f"NOT ({exact})"
+        case "date" | "timestamp" | "timestamp_s" | "timestamp_ms" | "timestamp with time zone":
+            moment = value if "zone" in type_.id or type_.id == "date" else f"{value}::TIMESTAMP"
+            return f"NOT isfinite({moment})"
+        case "list" | "array":
+            items: dict[str, Any] = dict(type_.children)
+            return _any(value, items["child"], depth)
+        case "map":
+            sides: list[tuple[str, Any]] = list(type_.children)
+            return _or(_any(f"map_{name}s({value})", inner, depth) for name, inner in sides)
+        case "struct":
+            fields: list[tuple[str, Any]] = list(type_.children)
+            return _or(_odd(t, f"({value}).{quote(name)}", depth) for name, t in fields)
+    return None
+
+
+def _any(values: str, type_: DuckDBPyType, depth: int) -> str | None:
+    """A condition that is true for lists with such a value."""
+    element = f"__qanat_{depth}"
+    odd = _odd(type_, element, depth + 1)
+    return f"len(list_filter({values}, lambda {element}: {odd})) > 0" if odd else None
+
+
+def _or(conditions: Iterable[str | None]) -> str | None:
+    """A condition that is true where one of them is."""
+    return " OR ".join(f"coalesce({c}, false)" for c in conditions if c) or None

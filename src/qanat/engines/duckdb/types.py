@@ -155,14 +155,15 @@ def fit(
 ) -> Fitted:
     """Match the columns of a query to those of its table (see `qanat.planning.fit`)."""
     columns = [
-        Column(name, _stored(type_), str(type_), nothing="null" in type_.id)
+        Column(name, stored(type_), str(type_), nothing="null" in type_.id)
         for name, type_ in zip(names, types, strict=True)
     ]
     targets = fit_columns(columns, output, query.location, dataset)
     return Fitted(Schema(tuple(t.field for t in targets)), tuple(_expression(t) for t in targets))
 
 
-def _stored(type_: DuckDBPyType) -> DataType | None:
+def stored(type_: DuckDBPyType) -> DataType | None:
+    """The type in which Delta stores a DuckDB type; None if it has no place for it."""
     try:
         return from_duckdb(type_)
     except ValueError:
