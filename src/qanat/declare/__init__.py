@@ -6,7 +6,8 @@ that it may have), then `library`, which loads the files.
 SQL: `statements` moves a `cursor` over the words of a statement and parses its parts with
 `columns`, `properties` and `types`. Python: `python` has the decorators, `capture` stores their
 arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what its
-functions returned, `functions` makes declarations of it. Both use `query`, which finds what a
+functions returned, `functions` makes declarations of it, with what a function uses beside its own
+text (`closure`). Both use `query`, which finds what a
 query reads (with `calls`), and `registry`, which collects declarations and problems. `adhoc`
 reads a query that no dataset declares. They share `arguments`, `frames` (arguments and
 annotations of decorated functions) and `syntax` (sqlglot's parse errors).

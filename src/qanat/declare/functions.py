@@ -18,6 +18,7 @@ from qanat.declare.arguments import (
 )
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall
 from qanat.declare.captured import FRAME, Captured
+from qanat.declare.closure import closure_of
 from qanat.declare.columns import Columns, parse_columns, rule_of_text
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import TAKES, returned, taken
@@ -188,6 +189,8 @@ class _Maker:
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
+            used = closure_of(function, self.project.root)
+            text += f"\n# with\n{used}" if used else ""
         kind = returned(signature.return_annotation, names) or "any"
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 

@@ -7,6 +7,7 @@ import inspect
 import linecache
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from qanat.declare.capture import Capture, active
 from qanat.errors import Location, PythonFileError, install, nearest
 
 _INSTALL = "install it into the environment that qanat runs in"
+_ALONE = threading.RLock()
+"""Held while a file runs: paths, modules and standard output belong to the whole process."""
 _SPARK = "the same decorators are here: from qanat import pipelines as dp"
 
 
@@ -52,7 +55,14 @@ def isolated(root: Path, path: Path) -> Iterator[None]:
     Afterwards the project's modules are removed from `sys.modules`: two files, or two projects in
     one process, may have different modules of one name. Modules of installed packages stay. What
     the file prints goes to standard error, because standard output has the command's result.
+    Files of other threads wait.
     """
+    with _ALONE, _importing(root, path):
+        yield
+
+
+@contextlib.contextmanager
+def _importing(root: Path, path: Path) -> Iterator[None]:
     before, modules = list(sys.path), set(sys.modules)
     sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
     try:
@@ -61,10 +71,17 @@ def isolated(root: Path, path: Path) -> Iterator[None]:
     finally:
         sys.path[:] = before
         for name in set(sys.modules) - modules:
-            file = getattr(sys.modules[name], "__file__", None)
             ours = name.partition(".")[0] == "qanat"  # developed below the project's folder
-            if file and not ours and _is_users(Path(file), root):
+            if not ours and any(is_users(p, root) for p in _places(sys.modules[name])):
                 del sys.modules[name]
+
+
+def _places(module: ModuleType) -> Iterator[Path]:
+    """A module's file, and a package's folders: one without `__init__.py` has no file."""
+    file = getattr(module, "__file__", None)
+    if file:
+        yield Path(file)
+    yield from map(Path, getattr(module, "__path__", ()))
 
 
 @contextlib.contextmanager
@@ -112,11 +129,11 @@ def _meant(error: BaseException) -> str | None:
 
 def _line(error: BaseException, capture: Capture, path: Path) -> Location:
     frames = traceback.extract_tb(error.__traceback__)
-    mine = [f for f in frames if _is_users(Path(f.filename), capture.root)]
+    mine = [f for f in frames if is_users(Path(f.filename), capture.root)]
     frame = mine[-1] if mine else None
     return capture.place(frame.filename, frame.lineno) if frame else capture.place(str(path), None)
 
 
-def _is_users(file: Path, root: Path) -> bool:
+def is_users(file: Path, root: Path) -> bool:
     """True if a file is the project's own, and not of a package installed in its folder."""
     return file.is_relative_to(root) and "site-packages" not in file.parts

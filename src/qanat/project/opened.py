@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self, TypeAlias
 
 from qanat.declare.files import library_files
@@ -31,6 +32,8 @@ from qanat.run.session import Session
 Names = str | Iterable[str]
 _Stamp: TypeAlias = tuple[Path, int, int]
 """A file, when it was changed (nanoseconds since 1970), and its size in bytes."""
+_FRESH = 1.0
+"""Seconds for which it is believed what Python files have declared."""
 
 
 def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
@@ -69,6 +72,7 @@ class Project:
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
         self._first: tuple[_Stamp, ...] | None = _stamps(self._opened)
+        self._read_at = monotonic()
 
     @property
     def session(self) -> Session:
@@ -76,12 +80,16 @@ class Project:
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
             self._first = _stamps(self._opened)
+            self._read_at = monotonic()
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
         read = self._first is not None and self._first == _stamps(self.session)
+        # What a Python file declares may change without the file: a helper, or the environment.
+        if read and monotonic() - self._read_at > _FRESH:
+            read = not any(f.suffix == ".py" for f in library_files(self.session.project))
         self._first = None
         if not read and self._opened is not None:
             found = Session.open(self._path, self._environment)

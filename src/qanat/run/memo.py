@@ -128,6 +128,8 @@ def project(spec: Path, environment: str | None) -> Project:
     named = set(_VARIABLE.findall(text.decode(errors="replace")))
     if b"~" in text:
         named.add("HOME")
+    if b"\\" in text:
+        named.update(os.environ)  # a `$` may be written as an escape
     used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
     key = _key(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
     found = _recall(key)

@@ -1,0 +1,132 @@
+"""What a function uses beside its own text is part of its definition."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import qanat
+
+FRAMES = """\
+import pyarrow as pa
+from qanat import pipelines as dp
+from lib import helpers
+
+K = 10
+
+
+def more(batch):
+    return batch.num_rows + K
+
+
+def with_number(number, *, also=5):
+    def function(base: pa.Table, also=None) -> pa.Table:
+        values = [number + helpers.X + more(base) for _ in range(base.num_rows)]
+        return base.append_column("k", pa.array(values))
+    del also
+    return function
+
+
+def made(base: pa.Table) -> pa.Table:
+    return with_number(NUMBER)(base)
+
+
+NUMBER = 1
+dp.materialized_view(name="framed")(made)
+"""
+SQL = "CREATE MATERIALIZED VIEW base AS SELECT 1 AS id;\n"
+TOLD = """\
+from qanat import pipelines as dp
+from lib import helpers
+
+
+@dp.materialized_view
+def told():
+    return f"SELECT '{helpers.X}' AS x"
+"""
+
+
+def lay_out(root: Path, python: str, helper: str) -> Path:
+    for name, text in (
+        ("qanat.yml", "name: closure\n"),
+        ("transformations/a.py", python),
+        ("transformations/b.sql", SQL),
+        ("lib/helpers.py", helper),
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("transformations/a.py", "NUMBER = 1", "NUMBER = 2"),
+        ("transformations/a.py", "K = 10", "K = 20"),
+        ("transformations/a.py", "num_rows + K", "num_rows - K"),
+        ("lib/helpers.py", "X = 100", "X = 200"),
+    ],
+)
+def test_a_frame_is_made_anew_when_what_it_uses_changes(
+    tmp_path: Path, file: str, before: str, after: str
+) -> None:
+    path = lay_out(tmp_path, FRAMES, "X = 100\n") / file
+    with qanat.open(tmp_path) as project:
+        project.run()
+        first = project.query("SELECT k FROM framed").rows()
+        assert {d.status for d in project.run().datasets} == {"unchanged"}
+    path.write_text(path.read_text().replace(before, after))
+    with qanat.open(tmp_path) as project:
+        assert [d.status for d in project.run("framed").datasets] == ["updated"]
+        assert project.query("SELECT k FROM framed").rows() != first
+
+
+def test_packages_without_init_are_each_projects_own(tmp_path: Path) -> None:
+    folders = [lay_out(tmp_path / x, TOLD, f"X = '{x}'\n") for x in ("A", "B")]
+    for folder in folders:
+        with qanat.open(folder) as project:
+            project.run()
+            assert project.query("FROM told").rows() == [(folder.name,)]
+            (folder / "lib" / "helpers.py").write_text("X = 'changed'\n")
+            (folder / "transformations" / "b.sql").write_text(SQL + "-- so that files are read\n")
+            project.run()
+            assert project.query("FROM told").rows() == [("changed",)]
+
+
+def test_files_of_two_threads_do_not_run_at_once(tmp_path: Path) -> None:
+    python = """\
+import sys
+import time
+from qanat import pipelines as dp
+from lib import helpers
+
+before = list(sys.path)
+helpers.running.append(1)
+assert len(helpers.running) == 1
+time.sleep(0.05)
+
+
+@dp.materialized_view
+def told():
+    return f"SELECT '{helpers.X}' AS x"
+"""
+    out, paths = sys.stdout, list(sys.path)
+    folders = [lay_out(tmp_path / x, python, f"X = '{x}'\nrunning = []\n") for x in ("A", "B")]
+    found: dict[str, object] = {}
+
+    def work(folder: Path) -> None:
+        with qanat.open(folder) as project:
+            project.run()
+            found[folder.name] = project.query("FROM told").rows()
+
+    threads = [threading.Thread(target=work, args=(f,)) for f in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {"A": [("A",)], "B": [("B",)]}
+    assert sys.stdout is out
+    assert sys.path == paths
