@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function
+from qanat.declare.closure import digest_of
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.errors import Location, QanatError
@@ -32,12 +34,14 @@ class Captured(Frozen):
         queries: for each call of `capture`, what its function returned, or the error that it
             raised; None if it has none, `FRAME` if it takes or returns data frames: then it is
             called when the dataset is run.
+        helpers: a digest of the project's modules that the file imported; empty if there are none.
     """
 
     text: str
     capture: Capture
     error: QanatError | None
     queries: tuple[object, ...]
+    helpers: str = ""
 
     @property
     def facts(self) -> str | None:
@@ -71,13 +75,22 @@ def run_python(path: Path, text: str, root: Path) -> Captured:
     """
     capture = Capture(root)
     error: QanatError | None = None
-    with isolated(root, path):
+    with isolated(root, path) as imported:
         try:
             run_file(path, text, capture)
         except QanatError as caught:
             error = caught
         queries = tuple(_called(c, capture, path) for c in capture.calls)
-    return Captured(text, capture, error, queries)
+        helpers = _contents([file for file in imported() if file != path])
+    return Captured(text, capture, error, queries, helpers)
+
+
+def _contents(files: list[Path]) -> str:
+    found = []
+    for file in files:
+        with suppress(OSError):  # a compiled module may have no file of its own
+            found.append(file.read_bytes())
+    return digest_of(found) if found else ""
 
 
 def _called(call: DatasetCall | FlowCall, capture: Capture, path: Path) -> object:

@@ -7,26 +7,30 @@ decide the result just as well.
 
 from __future__ import annotations
 
+import dis
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from hashlib import blake2b
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType, NoneType
+from types import CodeType, FunctionType
 from typing import Any
 
 from qanat.declare.pyfile import is_users
 
-_PLAIN = (str, bytes, int, float, bool, NoneType)
+_PLAIN = (str, bytes, int, float, bool, type(None))
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
+_DEEPEST = 20
+"""Lists in lists of which more is not looked at: one may contain itself."""
 
 
 def closure_of(function: object, root: Path) -> str:
     """The values that a function uses, one per line; empty if it uses none.
 
     These are its defaults, what it was made with (closures), and the names of its module: plain
-    values and lists or mappings of them, functions of the project with what these use, and the
-    files of the project's modules. Of all else, and of what a function reads when it runs, nothing
-    is known here.
+    values, lists and mappings of them, and functions of the project with what these use. Values
+    are told by digests only, because a definition is stored and one of them may be a secret. Of
+    what a function reads when it runs, nothing is known here.
 
     Args:
         root: the project's folder.
@@ -36,9 +40,17 @@ def closure_of(function: object, root: Path) -> str:
     ...         return batch * factor
     ...     return scale
     >>> print(closure_of(times(2), Path(".")))
-    factor = 2
+    factor = int 8a8f42e07cb2e4a7
     """
     return "\n".join(_used(function, root, set()))
+
+
+def digest_of(parts: Iterable[bytes]) -> str:
+    """A digest of some contents in their order."""
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
 
 
 def _used(function: object, root: Path, seen: set[int]) -> Iterator[str]:
@@ -46,20 +58,21 @@ def _used(function: object, root: Path, seen: set[int]) -> Iterator[str]:
     if not isinstance(function, FunctionType) or id(function) in seen:
         return
     seen.add(id(function))
-    values = {**_defaults(function), **_outer(function)}
-    for name in sorted(values):
-        value = values[name]
-        if isinstance(value, ModuleType):
-            file = getattr(value, "__file__", None)
-            if file and is_users(Path(file), root):
-                digest = blake2b(Path(file).read_bytes(), digest_size=8).hexdigest()
-                yield f"{name} = module {digest}"
-        elif isinstance(value, FunctionType):
+    values = {**_globals(function), **_closure(function), **_defaults(function)}
+    for name, value in sorted(values.items()):
+        if isinstance(value, FunctionType):
             if is_users(Path(value.__code__.co_filename), root):
-                yield f"{name} = {inspect.getsource(value).strip()}"
+                yield f"{name} = function {digest_of([_source(value)])}"
                 yield from _used(value, root, seen)
-        elif _is_plain(value):
-            yield f"{name} = {value!r}"
+        elif (text := _text(value, _DEEPEST)) is not None:
+            yield f"{name} = {type(value).__name__} {digest_of([text.encode(errors='replace')])}"
+
+
+def _source(function: FunctionType) -> bytes:
+    try:
+        return inspect.getsource(function).encode(errors="replace")
+    except (OSError, TypeError):
+        return function.__code__.co_code  # made by a program, without a text
 
 
 def _defaults(function: FunctionType) -> dict[str, Any]:
@@ -67,11 +80,25 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def _outer(function: FunctionType) -> dict[str, Any]:
-    """What the names in a function's body mean outside it."""
-    found = inspect.getclosurevars(function).nonlocals
-    names = {name for code in _codes(function.__code__) for name in code.co_names}
-    return {**{n: v for n, v in function.__globals__.items() if n in names}, **found}
+def _closure(function: FunctionType) -> dict[str, Any]:
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue  # it has no value yet
+    return found
+
+
+def _globals(function: FunctionType) -> dict[str, Any]:
+    """What the names in a function's body mean in its module."""
+    names = {
+        str(step.argval)
+        for code in _codes(function.__code__)
+        for step in dis.get_instructions(code)
+        if step.opname in _GLOBAL
+    }
+    return {name: value for name, value in function.__globals__.items() if name in names}
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -81,10 +108,22 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _is_plain(value: object) -> bool:
-    """Whether its `repr` says all of it, and the same in every process."""
-    if type(value) in _PLAIN or isinstance(value, Enum):
-        return True
-    if isinstance(value, Mapping):
-        return all(_is_plain(k) and _is_plain(v) for k, v in value.items())
-    return type(value) in (list, tuple) and all(map(_is_plain, value))  # type: ignore[call-overload]
+def _text(value: object, depth: int) -> str | None:
+    """All of a value as text, the same in every process; None if that cannot be told."""
+    if isinstance(value, Enum):
+        return str(value)
+    if type(value) in _PLAIN:
+        return repr(value)
+    parts: list[object]
+    match value:
+        case dict() if type(value) is dict:
+            parts = [part for pair in value.items() for part in pair]
+        case list() | tuple() | set() | frozenset() if type(value).__module__ == "builtins":
+            parts = list(value)
+        case _:
+            return None
+    texts = [_text(part, depth - 1) if depth else None for part in parts]
+    told = [text for text in texts if text is not None]
+    if len(told) < len(texts):
+        return None
+    return ",".join(sorted(told) if isinstance(value, set | frozenset) else told)

@@ -58,6 +58,7 @@ class _Maker:
         self.path = path
         self.lines = ran.text.splitlines()
         self.capture = ran.capture
+        self.helpers = ran.helpers
         self.registry = registry
         self.project = registry.project
 
@@ -189,8 +190,9 @@ class _Maker:
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
-            used = closure_of(function, self.project.root)
-            text += f"\n# with\n{used}" if used else ""
+            used = [closure_of(function, self.project.root)]
+            used += [f"the project's modules {self.helpers}"] if self.helpers else []
+        text = "\n".join([text, *(f"# with {line}" for line in used if line)])
         kind = returned(signature.return_annotation, names) or "any"
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 

@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -49,31 +49,45 @@ def run_file(path: Path, text: str, capture: Capture) -> None:
 
 
 @contextlib.contextmanager
-def isolated(root: Path, path: Path) -> Iterator[None]:
+def isolated(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
     """Make the file's folder and the project importable inside the block.
 
     Afterwards the project's modules are removed from `sys.modules`: two files, or two projects in
     one process, may have different modules of one name. Modules of installed packages stay. What
     the file prints goes to standard error, because standard output has the command's result.
     Files of other threads wait.
+
+    Yields:
+        What tells the files of the project's modules that were imported inside the block.
     """
-    with _ALONE, _importing(root, path):
-        yield
+    with _ALONE, _importing(root, path) as imported:
+        yield imported
 
 
 @contextlib.contextmanager
-def _importing(root: Path, path: Path) -> Iterator[None]:
+def _importing(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
     before, modules = list(sys.path), set(sys.modules)
+
+    def theirs() -> dict[str, list[Path]]:
+        """The files of the project's modules, by their names."""
+        found = {name: list(_places(sys.modules[name])) for name in set(sys.modules) - modules}
+        return {
+            name: places
+            for name, places in found.items()
+            if any(is_users(place, root) for place in places)
+            and name.partition(".")[0] != "qanat"  # developed below the project's folder
+        }
+
     sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            yield
+            yield lambda: sorted({p for ps in theirs().values() for p in ps if p.is_file()})
     finally:
         sys.path[:] = before
-        for name in set(sys.modules) - modules:
-            ours = name.partition(".")[0] == "qanat"  # developed below the project's folder
-            if not ours and any(is_users(p, root) for p in _places(sys.modules[name])):
-                del sys.modules[name]
+        # All are found before the first goes: a package without `__init__.py` asks its parent
+        # where it is.
+        for name in theirs():
+            del sys.modules[name]
 
 
 def _places(module: ModuleType) -> Iterator[Path]:

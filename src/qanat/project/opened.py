@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -30,8 +31,8 @@ from qanat.run.results import Finding, Selection
 from qanat.run.session import Session
 
 Names = str | Iterable[str]
-_Stamp: TypeAlias = tuple[Path, int, int]
-"""A file, when it was changed (nanoseconds since 1970), and its size in bytes."""
+_Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
+"""Files with when they were changed (ns since 1970) and their bytes; environment variables."""
 _FRESH = 1.0
 """Seconds for which it is believed what Python files have declared."""
 
@@ -71,7 +72,7 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._first: tuple[_Stamp, ...] | None = _stamps(self._opened)
+        self._first: _Stamps | None = _stamps(self._opened)
         self._read_at = monotonic()
 
     @property
@@ -87,7 +88,7 @@ class Project:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
         read = self._first is not None and self._first == _stamps(self.session)
-        # What a Python file declares may change without the file: a helper, or the environment.
+        # What a Python file declares may change without the file: it may import or read others.
         if read and monotonic() - self._read_at > _FRESH:
             read = not any(f.suffix == ".py" for f in library_files(self.session.project))
         self._first = None
@@ -349,11 +350,13 @@ def _names(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _stamps(session: Session) -> tuple[_Stamp, ...] | None:
-    """By what one sees that a file of the project was changed; None while they change."""
+def _stamps(session: Session) -> _Stamps | None:
+    """By what one sees that a project may declare something else; None while it changes."""
     paths = (session.project.spec, *library_files(session.project))
     try:
         found = [(path, path.stat()) for path in paths]
     except OSError:
         return None
-    return tuple((path, each.st_mtime_ns, each.st_size) for path, each in found)
+    files = tuple((path, each.st_mtime_ns, each.st_size) for path, each in found)
+    # Specs and Python files read the environment.
+    return files, dict(os.environ)

@@ -84,6 +84,46 @@ def test_a_frame_is_made_anew_when_what_it_uses_changes(
         assert project.query("SELECT k FROM framed").rows() != first
 
 
+def test_a_definition_tells_no_values(tmp_path: Path) -> None:
+    """It is stored in the ledger, and a constant may be a secret."""
+    python = """\
+import os
+import pyarrow as pa
+from os import environ
+from qanat import pipelines as dp
+
+TOKEN = "hush-hush"
+EVERYTHING = [TOKEN, {"token": TOKEN}]
+
+
+@dp.materialized_view
+def framed(base: pa.Table) -> pa.Table:
+    return base.append_column("k", pa.array([len(TOKEN + str(EVERYTHING) + environ.get("X", ""))]))
+"""
+    lay_out(tmp_path, python, "")
+    with qanat.open(tmp_path) as project:
+        (_, text) = project.session.analysis.definitions["framed"]
+        assert "TOKEN = str " in text
+        assert "EVERYTHING = list " in text
+        assert "hush" not in text
+        assert "environ =" not in text, "the table would be computed anew with any variable"
+
+
+def test_helpers_of_helpers_are_seen(tmp_path: Path) -> None:
+    """Also in packages without `__init__.py`, whichever of them is removed first."""
+    deep = "lib.one.two.three.four.five.six"
+    python = FRAMES.replace("from lib import helpers", f"import {deep}.helpers as helpers")
+    lay_out(tmp_path, python, "")
+    folder = tmp_path / deep.replace(".", "/")
+    folder.mkdir(parents=True)
+    (folder / "helpers.py").write_text("from lib import more\n\nX = more.X\n")
+    for x in (1, 2):
+        (tmp_path / "lib" / "more.py").write_text(f"X = {x}\n")
+        with qanat.open(tmp_path) as project:
+            project.run()
+            assert project.query("SELECT k FROM framed").rows() == [(12 + x,)]
+
+
 def test_packages_without_init_are_each_projects_own(tmp_path: Path) -> None:
     folders = [lay_out(tmp_path / x, TOLD, f"X = '{x}'\n") for x in ("A", "B")]
     for folder in folders:
@@ -130,3 +170,16 @@ def told():
     assert found == {"A": [("A",)], "B": [("B",)]}
     assert sys.stdout is out
     assert sys.path == paths
+
+
+def test_a_variable_set_after_opening_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = TOLD.replace("from lib import helpers", "import os").replace(
+        "helpers.X", "os.environ['X_OF_TEST']"
+    )
+    monkeypatch.setenv("X_OF_TEST", "before")
+    with qanat.open(lay_out(tmp_path, python, "")) as project:
+        monkeypatch.setenv("X_OF_TEST", "after")
+        project.run()
+        assert project.query("FROM told").rows() == [("after",)]
