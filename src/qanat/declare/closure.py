@@ -40,7 +40,7 @@ def closure_of(function: object, root: Path) -> str:
     ...         return batch * factor
     ...     return scale
     >>> print(closure_of(times(2), Path(".")))
-    factor = int 8a8f42e07cb2e4a7
+    factor = int d72529af6dd60356
     """
     return "\n".join(_used(function, root, set()))
 
