@@ -244,9 +244,9 @@ class Slot:
         acknowledged = list(notes(calls))
         done = sites(calls)
         for point, loss in case.powers:
-            at = before + point
-            if at > len(done):
-                continue
+            # A recovery makes fewer calls than the update from which the point was drawn: then
+            # the power goes when it is done.
+            at = min(before + point, len(done))
             disk = Disk(scenario.image)
             for call in done[:at]:
                 disk.apply(call)
