@@ -15,11 +15,11 @@ from types import NoneType
 from typing import Any
 
 from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function
-from qanat.declare.closure import digest_of
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.errors import Location, QanatError
 from qanat.frozen import Frozen
+from qanat.text import digest
 
 FRAME = object()
 
@@ -34,7 +34,8 @@ class Captured(Frozen):
         queries: for each call of `capture`, what its function returned, or the error that it
             raised; None if it has none, `FRAME` if it takes or returns data frames: then it is
             called when the dataset is run.
-        helpers: a digest of the project's modules that the file imported; empty if there are none.
+        helpers: a digest of the project's modules that the file imported; empty if there are none,
+            or no function takes or returns data frames.
     """
 
     text: str
@@ -81,7 +82,9 @@ def run_python(path: Path, text: str, root: Path) -> Captured:
         except QanatError as caught:
             error = caught
         queries = tuple(_called(c, capture, path) for c in capture.calls)
-        helpers = _contents([file for file in imported() if file != path])
+        # Of a function that returns SQL the SQL says all.
+        frames = any(query is FRAME for query in queries)
+        helpers = _contents([f for f in imported() if f != path]) if frames else ""
     return Captured(text, capture, error, queries, helpers)
 
 
@@ -90,7 +93,7 @@ def _contents(files: list[Path]) -> str:
     for file in files:
         with suppress(OSError):  # a compiled module may have no file of its own
             found.append(file.read_bytes())
-    return digest_of(found) if found else ""
+    return digest(*found) if found else ""
 
 
 def _called(call: DatasetCall | FlowCall, capture: Capture, path: Path) -> object:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
-from hashlib import blake2b
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from qanat.declare.pyfile import is_users
+from qanat.text import digest
 
 _PLAIN = (str, bytes, int, float, bool, type(None))
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
@@ -40,17 +40,9 @@ def closure_of(function: object, root: Path) -> str:
     ...         return batch * factor
     ...     return scale
     >>> print(closure_of(times(2), Path(".")))
-    factor = int d72529af6dd60356
+    factor = int 34e0318ae29ab2f05a154df4c82c8813
     """
     return "\n".join(_used(function, root, set()))
-
-
-def digest_of(parts: Iterable[bytes]) -> str:
-    """A digest of some contents in their order."""
-    digest = blake2b(digest_size=8)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
 
 
 def _used(function: object, root: Path, seen: set[int]) -> Iterator[str]:
@@ -62,15 +54,15 @@ def _used(function: object, root: Path, seen: set[int]) -> Iterator[str]:
     for name, value in sorted(values.items()):
         if isinstance(value, FunctionType):
             if is_users(Path(value.__code__.co_filename), root):
-                yield f"{name} = function {digest_of([_source(value)])}"
+                yield f"{name} = function {digest(_source(value))}"
                 yield from _used(value, root, seen)
         elif (text := _text(value, _DEEPEST)) is not None:
-            yield f"{name} = {type(value).__name__} {digest_of([text.encode(errors='replace')])}"
+            yield f"{name} = {type(value).__name__} {digest(text)}"
 
 
-def _source(function: FunctionType) -> bytes:
+def _source(function: FunctionType) -> str | bytes:
     try:
-        return inspect.getsource(function).encode(errors="replace")
+        return inspect.getsource(function)
     except (OSError, TypeError):
         return function.__code__.co_code  # made by a program, without a text
 

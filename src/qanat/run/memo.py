@@ -34,6 +34,7 @@ from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, Project, References
 from qanat.model.query import Computation, Query, Read
 from qanat.planning.graph import Graph
+from qanat.text import digest
 
 
 class CompiledView(Frozen):
@@ -131,7 +132,7 @@ def project(spec: Path, environment: str | None) -> Project:
     if b"\\" in text:
         named.update(os.environ)  # a `$` may be written as an escape
     used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
-    key = _key(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
+    key = digest(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
     found = _recall(key)
     if isinstance(found, Project) and found.spec == spec:
         return found
@@ -150,7 +151,7 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
     files = _fingerprint(project, dialect, contents)
     ran = _run_files(project, contents)
     facts = [captured.facts for captured in ran.values()]
-    key = None if files is None or None in facts else _key(files, *map(str, facts))
+    key = None if files is None or None in facts else digest(files, *map(str, facts))
     found = _recall(key) if key else None
     if isinstance(found, Analysis):
         return found, ()
@@ -167,7 +168,7 @@ class Notes(UserDict[str, object]):
 
     def __init__(self, project: Project) -> None:
         self._owner = f"{project.spec}|{project.environment}|{project.engine}|notes"
-        self._key = _key(self._owner, _program())
+        self._key = digest(self._owner, _program())
         known = _recall(self._key)
         super().__init__(known if isinstance(known, dict) else {})
         self._kept = len(self.data)
@@ -199,7 +200,7 @@ def _fingerprint(
         if content is None:
             return None
         parts += [str(path), content]
-    return _key(*parts)
+    return digest(*parts)
 
 
 def _run_files(project: Project, contents: Mapping[Path, bytes | None]) -> dict[Path, Any]:
@@ -215,22 +216,14 @@ def _run_files(project: Project, contents: Mapping[Path, bytes | None]) -> dict[
     return ran
 
 
-def _key(*parts: str | bytes) -> str:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
-
-
 def _recall(key: str) -> object:
     try:
         with _file(key).open("rb") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():
                 return None  # a file of another user could make this process run anything
             content = file.read()
-        digest, data = content[:_DIGEST], content[_DIGEST:]
-        return decode(data) if digest == _digest(data) else None
+        wanted, data = content[:_DIGEST], content[_DIGEST:]
+        return decode(data) if wanted == _digest(data) else None
     except (
         AttributeError,
         EOFError,
@@ -248,7 +241,7 @@ def _recall(key: str) -> object:
 def _keep(key: str, value: object, owner: str) -> None:
     """Keep a value in place of the owner's last one: what has changed will not come back."""
     folder = _folder()
-    pointer = folder / f"{_key(owner)}.last"
+    pointer = folder / f"{digest(owner)}.last"
     with suppress(OSError, ValueError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         data = encode(value)

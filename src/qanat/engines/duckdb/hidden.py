@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlglot import Dialect, Token, TokenType, exp
-from sqlglot.errors import SqlglotError
 
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.types import quote
@@ -68,8 +67,6 @@ def carry(
         return query.sql, (), ()
     try:
         return _Carrier(query, hidden).text(None, asks)
-    except SqlglotError:
-        return query.sql, (), ()  # DuckDB says what is wrong with it
     except _UnseparableError as error:
         raise UnsupportedError(
             f"{METADATA} cannot be read together with {error}",
@@ -92,14 +89,14 @@ class _Carrier:
         needs: set[str] = set()
         owners = self._metadata_of() if asks else ()
         for select in self._tree.find_all(exp.Select):
-            shown: dict[str, tuple[str, ...]] = {}
+            kept_out: dict[str, tuple[str, ...]] = {}
             front = ""
             for table, alias in _inputs(select):
                 columns = self._hidden.get(table, ())
                 mine = bool(columns) and select is self._tree and alias == source
                 if not mine and not (METADATA in columns and _owns(owners, alias)):
                     continue
-                shown[alias] = columns
+                kept_out[alias] = columns
                 needs.add(table)
                 if mine:
                     # A join may repeat a row of the source, so that its identifier is not unique.
@@ -108,8 +105,8 @@ class _Carrier:
                         c for c in POSITIONS if c in columns and not (joined and c == RID)
                     )
                     front = "".join(f"{quote(alias)}.{c}, " for c in carried)
-            if shown:
-                self._separate(select, shown, front)
+            if kept_out:
+                self._separate(select, kept_out, front)
         return self._edited(), tuple(sorted(needs)), carried
 
     def _metadata_of(self) -> tuple[str | None, ...]:
@@ -123,16 +120,16 @@ class _Carrier:
         return tuple(found)
 
     def _separate(
-        self, select: exp.Select, shown: Mapping[str, tuple[str, ...]], front: str
+        self, select: exp.Select, kept_out: Mapping[str, tuple[str, ...]], front: str
     ) -> None:
         """Keep the hidden columns of inputs out of a select's stars, and put `front` into it."""
-        self._check(select, shown)
+        self._check(select, kept_out)
         implicit = False
         for star in select.find_all(exp.Star):
             if star.find_ancestor(exp.Select) is not select or isinstance(star.parent, exp.Count):
                 continue
             owner = star.parent.table if isinstance(star.parent, exp.Column) else ""
-            columns = [c for a, cs in shown.items() if not owner or same(a, owner) for c in cs]
+            columns = [c for a, cs in kept_out.items() if not owner or same(a, owner) for c in cs]
             if not columns:
                 continue
             at = star.meta.get("start")
@@ -145,16 +142,16 @@ class _Carrier:
         if front and not implicit:
             self._insert_front(front)
 
-    def _check(self, select: exp.Select, shown: Mapping[str, tuple[str, ...]]) -> None:
+    def _check(self, select: exp.Select, kept_out: Mapping[str, tuple[str, ...]]) -> None:
         joins = select.args.get("joins") or []
-        if len(shown) > 1 and any(j.args.get("method") == "NATURAL" for j in joins):
+        if len(kept_out) > 1 and any(j.args.get("method") == "NATURAL" for j in joins):
             raise _UnseparableError("a NATURAL JOIN")
         for columns in select.find_all(exp.Columns):
             names = columns.this.this if isinstance(columns.this, exp.Column) else columns.this
             if not isinstance(names, exp.Star | exp.Array):
                 raise _UnseparableError("COLUMNS of a pattern")
         for name in self._tree.find_all(exp.Identifier):
-            if any(same(name.name, alias) for alias in shown) and _is_row(name):
+            if any(same(name.name, alias) for alias in kept_out) and _is_row(name):
                 raise _UnseparableError(f"rows of {name.name} as a whole")
         sources = [select.args.get("from_"), *joins]
         if any(s is not None and s.this.args.get("pivots") for s in sources):
