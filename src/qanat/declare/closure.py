@@ -8,11 +8,14 @@ decide the result just as well.
 from __future__ import annotations
 
 import dis
+import functools
 import inspect
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from qanat.declare.pyfile import is_users
@@ -22,17 +25,34 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 _DEEPEST = 20
 """Lists in lists of which more is not looked at: one may contain itself."""
+_FARTHEST = 100
+"""Steps from the function beyond which nothing is looked at."""
+_OF_EVERY_CLASS = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__"} | {
+    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
+    *("__firstlineno__", "__static_attributes__"),
+}
+_METHODS: dict[type, tuple[str, ...]] = {
+    MethodType: ("__func__", "__self__"),
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    property: ("fget", "fset"),
+    functools.cached_property: ("func",),
+}
+"""What is inside of the forms that a function takes in a class."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def closure_of(function: object, root: Path) -> str:
     """The values that a function uses, one per line; empty if it uses none.
 
     These are its defaults, what it was made with (closures), and the names of its module: plain
-    values, lists and mappings of them, and functions of the project with what these use. Values
-    are told by digests only, because a definition is stored and one of them may be a secret. Of
-    what a function reads when it runs, nothing is known here.
+    values, lists and mappings of them, and the project's functions, classes and their objects with
+    what these use. A wrapper (`functools.wraps`, `cache`, `partial`) counts with what it wraps.
+    Values are told by digests only, because a definition is stored and one of them may be a
+    secret. Of what a function reads when it runs, nothing is known here.
 
     Args:
+        function: what computes the dataset.
         root: the project's folder.
 
     >>> def times(factor):
@@ -42,33 +62,105 @@ def closure_of(function: object, root: Path) -> str:
     >>> print(closure_of(times(2), Path(".")))
     factor = int 34e0318ae29ab2f05a154df4c82c8813
     """
-    return "\n".join(_used(function, root, set()))
+    innermost = inspect.unwrap(function) if callable(function) else function
+    walk = _Walk(root, innermost)
+    walk.look("the function", function, _FARTHEST)
+    return "\n".join(walk.lines)
 
 
-def _used(function: object, root: Path, seen: set[int]) -> Iterator[str]:
-    function = inspect.unwrap(function) if callable(function) else function
-    if not isinstance(function, FunctionType) or id(function) in seen:
-        return
-    seen.add(id(function))
-    values = {**_globals(function), **_closure(function), **_defaults(function)}
-    for name, value in sorted(values.items()):
-        if isinstance(value, FunctionType):
-            if is_users(Path(value.__code__.co_filename), root):
-                yield f"{name} = function {digest(_source(value))}"
-                yield from _used(value, root, seen)
-        elif (text := _text(value, _DEEPEST)) is not None:
-            yield f"{name} = {type(value).__name__} {digest(text)}"
+class _Walk:
+    """From one function to all that it uses.
+
+    Args:
+        root: the project's folder.
+        written: the function whose text stands in the definition already.
+    """
+
+    def __init__(self, root: Path, written: object) -> None:
+        self.root = root
+        self.written = written
+        self.lines: list[str] = []
+        # The objects are held: the identity of one that is gone may become another's.
+        self.seen: dict[int, object] = {}
+
+    def look(self, name: str, value: object, depth: int) -> None:
+        text = _text(value, _DEEPEST)
+        if text is not None:
+            self._tell(name, type(value).__name__, text)
+        elif depth and id(value) not in self.seen:
+            self.seen[id(value)] = value
+            for part, inner in self._inside(name, value):
+                self.look(part, inner, depth - 1)
+            wrapped = inspect.getattr_static(value, "__wrapped__", None)
+            if callable(wrapped):
+                self.look(f"{name}, wrapped", wrapped, depth - 1)
+
+    def _tell(self, name: str, kind: str, text: str | bytes) -> None:
+        self.lines.append(f"{name} = {kind} {digest(text)}")
+
+    def _inside(self, name: str, value: object) -> Iterable[tuple[str, object]]:
+        """What a value is made of, with names; the value's own text is told here."""
+        match value:
+            case FunctionType():
+                return self._function(name, value)
+            case functools.partial():
+                return _sorted({name: value.func, f"{name}()": value.args, **value.keywords})
+            case _ if isinstance(value, tuple(_METHODS)):
+                parts = next(ps for kind, ps in _METHODS.items() if isinstance(value, kind))
+                return [(f"{name}, {part.strip('_')}", getattr(value, part)) for part in parts]
+            case list() | tuple():
+                return [(f"{name}[{number}]", part) for number, part in enumerate(value)]
+            case dict():
+                return self._inside(name, [part for pair in value.items() for part in pair])
+            case type():
+                return self._class(name, value) if self._is_users(value) else ()
+        if not self._is_users(type(value)):
+            return ()
+        return [(f"{name}, class", type(value)), *_sorted(getattr(value, "__dict__", {}))]
+
+    def _function(self, name: str, function: FunctionType) -> Iterable[tuple[str, object]]:
+        # A package's text is its version's, but what its function wraps is the project's.
+        if not is_users(Path(function.__code__.co_filename), self.root):
+            return _sorted(_closure(function))
+        if function is not self.written:
+            self._tell(name, "function", _source(function))
+        return _sorted({**_globals(function), **_closure(function), **_defaults(function)})
+
+    def _class(self, name: str, kind: type) -> Iterable[tuple[str, object]]:
+        members = {n: m for n, m in vars(kind).items() if n not in _OF_EVERY_CLASS}
+        fields = [f"{n}: {inspect.formatannotation(a)}" for n, a in _annotations(kind).items()]
+        self._tell(name, "class", _ADDRESS.sub("", "\n".join([*sorted(members), *fields])))
+        return [(f"{name}, base", base) for base in kind.__bases__] + _sorted(members)
+
+    def _is_users(self, kind: type) -> bool:
+        """True for the project's own classes: its modules are gone once its files have run."""
+        module = sys.modules.get(kind.__module__)
+        if module is None:
+            return True
+        file = getattr(module, "__file__", None)
+        return file is not None and is_users(Path(file), self.root)
+
+
+def _sorted(values: Mapping[str, object]) -> list[tuple[str, object]]:
+    return sorted(values.items(), key=lambda pair: pair[0])
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(kind)
+    except NameError:  # of a type that is imported for type checkers only
+        return {}
 
 
 def _source(function: FunctionType) -> str | bytes:
     try:
-        return inspect.getsource(function)
+        return inspect.getsource(function.__code__)  # `function` would mean what it wraps
     except (OSError, TypeError):
         return function.__code__.co_code  # made by a program, without a text
 
 
 def _defaults(function: FunctionType) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
+    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
@@ -103,7 +195,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def _text(value: object, depth: int) -> str | None:
     """All of a value as text, the same in every process; None if that cannot be told."""
     if isinstance(value, Enum):
-        return str(value)
+        return f"{value} {_text(value.value, depth - 1)}" if depth else None
     if type(value) in _PLAIN:
         return repr(value)
     parts: list[object]

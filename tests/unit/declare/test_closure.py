@@ -184,3 +184,121 @@ def test_a_variable_set_after_opening_is_seen(
         monkeypatch.setenv("X_OF_TEST", "after")
         project.run()
         assert project.query("FROM told").rows() == [("after",)]
+
+
+WRAPPED = """\
+import functools
+import os
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+from qanat import pipelines as dp
+
+
+class Unit(Enum):
+    METRE = 1000
+
+
+class Base:
+    def more(self):
+        return 1
+
+
+@dataclass
+class Scale(Base):
+    factor: int
+
+    @staticmethod
+    def half(value):
+        return value // 2
+
+    @functools.cached_property
+    def double(self):
+        return self.factor * 22
+
+    def __call__(self, value):
+        return value * self.factor + self.half(8) + self.double + self.more()
+
+
+def times(factor):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(base: pa.Table) -> pa.Table:
+            table = function(base)
+            return table.set_column(1, "k", pa.array([table["k"][0].as_py() * factor + 7]))
+        return wrapper
+    return decorate
+
+
+@functools.lru_cache(maxsize=None)
+def cached(value):
+    return value + 300
+
+
+def power(value, exponent):
+    return value ** exponent
+
+
+to_the = functools.partial(power, exponent=3)
+HANDLERS = {"first": lambda value: value + 41}
+SCALE = Scale(5)
+
+
+@dp.materialized_view
+@times(2)
+def framed(base: pa.Table) -> pa.Table:
+    value = cached(to_the(2)) + SCALE(1) + HANDLERS["first"](0) + Unit.METRE.value
+    return base.append_column("k", pa.array([value]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("@times(2)", "@times(3)"),
+        ("factor + 7", "factor + 8"),
+        ("value + 300", "value + 301"),
+        ("value ** exponent", "value ** exponent + 1"),
+        ("exponent=3", "exponent=4"),
+        ("value + 41", "value + 42"),
+        ("Scale(5)", "Scale(6)"),
+        ("value // 2", "value // 4"),
+        ("factor * 22", "factor * 23"),
+        ("return 1\n", "return 2\n"),
+        ("METRE = 1000", "METRE = 1001"),
+        ('k", pa.array([value])', 'k", pa.array([value + 1])'),
+    ],
+)
+def test_what_wrappers_and_classes_hide_is_seen(tmp_path: Path, before: str, after: str) -> None:
+    assert before in WRAPPED
+    path = lay_out(tmp_path, WRAPPED, "") / "transformations/a.py"
+    with qanat.open(tmp_path) as project:
+        first = project.session.analysis.definitions["framed"]
+    with qanat.open(tmp_path) as project:
+        assert project.session.analysis.definitions["framed"] == first
+    path.write_text(WRAPPED.replace(before, after))
+    with qanat.open(tmp_path) as project:
+        assert project.session.analysis.definitions["framed"] != first
+
+
+def test_a_definition_stays_when_only_what_is_around_it_moves(tmp_path: Path) -> None:
+    path = lay_out(tmp_path, WRAPPED, "") / "transformations/a.py"
+    with qanat.open(tmp_path) as project:
+        first = project.session.analysis.definitions["framed"]
+        project.run()
+    path.write_text("# A comment\nOTHER = 1\n\n\n" + WRAPPED + "\n\ndef unused():\n    pass\n")
+    with qanat.open(tmp_path) as project:
+        assert project.session.analysis.definitions["framed"] == first
+        assert project.run().datasets[-1].status == "unchanged"
+
+
+def test_values_that_contain_themselves_end(tmp_path: Path) -> None:
+    python = FRAMES.replace(
+        "NUMBER = 1\n",
+        "class Node:\n    def __init__(self, inner):\n        self.inner = inner\n\n"
+        "NUMBER = 1\nnode = None\nfor _ in range(5_000):\n    node = Node(node)\n"
+        "ring = [node]\nring.append(ring)\n",
+    ).replace("with_number(NUMBER)", "(ring, with_number(NUMBER))[1]")
+    with qanat.open(lay_out(tmp_path, python, "X = 1\n")) as project:
+        assert "ring[0], class = class" in project.session.analysis.definitions["framed"][1]
