@@ -283,9 +283,9 @@ def connectors() -> Lines:
     """What each connector reads and writes, with its options."""
     yield "# Connectors"
     yield ""
-    yield "The table functions that a query can read from, the formats that a sink can have, and their"
-    yield "options. Case and underscores in the name of an option do not count: `maxFilesPerTrigger` is"
-    yield "`max_files_per_trigger`."
+    yield "The table functions that a query can read from, the formats that a sink can have, and"
+    yield "their options. Case and underscores in the name of an option do not count:"
+    yield "`maxFilesPerTrigger` is `max_files_per_trigger`."
     yield ""
     for connector in plugins.connectors().all:
         if connector.functions or connector.sinks:
