@@ -256,7 +256,7 @@ def sql() -> Lines:
     yield ""
     yield document(column_types.parse_type).split("\n\n")[1]
     yield ""
-    yield "## Not carried"
+    yield "## Not supported"
     yield ""
     refused = [*properties.REFUSED.items(), *columns.REFUSED.items()]
     rows = [[code(name), hint] for name, hint in refused]
@@ -283,8 +283,9 @@ def connectors() -> Lines:
     """What each connector reads and writes, with its options."""
     yield "# Connectors"
     yield ""
-    yield "What may stand in FROM, and what a sink may be. Names of options are compared without"
-    yield "case and underscores: `maxFilesPerTrigger` is `max_files_per_trigger`."
+    yield "The table functions that a query can read from, the formats that a sink can have, and"
+    yield "their options. Case and underscores in the name of an option do not count:"
+    yield "`maxFilesPerTrigger` is `max_files_per_trigger`."
     yield ""
     for connector in plugins.connectors().all:
         if connector.functions or connector.sinks:
@@ -319,7 +320,7 @@ def _option_table(options: OptionTable) -> Lines:
     if rows:
         yield from table(["Option", "Value", "Meaning", "Also"], rows)
     if options.refused:
-        yield "Not carried:"
+        yield "Not supported:"
         yield ""
         refused = [[code(name), hint] for name, hint in options.refused.items()]
         yield from table(["Option", "Instead"], refused)
