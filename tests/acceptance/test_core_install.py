@@ -20,7 +20,10 @@ import pytest
 
 from tests.acceptance.projects import Shop
 
-EXTRAS = ("ibis", "lz4", "numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow")
+EXTRAS = (
+    *("adbc_driver_manager", "adbc_driver_postgresql", "ibis", "lz4", "numpy", "obstore"),
+    *("pandas", "polars", "psycopg", "pyarrow", "pyiceberg"),
+)
 BLOCK = """
 import sys
 

@@ -32,7 +32,6 @@ from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import TableStore
-from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import object_store
 from tests.forked import FORKED
 
@@ -41,19 +40,38 @@ ID = Schema((Field("id", LONG),))
 AWKWARD = ("a b", "ü", "50%", "x=y", "a/b", None, ":", "+", "#", "?", "~", "%41", "a'b", '"')
 
 
+def delta_reader(folder: Path) -> pyarrow.Table:
+    return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
+
+
+def iceberg_reader(folder: Path) -> pyarrow.Table:
+    uri = f"sqlite:///{folder.parent.parent}/_qanat/iceberg.db"
+    catalog = pyiceberg_catalog.load_catalog("qanat", type="sql", uri=uri)
+    try:
+        return catalog.load_table(("default", "t")).scan().to_arrow()
+    finally:
+        catalog.close()
+
+
+READERS = {"delta": delta_reader, "iceberg": iceberg_reader}
+"""By table format, how others read its tables."""
+
 only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
 """About files or features that only Delta tables have."""
 
 
-@pytest.fixture(params=["delta", "iceberg"])
+@pytest.fixture(params=READERS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
     return opened(request.param, tmp_path / "_qanat")
 
 
 def opened(format: str, private: Path) -> TableStore:
     """The store of a table format."""
-    found: TableStore = plugins.imported(plugins.table_format(format).store)(private, {})
-    return found
+    return class_of(format)(private, {})
+
+
+def class_of(format: str) -> Any:
+    return plugins.imported(plugins.table_format(format).store)
 
 
 @pytest.fixture
@@ -120,14 +138,11 @@ def rows(batch: object) -> list[tuple[Any, ...]]:
 
 def by_others(store: TableStore, folder: Path) -> pyarrow.Table:
     """The rows of a table as a reader that is not ours finds them."""
-    if isinstance(store, DeltaStore):
-        return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
-    uri = f"sqlite:///{folder.parent.parent}/_qanat/iceberg.db"
-    catalog = pyiceberg_catalog.load_catalog("qanat", type="sql", uri=uri)
-    try:
-        return catalog.load_table(("default", "t")).scan().to_arrow()
-    finally:
-        catalog.close()
+    return READERS[format_of(store)](folder)
+
+
+def format_of(store: TableStore) -> str:
+    return next(f for f in READERS if isinstance(store, class_of(f)))
 
 
 # -- commits ------------------------------------------------------------------------------------
@@ -543,8 +558,7 @@ def _publish(kind: tuple[str, Path], commits: list[Commit], gate: Any, results: 
 
 
 def _together(store: TableStore, folder: Path, *work: list[Commit]) -> list[Any]:
-    name = "delta" if isinstance(store, DeltaStore) else "iceberg"
-    kind = (name, folder.parent.parent / "_qanat")
+    kind = (format_of(store), folder.parent.parent / "_qanat")
     gate, results = FORKED.Barrier(len(work)), FORKED.Queue()
     processes = [FORKED.Process(target=_publish, args=(kind, w, gate, results)) for w in work]
     for process in processes:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from qanat.crash.accounts import Accounts
@@ -33,24 +34,7 @@ from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
 
-_WARM = sys.stdlib_module_names.union(
-    [
-        "annotated_types",
-        "deltalake",
-        "duckdb",
-        "numpy",
-        "pyarrow",
-        "pydantic",
-        "pydantic_core",
-        "pyiceberg",
-        "pytz",
-        "qanat",
-        "sqlglot",
-        "typing_inspection",
-        "yaml",
-    ]
-)
-"""An attempt reports its modules of these packages, and the worker imports them for later ones."""
+_OWN = {"qanat", *sys.stdlib_module_names}
 
 
 class Arming(Frozen):
@@ -172,7 +156,18 @@ class _AcknowledgementObserver:
 
 
 def _modules() -> list[str]:
-    return sorted(m for m in sys.modules if m.partition(".")[0] in _WARM)
+    """The modules that are not the project's: the worker imports them for later attempts."""
+    return sorted(name for name, module in sys.modules.items() if _is_installed(name, module))
+
+
+def _is_installed(name: str, module: ModuleType) -> bool:
+    if name.partition(".")[0] in _OWN:
+        return True
+    spec = getattr(module, "__spec__", None)
+    # Some packages put modules under names by which nothing can import them.
+    if spec is None or spec.name != name or spec.origin is None:
+        return False
+    return "site-packages" in Path(spec.origin).parts
 
 
 def _facts(error: QanatError) -> dict[str, Any]:

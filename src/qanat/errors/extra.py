@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _EXTRAS = {
+    "adbc_driver_manager": "postgres",
+    "adbc_driver_postgresql": "postgres",
     "ibis": "ibis",
     "lz4": "lz4",
     "obstore": "cloud",
@@ -10,6 +12,7 @@ _EXTRAS = {
     "polars": "polars",
     "psycopg": "postgres",
     "pyarrow": "arrow",
+    "pyiceberg": "iceberg",
 }
 
 

@@ -159,8 +159,13 @@ _VOLATILE = frozenset(
         "currval",
         "shuffle",
         "get_current_time",
+        "setval",
         "session_user",
         "current_user",
+        "current_connection_id",
+        "current_query_id",
+        "current_transaction_id",
+        "txid_current",
     ]
 )
 _VOLATILE_NODES = (
@@ -174,7 +179,9 @@ _VOLATILE_NODES = (
     exp.TableSample,
 )
 # A text without any of these names need not be parsed, and hardly any query has one.
-_MENTIONED = re.compile(rf"\b(?:{'|'.join(sorted(_VOLATILE))}|(?:table)?sample)\b", re.IGNORECASE)
+_MENTIONED = re.compile(
+    rf"\b(?:{'|'.join(sorted(_VOLATILE))}|age|(?:table)?sample)\b", re.IGNORECASE
+)
 
 
 def canonical(query: Query) -> str:
@@ -231,8 +238,9 @@ def volatile(query: Query) -> bool:
         if isinstance(node, _VOLATILE_NODES):
             return True
         if isinstance(node, exp.Func):
-            name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-            if name.lower() in _VOLATILE:
+            name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
+            # `age(x)` counts from today, `age(x, y)` does not.
+            if name in _VOLATILE or (name == "age" and len(node.expressions) == 1):
                 return True
     return False
 

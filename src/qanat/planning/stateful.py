@@ -66,7 +66,19 @@ def _parse(query: SqlQuery) -> exp.Expr:
             location=query.location,
             hint="write the part that is out of the ordinary in another way",
         ) from error
+    for select in tree.find_all(exp.Select):
+        _gather_joins(select)
     return tree
+
+
+def _gather_joins(select: exp.Select) -> None:
+    """Hang all joins on the SELECT; sqlglot hangs those of `FROM a JOIN b` on the table."""
+    clause = select.args.get("from_")
+    first = clause.this if clause else select
+    joins = first.args.get("joins")
+    if joins and first is not select:
+        first.set("joins", None)
+        select.set("joins", [*joins, *(select.args.get("joins") or [])])
 
 
 # Aggregates of DuckDB and Spark that sqlglot parses as unknown functions.
@@ -130,8 +142,7 @@ class _Search(Frozen):
             if not pivot.args.get("unpivot") and self._pivots_stream(pivot):
                 yield self._at("PIVOT", "PIVOT", pivot)
         for nested in root.find_all(exp.Table, exp.Subquery):
-            # sqlglot hangs joins on a table if they are in parentheses, or the query starts
-            # with FROM.
+            # sqlglot hangs joins on a table if they are in parentheses.
             if nested.args.get("joins") and self._is_streamed(nested):
                 yield from self._joins(nested)
         for select in root.find_all(exp.Select):

@@ -29,7 +29,7 @@ TEST = Shape(
 )
 PARTS = (CHECK,)
 
-_HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Rule")
+_HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Condition")
 
 
 def broken(checks: Iterable[RuleCheck]) -> list[RuleCheck]:

@@ -58,7 +58,7 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
         raise HistoryMismatchError(
             f"the ledger of {name} is older than what the sink holds: it was lost, or restored"
             " from a copy",
-            wanted=f"{known} epochs of flow {flow.name}, as the ledger says",
+            wanted=f"no epoch of flow {flow.name} after {known}, the ledger's newest",
             got=f"epoch {sent} in the sink",
             hint="restore the ledger of the same time, or send everything again:"
             f" qanat run --full-refresh {quote(name)}",
@@ -244,33 +244,38 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
 
     Of a sink only its quarantines can tell: the receiver may have taken away what was sent.
     """
-    flow, name = compiled.flow, compiled.dataset.name
+    flow = compiled.flow
     last = session.recorded.last_epoch(flow.name)
     known = last.number if last else 0
-    sink = compiled.dataset.kind is DatasetKind.SINK
-    there = known if sink else _last_number(session, compiled)
-    if there == known:
-        generation = session.recorded.generation(name)
-        for dataset, table in _quarantines(session, compiled).items():
-            found = session.store.transaction(table, flow.application)
-            # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
-            if found > known:
-                there = found
-                break
-            # nor forget one that put rows into it, or emptied it.
-            mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
-            if mark is None or found >= mark.number:
-                continue
-            if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
-                return _lost_quarantine(compiled, dataset, mark, found)
-        else:
-            return _forgotten_replay(session, compiled, generation)
-    holder = "quarantine" if sink else "table"
+    if compiled.dataset.kind is not DatasetKind.SINK:
+        there = _last_number(session, compiled)
+        if there != known:
+            return _of_other_times(compiled, known, "table", there)
+    generation = session.recorded.generation(compiled.dataset.name)
+    for dataset, table in _quarantines(session, compiled).items():
+        found = session.store.transaction(table, flow.application)
+        # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
+        if found > known:
+            return _of_other_times(compiled, known, "quarantine", found)
+        # nor forget one that put rows into it, or emptied it.
+        mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
+        if mark is None or found >= mark.number:
+            continue
+        if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
+            return _lost_quarantine(compiled, dataset, mark, found)
+    return _forgotten_replay(session, compiled, generation)
+
+
+def _of_other_times(
+    compiled: CompiledFlow, known: int, holder: str, there: int
+) -> HistoryMismatchError:
+    """The ledger's newest epoch of a flow is not the newest that a table or quarantine has."""
     newer, older = (holder, "ledger") if there > known else ("ledger", holder)
     return HistoryMismatchError(
-        f"the {older} of {name} is older than its {newer}: it was lost, or restored from a copy",
-        wanted=f"{known} epochs of flow {compiled.flow.name}, as the ledger says",
-        got=f"{there} in the {holder}",
+        f"the {older} of {compiled.dataset.name} is older than its {newer}: it was lost, or"
+        " restored from a copy",
+        wanted=f"epoch {known} of flow {compiled.flow.name}, as the ledger says",
+        got=f"epoch {there} in the {holder}",
         hint=f"restore the {older} of the same time as the {newer}, or"
         f" {_anew(compiled, 'rebuild the table from its sources')}",
     )

@@ -131,6 +131,7 @@ def test_equal_texts_do_not_differ() -> None:
         "gen_random_uuid()",
         "get_current_timestamp()",
         "transaction_timestamp()",
+        "age(TIMESTAMP '2020-01-01')",
         "a + random() * 2",
         "(SELECT max(now()))",
     ],
@@ -146,7 +147,8 @@ def test_a_sample_is_volatile(declare: Declare) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["upper(a)", "a AS now", "'random()'", "date '2020-01-01'", "current_dates"]
+    "expression",
+    ["upper(a)", "a AS now", "'random()'", "age(b, a)", "date '2020-01-01'", "current_dates"],
 )
 def test_other_queries_are_not_volatile(declare: Declare, expression: str) -> None:
     sql = f"CREATE MATERIALIZED VIEW t AS SELECT {expression} FROM read_files('a.csv');"

@@ -4,7 +4,15 @@ A quarantined row must say where it came from, and a query may ask for `_metadat
 may appear under `SELECT *`. So the input's relation has them as ordinary columns, and the query is
 told to leave them out of its stars. That is written into the author's text at the places where
 sqlglot found the stars: an expression that was written anew would lose its name (`v ** 2` is the
-column `(v ** 2)`, and `power(v, 2)` another one).
+column `(v ** 2)`, and `power(v, 2)` another one). Of a table with a rule, whose rows may have to
+be quarantined,
+
+    SELECT *, v ** 2 FROM orders
+
+becomes
+
+    SELECT "orders".__qanat_file, "orders".__qanat_row, "orders".__qanat_rid,
+        * EXCLUDE (_metadata, __qanat_file, __qanat_row, __qanat_rid), v ** 2 FROM orders
 """
 
 from __future__ import annotations
@@ -54,19 +62,19 @@ def carry(
         rows of one input, or where it takes rows as a whole, so that they would show).
 
     Raises:
-        UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
+        UnsupportedError: the query with_metadata for `_metadata`, and takes rows as a whole.
     """
-    asks = METADATA in query.sql.lower()
+    with_metadata = METADATA in query.sql.lower()
     source = row_source(query) if positions else None
     if source is not None:
         try:
-            return _Carrier(query, hidden).text(source, asks)
+            return _Carrier(query, hidden).spliced(source, with_metadata)
         except _UnseparableError:
             pass
-    if not asks:
+    if not with_metadata:
         return query.sql, (), ()
     try:
-        return _Carrier(query, hidden).text(None, asks)
+        return _Carrier(query, hidden).spliced(None, with_metadata)
     except _UnseparableError as error:
         raise UnsupportedError(
             f"{METADATA} cannot be read together with {error}",
@@ -83,22 +91,29 @@ class _Carrier:
         self._hidden = hidden
         self._edits: list[_Edit] = []
 
-    def text(self, source: str | None, asks: bool) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """What `carry` returns; `source` is what the query calls the input to tell places of."""
+    def spliced(
+        self, source: str | None, with_metadata: bool
+    ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """What `carry` returns.
+
+        Args:
+            source: what the query calls the input whose positions it takes, if any.
+            with_metadata: whether the query asks for `_metadata`.
+        """
         carried: tuple[str, ...] = ()
         needs: set[str] = set()
-        owners = self._metadata_of() if asks else ()
+        owners = self._metadata_of() if with_metadata else ()
         for select in self._tree.find_all(exp.Select):
             kept_out: dict[str, tuple[str, ...]] = {}
             front = ""
             for table, alias in _inputs(select):
                 columns = self._hidden.get(table, ())
-                mine = bool(columns) and select is self._tree and alias == source
-                if not mine and not (METADATA in columns and _owns(owners, alias)):
+                placed = bool(columns) and select is self._tree and alias == source
+                if not placed and not (METADATA in columns and _owns(owners, alias)):
                     continue
                 kept_out[alias] = columns
                 needs.add(table)
-                if mine:
+                if placed:
                     # A join may repeat a row of the source, so that its identifier is not unique.
                     joined = bool(select.args.get("joins"))
                     carried = tuple(
@@ -126,9 +141,9 @@ class _Carrier:
         self._check(select, kept_out)
         implicit = False
         for star in select.find_all(exp.Star):
-            if star.find_ancestor(exp.Select) is not select or isinstance(star.parent, exp.Count):
-                continue
             owner = star.parent.table if isinstance(star.parent, exp.Column) else ""
+            if _meant_by(star, owner) is not select or isinstance(star.parent, exp.Count):
+                continue
             columns = [c for a, cs in kept_out.items() if not owner or same(a, owner) for c in cs]
             if not columns:
                 continue
@@ -217,10 +232,24 @@ class _Carrier:
 
 def _inputs(select: exp.Select) -> Iterator[tuple[str, str]]:
     """The tables of a FROM clause: (name, the name by which columns are qualified)."""
+    tables = (s for s in _sources(select) if isinstance(s, exp.Table))
+    return ((t.name, t.alias_or_name) for t in tables)
+
+
+def _sources(select: exp.Select) -> list[exp.Expr]:
     clause = select.args.get("from_")
-    sources = [clause.this] if clause else []
-    sources += [join.this for join in select.args.get("joins") or []]
-    return ((t.name, t.alias_or_name) for t in sources if isinstance(t, exp.Table))
+    joined = [join.this for join in select.args.get("joins") or []]
+    return [clause.this, *joined] if clause else joined
+
+
+def _meant_by(star: exp.Star, owner: str) -> exp.Select | None:
+    """The select whose columns a star means: for `t.*` in a subquery it may be further out."""
+    select = star.find_ancestor(exp.Select)
+    while owner and select is not None:
+        if any(same(source.alias_or_name, owner) for source in _sources(select)):
+            return select
+        select = select.find_ancestor(exp.Select)
+    return select
 
 
 def _owns(owners: tuple[str | None, ...], alias: str) -> bool:

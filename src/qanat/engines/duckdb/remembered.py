@@ -110,11 +110,11 @@ class Queries:
 
     def copies_input(self, query: SqlQuery) -> bool:
         """Whether the query gives each row of its one input with all columns, and no others."""
+        question = ("copies", *_named(query))
+        # Imported only here, as below: with it comes the parser.
         return bool(
             self._noted(
-                ("copies", *_named(query)),
-                # Imported only here, as below: with it comes the parser.
-                lambda: import_module("qanat.planning.fingerprint").copies_input(query),
+                question, lambda: import_module("qanat.planning.fingerprint").copies_input(query)
             )
         )
 
@@ -125,7 +125,7 @@ class Queries:
 
         Args:
             hidden: the hidden columns that each input can have, by `Read.name`.
-            positions: whether the result shall tell where its rows came from.
+            positions: whether the result is to tell where its rows came from.
         """
         if not positions and METADATA not in query.sql.lower():
             return Carried(query.sql)

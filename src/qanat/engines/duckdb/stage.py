@@ -10,7 +10,7 @@ import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.faults import explained
-from qanat.engines.duckdb.files.bound import FILE, RID
+from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
 from qanat.engines.duckdb.onepass import copy_input
@@ -209,7 +209,11 @@ class Staging:
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
         select = self.bindings.over(carried.sql, reads, carried.needs)
-        return select, self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        shown = relation.columns[len(carried.positions) :]
+        if carried.needs and any(name.startswith(RESERVED) for name in shown):
+            raise duckdb.BinderException("a star that was not seen shows hidden columns")
+        return select, relation
 
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""

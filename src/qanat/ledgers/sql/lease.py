@@ -248,7 +248,7 @@ def check_status(transaction: Transaction, scope: str, epoch: Epoch, wanted: Epo
     if rows != [(wanted.value,)]:
         raise EpochConflictError(
             f"epoch {epoch.number} of {epoch.flow} cannot be settled",
-            wanted=f"an epoch that is {EpochStatus.INTENDED.value}",
+            wanted=f"an epoch that is {wanted.value}",
             got=rows[0][0] if rows else "an epoch that the ledger does not know",
         )
 

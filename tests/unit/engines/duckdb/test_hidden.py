@@ -55,6 +55,13 @@ CARRIED = [
     "SELECT id FROM s WHERE EXISTS (FROM r WHERE r.id = s.id)",
     "WITH c AS (SELECT * FROM r) SELECT s.*, c.w FROM s, c WHERE s.id = c.id",
     "SELECT id FROM s WHERE id IN (SELECT id FROM r)",
+    "FROM s, r",
+    "FROM s, r SELECT s.id, w WHERE w > 3",
+    "FROM s LEFT JOIN r USING (id)",
+    "SELECT x.* FROM s, (SELECT s.*) x",
+    "SELECT x.* EXCLUDE (v) FROM s, (SELECT S.*) x",
+    "SELECT id, (SELECT to_json(x) FROM (SELECT s.*) x)::VARCHAR AS j FROM s",
+    "SELECT s.id, x.* FROM s, (SELECT s.* FROM r AS s) x",
 ]
 AS_A_WHOLE = [
     "SELECT s FROM s",
@@ -114,6 +121,12 @@ def test_a_query_says_the_same_with_positions_in_front(
     )
 
 
+@pytest.mark.parametrize("sql", ["FROM s, r", "SELECT * FROM s, r", "FROM s JOIN r ON true"])
+def test_rows_that_a_join_repeats_have_no_identifier(sql: str) -> None:
+    _, _, carried = carry(query(sql), HIDDEN, positions=True)
+    assert carried == POSITIONS[:2]
+
+
 @pytest.mark.parametrize("sql", AS_A_WHOLE)
 def test_rows_taken_as_a_whole_do_not_show_where_they_came_from(
     con: duckdb.DuckDBPyConnection, sql: str
@@ -132,6 +145,8 @@ def test_rows_taken_as_a_whole_do_not_show_where_they_came_from(
         ("WITH c AS (SELECT *, _metadata.file_name AS n FROM s) FROM c", ("s",)),
         ("SELECT * FROM s WHERE label <> '_metadata'", ()),
         ("SELECT count(*), _metadata.file_name FROM s GROUP BY ALL", ("s",)),
+        ("SELECT x.*, _metadata.file_name AS f FROM s, (SELECT s.*) x", ("s",)),
+        ("SELECT x.*, _metadata.file_name AS f FROM s, LATERAL (SELECT s.*) x", ("s",)),
         ("SELECT *, _metadata.file_name FROM s UNION BY NAME SELECT * FROM u", ("s", "u")),
     ],
 )
