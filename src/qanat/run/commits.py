@@ -274,11 +274,15 @@ def _of_other_times(
     return HistoryMismatchError(
         f"the {older} of {compiled.dataset.name} is older than its {newer}: it was lost, or"
         " restored from a copy",
-        wanted=f"epoch {known} of flow {compiled.flow.name}, as the ledger says",
-        got=f"epoch {there} in the {holder}",
+        wanted=f"{_epoch(known)} of flow {compiled.flow.name}, as the ledger says",
+        got=f"{_epoch(there)} in the {holder}",
         hint=f"restore the {older} of the same time as the {newer}, or"
         f" {_anew(compiled, 'rebuild the table from its sources')}",
     )
+
+
+def _epoch(number: int) -> str:
+    return f"epoch {number}" if number else "no epoch"
 
 
 def _of_others(session: Session, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
