@@ -1,8 +1,7 @@
 """How numbers, sizes, durations and tables are written for people, and read from them.
 
 First counts, sizes, durations and paths, and one parser for each that every setting and option
-uses.
-Then how a text looks, without saying where it goes. Then text from data, made safe for a
+uses. Then the quotes that SQL wants, and how a text looks, without saying where it goes. Then text from data, made safe for a
 terminal: a value of a row may hold escape sequences that move the cursor, change the title or
 hide what follows, and characters that reverse the direction of writing; they are shown, never
 sent. Last, tables of text.
@@ -114,6 +113,24 @@ def digest(*parts: str | bytes) -> str:
         data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         found.update(len(data).to_bytes(8, "big") + data)
     return found.hexdigest()
+
+
+def quote(name: str) -> str:
+    """An SQL identifier, quoted.
+
+    >>> print(quote('a "b" c'))
+    "a ""b"" c"
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal, for a session in which a backslash means itself.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
 
 
 def plain(text: str, style: str) -> str:

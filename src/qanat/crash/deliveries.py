@@ -13,7 +13,7 @@ from qanat.model.adapter import folded
 from qanat.model.name import Named
 from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
-from qanat.text import expanded
+from qanat.text import expanded, literal
 
 _STAGING = ".qanat"
 _EPOCH = re.compile(r"(?P<flow>.+)-(?P<number>\d{10,})(-0\..+)?")
@@ -104,7 +104,7 @@ def rows(session: Session, target: SinkTarget, files: Sequence[Path]) -> dict[st
         header = given.get("header", "true").lower() in ("true", "yes", "1")
         separator = next((given[k] for k in _SEPARATORS if k in given), ",")
         quoted = {"delim": separator, **{k: given.get(k, '"') for k in ("quote", "escape")}}
-        options = ", ".join(f"{k} = {_text(v)}" for k, v in quoted.items())
+        options = ", ".join(f"{k} = {literal(v)}" for k, v in quoted.items())
         query = (
             f"SELECT filename FROM read_csv([{_listed(files)}], header = {header}, {options},"
             " all_varchar = true, union_by_name = true, filename = true)"
@@ -114,8 +114,4 @@ def rows(session: Session, target: SinkTarget, files: Sequence[Path]) -> dict[st
 
 
 def _listed(files: Sequence[Path]) -> str:
-    return ", ".join(_text(str(f)) for f in files)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return ", ".join(literal(str(f)) for f in files)

@@ -11,6 +11,7 @@ from qanat.crash.question import ask
 from qanat.errors import QanatError
 from qanat.model.work import Batch
 from qanat.run.session import Session
+from qanat.text import literal, quote
 
 # These columns name the update or its time, and so differ from run to run.
 _VARIES = frozenset(
@@ -41,7 +42,7 @@ def picture(session: Session, accounts: Accounts) -> Picture:
             continue
         snapshot = session.store.snapshot(table)
         names = [n for n in snapshot.schema.names if n not in _VARIES]
-        columns = ", ".join('"' + n.replace('"', '""') + '"' for n in names)
+        columns = ", ".join(map(quote, names))
         name = f"t{len(inputs)}"
         inputs[name] = snapshot.batch
         identity = "_quarantine_id" if "_quarantine_id" in snapshot.schema.names else "NULL"
@@ -91,8 +92,8 @@ def differences(
 
 def _counted(session: Session, views: Mapping[str, str], inputs: Mapping[str, Batch]) -> Picture:
     """Count and digest the lines of all views by one query: most of its time is spent to begin."""
-    root = f"{session.project.root}/".replace("'", "''")
-    plain = f"regexp_replace(replace(line, '{root}', ''), '{_STAGED}', '', 'g')"
+    root = literal(f"{session.project.root}/")
+    plain = f"regexp_replace(replace(line, {root}, ''), '{_STAGED}', '', 'g')"
     queries = [
         f"SELECT {n}, count(*), sum(h), bit_xor(h), count(id) - count(DISTINCT id) FROM"
         f" (SELECT hash({plain}) AS h, id FROM ({view}) AS lines)"

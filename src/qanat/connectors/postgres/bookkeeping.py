@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from hashlib import blake2b
 
 from qanat.connectors.postgres.drivers import LockNotAvailable
-from qanat.connectors.postgres.relation import TableName, literal, quoted
+from qanat.connectors.postgres.relation import TableName
 from qanat.connectors.postgres.server import Control
 from qanat.frozen import Frozen
+from qanat.text import literal, quote
 
 TABLE = "_qanat_epochs"
 LOCK_SECONDS = 30
@@ -48,12 +49,12 @@ class Books(Frozen):
     @property
     def table(self) -> str:
         """The table that takes the rows, as SQL."""
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
+        return f"{quote(self.schema)}.{quote(self.name)}"
 
     @property
     def epochs(self) -> str:
         """The table with the books, as SQL."""
-        return f"{quoted(self.schema)}.{quoted(TABLE)}"
+        return f"{quote(self.schema)}.{quote(TABLE)}"
 
     def key(self, flow: str) -> int:
         """The number of the advisory lock that the sessions of a flow hold."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qanat.connectors.postgres.relation import literal, quoted
 from qanat.connectors.postgres.types import Column, null
 from qanat.errors import SchemaDriftError
 from qanat.model.name import Named, Names, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, Schema
 from qanat.model.work import RESCUED
+from qanat.text import literal, quote
 
 
 def drifted(
@@ -48,6 +48,6 @@ def drifted(
 
 def _rescued(columns: Sequence[Column]) -> Column:
     """The values of unexpected columns as JSON; NULL for rows that have none."""
-    pairs = ", ".join(f"{literal(c.name)}, q.{quoted(c.name)}" for c in columns)
+    pairs = ", ".join(f"{literal(c.name)}, q.{quote(c.name)}" for c in columns)
     select = f"nullif(jsonb_strip_nulls(jsonb_build_object({pairs})), '{{}}')::text"
     return Column(RESCUED, select if columns else null(STRING), STRING)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from qanat.connectors.postgres.relation import Relation, literal
+from qanat.connectors.postgres.relation import Relation
 from qanat.connectors.postgres.server import Control, reading
 from qanat.connectors.postgres.types import Column, ServerType, declared, described
 from qanat.connectors.postgres.url import Url
@@ -14,6 +14,7 @@ from qanat.errors import ColumnNotFoundError, QueryError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Names, same
 from qanat.model.query import SourceRef
+from qanat.text import literal
 
 
 class Inquiry(Frozen):

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from qanat.connectors.postgres.relation import literal, quoted
 from qanat.frozen import Frozen
+from qanat.text import literal, quote
 
 Hashes = Mapping[str, int]
 """How often there is a row of a hash."""
@@ -116,7 +116,7 @@ class Ruler(Frozen):
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", f"q.{quoted(self.cursor)}")
+        object.__setattr__(self, "name", f"q.{quote(self.cursor)}")
 
     def at(self, value: str) -> str:
         """A cursor value as SQL."""
@@ -234,7 +234,7 @@ def digest(columns: Sequence[str]) -> str:
     >>> digest(["id"])
     'md5(ROW(q."id")::text)'
     """
-    return f"md5(ROW({', '.join('q.' + quoted(c) for c in columns)})::text)"
+    return f"md5(ROW({', '.join('q.' + quote(c) for c in columns)})::text)"
 
 
 def _listed(rows: Hashes) -> str:

@@ -16,24 +16,6 @@ _QUERY = re.compile(
 )
 
 
-def quoted(name: str) -> str:
-    """An identifier, quoted.
-
-    >>> print(quoted('a "b" c'))
-    "a ""b"" c"
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string literal, for a session with standard_conforming_strings.
-
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
 class Relation(Frozen):
     """A table or a query in FROM.
 

@@ -13,7 +13,7 @@ from qanat.connectors.postgres import WRITE
 from qanat.connectors.postgres.arrow import arrow_type
 from qanat.connectors.postgres.bookkeeping import LOCK_SECONDS, Books
 from qanat.connectors.postgres.drivers import pa, parquet
-from qanat.connectors.postgres.relation import TableName, literal, quoted
+from qanat.connectors.postgres.relation import TableName
 from qanat.connectors.postgres.server import Bulk, bulk, control
 from qanat.connectors.postgres.target import (
     TargetColumn,
@@ -40,6 +40,7 @@ from qanat.model.schema import Schema
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
+from qanat.text import literal, quote
 
 _STAGED = "_qanat_rows"
 """The temporary table of rows that the server must cast."""
@@ -263,11 +264,11 @@ def _send(cursor: Bulk, books: Books, columns: Sequence[Transfer], files: Sequen
         )
         return rows
     # COPY in binary form would take the bytes of a text for those of a uuid: cast it.
-    staged = ", ".join(f"{quoted(c.target)} {new_type(c.wire)}" for c in columns)
+    staged = ", ".join(f"{quote(c.target)} {new_type(c.wire)}" for c in columns)
     cursor.execute(f"CREATE TEMPORARY TABLE {_STAGED} ({staged}) ON COMMIT DROP")
     rows = cursor.adbc_ingest(_STAGED, reader, mode="append", temporary=True)
-    names = ", ".join(quoted(c.target) for c in columns)
-    values = ", ".join(quoted(c.target) + (f"::{c.cast}" if c.cast else "") for c in columns)
+    names = ", ".join(quote(c.target) for c in columns)
+    values = ", ".join(quote(c.target) + (f"::{c.cast}" if c.cast else "") for c in columns)
     cursor.execute(f"INSERT INTO {books.table} ({names}) SELECT {values} FROM {_STAGED}")
     return rows
 

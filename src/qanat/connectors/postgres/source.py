@@ -9,7 +9,6 @@ from typing import Any
 from qanat.connectors.postgres.drift import drifted
 from qanat.connectors.postgres.inquiry import Inquiry, address, inquiry
 from qanat.connectors.postgres.position import Position, Ruler, Window
-from qanat.connectors.postgres.relation import quoted
 from qanat.connectors.postgres.server import SNAPSHOT, batches, bulk
 from qanat.connectors.postgres.spool import nothing, spool
 from qanat.connectors.postgres.types import Column
@@ -20,6 +19,7 @@ from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Amount, ArrowBatch, Batch, Input
 from qanat.ports.source import Past, Surroundings
+from qanat.text import quote
 
 MOST_HASHES = 100_000
 """How many rows of a window are remembered one by one, at most: 3.5 MB in the ledger."""
@@ -207,7 +207,7 @@ def _window(found: Inquiry, ruler: Ruler, position: Position) -> Window:
 
 def _rows(found: Inquiry, range: Range, columns: tuple[Column, ...]) -> str:
     """The rows of a range, as SQL."""
-    select = ", ".join(f"{c.select} AS {quoted(c.name)}" for c in columns)
+    select = ", ".join(f"{c.select} AS {quote(c.name)}" for c in columns)
     if not range.moves and "cursor" not in range.value:
         return f"SELECT {select} FROM {found.relation.text} AS q"
     position = Position.of(range.value)

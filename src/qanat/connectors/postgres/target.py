@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qanat.connectors.postgres.relation import quoted
 from qanat.errors import SchemaMismatchError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import same
 from qanat.model.schema import DIGITS, STRING, Array, DataType, Decimal, Field, Primitive, Schema
+from qanat.text import quote
 
 # What a new table has for each type.
 _NEW = {
@@ -115,7 +115,7 @@ def definition(schema: Schema, table: str) -> str:
                 got=str(field.type),
                 hint=f"send it as text: to_json({field.name}) in the flow's query",
             )
-        parts.append(f"{quoted(field.name)} {type_}{'' if field.nullable else ' NOT NULL'}")
+        parts.append(f"{quote(field.name)} {type_}{'' if field.nullable else ' NOT NULL'}")
     return ", ".join(parts)
 
 
@@ -150,7 +150,7 @@ def transfers(schema: Schema, columns: Sequence[TargetColumn], table: str) -> tu
                 f"the column {column.name} of {table} needs a value that the dataset lacks",
                 wanted=f"a column {column.name}, {column.written}",
                 hint="add it to the flow's query, or give it a default: ALTER TABLE"
-                f" {table} ALTER COLUMN {quoted(column.name)} SET DEFAULT …",
+                f" {table} ALTER COLUMN {quote(column.name)} SET DEFAULT …",
             )
     return tuple(found)
 
@@ -165,7 +165,7 @@ def _transfer(field: Field, columns: Sequence[TargetColumn], table: str) -> Tran
             f"{table} has no column {field.name}",
             wanted=str(field),
             nearest=nearest(field.name, [c.name for c in columns]),
-            hint=f"ALTER TABLE {table} ADD COLUMN {quoted(field.name)} {type_}"
+            hint=f"ALTER TABLE {table} ADD COLUMN {quote(field.name)} {type_}"
             if type_
             else "leave it out of the flow's query",
         )
@@ -183,7 +183,7 @@ def _transfer(field: Field, columns: Sequence[TargetColumn], table: str) -> Tran
             got=str(field),
             hint="cast it in the flow's query, or change the column's type"
             + (
-                f": ALTER TABLE {table} ALTER COLUMN {quoted(column.name)} TYPE {new}"
+                f": ALTER TABLE {table} ALTER COLUMN {quote(column.name)} TYPE {new}"
                 if (new := new_type(field.type))
                 else ""
             ),

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from qanat.connectors.postgres.relation import MARK, quoted
+from qanat.connectors.postgres.relation import MARK
 from qanat.errors import ColumnNotFoundError, OptionError, TypeNameError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Primitive
+from qanat.text import literal, quote
 
 _EXACT = {
     "int2": "short",
@@ -95,7 +96,7 @@ def column(name: str, type_: ServerType, declared: DataType | None = None) -> Co
     >>> column("at", ServerType("interval")).select
     'q."at"::text'
     """
-    own = f"q.{quoted(name)}"
+    own = f"q.{quote(name)}"
     if declared is not None:
         return Column(name, f"{own}::text", declared)
     if type_.element is not None:
@@ -118,14 +119,14 @@ def _scalar(name: str, modifier: int) -> tuple[str, DataType]:
 
 
 def _array(name: str, type_: ServerType, element: str) -> Column:
-    own = f"q.{quoted(name)}"
+    own = f"q.{quote(name)}"
     cast, found = _scalar(element, type_.modifier)
     cast = "".join(f"{part}[]" for part in re.findall(r"::\w+", cast))
     sent = cast.rpartition("::")[2] or f"{element}[]"
     # The text depends on the value: else PostgreSQL would cast a constant while it plans, and
     # fail for every row.
-    message = f"{MARK}the column {name} has an array of several dimensions: ".replace("'", "''")
-    refused = f"('{message}' || array_ndims({own}))::{sent}"
+    message = literal(f"{MARK}the column {name} has an array of several dimensions: ")
+    refused = f"({message} || array_ndims({own}))::{sent}"
     select = f"CASE WHEN array_ndims({own}) > 1 THEN {refused} ELSE {own}{cast} END"
     return Column(name, select, Array(found))
 

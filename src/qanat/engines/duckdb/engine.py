@@ -23,7 +23,7 @@ from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_ru
 from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
-from qanat.engines.duckdb.types import from_duckdb, literal
+from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import AdapterError, Location
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
@@ -31,6 +31,7 @@ from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
+from qanat.text import literal
 
 _TICK = 0.05
 """Seconds between two interrupts of what is to stop."""

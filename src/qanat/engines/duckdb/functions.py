@@ -8,9 +8,9 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import MissingExtraError, QueryError, install
 from qanat.model.query import FunctionQuery
+from qanat.text import literal, quote
 
 
 def run_function(

@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 from sqlglot import Dialect, Token, TokenType, exp
 
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
-from qanat.engines.duckdb.types import quote
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
 from qanat.planning.fingerprint import row_source
 from qanat.planning.stateful import tree_of
+from qanat.text import quote
 
 POSITIONS = (FILE, ROW, RID)
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}

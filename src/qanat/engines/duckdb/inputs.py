@@ -17,11 +17,12 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.remembered import Footers
-from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
+from qanat.text import literal, quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
 """Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the

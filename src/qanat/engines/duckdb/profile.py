@@ -7,8 +7,8 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.types import literal, quote
 from qanat.model.schema import STRING, Array, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.text import literal, quote
 
 _WHOLE, _REAL = Primitive("long"), Primitive("double")
 

@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.split import Split, Splitter
-from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.engines.duckdb.types import to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Names
@@ -25,6 +25,7 @@ from qanat.model.work import (
     Work,
     quarantine_fields,
 )
+from qanat.text import literal, quote
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
 # The columns of these rows do not say all that the row was: it could not be parsed, or a value did

@@ -12,10 +12,11 @@ from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.types import literal, quote, stored
+from qanat.engines.duckdb.types import stored
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import Inputs
+from qanat.text import literal, quote
 
 _CHUNK = 4096
 """Rows that are Python values at a time."""

@@ -18,13 +18,13 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import DatasetNotFoundError
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 from qanat.model.work import RuleCount
+from qanat.text import literal, quote
 
 MASK = "__qanat_mask"
 

@@ -22,7 +22,7 @@ from qanat.engines.duckdb.quarantine import (
 )
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
-from qanat.engines.duckdb.types import Fitted, Result, fit, literal, quote
+from qanat.engines.duckdb.types import Fitted, Result, fit
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     FileUnreadableError,
@@ -47,6 +47,7 @@ from qanat.model.work import (
     ViewWork,
     Work,
 )
+from qanat.text import literal, quote
 
 _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 

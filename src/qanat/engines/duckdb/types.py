@@ -11,6 +11,7 @@ from qanat.model.query import Computation
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.work import Output
 from qanat.planning.fit import Column, Target, fit as fit_columns
+from qanat.text import quote
 
 # Delta has no unsigned and no 128-bit integers: the next wider type holds every value.
 _FROM: dict[str, DataType] = {
@@ -103,24 +104,6 @@ def to_duckdb(type_: DataType) -> str:
         case Struct(fields):
             parts = ", ".join(f"{quote(f.name)} {to_duckdb(f.type)}" for f in fields)
             return f"STRUCT({parts})"
-
-
-def quote(name: str) -> str:
-    """An identifier, quoted.
-
-    >>> print(quote('a "b" c'))
-    "a ""b"" c"
-    """
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A string literal.
-
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
 
 
 class Result(Frozen):

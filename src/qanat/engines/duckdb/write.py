@@ -17,10 +17,10 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from qanat.disk import remove, sync
-from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
+from qanat.text import literal, quote
 
 # Years before 1 or after 9999 are beyond what Python's dates hold.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")

@@ -16,13 +16,13 @@ import duckdb
 
 from qanat.engines.duckdb.files.cast import ISO, Evidence, Formats, evidence, from_text
 from qanat.engines.duckdb.files.widen import extend
-from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import OptionError, SchemaDriftError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import STRING, DataType, Field, Schema
 from qanat.model.work import RESCUED, FilesBatch, LocalFile
+from qanat.text import literal, quote
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 """Hive's name for the folder of rows whose value is NULL."""

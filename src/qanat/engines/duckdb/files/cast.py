@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qanat.engines.duckdb.types import literal, to_duckdb
+from qanat.engines.duckdb.types import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.schema import DataType, Decimal, Field, Primitive
+from qanat.text import literal
 
 _SHOWN = 200
 

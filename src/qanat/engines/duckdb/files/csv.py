@@ -32,12 +32,12 @@ from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, inf
 from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
 from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import Spools, blaming
-from qanat.engines.duckdb.types import literal, quote
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import FilesBatch
+from qanat.text import literal, quote
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 
 from qanat.engines.duckdb.files.cast import Formats
-from qanat.engines.duckdb.types import literal
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.schema import Schema
+from qanat.text import literal
 
 _ENCODINGS = {
     "utf8": "utf-8",

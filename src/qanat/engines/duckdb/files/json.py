@@ -29,10 +29,10 @@ from qanat.engines.duckdb.files.structure import (
     transform_spec,
     type_of,
 )
-from qanat.engines.duckdb.types import literal, quote
 from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.model.work import FilesBatch
+from qanat.text import literal, quote
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20

@@ -12,7 +12,7 @@ from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.records import LIMIT, MANY, RAW_LIMIT, SMALL, Salvage, open_bytes
 from qanat.engines.duckdb.files.spool import OPTIONS
-from qanat.engines.duckdb.types import literal, quote
+from qanat.text import literal, quote
 
 # The delimiter: JSON has no unescaped control characters, so only garbage contains it.
 _NEVER = "\x01"

@@ -22,12 +22,13 @@ from qanat.engines.duckdb.files.bound import (
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
-from qanat.engines.duckdb.types import from_duckdb, literal, quote, to_duckdb
+from qanat.engines.duckdb.types import from_duckdb, to_duckdb
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, DataType
 from qanat.model.work import RESCUED, FilesBatch
+from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
 _VIRTUAL = Names(("file_index", "file_row_number"))

@@ -22,7 +22,7 @@ from qanat.compression import open_plain
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.spool import OPTIONS
-from qanat.engines.duckdb.types import literal
+from qanat.text import literal
 
 LIMIT = 16 * 1024 * 1024
 """Longest record in bytes; a longer one is malformed."""

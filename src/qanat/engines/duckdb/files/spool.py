@@ -24,7 +24,7 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
-from qanat.engines.duckdb.types import literal, quote, to_duckdb
+from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import (
     FileUnreadableError,
     FileVanishedError,
@@ -34,6 +34,7 @@ from qanat.errors import (
     disk_full,
 )
 from qanat.model.work import RESCUED, LocalFile
+from qanat.text import literal, quote
 
 # The errors that a file's content can cause. Others (Binder, Parser, …) are defects of Qanat and
 # are raised as they are.

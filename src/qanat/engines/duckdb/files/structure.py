@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
-from qanat.engines.duckdb.types import literal, to_duckdb
+from qanat.engines.duckdb.types import to_duckdb
 from qanat.model.name import Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
+from qanat.text import literal
 
 # DuckDB calls a column with both positive and negative numbers HUGEINT, even if they are small;
 # the caller finds out whether a number really needs more than 64 bits.
