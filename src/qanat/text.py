@@ -1,10 +1,10 @@
 """How numbers, sizes, durations and tables are written for people, and read from them.
 
 First counts, sizes, durations and paths, and one parser for each that every setting and option
-uses. Then the quotes that SQL wants, and how a text looks, without saying where it goes. Then text from data, made safe for a
-terminal: a value of a row may hold escape sequences that move the cursor, change the title or
-hide what follows, and characters that reverse the direction of writing; they are shown, never
-sent. Last, tables of text.
+uses. Then the quotes that SQL wants, and how a text looks, without saying where it goes. Then text
+from data, made safe for a terminal: a value of a row may hold escape sequences that move the
+cursor, change the title or hide what follows, and characters that reverse the direction of
+writing; they are shown, never sent. Last, tables of text.
 """
 
 from __future__ import annotations
