@@ -18,7 +18,7 @@ from qanat.declare.query import parse_query
 from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 from qanat.model.query import Read, SqlQuery
 
 PLACE = "query"
@@ -49,7 +49,7 @@ class _Clause(Frozen):
     version: int
 
 
-def parse_adhoc(text: str, project: Project, connectors: Connectors) -> AdhocQuery:
+def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> AdhocQuery:
     """Parse a query over the datasets of a project; places of errors are lines of `query`.
 
     Raises:

@@ -17,11 +17,19 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.model.pipeline import Action, Expectation, Predicate, Project, References, Rule, Unique
+from qanat.model.pipeline import (
+    Action,
+    Expectation,
+    Predicate,
+    ProjectSpec,
+    References,
+    Rule,
+    Unique,
+)
 from qanat.model.schema import Field, Primitive, Schema
 
 
-def parse_rule(cursor: Cursor, project: Project) -> Rule:
+def parse_rule(cursor: Cursor, project: ProjectSpec) -> Rule:
     """Parse the rule behind EXPECT and move the cursor behind it.
 
     Args:
@@ -53,7 +61,7 @@ def parse_rule(cursor: Cursor, project: Project) -> Rule:
     return References(columns, dataset, targets)
 
 
-def rule_of_text(text: SqlText, project: Project) -> Rule:
+def rule_of_text(text: SqlText, project: ProjectSpec) -> Rule:
     """The rule in the text that a Python decorator was given.
 
     Raises:
@@ -161,7 +169,7 @@ class Columns:
         return Schema(tuple(self.fields))
 
 
-def parse_columns(cursor: Cursor, project: Project) -> Columns:
+def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
     """Parse `( … )` and move the cursor behind it.
 
     A wrong type or predicate is added to `problems`, and parsing continues.
@@ -188,7 +196,7 @@ def parse_columns(cursor: Cursor, project: Project) -> Columns:
     return found
 
 
-def _constraint(cursor: Cursor, project: Project, found: Columns) -> None:
+def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     location = cursor.here
     name = cursor.name("the expectation's name").text
     _refuse(cursor)
@@ -210,7 +218,7 @@ def _constraint(cursor: Cursor, project: Project, found: Columns) -> None:
         found.expectations.append(Expectation(name, rule, action, location))
 
 
-def _column(cursor: Cursor, project: Project, found: Columns) -> None:
+def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     location = cursor.here
     word = cursor.name("a column, or CONSTRAINT name EXPECT (…)")
     type_at, start = cursor.here, cursor.word

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qanat.errors import SpecError, SpecNotFoundError
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 
 QANAT_SPECS = ("qanat.yml", "qanat.yaml")
 SDP_SPECS = ("spark-pipeline.yml", "spark-pipeline.yaml")
@@ -43,7 +43,7 @@ def find_spec(start: Path) -> Path:
 DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
 
 
-def library_files(project: Project) -> list[Path]:
+def library_files(project: ProjectSpec) -> list[Path]:
     """The `.sql` and `.py` files that the project's globs match, each once, sorted by path."""
     return sorted({path for pattern in project.libraries for path in match(project.root, pattern)})
 

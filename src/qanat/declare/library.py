@@ -13,7 +13,7 @@ from qanat.declare.statements import declare_sql
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
-from qanat.model.pipeline import Pipeline, Project
+from qanat.model.pipeline import Pipeline, ProjectSpec
 
 
 class Declared(Frozen):
@@ -29,7 +29,7 @@ class Declared(Frozen):
 
 
 def load_pipeline(
-    project: Project,
+    project: ProjectSpec,
     connectors: Connectors,
     formats: Sequence[str] = (),
     ran: Mapping[Path, Captured] | None = None,
@@ -59,7 +59,7 @@ def load_pipeline(
     return Declared(pipeline, tuple(registry.problems))
 
 
-def _check_globs(project: Project) -> Iterator[QanatError]:
+def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:
     """An error for each glob that matches no file."""
     if project.libraries == DEFAULT_LIBRARIES:
         # The default has one glob for SQL and one for Python; a project may have only one kind.
@@ -71,7 +71,7 @@ def _check_globs(project: Project) -> Iterator[QanatError]:
             yield _nothing(project, pattern)
 
 
-def _nothing(project: Project, pattern: str) -> QanatError:
+def _nothing(project: ProjectSpec, pattern: str) -> QanatError:
     return SpecError(
         f"libraries: {pattern!r} matches no .sql or .py file",
         location=Location(project.spec.name),

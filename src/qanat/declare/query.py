@@ -26,7 +26,7 @@ from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.dialect import dialect_of
 from qanat.model.name import fold, same_in_query
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 
 _OPENS = frozenset({TokenType.FROM, TokenType.JOIN})
@@ -148,7 +148,7 @@ class _Input(Frozen):
 
 
 def parse_query(
-    source: SqlText, tokens: list[Token], owner: str, project: Project, connectors: Connectors
+    source: SqlText, tokens: list[Token], owner: str, project: ProjectSpec, connectors: Connectors
 ) -> SqlQuery:
     """Find the inputs of a query and make it executable.
 
@@ -227,7 +227,7 @@ class _Finder:
         source: SqlText,
         tokens: list[Token],
         streams: dict[int, Stream],
-        project: Project,
+        project: ProjectSpec,
         connectors: Connectors,
     ) -> None:
         self.source = source

@@ -10,13 +10,13 @@ from sqlglot import exp
 from qanat.errors import DuplicateNameError, Location, OptionError, ProblemsError, QanatError
 from qanat.model.adapter import Connectors
 from qanat.model.name import Named, fold
-from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, Project
+from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
 
 _MAX_BYTES = 200
 _FORBIDDEN = frozenset('/\\:*?"<>|')
 
 
-def strip_prefix(parts: tuple[str, ...], project: Project) -> str:
+def strip_prefix(parts: tuple[str, ...], project: ProjectSpec) -> str:
     """A dataset's name without the project's own catalog and schema, or DLT's prefix `live`.
 
     A name in another schema keeps its prefix, with dots.
@@ -78,7 +78,7 @@ class Registry:
     """
 
     def __init__(
-        self, project: Project, connectors: Connectors, formats: Sequence[str] = ()
+        self, project: ProjectSpec, connectors: Connectors, formats: Sequence[str] = ()
     ) -> None:
         self.project = project
         self.connectors = connectors

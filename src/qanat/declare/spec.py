@@ -1,4 +1,4 @@
-"""Loads the spec, applies an environment, and makes a `Project` of it."""
+"""Loads the spec, applies an environment, and makes a `ProjectSpec` of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecE
 from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
 from qanat.model.name import Names
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 from qanat.text import expanded
 
 DEV = "dev"
@@ -35,7 +35,7 @@ def load_project(
     formats: Callable[[str], TableFormat],
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Project:
+) -> ProjectSpec:
     """Load a spec and apply one environment.
 
     Later settings override earlier ones: defaults, the spec's own keys,
@@ -95,7 +95,7 @@ def load_project(
     storage = _folder(spec.parent, chosen.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
         storage /= name
-    return Project(
+    return ProjectSpec(
         name=chosen.name,
         root=spec.parent,
         spec=spec,

@@ -201,8 +201,8 @@ def is_replay(flow: str) -> bool:
     return flow.endswith(_REPLAY)
 
 
-class Project(Frozen):
-    """A folder with a spec, as one environment sees it.
+class ProjectSpec(Frozen):
+    """What the spec of a project says, as one environment sees it.
 
     Args:
         root: absolute folder of the spec; relative paths in queries start here.
@@ -250,7 +250,7 @@ class Project(Frozen):
 class Pipeline(Frozen):
     """The datasets and flows of a project, in the order they were declared."""
 
-    project: Project
+    project: ProjectSpec
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
     _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)

@@ -20,7 +20,7 @@ from qanat.model.pipeline import (
     Flow,
     Pipeline,
     Predicate,
-    Project,
+    ProjectSpec,
 )
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.fingerprint import definition, volatile
@@ -40,7 +40,7 @@ class Analysed(Frozen):
 
 
 def analyse(
-    project: Project, dialect: str, ran: Mapping[Path, Captured] | None = None
+    project: ProjectSpec, dialect: str, ran: Mapping[Path, Captured] | None = None
 ) -> Analysed:
     """Declare, order, compile and fingerprint a project.
 

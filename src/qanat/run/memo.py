@@ -31,7 +31,7 @@ from qanat import plugins
 from qanat.declare.files import library_files
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, Project, References
+from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.planning.graph import Graph
 from qanat.text import digest
@@ -119,7 +119,7 @@ _NOTES = 10_000
 _VARIABLE = re.compile(r"\$\{(\w+)")
 
 
-def project(spec: Path, environment: str | None) -> Project:
+def project(spec: Path, environment: str | None) -> ProjectSpec:
     """The project of a spec, from what is kept or read anew.
 
     Raises:
@@ -134,18 +134,18 @@ def project(spec: Path, environment: str | None) -> Project:
     used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
     key = digest(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
     found = _recall(key)
-    if isinstance(found, Project) and found.spec == spec:
+    if isinstance(found, ProjectSpec) and found.spec == spec:
         return found
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
-    made: Project = load_project(spec, plugins.engine, plugins.table_format, environment)
+    made: ProjectSpec = load_project(spec, plugins.engine, plugins.table_format, environment)
     # Keep it only if the file did not change while it was read.
     if spec.read_bytes() == text:
         _keep(key, made, f"{spec}|{environment or ''}|project")
     return made
 
 
-def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError, ...]]:
+def analysis(project: ProjectSpec, dialect: str) -> tuple[Analysis, tuple[QanatError, ...]]:
     """The analysis of a project, from what is kept or made anew, and all its problems."""
     contents = _contents(project)
     files = _fingerprint(project, dialect, contents)
@@ -166,7 +166,7 @@ def analysis(project: Project, dialect: str) -> tuple[Analysis, tuple[QanatError
 class Notes(UserDict[str, object]):
     """What a project's engine has noted, in this process and in earlier ones."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: ProjectSpec) -> None:
         self._owner = f"{project.spec}|{project.environment}|{project.engine}|notes"
         self._key = digest(self._owner, _program())
         known = _recall(self._key)
@@ -181,7 +181,7 @@ class Notes(UserDict[str, object]):
             self._kept = len(self.data)
 
 
-def _contents(project: Project) -> dict[Path, bytes | None]:
+def _contents(project: ProjectSpec) -> dict[Path, bytes | None]:
     """What the project's files contain, in their order; None for one that cannot be read."""
     found: dict[Path, bytes | None] = {}
     for path in library_files(project):
@@ -192,7 +192,7 @@ def _contents(project: Project) -> dict[Path, bytes | None]:
 
 
 def _fingerprint(
-    project: Project, dialect: str, contents: Mapping[Path, bytes | None]
+    project: ProjectSpec, dialect: str, contents: Mapping[Path, bytes | None]
 ) -> str | None:
     """Names all files and settings that an analysis depends on; None if one cannot be read."""
     parts: list[str | bytes] = [dialect, _program(), repr(project)]
@@ -203,7 +203,7 @@ def _fingerprint(
     return digest(*parts)
 
 
-def _run_files(project: Project, contents: Mapping[Path, bytes | None]) -> dict[Path, Any]:
+def _run_files(project: ProjectSpec, contents: Mapping[Path, bytes | None]) -> dict[Path, Any]:
     """What the project's Python files declare, run now; those that cannot be read are left out."""
     ran = {}
     for path, content in contents.items():

@@ -22,7 +22,7 @@ from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.model.name import same
-from qanat.model.pipeline import Pipeline, Project, SinkTarget
+from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
 from qanat.model.table import TableRef
 from qanat.planning.graph import Graph, resolve
@@ -124,7 +124,7 @@ class Session:
     """
 
     def __init__(
-        self, project: Project, analysis: Analysis, problems: tuple[QanatError, ...] = ()
+        self, project: ProjectSpec, analysis: Analysis, problems: tuple[QanatError, ...] = ()
     ) -> None:
         self.project = project
         self.analysis = analysis
@@ -196,7 +196,7 @@ class Session:
         """The store of a table format; None for the project's own."""
         return self._store(self.project, table_format) if table_format else self.store
 
-    def _store(self, project: Project, table_format: str) -> TableStore:
+    def _store(self, project: ProjectSpec, table_format: str) -> TableStore:
         place = project.private, table_format
         found = self._stores.get(place)
         if found is None:
@@ -370,7 +370,7 @@ class Session:
         self.close()
 
 
-def dialect_of(project: Project) -> str:
+def dialect_of(project: ProjectSpec) -> str:
     """The SQL dialect of a project's engine, known without making one."""
     return plugins.engine(project.engine).dialect
 

@@ -14,13 +14,13 @@ from qanat.declare.query import parse_query
 from qanat.declare.registry import quoted
 from qanat.errors import QanatError, UnsupportedError
 from qanat.model.adapter import Connector, Connectors, Option, OptionTable, TableFunction
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 from qanat.model.query import SourceRef, SqlQuery, dataset_ref
 
 
 def parse(sql: str, dialect: str = "duckdb", connectors: Connectors | None = None) -> SqlQuery:
     root = Path("/p")
-    project = Project(
+    project = ProjectSpec(
         "p", root, root / "qanat.yml", root / "s", (), dialect, catalog="cat", schema="sch"
     )
     source = SqlText.of_file(sql, "a.sql")

@@ -11,7 +11,7 @@ from qanat.declare.files import find_spec
 from qanat.declare.spec import load_project
 from qanat.errors import ProblemsError, SpecError, SpecNotFoundError
 from qanat.model.adapter import EngineKind
-from qanat.model.pipeline import Drift, Project
+from qanat.model.pipeline import Drift, ProjectSpec
 
 ENVIRONMENTS = """name: x
 configuration: {a: 1, b: 2}
@@ -27,7 +27,7 @@ def load(
     environment: str | None = None,
     environ: dict[str, str] | None = None,
     name: str = "qanat.yml",
-) -> Project:
+) -> ProjectSpec:
     (folder / name).write_text(text, encoding="utf-8")
     return load_project(
         folder / name, plugins.engine, plugins.table_format, environment, environ or {}
@@ -36,7 +36,7 @@ def load(
 
 def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
     project = load(tmp_path, "name: flüge")
-    assert project == Project(
+    assert project == ProjectSpec(
         name="flüge",
         root=tmp_path,
         spec=tmp_path / "qanat.yml",

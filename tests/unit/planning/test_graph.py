@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, SelectionError
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
 from qanat.planning.graph import select
 from qanat.planning.order import build_graph
@@ -37,7 +37,7 @@ def wide_and_deep(size: int) -> Pipeline:
             Flow(f"d{i}", f"d{i}", SqlQuery(sql, sql, "duckdb", tuple(reads), where), where)
         )
     here = Path("/project")
-    project = Project("p", here, here / "qanat.yml", here / "storage", ())
+    project = ProjectSpec("p", here, here / "qanat.yml", here / "storage", ())
     # Declared in reverse, so that the right order differs from that of declaration.
     return Pipeline(project, tuple(reversed(datasets)), tuple(reversed(flows)))
 

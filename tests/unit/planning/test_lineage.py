@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import ColumnNotFoundError, DatasetNotFoundError, Location
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Project
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import FunctionQuery, Read, dataset_ref
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.planning.column_lineage import column_lineage, split_target
@@ -200,7 +200,7 @@ def test_a_python_function_may_use_every_input_column() -> None:
     read = Read("orders", dataset_ref("orders"), False, here)
     query = FunctionQuery(lambda orders: orders, "", (read,), ("arrow",), "arrow", here)
     folder = Path("/project")
-    project = Project("p", folder, folder / "qanat.yml", folder / "storage", ())
+    project = ProjectSpec("p", folder, folder / "qanat.yml", folder / "storage", ())
     datasets = tuple(
         Dataset(n, DatasetKind.MATERIALIZED_VIEW, here) for n in ("orders", "ranking")
     )

@@ -11,7 +11,7 @@ import pytest
 
 from qanat.declare.library import load_pipeline
 from qanat.errors import DeclarationError
-from qanat.model.pipeline import Project
+from qanat.model.pipeline import ProjectSpec
 from qanat.run import memo
 from qanat.run.memo import Analysis, Notes
 from qanat.run.session import Session
@@ -139,7 +139,7 @@ def test_a_start_lists_and_reads_the_files_once(
     asked = []
     listed, read = memo.library_files, Path.read_bytes
 
-    def counted_list(project: Project) -> list[Path]:
+    def counted_list(project: ProjectSpec) -> list[Path]:
         asked.append("list")
         return listed(project)
 
