@@ -4,7 +4,7 @@ Read `sweep` first: it runs a whole crash test. `replica` copies the project int
 temporary folder, as `Scenario`s. `case` defines what is tried, and `cases` lists all of it.
 
 A `crew` of `worker` processes tries the cases. Each worker has a `slot`: a folder in which it
-copies the project and starts an `attempt` with a fault in a process of its own. `injector` builds
+copies the project and starts a `trial` with a fault in a process of its own. `injector` builds
 and arms the library of `fault.c`, which counts the calls and makes one of them fail; `trace`
 reads the record of the calls; `disk_model` builds from it what a disk may hold after a power
 loss; `ending` makes sure that no process outlives the test.

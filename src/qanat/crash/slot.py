@@ -14,7 +14,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from qanat.crash.attempt import Arming, Trial
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk_model import Disk
 from qanat.crash.ending import die_with
@@ -23,6 +22,7 @@ from qanat.crash.injector import Fault
 from qanat.crash.picture import EARLIER, differences
 from qanat.crash.reference import Reference
 from qanat.crash.trace import notes, read_trace, sites
+from qanat.crash.trial import Arming, Trial
 from qanat.errors import AdapterError
 
 _FORK = multiprocessing.get_context("fork")

@@ -271,7 +271,7 @@ FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.stat
 # ever was, in SQLite and in PostgreSQL.
 
 
-class Known(Frozen):
+class Answers(Frozen):
     """The answers, for all flows and datasets of a scope.
 
     Args:
@@ -288,7 +288,7 @@ class Known(Frozen):
     described: set[tuple[str, int, str]]
 
 
-class Knowledge:
+class AnswerCache:
     """Keeps what is known between `begin` and `end`; safe for several threads.
 
     Args:
@@ -299,7 +299,7 @@ class Knowledge:
         self._database = database
         self._scope = scope
         self._held = False
-        self._known: Known | None = None
+        self._known: Answers | None = None
         # Held while the answers are read, so that writes meanwhile are added after that.
         self._lock = Lock()
 
@@ -319,7 +319,7 @@ class Knowledge:
             self._held = self._held and not isinstance(error, LeaseLostError)
             self._known = None
 
-    def known(self) -> Known | None:
+    def known(self) -> Answers | None:
         """What is known; None while the lease is not ours: then only the database can tell."""
         if not self._held:
             return None
@@ -347,7 +347,7 @@ class Knowledge:
                 self._known.generations[dataset] = generation
 
 
-def _read_known(transaction: Transaction, scope: str) -> Known:
+def _read_known(transaction: Transaction, scope: str) -> Answers:
     last = transaction.read(_LAST, (scope,) * 4)
     generations = transaction.read(
         "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
@@ -357,7 +357,7 @@ def _read_known(transaction: Transaction, scope: str) -> Known:
         " WHERE scope = ?",
         (scope,),
     )
-    return Known(
+    return Answers(
         {flow: LastEpoch(*values) for flow, *values in last},
         Named(generations),
         {(f, generation, s): text for f, generation, s, text, _ in sources if text is not None},

@@ -60,7 +60,7 @@ class SqlLedger(SqlLedgerReader):
         """
         with self._database.writing() as transaction:
             lease = leases.acquire(transaction, self._locks, self.scope, holder, seconds)
-        self._knowledge.begin()
+        self._answers.begin()
         return lease
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
@@ -75,7 +75,7 @@ class SqlLedger(SqlLedgerReader):
     def release(self, lease: Lease) -> None:
         """Give the lease back; does nothing if it was lost."""
         self._events.forget(lease.holder)  # no other write of that update will come
-        self._knowledge.end()
+        self._answers.end()
         with self._database.writing() as transaction:
             leases.release(transaction, lease)
 
@@ -223,7 +223,7 @@ class SqlLedger(SqlLedgerReader):
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
-        self._knowledge.settled(epoch, texts)
+        self._answers.settled(epoch, texts)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
@@ -347,7 +347,7 @@ class SqlLedger(SqlLedgerReader):
                 " DO UPDATE SET generation = excluded.generation",
                 (self.scope, fold(dataset), generation),
             )
-        self._knowledge.refreshed(dataset, generation)
+        self._answers.refreshed(dataset, generation)
         return generation
 
     def close(self) -> None:
@@ -369,7 +369,7 @@ class SqlLedger(SqlLedgerReader):
                 if events := self._events.of(lease.holder):
                     write_events(transaction, self.scope, lease.holder, events)
         except BaseException as error:
-            self._knowledge.doubt(error)
+            self._answers.doubt(error)
             raise
         self._events.written(lease.holder, events)
 

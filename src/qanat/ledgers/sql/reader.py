@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
-from qanat.ledgers.sql.lease import Knowledge
+from qanat.ledgers.sql.lease import AnswerCache
 from qanat.model.event import EventRecord
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import replay_flow
@@ -173,7 +173,7 @@ class SqlLedgerReader:
     def __init__(self, database: Database, scope: str) -> None:
         self._database = database
         self.scope = scope
-        self._knowledge = Knowledge(database, scope)
+        self._answers = AnswerCache(database, scope)
 
     def open_updates(self) -> Sequence[UpdateRecord]:
         """The updates that are recorded as running, oldest first; some may be dead."""
@@ -188,7 +188,7 @@ class SqlLedgerReader:
 
     def last_epoch(self, flow: str) -> LastEpoch | None:
         """A flow's newest committed epoch; None if it has none."""
-        known = self._knowledge.known()
+        known = self._answers.known()
         if known is not None:
             return known.last.get(flow)
         with self._database.reading() as transaction:
@@ -298,7 +298,7 @@ class SqlLedgerReader:
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
         """The columns last found in a flow's source, keyed as in `Epoch.source_schemas`."""
-        known = self._knowledge.known()
+        known = self._answers.known()
         never = known is not None and (flow, generation, source) not in known.described
         text = None if never else self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
@@ -315,7 +315,7 @@ class SqlLedgerReader:
 
     def generation(self, dataset: str) -> int:
         """A dataset's current generation: 0 until its first full refresh."""
-        known = self._knowledge.known()
+        known = self._answers.known()
         if known is not None:
             return known.generations.get(dataset, 0)
         with self._database.reading() as transaction:
@@ -374,7 +374,7 @@ class SqlLedgerReader:
         return [epoch_from_row(row, found) for row, found in zip(rows, files, strict=True)]
 
     def _position(self, flow: str, generation: int, source: str) -> str | None:
-        known = self._knowledge.known()
+        known = self._answers.known()
         if known is not None:
             return known.positions.get((flow, generation, source))
         return self._remembered(flow, generation, source, "position")

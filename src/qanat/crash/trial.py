@@ -1,4 +1,4 @@
-"""One attempt in a process of its own: an operation with a fault, or a recovery and its check."""
+"""One trial in a process of its own: an operation with a fault, or a recovery and its check."""
 
 from __future__ import annotations
 
