@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from qanat.engines.duckdb.files.cast import (
 )
 from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
 from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
-from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage
+from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
@@ -112,7 +113,8 @@ class _Reader:
         spools = Spools(self.table, self._layout(heads, groups), self.scratch)
         dirty: dict[int, tuple[str, ...]] = {}
         for group in groups:
-            dirty |= self._spool(spools, group)
+            for scan in self._scans(group):
+                dirty |= self._spool(spools, scan)
         for group in self._careful(dirty.items()):
             self._spool(spools, group)
         spools.bad += self.salvage.finish()
@@ -135,9 +137,10 @@ class _Reader:
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
+        sources = (self._source(scan, str(n)) for n, scan in enumerate(self._scans(group)))
         relation = (
             f"SELECT {columns}{self.table.metadata('file')} "
-            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({self._source(group)}))"
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({' UNION ALL '.join(sources)}))"
         )
         if checks:
             # DuckDB neither drops nor moves a filter with a side effect.
@@ -171,7 +174,33 @@ class _Reader:
                 groups.append(Group(names, 0, ((indexes[0], copy),), True))
         return groups
 
-    def _scan(self, group: Group, more: str) -> str:
+    def _scans(self, group: Group) -> list[Group]:
+        """The files of a group that one `read_csv` may read together.
+
+        Of more than twice as many files as it has threads, DuckDB 2.0 skips what follows a quote
+        that is never closed, and says nothing.
+        """
+        [(threads,)] = self.table.con.execute("SELECT current_setting('threads')").fetchall()
+        together = 2 * int(threads)
+        if group.careful or not self.dialect.quote or len(group.files) <= together:
+            return [group]
+        quoted = [file for file in group.files if self._may_have_quotes(file[1])]
+        parts = [tuple(f for f in group.files if f not in set(quoted))]
+        parts += [tuple(quoted[n : n + together]) for n in range(0, len(quoted), together)]
+        return [Group(group.names, group.skip, files) for files in parts if files]
+
+    def _may_have_quotes(self, local: str) -> bool:
+        """Whether a file has quotes; True if that would take long to find out."""
+        encoding, mark = self.dialect.encoding, self.dialect.quote.encode()
+        if encoding not in ("utf-8", "latin-1"):
+            return True
+        with open_bytes(local, self.dialect.compression) as source:
+            packed = not isinstance(source, io.BufferedReader)
+            return packed or any(
+                mark in chunk for chunk in iter(lambda: source.read(1 << 20), b"")
+            )
+
+    def _scan(self, group: Group, more: str, purpose: str = "") -> str:
         """FROM text that reads a group as c0, c1, … of text."""
         columns = [f"'c{i}': 'VARCHAR'" for i in range(len(group.names))]
         if group.careful:
@@ -181,11 +210,16 @@ class _Reader:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
         else:
             options = self.dialect.options(group.skip)
-        files = self.table.variable("read", [path for _, path in group.files], "VARCHAR")
+        paths = [path for _, path in group.files]
+        files = self.table.variable(f"read{purpose}", paths, "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
 
-    def _source(self, group: Group) -> str:
-        """SELECT text of a group's columns, `file` and `line`; refused records are put aside."""
+    def _source(self, group: Group, purpose: str = "") -> str:
+        """SELECT text of a group's columns, `file` and `line`; refused records are put aside.
+
+        Args:
+            purpose: tells it from others in the same statement.
+        """
         tables = self.table.rejects
         more = (
             ", store_rejects = true, rejects_limit = 0, "
@@ -195,9 +229,10 @@ class _Reader:
         index = "r.file"
         if not group.careful:
             indexes = [i for i, _ in group.files]
-            index = self.table.at("index", indexes, "INTEGER", "r.file_index")
+            index = self.table.at(f"index{purpose}", indexes, "INTEGER", "r.file_index")
         columns = "".join(f"r.c{i}, " for i in range(len(group.names)))
-        return f"SELECT {columns}{index} AS file, {line} AS line FROM {self._scan(group, more)}"
+        scan = self._scan(group, more, purpose)
+        return f"SELECT {columns}{index} AS file, {line} AS line FROM {scan}"
 
     def _forget_rejects(self) -> None:
         for name in self.table.rejects:

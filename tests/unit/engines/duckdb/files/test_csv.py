@@ -156,6 +156,29 @@ def test_clean_files_beside_a_dirty_one(bench: Any) -> None:
     assert bench.bad(bound) == [("b.csv", 3, "7", "expected 2 columns, found 1")]
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_quote_that_is_never_closed_in_one_of_many_files(
+    bench: Any, threads: int, place: str, suffix: str
+) -> None:
+    """DuckDB skips what follows, and says nothing, where files are many for its threads."""
+    bench.con.execute(f"SET threads = {threads}")
+    for count in (2 * threads, 2 * threads + 1, 5 * threads):
+        at = {"first": 0, "middle": count // 2, "last": count - 1}[place]
+        files = []
+        for n in range(count):
+            text = 'a,b\n1,x\n2,"open\n3,y\n' if n == at else f"a,b\n{n + 10},{'zq'[n % 2]}\n"
+            text = text.replace("q", '"q,"')
+            data = gzip.compress(text.encode()) if suffix else text.encode()
+            files.append(bench.put(f"{count}/{n:02}.csv{suffix}", data))
+        bound = bench.bind(*files)
+        assert sorted(a for a, _ in bench.rows(bound)) == sorted(
+            [1, 3, *(n + 10 for n in range(count) if n != at)]
+        )
+        assert [(row, raw) for _, row, raw, _ in bench.bad(bound)] == [(3, '2,"open')]
+
+
 def test_mixed_line_ends_and_carriage_returns(bench: Any) -> None:
     mixed = bench.put("a.csv", "a,b\r\n1,2\n3,4\r\n5,6")
     old = bench.put("b.csv", "a,b\r7,8\r9,10\r")
