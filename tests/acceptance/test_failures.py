@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qanat.errors import FileUnreadableError
+import qanat
+from qanat.errors import FileUnreadableError, HistoryMismatchError
 from tests.acceptance.projects import Shop
 
 
@@ -43,3 +45,42 @@ def test_a_file_damaged_below_a_sound_footer_is_named(tmp_path: Path) -> None:
     assert isinstance(error, FileUnreadableError)
     assert "one.parquet" in error.message
     assert error.hint is not None
+
+
+def test_a_lost_ledger_and_catalog_are_noticed(tmp_path: Path) -> None:
+    """The catalog lies beside the ledger; without both, only the table's folder tells of it."""
+    shop = Shop(tmp_path)
+    shop.file("qanat.yml", "name: shop\ntable_format: iceberg\n")
+    shop.sql("CREATE STREAMING TABLE b AS SELECT * FROM STREAM read_files('data/*.csv')")
+    first = shop.file("data/1.csv", "id\n1\n")
+    shop.run()
+    first.unlink()
+    shop.file("data/2.csv", "id\n2\n")
+    shutil.rmtree(tmp_path / "storage" / "_qanat")
+    with qanat.open(tmp_path) as project:
+        assert [d.step for d in project.plan().datasets] == ["fail"]
+    error = shop.failures()["b"]
+    assert isinstance(error, HistoryMismatchError)
+    assert "both were lost" in error.message
+    assert shop.run(full_refresh=("b",))["b"].counts.written == 1
+    with qanat.open(tmp_path) as project:
+        assert project.query("FROM b").rows() == [(2,)]
+
+
+def test_a_plan_knows_that_a_table_has_other_partitions(tmp_path: Path) -> None:
+    """Also once an update that found nothing new has recorded the definition."""
+    shop = Shop(tmp_path)
+    declared = "CREATE STREAMING TABLE b {} AS SELECT * FROM STREAM read_files('data/*.csv')"
+    shop.sql(declared.format("PARTITIONED BY (v)"))
+    shop.file("data/1.csv", "id,v\n1,1\n")
+    shop.run()
+    shop.sql(declared.format(""))
+    shop.run()
+    shop.file("data/2.csv", "id,v\n2,1\n")
+    with qanat.open(tmp_path) as project:
+        (planned,) = project.plan().datasets
+    assert (planned.step, planned.reason) == ("fail", shop.failures()["b"].message)
+    with qanat.open(tmp_path) as project:
+        (planned,) = project.plan(full_refresh=["b"]).datasets
+    assert planned.step == "full refresh"
+    assert shop.run(full_refresh=("b",))["b"].counts.written == 2

@@ -117,3 +117,11 @@ class TableStore(Protocol):
     def missing(self, table: TableRef) -> Sequence[str]:
         """The files of the newest version that are not there."""
         ...
+
+    def forgotten(self, table: TableRef) -> bool:
+        """Whether there was a table of which only its own folder still tells.
+
+        So it is where a catalog was lost; `version` says that there is no table then. Where all
+        that makes a table lies in its folder, this is never so.
+        """
+        ...

@@ -242,6 +242,22 @@ def work_of(attempt: Attempt) -> Work:
     )
 
 
+def check_partitions(dataset: Dataset, stored: tuple[str, ...]) -> None:
+    """Refuse to append to a table that has other partitions than are declared by now.
+
+    Raises:
+        FlowError: it has.
+    """
+    if stored != dataset.partition_by:
+        raise FlowError(
+            f"{dataset.name} is declared with other partitions than its table has",
+            location=dataset.location,
+            wanted=", ".join(stored) or "none",
+            got=", ".join(dataset.partition_by) or "none",
+            hint=f"rebuild it: qanat run --full-refresh {shlex.quote(dataset.name)}",
+        )
+
+
 def _output(attempt: Attempt, prefix: str) -> Output:
     session, compiled, epoch = attempt.session, attempt.compiled, attempt.epoch
     dataset = compiled.dataset
@@ -260,14 +276,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
     if epoch.replaces or session.store.version(table) is None:
         return plain
     snapshot = session.store.snapshot(table)
-    if snapshot.partition_by != dataset.partition_by:
-        raise FlowError(
-            f"{dataset.name} is declared with other partitions than its table has",
-            location=dataset.location,
-            wanted=", ".join(snapshot.partition_by) or "none",
-            got=", ".join(dataset.partition_by) or "none",
-            hint=f"rebuild it: qanat run --full-refresh {shlex.quote(dataset.name)}",
-        )
+    check_partitions(dataset, snapshot.partition_by)
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
     return replace(plain, schema=snapshot.schema, existing=snapshot.batch if unique else None)
 

@@ -251,6 +251,8 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         there = _last_number(session, compiled)
         if there != known:
             return _of_other_times(compiled, known, "table", there)
+        if not known and session.store.forgotten(session.table(compiled.dataset.name)):
+            return _forgotten_table(session, compiled)
     generation = session.recorded.generation(compiled.dataset.name)
     for dataset, table in _quarantines(session, compiled).items():
         found = session.store.transaction(table, flow.application)
@@ -277,6 +279,18 @@ def _of_other_times(
         wanted=f"{_epoch(known)} of flow {compiled.flow.name}, as the ledger says",
         got=f"{_epoch(there)} in the {holder}",
         hint=f"restore the {older} of the same time as the {newer}, or"
+        f" {_anew(compiled, 'rebuild the table from its sources')}",
+    )
+
+
+def _forgotten_table(session: Session, compiled: CompiledFlow) -> HistoryMismatchError:
+    name = compiled.dataset.name
+    return HistoryMismatchError(
+        f"the files of {name} are there, but ledger and catalog do not know of them: both were"
+        " lost",
+        wanted=f"the catalog that {session.table(name)} was committed to",
+        got="no such table in the catalog",
+        hint=f"restore {session.project.private} of the same time as the tables, or"
         f" {_anew(compiled, 'rebuild the table from its sources')}",
     )
 

@@ -20,6 +20,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, Range
 from qanat.model.work import Amount
 from qanat.planning.difference import difference
+from qanat.text import count
 
 
 class DefinitionStatus(StrEnum):
@@ -319,18 +320,13 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
         return ""
     if not full and change is not DefinitionStatus.CHANGED:
         return ""
-    count = "its rows" if stored.rows is None else f"{stored.rows:,} rows"
+    rows = "rows" if stored.rows is None else count(stored.rows, "row")
     if full:
-        return f"{count} already written are replaced; every source is read from the start"
+        return f"replaces the {rows} there; every source is read from the start"
+    anew = f"qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
     if stored.partition_by != dataset.partition_by:
-        return (
-            f"{count} already written are partitioned otherwise; nothing more can be added until"
-            f" qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
-        )
-    return (
-        f"{count} already written stay as they are; the change applies to new rows only"
-        f" (qanat run --full-refresh {shlex.quote(dataset.name)} computes all again)"
-    )
+        return f"the {rows} there have other partitions: nothing more can be added until {anew}"
+    return f"applies to new rows only, not to the {rows} there ({anew})"
 
 
 def _list(names: tuple[str, ...]) -> str:

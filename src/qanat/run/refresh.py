@@ -20,11 +20,11 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
-from qanat.run.attempt import Current, Done, retrying
+from qanat.run.attempt import Current, Done, check_partitions, retrying
 from qanat.run.commits import check_history, published
 from qanat.run.decide import (
     INTERRUPTED,
@@ -90,15 +90,15 @@ def gather(
             if each.flow.name not in around.open:
                 check_history(session, each)
     exists = dataset.stored and session.store.version(session.table(name)) is not None
-    anew = facts.asked is Asked.FULL_REFRESH or facts.changed
-    return replace(
-        facts,
-        exists=exists,
-        # The size of the table matters only if its rows are to be replaced.
-        stored=_stored(session, dataset) if exists and anew else None,
-        restarted=bool(generation) and not _started(session, dataset, generation, around),
-        flows=tuple(_flow(session, c, generation, around, without) for c in compiled),
-    )
+    anew = facts.asked is Asked.FULL_REFRESH
+    restarted = bool(generation) and not _started(session, dataset, generation, around)
+    flows = tuple(_flow(session, c, generation, around, without) for c in compiled)
+    grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
+    # Nobody asks for the table where nothing changes: that would take most of the time.
+    stored = _stored(session, dataset) if exists and (anew or facts.changed or grows) else None
+    if grows and stored is not None and not (anew or restarted):
+        check_partitions(dataset, stored.partition_by)
+    return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
 
 
 def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -> Facts:

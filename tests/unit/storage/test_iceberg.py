@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -770,3 +771,34 @@ def test_asking_for_versions_imports_no_driver(private: Path, table: TableRef) -
         "else:\n    raise AssertionError\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_table_whose_catalog_was_lost_is_not_taken_for_rubbish(
+    private: Path, table: TableRef
+) -> None:
+    store = IcebergStore(private, {})
+    assert not store.forgotten(table)
+    store.publish(append(table, 1))
+    assert not store.forgotten(table)
+    shutil.rmtree(private)
+    store = IcebergStore(private, {})
+    assert store.version(table) is None
+    assert store.forgotten(table)
+    assert (store.orphans(table), store.sweep(table)) == (0, 0)
+    store.publish(append(table, 1, range(5, 6)))
+    assert not store.forgotten(table)
+    assert ids(store, table) == [5]
+
+
+def test_a_table_that_was_never_committed_is_not_forgotten(private: Path, table: TableRef) -> None:
+    """A crash may leave metadata without a snapshot, or torn, before the catalog names it."""
+    store = IcebergStore(private, {})
+    store.publish(append(table, 1))
+    [first, _] = sorted((table.folder / "metadata").glob("*.metadata.json"))
+    shutil.rmtree(private)
+    for path in (table.folder / "metadata").glob("*.metadata.json"):
+        if path != first:
+            path.write_text(path.read_text()[:100])
+    store = IcebergStore(private, {})
+    assert not store.forgotten(table)
+    assert store.sweep(table) > 0

@@ -230,6 +230,11 @@ class DeltaStore:
         except OSError as error:
             raise disk_error(error, "look for leftovers in", table) from error
 
+    def forgotten(self, table: TableRef) -> bool:
+        """Never: a Delta table is what its folder says."""
+        del table
+        return False
+
     def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, and remove what a power loss tore; whether it did.
 

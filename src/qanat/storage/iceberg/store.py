@@ -41,7 +41,7 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.table import Added, Commit, Snapshot, TableRef
-from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
+from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 
 _NAMESPACE = "default"
@@ -151,6 +151,19 @@ class IcebergStore:
         newest = base.history.newest
         found: Sequence[str] = self._reader(table, base).missing(newest) if newest else ()
         return found
+
+    def forgotten(self, table: TableRef) -> bool:
+        """Whether metadata with snapshots lies here, and Qanat's own catalog has no such table.
+
+        A crash before the first commit leaves none: the catalog's entry is durable by then.
+        """
+        if self._file is None or self._catalog.find(table) is not None:
+            return False
+        for path in (table.folder / "metadata").glob("*.metadata.json"):
+            with suppress(TableCorruptError):  # torn before the catalog named it
+                if read_history(path).newest is not None:
+                    return True
+        return False
 
     # -- changing ------------------------------------------------------------------------------
 
@@ -346,7 +359,7 @@ class IcebergStore:
 
     def _tidy(self, table: TableRef, act: str, confirm: Callable[[], object] | None = None) -> int:
         try:
-            if not table.folder.is_dir():
+            if not table.folder.is_dir() or self.forgotten(table):
                 return 0
             base = self._catalog.find(table)
             io = None if base is None else self._io(base, table)
