@@ -13,15 +13,20 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from tokenize import TokenError
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, cast
 
 from qanat.declare.pyfile import is_users
 from qanat.text import digest
 
-_PLAIN = (str, bytes, int, float, bool, type(None))
+_PLAIN = {str, bytes, int, float, complex, bool, type(None), type(...), range}
+_PLAIN_MODULES = {"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"}
+"""Of values of these types, and of these modules' own types, `repr` says all."""
+_COLLECTIONS = {list, tuple, dict, set, frozenset}
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 _DEEPEST = 20
 """Lists in lists of which more is not looked at: one may contain itself."""
@@ -31,14 +36,15 @@ _OF_EVERY_CLASS = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakr
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
     *("__firstlineno__", "__static_attributes__"),
 }
-_METHODS: dict[type, tuple[str, ...]] = {
+_FORMS: dict[type, tuple[str, ...]] = {
+    functools.partial: ("func", "args", "keywords"),
     MethodType: ("__func__", "__self__"),
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
     property: ("fget", "fset"),
     functools.cached_property: ("func",),
 }
-"""What is inside of the forms that a function takes in a class."""
+"""What is inside of the forms that a function may take."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -81,14 +87,16 @@ class _Walk:
         self.written = written
         self.lines: list[str] = []
         # The objects are held: the identity of one that is gone may become another's.
-        self.seen: dict[int, object] = {}
+        self.seen: dict[int, tuple[str, object]] = {}
 
     def look(self, name: str, value: object, depth: int) -> None:
         text = _text(value, _DEEPEST)
         if text is not None:
             self._tell(name, type(value).__name__, text)
-        elif depth and id(value) not in self.seen:
-            self.seen[id(value)] = value
+        elif id(value) in self.seen:
+            self.lines.append(f"{name} = {self.seen[id(value)][0]}")
+        elif depth:
+            self.seen[id(value)] = (name, value)
             for part, inner in self._inside(name, value):
                 self.look(part, inner, depth - 1)
             wrapped = inspect.getattr_static(value, "__wrapped__", None)
@@ -100,23 +108,33 @@ class _Walk:
 
     def _inside(self, name: str, value: object) -> Iterable[tuple[str, object]]:
         """What a value is made of, with names; the value's own text is told here."""
-        match value:
-            case FunctionType():
-                return self._function(name, value)
-            case functools.partial():
-                return _sorted({name: value.func, f"{name}()": value.args, **value.keywords})
-            case _ if isinstance(value, tuple(_METHODS)):
-                parts = next(ps for kind, ps in _METHODS.items() if isinstance(value, kind))
+        # By its type: `isinstance` asks the value, and a proxy answers for what it stands for.
+        kind = type(value)
+        if kind is FunctionType:
+            return self._function(name, cast(FunctionType, value))
+        if issubclass(kind, type):
+            return self._class(name, cast(type, value))
+        for form, parts in _FORMS.items():
+            if issubclass(kind, form):
                 return [(f"{name}, {part.strip('_')}", getattr(value, part)) for part in parts]
-            case list() | tuple():
-                return [(f"{name}[{number}]", part) for number, part in enumerate(value)]
-            case dict():
-                return self._inside(name, [part for pair in value.items() for part in pair])
-            case type():
-                return self._class(name, value) if self._is_users(value) else ()
-        if not self._is_users(type(value)):
-            return ()
-        return [(f"{name}, class", type(value)), *_sorted(getattr(value, "__dict__", {}))]
+        if issubclass(kind, list | tuple | dict):
+            elements = cast("Iterable[object]", value)
+            if issubclass(kind, dict):
+                elements = [
+                    part for pair in cast("dict[Any, Any]", value).items() for part in pair
+                ]
+            return [(f"{name}[{number}]", part) for number, part in enumerate(elements)]
+        return self._object(name, value) if self._is_users(kind) else ()
+
+    def _object(self, name: str, value: object) -> Iterable[tuple[str, object]]:
+        slots = [s for k in type(value).__mro__ for s in _list(vars(k).get("__slots__", ()))]
+        found: dict[str, object] = {}
+        with suppress(AttributeError):
+            found |= object.__getattribute__(value, "__dict__")
+        for slot in slots:
+            with suppress(AttributeError):
+                found[slot] = object.__getattribute__(value, slot)
+        return [(f"{name}, class", type(value)), *_sorted(found)]
 
     def _function(self, name: str, function: FunctionType) -> Iterable[tuple[str, object]]:
         # A package's text is its version's, but what its function wraps is the project's.
@@ -127,6 +145,8 @@ class _Walk:
         return _sorted({**_globals(function), **_closure(function), **_defaults(function)})
 
     def _class(self, name: str, kind: type) -> Iterable[tuple[str, object]]:
+        if not self._is_users(kind):
+            return ()
         members = {n: m for n, m in vars(kind).items() if n not in _OF_EVERY_CLASS}
         fields = [f"{n}: {inspect.formatannotation(a)}" for n, a in _annotations(kind).items()]
         self._tell(name, "class", _ADDRESS.sub("", "\n".join([*sorted(members), *fields])))
@@ -134,11 +154,15 @@ class _Walk:
 
     def _is_users(self, kind: type) -> bool:
         """True for the project's own classes: its modules are gone once its files have run."""
-        module = sys.modules.get(kind.__module__)
+        module = sys.modules.get(str(kind.__module__))
         if module is None:
             return True
         file = getattr(module, "__file__", None)
         return file is not None and is_users(Path(file), self.root)
+
+
+def _list(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _sorted(values: Mapping[str, object]) -> list[tuple[str, object]]:
@@ -155,7 +179,7 @@ def _annotations(kind: type) -> dict[str, Any]:
 def _source(function: FunctionType) -> str | bytes:
     try:
         return inspect.getsource(function.__code__)  # `function` would mean what it wraps
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):
         return function.__code__.co_code  # made by a program, without a text
 
 
@@ -194,20 +218,22 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 def _text(value: object, depth: int) -> str | None:
     """All of a value as text, the same in every process; None if that cannot be told."""
-    if isinstance(value, Enum):
-        return f"{value} {_text(value.value, depth - 1)}" if depth else None
-    if type(value) in _PLAIN:
+    kind = type(value)
+    if kind in _PLAIN or str(kind.__module__).partition(".")[0] in _PLAIN_MODULES:
         return repr(value)
-    parts: list[object]
-    match value:
-        case dict() if type(value) is dict:
-            parts = [part for pair in value.items() for part in pair]
-        case list() | tuple() | set() | frozenset() if type(value).__module__ == "builtins":
-            parts = list(value)
-        case _:
-            return None
-    texts = [_text(part, depth - 1) if depth else None for part in parts]
+    if kind is re.Pattern:
+        pattern = cast("re.Pattern[Any]", value)
+        return repr((pattern.pattern, pattern.flags))
+    if issubclass(kind, Enum):
+        inner = _text(cast(Enum, value).value, depth - 1) if depth else None
+        return None if inner is None else f"{value!s} {inner}"
+    if kind not in _COLLECTIONS or not depth:
+        return None
+    parts: Iterable[object] = cast("Iterable[object]", value)
+    if kind is dict:
+        parts = [part for pair in cast("dict[Any, Any]", value).items() for part in pair]
+    texts = [_text(part, depth - 1) for part in parts]
     told = [text for text in texts if text is not None]
     if len(told) < len(texts):
         return None
-    return ",".join(sorted(told) if isinstance(value, set | frozenset) else told)
+    return f"{kind.__name__}({','.join(sorted(told) if kind in (set, frozenset) else told)})"

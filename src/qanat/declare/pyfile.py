@@ -53,9 +53,10 @@ def isolated(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
     """Make the file's folder and the project importable inside the block.
 
     Afterwards the project's modules are removed from `sys.modules`: two files, or two projects in
-    one process, may have different modules of one name. Modules of installed packages stay. What
-    the file prints goes to standard error, because standard output has the command's result.
-    Files of other threads wait.
+    one process, may have different modules of one name. Those that the program has imported itself
+    are put aside meanwhile, or a file would get them as they once were. Modules of installed
+    packages stay. What the file prints goes to standard error, because standard output has the
+    command's result. Files of other threads wait.
 
     Yields:
         What tells the files of the project's modules that were imported inside the block.
@@ -66,28 +67,33 @@ def isolated(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
 
 @contextlib.contextmanager
 def _importing(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
-    before, modules = list(sys.path), set(sys.modules)
-
-    def theirs() -> dict[str, list[Path]]:
-        """The files of the project's modules, by their names."""
-        found = {name: list(_places(sys.modules[name])) for name in set(sys.modules) - modules}
-        return {
-            name: places
-            for name, places in found.items()
-            if any(is_users(place, root) for place in places)
-            and name.partition(".")[0] != "qanat"  # developed below the project's folder
-        }
+    before, aside = list(sys.path), {name: sys.modules[name] for name in _theirs(root)}
+    for name in aside:
+        del sys.modules[name]
 
     sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            yield lambda: sorted({p for ps in theirs().values() for p in ps if p.is_file()})
+            yield lambda: sorted({p for ps in _theirs(root).values() for p in ps if p.is_file()})
     finally:
         sys.path[:] = before
         # All are found before the first goes: a package without `__init__.py` asks its parent
         # where it is.
-        for name in theirs():
+        for name in _theirs(root):
             del sys.modules[name]
+        sys.modules.update(aside)
+
+
+def _theirs(root: Path) -> dict[str, list[Path]]:
+    """The files of the project's modules, by their names."""
+    found = {name: list(_places(module)) for name, module in list(sys.modules.items())}
+    return {
+        name: places
+        for name, places in found.items()
+        if any(is_users(place, root) for place in places)
+        # Qanat itself may be developed below the project's folder, and so may what runs it.
+        and name.partition(".")[0] not in ("qanat", "__main__")
+    }
 
 
 def _places(module: ModuleType) -> Iterator[Path]:

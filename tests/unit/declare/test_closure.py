@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 from pathlib import Path
@@ -188,8 +189,8 @@ def test_a_variable_set_after_opening_is_seen(
 
 WRAPPED = """\
 import functools
-import os
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 
 import pyarrow as pa
@@ -240,7 +241,29 @@ def power(value, exponent):
     return value ** exponent
 
 
+class Slotted:
+    __slots__ = ("number",)
+
+    def __init__(self, number):
+        self.number = number
+
+
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError("there is nothing behind it")
+
+
 to_the = functools.partial(power, exponent=3)
+PROXY = Proxy()
+SLOTTED = Slotted(61)
+NESTED = [[1, 2], 3]
+SHARE = Decimal("0.5")
+ONE, OTHER = Scale(1), Scale(2)
+CHOSEN = ONE
+LINES = [(
+    lambda value: value + 71
+)]
 HANDLERS = {"first": lambda value: value + 41}
 SCALE = Scale(5)
 
@@ -249,6 +272,7 @@ SCALE = Scale(5)
 @times(2)
 def framed(base: pa.Table) -> pa.Table:
     value = cached(to_the(2)) + SCALE(1) + HANDLERS["first"](0) + Unit.METRE.value
+    PROXY, SLOTTED.number, len(NESTED), SHARE, ONE, OTHER, CHOSEN, LINES
     return base.append_column("k", pa.array([value]))
 """
 
@@ -263,6 +287,11 @@ def framed(base: pa.Table) -> pa.Table:
         ("exponent=3", "exponent=4"),
         ("value + 41", "value + 42"),
         ("Scale(5)", "Scale(6)"),
+        ("Slotted(61)", "Slotted(62)"),
+        ("[[1, 2], 3]", "[1, [2, 3]]"),
+        ('Decimal("0.5")', 'Decimal("0.6")'),
+        ("CHOSEN = ONE", "CHOSEN = OTHER"),
+        ("value + 71", "value + 72"),
         ("value // 2", "value // 4"),
         ("factor * 22", "factor * 23"),
         ("return 1\n", "return 2\n"),
@@ -302,3 +331,19 @@ def test_values_that_contain_themselves_end(tmp_path: Path) -> None:
     ).replace("with_number(NUMBER)", "(ring, with_number(NUMBER))[1]")
     with qanat.open(lay_out(tmp_path, python, "X = 1\n")) as project:
         assert "ring[0], class = class" in project.session.analysis.definitions["framed"][1]
+
+
+def test_a_module_that_the_program_has_imported_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper = lay_out(tmp_path, FRAMES, "X = 100\n") / "lib" / "helpers.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = importlib.import_module("lib.helpers")
+    with qanat.open(tmp_path) as project:
+        project.run()
+        assert sys.modules["lib.helpers"] is imported
+    helper.write_text("X = 2_000\n")
+    with qanat.open(tmp_path) as project:
+        assert [d.status for d in project.run("framed").datasets] == ["updated"]
+        assert project.query("SELECT k FROM framed").rows() == [(2012,)]
+    assert (sys.modules["lib.helpers"], imported.X) == (imported, 100)
