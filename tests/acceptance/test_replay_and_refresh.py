@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.session import Session
@@ -103,3 +105,38 @@ def test_a_full_refresh_gives_an_empty_quarantine_the_new_columns(tmp_path: Path
     with Session.open(tmp_path) as session:
         replay(session)
         assert rows(session, "silver") == [("1", 1), ("2", 200), ("7", 999)]
+
+
+@pytest.mark.parametrize("kind", ["STREAMING TABLE", "MATERIALIZED VIEW"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_row_is_not_left_behind_with_a_view_that_is_read_no_more(
+    tmp_path: Path, kind: str, declared: bool
+) -> None:
+    project(tmp_path)
+    (tmp_path / "data/1.csv").write_text("id,v\n1,5\n2,-1\n")
+    read = "STREAM read_files" if kind == "STREAMING TABLE" else "read_files"
+    source = f"{read}('data/*.csv', header => true)"
+    view = (
+        "CREATE TEMPORARY VIEW v (CONSTRAINT pos EXPECT (v > 0) ON VIOLATION QUARANTINE ROW)"
+        f" AS SELECT * FROM {source};\n"
+    )
+    table = f"CREATE {kind} s AS SELECT id, v FROM {{}};\n"
+    through = "STREAM v" if kind == "STREAMING TABLE" else "v"
+    sql = tmp_path / "transformations/t.sql"
+    sql.write_text(view + table.format(through))
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+        assert rows(session, "s") == [(1, 5)]
+        assert len(rows(session, "v__quarantine")) == 1
+    sql.write_text((view if declared else "") + table.format(source))
+    again = ("s",) if kind == "STREAMING TABLE" else ()
+    for _ in range(2):
+        with Session.open(tmp_path) as session:
+            assert update(session, Selection(full_refresh=again)).status == "succeeded"
+            assert rows(session, "s") == [(1, 5), (2, -1)]
+            assert rows(session, "v__quarantine") == []
+    sql.write_text(view + table.format(through))
+    with Session.open(tmp_path) as session:
+        assert update(session, Selection(full_refresh=again)).status == "succeeded"
+        assert rows(session, "s") == [(1, 5)]
+        assert len(rows(session, "v__quarantine")) == 1

@@ -192,6 +192,9 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
                 # Rows of other flows may stay, and with them the columns.
                 staged = StagedTable(session.store.snapshot(table).schema, ())
             yield table, staged, Change.REPLACE_OWN if over else Change.APPEND
+    if over and _may_read_other_views(attempt):
+        for table in _left_behind(session, compiled):
+            yield table, StagedTable(session.store.snapshot(table).schema, ()), Change.REPLACE_OWN
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
     if work.dataset in found or (replaces and session.store.version(table) is not None):
@@ -200,6 +203,38 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
         staged = found.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
         yield table, staged, Change.REPLACE if anew else Change.APPEND
+
+
+def _may_read_other_views(attempt: Attempt) -> bool:
+    """Whether the flow may have read other views when it last computed its rows from the start.
+
+    To look for their quarantines takes a look at every table.
+    """
+    session, epoch = attempt.session, attempt.epoch
+    if session.store.version(session.table(epoch.dataset)) is None:
+        return False
+    if not epoch.replaces or epoch.generation > _last_generation(session, epoch.flow):
+        return True
+    last = session.recorded.definitions().get(epoch.dataset)
+    return last is None or last.fingerprint != epoch.fingerprint
+
+
+def _last_generation(session: Session, flow: str) -> int:
+    last = session.recorded.last_epoch(flow)
+    return last.generation if last else -1
+
+
+def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
+    """The quarantines of views that the flow reads no more, with rows that it has put there."""
+    own = {t.location for t in _quarantines(session, compiled).values()}
+    application = compiled.flow.application
+    return [
+        table
+        for table in tables(session)
+        if table.name.endswith(QUARANTINE)
+        and table.location not in own
+        and session.store.transaction(table, application)
+    ]
 
 
 def _commit(

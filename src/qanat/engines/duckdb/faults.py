@@ -14,11 +14,9 @@ from qanat.errors import AdapterError, FileUnreadableError, QanatError, StorageF
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation
 
-BY_DATA = (
-    duckdb.ConversionException,
-    duckdb.OutOfRangeException,
-    duckdb.InvalidInputException,
-)
+QUOTING = (duckdb.ConversionException, duckdb.OutOfRangeException)
+"""What DuckDB raises about one value, which it quotes: its text may say anything."""
+BY_DATA = (*QUOTING, duckdb.InvalidInputException)
 """What DuckDB raises because of a value, not because of the query."""
 _DAMAGED = re.compile(r"failed to read file \"([^\"]+)\": (.+)", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
@@ -54,9 +52,9 @@ def plain(text: str) -> str:
     return _TYPE.sub(lambda found: _TYPES[found.group()], first)
 
 
-def is_full(text: str) -> bool:
-    """Whether a message means that no more can be written (also: a limit on file sizes)."""
-    return _FULL.search(text) is not None
+def is_full(error: BaseException) -> bool:
+    """Whether an error means that no more can be written (also: a limit on file sizes)."""
+    return not isinstance(error, QUOTING) and _FULL.search(str(error)) is not None
 
 
 def _inner(text: str) -> str:
@@ -103,14 +101,14 @@ def translate(
     """The error that a DuckDB error means to the author or operator."""
     text = str(error)
     where = rule.location if rule else query.location if query else None
-    if is_full(text):
+    if is_full(error):
         return StorageFullError(
             "no space left for temporary or staged files",
             got=plain(text),
             hint="free space below the project's storage and run again; nothing was published",
         )
     # Damage below a sound footer shows up only when rows are read, and under several classes.
-    if damaged := _DAMAGED.search(text):
+    if not isinstance(error, QUOTING) and (damaged := _DAMAGED.search(text)):
         return FileUnreadableError(
             f"cannot read {damaged[1]}",
             location=where,

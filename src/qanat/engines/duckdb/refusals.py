@@ -11,7 +11,7 @@ import duckdb
 from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import SqlglotError
 
-from qanat.engines.duckdb.faults import BY_DATA, plain
+from qanat.engines.duckdb.faults import BY_DATA, QUOTING, plain
 from qanat.errors import (
     ColumnNotFoundError,
     ConversionError,
@@ -127,7 +127,7 @@ def refusal(complaint: Complaint) -> QanatError:
     """The author's mistake, or the value in the data, that a complaint is about."""
     for pattern, explain in _KINDS:
         found = pattern.search(complaint.text)
-        if found:
+        if found and not isinstance(complaint.error, QUOTING):
             return explain(complaint, found)
     return _data(complaint) if isinstance(complaint.error, BY_DATA) else _other(complaint)
 

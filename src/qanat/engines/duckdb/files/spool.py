@@ -57,7 +57,7 @@ def translate(error: Exception, files: Sequence[LocalFile], format_: str) -> Qan
         format_: the files' format, for the message.
     """
     text = str(error).strip()
-    if is_full(text) or (isinstance(error, OSError) and disk_full(error)):
+    if is_full(error) or (isinstance(error, OSError) and disk_full(error)):
         return StorageFullError(
             "no space left for scratch files",
             got=plain(text),
