@@ -12,18 +12,19 @@ import functools
 import inspect
 import re
 import sys
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from tokenize import TokenError
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, SimpleNamespace
 from typing import Any, cast
 
 from qanat.declare.pyfile import is_users
 from qanat.text import digest
 
-_PLAIN = {str, bytes, int, float, complex, bool, type(None), type(...), range}
+_PLAIN = {str, bytes, bytearray, int, float, complex, bool, type(None), type(...), range}
 _PLAIN_MODULES = {"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"}
 """Of values of these types, and of these modules' own types, `repr` says all."""
 _COLLECTIONS = {list, tuple, dict, set, frozenset}
@@ -32,6 +33,8 @@ _DEEPEST = 20
 """Lists in lists of which more is not looked at: one may contain itself."""
 _FARTHEST = 100
 """Steps from the function beyond which nothing is looked at."""
+_MOST = 100
+"""Lines; a list of objects may have thousands."""
 _OF_EVERY_CLASS = {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__"} | {
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
     *("__firstlineno__", "__static_attributes__"),
@@ -43,8 +46,10 @@ _FORMS: dict[type, tuple[str, ...]] = {
     classmethod: ("__func__",),
     property: ("fget", "fset"),
     functools.cached_property: ("func",),
+    functools.partialmethod: ("func", "args", "keywords"),
 }
 """What is inside of the forms that a function may take."""
+_HOLDERS = (list, tuple, dict, deque, MappingProxyType, SimpleNamespace)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -71,7 +76,9 @@ def closure_of(function: object, root: Path) -> str:
     innermost = inspect.unwrap(function) if callable(function) else function
     walk = _Walk(root, innermost)
     walk.look("the function", function, _FARTHEST)
-    return "\n".join(walk.lines)
+    told, rest = walk.lines[:_MOST], walk.lines[_MOST:]
+    more = [f"{len(rest)} more = {digest(*rest)}"] if rest else []
+    return "\n".join([*told, *more])
 
 
 class _Walk:
@@ -117,39 +124,46 @@ class _Walk:
         for form, parts in _FORMS.items():
             if issubclass(kind, form):
                 return [(f"{name}, {part.strip('_')}", getattr(value, part)) for part in parts]
-        if issubclass(kind, list | tuple | dict):
-            elements = cast("Iterable[object]", value)
-            if issubclass(kind, dict):
-                elements = [
-                    part for pair in cast("dict[Any, Any]", value).items() for part in pair
-                ]
-            return [(f"{name}[{number}]", part) for number, part in enumerate(elements)]
-        return self._object(name, value) if self._is_users(kind) else ()
+        if not self._is_users(kind) and not issubclass(kind, _HOLDERS):
+            return self._of_package(name, value)
+        return self._object(name, value)
+
+    def _of_package(self, name: str, value: object) -> Iterable[tuple[str, object]]:
+        """Of what is not the project's, only which it is: its content is its version's."""
+        called = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        if isinstance(called, str):
+            self._tell(name, "name", f"{getattr(value, '__module__', None)}.{called}")
+        return ()
 
     def _object(self, name: str, value: object) -> Iterable[tuple[str, object]]:
-        slots = [s for k in type(value).__mro__ for s in _list(vars(k).get("__slots__", ()))]
-        found: dict[str, object] = {}
+        found: dict[object, object] = {}
+        kind = type(value)
+        for base in kind.__mro__:
+            for slot in _list(vars(base).get("__slots__", ())):
+                private = slot.startswith("__") and not slot.endswith("__")
+                slot = f"_{base.__name__.lstrip('_')}{slot}" if private else slot
+                with suppress(AttributeError):
+                    found[slot] = object.__getattribute__(value, slot)
         with suppress(AttributeError):
             found |= object.__getattribute__(value, "__dict__")
-        for slot in slots:
-            with suppress(AttributeError):
-                found[slot] = object.__getattribute__(value, slot)
-        return [(f"{name}, class", type(value)), *_sorted(found)]
+        parts = [(f"{name}, class", kind)] if self._is_users(kind) else []
+        return [*parts, *_elements(name, value), *_sorted(found)]
 
     def _function(self, name: str, function: FunctionType) -> Iterable[tuple[str, object]]:
         # A package's text is its version's, but what its function wraps is the project's.
         if not is_users(Path(function.__code__.co_filename), self.root):
+            self._of_package(name, function)
             return _sorted(_closure(function))
         if function is not self.written:
             self._tell(name, "function", _source(function))
-        return _sorted({**_globals(function), **_closure(function), **_defaults(function)})
+        return _sorted({**_globals(function), **_closure(function)}) + _defaults(function)
 
     def _class(self, name: str, kind: type) -> Iterable[tuple[str, object]]:
         if not self._is_users(kind):
-            return ()
+            return self._of_package(name, kind)
         members = {n: m for n, m in vars(kind).items() if n not in _OF_EVERY_CLASS}
-        fields = [f"{n}: {inspect.formatannotation(a)}" for n, a in _annotations(kind).items()]
-        self._tell(name, "class", _ADDRESS.sub("", "\n".join([*sorted(members), *fields])))
+        fields = [f"{n}: {_annotation(a)}" for n, a in _annotations(kind).items()]
+        self._tell(name, "class", "\n".join([*sorted(members), *fields]))
         return [(f"{name}, base", base) for base in kind.__bases__] + _sorted(members)
 
     def _is_users(self, kind: type) -> bool:
@@ -165,27 +179,56 @@ def _list(names: str | Iterable[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _sorted(values: Mapping[str, object]) -> list[tuple[str, object]]:
-    return sorted(values.items(), key=lambda pair: pair[0])
+def _elements(name: str, value: object) -> list[tuple[str, object]]:
+    """What a collection holds, or a text or number that has a class of its own is."""
+    kind = type(value)
+    found: list[object] = []
+    if issubclass(kind, dict):
+        found = [part for pair in dict.items(cast("dict[Any, Any]", value)) for part in pair]
+        if issubclass(kind, defaultdict):
+            found.append(cast("defaultdict[Any, Any]", value).default_factory)
+    elif issubclass(kind, MappingProxyType):
+        found = [part for pair in cast("Mapping[Any, Any]", value).items() for part in pair]
+    for holder in (list, tuple, deque):
+        if issubclass(kind, holder):
+            found = list(holder.__iter__(cast("Any", value)))
+    for plain in (str, bytes, int, float):
+        if issubclass(kind, plain):
+            found = [plain(cast("Any", value))]
+    return [(f"{name}[{number}]", part) for number, part in enumerate(found)]
+
+
+def _sorted(values: Mapping[Any, object]) -> list[tuple[str, object]]:
+    return sorted(((str(name), value) for name, value in values.items()), key=lambda pair: pair[0])
+
+
+def _annotation(annotation: object) -> str:
+    text = _ADDRESS.sub("", inspect.formatannotation(annotation))
+    # A set may stand in it, and is written in another order by each process.
+    return "".join(sorted(text)) if "{" in text else text
 
 
 def _annotations(kind: type) -> dict[str, Any]:
     try:
         return inspect.get_annotations(kind)
-    except NameError:  # of a type that is imported for type checkers only
+    except (NameError, AttributeError, TypeError):  # of a type imported for type checkers only
         return {}
 
 
-def _source(function: FunctionType) -> str | bytes:
+def _source(function: FunctionType) -> str:
     try:
         return inspect.getsource(function.__code__)  # `function` would mean what it wraps
     except (OSError, TypeError, SyntaxError, TokenError):
-        return function.__code__.co_code  # made by a program, without a text
+        # It was made by a program, or Python does not find its end.
+        codes = list(_codes(function.__code__))
+        values = [_text(value, _DEEPEST) for code in codes for value in code.co_consts]
+        return repr([(code.co_code, code.co_names) for code in codes] + values)
 
 
-def _defaults(function: FunctionType) -> dict[str, Any]:
-    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+def _defaults(function: FunctionType) -> list[tuple[str, object]]:
+    values: dict[str, object] = {str(n): v for n, v in enumerate(function.__defaults__ or ())}
+    values |= function.__kwdefaults__ or {}
+    return [(f"default {name}", value) for name, value in values.items()]
 
 
 def _closure(function: FunctionType) -> dict[str, Any]:
@@ -220,13 +263,15 @@ def _text(value: object, depth: int) -> str | None:
     """All of a value as text, the same in every process; None if that cannot be told."""
     kind = type(value)
     if kind in _PLAIN or str(kind.__module__).partition(".")[0] in _PLAIN_MODULES:
-        return repr(value)
+        if kind is int and cast(int, value).bit_length() > 10_000:
+            return hex(cast(int, value))  # of so many digits Python writes no decimals
+        return _ADDRESS.sub("", repr(value))
     if kind is re.Pattern:
         pattern = cast("re.Pattern[Any]", value)
         return repr((pattern.pattern, pattern.flags))
     if issubclass(kind, Enum):
         inner = _text(cast(Enum, value).value, depth - 1) if depth else None
-        return None if inner is None else f"{value!s} {inner}"
+        return None if inner is None else f"{cast(Enum, value).name} {inner}"
     if kind not in _COLLECTIONS or not depth:
         return None
     parts: Iterable[object] = cast("Iterable[object]", value)

@@ -190,9 +190,9 @@ class _Maker:
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
-            used = [closure_of(function, self.project.root)]
+            used = closure_of(function, self.project.root).splitlines()
             used += [f"the project's modules {self.helpers}"] if self.helpers else []
-        text = "\n".join([text, *(f"# with {line}" for line in used if line)])
+        text = "\n".join([text, *(f"# with {line}" for line in used)])
         kind = returned(signature.return_annotation, names) or "any"
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 

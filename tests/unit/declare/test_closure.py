@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -189,9 +191,11 @@ def test_a_variable_set_after_opening_is_seen(
 
 WRAPPED = """\
 import functools
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from typing import Annotated, NamedTuple
 
 import pyarrow as pa
 from qanat import pipelines as dp
@@ -261,6 +265,22 @@ NESTED = [[1, 2], 3]
 SHARE = Decimal("0.5")
 ONE, OTHER = Scale(1), Scale(2)
 CHOSEN = ONE
+class Text(str):
+    pass
+
+
+class Pair(NamedTuple):
+    left: Annotated[int, frozenset({"k", "l", "m"})]
+    right: int = 6
+
+    def total(self):
+        return self.left + self.right + 81
+
+
+TEXT, PAIR, PICK, CASTS = Text("a91"), Pair(1), max, {"v": float}
+MISSING = defaultdict(lambda: 101)
+HUGE = 10 ** 5000
+MANY = [Scale(n) for n in range(111)]
 LINES = [(
     lambda value: value + 71
 )]
@@ -272,7 +292,8 @@ SCALE = Scale(5)
 @times(2)
 def framed(base: pa.Table) -> pa.Table:
     value = cached(to_the(2)) + SCALE(1) + HANDLERS["first"](0) + Unit.METRE.value
-    PROXY, SLOTTED.number, len(NESTED), SHARE, ONE, OTHER, CHOSEN, LINES
+    TEXT, PAIR, PICK, CASTS, MISSING, HUGE, MANY, PROXY, SLOTTED.number, len(NESTED), SHARE
+    ONE, OTHER, CHOSEN, LINES
     return base.append_column("k", pa.array([value]))
 """
 
@@ -292,6 +313,12 @@ def framed(base: pa.Table) -> pa.Table:
         ('Decimal("0.5")', 'Decimal("0.6")'),
         ("CHOSEN = ONE", "CHOSEN = OTHER"),
         ("value + 71", "value + 72"),
+        ('Text("a91")', 'Text("a92")'),
+        ("self.right + 81", "self.right + 82"),
+        ('PICK, CASTS = Text("a91"), Pair(1), max', 'PICK, CASTS = Text("a91"), Pair(1), min'),
+        ('{"v": float}', '{"v": int}'),
+        ("lambda: 101", "lambda: 102"),
+        ("range(111)", "range(112)"),
         ("value // 2", "value // 4"),
         ("factor * 22", "factor * 23"),
         ("return 1\n", "return 2\n"),
@@ -347,3 +374,18 @@ def test_a_module_that_the_program_has_imported_is_read_anew(
         assert [d.status for d in project.run("framed").datasets] == ["updated"]
         assert project.query("SELECT k FROM framed").rows() == [(2012,)]
     assert (sys.modules["lib.helpers"], imported.X) == (imported, 100)
+
+
+def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
+    lay_out(tmp_path, WRAPPED, "")
+    script = (
+        "import qanat, sys\nwith qanat.open(sys.argv[1]) as project:\n"
+        "    print(project.session.analysis.definitions['framed'][1])"
+    )
+    found = set()
+    for seed in ("1", "2"):
+        environ = os.environ | {"PYTHONHASHSEED": seed, "XDG_CACHE_HOME": str(tmp_path / seed)}
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        found.add(subprocess.run(command, env=environ, check=True, capture_output=True).stdout)
+    (text,) = found
+    assert text.count(b"\n# with") < 120
