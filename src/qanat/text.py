@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from hashlib import blake2b
 
 from qanat.frozen import Frozen
 
@@ -100,19 +99,6 @@ def expanded(path: str) -> str:
     """
     # Not `Path.expanduser`, which raises an error for a user that does not exist.
     return os.path.expanduser(path)  # noqa: PTH111
-
-
-def digest(*parts: str | bytes) -> str:
-    """A digest of some contents in their order: equal only if each of them is.
-
-    >>> digest("a", "b") == digest("ab")
-    False
-    """
-    found = blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
-        found.update(len(data).to_bytes(8, "big") + data)
-    return found.hexdigest()
 
 
 def quote(name: str) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
+from qanat.digest import digest
 from qanat.errors import Location, QanatError
 from qanat.frozen import Frozen
-from qanat.text import digest
 
 FRAME = object()
 

@@ -22,7 +22,7 @@ from types import CodeType, FunctionType, MappingProxyType, MethodType, SimpleNa
 from typing import Any, cast
 
 from qanat.declare.pyfile import is_users
-from qanat.text import digest
+from qanat.digest import digest
 
 _PLAIN = {str, bytes, bytearray, int, float, complex, bool, type(None), type(...), range}
 _PLAIN_MODULES = {"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"}

@@ -29,12 +29,12 @@ from typing import Any
 
 from qanat import plugins
 from qanat.declare.files import library_files
+from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.planning.graph import Graph
-from qanat.text import digest
 
 
 class CompiledView(Frozen):
