@@ -5,9 +5,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qanat.errors import SpecError, SpecNotFoundError
-from qanat.model.pipeline import ProjectSpec
+
+if TYPE_CHECKING:
+    # What prints errors imports this module, also for `qanat --help`.
+    from qanat.model.pipeline import ProjectSpec
 
 QANAT_SPECS = ("qanat.yml", "qanat.yaml")
 SDP_SPECS = ("spark-pipeline.yml", "spark-pipeline.yaml")
