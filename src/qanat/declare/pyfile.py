@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import linecache
+import os
 import re
 import sys
 import threading
@@ -86,22 +87,24 @@ def _importing(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
 
 def _theirs(root: Path) -> dict[str, list[Path]]:
     """The files of the project's modules, by their names."""
-    found = {name: list(_places(module)) for name, module in list(sys.modules.items())}
-    return {
-        name: places
-        for name, places in found.items()
-        if any(is_users(place, root) for place in places)
+    # Thousands of modules may be there: a path is made of what is below the folder only.
+    below = f"{root}{os.sep}"
+    found = {}
+    for name, module in list(sys.modules.items()):
+        places = [Path(place) for place in _places(module) if place.startswith(below)]
         # Qanat itself may be developed below the project's folder, and so may what runs it.
-        and name.partition(".")[0] not in ("qanat", "__main__")
-    }
+        ours = name.partition(".")[0] in ("qanat", "__main__")
+        if not ours and any(is_users(place, root) for place in places):
+            found[name] = places
+    return found
 
 
-def _places(module: ModuleType) -> Iterator[Path]:
+def _places(module: ModuleType) -> Iterator[str]:
     """A module's file, and a package's folders: one without `__init__.py` has no file."""
-    file = getattr(module, "__file__", None)
-    if file:
-        yield Path(file)
-    yield from map(Path, getattr(module, "__path__", ()))
+    # Not by `getattr`: a module may import others when it is asked for a name that it has not.
+    names = getattr(module, "__dict__", {})
+    found = [names.get("__file__"), *(names.get("__path__") or ())]
+    return (str(place) for place in found if place)
 
 
 @contextlib.contextmanager

@@ -326,16 +326,27 @@ def framed(base: pa.Table) -> pa.Table:
         ('k", pa.array([value])', 'k", pa.array([value + 1])'),
     ],
 )
-def test_what_wrappers_and_classes_hide_is_seen(tmp_path: Path, before: str, after: str) -> None:
+def test_what_wrappers_and_classes_hide_is_seen(
+    tmp_path: Path, wrapped: str, before: str, after: str
+) -> None:
     assert before in WRAPPED
-    path = lay_out(tmp_path, WRAPPED, "") / "transformations/a.py"
+    lay_out(tmp_path, WRAPPED.replace(before, after), "")
     with qanat.open(tmp_path) as project:
-        first = project.session.analysis.definitions["framed"]
+        assert project.session.analysis.definitions["framed"][1] != wrapped
+
+
+@pytest.fixture(scope="module")
+def wrapped(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The definition as text, which the folder of the project is no part of."""
+    folder = lay_out(tmp_path_factory.mktemp("wrapped"), WRAPPED, "")
+    with qanat.open(folder) as project:
+        return project.session.analysis.definitions["framed"][1]
+
+
+def test_a_definition_does_not_depend_on_the_folder(tmp_path: Path, wrapped: str) -> None:
+    lay_out(tmp_path, WRAPPED, "")
     with qanat.open(tmp_path) as project:
-        assert project.session.analysis.definitions["framed"] == first
-    path.write_text(WRAPPED.replace(before, after))
-    with qanat.open(tmp_path) as project:
-        assert project.session.analysis.definitions["framed"] != first
+        assert project.session.analysis.definitions["framed"][1] == wrapped
 
 
 def test_a_definition_stays_when_only_what_is_around_it_moves(tmp_path: Path) -> None:

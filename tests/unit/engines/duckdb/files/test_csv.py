@@ -156,15 +156,22 @@ def test_clean_files_beside_a_dirty_one(bench: Any) -> None:
     assert bench.bad(bound) == [("b.csv", 3, "7", "expected 2 columns, found 1")]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("place", ["first", "middle", "last"])
-@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("threads", "place", "suffix"),
+    [
+        (1, "first", ""),
+        (1, "last", ".gz"),
+        (2, "middle", ""),
+        (2, "last", ".gz"),
+        (3, "first", ""),
+    ],
+)
 def test_a_quote_that_is_never_closed_in_one_of_many_files(
     bench: Any, threads: int, place: str, suffix: str
 ) -> None:
     """DuckDB skips what follows, and says nothing, where files are many for its threads."""
     bench.con.execute(f"SET threads = {threads}")
-    for count in (2 * threads, 2 * threads + 1, 5 * threads):
+    for count in (2 * threads, 2 * threads + 1):
         at = {"first": 0, "middle": count // 2, "last": count - 1}[place]
         files = []
         for n in range(count):
