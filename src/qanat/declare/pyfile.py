@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import linecache
-import os
 import re
 import sys
 import threading
@@ -19,6 +18,8 @@ from qanat.declare.capture import Capture, active
 from qanat.errors import Location, PythonFileError, install, nearest
 
 _INSTALL = "install it into the environment that qanat runs in"
+_OTHERS: dict[Path, set[str]] = {}
+"""By project folder, modules that are not the project's: there may be thousands to look at."""
 _ALONE = threading.RLock()
 """Held while a file runs: paths, modules and standard output belong to the whole process."""
 _SPARK = "the same decorators are here: from qanat import pipelines as dp"
@@ -87,15 +88,18 @@ def _importing(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
 
 def _theirs(root: Path) -> dict[str, list[Path]]:
     """The files of the project's modules, by their names."""
-    # Thousands of modules may be there: a path is made of what is below the folder only.
-    below = f"{root}{os.sep}"
-    found = {}
-    for name, module in list(sys.modules.items()):
-        places = [Path(place) for place in _places(module) if place.startswith(below)]
+    others = _OTHERS.setdefault(root, set())
+    others.intersection_update(sys.modules)
+    below, found = str(root), {}
+    for name in sys.modules.keys() - others:
+        # To make a path of every module's file takes longer than to run most files.
+        places = [Path(p) for p in _places(sys.modules[name]) if p.startswith(below)]
         # Qanat itself may be developed below the project's folder, and so may what runs it.
         ours = name.partition(".")[0] in ("qanat", "__main__")
         if not ours and any(is_users(place, root) for place in places):
             found[name] = places
+        else:
+            others.add(name)
     return found
 
 
