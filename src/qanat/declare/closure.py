@@ -262,10 +262,12 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def _text(value: object, depth: int) -> str | None:
     """All of a value as text, the same in every process; None if that cannot be told."""
     kind = type(value)
-    if kind in _PLAIN or str(kind.__module__).partition(".")[0] in _PLAIN_MODULES:
-        if kind is int and cast(int, value).bit_length() > 10_000:
-            return hex(cast(int, value))  # of so many digits Python writes no decimals
-        return _ADDRESS.sub("", repr(value))
+    if kind is int and cast(int, value).bit_length() > 10_000:
+        return hex(cast(int, value))  # of so many digits Python writes no decimals
+    if kind in _PLAIN:
+        return repr(value)
+    if str(kind.__module__).partition(".")[0] in _PLAIN_MODULES:
+        return _ADDRESS.sub("", repr(value))  # a time may be of a zone of the project's own
     if kind is re.Pattern:
         pattern = cast("re.Pattern[Any]", value)
         return repr((pattern.pattern, pattern.flags))

@@ -168,6 +168,7 @@ class LastEpoch(Frozen):
     id: int
     number: int
     generation: int
+    fingerprint: str
 
 
 class Definition(Frozen):

@@ -108,9 +108,12 @@ def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
 
     All of them: which views a flow reads may have changed since.
     """
-    for table in tables(session):
-        if table.name.endswith(QUARANTINE):
-            session.store.retract(table, application(epoch.flow), epoch.number, gate)
+    for table in _all_quarantines(session):
+        session.store.retract(table, application(epoch.flow), epoch.number, gate)
+
+
+def _all_quarantines(session: Session) -> Iterator[TableRef]:
+    return (table for table in tables(session) if table.name.endswith(QUARANTINE))
 
 
 def tables(session: Session) -> list[TableRef]:
@@ -213,15 +216,10 @@ def _may_read_other_views(attempt: Attempt) -> bool:
     session, epoch = attempt.session, attempt.epoch
     if session.store.version(session.table(epoch.dataset)) is None:
         return False
-    if not epoch.replaces or epoch.generation > _last_generation(session, epoch.flow):
-        return True
-    last = session.recorded.definitions().get(epoch.dataset)
-    return last is None or last.fingerprint != epoch.fingerprint
-
-
-def _last_generation(session: Session, flow: str) -> int:
-    last = session.recorded.last_epoch(flow)
-    return last.generation if last else -1
+    last = session.ledger.last_epoch(epoch.flow)
+    return (
+        last is None or last.generation < epoch.generation or last.fingerprint != epoch.fingerprint
+    )
 
 
 def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
@@ -230,10 +228,8 @@ def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
     application = compiled.flow.application
     return [
         table
-        for table in tables(session)
-        if table.name.endswith(QUARANTINE)
-        and table.location not in own
-        and session.store.transaction(table, application)
+        for table in _all_quarantines(session)
+        if table.location not in own and session.store.transaction(table, application)
     ]
 
 

@@ -279,6 +279,7 @@ class Pair(NamedTuple):
 
 TEXT, PAIR, PICK, CASTS = Text("a91"), Pair(1), max, {"v": float}
 MISSING = defaultdict(lambda: 101)
+HEXED = "PLACE at 0x1"
 HUGE = 10 ** 5000
 MANY = [Scale(n) for n in range(111)]
 LINES = [(
@@ -292,7 +293,7 @@ SCALE = Scale(5)
 @times(2)
 def framed(base: pa.Table) -> pa.Table:
     value = cached(to_the(2)) + SCALE(1) + HANDLERS["first"](0) + Unit.METRE.value
-    TEXT, PAIR, PICK, CASTS, MISSING, HUGE, MANY, PROXY, SLOTTED.number, len(NESTED), SHARE
+    TEXT, PAIR, PICK, CASTS, MISSING, HEXED, HUGE, MANY, PROXY, SLOTTED.number, len(NESTED), SHARE
     ONE, OTHER, CHOSEN, LINES
     return base.append_column("k", pa.array([value]))
 """
@@ -314,6 +315,7 @@ def framed(base: pa.Table) -> pa.Table:
         ("CHOSEN = ONE", "CHOSEN = OTHER"),
         ("value + 71", "value + 72"),
         ('Text("a91")', 'Text("a92")'),
+        ("PLACE at 0x1", "PLACE at 0x2"),
         ("self.right + 81", "self.right + 82"),
         ('PICK, CASTS = Text("a91"), Pair(1), max', 'PICK, CASTS = Text("a91"), Pair(1), min'),
         ('{"v": float}', '{"v": int}'),

@@ -62,7 +62,7 @@ def carry(
         rows of one input, or where it takes rows as a whole, so that they would show).
 
     Raises:
-        UnsupportedError: the query with_metadata for `_metadata`, and takes rows as a whole.
+        UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
     with_metadata = METADATA in query.sql.lower()
     source = row_source(query) if positions else None
@@ -168,8 +168,7 @@ class _Carrier:
         for name in self._tree.find_all(exp.Identifier):
             if any(same(name.name, alias) for alias in kept_out) and _is_row(name):
                 raise _UnseparableError(f"rows of {name.name} as a whole")
-        sources = [select.args.get("from_"), *joins]
-        if any(s is not None and s.this.args.get("pivots") for s in sources):
+        if any(source.args.get("pivots") for source in _sources(select)):
             raise _UnseparableError("PIVOT")
 
     def _exclude(self, star: exp.Star, index: int, columns: Sequence[str]) -> None:

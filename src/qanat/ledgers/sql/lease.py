@@ -260,7 +260,7 @@ WITH RECURSIVE flows (flow) AS (
     SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
     FROM flows WHERE flow IS NOT NULL
 )
-SELECT e.flow, e.id, e.number, e.generation
+SELECT e.flow, e.id, e.number, e.generation, e.fingerprint
 FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
     AND e.number = (
         SELECT max(number) FROM qanat_epochs
@@ -333,7 +333,7 @@ class AnswerCache:
         """An epoch was committed, and moved these sources' positions."""
         with self._lock:
             if self._known is not None:
-                last = LastEpoch(epoch.id, epoch.number, epoch.generation)
+                last = LastEpoch(epoch.id, epoch.number, epoch.generation, epoch.fingerprint)
                 self._known.last[epoch.flow] = last
                 for source, text in positions.items():
                     self._known.positions[epoch.flow, epoch.generation, source] = text

@@ -193,8 +193,9 @@ class SqlLedgerReader:
             return known.last.get(flow)
         with self._database.reading() as transaction:
             rows = transaction.read(
-                "SELECT id, number, generation FROM qanat_epochs WHERE scope = ? AND flow = ?"
-                " AND status = 'committed' ORDER BY number DESC LIMIT 1",
+                "SELECT id, number, generation, fingerprint FROM qanat_epochs"
+                " WHERE scope = ? AND flow = ? AND status = 'committed'"
+                " ORDER BY number DESC LIMIT 1",
                 (self.scope, flow),
             )
         return LastEpoch(*rows[0]) if rows else None

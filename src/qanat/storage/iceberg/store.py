@@ -359,9 +359,11 @@ class IcebergStore:
 
     def _tidy(self, table: TableRef, act: str, confirm: Callable[[], object] | None = None) -> int:
         try:
-            if not table.folder.is_dir() or self.forgotten(table):
+            if not table.folder.is_dir():
                 return 0
             base = self._catalog.find(table)
+            if base is None and self.forgotten(table):
+                return 0
             io = None if base is None else self._io(base, table)
             leftovers = driver("leftovers")
             if act == "orphans":

@@ -184,10 +184,12 @@ class _Reader:
         together = 2 * int(threads)
         if group.careful or not self.dialect.quote or len(group.files) <= together:
             return [group]
-        quoted = [file for file in group.files if self._may_have_quotes(file[1])]
-        parts = [tuple(f for f in group.files if f not in set(quoted))]
-        parts += [tuple(quoted[n : n + together]) for n in range(0, len(quoted), together)]
-        return [Group(group.names, group.skip, files) for files in parts if files]
+        plain: list[tuple[int, str]] = []
+        quoted: list[tuple[int, str]] = []
+        for file in group.files:
+            (quoted if self._may_have_quotes(file[1]) else plain).append(file)
+        parts = [plain, *(quoted[n : n + together] for n in range(0, len(quoted), together))]
+        return [Group(group.names, group.skip, tuple(files)) for files in parts if files]
 
     def _may_have_quotes(self, local: str) -> bool:
         """Whether a file has quotes; True if that would take long to find out."""
