@@ -13,7 +13,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 from qanat.frozen import Frozen
 
@@ -84,7 +83,11 @@ def parse_size(text: str) -> int:
         raise ValueError(SIZE)
     alone = bool(letter) and not byte
     power = _POWERS[letter.lower()]
-    return int(Decimal(number) * (1024 if binary or alone else 1000) ** power)
+    # In whole numbers, which are exact, and spare every command the import of `decimal`.
+    whole, _, fraction = number.partition(".")
+    unit = (1024 if binary or alone else 1000) ** power
+    result: int = int(whole + fraction) * unit // 10 ** len(fraction)
+    return result
 
 
 Paint = Callable[[str, str], str]
@@ -149,7 +152,7 @@ PLAIN = Layout()
 """No colours, no limit."""
 
 
-_UNSAFE = re.compile(
+_UNSAFE = (
     "[\x00-\x1f\x7f-\x9f"  # C0 and C1 controls, ESC and CSI among them
     "\u00ad\u061c\u180e\u200b\u200e\u200f"  # invisible, or changes direction
     "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -174,7 +177,8 @@ def printable(text: str) -> str:
     >>> print(printable("a\x1b[2Jb\n"))
     a\x1b[2Jb\n
     """
-    return _UNSAFE.sub(_escape, text)
+    # Most text is; and what is searched for is compiled only for what is not.
+    return text if text.isprintable() else re.sub(_UNSAFE, _escape, text)
 
 
 def printable_lines(text: str) -> list[str]:

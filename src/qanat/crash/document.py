@@ -6,8 +6,8 @@ from typing import Any
 
 from qanat.crash.case import Verdict
 from qanat.crash.report import Line, Report
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape, Shapes
-from qanat.report.version import VERSION_KEY
 
 
 def _rounded(name: str) -> Key:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from qanat.model.pipeline import Action
 from qanat.report.html import heading, page, table
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import RuleCheck
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import Finding
 from qanat.text import PLAIN, Layout, printable
 

@@ -24,9 +24,9 @@ from qanat.report import (
     update,
     validation,
 )
+from qanat.report.keys import VERSION_KEY
 from qanat.report.schema import schema_of
 from qanat.report.shape import Key, Shape, Shapes
-from qanat.report.version import VERSION_KEY
 
 FACTS = Shape(
     "ErrorFacts",

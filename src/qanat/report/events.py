@@ -8,9 +8,9 @@ from typing import Any
 from qanat.model.event import EventRecord, facts_of, kind_of
 from qanat.report.history import head
 from qanat.report.html import heading, page, table
+from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.narrative import narrate
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY, elapsed, moment
 from qanat.run.update import UpdateEvents
 from qanat.text import PLAIN, Layout
 

@@ -9,7 +9,7 @@ from typing import Any
 from qanat.errors import ProblemsError, QanatError
 from qanat.report.version import VERSION
 
-_UNSAFE = re.compile("[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_UNSAFE = "[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 
 
 def failure(error: QanatError) -> dict[str, Any]:
@@ -28,4 +28,4 @@ def dumps(document: Any) -> str:
     '{\n  "name": "café\\u009b"\n}'
     """
     text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
-    return _UNSAFE.sub(lambda m: f"\\u{ord(m.group()):04x}", text)
+    return re.sub(_UNSAFE, lambda m: f"\\u{ord(m.group()):04x}", text)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
 from qanat.report.html import Mood, Part, heading, page, table
+from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY, elapsed, moment
 from qanat.run.results import HistoryEntry
 from qanat.text import PLAIN, Cell, Layout, Value, duration, grid, printable
 

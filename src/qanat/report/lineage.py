@@ -5,8 +5,8 @@ from __future__ import annotations
 from qanat.frozen import Frozen
 from qanat.report.drawing import Box, drawing
 from qanat.report.html import heading, page
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import Lineage, LineageNode
 from qanat.text import PLAIN, Layout, printable
 

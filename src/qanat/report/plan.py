@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import compress
 
 from qanat.report.html import Part, heading, page, preformatted, table
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY
 from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
 from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from qanat.report.html import heading, page, table
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 

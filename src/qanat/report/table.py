@@ -9,8 +9,8 @@ from typing import Any
 
 from qanat.model.schema import Field, Schema
 from qanat.report.html import Part, heading, page, table
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape, rows_of
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import QueryRows, TableView
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size
 

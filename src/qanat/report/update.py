@@ -7,8 +7,8 @@ import shlex
 from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
+from qanat.report.keys import SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import SECONDS_KEY, VERSION_KEY
 from qanat.run.results import DatasetResult, UpdateResult
 from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid
 

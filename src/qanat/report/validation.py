@@ -6,8 +6,8 @@ from collections import Counter
 
 from qanat.frozen import Frozen
 from qanat.report.html import heading, page
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.report.version import VERSION_KEY
 from qanat.run.results import Validation
 from qanat.text import count
 

@@ -16,8 +16,8 @@ from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.work import Amount, Counts, RuleCount
 from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
+from qanat.report.keys import moment
 from qanat.report.shape import Shapes
-from qanat.report.version import moment
 from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
 from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
 
