@@ -51,7 +51,7 @@ class Folder:
         elif status is not None:
             return [_ref(os.path.normpath(absolute), status)]
         elif has_wildcard(path):
-            globs = [Glob.parse(one) for one in alternatives(absolute)]
+            globs = self._globs(path)
             if recursive:
                 globs += [Glob.of(g.base, *g.parts, "**") for g in globs if g.parts[-1] != "**"]
         else:
@@ -122,10 +122,25 @@ class Folder:
         return os.path.normpath(self._absolute(path))
 
     def _absolute(self, path: str) -> str:
+        folder, rest = self._parted(path)
+        return f"{folder}/{rest}"
+
+    def _globs(self, path: str) -> list[Glob]:
+        folder, rest = self._parted(path)
+        globs = [Glob.parse(one) for one in alternatives(rest)]
+        return [Glob.of(f"{folder}/{g.base}", *g.parts) for g in globs]
+
+    def _parted(self, path: str) -> tuple[str, str]:
+        """The folder that a path starts from, and the rest of it.
+
+        Only the rest is the author's: a `[` in the name of the project's folder is no wildcard.
+        """
         if path.lower().startswith("file://"):
             path = unquote(urlsplit(path).path)
-        path = expanded(path)
-        return path if path.startswith("/") else f"{self._root}/{path}"
+        home, slash, rest = path.partition("/")
+        if home.startswith("~") and (found := expanded(home)) != home:
+            return found, rest if slash else ""
+        return ("", path[1:]) if path.startswith("/") else (self._root, path)
 
     def _missing(self, written: str, absolute: str) -> SourceNotFoundError:
         """An error that names what comes closest in the deepest folder that does exist."""

@@ -42,6 +42,19 @@ def found(root: Path, path: str, **options: object) -> list[str]:
     return [os.path.relpath(root / f.path, root) for f in files]
 
 
+@pytest.mark.parametrize("name", ["a [x]", "a*", "a?", "{a,b/c}", "[a", "**"])
+def test_the_folder_of_a_project_is_no_pattern(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, f"{name}/in/1.csv", f"{name}/in/x/2.csv", "ab/in/3.csv", "b/c/in/4.csv")
+    root = tmp_path / name
+    assert found(root, "in/*.csv") == ["in/1.csv"]
+    assert found(root, "{in,in/x}/*.csv") == ["in/1.csv", "in/x/2.csv"]
+    assert found(root, "in", recursiveFileLookup=True) == ["in/1.csv", "in/x/2.csv"]
+    monkeypatch.setenv("HOME", str(root))
+    assert found(tmp_path / "ab", "~/in/*.csv") == [f"../{name}/in/1.csv"]
+
+
 def test_ways_to_write_one_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "in/a b.csv")
     monkeypatch.setenv("HOME", str(tmp_path))
