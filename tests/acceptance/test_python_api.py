@@ -18,6 +18,7 @@ import qanat
 from qanat.cli.template import contents
 from qanat.errors import (
     DATASET,
+    AdapterError,
     ConversionError,
     DatasetNotFoundError,
     PlanError,
@@ -196,6 +197,24 @@ def test_rows_come_in_the_order_of_the_query(full: qanat.Project) -> None:
     assert many.head(3).rows == [(6,), (13,), (20,)]
     assert not many.head(3).complete
     assert many.polars()["n"].to_list() == values
+
+
+def test_a_project_can_be_closed_while_rows_are_taken(folder: Path) -> None:
+    with qanat.open(write(folder)) as project:
+        project.run()
+        begun = project.query("SELECT * FROM range(100000)").chunks()
+        assert len(next(begun)) > 1
+        never = project.query("SELECT 1").chunks()
+    with pytest.raises(AdapterError, match="closed before all rows were read"):
+        next(begun)
+    with pytest.raises(StopIteration):
+        next(begun)
+    with qanat.open(folder) as project:
+        begun = project.table("silver_orders").chunks()
+        next(begun)
+        del begun
+        assert len(project.table("silver_orders").rows()) > 1
+    never.close()
 
 
 def test_a_query_writes_parquet(full: qanat.Project, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class DuckDBEngine:
         self._lock = threading.Condition()
         self._instance: DuckDBPyConnection | None = None
         self._working: set[DuckDBPyConnection] = set()
+        self._lent: set[DuckDBPyConnection] = set()
         self._closed = False
         self._teller = _Teller()
         self._footers = Footers()
@@ -137,8 +139,16 @@ class DuckDBEngine:
     @contextmanager
     def read(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Iterator[Reading]:
         """Run a query that no dataset declares; its rows are taken while the block lasts."""
-        with self._connection() as con:
-            yield DuckDBReading(con, self._scratch, query, inputs, limit)
+        con = self._cursor(self._lent)
+        try:
+            working = partial(self._at_work, con)
+            with working():
+                reading = DuckDBReading(con, self._scratch, query, inputs, limit, working)
+            yield reading
+        finally:
+            with self._lock:
+                con.close()
+                self._lent.discard(con)
 
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""
@@ -150,21 +160,42 @@ class DuckDBEngine:
                 for con in self._working:
                     con.interrupt()
                 self._lock.wait(_TICK)
+            # Do not wait for these: whoever reads the rows may never ask for more of them.
+            for con in self._lent:
+                con.close()
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
         self._teller.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    @contextmanager
-    def _connection(self) -> Iterator[DuckDBPyConnection]:
+    def _cursor(self, among: set[DuckDBPyConnection]) -> DuckDBPyConnection:
         with self._lock:
             if self._closed:
                 raise AdapterError("interrupted; nothing was published")
             if self._instance is None:
                 self._instance = self._open()
             con = self._instance.cursor()
+            among.add(con)
+            return con
+
+    @contextmanager
+    def _at_work(self, con: DuckDBPyConnection) -> Iterator[None]:
+        """While the block lasts, a connection that was lent computes."""
+        with self._lock:
+            if self._closed:
+                raise AdapterError("the project was closed before all rows were read")
             self._working.add(con)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._working.discard(con)
+                self._lock.notify_all()
+
+    @contextmanager
+    def _connection(self) -> Iterator[DuckDBPyConnection]:
+        con = self._cursor(self._working)
         try:
             yield con
         finally:

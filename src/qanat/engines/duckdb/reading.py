@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class DuckDBReading:
     Args:
         con: of this query alone, open for as long as its rows are taken.
         scratch: for inputs that have to be copied.
+        working: to be entered whenever the connection is used: between two chunks it rests, and
+            the engine may close it.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class DuckDBReading:
         query: SqlQuery,
         inputs: Inputs,
         limit: int | None,
+        working: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        self._working = working
         self._con = con
         self._query = query
         with explained(None):
@@ -65,10 +69,10 @@ class DuckDBReading:
     def chunks(self) -> Iterator[Sequence[tuple[Any, ...]]]:
         """The rows as Python values, some thousand at a time."""
         # Of DuckDB's ways only this one gives rows as they are computed: a relation keeps none.
-        with explained(self._query, self._columns):
+        with self._working(), explained(self._query, self._columns):
             self._con.execute(f"{self._shown}{self._sql}")
         while True:
-            with explained(self._query, self._columns):
+            with self._working(), explained(self._query, self._columns):
                 rows = self._con.fetchmany(_CHUNK)
             if not rows:
                 return
@@ -86,12 +90,12 @@ class DuckDBReading:
     def arrow(self) -> Iterator[DuckDBPyRelation]:
         """The rows as an object with `__arrow_c_stream__`."""
         # DuckDB computes while the stream is read, and raises its errors there.
-        with explained(self._query, self._columns):
+        with self._working(), explained(self._query, self._columns):
             yield self._relation()
 
     def write(self, path: Path) -> int:
         """Write the rows to one Parquet file, which appears when it is whole."""
-        with explained(self._query, self._columns):
+        with self._working(), explained(self._query, self._columns):
             target = literal(str(path))
             self._con.execute(
                 f"COPY ({self._sql}\n) TO {target} (FORMAT parquet, USE_TMP_FILE true)"
