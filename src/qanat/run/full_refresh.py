@@ -41,15 +41,11 @@ class Loss(Frozen):
     rows: int
 
     def __str__(self) -> str:
-        named = ", ".join(self.files[:_NAMED])
-        more = len(self.files) - _NAMED
-        some = f"{named} and {more:,} more" if more > 0 else named
-        gone = "is" if len(self.files) == 1 else "are"
-        return (
-            f"{len(self.files):,} of the {count(self.read, 'file')} that it has read {gone} not"
-            f" there any more ({some}), and up to {count(self.rows, 'row')} with"
-            f" {'it' if len(self.files) == 1 else 'them'}"
-        )
+        gone, more = len(self.files), len(self.files) - _NAMED
+        some = ", ".join(self.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        which = f"{count(gone, 'file')} of the {self.read:,}" if gone < self.read else "all files"
+        rows = count(self.rows, "row")
+        return f"{which} that it has read are no longer there ({some}), with up to {rows}"
 
 
 def may_reset(dataset: Dataset) -> bool:
@@ -158,6 +154,8 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
 
 
 def _loss(session: Session, dataset: Dataset) -> Loss | None:
+    if session.store.version(session.table(dataset.name)) is None:
+        return None  # whoever removed the table has lost them
     epochs = _epochs(session, dataset)
     taken = {path: e for e in epochs for path in _files(e)}
     if not taken:
