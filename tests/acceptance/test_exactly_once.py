@@ -416,7 +416,7 @@ def test_a_reader_notices_that_its_table_was_rebuilt(paths: Paths) -> None:
     shutil.rmtree(_tables(paths.root) / "bronze")
     paths.second()
     with Session.open(paths.root) as session:
-        result = update(session, Selection(full_refresh=("bronze",)))
+        result = update(session, Selection(full_refresh=("bronze",), only=True))
     assert result.status == "succeeded"
     for _ in range(2):
         with Session.open(paths.root) as session:
@@ -439,7 +439,7 @@ def test_a_reader_notices_it_however_many_epochs_later(paths: Paths) -> None:
     for n in range(105):
         paths.write(f"in/more-{n:03}.csv", f"id,kind,amount\n{100 + n},a,1\n")
     with Session.open(paths.root) as session:
-        selection = Selection(select=("bronze",), full_refresh=("bronze",))
+        selection = Selection(full_refresh=("bronze",), only=True)
         assert update(session, selection).status == "succeeded"
         failed = {d.dataset: d.error for d in update(session).failed}
     assert isinstance(failed["silver"], NotAppendOnlyError)

@@ -112,7 +112,7 @@ class History:
             return Selection(select=some)
         if chosen < 0.9:
             return Selection(refresh=some)
-        return Selection(full_refresh=some)
+        return Selection(full_refresh=some, only=self.dice.random() < 0.4)
 
     def disturbed(self, patch: pytest.MonkeyPatch, selection: Selection) -> None:
         """An update that dies somewhere."""
@@ -226,7 +226,7 @@ def test_readers_of_quarantines_come_after_what_fills_them(tmp_path: Path) -> No
     (tmp_path / "transformations").mkdir()
     (tmp_path / "transformations/all.sql").write_text(QUARANTINES)
     (tmp_path / "qanat.yml").write_text("name: p\n")
-    again = Selection(select=("*",), full_refresh=("kept",))
+    again = Selection(select=("*",), full_refresh=("kept",), only=True)
     with Session.open(tmp_path) as session:
         for number in (1, 2):
             (tmp_path / f"in/{number}.csv").write_text("id,v\n1,1\n2,-1\n3,70\n")

@@ -171,7 +171,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.abandon(epoch(), "no", old),
-        lambda: ledger.refresh("bronze", old),
+        lambda: ledger.refresh(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), old),
         lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
@@ -453,7 +453,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     committed(ledger, lease, epoch(2, counts=Counts(2, 1, 0, 1), rules=broken))
     committed(ledger, lease, epoch(7, flow="more"))
     assert told(ledger) == told(reader)
-    ledger.refresh("BRONZE", lease)
+    ledger.refresh(["BRONZE"], lease)
     committed(ledger, lease, epoch(3, generation=1, replaces=True))
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
@@ -477,12 +477,21 @@ def test_an_epoch_brings_its_definition_with_it(ledger: Ledger, lease: Lease) ->
     assert ledger.definitions() == {"bronze": DEFINITION}
 
 
+def test_epochs_come_with_their_files_when_asked(ledger: Ledger, lease: Lease) -> None:
+    read = committed(ledger, lease, epoch())
+    (bare,), (whole,) = ledger.epochs(), ledger.epochs(files=True)
+    assert [f for r in bare.ranges.values() for f in r.files] == []
+    assert whole.ranges == read.ranges
+    assert [f for r in whole.ranges.values() for f in r.files] == list(ledger.epoch_files(read.id))
+    assert ledger.epoch_files(read.id)
+
+
 def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> None:
     assert ledger.generation("bronze") == 0
     committed(ledger, lease, epoch())
     assert ledger.generation_started("BRONZE", 0)
-    assert ledger.refresh("bronze", lease) == 1
-    assert ledger.generation("Bronze") == 1
+    ledger.refresh(["bronze", "silver"], lease)
+    assert ledger.generation("Bronze") == ledger.generation("silver") == 1
     assert not ledger.generation_started("bronze", 1)
     committed(ledger, lease, epoch(2, generation=1))
     assert ledger.generation_started("bronze", 1)
@@ -593,7 +602,7 @@ def test_events_wait_for_whatever_is_written_next(
         lambda: ledger.prepare(ledger.open_epochs()[0], lease),
         lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
         lambda: ledger.define(DEFINITION, lease),
-        lambda: ledger.refresh("bronze", lease),
+        lambda: ledger.refresh(["bronze"], lease),
         lambda: ledger.renew(lease, 60),
         lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
     ]

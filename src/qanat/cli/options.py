@@ -105,28 +105,82 @@ def selection(command: Function) -> Function:
     )(command)
 
 
+class Refreshes(Frozen):
+    """What is to be brought up to date although nothing is new; see `Project.run`."""
+
+    refresh: tuple[str, ...]
+    full_refresh: tuple[str, ...] | bool
+    only: bool
+    accept_loss: bool
+
+
 def refreshes(command: Function) -> Function:
-    """Add `--refresh` and `--full-refresh`; the command gets both as tuples of names."""
-    command = click.option(
+    """Add `--refresh`, `--full-refresh` and what belongs to them, which become `refreshes`."""
+
+    @click.option(
+        "--refresh",
+        multiple=True,
+        metavar="TABLE",
+        help="Bring this table up to date even if nothing changed. Repeatable.",
+    )
+    @click.option(
         "--full-refresh",
         is_flag=False,
         flag_value=EVERYTHING,
         multiple=True,
         metavar="[TABLE]",
-        help="Empty this table and process everything again; without TABLE: all tables."
-        " Repeatable.",
-    )(command)
-    return click.option(
-        "--refresh",
-        multiple=True,
-        metavar="TABLE",
-        help="Bring this table up to date even if nothing changed. Repeatable.",
-    )(command)
+        help="Empty this table and process everything again, and with it what has read it as a"
+        " stream; without TABLE: all tables. Repeatable.",
+    )
+    @click.option(
+        "--only", is_flag=True, help="Leave out what has read the emptied tables as a stream."
+    )
+    @click.option(
+        "--accept-loss",
+        is_flag=True,
+        help="Empty tables although files that their rows came from are gone.",
+    )
+    @wraps(command)
+    def with_refreshes(
+        *args: Any,
+        refresh: tuple[str, ...],
+        full_refresh: tuple[str, ...],
+        only: bool,
+        accept_loss: bool,
+        **rest: Any,
+    ) -> Any:
+        full = True if EVERYTHING in full_refresh else full_refresh
+        asked = Refreshes(refresh, full, only, accept_loss)
+        return command(*args, refreshes=asked, **rest)
+
+    return with_refreshes
 
 
-def full(names: tuple[str, ...]) -> tuple[str, ...] | bool:
-    """What `--full-refresh` asks for: the named tables, or all of them."""
-    return True if EVERYTHING in names else names
+class ListsCommand(click.Command):
+    """A command without arguments: after an option that may be repeated, names may follow.
+
+    `--full-refresh a b` means `--full-refresh a --full-refresh b`.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse a command line in which such options are repeated before each name."""
+        repeatable = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and option.multiple
+            for name in option.opts
+        }
+        spread: list[str] = []
+        option, full = "", False
+        for argument in args:
+            if argument.startswith("-"):
+                option, equals, _ = argument.partition("=")
+                full = bool(equals)
+            elif option in repeatable:
+                spread += [option] if full else []
+                full = True
+            spread.append(argument)
+        return super().parse_args(ctx, spread)
 
 
 def logs(command: Function) -> Function:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import ProjectRef, full, output, project_ref, refreshes, selection
+from qanat.cli.options import (
+    ListsCommand,
+    ProjectRef,
+    Refreshes,
+    output,
+    project_ref,
+    refreshes as refresh_options,
+    selection,
+)
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.plan import blocked, plan_text
 from qanat.run.decide import UpdatePlan
 
 
-@click.command("plan", short_help="Show what an update would do, and why.")
+@click.command("plan", cls=ListsCommand, short_help="Show what an update would do, and why.")
 @selection
-@refreshes
+@refresh_options
 @project_ref
 @output
 def command(
     select: tuple[str, ...],
-    refresh: tuple[str, ...],
-    full_refresh: tuple[str, ...],
+    refreshes: Refreshes,
     ref: ProjectRef,
     json: bool,
 ) -> int:
@@ -30,7 +37,7 @@ def command(
     the way of a dataset.
     """
     with ref.open() as project:
-        found = project.plan(select, refresh=refresh, full_refresh=full(full_refresh))
+        found = project.plan(select, **vars(refreshes))
     return show_plan(found, json)
 
 

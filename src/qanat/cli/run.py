@@ -12,13 +12,14 @@ import click
 
 from qanat.cli import failure, screen
 from qanat.cli.options import (
+    ListsCommand,
     Logs,
     ProjectRef,
-    full,
+    Refreshes,
     logs,
     output,
     project_ref,
-    refreshes,
+    refreshes as refresh_options,
     selection,
 )
 from qanat.errors import UnsupportedError
@@ -36,9 +37,9 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
         )
 
 
-@click.command("run", short_help="Bring the datasets up to date.")
+@click.command("run", cls=ListsCommand, short_help="Bring the datasets up to date.")
 @selection
-@refreshes
+@refresh_options
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `qanat plan` does.")
 @click.option(
     "--continuous", is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_later
@@ -48,8 +49,7 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
 @output
 def command(
     select: tuple[str, ...],
-    refresh: tuple[str, ...],
-    full_refresh: tuple[str, ...],
+    refreshes: Refreshes,
     dry_run: bool,
     ref: ProjectRef,
     logs: Logs,
@@ -60,13 +60,12 @@ def command(
     Exit code 0: everything is up to date. 1: data or a run failed; the datasets that do not
     depend on the failed ones are up to date. 2: a file of the project has to be changed.
     """
-    again = full(full_refresh)
     with ref.open() as project:
         if dry_run:
-            planned = project.plan(select, refresh=refresh, full_refresh=again)
+            planned = project.plan(select, **vars(refreshes))
             return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
         with watching(logs, json) as observers:
-            result = project.run(select, refresh=refresh, full_refresh=again, observers=observers)
+            result = project.run(select, **vars(refreshes), observers=observers)
     if json:
         # Imported only here: all kinds of documents come with it.
         document = import_module("qanat.report.documents").document

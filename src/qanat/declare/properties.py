@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from qanat.declare.cursor import Cursor
 from qanat.declare.registry import Registry
 from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
-from qanat.model.name import Names, same
-from qanat.model.pipeline import DatasetKind, Drift
+from qanat.model.name import Names, fold, same
+from qanat.model.pipeline import RESET_ALLOWED, DatasetKind, Drift
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
 REFUSED = {
@@ -25,7 +25,10 @@ REFUSED = {
 """Clauses of other systems that are not supported, each with a hint."""
 
 DRIFT = "qanat.schema_drift"
-_OURS: Mapping[str, tuple[str, ...] | None] = {DRIFT: tuple(d.value for d in Drift)}
+_OURS: Mapping[str, tuple[str, ...]] = {
+    DRIFT: tuple(d.value for d in Drift),
+    RESET_ALLOWED: ("true", "false"),
+}
 
 
 @dataclass(slots=True)
@@ -130,19 +133,19 @@ def _key(cursor: Cursor) -> str:
 
 
 def check_property(key: str, value: str, location: Location) -> None:
-    """Check a table property that begins with `qanat.`; others are only stored with the table.
+    """Check a table property that means something here; others are only stored with the table.
 
     Raises:
         OptionError: Qanat has no such property, or it cannot have that value.
     """
-    if not key.startswith("qanat."):
-        return
-    if key not in _OURS:
+    values = _OURS.get(key)
+    if values is None:
+        if not key.startswith("qanat."):
+            return
         raise OptionError(
             f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
         )
-    values = _OURS[key]
-    if values is not None and value not in values:
+    if value not in values and not (key == RESET_ALLOWED and fold(value) in values):
         raise OptionError(
             f"table property {key!r} does not fit",
             location=location,

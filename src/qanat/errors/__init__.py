@@ -25,7 +25,8 @@
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
-    │   └── SelectionError              Q3003
+    │   ├── SelectionError              Q3003
+    │   └── ResetError                  Q3004
     ├── AdapterError                    Q4000  something outside is missing, full or unreachable
     │   ├── MissingExtraError           Q4001
     │   ├── SourceNotFoundError         Q4002
@@ -46,7 +47,8 @@
         ├── CommitConflictError         Q5004
         ├── HistoryMismatchError        Q5005
         ├── InvariantError              Q5006
-        └── UpdateFailedError           Q5007
+        ├── UpdateFailedError           Q5007
+        └── RowsLostError               Q5008
 
 Every class has a stable code. Every error carries what happened, where, what was wanted, what was
 found, the nearest right name and a hint, as far as they are known.
@@ -97,7 +99,7 @@ from qanat.errors.declaration import (
     UpdateNotFoundError,
 )
 from qanat.errors.extra import install
-from qanat.errors.plan import CycleError, FlowError, PlanError, SelectionError
+from qanat.errors.plan import CycleError, FlowError, PlanError, ResetError, SelectionError
 from qanat.errors.root import DATASET, Location, QanatError, located, naming, nearest
 from qanat.errors.run import (
     CommitConflictError,
@@ -105,6 +107,7 @@ from qanat.errors.run import (
     HistoryMismatchError,
     InvariantError,
     LeaseLostError,
+    RowsLostError,
     RunError,
     UpdateFailedError,
     UpdateRunningError,
@@ -142,6 +145,8 @@ __all__ = [
     "PythonFileError",
     "QanatError",
     "QueryError",
+    "ResetError",
+    "RowsLostError",
     "RunError",
     "SchemaDriftError",
     "SchemaMismatchError",

@@ -30,3 +30,9 @@ class SelectionError(PlanError):
     """`--select`, `--refresh` or `--full-refresh` names a dataset that does not exist."""
 
     code = "Q3003"
+
+
+class ResetError(PlanError):
+    """A full refresh would replace a table that its author protects from that."""
+
+    code = "Q3004"

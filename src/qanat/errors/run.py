@@ -53,3 +53,9 @@ class UpdateFailedError(RunError):
     """One or more datasets failed; the others are up to date."""
 
     code = "Q5007"
+
+
+class RowsLostError(RunError):
+    """A full refresh would lose rows: files that they came from are gone."""
+
+    code = "Q5008"

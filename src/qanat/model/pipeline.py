@@ -28,6 +28,10 @@ class Action(StrEnum):
     """Publish nothing of this epoch and fail the dataset."""
 
 
+RESET_ALLOWED = "pipelines.reset.allowed"
+"""The table property that, with the value `false`, protects a table from full refreshes."""
+
+
 class Predicate(Frozen):
     """A condition on one row; FALSE or NULL is a violation.
 

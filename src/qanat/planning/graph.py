@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from fnmatch import fnmatchcase
 
@@ -104,13 +104,14 @@ def select(graph: Graph, pipeline: Pipeline, patterns: Iterable[str]) -> tuple[s
     Args:
         graph: the order, and what is upstream and downstream.
         pipeline: the declarations, for the nearest name.
-        patterns: names or globs; `+name` adds everything upstream, `name+` everything downstream.
+        patterns: names or globs, also several between commas; `+name` adds everything upstream,
+            `name+` everything downstream.
 
     Raises:
         SelectionError: a pattern matches nothing; names the nearest dataset.
     """
     chosen: set[str] = set()
-    for pattern in patterns:
+    for pattern in _apart(pipeline, patterns):
         bare = fold(pattern.removeprefix("+").removesuffix("+"))
         matched = [n for n in graph.order if fnmatchcase(fold(n), bare)]
         if not matched:
@@ -127,3 +128,12 @@ def select(graph: Graph, pipeline: Pipeline, patterns: Iterable[str]) -> tuple[s
             if pattern.endswith("+"):
                 chosen |= graph.downstream(name)
     return tuple(n for n in graph.order if n in chosen)
+
+
+def _apart(pipeline: Pipeline, patterns: Iterable[str]) -> Iterator[str]:
+    """Patterns one by one: Spark's command line has commas between them."""
+    for pattern in patterns:
+        if pipeline.get(pattern) is not None:
+            yield pattern
+        else:
+            yield from (p.strip() for p in pattern.split(",") if p.strip() or pattern == p)

@@ -198,9 +198,13 @@ class Ledger(Protocol):
         """The current generation: 0 until the first full refresh."""
         ...
 
-    def refresh(self, dataset: str, lease: Lease) -> int:
-        """Begin the next generation: every flow of the dataset reads from the start, and the
-        first commit replaces the table. Returns the new generation."""
+    def refresh(self, datasets: Iterable[str], lease: Lease) -> None:
+        """Begin the next generation of datasets: every flow into them reads from the start, and
+        the first commit replaces the table. All of them or, if that fails, none.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
         ...
 
     def generation_started(self, dataset: str, generation: int) -> bool:
@@ -236,9 +240,17 @@ class Ledger(Protocol):
         ...
 
     def epochs(
-        self, update: str | None = None, dataset: str | None = None, limit: int = 100
+        self,
+        update: str | None = None,
+        dataset: str | None = None,
+        limit: int = 100,
+        files: bool = False,
     ) -> Sequence[Epoch]:
-        """Newest first; file ranges come without their files (use `epoch_files`)."""
+        """Newest first.
+
+        Args:
+            files: whether file ranges come with their files; see `epoch_files` for one epoch.
+        """
         ...
 
     def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:

@@ -131,19 +131,24 @@ class Project:
         return shown(Validation, _run("validate").validate(self._current()))
 
     def plan(
-        self, select: Names = (), *, refresh: Names = (), full_refresh: Names | bool = False
+        self,
+        select: Names = (),
+        *,
+        refresh: Names = (),
+        full_refresh: Names | bool = False,
+        only: bool = False,
+        accept_loss: bool = False,
     ) -> Plan:
         """What `run` with the same arguments would do, and why; nothing is touched.
 
         Raises:
-            ProblemsError: the declarations are wrong.
-            SelectionError: a name matches nothing.
+            ProblemsError, SelectionError, ResetError, RowsLostError: as `run`.
 
         >>> plan = project.plan("silver_orders")
         >>> plan.datasets[0].reason, plan.blocked
         ('nothing new', False)
         """
-        chosen = _selection(select, refresh, full_refresh)
+        chosen = _selection(select, refresh, full_refresh, only, accept_loss)
         return shown(Plan, _run("plan").plan(self._current(), chosen))
 
     def run(
@@ -152,6 +157,8 @@ class Project:
         *,
         refresh: Names = (),
         full_refresh: Names | bool = False,
+        only: bool = False,
+        accept_loss: bool = False,
         observers: Sequence[Observer] = (),
     ) -> Update:
         """Bring datasets up to date: read what is new, check it, publish it.
@@ -161,19 +168,25 @@ class Project:
         Args:
             select: only these; default: all.
             refresh: these even if nothing changed.
-            full_refresh: these from the start, in place of what is there; True for all.
+            full_refresh: these from the start, in place of what is there, and with them what
+                has read them as a stream; True for all.
+            only: leave out what has read them as a stream.
+            accept_loss: even if rows are lost because the files that they came from are gone.
             observers: get every event as it happens.
 
         Raises:
             ProblemsError: the declarations are wrong; nothing was run.
             SelectionError: a name matches nothing.
+            ResetError: a dataset that would start over is protected by the table property
+                `pipelines.reset.allowed = false`.
+            RowsLostError: a full refresh would lose rows.
             UpdateRunningError: another update of the project and environment is running.
 
         >>> update = project.run()
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
-        chosen = _selection(select, refresh, full_refresh)
+        chosen = _selection(select, refresh, full_refresh, only, accept_loss)
         return shown(Update, _run("update").update(self._current(), chosen, observers))
 
     def test(self, select: Names = ()) -> Checks:
@@ -277,7 +290,7 @@ class Project:
         >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
         2...
         """
-        return shown(Events, _run("update").update_events(self._current(), update, dataset))
+        return shown(Events, _run("look").update_events(self._current(), update, dataset))
 
     def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.
@@ -339,11 +352,15 @@ def _run(module: str) -> Any:
 
 
 def _selection(
-    select: Names = (), refresh: Names = (), full_refresh: Names | bool = False
+    select: Names = (),
+    refresh: Names = (),
+    full_refresh: Names | bool = False,
+    only: bool = False,
+    accept_loss: bool = False,
 ) -> Selection:
     everything = full_refresh is True
     full = () if isinstance(full_refresh, bool) else full_refresh
-    return Selection(_names(select), _names(refresh), _names(full), everything)
+    return Selection(_names(select), _names(refresh), _names(full), everything, only, accept_loss)
 
 
 def _names(names: Names) -> tuple[str, ...]:

@@ -14,8 +14,13 @@ from qanat.model.name import Named
 from qanat.model.work import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
-from qanat.run.results import HistoryEntry, QuarantineSummary, ReplayResult, RuleCheck
-from qanat.run.update import UpdateEvents
+from qanat.run.results import (
+    HistoryEntry,
+    QuarantineSummary,
+    ReplayResult,
+    RuleCheck,
+    UpdateEvents,
+)
 
 Shown = TypeVar("Shown")
 

@@ -11,7 +11,7 @@ from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.narrative import narrate
 from qanat.report.shape import Key, Shape
-from qanat.run.update import UpdateEvents
+from qanat.run.results import UpdateEvents
 from qanat.text import PLAIN, Layout
 
 EVENT = Shape(

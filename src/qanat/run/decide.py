@@ -170,6 +170,8 @@ class Facts(Frozen):
         flows: as declared; empty if `problem` was met before they were looked at.
         problem: what stands in the way.
         failing: datasets that it reads and that fail first.
+        along: the dataset that starts over, and whose rows it has read as a stream.
+        loss: what starting over does not bring back.
     """
 
     dataset: Dataset
@@ -183,6 +185,8 @@ class Facts(Frozen):
     flows: tuple[FlowFacts, ...] = ()
     problem: QanatError | None = None
     failing: tuple[str, ...] = ()
+    along: str = ""
+    loss: str = ""
 
     @property
     def changed(self) -> bool:
@@ -265,6 +269,8 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     if facts.asked is Asked.FULL_REFRESH or facts.restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.REFRESH, f"it was a {facts.before.kind}"
+        if facts.along:
+            return Step.REFRESH, f"{facts.along} starts over, whose rows it has read as a stream"
         asked = facts.asked is Asked.FULL_REFRESH
         return Step.REFRESH, "asked for" if asked else INTERRUPTED
     ready = [f for f in facts.flows if not f.done and not _waits(f)]
@@ -316,13 +322,16 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
     """What a change means for rows already written."""
     dataset, stored = facts.dataset, facts.stored
     full = facts.asked is Asked.FULL_REFRESH
+    if dataset.kind is DatasetKind.SINK and full and facts.before is not None:
+        return "sends all rows again; what it has sent stays where it is"
     if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
         return ""
     if not full and change is not DefinitionStatus.CHANGED:
         return ""
     rows = "rows" if stored.rows is None else count(stored.rows, "row")
     if full:
-        return f"replaces the {rows} there; every source is read from the start"
+        lost = f"; {facts.loss}" if facts.loss else ""
+        return f"replaces the {rows} there; every source is read from the start{lost}"
     anew = f"qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
     if stored.partition_by != dataset.partition_by:
         return f"the {rows} there have other partitions: nothing more can be added until {anew}"

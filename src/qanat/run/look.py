@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from qanat.dialect import predicate
-from qanat.errors import Location
+from qanat.errors import Location, UpdateNotFoundError, nearest
+from qanat.model.event import EventRecord, facts_of
+from qanat.model.name import same
 from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.planning.lineage import dataset_of
-from qanat.run.results import HistoryEntry, TableView
+from qanat.ports.ledger import Ledger
+from qanat.run.results import HistoryEntry, TableView, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
 _ALL = 1_000_000
 """More epochs than one update has."""
+
+LAST = "last"
+"""Stands for the identifier of the newest update."""
+
+_PAGE = 1000
+_SUGGESTIONS = 1000
+"""Updates among whose identifiers to look for the one that was meant."""
 
 
 def show(
@@ -97,3 +107,44 @@ def _ids(session: Session, dataset: str, limit: int) -> set[str]:
         if len(ids) >= limit or len(epochs) < ask:
             return set(ids[:limit])
         ask *= 4
+
+
+def update_events(session: Session, update: str, dataset: str | None = None) -> UpdateEvents:
+    """What an update has told: of one that runs, up to its last write to the ledger.
+
+    Args:
+        update: its identifier, as `history` gives it, or `last` for the newest.
+        dataset: only the events about this dataset.
+
+    Raises:
+        UpdateNotFoundError: no update of this environment has that identifier.
+        DatasetNotFoundError: no such dataset is declared, and none has epochs.
+    """
+    ledger = session.recorded
+    newest = ledger.updates(1) if update == LAST else []
+    found = newest[0] if newest else ledger.update(update)
+    if found is None:
+        known = [u.id for u in ledger.updates(_SUGGESTIONS)]
+        raise UpdateNotFoundError(
+            f"no update {update!r} in environment {session.project.environment}",
+            nearest=nearest(update, known),
+            hint="qanat history lists them",
+        )
+    records = _events(ledger, found.id)
+    if dataset is not None:
+        if not ledger.epochs(dataset=dataset, limit=1):
+            dataset = dataset_of(session.pipeline, dataset).name
+        about = ((r, facts_of(r.event).get("dataset")) for r in records)
+        return UpdateEvents(found, tuple(r for r, name in about if _is(name, dataset)))
+    return UpdateEvents(found, tuple(records))
+
+
+def _is(name: object, dataset: str) -> bool:
+    return isinstance(name, str) and same(name, dataset)
+
+
+def _events(ledger: Ledger, update: str) -> Iterator[EventRecord]:
+    after = 0
+    while page := ledger.events(update, after, _PAGE):
+        yield from page
+        after = page[-1].number

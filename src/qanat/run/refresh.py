@@ -40,6 +40,7 @@ from qanat.run.decide import (
     decide,
 )
 from qanat.run.epoch import run_epoch
+from qanat.run.full_refresh import check_losses, losses
 from qanat.run.inputs import check_kept, find_unread, moves
 from qanat.run.memo import CompiledFlow
 from qanat.run.results import Chosen
@@ -92,6 +93,9 @@ def gather(
     exists = dataset.stored and session.store.version(session.table(name)) is not None
     anew = facts.asked is Asked.FULL_REFRESH
     restarted = bool(generation) and not _started(session, dataset, generation, around)
+    if restarted and not anew:
+        # Files may have gone since the full refresh was interrupted.
+        check_losses(losses(session, (name,)), chosen.accept_loss)
     flows = tuple(_flow(session, c, generation, around, without) for c in compiled)
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Nobody asks for the table where nothing changes: that would take most of the time.
@@ -115,7 +119,16 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         upstream = session.graph.upstream(name)
         failing = [n for n in failing if n in upstream]
     before = around.definitions.get(name)
-    return Facts(dataset, fingerprint, text, before, asked, failing=tuple(sorted(failing)))
+    return Facts(
+        dataset,
+        fingerprint,
+        text,
+        before,
+        asked,
+        failing=tuple(sorted(failing)),
+        along=chosen.along.get(name, ""),
+        loss=str(chosen.losses.get(name, "")),
+    )
 
 
 def _stored(session: Session, dataset: Dataset) -> TableFacts:
@@ -201,9 +214,6 @@ class DatasetRun:
         session, name = self.current.session, self.dataset.name
         self.epochs += self.current.redone.get(name, [])
         generation = session.ledger.generation(name)
-        if name in self.chosen.full_refresh:
-            self.begin()
-            generation = session.ledger.refresh(name, self.current.lease.current)
         decision = self._decide(generation)
         self.reason = decision.reason
         if self.epochs and not decision.step.works:

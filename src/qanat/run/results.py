@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
+from qanat.model.event import EventRecord
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import DatasetKind
-from qanat.model.record import Epoch, UpdateRecord
+from qanat.model.record import Definition, Epoch, UpdateRecord
 from qanat.model.schema import Schema
 from qanat.model.work import Counts, RuleCount
 from qanat.planning.graph import select
 from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
+from qanat.run.full_refresh import (
+    Loss,
+    check_losses,
+    check_resets,
+    losses,
+    may_reset,
+    taken_along,
+)
 from qanat.run.session import Session
 
 
@@ -35,14 +45,19 @@ class Selection(Frozen):
     Args:
         select: only these (empty: all). `+name` adds everything upstream, `name+` downstream.
         refresh: these even when unchanged.
-        full_refresh: these from the start, replacing what is there.
-        full_refresh_all: all of them.
+        full_refresh: these from the start, replacing what is there, and with them what has read
+            them as a stream.
+        full_refresh_all: all of them, but for those that their authors protect.
+        only: leave out what has read them as a stream.
+        accept_loss: even if rows are lost because the files that they came from are gone.
     """
 
     select: tuple[str, ...] = ()
     refresh: tuple[str, ...] = ()
     full_refresh: tuple[str, ...] = ()
     full_refresh_all: bool = False
+    only: bool = False
+    accept_loss: bool = False
 
 
 class DatasetResult(Frozen):
@@ -115,6 +130,13 @@ class HistoryEntry(Frozen):
     epochs: tuple[Epoch, ...]
 
 
+class UpdateEvents(Frozen):
+    """An update, and what it has told so far, in its order."""
+
+    update: UpdateRecord
+    events: tuple[EventRecord, ...]
+
+
 class QuarantineSummary(Frozen):
     """How many rows of a dataset wait in quarantine, by rule (a row may break several)."""
 
@@ -172,22 +194,27 @@ class Chosen(Frozen):
     Args:
         datasets: stored datasets and sinks to update, in order.
         runnable: the same and the temporary views between them.
-        refresh, full_refresh: those to recompute, and those to start over (as asked for, and
-            because they used to be materialized views).
+        refresh, full_refresh: those to recompute, and those to start over (as asked for,
+            because they used to be materialized views, or because of others).
+        along: of those that start over because of another, by dataset, that other one.
+        losses: by dataset, the rows that starting over loses.
+        accept_loss: whether rows may be lost.
     """
 
     datasets: tuple[str, ...]
     runnable: tuple[str, ...]
     refresh: frozenset[str]
     full_refresh: frozenset[str]
+    along: Mapping[str, str] = field(default_factory=dict)
+    losses: Mapping[str, Loss] = field(default_factory=dict)
+    accept_loss: bool = False
 
 
-def _former_views(session: Session) -> frozenset[str]:
+def _former_views(session: Session, before: Named[Definition]) -> frozenset[str]:
     """Streaming tables whose stored table is still that of a materialized view.
 
     Its rows are none that a stream has brought, so that a stream cannot go on from there.
     """
-    before = session.recorded.definitions() if session.has_ledger else Named()
     return frozenset(
         d.name
         for d in session.pipeline.datasets
@@ -201,11 +228,13 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     """Resolve names and globs.
 
     As in Spark Declarative Pipelines, `--refresh` and `--full-refresh` with names restrict the
-    update to those names. A sink starts over only when it is named itself: what it has sent
-    before cannot be taken back, so that its readers get those rows again.
+    update to those names, and to what has to start over with them. What a sink has sent before
+    cannot be taken back: it starts over if it is named itself, or reads what does.
 
     Raises:
         SelectionError: a pattern matches nothing.
+        ResetError: a dataset that would start over is protected.
+        RowsLostError: rows would be lost.
     """
 
     def found(patterns: tuple[str, ...]) -> frozenset[str]:
@@ -226,9 +255,18 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         wanted = refresh | full
     else:
         wanted = frozenset(session.graph.order)
+    check_resets(session, full)
     if selection.full_refresh_all:
-        full |= {n for n in wanted if session.pipeline.dataset(n).kind is not DatasetKind.SINK}
-    full |= wanted & _former_views(session)
+        everything = (session.pipeline.dataset(n) for n in wanted)
+        full |= {d.name for d in everything if d.kind is not DatasetKind.SINK and may_reset(d)}
+    before = session.recorded.definitions() if session.has_ledger else Named()
+    along = {} if selection.only else taken_along(session, full, before)
+    check_resets(session, (), along)
+    full |= along.keys()
+    wanted |= along.keys()
+    lost = losses(session, full)
+    check_losses(lost, selection.accept_loss)
+    full |= wanted & _former_views(session, before)
     views = DatasetKind.TEMPORARY_VIEW
     between = {n for n in session.graph.order if session.pipeline.dataset(n).kind is views}
     return Chosen(
@@ -236,4 +274,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         runnable=tuple(n for n in session.graph.order if n in wanted or n in between),
         refresh=refresh,
         full_refresh=full,
+        along=along,
+        losses=lost,
+        accept_loss=selection.accept_loss,
     )

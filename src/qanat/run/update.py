@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,8 +17,7 @@ from secrets import token_hex
 from threading import Lock
 
 from qanat.disk import explained
-from qanat.errors import LeaseLostError, QanatError, UpdateNotFoundError, naming, nearest
-from qanat.frozen import Frozen
+from qanat.errors import LeaseLostError, QanatError, naming
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -29,13 +28,11 @@ from qanat.model.event import (
     UpdateEnded,
     UpdateStarted,
     Warned,
-    facts_of,
 )
-from qanat.model.name import Named, same
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
-from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import Current
@@ -47,13 +44,6 @@ from qanat.run.session import Session
 
 MOST = 10_000
 """Events kept of one update; beyond that only failures, and how the update ended."""
-
-LAST = "last"
-"""Stands for the identifier of the newest update."""
-
-_PAGE = 1000
-_SUGGESTIONS = 1000
-"""Updates among whose identifiers to look for the one that was meant."""
 
 
 class Diary:
@@ -120,54 +110,6 @@ class Diary:
 def failure_of(error: QanatError) -> Failure:
     """What an event says of an error."""
     return Failure(**error.facts())
-
-
-class UpdateEvents(Frozen):
-    """An update, and what it has told so far, in its order."""
-
-    update: UpdateRecord
-    events: tuple[EventRecord, ...]
-
-
-def update_events(session: Session, update: str, dataset: str | None = None) -> UpdateEvents:
-    """What an update has told: of one that runs, up to its last write to the ledger.
-
-    Args:
-        update: its identifier, as `history` gives it, or `last` for the newest.
-        dataset: only the events about this dataset.
-
-    Raises:
-        UpdateNotFoundError: no update of this environment has that identifier.
-        DatasetNotFoundError: no such dataset is declared, and none has epochs.
-    """
-    ledger = session.recorded
-    newest = ledger.updates(1) if update == LAST else []
-    found = newest[0] if newest else ledger.update(update)
-    if found is None:
-        known = [u.id for u in ledger.updates(_SUGGESTIONS)]
-        raise UpdateNotFoundError(
-            f"no update {update!r} in environment {session.project.environment}",
-            nearest=nearest(update, known),
-            hint="qanat history lists them",
-        )
-    records = _all(ledger, found.id)
-    if dataset is not None:
-        if not ledger.epochs(dataset=dataset, limit=1):
-            dataset = dataset_of(session.pipeline, dataset).name
-        about = ((r, facts_of(r.event).get("dataset")) for r in records)
-        return UpdateEvents(found, tuple(r for r, name in about if _is(name, dataset)))
-    return UpdateEvents(found, tuple(records))
-
-
-def _is(name: object, dataset: str) -> bool:
-    return isinstance(name, str) and same(name, dataset)
-
-
-def _all(ledger: Ledger, update: str) -> Iterator[EventRecord]:
-    after = 0
-    while page := ledger.events(update, after, _PAGE):
-        yield from page
-        after = page[-1].number
 
 
 def new_id() -> str:
@@ -258,6 +200,7 @@ def update(
     Raises:
         ProblemsError: the declarations are wrong; nothing was run.
         SelectionError: the selection names something that is not there.
+        ResetError, RowsLostError: a full refresh is not possible, see `choose_datasets`.
         UpdateRunningError: another update of the project and environment is running.
     """
     session.require()
@@ -274,10 +217,18 @@ def update(
         try:
             with explained("use"):
                 start_clean(current, entry.begin, chosen.full_refresh)
+                if chosen.full_refresh:
+                    # All of them before anything starts: if this update is interrupted, the next
+                    # one goes on with the rest.
+                    entry.begin()
+                    session.ledger.refresh(sorted(chosen.full_refresh), lease.current)
             results = _walk(current, chosen, entry, session.ledger.definitions())
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
+        except KeyboardInterrupt:
+            error = "interrupted (Ctrl-C)"
+            raise
         except QanatError as caught:
             told = lease.explain(caught)
             error, failure = told.message, failure_of(told)

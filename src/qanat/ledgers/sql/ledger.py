@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -333,22 +333,24 @@ class SqlLedger(SqlLedgerReader):
             ),
         )
 
-    def refresh(self, dataset: str, lease: Lease) -> int:
-        """Begin a dataset's next generation, for a full refresh; returns its number.
+    def refresh(self, datasets: Iterable[str], lease: Lease) -> None:
+        """Begin the next generation of datasets, for a full refresh.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
         """
+        begun = {}
         with self._held(lease) as transaction:
-            generation = current_generation(transaction, self.scope, dataset) + 1
-            transaction.write(
-                "INSERT INTO qanat_generations (scope, dataset_key, generation)"
-                " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
-                " DO UPDATE SET generation = excluded.generation",
-                (self.scope, fold(dataset), generation),
-            )
-        self._answers.refreshed(dataset, generation)
-        return generation
+            for dataset in datasets:
+                begun[dataset] = current_generation(transaction, self.scope, dataset) + 1
+                transaction.write(
+                    "INSERT INTO qanat_generations (scope, dataset_key, generation)"
+                    " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
+                    " DO UPDATE SET generation = excluded.generation",
+                    (self.scope, fold(dataset), begun[dataset]),
+                )
+        for dataset, generation in begun.items():
+            self._answers.refreshed(dataset, generation)
 
     def close(self) -> None:
         """Close every connection."""

@@ -201,14 +201,16 @@ class SqlLedgerReader:
         return LastEpoch(*rows[0]) if rows else None
 
     def epochs(
-        self, update: str | None = None, dataset: str | None = None, limit: int = 100
+        self,
+        update: str | None = None,
+        dataset: str | None = None,
+        limit: int = 100,
+        files: bool = False,
     ) -> Sequence[Epoch]:
-        """Epochs, newest first; their file ranges are empty (`epoch_files` has the files).
+        """Epochs, newest first; without `files`, their file ranges are empty.
 
         Args:
-            update: only epochs of this update.
             dataset: only epochs of this dataset, compared without case.
-            limit: at most so many.
         """
         conditions, values = ["1 = 1"], []
         if update is not None:
@@ -218,7 +220,7 @@ class SqlLedgerReader:
             conditions.append("dataset_key = ?")
             values.append(fold(dataset))
         where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-        return self._epochs(where, (*values, limit), whole=False)
+        return self._epochs(where, (*values, limit), whole=files)
 
     def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
         """The files that an epoch read, of all its sources."""
@@ -267,16 +269,10 @@ class SqlLedgerReader:
         paths: Iterable[str],
         counts: Callable[[str], bool] | None = None,
     ) -> Mapping[str, FileRef]:
-        """Which of some files committed epochs of a flow have read, as they were when last read.
+        """By path, those of some files that a flow's committed epochs have read, as last read.
 
         Args:
-            flow: the flow.
-            generation: only epochs of this generation.
-            paths: the paths of the files.
             counts: called with the name of a source; False ignores what was read through it.
-
-        Returns:
-            By path, the file as it was when it was last read; unread files are absent.
         """
         asked = tuple(paths)
         found: dict[str, FileRef] = {}

@@ -1,0 +1,200 @@
+"""What a full refresh takes along, what it may not touch, and what it would lose.
+
+A full refresh replaces rows. Whatever has read them as a stream cannot go on from there, and has
+to start over as well; and rows whose files are gone by now do not come back. Both are found out
+before anything starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from qanat.errors import ResetError, RowsLostError, SourceNotFoundError, located
+from qanat.frozen import Frozen
+from qanat.model.name import Named
+from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_replay
+from qanat.model.query import Read
+from qanat.model.record import Definition, Epoch, EpochStatus
+from qanat.planning.graph import resolve, writers
+from qanat.run.inputs import SNAPSHOT
+from qanat.run.session import Session
+from qanat.text import count
+
+_ALL = 2**62
+"""More epochs than any dataset has."""
+_NAMED = 3
+"""How many files a message names."""
+
+
+class Loss(Frozen):
+    """What a full refresh of a dataset would not bring back.
+
+    Args:
+        files: that it has read, and that are not there any more.
+        read: how many files it has read.
+        rows: of the epochs that took any of them, in the table and its quarantine.
+    """
+
+    dataset: str
+    files: tuple[str, ...]
+    read: int
+    rows: int
+
+    def __str__(self) -> str:
+        gone, more = len(self.files), len(self.files) - _NAMED
+        some = ", ".join(self.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        which = f"{count(gone, 'file')} of the {self.read:,}" if gone < self.read else "all files"
+        rows = count(self.rows, "row")
+        return f"{which} that it has read are no longer there ({some}), with up to {rows}"
+
+
+def may_reset(dataset: Dataset) -> bool:
+    """Whether a full refresh may replace the dataset's rows, as its author says."""
+    return (dataset.property(RESET_ALLOWED) or "true").lower() != "false"
+
+
+def check_resets(
+    session: Session, full: Collection[str], along: Mapping[str, str] | None = None
+) -> None:
+    """Refuse to start over what its author protects.
+
+    Args:
+        full: datasets that are asked for by name.
+        along: those that have to start over because of another, which is given.
+
+    Raises:
+        ResetError: one of them is protected.
+    """
+    for name in session.graph.order:
+        dataset = session.pipeline.dataset(name)
+        if may_reset(dataset):
+            continue
+        if name in full:
+            raise ResetError(
+                f"{name} is protected: its property {RESET_ALLOWED} is false",
+                location=dataset.location,
+                hint=f"leave {name} out, or take the property away",
+            )
+        if along and name in along:
+            raise ResetError(
+                f"{name} is protected ({RESET_ALLOWED} is false), and could not go on: it has read"
+                f" rows of {along[name]} as a stream, which would be replaced",
+                location=dataset.location,
+                hint=f"leave {along[name]} out, or take the property away",
+            )
+
+
+def taken_along(
+    session: Session, full: Collection[str], ran: Named[Definition]
+) -> Mapping[str, str]:
+    """What has to start over, because it has read as a stream what does.
+
+    Args:
+        full: datasets that start over.
+        ran: all datasets as last run: those that never did have read nothing.
+
+    Returns:
+        By dataset, the one whose rows it has read.
+    """
+    found: dict[str, str] = {}
+    for name in session.graph.order if full else ():
+        if name in full or name not in ran:
+            continue
+        reads = (r for flow in session.analysis.flows_into(name) for r in flow.reads)
+        because = next((b for r in reads for b in _replaced(session, r, {*full, *found})), None)
+        if because is not None:
+            found[name] = because
+    return found
+
+
+def _replaced(session: Session, read: Read, full: Collection[str]) -> Iterator[str]:
+    """Of the datasets that start over, those that replace rows of what is read as a stream."""
+    table = read.source.dataset
+    if not read.streaming or table is None:
+        return
+    own = resolve(session.pipeline, table)
+    for name in writers(session.pipeline, table):
+        if name in full and (own is None or own.name == name or _filled(session, name, own)):
+            yield name
+
+
+def _filled(session: Session, name: str, view: Dataset) -> bool:
+    """Whether flows into a dataset have put rows into the quarantine of a temporary view."""
+    generation = session.recorded.generation(name)
+    marks = session.recorded.quarantine_marks(view.name, generation)
+    flows = (c.flow.name for c in session.analysis.flows_into(name))
+    return any(f in marks and not marks[f].emptied for f in flows)
+
+
+def losses(session: Session, full: Collection[str]) -> Mapping[str, Loss]:
+    """By dataset, what full refreshes would not bring back.
+
+    Only files are looked for: what was deleted in a database, nobody here has a list of.
+    """
+    tables = [session.pipeline.dataset(n) for n in session.graph.order if n in full]
+    kind = DatasetKind.STREAMING_TABLE
+    found = (_loss(session, d) for d in tables if d.kind is kind)
+    return {loss.dataset: loss for loss in found if loss is not None}
+
+
+def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
+    """Refuse to lose rows without being told to.
+
+    Raises:
+        RowsLostError: there are losses.
+    """
+    if accepted or not found:
+        return
+    first, *others = found.values()
+    rest = f"; so would {', '.join(x.dataset for x in others)}" if others else ""
+    raise RowsLostError(
+        f"a full refresh of {first.dataset} would lose rows: {first}{rest}",
+        hint="put the files back, leave it out, or lose the rows: --accept-loss",
+    )
+
+
+def _loss(session: Session, dataset: Dataset) -> Loss | None:
+    if session.store.version(session.table(dataset.name)) is None:
+        return None  # whoever removed the table has lost them
+    epochs = _epochs(session, dataset)
+    taken = {path: e for e in epochs for path in _files(e)}
+    if not taken:
+        return None
+    gone = sorted(taken.keys() - set(_there(session, dataset)))
+    if not gone:
+        return None
+    missing = set(gone)
+    losing = [e.counts for e in epochs if e.counts and not missing.isdisjoint(_files(e))]
+    rows = sum(c.written + c.quarantined + c.malformed for c in losing)
+    return Loss(dataset.name, tuple(gone), len(taken), rows)
+
+
+def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
+    """The epochs whose rows the table holds, oldest first."""
+    epochs = session.recorded.epochs(dataset=dataset.name, limit=_ALL, files=True)
+    done = [e for e in epochs if e.status is EpochStatus.COMMITTED and not is_replay(e.flow)]
+    # Not the ledger's current generation: a full refresh that was interrupted has begun one of
+    # which nothing is in the table yet.
+    newest = max((e.generation for e in done), default=0)
+    return [e for e in reversed(done) if e.generation == newest]
+
+
+def _files(epoch: Epoch) -> Iterator[str]:
+    """The files that an epoch has taken; those that it only looked up things in are not among."""
+    for key, taken in epoch.ranges.items():
+        if not key.startswith(SNAPSHOT):
+            yield from (f.path for f in taken.files)
+
+
+def _there(session: Session, dataset: Dataset) -> Iterator[str]:
+    """The files that the flows of a dataset would read now."""
+    for flow in session.analysis.flows_into(dataset.name):
+        for read in flow.reads:
+            if not read.streaming or read.source.dataset is not None:
+                continue
+            with located(read.location):
+                try:
+                    now = session.source(read.source).everything(read.source)
+                except SourceNotFoundError:
+                    continue
+            yield from (f.path for f in now.files) if now is not None else ()

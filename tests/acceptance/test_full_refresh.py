@@ -1,0 +1,255 @@
+"""A full refresh takes along what has to start over with it, and loses nothing unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import qanat
+from qanat.errors import ResetError, RowsLostError
+from qanat.model.event import DatasetStarted, Event
+from qanat.project import Project
+
+CHAIN = """
+CREATE STREAMING TABLE bronze {bronze}AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE TEMPORARY VIEW large (CONSTRAINT big EXPECT (x > 15) ON VIOLATION QUARANTINE ROW)
+  AS SELECT * FROM STREAM bronze;
+CREATE STREAMING TABLE silver {silver}AS SELECT id, x * 2 AS y FROM STREAM large;
+CREATE MATERIALIZED VIEW total AS SELECT sum(y) AS s FROM silver;
+CREATE STREAMING TABLE small AS SELECT id FROM STREAM large__quarantine;
+CREATE STREAMING TABLE looks AS SELECT d.id FROM STREAM read_files('more/*.csv') d
+  JOIN bronze USING (id);
+"""
+SINK = """
+from qanat import pipelines as dp
+dp.create_sink("out", "csv", {"path": "out"})
+@dp.append_flow(target="out")
+def send():
+    return "SELECT * FROM STREAM silver"
+"""
+PROTECTED = "TBLPROPERTIES ('pipelines.reset.allowed' = 'false') "
+ALONG = {"silver", "small", "out"}
+
+
+class Stop:
+    """Presses Ctrl-C when a dataset starts."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+
+    def on(self, event: Event) -> None:
+        """Look at an event."""
+        if isinstance(event, DatasetStarted) and event.dataset == self.dataset:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project whose tables have been filled."""
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+    for folder in ("data", "more", "transformations"):
+        (tmp_path / folder).mkdir()
+    declare(tmp_path)
+    (tmp_path / "transformations/s.py").write_text(SINK)
+    (tmp_path / "data/a.csv").write_text("id,x\n1,10\n2,20\n")
+    (tmp_path / "data/b.csv").write_text("id,x\n3,30\n")
+    (tmp_path / "more/c.csv").write_text("id\n1\n3\n")
+    with qanat.open(tmp_path) as project:
+        assert project.run().status == "succeeded"
+    return tmp_path
+
+
+def declare(root: Path, bronze: str = "", silver: str = "") -> None:
+    """Declare the tables, with clauses of the two."""
+    sql = CHAIN.format(bronze=bronze, silver=silver)
+    (root / "transformations/t.sql").write_text(sql)
+
+
+def steps(project: Project, **options: object) -> dict[str, tuple[str, str]]:
+    """By dataset that an update would work on, its step and why."""
+    plan = project.plan(**options)  # type: ignore[arg-type]
+    return {d.dataset: (str(d.step), d.reason) for d in plan.datasets if d.step.works}
+
+
+def updated(project: Project, **options: object) -> set[str]:
+    """Run, and tell what was updated."""
+    update = project.run(**options)  # type: ignore[arg-type]
+    assert update.status == "succeeded", update
+    return {d.dataset for d in update.datasets if d.status == "updated"}
+
+
+def ids(project: Project, table: str) -> list[object]:
+    """What a table holds."""
+    return [row[0] for row in project.query(f"SELECT id FROM {table} ORDER BY id").rows()]
+
+
+def test_what_has_read_it_as_a_stream_starts_over_with_it(root: Path) -> None:
+    with qanat.open(root) as project:
+        planned = steps(project, full_refresh="bronze")
+        assert planned["bronze"] == ("full refresh", "asked for")
+        because = "{} starts over, whose rows it has read as a stream"
+        assert planned["silver"] == ("full refresh", because.format("bronze"))
+        # The rows in the quarantine of the view came with silver.
+        assert planned["small"] == planned["out"] == ("full refresh", because.format("silver"))
+        # `looks` has read it as it was.
+        assert planned.keys() == ALONG | {"bronze"}
+        assert updated(project, full_refresh="bronze") == planned.keys()
+        assert ids(project, "bronze") == [1, 2, 3]
+        assert ids(project, "silver") == [2, 3]
+        assert ids(project, "small") == [1]
+        assert len(list((root / "out").glob("*.csv"))) == 2
+        assert updated(project) == {"total"}
+        assert updated(project) == set()
+
+
+def test_only_leaves_the_readers_out(root: Path) -> None:
+    with qanat.open(root) as project:
+        assert steps(project, full_refresh="bronze", only=True).keys() == {"bronze"}
+        assert updated(project, full_refresh="bronze", only=True) == {"bronze"}
+        assert {d.dataset for d in project.run().failed} == {"silver"}
+        assert updated(project, full_refresh=["silver", "small"]) == ALONG
+        assert ids(project, "silver") == [2, 3]
+
+
+def test_a_reader_that_never_ran_is_not_taken_along(root: Path) -> None:
+    (root / "transformations/n.sql").write_text(
+        "CREATE STREAMING TABLE new AS SELECT * FROM STREAM bronze;"
+    )
+    with qanat.open(root) as project:
+        assert "new" not in steps(project, full_refresh="bronze")
+        step, _ = steps(project, full_refresh=True)["new"]
+        assert step == "full refresh"
+
+
+def test_nothing_is_taken_along_where_the_quarantine_of_a_view_lost_no_row(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+    for folder in ("data", "transformations"):
+        (tmp_path / folder).mkdir()
+    declare(tmp_path)
+    file = tmp_path / "transformations/t.sql"
+    file.write_text(file.read_text().partition("CREATE STREAMING TABLE looks")[0])
+    (tmp_path / "data/a.csv").write_text("id,x\n1,10\n")
+    with qanat.open(tmp_path) as project:
+        project.run()
+        # All that is in the quarantine came with silver.
+        assert steps(project, full_refresh="silver").keys() == {"silver", "small"}
+    (tmp_path / "data/a.csv").unlink()
+    (tmp_path / "data/b.csv").write_text("id,x\n1,20\n")
+    with qanat.open(tmp_path) as project:
+        updated(project, full_refresh=True, accept_loss=True)
+        assert steps(project, full_refresh="silver").keys() == {"silver"}
+
+
+def test_a_protected_table_is_not_replaced(root: Path) -> None:
+    declare(root, bronze=PROTECTED)
+    with qanat.open(root) as project:
+        for ask in (project.plan, project.run):
+            with pytest.raises(ResetError, match="bronze is protected"):
+                ask(full_refresh=["bronze"])  # type: ignore[operator]
+            with pytest.raises(ResetError, match="bronze is protected"):
+                ask(full_refresh=["b*"])  # type: ignore[operator]
+        planned = steps(project, full_refresh=True)
+        assert "bronze" not in planned
+        assert planned["silver"] == ("full refresh", "asked for")
+        (root / "data/d.csv").write_text("id,x\n4,40\n")
+        update = project.run(full_refresh=True)
+        assert update.status == "succeeded"
+        assert update["bronze"].counts.written == 1
+        assert ids(project, "silver") == [2, 3, 4]
+
+
+def test_nothing_starts_over_below_which_a_protected_table_reads_on(root: Path) -> None:
+    declare(root, silver=PROTECTED.replace("false", "FALSE"))
+    with qanat.open(root) as project:
+        for full in ("bronze", True):
+            with pytest.raises(ResetError, match="silver is protected") as caught:
+                project.run(full_refresh=full)  # type: ignore[arg-type]
+            assert caught.value.location is not None
+            assert "leave bronze out" in str(caught.value.hint)
+        assert project.table("bronze").version == 0
+        assert updated(project) == set()
+        assert updated(project, full_refresh="bronze", only=True) == {"bronze"}
+
+
+def test_rows_whose_files_are_gone_are_not_lost_unasked(root: Path) -> None:
+    (root / "data/b.csv").unlink()
+    (root / "more/c.csv").unlink()
+    with qanat.open(root) as project:
+        for ask in (project.plan, project.run):
+            with pytest.raises(RowsLostError) as caught:
+                ask(full_refresh=["bronze"])  # type: ignore[operator]
+            assert "1 file of the 2 that it has read" in caught.value.message
+            assert "data/b.csv" in caught.value.message
+            assert "up to 3 rows" in caught.value.message
+            with pytest.raises(RowsLostError, match="so would looks"):
+                ask(full_refresh=True)  # type: ignore[operator]
+        assert ids(project, "bronze") == [1, 2, 3]
+        assert updated(project) == set()
+        # Its rows came out of a table that has them all.
+        assert "silver" in updated(project, full_refresh="silver")
+        plan = project.plan(full_refresh="bronze", accept_loss=True)
+        assert "data/b.csv" in plan.datasets[0].consequence
+        updated(project, full_refresh="bronze", accept_loss=True)
+        assert ids(project, "bronze") == [1, 2]
+        # What is lost is not lost again.
+        updated(project, full_refresh="bronze")
+        # All the files of a flow may be gone, and their folder.
+        (root / "more").rmdir()
+        with pytest.raises(RowsLostError, match="all files that it has read are no longer there"):
+            project.run(full_refresh="looks")
+
+
+def test_files_that_were_only_looked_up_are_no_loss(tmp_path: Path) -> None:
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+    for folder in ("data", "names", "transformations"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "transformations/t.sql").write_text(
+        "CREATE STREAMING TABLE t AS SELECT d.id, n.name FROM STREAM read_files('data/*.csv') d"
+        " LEFT JOIN read_files('names/*.csv') n USING (id);"
+    )
+    (tmp_path / "data/a.csv").write_text("id\n1\n2\n")
+    (tmp_path / "names/a.csv").write_text("id,name\n1,one\n")
+    (tmp_path / "names/b.csv").write_text("id,name\n2,two\n")
+    with qanat.open(tmp_path) as project:
+        updated(project)
+        (tmp_path / "names/b.csv").unlink()
+        assert updated(project, full_refresh="t") == {"t"}
+        assert [r[1] for r in project.query("SELECT * FROM t ORDER BY id").rows()] == ["one", None]
+
+
+def test_an_interrupted_full_refresh_goes_on_with_the_rest(root: Path) -> None:
+    with qanat.open(root) as project:
+        with pytest.raises(KeyboardInterrupt):
+            project.run(full_refresh="bronze", observers=[Stop("silver")])
+        newest = project.history(limit=1)[0].update
+        assert (newest.status, newest.error) == ("failed", "interrupted (Ctrl-C)")
+    with qanat.open(root) as project:
+        planned = steps(project)
+        assert "bronze" not in planned
+        assert planned["silver"] == ("full refresh", "a full refresh was interrupted")
+        assert planned.keys() >= ALONG
+        assert updated(project) >= ALONG
+        assert ids(project, "bronze") == [1, 2, 3]
+        assert ids(project, "silver") == [2, 3]
+        assert updated(project) == set()
+
+
+def test_what_an_interrupted_full_refresh_has_not_replaced_yet_can_still_be_lost(
+    root: Path,
+) -> None:
+    """The table still has the rows of the generation before."""
+    (root / "data/b.csv").rename(root / "b.csv")
+    with qanat.open(root) as project:
+        with pytest.raises(KeyboardInterrupt):
+            project.run(full_refresh="bronze", accept_loss=True, observers=[Stop("bronze")])
+        with pytest.raises(RowsLostError, match=r"data/b\.csv"):
+            project.run(full_refresh="bronze")
+        (failed,) = project.run().failed
+        assert isinstance(failed.error, RowsLostError)
+        assert ids(project, "bronze") == [1, 2, 3]
+        (root / "b.csv").rename(root / "data/b.csv")
+        updated(project)
+        assert ids(project, "bronze") == [1, 2, 3]
