@@ -181,7 +181,7 @@ def test_rows_whose_files_are_gone_are_not_lost_unasked(root: Path) -> None:
         for ask in (project.plan, project.run):
             with pytest.raises(RowsLostError) as caught:
                 ask(full_refresh=["bronze"])  # type: ignore[operator]
-            assert "1 file of the 2 that it has read" in caught.value.message
+            assert "1 of the 2 files that it has read" in caught.value.message
             assert "data/b.csv" in caught.value.message
             assert "up to 3 rows" in caught.value.message
             with pytest.raises(RowsLostError, match="so would looks"):
@@ -198,7 +198,7 @@ def test_rows_whose_files_are_gone_are_not_lost_unasked(root: Path) -> None:
         updated(project, full_refresh="bronze")
         # All the files of a flow may be gone, and their folder.
         (root / "more").rmdir()
-        with pytest.raises(RowsLostError, match="all files that it has read are no longer there"):
+        with pytest.raises(RowsLostError, match="all files that it has read would not come back"):
             project.run(full_refresh="looks")
 
 

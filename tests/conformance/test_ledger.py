@@ -270,7 +270,9 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     reader = another()
     assert reader.open_epochs() == []
     for each in (ledger, reader):
-        assert each.last_epoch("bronze") == LastEpoch(settled.id, 1, 0, settled.fingerprint)
+        assert each.last_epoch("bronze") == LastEpoch(
+            settled.id, 1, 0, settled.fingerprint, "bronze"
+        )
     assert reader.position("bronze", 0, "dataset:other") == MOVED
     assert reader.position("bronze", 0, "delta:/d") is None
     assert reader.position("bronze", 1, "dataset:other") is None
@@ -458,7 +460,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
     assert told(ledger) == told(reader)
-    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1, epoch(3).fingerprint)
+    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1, epoch(3).fingerprint, "bronze")
     # Once another update has the lease, nothing is known any more.
     ledger.release(lease)
     other = another()

@@ -110,6 +110,7 @@ class Refreshes(Frozen):
 
     refresh: tuple[str, ...]
     full_refresh: tuple[str, ...] | bool
+    read_again: tuple[str, ...]
     only: bool
     accept_loss: bool
 
@@ -133,6 +134,13 @@ def refreshes(command: Function) -> Function:
         " stream; without TABLE: all tables. Repeatable.",
     )
     @click.option(
+        "--read-again",
+        multiple=True,
+        metavar="TABLE",
+        help="Let this table read a source or flow of a new name from the start, beside what it"
+        " has read of one that is gone. Repeatable.",
+    )
+    @click.option(
         "--only", is_flag=True, help="Leave out what has read the emptied tables as a stream."
     )
     @click.option(
@@ -145,12 +153,13 @@ def refreshes(command: Function) -> Function:
         *args: Any,
         refresh: tuple[str, ...],
         full_refresh: tuple[str, ...],
+        read_again: tuple[str, ...],
         only: bool,
         accept_loss: bool,
         **rest: Any,
     ) -> Any:
         full = True if EVERYTHING in full_refresh else full_refresh
-        asked = Refreshes(refresh, full, only, accept_loss)
+        asked = Refreshes(refresh, full, read_again, only, accept_loss)
         return command(*args, refreshes=asked, **rest)
 
     return with_refreshes

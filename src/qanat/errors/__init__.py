@@ -26,7 +26,8 @@
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
     │   ├── SelectionError              Q3003
-    │   └── ResetError                  Q3004
+    │   ├── ResetError                  Q3004
+    │   └── RereadError                 Q3005
     ├── AdapterError                    Q4000  something outside is missing, full or unreachable
     │   ├── MissingExtraError           Q4001
     │   ├── SourceNotFoundError         Q4002
@@ -99,7 +100,14 @@ from qanat.errors.declaration import (
     UpdateNotFoundError,
 )
 from qanat.errors.extra import install
-from qanat.errors.plan import CycleError, FlowError, PlanError, ResetError, SelectionError
+from qanat.errors.plan import (
+    CycleError,
+    FlowError,
+    PlanError,
+    RereadError,
+    ResetError,
+    SelectionError,
+)
 from qanat.errors.root import DATASET, Location, QanatError, located, naming, nearest
 from qanat.errors.run import (
     CommitConflictError,
@@ -145,6 +153,7 @@ __all__ = [
     "PythonFileError",
     "QanatError",
     "QueryError",
+    "RereadError",
     "ResetError",
     "RowsLostError",
     "RunError",

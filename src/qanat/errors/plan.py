@@ -32,6 +32,12 @@ class SelectionError(PlanError):
     code = "Q3003"
 
 
+class RereadError(PlanError):
+    """Rows would be read again, beside those that are there, because of a new name."""
+
+    code = "Q3005"
+
+
 class ResetError(PlanError):
     """A full refresh would replace a table that its author protects from that."""
 

@@ -81,9 +81,17 @@ class QuarantineMark(Frozen):
     emptied: bool = False
 
 
+_MARK = "quarantine:"
+
+
 def quarantine_key(dataset: str) -> str:
     """The name under which is kept which epochs of a flow a quarantine has rows of."""
-    return f"quarantine:{fold(dataset)}"
+    return f"{_MARK}{fold(dataset)}"
+
+
+def is_mark(key: str) -> bool:
+    """Whether that is the name of a quarantine's mark, and not the key of a source."""
+    return key.startswith(_MARK)
 
 
 class UpdateStatus(StrEnum):
@@ -169,6 +177,23 @@ class LastEpoch(Frozen):
     number: int
     generation: int
     fingerprint: str
+    dataset: str
+
+
+class PastSource(Frozen):
+    """A source that a flow has read as a stream, in the generation of its newest epoch.
+
+    Args:
+        dataset: the target of the flow, as its newest epoch has it.
+        key: of the source, see `SourceRef.key`.
+        moves: whether it has a position; if not, its files are remembered one by one.
+    """
+
+    flow: str
+    dataset: str
+    generation: int
+    key: str
+    moves: bool
 
 
 class Definition(Frozen):

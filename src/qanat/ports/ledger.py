@@ -13,6 +13,7 @@ from qanat.model.record import (
     FileRef,
     LastEpoch,
     Lease,
+    PastSource,
     QuarantineMark,
     UpdateRecord,
     UpdateStatus,
@@ -144,6 +145,10 @@ class Ledger(Protocol):
 
     def last_epoch(self, flow: str) -> LastEpoch | None:
         """The newest committed epoch of a flow."""
+        ...
+
+    def sources(self) -> Sequence[PastSource]:
+        """What each flow that has committed epochs has read as a stream."""
         ...
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:

@@ -136,6 +136,7 @@ class Project:
         *,
         refresh: Names = (),
         full_refresh: Names | bool = False,
+        read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
     ) -> Plan:
@@ -148,7 +149,7 @@ class Project:
         >>> plan.datasets[0].reason, plan.blocked
         ('nothing new', False)
         """
-        chosen = _selection(select, refresh, full_refresh, only, accept_loss)
+        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Plan, _run("plan").plan(self._current(), chosen))
 
     def run(
@@ -157,6 +158,7 @@ class Project:
         *,
         refresh: Names = (),
         full_refresh: Names | bool = False,
+        read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
         observers: Sequence[Observer] = (),
@@ -170,6 +172,8 @@ class Project:
             refresh: these even if nothing changed.
             full_refresh: these from the start, in place of what is there, and with them what
                 has read them as a stream; True for all.
+            read_again: add to these what they would read from its start beside what they have
+                read under another name, as other rows.
             only: leave out what has read them as a stream.
             accept_loss: even if rows are lost because the files that they came from are gone.
             observers: get every event as it happens.
@@ -186,7 +190,7 @@ class Project:
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
-        chosen = _selection(select, refresh, full_refresh, only, accept_loss)
+        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Update, _run("update").update(self._current(), chosen, observers))
 
     def test(self, select: Names = ()) -> Checks:
@@ -355,12 +359,21 @@ def _selection(
     select: Names = (),
     refresh: Names = (),
     full_refresh: Names | bool = False,
+    read_again: Names = (),
     only: bool = False,
     accept_loss: bool = False,
 ) -> Selection:
     everything = full_refresh is True
     full = () if isinstance(full_refresh, bool) else full_refresh
-    return Selection(_names(select), _names(refresh), _names(full), everything, only, accept_loss)
+    return Selection(
+        _names(select),
+        _names(refresh),
+        _names(full),
+        everything,
+        _names(read_again),
+        only,
+        accept_loss,
+    )
 
 
 def _names(names: Names) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Read `session` (an opened project with its adapters), `memo` (what its files mea
 run, kept for the next time) and `analysis` (makes that). Then what an update does with a dataset:
 `refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine; `full_refresh` says what
-has to start over along with what, and what that would lose.
+has to start over along with what, and what that would lose; `identity` refuses to read again,
+under another name, what a table has.
 
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `commits` numbers
 epochs, makes one visible or takes half of one back, and compares ledger and tables by the numbers;

@@ -30,7 +30,7 @@ class Loss(Frozen):
     """What a full refresh of a dataset would not bring back.
 
     Args:
-        files: that it has read, and that are not there any more.
+        files: that it has read, and that are gone, or not among what it reads any more.
         read: how many files it has read.
         rows: of the epochs that took any of them, in the table and its quarantine.
     """
@@ -43,9 +43,9 @@ class Loss(Frozen):
     def __str__(self) -> str:
         gone, more = len(self.files), len(self.files) - _NAMED
         some = ", ".join(self.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-        which = f"{count(gone, 'file')} of the {self.read:,}" if gone < self.read else "all files"
+        which = f"{gone:,} of the {count(self.read, 'file')}" if gone < self.read else "all files"
         rows = count(self.rows, "row")
-        return f"{which} that it has read are no longer there ({some}), with up to {rows}"
+        return f"{which} that it has read would not come back ({some}), with up to {rows}"
 
 
 def may_reset(dataset: Dataset) -> bool:
@@ -149,7 +149,8 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
     rest = f"; so would {', '.join(x.dataset for x in others)}" if others else ""
     raise RowsLostError(
         f"a full refresh of {first.dataset} would lose rows: {first}{rest}",
-        hint="put the files back, leave it out, or lose the rows: --accept-loss",
+        hint="put the files back, take the table out of --full-refresh, or accept the loss:"
+        " --accept-loss",
     )
 
 
@@ -157,16 +158,30 @@ def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if session.store.version(session.table(dataset.name)) is None:
         return None  # whoever removed the table has lost them
     epochs = _epochs(session, dataset)
-    taken = {path: e for e in epochs for path in _files(e)}
-    if not taken:
-        return None
-    gone = sorted(taken.keys() - set(_there(session, dataset)))
+    keys = _keys(session, dataset)
+    taken = {path for e in epochs for path in _files(e, keys)}
+    gone = taken - set(_there(session, dataset)) if taken else taken
     if not gone:
         return None
-    missing = set(gone)
-    losing = [e.counts for e in epochs if e.counts and not missing.isdisjoint(_files(e))]
+    losing = [e.counts for e in epochs if e.counts and not gone.isdisjoint(_files(e, keys))]
     rows = sum(c.written + c.quarantined + c.malformed for c in losing)
-    return Loss(dataset.name, tuple(gone), len(taken), rows)
+    return Loss(dataset.name, tuple(sorted(gone)), len(taken), rows)
+
+
+def _reads(session: Session, dataset: Dataset) -> list[Read]:
+    flows = session.analysis.flows_into(dataset.name)
+    return [r for flow in flows for r in flow.reads if r.streaming]
+
+
+def _keys(session: Session, dataset: Dataset) -> frozenset[str] | None:
+    """The sources whose files count; None for all, also those that are read no more.
+
+    A table may have been put between the files and the dataset: it has their rows now.
+    """
+    reads = _reads(session, dataset)
+    if all(r.source.dataset is None for r in reads):
+        return None
+    return frozenset(r.source.key for r in reads)
 
 
 def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
@@ -179,22 +194,21 @@ def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
     return [e for e in reversed(done) if e.generation == newest]
 
 
-def _files(epoch: Epoch) -> Iterator[str]:
+def _files(epoch: Epoch, keys: Collection[str] | None) -> Iterator[str]:
     """The files that an epoch has taken; those that it only looked up things in are not among."""
     for key, taken in epoch.ranges.items():
-        if not key.startswith(SNAPSHOT):
+        if not key.startswith(SNAPSHOT) and (keys is None or key in keys):
             yield from (f.path for f in taken.files)
 
 
 def _there(session: Session, dataset: Dataset) -> Iterator[str]:
     """The files that the flows of a dataset would read now."""
-    for flow in session.analysis.flows_into(dataset.name):
-        for read in flow.reads:
-            if not read.streaming or read.source.dataset is not None:
+    for read in _reads(session, dataset):
+        if read.source.dataset is not None:
+            continue
+        with located(read.location):
+            try:
+                now = session.source(read.source).everything(read.source)
+            except SourceNotFoundError:
                 continue
-            with located(read.location):
-                try:
-                    now = session.source(read.source).everything(read.source)
-                except SourceNotFoundError:
-                    continue
-            yield from (f.path for f in now.files) if now is not None else ()
+        yield from (f.path for f in now.files) if now is not None else ()

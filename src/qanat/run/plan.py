@@ -8,6 +8,7 @@ from qanat.errors import QanatError
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
+from qanat.run.identity import past_sources
 from qanat.run.refresh import Around, declared, gather
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
@@ -24,9 +25,10 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     chosen = choose_datasets(session, selection or Selection())
     definitions = session.recorded.definitions()
     opened = {e.flow: e for e in session.recorded.open_epochs()}
+    past = past_sources(session)
     decided: dict[str, Decision] = {}
     for name in chosen.datasets:
-        around = Around(definitions, decided, opened)
+        around = Around(definitions, past, decided, opened)
         facts = _facts(session, session.pipeline.dataset(name), chosen, around)
         decided[name] = decide(facts)
     everything = not (selection and selection.select)

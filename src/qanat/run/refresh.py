@@ -41,6 +41,7 @@ from qanat.run.decide import (
 )
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_losses, losses
+from qanat.run.identity import PastSources, check_identity
 from qanat.run.inputs import check_kept, find_unread, moves
 from qanat.run.memo import CompiledFlow
 from qanat.run.results import Chosen
@@ -56,9 +57,11 @@ class Around(Frozen):
             is done.
         open: by flow, epochs that a crash left open. An update settles them before it
             decides anything; a plan must see what the update will find then.
+        past: what has been read as streams so far.
     """
 
     definitions: Named[Definition]
+    past: PastSources
     decided: Mapping[str, Decision] = field(default_factory=dict)
     open: Mapping[str, Epoch] = field(default_factory=dict)
 
@@ -96,7 +99,7 @@ def gather(
     if restarted and not anew:
         # Files may have gone since the full refresh was interrupted.
         check_losses(losses(session, (name,)), chosen.accept_loss)
-    flows = tuple(_flow(session, c, generation, around, without) for c in compiled)
+    flows = tuple(_flow(session, c, chosen, generation, around, without) for c in compiled)
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Nobody asks for the table where nothing changes: that would take most of the time.
     stored = _stored(session, dataset) if exists and (anew or facts.changed or grows) else None
@@ -147,6 +150,7 @@ def _started(session: Session, dataset: Dataset, generation: int, around: Around
 def _flow(
     session: Session,
     compiled: CompiledFlow,
+    chosen: Chosen,
     generation: int,
     around: Around,
     without: frozenset[str],
@@ -166,6 +170,8 @@ def _flow(
         without = frozenset()
     intake = find_unread(session, compiled, generation, without, visible)
     check_kept(session, compiled, generation, around.decided, intake)
+    if compiled.dataset.name not in chosen.read_again:
+        check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
     moving = [r for r in compiled.reads if moves(session, r, around.decided)]
     return FlowFacts(
         name,
@@ -190,14 +196,14 @@ class DatasetRun:
     """Brings one dataset up to date and adds up what that took.
 
     Args:
-        definitions: of all datasets, as last run.
+        around: what the update found when it began.
         begin: called before the first write.
     """
 
     current: Current
     dataset: Dataset
     chosen: Chosen
-    definitions: Named[Definition]
+    around: Around
     begin: Callable[[], None]
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
@@ -287,7 +293,7 @@ class DatasetRun:
     def _first_reason(self) -> str:
         if any(d.epoch.replaces for d in self.epochs):
             return INTERRUPTED
-        known = self.definitions.get(self.dataset.name)
+        known = self.around.definitions.get(self.dataset.name)
         return NEVER_RUN if known is None else UNREAD
 
     def _decide(self, generation: int) -> Decision:
@@ -297,7 +303,7 @@ class DatasetRun:
             session,
             self.dataset,
             self.chosen,
-            Around(self.definitions),
+            self.around,
             generation,
             self._growing,
         )
@@ -308,7 +314,7 @@ class DatasetRun:
         name = self.dataset.name
         fingerprint, text = self.current.session.analysis.definitions[name]
         found = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
-        known = self._defined or self.definitions.get(name)
+        known = self._defined or self.around.definitions.get(name)
         return None if known == found else found
 
     def explain(self, error: Exception) -> QanatError:

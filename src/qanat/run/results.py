@@ -48,6 +48,8 @@ class Selection(Frozen):
         full_refresh: these from the start, replacing what is there, and with them what has read
             them as a stream.
         full_refresh_all: all of them, but for those that their authors protect.
+        read_again: add to these what they would read from its start, although they may have it
+            already, under another name.
         only: leave out what has read them as a stream.
         accept_loss: even if rows are lost because the files that they came from are gone.
     """
@@ -56,6 +58,7 @@ class Selection(Frozen):
     refresh: tuple[str, ...] = ()
     full_refresh: tuple[str, ...] = ()
     full_refresh_all: bool = False
+    read_again: tuple[str, ...] = ()
     only: bool = False
     accept_loss: bool = False
 
@@ -199,6 +202,7 @@ class Chosen(Frozen):
         along: of those that start over because of another, by dataset, that other one.
         losses: by dataset, the rows that starting over loses.
         accept_loss: whether rows may be lost.
+        read_again: datasets that may read what they may have read under another name.
     """
 
     datasets: tuple[str, ...]
@@ -208,6 +212,7 @@ class Chosen(Frozen):
     along: Mapping[str, str] = field(default_factory=dict)
     losses: Mapping[str, Loss] = field(default_factory=dict)
     accept_loss: bool = False
+    read_again: frozenset[str] = frozenset()
 
 
 def _former_views(session: Session, before: Named[Definition]) -> frozenset[str]:
@@ -277,4 +282,5 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         along=along,
         losses=lost,
         accept_loss=selection.accept_loss,
+        read_again=found(selection.read_again),
     )

@@ -29,16 +29,16 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
-from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import Definition, UpdateRecord, UpdateStatus
+from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import Current
+from qanat.run.identity import past_sources
 from qanat.run.lease import Gate, HeldLease, Pulse
 from qanat.run.recovery import start_clean
-from qanat.run.refresh import DatasetRun
+from qanat.run.refresh import Around, DatasetRun
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
 
@@ -222,7 +222,7 @@ def update(
                     # one goes on with the rest.
                     entry.begin()
                     session.ledger.refresh(sorted(chosen.full_refresh), lease.current)
-            results = _walk(current, chosen, entry, session.ledger.definitions())
+            results = _walk(current, chosen, entry, _around(session))
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
@@ -241,8 +241,12 @@ def update(
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 
 
+def _around(session: Session) -> Around:
+    return Around(session.ledger.definitions(), past_sources(session))
+
+
 def _walk(
-    current: Current, chosen: Chosen, entry: LedgerEntry, definitions: Named[Definition]
+    current: Current, chosen: Chosen, entry: LedgerEntry, around: Around
 ) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
     session, runnable = current.session, frozenset(chosen.runnable)
@@ -260,7 +264,7 @@ def _walk(
         try:
             while ready or running:
                 for name in ready:
-                    run = pool.submit(_run_dataset, current, chosen, name, entry, definitions)
+                    run = pool.submit(_run_dataset, current, chosen, name, entry, around)
                     running[run] = name
                     run.add_done_callback(finished.put)
                 ready = []
@@ -299,7 +303,7 @@ def _run_dataset(
     chosen: Chosen,
     name: str,
     entry: LedgerEntry,
-    definitions: Named[Definition],
+    around: Around,
 ) -> DatasetResult:
     dataset = current.session.pipeline.dataset(name)
     if dataset.kind is DatasetKind.TEMPORARY_VIEW:
@@ -307,7 +311,7 @@ def _run_dataset(
         return _result(dataset, "unchanged", "computed where it is read", 0.0)
     current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     started = time.monotonic()
-    run = DatasetRun(current, dataset, chosen, definitions, entry.begin)
+    run = DatasetRun(current, dataset, chosen, around, entry.begin)
     try:
         with naming(dataset.name):
             if (stuck := current.stuck.get(dataset.name)) is not None:

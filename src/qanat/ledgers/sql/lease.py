@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,14 @@ from qanat.errors import EpochConflictError, LeaseLostError, UpdateRunningError
 from qanat.frozen import Frozen
 from qanat.ledgers.sql.database import Database, Transaction
 from qanat.model.name import Named
-from qanat.model.record import Epoch, EpochStatus, LastEpoch, Lease
+from qanat.model.record import (
+    Epoch,
+    EpochStatus,
+    LastEpoch,
+    Lease,
+    PastSource,
+    is_mark,
+)
 
 
 class Process(Frozen):
@@ -260,7 +267,7 @@ WITH RECURSIVE flows (flow) AS (
     SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
     FROM flows WHERE flow IS NOT NULL
 )
-SELECT e.flow, e.id, e.number, e.generation, e.fingerprint
+SELECT e.flow, e.id, e.number, e.generation, e.fingerprint, e.dataset
 FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
     AND e.number = (
         SELECT max(number) FROM qanat_epochs
@@ -286,6 +293,14 @@ class Answers(Frozen):
     generations: Named[int]
     positions: dict[tuple[str, int, str], str]
     described: set[tuple[str, int, str]]
+
+    def sources(self) -> Iterator[PastSource]:
+        """What each flow has read as a stream."""
+        for flow, generation, key in sorted(self.described | self.positions.keys()):
+            last = self.last.get(flow)
+            if last is not None and last.generation == generation and not is_mark(key):
+                moves = (flow, generation, key) in self.positions
+                yield PastSource(flow, last.dataset, generation, key, moves)
 
 
 class AnswerCache:
@@ -329,12 +344,21 @@ class AnswerCache:
                     self._known = _read_known(transaction, self._scope)
             return self._known
 
+    def looked_up(self) -> Answers:
+        """The answers as they are now, whether or not the lease is ours."""
+        known = self.known()
+        if known is None:
+            with self._database.reading() as transaction:
+                known = _read_known(transaction, self._scope)
+        return known
+
     def settled(self, epoch: Epoch, positions: Mapping[str, str]) -> None:
         """An epoch was committed, and moved these sources' positions."""
         with self._lock:
             if self._known is not None:
-                last = LastEpoch(epoch.id, epoch.number, epoch.generation, epoch.fingerprint)
-                self._known.last[epoch.flow] = last
+                self._known.last[epoch.flow] = LastEpoch(
+                    epoch.id, epoch.number, epoch.generation, epoch.fingerprint, epoch.dataset
+                )
                 for source, text in positions.items():
                     self._known.positions[epoch.flow, epoch.generation, source] = text
                 for source in epoch.source_schemas:

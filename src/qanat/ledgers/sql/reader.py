@@ -17,6 +17,7 @@ from qanat.model.record import (
     EpochStatus,
     FileRef,
     LastEpoch,
+    PastSource,
     QuarantineMark,
     Range,
     UpdateRecord,
@@ -193,12 +194,16 @@ class SqlLedgerReader:
             return known.last.get(flow)
         with self._database.reading() as transaction:
             rows = transaction.read(
-                "SELECT id, number, generation, fingerprint FROM qanat_epochs"
+                "SELECT id, number, generation, fingerprint, dataset FROM qanat_epochs"
                 " WHERE scope = ? AND flow = ? AND status = 'committed'"
                 " ORDER BY number DESC LIMIT 1",
                 (self.scope, flow),
             )
         return LastEpoch(*rows[0]) if rows else None
+
+    def sources(self) -> Sequence[PastSource]:
+        """What each flow has read as a stream, in the generation of its newest epoch."""
+        return list(self._answers.looked_up().sources())
 
     def epochs(
         self,
