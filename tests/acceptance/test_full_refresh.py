@@ -151,6 +151,8 @@ def test_a_protected_table_is_not_replaced(root: Path) -> None:
                 ask(full_refresh=["bronze"])  # type: ignore[operator]
             with pytest.raises(ResetError, match="bronze is protected"):
                 ask(full_refresh=["b*"])  # type: ignore[operator]
+        consequence = project.plan("bronze").datasets[0].consequence
+        assert "pipelines.reset.allowed is false" in consequence
         planned = steps(project, full_refresh=True)
         assert "bronze" not in planned
         assert planned["silver"] == ("full refresh", "asked for")

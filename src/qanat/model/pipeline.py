@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, fold
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -155,6 +155,11 @@ class Dataset(Frozen):
     def stored(self) -> bool:
         """Whether the dataset has a table of its own."""
         return self.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW)
+
+    @property
+    def may_reset(self) -> bool:
+        """Whether a full refresh may replace its rows, as its author says."""
+        return fold(self.property(RESET_ALLOWED) or "true") != "false"
 
     def property(self, name: str) -> str | None:
         """The value of a table property, or None."""

@@ -33,7 +33,7 @@ _HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Condition"
 
 
 def broken(checks: Iterable[RuleCheck]) -> list[RuleCheck]:
-    """The violated expectations, `warn` aside."""
+    """The violated expectations, without those that only warn."""
     return [c for c in checks if c.violations and c.action != Action.WARN]
 
 
@@ -63,5 +63,6 @@ def _verdict(checks: Sequence[RuleCheck]) -> str:
         return "No stored table has an expectation."
     wrong = len(broken(checks))
     if not wrong:
-        return f"{count(len(checks), 'expectation')} checked, none violated (`warn` aside)."
+        checked = f"{count(len(checks), 'expectation')} checked"
+        return f"{checked}, none violated (those that only warn do not count)."
     return f"{count(len(checks), 'expectation')} checked, {wrong:,} violated."

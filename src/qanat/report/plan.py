@@ -126,4 +126,4 @@ def _summary(plan: UpdatePlan) -> str:
     work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"
     if failing:
         work += f", and {count(failing, 'dataset')} would fail"
-    return f"{work} ({parts}; environment {printable(plan.environment)})."
+    return f"{work} (definitions: {parts}; environment {printable(plan.environment)})."

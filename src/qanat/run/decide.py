@@ -16,7 +16,7 @@ from typing import Any
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Definition, Range
 from qanat.model.work import Amount
 from qanat.planning.difference import difference
@@ -333,8 +333,11 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
         lost = f"; {facts.loss}" if facts.loss else ""
         return f"replaces the {rows} there; every source is read from the start{lost}"
     anew = f"qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
+    if not dataset.may_reset:
+        anew = f"only a full refresh would compute them again, and {RESET_ALLOWED} is false"
     if stored.partition_by != dataset.partition_by:
-        return f"the {rows} there have other partitions: nothing more can be added until {anew}"
+        until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
+        return f"the {rows} there have other partitions: {until}"
     return f"applies to new rows only, not to the {rows} there ({anew})"
 
 

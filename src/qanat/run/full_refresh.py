@@ -48,11 +48,6 @@ class Loss(Frozen):
         return f"{which} that it has read would not come back ({some}), with up to {rows}"
 
 
-def may_reset(dataset: Dataset) -> bool:
-    """Whether a full refresh may replace the dataset's rows, as its author says."""
-    return (dataset.property(RESET_ALLOWED) or "true").lower() != "false"
-
-
 def check_resets(
     session: Session, full: Collection[str], along: Mapping[str, str] | None = None
 ) -> None:
@@ -67,7 +62,7 @@ def check_resets(
     """
     for name in session.graph.order:
         dataset = session.pipeline.dataset(name)
-        if may_reset(dataset):
+        if dataset.may_reset:
             continue
         if name in full:
             raise ResetError(

@@ -30,10 +30,16 @@ def installation() -> Iterator[Finding]:
             "pip install qanat",
         )
         return
-    for text in needed:
-        match = _REQUIREMENT.match(text)
-        if match is not None:
+    told: set[str] = set()
+    # Several extras may bring one package; `all` brings what the others do.
+    for match in sorted(filter(None, map(_REQUIREMENT.match, needed)), key=_all_last):
+        if match["name"] not in told:
+            told.add(match["name"])
             yield _package(match["name"], match["least"], match["extra"])
+
+
+def _all_last(match: re.Match[str]) -> bool:
+    return match["extra"] == "all"
 
 
 def _python() -> Finding:

@@ -21,7 +21,6 @@ from qanat.run.full_refresh import (
     check_losses,
     check_resets,
     losses,
-    may_reset,
     taken_along,
 )
 from qanat.run.session import Session
@@ -263,7 +262,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     check_resets(session, full)
     if selection.full_refresh_all:
         everything = (session.pipeline.dataset(n) for n in wanted)
-        full |= {d.name for d in everything if d.kind is not DatasetKind.SINK and may_reset(d)}
+        full |= {d.name for d in everything if d.kind is not DatasetKind.SINK and d.may_reset}
     before = session.recorded.definitions() if session.has_ledger else Named()
     along = {} if selection.only else taken_along(session, full, before)
     check_resets(session, (), along)

@@ -135,6 +135,7 @@ class LedgerEntry:
         id: identifier of the update.
         gate: opened when the line is written, closed when it ends.
         command: as the history shows it.
+        started: when the update began, seconds since 1970 (UTC).
 
     Attributes:
         diary: the observer that keeps what the update tells.
@@ -144,6 +145,7 @@ class LedgerEntry:
     id: str
     gate: Gate
     command: str = "run"
+    started: float = field(default_factory=time.time)
     begun: bool = False
     diary: Diary = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -162,7 +164,7 @@ class LedgerEntry:
                 self._pulse.start()
                 self.gate.open()
                 environment = self.session.project.environment
-                record = UpdateRecord(self.id, environment, self.command, time.time())
+                record = UpdateRecord(self.id, environment, self.command, self.started)
                 self.session.ledger.begin_update(record, self.gate.lease.current)
                 self.begun = True
                 self.diary.begin()

@@ -359,7 +359,7 @@ def _with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapp
 def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
     infos = (a["commitInfo"] for a in log.actions(version) if "commitInfo" in a)
     return NotAppendOnlyError(
-        f"{log.table} is read as a stream, but its version {version} removed or rewrote rows",
+        f"{log.table.name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got=str(next((i.get("operation") for i in infos), None) or "a commit"),
         hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",

@@ -129,8 +129,8 @@ class Reader:
             if made.version <= after:
                 if made.version < after:
                     raise NotAppendOnlyError(
-                        f"{self._table} is read as a stream, but its version {after} was rolled"
-                        " back",
+                        f"{self._table.name} is read as a stream, but its version {after} was"
+                        " rolled back",
                         hint=f"start over: qanat run --full-refresh {DATASET}",
                     )
                 return found
@@ -242,7 +242,8 @@ def _by_path(entries: Iterable[ManifestEntry]) -> Files:
 
 def _rewritten(table: TableRef, made: SnapshotEntry) -> NotAppendOnlyError:
     return NotAppendOnlyError(
-        f"{table} is read as a stream, but its version {made.version} removed or rewrote rows",
+        f"{table.name} is read as a stream, but its version {made.version} removed or rewrote"
+        " rows",
         wanted="appends only",
         got=made.summary.get("operation", "a commit"),
         hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ from qanat.engines.duckdb.files.cast import (
 )
 from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
 from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
-from qanat.engines.duckdb.files.records import LIMIT, MANY, SMALL, Salvage, open_bytes
+from qanat.engines.duckdb.files.records import (
+    LIMIT,
+    MANY,
+    SMALL,
+    Salvage,
+    may_have_long_lines,
+    open_bytes,
+)
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
@@ -55,12 +63,15 @@ class Group(Frozen):
         skip: lines before the first row.
         files: (index in the batch, path to read).
         careful: the one path is a normalised copy of all, with file and line as last columns.
+        strict: whether a record that DuckDB refuses ends the reading; else it is put aside. A
+            line that is longer than its buffer (32 MB) is skipped by DuckDB 2.0, not put aside.
     """
 
     names: tuple[str, ...]
     skip: int
     files: tuple[tuple[int, str], ...]
     careful: bool = False
+    strict: bool = False
 
 
 def bind_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -137,7 +148,8 @@ class _Reader:
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
-        sources = (self._source(scan, str(n)) for n, scan in enumerate(self._scans(group)))
+        scans = self._scans(group)
+        sources = (self._source(scan, str(n)) for n, scan in enumerate(scans))
         relation = (
             f"SELECT {columns}{self.table.metadata('file')} "
             f"FROM (SELECT {', '.join(['*', *typed])} FROM ({' UNION ALL '.join(sources)}))"
@@ -146,7 +158,8 @@ class _Reader:
             # DuckDB neither drops nor moves a filter with a side effect.
             stop = "CAST(error('a value does not fit') AS BOOLEAN)"
             relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
-        return OnePass(relation, layout.schema, lambda: not self._rejects())
+        lax = any(not scan.strict for scan in scans)
+        return OnePass(relation, layout.schema, lambda: not (lax and self._rejects()))
 
     def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> BatchColumns:
         found: Named[str] = Named()
@@ -180,16 +193,26 @@ class _Reader:
         Of more than twice as many files as it has threads, DuckDB 2.0 skips what follows a quote
         that is never closed, and says nothing.
         """
+        if group.careful:
+            return [group]
         [(threads,)] = self.table.con.execute("SELECT current_setting('threads')").fetchall()
         together = 2 * int(threads)
-        if group.careful or not self.dialect.quote or len(group.files) <= together:
-            return [group]
         plain: list[tuple[int, str]] = []
         quoted: list[tuple[int, str]] = []
-        for file in group.files:
-            (quoted if self._may_have_quotes(file[1]) else plain).append(file)
+        long: list[tuple[int, str]] = []
+        look = bool(self.dialect.quote) and len(group.files) > together
+        for index, local in group.files:
+            size = self.batch.files[index].size
+            if may_have_long_lines(local, self.dialect.compression, size):
+                long.append((index, local))
+            elif look and self._may_have_quotes(local):
+                quoted.append((index, local))
+            else:
+                plain.append((index, local))
         parts = [plain, *(quoted[n : n + together] for n in range(0, len(quoted), together))]
-        return [Group(group.names, group.skip, tuple(files)) for files in parts if files]
+        scans = [replace(group, files=tuple(files)) for files in parts if files]
+        parts = [long[n : n + together] for n in range(0, len(long), together)]
+        return scans + [replace(group, files=tuple(files), strict=True) for files in parts]
 
     def _may_have_quotes(self, local: str) -> bool:
         """Whether a file has quotes; True if that would take long to find out."""
@@ -222,11 +245,12 @@ class _Reader:
         Args:
             purpose: tells it from others in the same statement.
         """
-        tables = self.table.rejects
-        more = (
-            ", store_rejects = true, rejects_limit = 0, "
-            f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
-        )
+        tables, more = self.table.rejects, ""
+        if not group.strict:
+            more = (
+                ", store_rejects = true, rejects_limit = 0, "
+                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
+            )
         line = "r.line" if group.careful else "CAST(NULL AS BIGINT)"
         index = "r.file"
         if not group.careful:
@@ -256,15 +280,16 @@ class _Reader:
             self._forget_rejects()
             try:
                 path = spools.write(self._source(group), *self._values(spools.layout, names))
-            except duckdb.InvalidInputException as error:
+            except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise
                 stuck = _named(group, str(error)) if len(dirty) < _NAMED_RETRIES else group.files
                 dirty |= {i: names for i, _ in stuck}
                 left = tuple(f for f in group.files if f not in stuck)
-                group = Group(names, group.skip, left)
+                group = replace(group, files=left)
                 continue
-            rejected = [group.files[place][0] for place in self._rejects()]
+            places = [] if group.strict else self._rejects()
+            rejected = [group.files[place][0] for place in places]
             if rejected and group.careful:
                 raise FileUnreadableError(
                     f"cannot read {self.batch.files[rejected[0]].path} as csv",

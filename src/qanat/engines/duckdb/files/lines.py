@@ -10,7 +10,15 @@ import duckdb
 
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
-from qanat.engines.duckdb.files.records import LIMIT, MANY, RAW_LIMIT, SMALL, Salvage, open_bytes
+from qanat.engines.duckdb.files.records import (
+    LIMIT,
+    MANY,
+    RAW_LIMIT,
+    SMALL,
+    Salvage,
+    may_have_long_lines,
+    open_bytes,
+)
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.text import literal, quote
 
@@ -65,21 +73,29 @@ class Texts:
         return 0 < both < feeds or (returns - both - cut > 0 and feeds > 0)
 
     def _fast(self, indexes: list[int]) -> list[int]:
-        """Read files with DuckDB; returns those with rejected lines, to be read by `Salvage`."""
+        """Read files with DuckDB; returns those that it refuses, to be read by `Salvage`."""
+        long = {
+            i
+            for i in indexes
+            if may_have_long_lines(
+                self.table.files[i].local, self.compression, self.table.files[i].size
+            )
+        }
+        plain = [i for i in indexes if i not in long]
+        return sorted({*self._putting_aside(plain), *self._refusing(sorted(long))})
+
+    def _putting_aside(self, indexes: list[int]) -> list[int]:
+        """Read files whose lines are not too long; returns those with lines put aside."""
+        if not indexes:
+            return []
         tables = self.table.rejects
         for name in tables:
             self.table.con.execute(f"DROP TABLE IF EXISTS {quote(name)}")
-        files = self._files([self.table.files[i].local for i in indexes])
-        dialect = Dialect(_NEVER, "", "", False, compression=self.compression)
-        path = self._target()
         try:
-            self.table.con.execute(
-                f"COPY (SELECT r.text, {self._index(indexes)} AS file, "
-                f"CAST(NULL AS BIGINT) AS line FROM read_csv({files}, "
-                f"columns = {{'text': 'VARCHAR'}}, {dialect.options(0)}, "
-                f"max_line_size = {LIMIT}, store_rejects = true, rejects_limit = 0, "
-                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}"
-                f") AS r) TO {literal(path)} ({OPTIONS})"
+            path = self._read(
+                indexes,
+                ", store_rejects = true, rejects_limit = 0, "
+                f"rejects_table = {literal(tables[0])}, rejects_scan = {literal(tables[1])}",
             )
         except duckdb.InvalidInputException:
             return indexes
@@ -91,8 +107,39 @@ class Texts:
             self._number(path, indexes)
         elif len(dirty) < len(indexes):
             # Read the clean files again without the others; rejected lines are rare.
-            dirty |= set(self._fast([i for i in indexes if i not in dirty]))
+            dirty |= set(self._putting_aside([i for i in indexes if i not in dirty]))
         return sorted(dirty)
+
+    def _refusing(self, indexes: list[int]) -> list[int]:
+        """Read files that may have lines longer than DuckDB's buffer; returns those it refuses.
+
+        Told to put lines aside, it would skip such a line.
+        """
+        if not indexes:
+            return []
+        try:
+            path = self._read(indexes, "")
+        except (duckdb.InvalidInputException, duckdb.NotImplementedException):
+            if len(indexes) == 1:
+                return indexes
+            # Not every message names the file: halve them until those that do not go are found.
+            half = len(indexes) // 2
+            return [*self._refusing(indexes[:half]), *self._refusing(indexes[half:])]
+        self._number(path, indexes)
+        return []
+
+    def _read(self, indexes: Sequence[int], more: str) -> str:
+        """Copy lines to a spool; returns its path."""
+        path = self._target()
+        files = self._files([self.table.files[i].local for i in indexes])
+        dialect = Dialect(_NEVER, "", "", False, compression=self.compression)
+        self.table.con.execute(
+            f"COPY (SELECT r.text, {self._index(indexes)} AS file, "
+            f"CAST(NULL AS BIGINT) AS line FROM read_csv({files}, "
+            f"columns = {{'text': 'VARCHAR'}}, {dialect.options(0)}, "
+            f"max_line_size = {LIMIT}{more}) AS r) TO {literal(path)} ({OPTIONS})"
+        )
+        return path
 
     def _number(self, path: str, indexes: Sequence[int]) -> None:
         """Add a spool with a line number for each row, from the row's position in the spool."""

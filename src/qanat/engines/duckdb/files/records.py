@@ -58,11 +58,44 @@ def open_bytes(local: str, compression: str | None) -> IO[bytes]:
     Raises:
         OSError, EOFError: it cannot be opened, or what is read of it is damaged.
     """
-    ending = local[local.rfind(".") + 1 :].lower()
-    packed = compression or {"gz": "gzip", "zst": "zstd"}.get(ending)
+    packed = _packing(local, compression)
     if packed is None:
         return open(local, "rb")  # noqa: PTH123 - ten thousand Path objects cost half a second
     return open_plain(local, packed)
+
+
+def _packing(local: str, compression: str | None) -> str | None:
+    ending = local[local.rfind(".") + 1 :].lower()
+    return compression or {"gz": "gzip", "zst": "zstd"}.get(ending)
+
+
+def may_have_long_lines(local: str, compression: str | None, size: int) -> bool:
+    """Whether a file may have a line longer than `LIMIT`, told by a look into it here and there.
+
+    Of a packed file that would take a whole reading; it may.
+
+    Args:
+        size: of the file, in bytes.
+    """
+    if _packing(local, compression) is not None:
+        return True
+    if size <= LIMIT:
+        return False
+    step = LIMIT // 2
+    with open_bytes(local, None) as source:
+        # Any stretch of twice the length covers one of these whole.
+        starts = range(0, size - step + 1, step)
+        return not all(_has_line_end(source, at, at + step) for at in starts)
+
+
+def _has_line_end(source: IO[bytes], start: int, end: int) -> bool:
+    source.seek(start)
+    while start < end:
+        piece = source.read(min(_CHUNK, end - start))
+        if not piece or b"\n" in piece or b"\r" in piece:
+            return True
+        start += len(piece)
+    return False
 
 
 def lines(source: IO[bytes], encoding: str = "utf-8") -> Iterator[bytes]:

@@ -265,6 +265,19 @@ def test_long_fields(bench: Any) -> None:
     assert raw.endswith(" [truncated]")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_longer_than_the_buffer(bench: Any, packed: bool) -> None:
+    """DuckDB skips it, and says so only if it may not put records aside."""
+    text = b"a,b\n1,x\n" + b"9,y\n" * 20_000 + b"2," + b"w" * 34_000_000 + b"\n3,z\n"
+    name, text = ("a.csv.gz", gzip.compress(text, 1)) if packed else ("a.csv", text)
+    bound = bench.bind(bench.put(name, text), header=True, delimiter=",", quote='"')
+    query = f"SELECT a, count(*) FROM ({bound.relation}) GROUP BY a ORDER BY a"
+    assert bench.con.execute(query).fetchall() == [(1, 1), (3, 1), (9, 20_000)]
+    [(_, row, raw, error)] = bench.bad(bound)
+    assert (row, error) == (20_003, "longer than 16777216 bytes")
+    assert raw.startswith("2,www")
+
+
 def test_the_dialect_of_long_fields(bench: Any) -> None:
     text = "x" * 2_200_000  # longer than DuckDB's longest line
     bound = bench.bind(bench.put("a.csv", f'a,b\n1,"{text}\nz"\n2,ok\n'))

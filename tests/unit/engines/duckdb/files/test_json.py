@@ -212,6 +212,24 @@ def test_long_lines(bench: Any) -> None:
     assert (row, error) == (2, "longer than 16777216 bytes")
 
 
+def test_a_line_longer_than_the_buffer(bench: Any) -> None:
+    """DuckDB skips it, and says so only if it may not put lines aside."""
+    good, long = b'{"a":"ok"}\n', b'{"a":"' + b"w" * 270_000_000 + b'"}\n'
+    files = bench.put("a.ndjson", good + long + good), bench.put("b.ndjson", good)
+    bound = bench.bind(*files)
+    assert len(bench.rows(bound)) == 3
+    [(_, row, _, error)] = bench.bad(bound)
+    assert (row, error) == (2, "longer than 16777216 bytes")
+
+
+def test_packed_files_of_which_one_has_a_bad_line(bench: Any) -> None:
+    good = [bench.put(f"{i}.ndjson.gz", gzip.compress(b'{"a":%d}\n' % i)) for i in range(5)]
+    bad = bench.put("x.ndjson.gz", gzip.compress(b'{"a":7}\n{"a":"\xff"}\n{"a":8}\n'))
+    bound = bench.bind(*good, bad)
+    assert sorted(row[0] for row in bench.rows(bound)) == [0, 1, 2, 3, 4, 7, 8]
+    assert [row for _, row, _, _ in bench.bad(bound)] == [2]
+
+
 def test_json_files_of_every_shape(bench: Any) -> None:
     files = [
         bench.put("a.json", '\n [\n {"a":1},\n {"a":2}\n]\n'),
