@@ -29,8 +29,9 @@ from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
 from qanat.declare import calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
+from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
-from qanat.model.pipeline import Action, Drift, References, Unique
+from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
@@ -598,7 +599,10 @@ def tables() -> Lines:
     yield ""
     yield "## Table properties"
     yield ""
-    yield "Those that begin with `qanat.` are checked; others are kept with the table."
+    yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
+    yield "with the table."
+    yield ""
+    yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""
     yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
     yield ""

@@ -9,6 +9,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from qanat.errors import NotAppendOnlyError, QanatError
+from qanat.model.schema import STRING, Decimal, Field
 from qanat.run.decide import Step
 from qanat.run.look import show
 from qanat.run.plan import plan
@@ -253,6 +254,24 @@ def test_declared_columns(shop: Shop) -> None:
     )
     shop.run()
     assert shop.columns("typed") == ["id smallint", "amount decimal(9,2)"]
+
+
+def test_a_declared_column_that_joins_later(shop: Shop) -> None:
+    declare = (
+        "CREATE STREAMING TABLE orders (id BIGINT{}) AS"
+        " SELECT id{} FROM STREAM read_files('data/*.csv');"
+    )
+    shop.sql(declare.format("", ""))
+    shop.run()
+    more = ", Half DECIMAL(5, 2) COMMENT 'why', name VARCHAR NOT NULL"
+    shop.sql(declare.format(more, ", id * 0.5 AS half, id AS name"))
+    shop.file("data/february.csv", "id,amount,name\n9,1,x\n")
+    shop.run()
+    with Session.open(shop.folder) as session:
+        fields = session.store.snapshot(session.table("orders")).schema.fields
+    half = Field("Half", Decimal(5, 2), comment="why")
+    # The rows before have no value.
+    assert fields[1:] == (half, Field("name", STRING))
 
 
 def test_foreign_tables(shop: Shop) -> None:

@@ -144,7 +144,7 @@ def test_nothing_is_taken_along_where_the_quarantine_of_a_view_lost_no_row(
 
 
 def test_a_protected_table_is_not_replaced(root: Path) -> None:
-    declare(root, bronze=PROTECTED)
+    declare(root, bronze=PROTECTED.replace("pipelines.r", "Pipelines.R"))
     with qanat.open(root) as project:
         for ask in (project.plan, project.run):
             with pytest.raises(ResetError, match="bronze is protected"):

@@ -271,7 +271,7 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     assert reader.open_epochs() == []
     for each in (ledger, reader):
         assert each.last_epoch("bronze") == LastEpoch(
-            settled.id, 1, 0, settled.fingerprint, "bronze"
+            settled.id, 1, 0, settled.fingerprint, "Bronze"
         )
     assert reader.position("bronze", 0, "dataset:other") == MOVED
     assert reader.position("bronze", 0, "delta:/d") is None
@@ -460,7 +460,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
     assert told(ledger) == told(reader)
-    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1, epoch(3).fingerprint, "bronze")
+    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1, epoch(3).fingerprint, "Bronze")
     # Once another update has the lease, nothing is known any more.
     ledger.release(lease)
     other = another()
@@ -477,6 +477,31 @@ def test_an_epoch_brings_its_definition_with_it(ledger: Ledger, lease: Lease) ->
     intended = ledger.intend(epoch(), lease)
     ledger.settle(replace(intended, version=0), lease, DEFINITION)
     assert ledger.definitions() == {"bronze": DEFINITION}
+
+
+def test_what_has_been_read_as_a_stream(
+    ledger: Ledger, lease: Lease, another: Callable[[], Ledger]
+) -> None:
+    broken = (RuleCount("bronze", "r", "quarantine", 1),)
+    schemas = {"files:/in": COLUMNS}
+    read = epoch(1, counts=Counts(2, 1, 0, 1), rules=broken, source_schemas=schemas)
+    committed(ledger, lease, read)
+    committed(ledger, lease, epoch(2, flow="more"))
+    given_up = ledger.intend(epoch(1, flow="never"), lease)
+    ledger.abandon(given_up, "no space", lease)
+    sources = ledger.sources()
+    assert sources == another().sources()
+    assert {(s.flow, s.dataset, s.generation) for s in sources} == {
+        ("bronze", "Bronze", 0),
+        ("more", "Bronze", 0),
+    }
+    # Files have no position; a table has one.
+    mine = {(s.key, s.moves) for s in sources if s.flow == "bronze"}
+    assert mine == {("files:/in", False), ("dataset:other", True)}
+    # The keys of a generation before are past.
+    ledger.refresh(["bronze"], lease)
+    committed(ledger, lease, epoch(3, generation=1))
+    assert {(s.flow, s.generation) for s in ledger.sources()} == {("bronze", 1), ("more", 0)}
 
 
 def test_epochs_come_with_their_files_when_asked(ledger: Ledger, lease: Lease) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from qanat.declare.cursor import Cursor
 from qanat.declare.registry import Registry
 from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
-from qanat.model.name import Names, fold, same
+from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import RESET_ALLOWED, DatasetKind, Drift
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
@@ -25,10 +25,12 @@ REFUSED = {
 """Clauses of other systems that are not supported, each with a hint."""
 
 DRIFT = "qanat.schema_drift"
-_OURS: Mapping[str, tuple[str, ...]] = {
-    DRIFT: tuple(d.value for d in Drift),
-    RESET_ALLOWED: ("true", "false"),
-}
+_OURS: Mapping[str, tuple[str, ...]] = Named(
+    {
+        DRIFT: tuple(d.value for d in Drift),
+        RESET_ALLOWED: ("true", "false"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -140,12 +142,13 @@ def check_property(key: str, value: str, location: Location) -> None:
     """
     values = _OURS.get(key)
     if values is None:
-        if not key.startswith("qanat."):
+        # A protection that is misspelled would protect nothing.
+        if not fold(key).startswith(("qanat.", "pipelines.reset")):
             return
         raise OptionError(
             f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
         )
-    if value not in values and not (key == RESET_ALLOWED and fold(value) in values):
+    if value not in values and not (same(key, RESET_ALLOWED) and fold(value) in values):
         raise OptionError(
             f"table property {key!r} does not fit",
             location=location,

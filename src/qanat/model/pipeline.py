@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
-from qanat.model.name import Named, fold
+from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -162,8 +162,8 @@ class Dataset(Frozen):
         return fold(self.property(RESET_ALLOWED) or "true") != "false"
 
     def property(self, name: str) -> str | None:
-        """The value of a table property, or None."""
-        return next((v for k, v in self.properties if k == name), None)
+        """The value of a table property, whose name may be written in any case; or None."""
+        return next((v for k, v in self.properties if same(k, name)), None)
 
 
 class Flow(Frozen):

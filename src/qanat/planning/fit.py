@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
@@ -60,8 +60,9 @@ def fit(
 ) -> tuple[Target, ...]:
     """The columns of the table after this epoch, and what they are made from.
 
-    They are matched by name and without case. Columns that the table lacks join it at the end;
-    columns that the query lacks become NULL; types may widen on the way in, never narrow.
+    They are matched by name and without case. Columns that the table lacks join it at the end, as
+    they are declared; columns that the query lacks become NULL; types may widen on the way in,
+    never narrow.
 
     Args:
         location: of the query.
@@ -82,7 +83,7 @@ def fit(
     if output.declared.fields:
         _check_declared(found, output.declared, location, dataset)
     fitted: list[tuple[Field, Column | None]] = []
-    for field in (output.schema if output.schema.fields else output.declared).fields:
+    for field in _before(output):
         mine = found.pop(field.name, None)
         declared = output.declared.get(field.name)
         if mine is not None and mine.type is not None:
@@ -102,7 +103,6 @@ def fit(
         if declared and declared.comment:
             field = replace(field, comment=declared.comment)
         fitted.append((field, mine))
-    # A column that joins later is NULL in the rows before it.
     fitted += [(Field(c.name, c.type), c) for c in found.values() if c.type is not None]
     _check_partitions(Schema(tuple(f for f, _ in fitted)), output, location, dataset)
     keys = Names(output.partition_by)
@@ -110,6 +110,15 @@ def fit(
         Target(field, column, field.type == STRING and field.name in keys)
         for field, column in fitted
     )
+
+
+def _before(output: Output) -> Iterator[Field]:
+    """The columns that are known before the query's are: the table's, and those declared."""
+    yield from output.schema.fields
+    for field in output.declared.fields:
+        if output.schema.get(field.name) is None:
+            # A column that joins later is NULL in the rows before it.
+            yield replace(field, nullable=True) if output.schema.fields else field
 
 
 def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> Named[Column]:
