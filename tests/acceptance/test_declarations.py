@@ -547,7 +547,7 @@ def test_a_view_that_becomes_a_streaming_table_starts_over(shop: Shop, source: s
     shop.sql(ORDERS + f"CREATE STREAMING TABLE t AS SELECT id FROM STREAM {source};")
     with Session.open(shop.folder) as session:
         planned = {d.dataset: d for d in plan(session).datasets}["t"]
-    assert (planned.step, planned.reason) == (Step.REFRESH, "it was a materialized view")
+    assert (planned.step, planned.reason) == (Step.FULL_REFRESH, "it was a materialized view")
     shop.run()
     assert [i for (i,) in shop.rows("t") if i is not None] == [1, 2, 2, 3]
     assert shop.run()["t"].status == "unchanged"

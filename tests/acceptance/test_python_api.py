@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -197,6 +198,31 @@ def test_rows_come_in_the_order_of_the_query(full: qanat.Project) -> None:
     assert many.head(3).rows == [(6,), (13,), (20,)]
     assert not many.head(3).complete
     assert many.polars()["n"].to_list() == values
+
+
+def test_closing_a_project_ends_the_update_of_another_thread(tmp_path: Path) -> None:
+    (tmp_path / "qanat.yml").write_text("name: t\nlibraries: ['*.sql']\n")
+    view = "CREATE MATERIALIZED VIEW v AS SELECT {};"
+    endless = "sum(a.range * b.range % 7) FROM range(1_000_000) a, range(1_000_000) b"
+    (tmp_path / "v.sql").write_text(view.format(endless))
+    project = qanat.open(tmp_path)
+    started, ended = threading.Event(), list[UpdateResult]()
+
+    class Watch:
+        def on(self, event: Event) -> None:
+            if isinstance(event, DatasetStarted):
+                started.set()
+
+    run = threading.Thread(target=lambda: ended.append(project.run(observers=[Watch()])))
+    run.start()
+    assert started.wait(60)
+    project.close()
+    run.join(60)
+    assert [d.status for u in ended for d in u.datasets] == ["failed"]
+    # It has given its lease back.
+    (tmp_path / "v.sql").write_text(view.format("1 AS a"))
+    with project:
+        assert project.run().status == "succeeded"
 
 
 def test_a_project_can_be_closed_while_rows_are_taken(folder: Path) -> None:

@@ -171,7 +171,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.abandon(epoch(), "no", old),
-        lambda: ledger.refresh(["bronze"], old),
+        lambda: ledger.begin_generation(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), old),
         lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
@@ -455,7 +455,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     committed(ledger, lease, epoch(2, counts=Counts(2, 1, 0, 1), rules=broken))
     committed(ledger, lease, epoch(7, flow="more"))
     assert told(ledger) == told(reader)
-    ledger.refresh(["BRONZE"], lease)
+    ledger.begin_generation(["BRONZE"], lease)
     committed(ledger, lease, epoch(3, generation=1, replaces=True))
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
@@ -499,7 +499,7 @@ def test_what_has_been_read_as_a_stream(
     mine = {(s.key, s.moves) for s in sources if s.flow == "bronze"}
     assert mine == {("files:/in", False), ("dataset:other", True)}
     # The keys of a generation before are past.
-    ledger.refresh(["bronze"], lease)
+    ledger.begin_generation(["bronze"], lease)
     committed(ledger, lease, epoch(3, generation=1))
     assert {(s.flow, s.generation) for s in ledger.sources()} == {("bronze", 1), ("more", 0)}
 
@@ -517,7 +517,7 @@ def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> N
     assert ledger.generation("bronze") == 0
     committed(ledger, lease, epoch())
     assert ledger.generation_started("BRONZE", 0)
-    ledger.refresh(["bronze", "silver"], lease)
+    ledger.begin_generation(["bronze", "silver"], lease)
     assert ledger.generation("Bronze") == ledger.generation("silver") == 1
     assert not ledger.generation_started("bronze", 1)
     committed(ledger, lease, epoch(2, generation=1))
@@ -629,7 +629,7 @@ def test_events_wait_for_whatever_is_written_next(
         lambda: ledger.prepare(ledger.open_epochs()[0], lease),
         lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
         lambda: ledger.define(DEFINITION, lease),
-        lambda: ledger.refresh(["bronze"], lease),
+        lambda: ledger.begin_generation(["bronze"], lease),
         lambda: ledger.renew(lease, 60),
         lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
     ]

@@ -153,7 +153,7 @@ def test_there_is_no_table_before_the_first_commit(store: TableStore, folder: Pa
     assert store.version(ref(folder / "nowhere")) is None
     assert store.transaction(ref(folder), "qanat:t") == 0
     assert store.sweep(ref(folder / "nowhere")) == 0
-    with pytest.raises(TableNotFoundError, match=r"no (Delta|Iceberg) table"):
+    with pytest.raises(TableNotFoundError, match=r"no \w+ table"):
         store.snapshot(ref(folder))
 
 

@@ -85,7 +85,7 @@ _MARK = "quarantine:"
 
 
 def quarantine_key(dataset: str) -> str:
-    """The name under which is kept which epochs of a flow a quarantine has rows of."""
+    """The key of the marks of a dataset's quarantine in the ledger."""
     return f"{_MARK}{fold(dataset)}"
 
 
@@ -171,7 +171,7 @@ class Epoch(Frozen):
 
 
 class LastEpoch(Frozen):
-    """What is asked of a flow's newest committed epoch, again and again; fields as in `Epoch`."""
+    """What each update needs of a flow's newest committed epoch; fields as in `Epoch`."""
 
     id: int
     number: int

@@ -61,8 +61,8 @@ class Engine(Protocol):
     that `EngineKind.engine` names: a folder for spills and temporary files, which the engine makes
     when needed and removes in `close`; the bytes that it may hold before it spills, None for what
     it finds best; how many threads it may use; and a mapping of texts to plain values (texts,
-    numbers, tuples) in which it may note what is dear to find out. Its notes are there again in
-    later processes, as long as no package changes.
+    numbers, tuples) in which it may note what is expensive to find out. Its notes are there again
+    in later processes, as long as no package changes.
 
     It is handed values (a query with its dialect, rules, ranges, keys) and never SQL of
     the kernel's making: it turns them into its own language.

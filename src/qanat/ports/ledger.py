@@ -27,7 +27,7 @@ BUSY_SECONDS = 30.0
 class Ledger(Protocol):
     """What is recorded of one project and environment.
 
-    Every method that writes is durable on return, but for `keep`.
+    Every method that writes is durable on return, except `keep`.
 
     Safe to call from several threads; readers in other processes are never blocked.
 
@@ -124,7 +124,11 @@ class Ledger(Protocol):
         ...
 
     def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
-        """Mark an intended epoch failed: nothing of it was published, its range is unread."""
+        """Mark an intended epoch failed: nothing of it was published, its range is unread.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
         ...
 
     def forget(self, epoch: Epoch, lease: Lease) -> None:
@@ -203,7 +207,7 @@ class Ledger(Protocol):
         """The current generation: 0 until the first full refresh."""
         ...
 
-    def refresh(self, datasets: Iterable[str], lease: Lease) -> None:
+    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
         """Begin the next generation of datasets: every flow into them reads from the start, and
         the first commit replaces the table. All of them or, if that fails, none.
 

@@ -69,6 +69,8 @@ class Source(Protocol):
     A session makes one for each connector, as `Class(surroundings)`, from the class that
     `Connector.source` names.
 
+    Datasets are updated in parallel: it is safe to call from several threads.
+
     It owns its positions: what `Range.value` means, only the connector knows. What it binds is a
     `FilesBatch`, a `TableBatch` or an `ArrowBatch` (`qanat.model.work`).
     """

@@ -24,6 +24,9 @@ class TableStore(Protocol):
     `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever the
     format keeps beside its tables, and the spec's `storage_options`, checked by
     `TableFormat.options`.
+
+    Datasets are updated in parallel: it is safe to call from several threads. Hints of errors have
+    `qanat.errors.DATASET` where the dataset's name belongs; the caller fills it in.
     """
 
     def tables(self, place: str) -> Sequence[TableRef]:
@@ -31,7 +34,10 @@ class TableStore(Protocol):
         ...
 
     def version(self, table: TableRef) -> int | None:
-        """The newest version, None if there is no table. Cheap: reads no data."""
+        """The newest version, None if there is no table. Cheap: reads no data.
+
+        Versions are 0, 1, 2, … without gaps, whatever the format's own are called.
+        """
         ...
 
     def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
@@ -70,7 +76,9 @@ class TableStore(Protocol):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
-            SchemaMismatchError: an append does not fit the table (`Commit.check_append`).
+            SchemaMismatchError: an append does not fit the table; `publish` has it checked, by
+                `Commit.check_append`, against what it commits on top of.
+            AdapterError: a staged file is gone, or is not what was staged; the message names it.
             StorageFullError: there is no space.
         """
         ...
@@ -95,7 +103,8 @@ class TableStore(Protocol):
 
         Only a commit that was never reported as done can be torn. All others are synced: the
         process that wrote them may have been killed before its own sync. Commits that are under
-        way on top of the table fail from now on, unless they fail by the gate alone.
+        way on top of the table fail from now on, unless they fail by the gate alone; also the
+        first commit of a table that does not exist yet.
 
         Returns whether anything was removed.
         """

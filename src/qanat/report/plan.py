@@ -78,34 +78,41 @@ def plan_html(plan: UpdatePlan) -> str:
     return page(*parts)
 
 
-def _row(plan: Decision) -> list[Value]:
-    sign, colour = _SIGNS[plan.change]
-    step = Cell(_step(plan), "red" if plan.step is Step.FAIL else None)
-    waiting = "; ".join(_waiting(w) for w in plan.waiting)
-    return [Cell(sign, colour), plan.dataset, step, plan.reason, waiting, plan.consequence]
+def _row(decision: Decision) -> list[Value]:
+    sign, colour = _SIGNS[decision.change]
+    step = Cell(_step(decision), "red" if decision.step is Step.FAIL else None)
+    waiting = "; ".join(_waiting(w) for w in decision.waiting)
+    return [
+        Cell(sign, colour),
+        decision.dataset,
+        step,
+        decision.reason,
+        waiting,
+        decision.consequence,
+    ]
 
 
-def _dataset(plan: Decision, widest: int, layout: Layout) -> list[str]:
-    sign, colour = _SIGNS[plan.change]
-    name = printable(plan.dataset)
+def _dataset(decision: Decision, widest: int, layout: Layout) -> list[str]:
+    sign, colour = _SIGNS[decision.change]
+    name = printable(decision.dataset)
     head = f"{sign} {name}{' ' * (widest - cells(name))}"
-    lines = [layout.paint(head, colour) + f"  {_step(plan)}: {printable(plan.reason)}"]
-    lines += [f"    waiting: {_waiting(w)}" for w in plan.waiting]
-    for text in _changed(plan):
+    lines = [layout.paint(head, colour) + f"  {_step(decision)}: {printable(decision.reason)}"]
+    lines += [f"    waiting: {_waiting(w)}" for w in decision.waiting]
+    for text in _changed(decision):
         colour = _DIFFERENCE.get(text[:1], "")
         lines.append("    " + layout.paint(printable(text), colour))
-    if plan.consequence:
-        lines.append("    " + layout.paint(f"! {printable(plan.consequence)}", "yellow"))
+    if decision.consequence:
+        lines.append("    " + layout.paint(f"! {printable(decision.consequence)}", "yellow"))
     return lines
 
 
-def _changed(plan: Decision) -> list[str]:
+def _changed(decision: Decision) -> list[str]:
     """The difference without the names of files that a unified diff begins with."""
-    return [t for t in plan.difference.splitlines() if not t.startswith(("---", "+++"))]
+    return [t for t in decision.difference.splitlines() if not t.startswith(("---", "+++"))]
 
 
-def _step(plan: Decision) -> str:
-    return "nothing to do" if plan.step in _IDLE else plan.step.value
+def _step(decision: Decision) -> str:
+    return "nothing to do" if decision.step in _IDLE else decision.step.value
 
 
 def _waiting(waiting: Waiting) -> str:

@@ -2,8 +2,8 @@
 
 An epoch publishes its quarantines first and its table last, each in a commit that carries the
 flow's application and the epoch's number: one more than ledger, tables and sink know. By these
-numbers ledger and tables are compared when an update begins: the older one was lost, or restored
-from a copy.
+numbers ledger and tables are compared when an update begins; where they differ, the older one was
+lost, or restored from a copy.
 
 Recovery that finds only the first commits of an epoch cannot know that computing again gives the
 same rows: the author may have changed a rule meanwhile, or the query may ask for the time. So what
@@ -136,7 +136,7 @@ def tables(session: Session) -> list[TableRef]:
 def publish_epoch(attempt: Attempt) -> int | None:
     """Make an epoch visible; the new version of its table, None for a sink.
 
-    Quarantine first: a row that leaves the table is never nowhere.
+    Quarantine first: after a crash in between, a row is in quarantine too early, and never lost.
 
     Raises:
         HistoryMismatchError: a sink holds an epoch of that number that is not this one.

@@ -39,7 +39,7 @@ class Step(StrEnum):
     """As `APPEND` or `RECOMPUTE`, for the first time."""
     APPEND = "append"
     RECOMPUTE = "recompute"
-    REFRESH = "full refresh"
+    FULL_REFRESH = "full refresh"
     SKIP = "skip"
     NONE = "none"
     """It is no longer declared."""
@@ -83,7 +83,7 @@ class Decision(Frozen):
         difference: unified diff of the canonical text, where the definition changed.
         consequence: what that means for rows already written, or the way out of a failure.
         takes: the next epoch of each flow that has something to do; in a plan not those of
-            flows that only what comes before them in the update gives something to do.
+            flows that get their input only from datasets that are updated before them.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         defines: whether the definition counts as run afterwards.
     """
@@ -223,7 +223,7 @@ def decide(facts: Facts) -> Decision:
 
 
 def fingerprint_of(ranges: Mapping[str, Range]) -> str:
-    """Names the exact versions of all inputs, those of tables that rules refer to included."""
+    """A digest of the versions of all inputs, including tables that rules refer to."""
     text = json.dumps({k: _version(r) for k, r in sorted(ranges.items())})
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -268,11 +268,14 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, f"{missing[0]} has no table yet"
     if facts.asked is Asked.FULL_REFRESH or facts.restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
-            return Step.REFRESH, f"it was a {facts.before.kind}"
+            return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
         if facts.along:
-            return Step.REFRESH, f"{facts.along} starts over, whose rows it has read as a stream"
+            return (
+                Step.FULL_REFRESH,
+                f"{facts.along} starts over, whose rows it has read as a stream",
+            )
         asked = facts.asked is Asked.FULL_REFRESH
-        return Step.REFRESH, "asked for" if asked else INTERRUPTED
+        return Step.FULL_REFRESH, "asked for" if asked else INTERRUPTED
     ready = [f for f in facts.flows if not f.done and not _waits(f)]
     new = any(f.unread or f.once for f in ready)
     arriving = tuple(dict.fromkeys(n for f in ready for n in f.arriving))

@@ -15,6 +15,7 @@ from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
 from qanat.run.results import Finding
 from qanat.run.session import Session
+from qanat.text import count
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
@@ -51,10 +52,11 @@ def _project(session: Session) -> Iterator[Finding]:
     if problems:
         detail = problems[0].message
         if len(problems) > 1:
-            detail += f", and {len(problems) - 1} more problems"
+            detail += f", and {count(len(problems) - 1, 'more problem')}"
         yield Finding("error", "declarations", detail, "qanat validate shows them all")
     else:
-        detail = f"{len(session.pipeline.datasets)} datasets, {len(session.pipeline.flows)} flows"
+        datasets, flows = session.pipeline.datasets, session.pipeline.flows
+        detail = f"{count(len(datasets), 'dataset')}, {count(len(flows), 'flow')}"
         yield Finding("ok", "declarations", detail)
 
 

@@ -34,6 +34,7 @@ from qanat.run.commits import (
 )
 from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.memo import CompiledFlow
+from qanat.text import count
 
 
 def run_epoch(
@@ -303,20 +304,13 @@ def _failed(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> Expectatio
     rules = {(compiled.dataset.name, e.name): e for e in compiled.expectations}
     rules |= {(v.dataset.name, e.name): e for v in compiled.views for e in v.expectations}
     rule = rules[first.dataset, first.rule]
-    broken = "; ".join(f"{r.rule}: {_rows(r)}" for r in failed)
+    one = "s" if first.violations == 1 else ""
+    broken = "; ".join(f"{r.rule}: {count(r.violations, 'row')}" for r in failed)
     return ExpectationFailedError(
-        f"{_rows(first)} of {first.dataset} violate{_s(first)} {first.rule}",
+        f"{count(first.violations, 'row')} of {first.dataset} violate{one} {first.rule}",
         location=rule.location,
         wanted=str(rule.rule),
         got=broken if len(failed) > 1 else None,
         hint="nothing was published; mend the data or the rule and run again (ON VIOLATION"
         " QUARANTINE ROW instead would keep such rows aside, to be looked at)",
     )
-
-
-def _rows(rule: RuleCount) -> str:
-    return f"{rule.violations:,} row{'' if rule.violations == 1 else 's'}"
-
-
-def _s(rule: RuleCount) -> str:
-    return "s" if rule.violations == 1 else ""

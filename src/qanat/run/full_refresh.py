@@ -124,7 +124,7 @@ def _filled(session: Session, name: str, view: Dataset) -> bool:
 def losses(session: Session, full: Collection[str]) -> Mapping[str, Loss]:
     """By dataset, what full refreshes would not bring back.
 
-    Only files are looked for: what was deleted in a database, nobody here has a list of.
+    Only files are looked for: there is no list of what was deleted from a database.
     """
     tables = [session.pipeline.dataset(n) for n in session.graph.order if n in full]
     kind = DatasetKind.STREAMING_TABLE

@@ -215,7 +215,7 @@ def check_kept(
 
 def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
     """Whether a dataset's part of the update replaces rows of what is read."""
-    if decision.step is not Step.REFRESH and not any(t.replaces for t in decision.takes):
+    if decision.step is not Step.FULL_REFRESH and not any(t.replaces for t in decision.takes):
         return False
     read_of = resolve(session.pipeline, read.source.dataset or "")
     if read_of is None or read_of.name == decision.dataset:

@@ -87,7 +87,7 @@ def replay(
     started = time.monotonic()
     id = new_id()
     results = []
-    with HeldLease(session.ledger, id) as lease:
+    with session.at_work, HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
         entry = LedgerEntry(session, id, gate, "quarantine replay")
         tell = telling((entry.diary, *observers))

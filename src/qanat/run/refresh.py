@@ -101,7 +101,7 @@ def gather(
         check_losses(losses(session, (name,)), chosen.accept_loss)
     flows = tuple(_flow(session, c, chosen, generation, around, without) for c in compiled)
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
-    # Nobody asks for the table where nothing changes: that would take most of the time.
+    # Read the table only if something changes: that is most of an unchanged update's time.
     stored = _stored(session, dataset) if exists and (anew or facts.changed or grows) else None
     if grows and stored is not None and not (anew or restarted):
         check_partitions(dataset, stored.partition_by)
@@ -181,13 +181,13 @@ def _flow(
         more=intake.more,
         absent=intake.absent,
         once=once,
-        moving=_names(moving),
-        arriving=_names([r for r in moving if r.streaming]),
+        moving=_labels(moving),
+        arriving=_labels([r for r in moving if r.streaming]),
         volatile=name in session.analysis.volatile,
     )
 
 
-def _names(reads: list[Read]) -> tuple[str, ...]:
+def _labels(reads: list[Read]) -> tuple[str, ...]:
     return tuple(sorted({r.source.label for r in reads}))
 
 
@@ -334,7 +334,7 @@ class DatasetRun:
             return found
         found = RunError(
             f"{type(error).__name__}: {error}",
-            hint="this is a defect of Qanat; please report it with the log",
+            hint="this is a defect of Qanat: please report it with what --debug shows",
         )
         found.__cause__ = error
         return found

@@ -11,10 +11,12 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 from uuid import uuid4
 
 from qanat import plugins
@@ -130,6 +132,8 @@ class Session:
         self.analysis = analysis
         self.problems = problems
         """Everything that is wrong with the declarations, in the order of the files."""
+        self.at_work = threading.RLock()
+        """Held by an update: what it uses is closed only once it has ended."""
         self._temporary: Path | None = None
         self._tables: dict[str, TableRef] = {}
         self._stores: dict[tuple[Path, str], TableStore] = {}
@@ -348,10 +352,14 @@ class Session:
         return self._store(other, other.table_format), table
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened; an update that another thread runs is stopped first."""
         made = vars(self)
         if "engine" in made:
             self.engine.close()
+        with self.at_work:
+            self._close(made)
+
+    def _close(self, made: Mapping[str, Any]) -> None:
         if "_notes" in made:
             self._notes.keep()
         if "_scratch" in made:

@@ -209,7 +209,7 @@ def update(
     chosen = choose_datasets(session, selection or Selection())
     started = time.monotonic()
     id = new_id()
-    with HeldLease(session.ledger, id) as lease:
+    with session.at_work, HeldLease(session.ledger, id) as lease:
         gate = Gate(session.gates, lease)
         entry = LedgerEntry(session, id, gate)
         tell = telling((entry.diary, *observers))
@@ -223,7 +223,7 @@ def update(
                     # All of them before anything starts: if this update is interrupted, the next
                     # one goes on with the rest.
                     entry.begin()
-                    session.ledger.refresh(sorted(chosen.full_refresh), lease.current)
+                    session.ledger.begin_generation(sorted(chosen.full_refresh), lease.current)
             results = _walk(current, chosen, entry, _around(session))
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED

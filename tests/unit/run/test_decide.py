@@ -40,13 +40,16 @@ def test_a_flow_that_has_run_once_takes_nothing_more() -> None:
 def test_only_the_first_commit_of_a_full_refresh_replaces() -> None:
     two = (flow("one", unread=True), flow("two", unread=True))
     decision = decide(facts(*two, asked=Asked.FULL_REFRESH, restarted=True))
-    assert decision.step is Step.REFRESH
+    assert decision.step is Step.FULL_REFRESH
     assert [t.replaces for t in decision.takes] == [True, False]
 
 
 def test_a_full_refresh_replaces_even_where_nothing_is_to_be_read() -> None:
     decision = decide(facts(flow(), restarted=True))
-    assert (decision.step, decision.reason) == (Step.REFRESH, "a full refresh was interrupted")
+    assert (decision.step, decision.reason) == (
+        Step.FULL_REFRESH,
+        "a full refresh was interrupted",
+    )
     assert [t.replaces for t in decision.takes] == [True]
 
 

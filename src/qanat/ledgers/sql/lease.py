@@ -364,7 +364,7 @@ class AnswerCache:
                 for source in epoch.source_schemas:
                     self._known.described.add((epoch.flow, epoch.generation, source))
 
-    def refreshed(self, dataset: str, generation: int) -> None:
+    def began(self, dataset: str, generation: int) -> None:
         """A dataset began another generation."""
         with self._lock:
             if self._known is not None:

@@ -333,7 +333,7 @@ class SqlLedger(SqlLedgerReader):
             ),
         )
 
-    def refresh(self, datasets: Iterable[str], lease: Lease) -> None:
+    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
         """Begin the next generation of datasets, for a full refresh.
 
         Raises:
@@ -350,7 +350,7 @@ class SqlLedger(SqlLedgerReader):
                     (self.scope, fold(dataset), begun[dataset]),
                 )
         for dataset, generation in begun.items():
-            self._answers.refreshed(dataset, generation)
+            self._answers.began(dataset, generation)
 
     def close(self) -> None:
         """Close every connection."""
