@@ -12,11 +12,10 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 from uuid import uuid4
 
 from qanat import plugins
@@ -37,6 +36,7 @@ from qanat.run import memo
 from qanat.run.memo import Analysis
 
 _LOCK = ".lock"
+_TICK = 0.05  # seconds between two looks whether an update has ended
 
 
 class Scratch:
@@ -354,22 +354,24 @@ class Session:
     def close(self) -> None:
         """Close what was opened; an update that another thread runs is stopped first."""
         made = vars(self)
-        if "engine" in made:
-            self.engine.close()
+        ended = False
+        while not ended:
+            # Again and again: the update may not have asked for its engine yet.
+            if "engine" in made:
+                self.engine.close()
+            ended = self.at_work.acquire(timeout=_TICK)
         with self.at_work:
-            self._close(made)
-
-    def _close(self, made: Mapping[str, Any]) -> None:
-        if "_notes" in made:
-            self._notes.keep()
-        if "_scratch" in made:
-            self._scratch.close()
-        if "ledger" in made:
-            self.ledger.close()
-        if "_empty" in made:
-            self._empty.close()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self.at_work.release()
+            if "_notes" in made:
+                self._notes.keep()
+            if "_scratch" in made:
+                self._scratch.close()
+            if "ledger" in made:
+                self.ledger.close()
+            if "_empty" in made:
+                self._empty.close()
+            if self._temporary is not None:
+                shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
