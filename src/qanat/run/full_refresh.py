@@ -92,7 +92,7 @@ def taken_along(
         By dataset, the one whose rows it has read.
     """
     found: dict[str, str] = {}
-    for name in session.graph.order if full else ():
+    for name in session.graph.order:
         if name in full or name not in ran:
             continue
         reads = (r for flow in session.analysis.flows_into(name) for r in flow.reads)

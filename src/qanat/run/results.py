@@ -259,17 +259,21 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         wanted = refresh | full
     else:
         wanted = frozenset(session.graph.order)
-    check_resets(session, full)
+    if full:
+        check_resets(session, full)
     if selection.full_refresh_all:
         everything = (session.pipeline.dataset(n) for n in wanted)
         full |= {d.name for d in everything if d.kind is not DatasetKind.SINK and d.may_reset}
     before = session.recorded.definitions() if session.has_ledger else Named()
-    along = {} if selection.only else taken_along(session, full, before)
-    check_resets(session, (), along)
-    full |= along.keys()
-    wanted |= along.keys()
-    lost = losses(session, full)
-    check_losses(lost, selection.accept_loss)
+    along: Mapping[str, str] = {}
+    lost: Mapping[str, Loss] = {}
+    if full:
+        along = {} if selection.only else taken_along(session, full, before)
+        check_resets(session, (), along)
+        full |= along.keys()
+        wanted |= along.keys()
+        lost = losses(session, full)
+        check_losses(lost, selection.accept_loss)
     full |= wanted & _former_views(session, before)
     views = DatasetKind.TEMPORARY_VIEW
     between = {n for n in session.graph.order if session.pipeline.dataset(n).kind is views}
