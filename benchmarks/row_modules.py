@@ -69,7 +69,7 @@ def entered() -> list[str]:
 
 
 def imports(frame: FrameType | None) -> bool:
-    """Whether a module that is being imported made this call, however indirectly."""
+    """True if a module that is being imported made this call, however indirectly."""
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals["__name__"] != "__main__":
             return True

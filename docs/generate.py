@@ -233,10 +233,10 @@ def sql() -> Lines:
     for connector in plugins.connectors().all:
         for name, reader in connector.functions.items():
             fixed = ", ".join(str(v) for v in reader.options.values())
-            what = f"{connector.kind} ({fixed})" if fixed else connector.kind
+            what = f"{connector.noun} ({fixed})" if fixed else connector.noun
             rows.append([code(f"{name}('{reader.argument}', …)"), what])
         for format_ in connector.formats:
-            rows.append([code(f"{format_}.`path` "), f"{connector.kind}, in Spark's way"])
+            rows.append([code(f"{format_}.`path` "), f"{connector.noun}, in Spark's way"])
     rows += [
         [code("read_table('name')"), "the dataset of this project"],
         [code("read_table('name', project => 'folder')"), "a table of another Qanat project"],

@@ -137,7 +137,7 @@ class History:
 
         with patch.context() as patched, Session.open(self.root) as session:
             patched.setattr(owner, name, dying)
-            for silent in ("abandon", "end_update"):
+            for silent in ("give_up", "end_update"):
                 patched.setattr(SqlLedger, silent, lambda *_: None)
             try:
                 update(session, selection)

@@ -304,7 +304,7 @@ def test_an_epoch_that_somebody_else_sent_before_ours_was_staged(
         raise Died
 
     monkeypatch.setattr(FilesSink, "output", die)
-    monkeypatch.setattr(SqlLedger, "abandon", lambda *arguments: None)
+    monkeypatch.setattr(SqlLedger, "give_up", lambda *arguments: None)
     with pytest.raises(Died):
         shop.update()
     monkeypatch.undo()

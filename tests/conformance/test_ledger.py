@@ -115,7 +115,7 @@ DEFINITION = Definition("Bronze", "streaming table", "f1", "i1", "SELECT 'ß' --
 MOVED = {"after": -1, "upto": 4}
 RANGES = {
     "files:/in": FILES,
-    "dataset:other": Range(MOVED, moves=True),
+    "dataset:other": Range(MOVED, positioned=True),
     "delta:/d": Range({"version": 7}),
 }
 
@@ -170,7 +170,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.intend(epoch(), old),
         lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
-        lambda: ledger.abandon(epoch(), "no", old),
+        lambda: ledger.give_up(epoch(), "no", old),
         lambda: ledger.begin_generation(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), old),
@@ -280,7 +280,8 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     assert reader.source_schema("bronze", 0, "files:/elsewhere") is None
     bare = replace(expected, ranges={**expected.ranges, "files:/in": files(())})
     assert reader.epochs() == [bare]
-    assert tuple(reader.epoch_files(settled.id)) == FILES.files
+    (whole,) = reader.epochs(files=True)
+    assert whole.ranges["files:/in"].files == FILES.files
 
 
 def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> None:
@@ -361,7 +362,7 @@ def test_ten_thousand_files_in_one_epoch(ledger: Ledger, lease: Lease) -> None:
     committed(ledger, lease, epoch(ranges={"files:/in": files(many)}))
     new = [f"/in/new-{n}.csv" for n in range(10)]
     assert len(ledger.seen("bronze", 0, [f.path for f in many] + new)) == 10_000
-    assert tuple(ledger.epoch_files(ledger.epochs()[0].id)) == many
+    assert ledger.epochs(files=True)[0].ranges["files:/in"].files == many
 
 
 def test_a_flow_has_one_open_epoch(ledger: Ledger, lease: Lease) -> None:
@@ -401,9 +402,9 @@ def test_a_prepared_epoch_is_open_with_what_was_staged(
         ledger.prepare(epoch(id=99), lease)
 
 
-def test_an_abandoned_epoch_leaves_its_range_unread(ledger: Ledger, lease: Lease) -> None:
+def test_an_epoch_given_up_leaves_its_range_unread(ledger: Ledger, lease: Lease) -> None:
     intended = ledger.intend(epoch(), lease)
-    ledger.abandon(intended, "no space", lease)
+    ledger.give_up(intended, "no space", lease)
     assert ledger.open_epochs() == []
     assert ledger.seen("bronze", 0, ["s3://b/2"]) == {}
     assert ledger.epochs()[0].status is EpochStatus.FAILED
@@ -488,7 +489,7 @@ def test_what_has_been_read_as_a_stream(
     committed(ledger, lease, read)
     committed(ledger, lease, epoch(2, flow="more"))
     given_up = ledger.intend(epoch(1, flow="never"), lease)
-    ledger.abandon(given_up, "no space", lease)
+    ledger.give_up(given_up, "no space", lease)
     sources = ledger.sources()
     assert sources == another().sources()
     assert {(s.flow, s.dataset, s.generation) for s in sources} == {
@@ -496,7 +497,7 @@ def test_what_has_been_read_as_a_stream(
         ("more", "Bronze", 0),
     }
     # Files have no position; a table has one.
-    mine = {(s.key, s.moves) for s in sources if s.flow == "bronze"}
+    mine = {(s.key, s.positioned) for s in sources if s.flow == "bronze"}
     assert mine == {("files:/in", False), ("dataset:other", True)}
     # The keys of a generation before are past.
     ledger.begin_generation(["bronze"], lease)
@@ -509,8 +510,7 @@ def test_epochs_come_with_their_files_when_asked(ledger: Ledger, lease: Lease) -
     (bare,), (whole,) = ledger.epochs(), ledger.epochs(files=True)
     assert [f for r in bare.ranges.values() for f in r.files] == []
     assert whole.ranges == read.ranges
-    assert [f for r in whole.ranges.values() for f in r.files] == list(ledger.epoch_files(read.id))
-    assert ledger.epoch_files(read.id)
+    assert [f for r in whole.ranges.values() for f in r.files]
 
 
 def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> None:
@@ -529,7 +529,7 @@ def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease:
     assert ledger.replaced("bronze", read.id) is None
     committed(ledger, lease, epoch(2, flow="silver", dataset="silver", replaces=True))
     given_up = ledger.intend(epoch(2, replaces=True), lease)
-    ledger.abandon(given_up, "no space", lease)
+    ledger.give_up(given_up, "no space", lease)
     assert ledger.replaced("bronze", read.id) is None
     for number in range(3, 110):
         # However long ago it was.

@@ -87,10 +87,10 @@ class Outlet:
             Schema(tuple(Field(n, t) for n, t in names)), tuple(files)
         )
 
-    def send(self, epoch: int, *ids: int, again: bool = False, **options: Any) -> None:
+    def send(self, epoch: int, *ids: int, may_be_published: bool = False, **options: Any) -> None:
         delivery = self.delivery(epoch, **options)
         folder, staged = self.stage(delivery, pa.table({"id": pa.array(ids, pa.int64())}))
-        self.sink.publish(delivery, folder, staged, again)
+        self.sink.publish(delivery, folder, staged, may_be_published)
         assert not folder.exists()
 
     @property
@@ -133,7 +133,7 @@ def test_epochs_are_added_one_after_the_other(outlet: Outlet) -> None:
 
 def test_an_epoch_that_is_published_is_not_published_again(outlet: Outlet) -> None:
     outlet.send(1, 1, 2)
-    outlet.send(1, 1, 2, again=True)
+    outlet.send(1, 1, 2, may_be_published=True)
     assert outlet.ids == [1, 2]
 
 
@@ -179,7 +179,7 @@ def test_numbers_may_have_gaps(outlet: Outlet) -> None:
 def test_who_slept_before_it_published_gives_way_to_who_redid_the_epoch(outlet: Outlet) -> None:
     sleeper = outlet.delivery(1)
     folder, staged = outlet.stage(sleeper, pa.table({"id": [1]}))
-    outlet.send(1, 1, again=True)
+    outlet.send(1, 1, may_be_published=True)
     with pytest.raises(CommitConflictError):
         outlet.sink.publish(sleeper, folder, staged, False)
     assert outlet.ids == [1]
@@ -278,7 +278,7 @@ def test_a_connection_that_breaks_leaves_nothing(outlet: Outlet) -> None:
     assert outlet.ids == [1]
     assert outlet.sink.last(outlet.target(), "f") == 1
     outlet.run("DROP TRIGGER die ON out")
-    outlet.send(2, 2, 3, again=True)
+    outlet.send(2, 2, 3, may_be_published=True)
     assert outlet.ids == [1, 2, 3]
 
 

@@ -95,8 +95,8 @@ class Flow:
         unread = self.database.source.plan(self.ref, self.past)
         if unread is None:
             return None
-        assert unread.range.moves
-        return Range(json.loads(json.dumps(unread.range.value)), moves=True)
+        assert unread.range.positioned
+        return Range(json.loads(json.dumps(unread.range.value)), positioned=True)
 
     def rows(self, range: Range) -> list[Any]:
         return sorted(self.database.read(self.ref, range).column("id").to_pylist())
@@ -445,7 +445,7 @@ def test_a_whole_table_is_known_by_what_was_committed(events: Database) -> None:
     after = events.source.everything(ref)
     assert after != before
     assert after is not None
-    assert not after.moves
+    assert not after.positioned
     assert events.read(ref, after).to_pydict() == {"id": [1], "at": [10]}
 
 

@@ -182,7 +182,7 @@ def _printed(out: Path) -> str:
 
 
 def agree(shown: str, printed: str) -> bool:
-    """Whether a page shows what was printed, apart from times, identifiers and widths."""
+    """True if a page shows what was printed, apart from times, identifiers and widths."""
     pattern = ""
     for line in _normal(shown).splitlines():
         pattern += r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line) + r"\n"

@@ -115,7 +115,7 @@ class Refreshes(Frozen):
     accept_loss: bool
 
 
-def refreshes(command: Function) -> Function:
+def refresh_options(command: Function) -> Function:
     """Add `--refresh`, `--full-refresh` and what belongs to them, which become `refreshes`."""
 
     @click.option(

@@ -11,7 +11,7 @@ from qanat.cli.options import (
     Refreshes,
     output,
     project_ref,
-    refreshes as refresh_options,
+    refresh_options,
     selection,
 )
 from qanat.report.documents import document

@@ -19,7 +19,7 @@ from qanat.cli.options import (
     logs,
     output,
     project_ref,
-    refreshes as refresh_options,
+    refresh_options,
     selection,
 )
 from qanat.errors import UnsupportedError

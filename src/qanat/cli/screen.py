@@ -96,12 +96,12 @@ def leave(code: int) -> None:
 
 
 def interactive(stream: TextIO) -> bool:
-    """Whether a person watches a terminal that can move its cursor."""
+    """True if a person watches a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether to colour what goes to a stream; honours `NO_COLOR` (https://no-color.org)."""
+    """True if to colour what goes to a stream; honours `NO_COLOR` (https://no-color.org)."""
     return interactive(stream) and not os.environ.get("NO_COLOR")
 
 

@@ -119,7 +119,7 @@ class Accounts:
         epochs = self.current(dataset)
         moved = sum(c.written for c in _counts(e for e in epochs if is_replay(e.flow)))
         own = sum(_counts(e for e in epochs if not is_replay(e.flow)), Counts())
-        kept = own.quarantined + own.malformed - moved
+        kept = own.set_aside - moved
         for table, wanted in ((dataset.name, own.written + moved), (dataset.quarantine, kept)):
             ref, store = self._session.table(table), self._session.store
             there = 0 if store.version(ref) is None else store.snapshot(ref).rows

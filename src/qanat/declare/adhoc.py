@@ -56,45 +56,45 @@ def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> Adho
         SqlSyntaxError: it does not parse, or is no query or more than one.
         UnsupportedError: it reads something else than datasets, or a stream.
     """
-    source = SqlText.of_file(text, PLACE)
-    tokens = _one(source, source.tokens(project.dialect))
-    clauses = list(_clauses(source, tokens))
+    sql = SqlText.of_file(text, PLACE)
+    tokens = _one(sql, sql.tokens(project.dialect))
+    clauses = list(_clauses(sql, tokens))
     for clause in clauses:
         # Blanks in its place keep the offset, and so the place, of everything behind it.
-        hidden = "".join(c if c == "\n" else " " for c in source.text[clause.start : clause.end])
-        changed = source.text[: clause.start] + hidden + source.text[clause.end :]
-        source = replace(source, text=changed)
+        hidden = "".join(c if c == "\n" else " " for c in sql.text[clause.start : clause.end])
+        changed = sql.text[: clause.start] + hidden + sql.text[clause.end :]
+        sql = replace(sql, text=changed)
     kept = [t for t in tokens if not any(c.start <= t.start < c.end for c in clauses)]
     try:
-        query = parse_query(source, kept, PLACE, project, connectors)
+        query = parse_query(sql, kept, PLACE, project, connectors)
     except SqlSyntaxError as error:
         if error.message.startswith("not a query"):
             error.hint = "a query only reads; what changes tables is declared in the project"
         raise
-    at = {source.at(c.name): c.version for c in clauses}
+    at = {sql.at(c.name): c.version for c in clauses}
     tables = {r.name: _table(r, at.pop(r.location, None)) for r in query.reads}
     if at:
         raise SqlSyntaxError("this version belongs to no table", location=next(iter(at)))
     return AdhocQuery(query, tables)
 
 
-def _one(source: SqlText, tokens: list[Token]) -> list[Token]:
+def _one(sql: SqlText, tokens: list[Token]) -> list[Token]:
     """The tokens of the only statement, without the semicolon behind it."""
     while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
         tokens = tokens[:-1]
     if not tokens:
-        raise SqlSyntaxError("the query is empty", location=source.at(0))
+        raise SqlSyntaxError("the query is empty", location=sql.at(0))
     for before, after in pairwise(tokens):
         if before.token_type is TokenType.SEMICOLON:
             raise SqlSyntaxError(
                 "more than one statement",
-                location=source.at(after.start),
+                location=sql.at(after.start),
                 wanted="one query",
             )
     return tokens
 
 
-def _clauses(source: SqlText, tokens: Sequence[Token]) -> Iterator[_Clause]:
+def _clauses(sql: SqlText, tokens: Sequence[Token]) -> Iterator[_Clause]:
     words = [t.text.upper() if t.token_type is not TokenType.STRING else "'" for t in tokens]
     for at in range(1, len(tokens)):
         number = _number_after(words, at)
@@ -105,9 +105,9 @@ def _clauses(source: SqlText, tokens: Sequence[Token]) -> Iterator[_Clause]:
             last += 1
         version = tokens[number].text if number < len(tokens) else ""
         if words[at].startswith("TIMESTAMP") or not version.isdecimal():
-            raise _no_version(source, tokens[at if not version else min(number, len(tokens) - 1)])
+            raise _no_version(sql, tokens[at if not version else min(number, len(tokens) - 1)])
         if words[at] == "AT" and words[last : last + 1] != [")"]:
-            raise SqlSyntaxError("')' is missing", location=source.at(tokens[number].end))
+            raise SqlSyntaxError("')' is missing", location=sql.at(tokens[number].end))
         first = at - 1
         while first >= 2 and tokens[first - 1].token_type is TokenType.DOT:
             first -= 2
@@ -131,10 +131,10 @@ def _is_name(token: Token) -> bool:
     return token.token_type is TokenType.IDENTIFIER or token.text.isidentifier()
 
 
-def _no_version(source: SqlText, token: Token) -> QanatError:
+def _no_version(sql: SqlText, token: Token) -> QanatError:
     return SqlSyntaxError(
         "a version is a whole number",
-        location=source.at(token.start),
+        location=sql.at(token.start),
         wanted="VERSION AS OF 3",
         got=token.text,
         hint="`qanat history` lists the versions of tables and their times",

@@ -55,7 +55,7 @@ def function_name(node: exp.Expr) -> str:
 
 
 def reads_outside(name: str, connectors: Connectors) -> bool:
-    """Whether a function, by its name in lower case, is one that `read_call` knows."""
+    """True if a function, by its name in lower case, is one that `read_call` knows."""
     return name in (*REFUSED, *NOT_BUILT) or connectors.reading(name) is not None
 
 

@@ -45,7 +45,7 @@ def parse_rule(cursor: Cursor, project: ProjectSpec) -> Rule:
     start = cursor.index
     inner = cursor.inside()
     if not cursor.sees("REFERENCES"):
-        return parse_predicate(cursor.source, cursor.tokens, inner, project.dialect)
+        return parse_predicate(cursor.sql, cursor.tokens, inner, project.dialect)
     cursor.index = start
     columns = cursor.names("column")
     cursor.expect("REFERENCES")
@@ -79,12 +79,12 @@ def rule_of_text(text: SqlText, project: ProjectSpec) -> Rule:
 
 
 def parse_predicate(
-    source: SqlText, tokens: list[Token], extent: tuple[int, int], dialect: str
+    sql: SqlText, tokens: list[Token], extent: tuple[int, int], dialect: str
 ) -> Predicate:
     """The predicate in a part of a text.
 
     Args:
-        source: the text.
+        sql: the text.
         tokens: its tokens.
         extent: the offsets of the part's first character and behind its last.
         dialect: the project's dialect.
@@ -94,27 +94,25 @@ def parse_predicate(
         UnsupportedError: it contains a subquery, an aggregate or a window.
     """
     start, end = extent
-    text = source.text[start:end].strip()
+    text = sql.text[start:end].strip()
     inner = [t for t in tokens if start <= t.start < end]
     if not inner:
         raise SqlSyntaxError(
-            "the expectation is empty", location=source.at(start), wanted="a condition on a row"
+            "the expectation is empty", location=sql.at(start), wanted="a condition on a row"
         )
     try:
         trees = (
-            Dialect.get_or_raise(dialect)
-            .parser()
-            .parse_into(exp.Condition, list(inner), source.text)
+            Dialect.get_or_raise(dialect).parser().parse_into(exp.Condition, list(inner), sql.text)
         )
     except ParseError as error:
-        raise syntax_error(error, source, inner) from error
+        raise syntax_error(error, sql, inner) from error
     except RecursionError as error:
         raise SqlSyntaxError(
-            "the expectation is nested too deeply", location=source.at(inner[0].start)
+            "the expectation is nested too deeply", location=sql.at(inner[0].start)
         ) from error
     tree = trees[0]
     if tree is None or isinstance(tree, exp.Alias):
-        raise SqlSyntaxError(f"{text!r} is not a condition", location=source.at(inner[0].start))
+        raise SqlSyntaxError(f"{text!r} is not a condition", location=sql.at(inner[0].start))
     if tree.find(exp.Query):
         reason, hint = "a subquery", "use (columns) REFERENCES dataset (columns), or join before"
     elif tree.find(exp.AggFunc, exp.Window):
@@ -123,7 +121,7 @@ def parse_predicate(
         return Predicate(text, dialect)
     raise UnsupportedError(
         f"an expectation with {reason} is not supported",
-        location=source.at(inner[0].start),
+        location=sql.at(inner[0].start),
         wanted="a condition on one row",
         hint=hint,
     )
@@ -225,7 +223,7 @@ def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     if start is None or cursor.sees(",") or cursor.sees(")"):
         raise SqlSyntaxError(f"column {word.text!r} has no type", location=location)
     end = cursor.skip_to("NOT", "NULL", "COMMENT", *REFUSED, "CONSTRAINT", ",", ")", angles=True)
-    text = cursor.source.text[start.start : end]
+    text = cursor.sql.text[start.start : end]
     kind = None
     try:
         kind = parse_type(text, project.dialect, type_at)

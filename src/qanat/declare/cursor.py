@@ -169,10 +169,10 @@ class Cursor:
     two. Words are the same for every dialect.
     """
 
-    def __init__(self, source: SqlText, tokens: list[Token]) -> None:
-        self.source = source
+    def __init__(self, sql: SqlText, tokens: list[Token]) -> None:
+        self.sql = sql
         self.tokens = tokens
-        self.words = [w for i, t in enumerate(tokens) for w in _words(source.text, i, t)]
+        self.words = [w for i, t in enumerate(tokens) for w in _words(sql.text, i, t)]
         self.index = 0
 
     @property
@@ -189,7 +189,7 @@ class Cursor:
     def here(self) -> Location:
         """The location of the next word, or of the end."""
         word = self.word
-        return self.source.at(word.start if word else self.end)
+        return self.sql.at(word.start if word else self.end)
 
     def sees(self, phrase: str) -> bool:
         """True if the next words are those of `phrase`."""
@@ -300,7 +300,7 @@ class Cursor:
                 assert opened is not None  # noqa: S101 - expect() has seen it
                 return opened.end + 1, word.start
         raise SqlSyntaxError(
-            "'(' is not closed", location=self.source.at(opened.start if opened else 0)
+            "'(' is not closed", location=self.sql.at(opened.start if opened else 0)
         )
 
     def skip_to(self, *ends: str, angles: bool = False) -> int:

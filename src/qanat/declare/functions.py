@@ -143,8 +143,8 @@ class _Maker:
                 wanted="columns as text, such as 'id BIGINT NOT NULL, at TIMESTAMP'",
                 got=type(call.schema).__name__,
             )
-        source = SqlText.of_function(f"({call.schema})", call.location)
-        cursor = Cursor(source, source.tokens(self.project.dialect))
+        sql = SqlText.of_function(f"({call.schema})", call.location)
+        cursor = Cursor(sql, sql.tokens(self.project.dialect))
         columns = parse_columns(cursor, self.project)
         if cursor.word is not None:
             raise cursor.unexpected("the end of the schema")
@@ -162,8 +162,8 @@ class _Maker:
             rules = mapping_of_text("the expectation", call.rules, call.location)
         for name, text in rules.items():
             with self.registry.collecting():
-                source = SqlText.of_function(text, call.location)
-                rule = rule_of_text(source.expand(self.project.configuration), self.project)
+                sql = SqlText.of_function(text, call.location)
+                rule = rule_of_text(sql.expand(self.project.configuration), self.project)
                 yield Expectation(name, rule, call.action, call.location)
 
     def _query(
@@ -226,17 +226,17 @@ class _Maker:
         return kind
 
     def _sql(self, result: Any, function: Function, owner: str, at: Location) -> Query:
-        source = SqlText.of_function(_sql_text(result, function, at, self.project.dialect), at)
-        source = source.expand(self.project.configuration)
-        tokens = source.tokens(self.project.dialect)
-        missing = source.missing_key(tokens, self.project.configuration)
+        sql = SqlText.of_function(_sql_text(result, function, at, self.project.dialect), at)
+        sql = sql.expand(self.project.configuration)
+        tokens = sql.tokens(self.project.dialect)
+        missing = sql.missing_key(tokens, self.project.configuration)
         if missing is not None:
             raise missing
-        while tokens and source.text[tokens[-1].start] == ";":
+        while tokens and sql.text[tokens[-1].start] == ";":
             tokens.pop()
         if not tokens:
             raise PythonFileError(f"{function.__name__}() returned empty SQL", location=at)
-        return parse_query(source, tokens, owner, self.project, self.registry.connectors)
+        return parse_query(sql, tokens, owner, self.project, self.registry.connectors)
 
     def _def(self, function: Callable[..., Any]) -> Location:
         """The location of `def`; the code object only has the line of the first decorator."""

@@ -148,7 +148,7 @@ def check_property(key: str, value: str, location: Location) -> None:
         raise OptionError(
             f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
         )
-    if value not in values and not (same(key, RESET_ALLOWED) and fold(value) in values):
+    if fold(value) not in values:
         raise OptionError(
             f"table property {key!r} does not fit",
             location=location,

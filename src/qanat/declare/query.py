@@ -148,12 +148,12 @@ class _Input(Frozen):
 
 
 def parse_query(
-    source: SqlText, tokens: list[Token], owner: str, project: ProjectSpec, connectors: Connectors
+    sql: SqlText, tokens: list[Token], owner: str, project: ProjectSpec, connectors: Connectors
 ) -> SqlQuery:
     """Find the inputs of a query and make it executable.
 
     Args:
-        source: the text that contains the query.
+        sql: the text that contains the query.
         tokens: the tokens of the query alone; not empty.
         owner: the name of the flow or view; the inputs' new names contain it.
         project: for the dialect and the prefixes of names.
@@ -164,22 +164,22 @@ def parse_query(
             be read.
     """
     start, end = tokens[0].start, tokens[-1].end + 1
-    location = source.at(start)
+    location = sql.at(start)
     kept, streams = find_streams(tokens, project.dialect)
-    tree = _parse(source, kept, project.dialect)
+    tree = _parse(sql, kept, project.dialect)
     if not isinstance(tree, exp.Query | exp.Values | exp.Pivot):
         raise SqlSyntaxError(
             f"not a query: {tokens[0].text.upper()}",
             location=location,
             wanted="SELECT, WITH, FROM, VALUES or PIVOT",
         )
-    finder = _Finder(source, kept, streams, project, connectors)
+    finder = _Finder(sql, kept, streams, project, connectors)
     inputs = sorted(finder.inputs(tree), key=lambda i: i.start)
     unused = [s for s in streams.values() if not any(i.start == s.start for i in inputs)]
     if unused:
         raise SqlSyntaxError(
             "STREAM does not stand before something that can be read as a stream",
-            location=source.at(unused[0].start),
+            location=sql.at(unused[0].start),
             wanted="STREAM table or STREAM read_files(…)",
         )
     reads: list[Read] = []
@@ -189,33 +189,33 @@ def parse_query(
         text = quoted(name, project.dialect)
         text += f" AS {found.alias}" if found.alias else ""
         edits.append((found.start, found.end, text))
-        reads.append(Read(name, found.source, found.streaming, source.at(found.start)))
+        reads.append(Read(name, found.source, found.streaming, sql.at(found.start)))
     edits += finder.unqualified(tree, {i.qualifier for i in inputs if len(i.qualifier) > 1})
-    sql, last = [], start
+    rendered, last = [], start
     for begin, stop, text in sorted(edits):
-        sql += [source.text[last:begin], text]
+        rendered += [sql.text[last:begin], text]
         last = stop
-    sql.append(source.text[last:end])
-    written = source.text[start:end]
-    return SqlQuery(written, "".join(sql), project.dialect, tuple(reads), location)
+    rendered.append(sql.text[last:end])
+    written = sql.text[start:end]
+    return SqlQuery(written, "".join(rendered), project.dialect, tuple(reads), location)
 
 
-def _parse(source: SqlText, tokens: list[Token], dialect: str) -> exp.Expression:
+def _parse(sql: SqlText, tokens: list[Token], dialect: str) -> exp.Expression:
     if not tokens:
-        raise SqlSyntaxError("the query is empty", location=source.at(0))
+        raise SqlSyntaxError("the query is empty", location=sql.at(0))
     try:
-        trees = Dialect.get_or_raise(dialect).parser().parse(list(tokens), source.text)
+        trees = Dialect.get_or_raise(dialect).parser().parse(list(tokens), sql.text)
     except ParseError as error:
-        raise syntax_error(error, source, tokens) from error
+        raise syntax_error(error, sql, tokens) from error
     except RecursionError as error:
         raise SqlSyntaxError(
             "the query is nested too deeply",
-            location=source.at(tokens[0].start),
+            location=sql.at(tokens[0].start),
             hint="split it: a temporary view can hold a part",
         ) from error
     tree = trees[0] if trees else None
     if not isinstance(tree, exp.Expression):
-        raise SqlSyntaxError("the query is empty", location=source.at(tokens[0].start))
+        raise SqlSyntaxError("the query is empty", location=sql.at(tokens[0].start))
     return tree
 
 
@@ -224,13 +224,13 @@ class _Finder:
 
     def __init__(
         self,
-        source: SqlText,
+        sql: SqlText,
         tokens: list[Token],
         streams: dict[int, Stream],
         project: ProjectSpec,
         connectors: Connectors,
     ) -> None:
-        self.source = source
+        self.sql = sql
         self.tokens = tokens
         self.streams = streams
         self.project = project
@@ -278,8 +278,8 @@ class _Finder:
             [a for a in arguments if isinstance(a, exp.Expression)],
             self.project.dialect,
             self.connectors,
-            self.source.at(start),
-            lambda node: self.source.at(self._argument(node, start)),
+            self.sql.at(start),
+            lambda node: self.sql.at(self._argument(node, start)),
         )
         begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
         alias = None
@@ -305,7 +305,7 @@ class _Finder:
         parts = table.parts
         last = parts[-1]
         end = int(last.meta["end"]) + 1
-        written = self.source.text[int(last.meta["start"]) : end]
+        written = self.sql.text[int(last.meta["start"]) : end]
         names = tuple(p.name for p in parts)
         source, alias = self._source(names, written, start)
         if not self._takes_alias(table, start):
@@ -324,7 +324,7 @@ class _Finder:
         self, names: tuple[str, ...], written: str, start: int
     ) -> tuple[SourceRef, str | None]:
         token = self.tokens[self.index[start]]
-        dialect, location = self.project.dialect, self.source.at(start)
+        dialect, location = self.project.dialect, self.sql.at(start)
         if len(names) == 1 and token.token_type is TokenType.STRING:
             stem = names[0].replace("\\", "/").rpartition("/")[2].partition(".")[0]
             alias = self._quoted(stem) if stem.isidentifier() else None

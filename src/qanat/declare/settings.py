@@ -12,7 +12,7 @@ import yaml
 from qanat.declare.files import DEFAULT_LIBRARIES
 from qanat.errors import Location, OptionError, QanatError, SpecError
 from qanat.frozen import Frozen
-from qanat.model.adapter import Kind, Option, OptionTable
+from qanat.model.adapter import Option, OptionTable, ValueType
 from qanat.model.pipeline import Drift
 
 Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] | None"
@@ -255,14 +255,16 @@ class Settings(Frozen):
 SETTINGS = OptionTable(
     "the spec",
     (
-        Option("name", "of the project", kind=Kind.NAME, required=True),
-        Option("storage", "folder for tables and the ledger", kind=Kind.NAME),
-        Option("catalog", "may stand before names in queries; otherwise unused", kind=Kind.NAME),
+        Option("name", "of the project", type=ValueType.NAME, required=True),
+        Option("storage", "folder for tables and the ledger", type=ValueType.NAME),
+        Option(
+            "catalog", "may stand before names in queries; otherwise unused", type=ValueType.NAME
+        ),
         Option(
             "schema",
             "may stand before names in queries; also `database`",
             ("database",),
-            Kind.NAME,
+            ValueType.NAME,
         ),
         Option("configuration", "values for `${name}` in SQL, as in SDP"),
         Option("libraries", "globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
@@ -270,22 +272,24 @@ SETTINGS = OptionTable(
             "dialect",
             "of all SQL: the engine's own (for `duckdb` that is `duckdb`), or one that is"
             " translated to it: `spark`, which is the default in a `spark-pipeline.yml`",
-            kind=Kind.NAME,
+            type=ValueType.NAME,
         ),
-        Option("engine", "what computes", kind=Kind.NAME),
-        Option("table_format", "what tables are stored as", kind=Kind.NAME),
+        Option("engine", "what computes", type=ValueType.NAME),
+        Option("table_format", "what tables are stored as", type=ValueType.NAME),
         Option("storage_options", "of the table format, such as its catalog"),
-        Option("ledger", "`postgresql://…`; without it SQLite in the storage", kind=Kind.NAME),
+        Option(
+            "ledger", "`postgresql://…`; without it SQLite in the storage", type=ValueType.NAME
+        ),
         Option(
             "memory_limit",
             "such as `4GB`, then spill to disk; default: 60 % of the memory",
-            kind=Kind.SIZE,
+            type=ValueType.SIZE,
             least=1,
         ),
         Option(
             "threads",
             "default: every core the process may use",
-            kind=Kind.COUNT,
+            type=ValueType.COUNT,
             least=1,
             most=1024,
         ),
@@ -293,7 +297,7 @@ SETTINGS = OptionTable(
             "retries",
             "of what can be retried, such as a store that times out; at most 100, which wait for"
             " about 90 minutes",
-            kind=Kind.COUNT,
+            type=ValueType.COUNT,
             most=100,
         ),
         Option(
@@ -347,7 +351,7 @@ def validated(
 
 def _checked(key: str, entry: Entry, problems: list[QanatError]) -> Any:
     given = entry.text
-    if SETTINGS.find(key).kind in (Kind.COUNT, Kind.SIZE) and type(entry.value) in (int, float):
+    if SETTINGS.find(key).is_number and type(entry.value) in (int, float):
         given = str(entry.value)  # `threads: 0x4` is a number as YAML reads it
     try:
         return SETTINGS.check(key, given)[1]

@@ -60,15 +60,15 @@ def _split(tokens: list[Token]) -> Iterator[list[Token]]:
 def _statement(
     whole: SqlText, tokens: list[Token], configuration: dict[str, str], registry: Registry
 ) -> None:
-    source = whole
+    sql = whole
     start, end = tokens[0].start, tokens[-1].end + 1
     if "${" in whole.text[start:end]:
-        source = whole.slice(start, end).expand(configuration)
-        tokens = source.tokens(registry.project.dialect)
-        missing = source.missing_key(tokens, configuration)
+        sql = whole.slice(start, end).expand(configuration)
+        tokens = sql.tokens(registry.project.dialect)
+        missing = sql.missing_key(tokens, configuration)
         if missing is not None:
             raise missing
-    cursor = Cursor(source, tokens)
+    cursor = Cursor(sql, tokens)
     if cursor.take("SET"):
         _set(cursor, configuration)
     elif cursor.take("CREATE"):
@@ -108,7 +108,7 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
     if start is None:
         raise cursor.unexpected("SET key = value")
     end = cursor.skip_to("=")
-    key = cursor.source.text[start.start : end].strip().strip("`")
+    key = cursor.sql.text[start.start : end].strip().strip("`")
     cursor.expect("=")
     value = cursor.word
     if value is None:
@@ -119,7 +119,7 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
             location=at,
             hint="leave it out; put settings of the engine into the spec",
         )
-    text = value.text if value.quoted else cursor.source.text[value.start : cursor.end]
+    text = value.text if value.quoted else cursor.sql.text[value.start : cursor.end]
     configuration[key] = text
 
 
@@ -243,5 +243,5 @@ def _query(
     if word is None:
         raise cursor.unexpected("SELECT …")
     tokens = cursor.tokens[word.token :]
-    query = parse_query(cursor.source, tokens, name, registry.project, registry.connectors)
+    query = parse_query(cursor.sql, tokens, name, registry.project, registry.connectors)
     registry.add_flow(Flow(name, target, query, location, once=once))

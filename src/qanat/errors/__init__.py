@@ -108,7 +108,7 @@ from qanat.errors.plan import (
     ResetError,
     SelectionError,
 )
-from qanat.errors.root import DATASET, Location, QanatError, located, naming, nearest
+from qanat.errors.root import DATASET, Location, QanatError, full_refresh, located, naming, nearest
 from qanat.errors.run import (
     CommitConflictError,
     EpochConflictError,
@@ -175,6 +175,7 @@ __all__ = [
     "UpdateNotFoundError",
     "UpdateRunningError",
     "disk_full",
+    "full_refresh",
     "install",
     "located",
     "naming",

@@ -113,12 +113,22 @@ DATASET = "<dataset>"
 """Stands in a hint for the dataset that is updated: adapters do not know it; see `naming`."""
 
 
+def full_refresh(*datasets: str) -> str:
+    """The command that computes datasets from the start, for hints; of `DATASET` if none is named.
+
+    >>> full_refresh("my orders", "totals")
+    "qanat run --full-refresh 'my orders' totals"
+    """
+    names = " ".join(map(shlex.quote, datasets)) or DATASET
+    return f"qanat run --full-refresh {names}"
+
+
 @contextmanager
 def naming(dataset: str) -> Iterator[None]:
     """Put a dataset's name, quoted for a shell, in the place of `DATASET` in an error's hint.
 
     >>> with naming("silver"):
-    ...     raise QanatError("rows are gone", hint=f"qanat run --full-refresh {DATASET}")
+    ...     raise QanatError("rows are gone", hint=full_refresh())
     Traceback (most recent call last):
     qanat.errors.root.QanatError: rows are gone
       hint: qanat run --full-refresh silver

@@ -21,7 +21,7 @@ from qanat.model.query import SourceRef
 from qanat.text import SIZE, parse_size
 
 
-class Kind(StrEnum):
+class ValueType(StrEnum):
     """What the value of an option is."""
 
     TEXT = "text"
@@ -42,7 +42,7 @@ class Option(Frozen):
         name: the canonical name, in snake_case.
         meaning: one line for the reference.
         spellings: other names; all names are compared without case and underscores.
-        kind: of the value.
+        type: of the value.
         least: the smallest value of a count or size.
         most: the greatest.
         choices: the values that there are, if they are few: canonical value by spelling.
@@ -55,7 +55,7 @@ class Option(Frozen):
     name: str
     meaning: str
     spellings: tuple[str, ...] = ()
-    kind: Kind = Kind.TEXT
+    type: ValueType = ValueType.TEXT
     least: int = 0
     most: int = _UNBOUNDED
     choices: Mapping[str, str] = field(default_factory=dict)
@@ -64,12 +64,17 @@ class Option(Frozen):
     limits: bool = False
 
     @property
+    def is_number(self) -> bool:
+        """True if its value is a count or a size."""
+        return self.type in (ValueType.COUNT, ValueType.SIZE)
+
+    @property
     def wanted(self) -> str:
         """What its value is, for the reference and for errors."""
-        if self.kind is not Kind.COUNT:
-            return str(self.kind)
+        if self.type is not ValueType.COUNT:
+            return str(self.type)
         bounded = self.most < _UNBOUNDED
-        return f"{self.kind} from {self.least} {f'to {self.most:,}' if bounded else 'on'}"
+        return f"{self.type} from {self.least} {f'to {self.most:,}' if bounded else 'on'}"
 
 
 class OptionTable(Frozen):
@@ -80,7 +85,7 @@ class OptionTable(Frozen):
         options: in the order of the reference.
         refused: options that exist elsewhere, by name, and what to do instead.
 
-    >>> table = OptionTable("read_files", (Option("header", "…", kind=Kind.BOOLEAN),))
+    >>> table = OptionTable("read_files", (Option("header", "…", type=ValueType.BOOLEAN),))
     >>> table.check("Header", "TRUE")
     ('header', True)
     """
@@ -164,13 +169,15 @@ class OptionTable(Frozen):
             found = option.choices.get(text.lower())
             if found is not None:
                 return found
-        elif option.kind is Kind.BOOLEAN and text.lower() in ("true", "false"):
+        elif option.type is ValueType.BOOLEAN and text.lower() in ("true", "false"):
             return text.lower() == "true"
-        elif option.kind in (Kind.COUNT, Kind.SIZE):
-            number = _number(option.kind, text)
+        elif option.is_number:
+            number = _number(option.type, text)
             if number is not None and option.least <= number <= option.most:
                 return number
-        elif _is_text(value) and (option.kind is Kind.TEXT or (option.kind is Kind.NAME and text)):
+        elif _is_text(value) and (
+            option.type is ValueType.TEXT or (option.type is ValueType.NAME and text)
+        ):
             return str(value)
         choices = tuple(dict.fromkeys(option.choices.values()))
         raise OptionError(
@@ -183,12 +190,12 @@ class OptionTable(Frozen):
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a value may stand for text: YAML and SQL write some text as numbers."""
+    """True if a value may stand for text: YAML and SQL write some text as numbers."""
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _number(kind: Kind, text: str) -> int | None:
-    if kind is Kind.COUNT:
+def _number(type: ValueType, text: str) -> int | None:
+    if type is ValueType.COUNT:
         return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
     try:
         return parse_size(text)
@@ -222,7 +229,7 @@ class Connector(Frozen):
 
     Args:
         name: as in `SourceRef.connector`.
-        kind: what people call its sources: `files`, `PostgreSQL`.
+        noun: what people call its sources: `files`, `PostgreSQL`.
         source: the class of its `qanat.ports.source.Source`; None if it only writes.
         sink: the class of its `qanat.ports.sink.Sink`; None if it only reads.
         functions: table functions by name, in lower case; the first is the one to advise.
@@ -240,7 +247,7 @@ class Connector(Frozen):
     """
 
     name: str
-    kind: str
+    noun: str
     options: OptionTable
     source: str | None = None
     sink: str | None = None
@@ -275,7 +282,7 @@ class Connector(Frozen):
             place,
             pairs,
             key=self.key.format(place=place, **options) if self.key else named,
-            kind=self.kind,
+            noun=self.noun,
             label=self.label.format(place=place, **options),
             function=self.function or next(iter(self.functions), ""),
             hidden=self.hidden,

@@ -91,7 +91,7 @@ class DatasetEnded(Frozen):
 
 
 class Recovered(Frozen):
-    """An epoch that a crash had left open: `how` is `settled`, `redone` or `abandoned`."""
+    """An epoch that a crash had left open: `how` is `settled`, `redone` or `given up`."""
 
     dataset: str
     flow: str

@@ -153,15 +153,15 @@ class Dataset(Frozen):
 
     @property
     def stored(self) -> bool:
-        """Whether the dataset has a table of its own."""
+        """True if the dataset has a table of its own."""
         return self.kind in (DatasetKind.STREAMING_TABLE, DatasetKind.MATERIALIZED_VIEW)
 
     @property
     def may_reset(self) -> bool:
-        """Whether a full refresh may replace its rows, as its author says."""
-        return fold(self.property(RESET_ALLOWED) or "true") != "false"
+        """True if a full refresh may replace its rows, as its author says."""
+        return fold(self.table_property(RESET_ALLOWED) or "true") != "false"
 
-    def property(self, name: str) -> str | None:
+    def table_property(self, name: str) -> str | None:
         """The value of a table property, whose name may be written in any case; or None."""
         return next((v for k, v in self.properties if same(k, name)), None)
 
@@ -202,7 +202,7 @@ def replay_flow(dataset: str) -> str:
 
 
 def is_replay(flow: str) -> bool:
-    """Whether a flow's epochs are replays.
+    """True if a flow's epochs are replays.
 
     >>> is_replay(replay_flow("silver"))
     True

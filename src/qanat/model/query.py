@@ -26,7 +26,7 @@ class SourceRef(Frozen):
             or bool.
         key: the name under which the ledger keeps how far it has been read. Two references
             with one key are one source.
-        kind: what people call it, such as `files`; for lineage.
+        noun: what people call it, such as `files`; for lineage.
         label: the place as people read it; default: as written.
         function: the SQL function that reads it, for fingerprints and messages.
         hidden: columns that it has and `SELECT *` leaves out, such as `_metadata`.
@@ -41,7 +41,7 @@ class SourceRef(Frozen):
     place: str
     options: tuple[tuple[str, Any], ...] = ()
     key: str = ""
-    kind: str = ""
+    noun: str = ""
     label: str = ""
     function: str = ""
     hidden: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ def dataset_ref(name: str) -> SourceRef:
     'dataset:bronze'
     """
     key = f"{DATASET}:{fold(name)}"
-    return SourceRef(DATASET, name, key=key, kind=DATASET, label=name, dataset=name)
+    return SourceRef(DATASET, name, key=key, noun=DATASET, label=name, dataset=name)
 
 
 class Read(Frozen):
@@ -136,7 +136,7 @@ class FunctionQuery(Frozen):
 
     Args:
         function: the user's function, unchanged.
-        source: its source text, for fingerprints.
+        text: its source text, for fingerprints.
         reads: one per parameter, in order; `Read.name` is the parameter's name.
         takes: per parameter `arrow`, `polars`, `polars.lazy` or `pandas`.
         returns: `arrow`, `polars` or `pandas`; `any` when unannotated (decided by the value).
@@ -144,7 +144,7 @@ class FunctionQuery(Frozen):
     """
 
     function: Callable[..., Any]
-    source: str
+    text: str
     reads: tuple[Read, ...]
     takes: tuple[str, ...]
     returns: str

@@ -44,14 +44,14 @@ class Range(Frozen):
             opens it.
         files: whole files of the range, for sources that are read by file. The ledger remembers
             them one by one on the connector's behalf (`Past.seen`).
-        moves: whether the range continues an earlier one: once the epoch is committed, `value`
-            is where the next one starts from (`Past.position`).
+        positioned: True if the range continues an earlier one: once the epoch is committed,
+            `value` is where the next one starts from (`Past.position`).
         amount: how much it has, as far as that is known before it is read; not stored.
     """
 
     value: Mapping[str, Any]
     files: tuple[FileRef, ...] = ()
-    moves: bool = False
+    positioned: bool = False
     amount: Amount = field(default_factory=Amount, compare=False)
 
 
@@ -90,7 +90,7 @@ def quarantine_key(dataset: str) -> str:
 
 
 def is_mark(key: str) -> bool:
-    """Whether that is the name of a quarantine's mark, and not the key of a source."""
+    """True if that is the name of a quarantine's mark, and not the key of a source."""
     return key.startswith(_MARK)
 
 
@@ -157,15 +157,20 @@ class Epoch(Frozen):
     error: str | None = None
 
     @property
-    def quarantined(self) -> frozenset[str]:
+    def prepared(self) -> bool:
+        """True if what was staged is recorded, so that the epoch may have been published."""
+        return self.counts is not None
+
+    @property
+    def quarantined_datasets(self) -> frozenset[str]:
         """The datasets (the target, views that it reads) into whose quarantine it put rows."""
         found = {r.dataset for r in self.rules if r.action == Action.QUARANTINE and r.violations}
-        if self.counts is not None and self.counts.quarantined + self.counts.malformed:
+        if self.counts is not None and self.counts.set_aside:
             found.add(self.dataset)
         return frozenset(found)
 
     @property
-    def ruled(self) -> frozenset[str]:
+    def checked_datasets(self) -> frozenset[str]:
         """The datasets (the target, views that it reads) whose rules it applied."""
         return frozenset({self.dataset, *(r.dataset for r in self.rules)})
 
@@ -186,14 +191,14 @@ class PastSource(Frozen):
     Args:
         dataset: the target of the flow, as its newest epoch has it.
         key: of the source, see `SourceRef.key`.
-        moves: whether it has a position; if not, its files are remembered one by one.
+        positioned: whether it has a position; if not, its files are remembered one by one.
     """
 
     flow: str
     dataset: str
     generation: int
     key: str
-    moves: bool
+    positioned: bool
 
 
 class Definition(Frozen):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from qanat.errors import SchemaMismatchError
+from qanat.errors import SchemaMismatchError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.schema import Schema, grown
 from qanat.model.work import Amount, Batch, DataFile
@@ -172,4 +171,4 @@ class Commit(Frozen):
 
     @property
     def _rewrite(self) -> str:
-        return f"rewrite the table: qanat run --full-refresh {shlex.quote(self.table.name)}"
+        return f"start over: {full_refresh(self.table.name)}"

@@ -211,7 +211,7 @@ class ColumnStatistics:
 
     @property
     def bounded(self) -> bool:
-        """Whether bounds are known."""
+        """True if bounds are known."""
         return self.low is not None and self.high is not None
 
 
@@ -263,6 +263,11 @@ class Counts(Frozen):
         Counts(out=5, written=3, dropped=2, quarantined=0, malformed=0)
         """
         return Counts(*map(add, astuple(self), astuple(other)))
+
+    @property
+    def set_aside(self) -> int:
+        """Rows that went into a quarantine."""
+        return self.quarantined + self.malformed
 
     @property
     def balanced(self) -> bool:

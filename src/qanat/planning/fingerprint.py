@@ -75,7 +75,7 @@ def row_source(query: SqlQuery) -> str | None:
 
 
 def _keeps_rows(join: exp.Join) -> bool:
-    """Whether each row of a join's result has one row of its left side."""
+    """True if each row of a join's result has one row of its left side."""
     if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
         return False
     if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
@@ -188,7 +188,7 @@ def canonical(query: Query) -> str:
     """A query's text in one normal form: layout, comments and case of keywords do not count."""
     if isinstance(query, FunctionQuery):
         reads = ", ".join(_source(r) for r in query.reads)
-        return f"-- reads {reads or 'nothing'}\n{query.source}"
+        return f"-- reads {reads or 'nothing'}\n{query.text}"
     sources = {r.name: _source(r) for r in query.reads}
     tree, negated = own_tree(query), False
     for node in tree.walk():

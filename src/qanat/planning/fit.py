@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, TypeNameError, nearest
+from qanat.errors import (
+    ColumnNotFoundError,
+    Location,
+    SchemaMismatchError,
+    TypeNameError,
+    full_refresh,
+    nearest,
+)
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import (
@@ -97,8 +103,7 @@ def fit(
                     location=location,
                     wanted=str(field.type),
                     got=str(mine.type),
-                    hint="CAST it in the query, or rebuild with "
-                    f"`qanat run --full-refresh {shlex.quote(dataset)}`",
+                    hint=f"CAST it in the query, or start over: {full_refresh(dataset)}",
                 )
         if declared and declared.comment:
             field = replace(field, comment=declared.comment)
@@ -181,7 +186,7 @@ def _check_partitions(schema: Schema, output: Output, location: Location, datase
 
 
 def _fits(have: DataType, want: DataType, declared: bool) -> bool:
-    """Whether every value of one type is a value of another (a declared type may cast)."""
+    """True if every value of one type is a value of another (a declared type may cast)."""
     if have == want:
         return True
     match have, want:

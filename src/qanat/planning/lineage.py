@@ -106,7 +106,7 @@ def dataset_of(pipeline: Pipeline, name: str) -> Dataset:
 
 def source_node(source: SourceRef) -> LineageNode:
     """The node of a source outside the project."""
-    return LineageNode(source.label, source.kind)
+    return LineageNode(source.label, source.noun)
 
 
 def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:

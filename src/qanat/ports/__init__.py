@@ -1,7 +1,6 @@
 """The few protocols between `qanat.run` and the adapters.
 
-Each is small enough to implement for a new system in a day; the suites in `tests/conformance` hold
-stores, ledgers and engines to theirs. `engine` computes, `store` keeps tables, `ledger` remembers,
-`source` finds data outside, `sink` puts data outside, `observer` listens, and `witness` reads
-tables for crash tests, without their store.
+The suites in `tests/conformance` hold stores, ledgers and engines to theirs. `engine` computes,
+`store` keeps tables, `ledger` remembers, `source` finds data outside, `sink` puts data outside,
+`observer` listens, and `witness` reads tables for crash tests, without their store.
 """

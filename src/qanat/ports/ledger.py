@@ -123,7 +123,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
+    def give_up(self, epoch: Epoch, error: str, lease: Lease) -> None:
         """Mark an intended epoch failed: nothing of it was published, its range is unread.
 
         Raises:
@@ -156,7 +156,7 @@ class Ledger(Protocol):
         ...
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
-        """The value of the newest committed range of a flow's source that moves.
+        """The value of the newest committed range of a flow's source that has a position.
 
         Args:
             source: as `SourceRef.key`.
@@ -176,12 +176,12 @@ class Ledger(Protocol):
         flow: str,
         generation: int,
         paths: Iterable[str],
-        counts: Callable[[str], bool] | None = None,
+        relevant: Callable[[str], bool] | None = None,
     ) -> Mapping[str, FileRef]:
         """Of these paths, those that committed epochs have read, as they were then.
 
         Args:
-            counts: by the source that a file was read for, whether that counts; default: all do.
+            relevant: by the source that a file was read for, whether it counts; default: all do.
         """
         ...
 
@@ -217,7 +217,7 @@ class Ledger(Protocol):
         ...
 
     def generation_started(self, dataset: str, generation: int) -> bool:
-        """Whether an epoch of that generation, other than a replay, has been committed."""
+        """True if an epoch of that generation, other than a replay, has been committed."""
         ...
 
     def replaced(self, dataset: str, after: int) -> int | None:
@@ -258,12 +258,8 @@ class Ledger(Protocol):
         """Newest first.
 
         Args:
-            files: whether file ranges come with their files; see `epoch_files` for one epoch.
+            files: whether file ranges come with their files.
         """
-        ...
-
-    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
-        """The files of an epoch, of all its sources."""
         ...
 
     def close(self) -> None:

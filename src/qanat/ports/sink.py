@@ -31,7 +31,7 @@ class Sink(Protocol):
     """A place that takes each epoch of a flow exactly once.
 
     A session makes one for each connector, as `Class(surroundings)`, from the class that
-    `Connector.sink` names.
+    `Connector.sink` names. It is called from several threads at a time, for different targets.
     """
 
     def check(self, target: SinkTarget) -> None:
@@ -42,13 +42,15 @@ class Sink(Protocol):
         """Where and how the engine stages the rows."""
         ...
 
-    def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
+    def publish(
+        self, delivery: Delivery, staging: Path, staged: StagedTable, may_be_published: bool
+    ) -> None:
         """Make the epoch visible, whole; doing it twice is the same as once.
 
         Args:
             staging: the folder of the output in which the rows were staged.
-            again: an earlier attempt may have published the epoch; if it has, that is the one
-                that counts.
+            may_be_published: an earlier attempt may have published the epoch; if it has, that is
+                the one that counts.
 
         Raises:
             HistoryMismatchError: the sink holds an epoch of that number which is not this one.
@@ -56,7 +58,7 @@ class Sink(Protocol):
         ...
 
     def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
-        """Whether the epoch has been published."""
+        """True if the epoch has been published."""
         ...
 
     def last(self, target: SinkTarget, flow: str) -> int:

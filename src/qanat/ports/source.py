@@ -20,7 +20,7 @@ class Past(Protocol):
 
     @property
     def position(self) -> Mapping[str, Any] | None:
-        """`Range.value` of the newest committed range that moves; None before the first."""
+        """`Range.value` of the newest committed range with a position; None before the first."""
         ...
 
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:

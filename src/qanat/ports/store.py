@@ -128,7 +128,7 @@ class TableStore(Protocol):
         ...
 
     def forgotten(self, table: TableRef) -> bool:
-        """Whether there was a table of which only its own folder still tells.
+        """True if there was a table of which only its own folder still tells.
 
         So it is where a catalog was lost; `version` says that there is no table then. Where all
         that makes a table lies in its folder, this is never so.

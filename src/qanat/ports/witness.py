@@ -15,7 +15,7 @@ class TableLog(Protocol):
         ...
 
     def knows(self, path: str) -> bool:
-        """Whether a file (relative to the table's folder) is part of the table, now or once."""
+        """True if a file (relative to the table's folder) is part of the table, now or once."""
         ...
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qanat.model.event import EventRecord, facts_of, kind_of
-from qanat.report.history import head
+from qanat.report.history import update_line
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.narrative import narrate
@@ -55,12 +55,12 @@ _NOTHING = "No event was kept of it."
 def events_text(told: UpdateEvents, layout: Layout = PLAIN) -> str:
     """An update, and below it its events with their times."""
     lines = [line for record in told.events for line in _event(record, layout)]
-    return "\n".join([head(told.update, layout), *(lines or [f"  {_NOTHING}"])])
+    return "\n".join([update_line(told.update, layout), *(lines or [f"  {_NOTHING}"])])
 
 
 def events_html(told: UpdateEvents) -> str:
     """The same for a notebook."""
-    first = heading(head(told.update))
+    first = heading(update_line(told.update))
     if not told.events:
         return page(first, heading(_NOTHING))
     rows = [[_time(record), "; ".join(narrate(record.event))] for record in told.events]

@@ -39,7 +39,7 @@ PAST_UPDATE = Shape(
         Key("update", "update.id"),
         *(Key(name, f"update.{name}") for name in ("environment", "command", "status")),
         Key("started", of=str, make=lambda entry: moment(entry.update.started)),
-        Key("seconds", of=float | None, make=lambda entry: _took(entry)),
+        Key("seconds", of=float | None, make=lambda entry: _took(entry.update)),
         Key("error", "update.error"),
         "epochs",
     ),
@@ -70,7 +70,7 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
     """Updates for a notebook."""
     parts: list[Part] = []
     for entry in entries:
-        update, seconds = entry.update, _took(entry)
+        update, seconds = entry.update, _took(entry.update)
         took = f" in {duration(seconds)}" if seconds is not None else ""
         mood = _MOODS.get(update.status, "plain")
         text = f"{_started(update)}: {update.command} {update.status.value}{took}"
@@ -82,17 +82,17 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
     return page(*(parts or [heading("No update has run yet.", "plain")]))
 
 
-def _took(entry: HistoryEntry) -> float | None:
-    return elapsed(entry.update.started, entry.update.ended)
+def _took(update: UpdateRecord) -> float | None:
+    return elapsed(update.started, update.ended)
 
 
 def _started(update: UpdateRecord) -> str:
     return datetime.fromtimestamp(update.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def head(update: UpdateRecord, layout: Layout = PLAIN) -> str:
+def update_line(update: UpdateRecord, layout: Layout = PLAIN) -> str:
     """One update on a line: its identifier, start, command, status and duration."""
-    seconds = elapsed(update.started, update.ended)
+    seconds = _took(update)
     status = layout.paint(update.status.value, _COLOURS.get(update.status.value, ""))
     took = f" in {duration(seconds)}" if seconds is not None else ""
     id_ = layout.paint(update.id, "bold")
@@ -101,7 +101,7 @@ def head(update: UpdateRecord, layout: Layout = PLAIN) -> str:
 
 def _update(entry: HistoryEntry, layout: Layout) -> list[str]:
     update = entry.update
-    lines = [head(update, layout)]
+    lines = [update_line(update, layout)]
     if update.error:
         lines.append("  " + printable(update.error.partition("\n")[0]))
     if entry.epochs:
@@ -120,7 +120,7 @@ def _epoch(epoch: Epoch) -> list[Value]:
         epoch.status.value,
         epoch.version,
         counts.written,
-        counts.quarantined + counts.malformed,
+        counts.set_aside,
         counts.dropped,
         Cell("–" if seconds is None else duration(seconds), right=True),
         violated,

@@ -65,7 +65,7 @@ def _epoch(event: EpochCommitted) -> list[str]:
 
 
 def _rows(counts: Counts) -> list[str]:
-    quarantined = counts.quarantined + counts.malformed
+    quarantined = counts.set_aside
     rows = [count(counts.written, "row") + " written"]
     rows += [f"{quarantined:,} quarantined"] if quarantined else []
     rows += [f"{counts.dropped:,} dropped"] if counts.dropped else []

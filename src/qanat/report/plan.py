@@ -21,7 +21,7 @@ DATASET = Shape(
     "DatasetPlanDocument",
     Decision,
     (
-        *("dataset", "kind", "change", "step", "reason"),
+        *("dataset", "kind", Key("change", "definition"), "step", "reason"),
         *("waiting", "difference", "consequence"),
     ),
     "One dataset of a plan.\n\n"
@@ -79,7 +79,7 @@ def plan_html(plan: UpdatePlan) -> str:
 
 
 def _row(decision: Decision) -> list[Value]:
-    sign, colour = _SIGNS[decision.change]
+    sign, colour = _SIGNS[decision.definition]
     step = Cell(_step(decision), "red" if decision.step is Step.FAIL else None)
     waiting = "; ".join(_waiting(w) for w in decision.waiting)
     return [
@@ -93,7 +93,7 @@ def _row(decision: Decision) -> list[Value]:
 
 
 def _dataset(decision: Decision, widest: int, layout: Layout) -> list[str]:
-    sign, colour = _SIGNS[decision.change]
+    sign, colour = _SIGNS[decision.definition]
     name = printable(decision.dataset)
     head = f"{sign} {name}{' ' * (widest - cells(name))}"
     lines = [layout.paint(head, colour) + f"  {_step(decision)}: {printable(decision.reason)}"]
@@ -124,7 +124,7 @@ def _waiting(waiting: Waiting) -> str:
 
 
 def _summary(plan: UpdatePlan) -> str:
-    changes = Counter(d.change for d in plan.datasets)
+    changes = Counter(d.definition for d in plan.datasets)
     busy = sum(d.step.works for d in plan.datasets)
     failing = sum(d.step is Step.FAIL for d in plan.datasets)
     parts = ", ".join(f"{changes[c]:,} {c.value}" for c in DefinitionStatus if changes[c])

@@ -40,13 +40,13 @@ class Shape(Frozen):
 
     Args:
         name: as the reference calls it.
-        source: the dataclass, or what a document is made from if that is no dataclass.
+        of: the dataclass, or what a document is made from if that is no dataclass.
         keys: in order; a text is the field of that name.
         text: what the reference says of it.
     """
 
     name: str
-    source: Any
+    of: Any
     keys: tuple[Key | str, ...]
     text: str
 
@@ -60,7 +60,7 @@ def type_of(shape: Shape, key: Key) -> Any:
     """The type of a key's value, as the dataclass declares it."""
     if key.of is not None:
         return key.of
-    found = shape.source
+    found = shape.of
     for part in (key.path or key.name).split("."):
         found = _hints(found)[part]
     return found
@@ -79,11 +79,11 @@ class Shapes:
     """Shapes by the dataclass that they are of."""
 
     def __init__(self, *shapes: Shape) -> None:
-        self._by_source = {s.source: s for s in shapes}
+        self._by_type = {s.of: s for s in shapes}
 
     def get(self, kind: Any) -> Shape | None:
         """The shape of a dataclass; None if it has none."""
-        return self._by_source.get(kind)
+        return self._by_type.get(kind)
 
     def write(self, shape: Shape, value: Any) -> dict[str, Any]:
         """The object of a value."""

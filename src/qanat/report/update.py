@@ -150,7 +150,7 @@ def _row(result: DatasetResult) -> list[Value]:
         result.files or None,
         result.read,
         counts.written,
-        counts.quarantined + counts.malformed,
+        counts.set_aside,
         counts.dropped,
         Cell(duration(result.seconds), right=True),
         result.kind,
@@ -176,10 +176,11 @@ def _next(result: UpdateResult, options: str) -> list[tuple[str, str]]:
     updated = [d for d in result.datasets if d.status == "updated"]
     full = [d for d in updated if d.counts.written and d.kind != DatasetKind.SINK]
     views = [d for d in full if d.kind == DatasetKind.MATERIALIZED_VIEW]
-    for best in (views or full)[-1:]:
-        hints.append((f"qanat show {shlex.quote(best.dataset)}{options}", "look at the result"))
-    jailed = [d for d in updated if d.counts.quarantined or d.counts.malformed]
-    for worst in sorted(jailed, key=lambda d: d.counts.quarantined + d.counts.malformed)[-1:]:
+    if written := views or full:
+        shown = f"qanat show {shlex.quote(written[-1].dataset)}{options}"
+        hints.append((shown, "look at the result"))
+    if with_quarantined := [d for d in updated if d.counts.set_aside]:
+        worst = max(with_quarantined, key=lambda d: d.counts.set_aside)
         typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
     if not result.failed:

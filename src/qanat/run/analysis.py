@@ -86,7 +86,7 @@ def _sound(
 
 
 def _fed(pipeline: Pipeline, flow: Flow) -> bool:
-    """Whether each temporary view that a flow reads has a query."""
+    """True if each temporary view that a flow reads has a query."""
     views = [v for r in flow.query.reads if (v := view_of(pipeline, r)) is not None]
     flows = [next(pipeline.flows_into(v.name), None) for v in views]
     return all(f is not None and _fed(pipeline, f) for f in flows)

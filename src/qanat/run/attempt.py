@@ -6,7 +6,6 @@ query.
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from qanat.disk import remove
-from qanat.errors import FlowError, InvariantError, QanatError, RunError, located
+from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
 from qanat.model.name import Named
@@ -37,11 +36,11 @@ _LONGEST_WAIT = 60.0
 Result = TypeVar("Result")
 
 
-def retrying(action: Callable[[], Result], current: Current, dataset: str) -> Result:
+def retrying(action: Callable[[], Result], running: RunningUpdate, dataset: str) -> Result:
     """The result of an action, tried again while its error is retryable.
 
     Args:
-        current: the update; its project says how often to try again.
+        running: the update; its project says how often to try again.
         dataset: whose events tell about it.
 
     Raises:
@@ -49,25 +48,25 @@ def retrying(action: Callable[[], Result], current: Current, dataset: str) -> Re
         RunError: the user pressed Ctrl-C meanwhile.
     """
     wait = _FIRST_WAIT
-    for attempt in range(1, current.session.project.retries + 1):
+    for attempt in range(1, running.session.project.retries + 1):
         try:
             return action()
         except QanatError as error:
             if not error.retryable:
                 raise
-            current.tell(Retried(dataset, attempt, error.message, wait))
-            current.stopping.wait(wait)
-            current.unless_stopping()
+            running.tell(Retried(dataset, attempt, error.message, wait))
+            running.stopping.wait(wait)
+            running.unless_stopping()
             wait = min(2 * wait, _LONGEST_WAIT)
     return action()
 
 
-class Current(Frozen):
+class RunningUpdate(Frozen):
     """The update that runs.
 
     Args:
         gate: the folder through which it commits; see `qanat.run.lease`.
-        update: its identifier.
+        id: the identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
         stuck: by dataset, why an epoch that a crash left open could not be brought
@@ -81,7 +80,7 @@ class Current(Frozen):
     session: Session
     lease: HeldLease
     gate: Path
-    update: str
+    id: str
     at_ns: int
     tell: Callable[[Event], None]
     stuck: Named[QanatError] = field(default_factory=Named)
@@ -113,18 +112,18 @@ class Attempt:
 
     Args:
         epoch: as the ledger has it; before `intend` as it is meant to be.
-        again: an earlier attempt came as far as telling the ledger what it had staged, so it may
-            have published.
-        defines: the definition to record with the epoch, if it is the last one of its dataset.
+        may_be_published: an earlier attempt came as far as telling the ledger what it had staged,
+            so it may have published.
+        records: the definition to record with the epoch, if it is the last one of its dataset.
         started: seconds of the monotonic clock.
         tried: what the engine was asked for, also where it failed.
     """
 
-    current: Current
+    running: RunningUpdate
     compiled: CompiledFlow
     epoch: Epoch
-    again: bool = False
-    defines: Definition | None = None
+    may_be_published: bool = False
+    records: Definition | None = None
     started: float = field(default_factory=time.monotonic)
     tried: list[Work] = field(default_factory=list)
     _work: Work | None = None
@@ -134,7 +133,7 @@ class Attempt:
     @property
     def session(self) -> Session:
         """The session of the update."""
-        return self.current.session
+        return self.running.session
 
     @property
     def work(self) -> Work:
@@ -157,7 +156,7 @@ class Attempt:
 
     @property
     def idle(self) -> bool:
-        """Whether the epoch turns out to change nothing that is worth a commit."""
+        """True if the epoch turns out to change nothing that is worth a commit."""
         return self.compiled.readmits and not self.staged.table.rows
 
     @property
@@ -221,14 +220,14 @@ def work_of(attempt: Attempt) -> Work:
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,
-        update=attempt.current.update,
+        update=attempt.running.id,
         dataset=compiled.dataset.name,
         query=compiled.query,
         inputs={},
         output=_output(attempt, prefix),
         quarantine=_quarantine(session, compiled.dataset, prefix, epoch.replaces),
         scratch=scratch,
-        at_ns=attempt.current.at_ns,
+        at_ns=attempt.running.at_ns,
         views=tuple(
             ViewWork(
                 view.dataset.name,
@@ -254,7 +253,7 @@ def check_partitions(dataset: Dataset, stored: tuple[str, ...]) -> None:
             location=dataset.location,
             wanted=", ".join(stored) or "none",
             got=", ".join(dataset.partition_by) or "none",
-            hint=f"rebuild it: qanat run --full-refresh {shlex.quote(dataset.name)}",
+            hint=f"start over: {full_refresh(dataset.name)}",
         )
 
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 
-from qanat.errors import HistoryMismatchError, located
-from qanat.model.pipeline import QUARANTINE, DatasetKind, application, is_replay, replay_flow
+from qanat.errors import HistoryMismatchError, full_refresh, located
+from qanat.model.pipeline import QUARANTINE, DatasetKind, application, replay_flow
 from qanat.model.record import Epoch, QuarantineMark
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
@@ -28,9 +27,6 @@ from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
-
-_READ_BY_EARLIER = "__quarantine"
-"""The key of the range of replays from before they became epochs like any other."""
 
 
 def next_number(session: Session, compiled: CompiledFlow, generation: int) -> int:
@@ -61,7 +57,7 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
             wanted=f"no epoch of flow {flow.name} after {known}, the ledger's newest",
             got=f"epoch {sent} in the sink",
             hint="restore the ledger of the same time, or send everything again:"
-            f" qanat run --full-refresh {quote(name)}",
+            f" {full_refresh(name)}",
         )
     return max(known, sent, *there) + 1
 
@@ -79,28 +75,14 @@ def _quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef
 
 
 def published(session: Session, epoch: Epoch) -> bool:
-    """Whether an epoch's last commit has happened, whatever the ledger knows."""
+    """True if an epoch's last commit has happened, whatever the ledger knows."""
     dataset = session.pipeline.get(epoch.dataset)
     if dataset is not None and dataset.sink is not None:
         # Before `audit` has recorded what was staged, an epoch of this number is not ours.
-        sink, sent = session.sink(dataset.sink), epoch.counts is not None
-        return sent and sink.carries(dataset.sink, epoch.flow, epoch.number)
+        sink = session.sink(dataset.sink)
+        return epoch.prepared and sink.carries(dataset.sink, epoch.flow, epoch.number)
     table = session.table(epoch.dataset)
     return session.store.transaction(table, application(epoch.flow)) >= epoch.number
-
-
-def is_half_moved(session: Session, epoch: Epoch) -> bool:
-    """Whether a replay of an earlier release has left its rows in table and quarantine.
-
-    Those committed to the table first, and kept what they had read under a name of its own. Not
-    if the quarantine is another by now: it was restored, and may lack the rows.
-    """
-    read = epoch.ranges.get(_READ_BY_EARLIER) if is_replay(epoch.flow) else None
-    if read is None or not published(session, epoch):
-        return False
-    table = session.table(epoch.dataset + QUARANTINE)
-    moved = session.store.transaction(table, application(epoch.flow)) >= epoch.number
-    return not moved and session.store.version(table) == read.value.get("version")
 
 
 def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
@@ -148,8 +130,9 @@ def publish_epoch(attempt: Attempt) -> int | None:
         session.store.publish(_commit(attempt, table, staged, change, gaps=True))
     delivery = attempt.delivery
     if delivery is not None:
-        staging, again = attempt.work.output.folder, attempt.again
-        session.sink(delivery.target).publish(delivery, staging, attempt.staged.table, again)
+        staging, retried = attempt.work.output.folder, attempt.may_be_published
+        sink = session.sink(delivery.target)
+        sink.publish(delivery, staging, attempt.staged.table, retried)
         return None
     table = session.table(epoch.dataset)
     change = Change.REPLACE if epoch.replaces else Change.APPEND
@@ -157,12 +140,12 @@ def publish_epoch(attempt: Attempt) -> int | None:
 
 
 def starts_over(session: Session, epoch: Epoch) -> bool:
-    """Whether this is the flow's first epoch after a full refresh (or replaces all anyway)."""
+    """True if this is the flow's first epoch after a full refresh (or replaces all anyway)."""
     last = session.ledger.last_epoch(epoch.flow)
     return epoch.replaces or last is None or last.generation < epoch.generation
 
 
-def touched(attempt: Attempt) -> tuple[TableRef, ...]:
+def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
     found = _quarantines(session, compiled).values()
@@ -176,7 +159,9 @@ def unpublished(attempt: Attempt) -> frozenset[Path]:
     store = attempt.session.store
     application, number = attempt.compiled.flow.application, attempt.epoch.number
     return frozenset(
-        store.staging(t) for t in touched(attempt) if store.transaction(t, application) < number
+        store.staging(t)
+        for t in target_tables(attempt)
+        if store.transaction(t, application) < number
     )
 
 
@@ -209,7 +194,7 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
 
 
 def _may_read_other_views(attempt: Attempt) -> bool:
-    """Whether the flow may have read other views when it last computed its rows from the start.
+    """True if the flow may have read other views when it last computed its rows from the start.
 
     To look for their quarantines takes a look at every table.
     """
@@ -246,7 +231,7 @@ def _commit(
         number=epoch.number,
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
-        gate=attempt.current.gate,
+        gate=attempt.running.gate,
     )
     if table.name != dataset.name:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
@@ -281,7 +266,7 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     if compiled.dataset.kind is not DatasetKind.SINK:
         there = _last_number(session, compiled)
         if there != known:
-            return _of_other_times(compiled, known, "table", there)
+            return _out_of_step(compiled, known, "table", there)
         if not known and session.store.forgotten(session.table(compiled.dataset.name)):
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(compiled.dataset.name)
@@ -289,17 +274,21 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         found = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
         if found > known:
-            return _of_other_times(compiled, known, "quarantine", found)
+            return _out_of_step(compiled, known, "quarantine", found)
         # nor forget one that put rows into it, or emptied it.
         mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
         if mark is None or found >= mark.number:
             continue
-        if not mark.emptied or found or _of_others(session, compiled, dataset, generation):
+        if (
+            not mark.emptied
+            or found
+            or _has_rows_of_other_flows(session, compiled, dataset, generation)
+        ):
             return _lost_quarantine(compiled, dataset, mark, found)
     return _forgotten_replay(session, compiled, generation)
 
 
-def _of_other_times(
+def _out_of_step(
     compiled: CompiledFlow, known: int, holder: str, there: int
 ) -> HistoryMismatchError:
     """The ledger's newest epoch of a flow is not the newest that a table or quarantine has."""
@@ -310,7 +299,7 @@ def _of_other_times(
         wanted=f"{_epoch(known)} of flow {compiled.flow.name}, as the ledger says",
         got=f"{_epoch(there)} in the {holder}",
         hint=f"restore the {older} of the same time as the {newer}, or"
-        f" {_anew(compiled, 'rebuild the table from its sources')}",
+        f" {_anew(compiled, 'start over')}",
     )
 
 
@@ -322,7 +311,7 @@ def _forgotten_table(session: Session, compiled: CompiledFlow) -> HistoryMismatc
         wanted=f"the catalog that {session.table(name)} was committed to",
         got="no such table in the catalog",
         hint=f"restore {session.project.private} of the same time as the tables, or"
-        f" {_anew(compiled, 'rebuild the table from its sources')}",
+        f" {_anew(compiled, 'start over')}",
     )
 
 
@@ -330,8 +319,10 @@ def _epoch(number: int) -> str:
     return f"epoch {number}" if number else "no epoch"
 
 
-def _of_others(session: Session, compiled: CompiledFlow, dataset: str, generation: int) -> bool:
-    """Whether a quarantine has rows of other flows from before the table was replaced.
+def _has_rows_of_other_flows(
+    session: Session, compiled: CompiledFlow, dataset: str, generation: int
+) -> bool:
+    """True if a quarantine has rows of other flows from before the table was replaced.
 
     The flow that replaced the table emptied it, if it was there.
     """
@@ -362,8 +353,8 @@ def _forgotten_replay(
                 f"{dataset} is older than its ledger: it was restored from a copy",
                 wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
                 got=f"replay {found}" if found else "no replay",
-                hint=f"restore {dataset} of the same time as the ledger, or compute table and"
-                f" quarantine anew from their sources: qanat run --full-refresh {quote(name)}",
+                hint=f"restore {dataset} of the same time as the ledger, or start over with table"
+                f" and quarantine: {full_refresh(name)}",
             )
     return None
 
@@ -378,11 +369,11 @@ def _lost_quarantine(
         wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
         got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
         hint="restore the quarantine of the same time as the ledger, or"
-        f" {_anew(compiled, 'compute table and quarantine anew from their sources')}",
+        f" {_anew(compiled, 'start over with table and quarantine')}",
     )
 
 
 def _anew(compiled: CompiledFlow, what: str) -> str:
     if compiled.dataset.kind is DatasetKind.SINK:
         what = "send everything again"
-    return f"{what}: qanat run --full-refresh {quote(compiled.dataset.name)}"
+    return f"{what}: {full_refresh(compiled.dataset.name)}"

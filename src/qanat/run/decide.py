@@ -7,14 +7,12 @@ its own. `refresh` gathers the facts.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import Enum, StrEnum
 from hashlib import blake2b
-from typing import Any
 
-from qanat.errors import QanatError
+from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Definition, Range
@@ -48,7 +46,7 @@ class Step(StrEnum):
 
     @property
     def works(self) -> bool:
-        """Whether the dataset has another version afterwards."""
+        """True if the dataset has another version afterwards."""
         return self not in (Step.SKIP, Step.NONE, Step.FAIL)
 
 
@@ -78,19 +76,20 @@ class Decision(Frozen):
     """What an update does with one dataset.
 
     Args:
+        definition: how it compares with the one last run.
         reason: why, half a sentence.
         waiting: unread input by source.
         difference: unified diff of the canonical text, where the definition changed.
         consequence: what that means for rows already written, or the way out of a failure.
-        takes: the next epoch of each flow that has something to do; in a plan not those of
-            flows that get their input only from datasets that are updated before them.
+        takes: the next epoch of each flow that has something to do. A plan leaves out flows that
+            get input only from datasets that are updated before them.
         inputs: fingerprint of the ranges that a materialized view is computed from.
-        defines: whether the definition counts as run afterwards.
+        records_definition: whether the definition counts as run afterwards.
     """
 
     dataset: str
     kind: str
-    change: DefinitionStatus
+    definition: DefinitionStatus
     step: Step
     reason: str
     waiting: tuple[Waiting, ...] = ()
@@ -98,7 +97,7 @@ class Decision(Frozen):
     consequence: str = ""
     takes: tuple[Take, ...] = ()
     inputs: str = field(default="", compare=False)
-    defines: bool = field(default=False, compare=False)
+    records_definition: bool = field(default=False, compare=False)
 
 
 class UpdatePlan(Frozen):
@@ -131,10 +130,10 @@ class FlowFacts(Frozen):
         unread: whether a stream has anything that the flow has not read.
         more: whether an epoch after the next would still find something.
         absent: datasets that it reads and that have no table yet.
-        done: whether it runs a single time, and has.
-        once: whether it runs a single time.
-        moving: datasets that it reads and that this update gives another version first.
-        arriving: those of them that it reads as streams.
+        once: whether it runs a single time (INSERT INTO ONCE).
+        done: whether it does, and has.
+        changing: datasets that it reads and that this update gives another version first.
+        changing_streams: those of them that it reads as streams.
         volatile: whether its query asks for the time or for chance.
     """
 
@@ -146,8 +145,8 @@ class FlowFacts(Frozen):
     absent: tuple[str, ...] = ()
     once: bool = False
     done: bool = False
-    moving: tuple[str, ...] = ()
-    arriving: tuple[str, ...] = ()
+    changing: tuple[str, ...] = ()
+    changing_streams: tuple[str, ...] = ()
     volatile: bool = False
 
 
@@ -170,7 +169,8 @@ class Facts(Frozen):
         flows: as declared; empty if `problem` was met before they were looked at.
         problem: what stands in the way.
         failing: datasets that it reads and that fail first.
-        along: the dataset that starts over, and whose rows it has read as a stream.
+        restarted_by: the dataset whose full refresh takes this one along: it has read its rows
+            as a stream.
         loss: what starting over does not bring back.
     """
 
@@ -185,41 +185,46 @@ class Facts(Frozen):
     flows: tuple[FlowFacts, ...] = ()
     problem: QanatError | None = None
     failing: tuple[str, ...] = ()
-    along: str = ""
+    restarted_by: str = ""
     loss: str = ""
 
     @property
     def changed(self) -> bool:
-        """Whether the definition is another than the one last run."""
+        """True if the definition is another than the one last run."""
         return self.before is not None and self.before.fingerprint != self.fingerprint
 
 
 def decide(facts: Facts) -> Decision:
     """What an update does with a dataset, and why."""
     dataset = facts.dataset
-    change = _change(facts)
-    waiting = tuple(w for f in facts.flows for w in f.waiting)
-    plain = Decision(
+    status = _status(facts)
+    changed = difference(facts.before.text, facts.text) if facts.before and facts.changed else ""
+    undecided = Decision(
         dataset=dataset.name,
         kind=str(dataset.kind),
-        change=change,
+        definition=status,
         step=Step.SKIP,
         reason="",
-        waiting=waiting,
-        difference=difference(facts.before.text, facts.text)
-        if facts.before and facts.changed
-        else "",
-        consequence=_consequence(facts, change),
+        difference=changed,
+        consequence=_consequence(facts, status),
     )
     if facts.failing:
-        return _with(plain, Step.SKIP, f"{_list(facts.failing)} would fail", waiting=())
+        return replace(undecided, reason=f"{_list(facts.failing)} would fail")
     if facts.problem is not None:
-        return _refused(plain, facts.problem)
-    step, reason = _view(facts, change) if dataset.kind is _VIEW else _stream(facts)
+        return _refused(undecided, facts.problem)
+    step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another one has not come to its definition yet.
     waits = bool(facts.flows) and all(_waits(f) for f in facts.flows)
-    return _with(plain, step, reason, takes=_takes(facts, step), inputs=inputs, defines=not waits)
+    return replace(
+        undecided,
+        step=step,
+        reason=reason,
+        waiting=tuple(w for f in facts.flows for w in f.waiting),
+        takes=_takes(facts, step),
+        inputs=inputs,
+        records_definition=not waits,
+    )
 
 
 def fingerprint_of(ranges: Mapping[str, Range]) -> str:
@@ -236,25 +241,25 @@ def _version(range_: Range) -> Mapping[str, object]:
     return {**range_.value, "files": files}
 
 
-def _change(facts: Facts) -> DefinitionStatus:
+def _status(facts: Facts) -> DefinitionStatus:
     if facts.before is None:
         return DefinitionStatus.NEW
     return DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
 
 
-def _view(facts: Facts, change: DefinitionStatus) -> tuple[Step, str]:
+def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
     (flow,) = facts.flows
-    missing = [n for n in flow.absent if n not in flow.moving]
+    missing = [n for n in flow.absent if n not in flow.changing]
     if missing:
         return Step.SKIP, f"{missing[0]} has no table yet"
     if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
         return Step.CREATE, NEVER_RUN
-    if change is DefinitionStatus.CHANGED:
+    if status is DefinitionStatus.CHANGED:
         return Step.RECOMPUTE, "its definition changed"
-    if flow.moving:
-        return Step.RECOMPUTE, f"{_list(flow.moving)} will change"
+    if flow.changing:
+        return Step.RECOMPUTE, f"{_list(flow.changing)} will change"
     if facts.before.inputs != fingerprint_of(flow.ranges):
         return Step.RECOMPUTE, "its inputs changed"
     if flow.volatile:
@@ -269,24 +274,22 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     if facts.asked is Asked.FULL_REFRESH or facts.restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
-        if facts.along:
-            return (
-                Step.FULL_REFRESH,
-                f"{facts.along} starts over, whose rows it has read as a stream",
-            )
+        if facts.restarted_by:
+            why = f"{facts.restarted_by} starts over, whose rows it has read as a stream"
+            return Step.FULL_REFRESH, why
         asked = facts.asked is Asked.FULL_REFRESH
         return Step.FULL_REFRESH, "asked for" if asked else INTERRUPTED
     ready = [f for f in facts.flows if not f.done and not _waits(f)]
     new = any(f.unread or f.once for f in ready)
-    arriving = tuple(dict.fromkeys(n for f in ready for n in f.arriving))
-    if not new and not arriving:
+    changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
+    if not new and not changing:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, "has run once" if done else "nothing new"
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
     if new:
         return Step.APPEND, UNREAD
-    return Step.APPEND, f"{_list(arriving)} may bring new rows"
+    return Step.APPEND, f"{_list(changing)} may bring new rows"
 
 
 def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
@@ -307,21 +310,22 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
 
 
 def _waits(flow: FlowFacts) -> bool:
-    """Whether a dataset that the flow reads has no table, and gets none before it."""
-    return any(n not in flow.moving for n in flow.absent)
+    """True if a dataset that the flow reads has no table, and gets none before it."""
+    return any(n not in flow.changing for n in flow.absent)
 
 
 def _missing(facts: Facts) -> list[str]:
-    return [next(n for n in f.absent if n not in f.moving) for f in facts.flows if _waits(f)]
+    return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if _waits(f)]
 
 
-def _refused(plain: Decision, problem: QanatError) -> Decision:
+def _refused(undecided: Decision, problem: QanatError) -> Decision:
     way_out = [str(problem.location)] if problem.location else []
     way_out += [problem.hint] if problem.hint else []
-    return _with(plain, Step.FAIL, problem.message, waiting=(), consequence=": ".join(way_out))
+    consequence = ": ".join(way_out)
+    return replace(undecided, step=Step.FAIL, reason=problem.message, consequence=consequence)
 
 
-def _consequence(facts: Facts, change: DefinitionStatus) -> str:
+def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     """What a change means for rows already written."""
     dataset, stored = facts.dataset, facts.stored
     full = facts.asked is Asked.FULL_REFRESH
@@ -329,13 +333,13 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
         return "sends all rows again; what it has sent stays where it is"
     if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
         return ""
-    if not full and change is not DefinitionStatus.CHANGED:
+    if not full and status is not DefinitionStatus.CHANGED:
         return ""
     rows = "rows" if stored.rows is None else count(stored.rows, "row")
     if full:
         lost = f"; {facts.loss}" if facts.loss else ""
         return f"replaces the {rows} there; every source is read from the start{lost}"
-    anew = f"qanat run --full-refresh {shlex.quote(dataset.name)} computes all again"
+    anew = f"{full_refresh(dataset.name)} computes them again"
     if not dataset.may_reset:
         anew = f"only a full refresh would compute them again, and {RESET_ALLOWED} is false"
     if stored.partition_by != dataset.partition_by:
@@ -346,7 +350,3 @@ def _consequence(facts: Facts, change: DefinitionStatus) -> str:
 
 def _list(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _with(decision: Decision, step: Step, reason: str, **changes: Any) -> Decision:
-    return replace(decision, step=step, reason=reason, **changes)

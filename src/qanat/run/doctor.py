@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from qanat.errors import QanatError, naming
+from qanat.errors import QanatError, full_refresh, naming
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.commits import mismatch_of
@@ -135,8 +134,7 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
                 "error",
                 f"table {name}",
                 f"{len(missing)} of its files are gone, the first is {missing[0]}",
-                "restore them, or rebuild it: qanat run --full-refresh "
-                f"{shlex.quote(dataset.name)}",
+                f"restore them, or start over: {full_refresh(dataset.name)}",
             )
         if orphans and (session.recorded.held() is None):
             yield Finding(
@@ -150,7 +148,7 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
 
 
 def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
-    """Whether tables and ledger tell the same story."""
+    """True if tables and ledger tell the same story."""
     try:
         open_ = {e.flow for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):

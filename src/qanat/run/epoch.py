@@ -23,13 +23,13 @@ from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
-from qanat.run.attempt import Attempt, Current, Done, retrying, work_of
+from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
 from qanat.run.commits import (
     next_number,
     publish_epoch,
     published,
     take_back,
-    touched,
+    target_tables,
     unpublished,
 )
 from qanat.run.inputs import BoundInputs, bind, key_of
@@ -38,13 +38,13 @@ from qanat.text import count
 
 
 def run_epoch(
-    current: Current,
+    running: RunningUpdate,
     compiled: CompiledFlow,
     ranges: Mapping[str, Range],
     generation: int,
     replaces: bool,
     fingerprint: str,
-    defines: Definition | None = None,
+    records: Definition | None = None,
 ) -> Done | None:
     """Carry out the next epoch of a flow; None if it turned out to have nothing to do.
 
@@ -53,7 +53,7 @@ def run_epoch(
         generation: of the target.
         replaces: whether its commit replaces the table instead of appending.
         fingerprint: of the target's definition.
-        defines: that definition, if it is to be recorded with the epoch.
+        records: that definition, if it is to be recorded with the epoch.
 
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
@@ -61,25 +61,24 @@ def run_epoch(
         HistoryMismatchError: a sink has epochs that the ledger does not know.
         QanatError: anything else; given up too, unless readers can see it already.
     """
-    current.unless_stopping()
+    running.unless_stopping()
     epoch = Epoch(
         flow=compiled.flow.name,
         dataset=compiled.dataset.name,
-        number=next_number(current.session, compiled, generation),
-        update=current.update,
+        number=next_number(running.session, compiled, generation),
+        update=running.id,
         generation=generation,
         replaces=replaces,
         ranges=ranges,
         fingerprint=fingerprint,
         started=time.time(),
     )
-    return _carry_out(Attempt(current, compiled, epoch, defines=defines), STAGES)
+    return _carry_out(Attempt(running, compiled, epoch, records=records), STAGES)
 
 
-def redo_epoch(current: Current, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
+def redo_epoch(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
     """Carry out an epoch that was intended and that a crash left open."""
-    again = epoch.counts is not None
-    return _carry_out(Attempt(current, compiled, epoch, again), INTENDED)
+    return _carry_out(Attempt(running, compiled, epoch, epoch.prepared), AFTER_INTENT)
 
 
 def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
@@ -91,7 +90,7 @@ def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
             raise
         if stage.ends(attempt):
             attempt.unstage()
-            attempt.session.ledger.forget(attempt.epoch, attempt.current.lease.current)
+            attempt.session.ledger.forget(attempt.epoch, attempt.running.lease.latest)
             return None
     files = sum(len(r.files) for r in attempt.epoch.ranges.values())
     return Done(attempt.epoch, _rows_read(attempt), files)
@@ -102,16 +101,16 @@ def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
 
 def intend(attempt: Attempt) -> None:
     """Write down what the epoch will read, durably."""
-    lease = attempt.current.lease.current
+    lease = attempt.running.lease.latest
     attempt.epoch = attempt.session.ledger.intend(attempt.epoch, lease)
 
 
 def compute(attempt: Attempt) -> None:
     """Run the query over exactly the range, split the rows by the rules, stage files."""
-    current, name = attempt.current, attempt.compiled.dataset.name
+    running, name = attempt.running, attempt.compiled.dataset.name
 
     def progress(fraction: float | None) -> None:
-        current.tell(DatasetProgress(name, "computing", fraction))
+        running.tell(DatasetProgress(name, "computing", fraction))
 
     def once() -> tuple[Work, BoundInputs, Staged]:
         work = work_of(attempt)
@@ -127,13 +126,13 @@ def compute(attempt: Attempt) -> None:
         return work, bound, attempt.session.engine.stage(work, progress)
 
     # Errors that are marked retryable, such as a store that timed out, are tried again.
-    attempt.computed(*retrying(once, current, name))
+    attempt.computed(*retrying(once, running, name))
 
 
 def audit(attempt: Attempt) -> None:
     """Check what was staged, and write it down before readers can see it."""
-    current, compiled, staged = attempt.current, attempt.compiled, attempt.staged
-    current.unless_stopping()
+    running, compiled, staged = attempt.running, attempt.compiled, attempt.staged
+    running.unless_stopping()
     if staged.failed:
         raise _failed(compiled, staged.failed)
     if not staged.counts.balanced:
@@ -147,7 +146,7 @@ def audit(attempt: Attempt) -> None:
         source_schemas={keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
         bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.files),
     )
-    attempt.session.ledger.prepare(attempt.epoch, current.lease.current)
+    attempt.session.ledger.prepare(attempt.epoch, running.lease.latest)
 
 
 def publish(attempt: Attempt) -> None:
@@ -159,8 +158,8 @@ def settle(attempt: Attempt) -> None:
     """Call the epoch done, and tell of it."""
     epoch = replace(attempt.epoch, ended=time.time(), status=EpochStatus.COMMITTED)
     attempt.epoch = epoch
-    attempt.session.ledger.settle(epoch, attempt.current.lease.current, attempt.defines)
-    attempt.current.tell(
+    attempt.session.ledger.settle(epoch, attempt.running.lease.latest, attempt.records)
+    attempt.running.tell(
         EpochCommitted(
             dataset=epoch.dataset,
             flow=epoch.flow,
@@ -177,21 +176,21 @@ def settle(attempt: Attempt) -> None:
 # -- what becomes of an epoch whose stage failed -----------------------------------------------
 
 
-def nothing(attempt: Attempt, error: BaseException) -> None:
-    """Nothing is to be undone, or recovery does it: the epoch stays as it is in the ledger."""
+def leave_open(attempt: Attempt, error: BaseException) -> None:
+    """Leave the epoch as it is in the ledger: nothing is to be undone, or recovery does it."""
 
 
 def give_up(attempt: Attempt, error: BaseException) -> None:
     """Note that an epoch failed before anything of it was published."""
     try:
         reason = str(error) or type(error).__name__
-        attempt.session.ledger.abandon(attempt.epoch, reason, attempt.current.lease.current)
+        attempt.session.ledger.give_up(attempt.epoch, reason, attempt.running.lease.latest)
     except QanatError as second:
         # The epoch stays open for the next update to end. Report the first error, not this one.
         error.add_note(f"the epoch could not be given up: {second.message}")
 
 
-def clear(attempt: Attempt, error: BaseException) -> None:
+def give_up_uncomputed(attempt: Attempt, error: BaseException) -> None:
     """Give up an epoch that could not be computed, unless staged files of it cannot be removed."""
     try:
         attempt.clear()
@@ -201,7 +200,7 @@ def clear(attempt: Attempt, error: BaseException) -> None:
     give_up(attempt, error)
 
 
-def discard(attempt: Attempt, error: BaseException) -> None:
+def give_up_staged(attempt: Attempt, error: BaseException) -> None:
     """Remove the staged files, and give up."""
     # In this order: recovery removes files only of epochs that are still open.
     attempt.unstage()
@@ -224,9 +223,9 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
         if not sink and published(session, epoch):
             return  # it is visible; the next update makes it durable and settles it
         unseen = unpublished(attempt)
-        take_back(session, attempt.current.gate, epoch)
+        take_back(session, attempt.running.gate, epoch)
         attempt.unstage(unseen)
-        left = [t.name for t in touched(attempt) if session.store.orphans(t)]
+        left = [t.name for t in target_tables(attempt) if session.store.orphans(t)]
     except (QanatError, OSError) as second:
         error.add_note(f"the epoch stays open: {second}")
         return
@@ -264,16 +263,20 @@ class Stage(Frozen):
     ends: Callable[[Attempt], bool] = never
 
 
-INTENDED: tuple[Stage, ...] = (
-    Stage(compute, clear, idle),
-    Stage(audit, discard),
+AFTER_INTENT: tuple[Stage, ...] = (
+    Stage(compute, give_up_uncomputed, idle),
+    Stage(audit, give_up_staged),
     Stage(publish, withdraw),
-    Stage(settle, nothing),
+    Stage(settle, leave_open),
 )
-"""The rest of the way of an epoch that was intended: of one that is redone, all of it."""
+"""The stages after `intend`; an epoch that is redone begins here."""
 
-STAGES: tuple[Stage, ...] = (Stage(intend, nothing), *INTENDED)
-"""The way of every epoch."""
+STAGES: tuple[Stage, ...] = (Stage(intend, leave_open), *AFTER_INTENT)
+"""The stages of every epoch.
+
+Only `withdraw` has more to it than its name: a sink may have sent files, readers may see the epoch
+already, and the disk may have refused to remove staged files. In all three the epoch stays open.
+"""
 
 
 # -- parts ---------------------------------------------------------------------------------------
@@ -294,7 +297,7 @@ def _verified(attempt: Attempt) -> dict[str, Range]:
         if not promised or (range_ := ranges.get(key_of(read))) is None:
             continue
         verify = partial(session.source(read.source).verify, read.source, range_)
-        ranges[key_of(read)] = retrying(verify, attempt.current, compiled.dataset.name)
+        ranges[key_of(read)] = retrying(verify, attempt.running, compiled.dataset.name)
     return ranges
 
 

@@ -48,35 +48,42 @@ class Loss(Frozen):
         return f"{which} that it has read would not come back ({some}), with up to {rows}"
 
 
-def check_resets(
-    session: Session, full: Collection[str], along: Mapping[str, str] | None = None
-) -> None:
-    """Refuse to start over what its author protects.
-
-    Args:
-        full: datasets that are asked for by name.
-        along: those that have to start over because of another, which is given.
+def check_resets(session: Session, full: Collection[str]) -> None:
+    """Refuse to start over datasets that their author protects.
 
     Raises:
         ResetError: one of them is protected.
     """
-    for name in session.graph.order:
-        dataset = session.pipeline.dataset(name)
-        if dataset.may_reset:
-            continue
-        if name in full:
-            raise ResetError(
-                f"{name} is protected: its property {RESET_ALLOWED} is false",
-                location=dataset.location,
-                hint=f"leave {name} out, or take the property away",
-            )
-        if along and name in along:
-            raise ResetError(
-                f"{name} is protected ({RESET_ALLOWED} is false), and could not go on: it has read"
-                f" rows of {along[name]} as a stream, which would be replaced",
-                location=dataset.location,
-                hint=f"leave {along[name]} out, or take the property away",
-            )
+    for dataset in _protected(session, full):
+        raise ResetError(
+            f"{dataset.name} is protected: its property {RESET_ALLOWED} is false",
+            location=dataset.location,
+            hint=f"leave {dataset.name} out, or take the property away",
+        )
+
+
+def check_taken_along(session: Session, taken: Mapping[str, str]) -> None:
+    """Refuse to start over what could not go on beside a protected dataset.
+
+    Args:
+        taken: as `taken_along` gives it.
+
+    Raises:
+        ResetError: one of them is protected.
+    """
+    for dataset in _protected(session, taken):
+        other = taken[dataset.name]
+        raise ResetError(
+            f"{dataset.name} is protected ({RESET_ALLOWED} is false), and could not go on: it has"
+            f" read rows of {other} as a stream, which would be replaced",
+            location=dataset.location,
+            hint=f"leave {other} out, or take the property away",
+        )
+
+
+def _protected(session: Session, names: Collection[str]) -> Iterator[Dataset]:
+    datasets = (session.pipeline.dataset(n) for n in session.graph.order if n in names)
+    return (d for d in datasets if not d.may_reset)
 
 
 def taken_along(
@@ -114,7 +121,7 @@ def _replaced(session: Session, read: Read, full: Collection[str]) -> Iterator[s
 
 
 def _filled(session: Session, name: str, view: Dataset) -> bool:
-    """Whether flows into a dataset have put rows into the quarantine of a temporary view."""
+    """True if flows into a dataset have put rows into the quarantine of a temporary view."""
     generation = session.recorded.generation(name)
     marks = session.recorded.quarantine_marks(view.name, generation)
     flows = (c.flow.name for c in session.analysis.flows_into(name))
@@ -151,7 +158,7 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
 
 def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if session.store.version(session.table(dataset.name)) is None:
-        return None  # whoever removed the table has lost them
+        return None  # its rows were lost with the table
     epochs = _epochs(session, dataset)
     keys = _keys(session, dataset)
     taken = {path for e in epochs for path in _files(e, keys)}
@@ -159,7 +166,7 @@ def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if not gone:
         return None
     losing = [e.counts for e in epochs if e.counts and not gone.isdisjoint(_files(e, keys))]
-    rows = sum(c.written + c.quarantined + c.malformed for c in losing)
+    rows = sum(c.written + c.set_aside for c in losing)
     return Loss(dataset.name, tuple(sorted(gone)), len(taken), rows)
 
 

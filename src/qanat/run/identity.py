@@ -10,14 +10,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from qanat.errors import RereadError
+from qanat.errors import RereadError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold
 from qanat.model.query import Read
 from qanat.model.record import Epoch, PastSource
 from qanat.model.work import Amount
 from qanat.run.decide import Decision
-from qanat.run.inputs import SNAPSHOT, Intake, moves
+from qanat.run.inputs import SNAPSHOT, Intake, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count, size
@@ -76,7 +76,7 @@ def check_identity(
         if not read.streaming or read.source.key in mine:
             continue
         range_ = intake.ranges.get(read.source.key)
-        if range_ is None and not moves(session, read, decided):
+        if range_ is None and not will_change(session, read, decided):
             continue
         for gone in _gone(session, compiled, known):
             if range_ is None or not range_.files or _may_have(session, compiled, gone, read):
@@ -97,11 +97,11 @@ def _gone(
 
 
 def _may_have(session: Session, compiled: CompiledFlow, gone: _Gone, read: Read) -> bool:
-    """Whether the table may have rows of files already, from what is read no more.
+    """True if the table may have rows of files already, from what is read no more.
 
     Files are known one by one: a flow takes none twice, under whatever name it found them.
     """
-    if any(s.moves for s in gone.sources):
+    if any(s.positioned for s in gone.sources):
         return True
     # All of them: options may limit what the next epoch takes.
     now = session.source(read.source).everything(read.source)
@@ -118,8 +118,9 @@ def _refusal(compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake) ->
         f"{compiled.dataset.name} would read {source} from its start ({what}), beside what it has"
         f" read of {gone.words}, which it reads no more",
         location=read.location,
-        hint="if only a name has changed, take the old one, or compute it anew: qanat run"
-        f" --full-refresh {dataset}; if these are other rows: qanat run --read-again {dataset}",
+        hint="if only a name has changed, take the old one, or start over:"
+        f" {full_refresh(compiled.dataset.name)}; if these are other rows:"
+        f" qanat run --read-again {dataset}",
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import NotAppendOnlyError, located, naming
+from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold, same
 from qanat.model.pipeline import Drift
@@ -43,10 +42,10 @@ class FlowPast(Frozen):
 
     @property
     def position(self) -> Mapping[str, Any] | None:
-        """Where the newest committed range that moves has ended."""
+        """Where the newest committed range with a position has ended."""
         if self.published is not None:
             range_ = self.published.ranges.get(self.key)
-            if range_ is not None and range_.moves:
+            if range_ is not None and range_.positioned:
                 return range_.value
         return self.ledger.position(self.compiled.flow.name, self.generation, self.key)
 
@@ -54,11 +53,11 @@ class FlowPast(Frozen):
         """Of these files, those that committed epochs have taken, as they were then."""
         asked = tuple(paths)
         name = self.compiled.flow.name
-        found = dict(self.ledger.seen(name, self.generation, asked, self._counts))
+        found = dict(self.ledger.seen(name, self.generation, asked, self._relevant))
         if self.published is not None:
             wanted = set(asked)
             for key, range_ in self.published.ranges.items():
-                if self._counts(key):
+                if self._relevant(key):
                     found |= {f.path: f for f in range_.files if f.path in wanted}
         return found
 
@@ -69,8 +68,8 @@ class FlowPast(Frozen):
         mine = self.published or self.ledger.last_epoch(self.compiled.flow.name)
         return None if mine is None else self.ledger.replaced(dataset, after=mine.id)
 
-    def _counts(self, key: str) -> bool:
-        """Whether a file that was read under a key has been taken by this source.
+    def _relevant(self, key: str) -> bool:
+        """True if a file that was read under a key has been taken by this source.
 
         A file that was only looked up, or taken by another stream of the flow, has not. One
         taken under a path that the author has rewritten since has.
@@ -101,7 +100,7 @@ class Intake(Frozen):
 
     @property
     def unread(self) -> bool:
-        """Whether a stream has anything that the flow has not read."""
+        """True if a stream has anything that the flow has not read."""
         return bool(self.waiting)
 
 
@@ -120,8 +119,8 @@ def key_of(read: Read) -> str:
 
 def drift_of(session: Session, compiled: CompiledFlow) -> Drift:
     """What a change of a source's columns does to a flow's target."""
-    own = compiled.dataset.property("qanat.schema_drift")
-    return Drift(own) if own else session.project.schema_drift
+    own = compiled.dataset.table_property("qanat.schema_drift")
+    return Drift(fold(own)) if own else session.project.schema_drift
 
 
 def find_unread(
@@ -179,8 +178,8 @@ def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]
     return found
 
 
-def moves(session: Session, read: Read, decided: Mapping[str, Decision]) -> bool:
-    """Whether what is read may have another version once the update comes to the reader."""
+def will_change(session: Session, read: Read, decided: Mapping[str, Decision]) -> bool:
+    """True if what is read may have another version once the update comes to the reader."""
     return any(d.step.works for d in _first(session, read, decided))
 
 
@@ -208,13 +207,12 @@ def check_kept(
                 f"{rebuilt.dataset} will be rebuilt, and {name} has read"
                 f" {'it' if _is_of(read, rebuilt) else read.source.label} as a stream",
                 location=read.location,
-                hint=f"start over as well: qanat run --full-refresh {shlex.quote(rebuilt.dataset)}"
-                f" --full-refresh {name}",
+                hint=f"start over as well: {full_refresh(rebuilt.dataset, name)}",
             )
 
 
 def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
-    """Whether a dataset's part of the update replaces rows of what is read."""
+    """True if a dataset's part of the update replaces rows of what is read."""
     if decision.step is not Step.FULL_REFRESH and not any(t.replaces for t in decision.takes):
         return False
     read_of = resolve(session.pipeline, read.source.dataset or "")
@@ -231,7 +229,7 @@ def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
 def _has_read(
     session: Session, compiled: CompiledFlow, generation: int, read: Read, intake: Intake
 ) -> bool:
-    """Whether a table still has rows that a flow has read as a stream."""
+    """True if a table still has rows that a flow has read as a stream."""
     if session.recorded.position(compiled.flow.name, generation, read.source.key) is None:
         return False
     table = session.table(read.source.dataset or "")

@@ -39,7 +39,7 @@ class Gate:
 
     def __init__(self, parent: Path, lease: HeldLease) -> None:
         self.lease = lease
-        self.folder = parent / str(lease.current.token)
+        self.folder = parent / str(lease.latest.token)
 
     def open(self) -> None:
         """Close all others, and open this one.
@@ -107,7 +107,7 @@ class Pulse:
 
 
 def has_pulse(parent: Path, update: str) -> bool:
-    """Whether the process of an update still lives."""
+    """True if the process of an update still lives."""
     try:
         handle = os.open(_place(parent, update), os.O_RDWR)
     except FileNotFoundError:
@@ -144,7 +144,7 @@ class HeldLease:
         self._thread = threading.Thread(target=self._keep, daemon=True, name="qanat-lease")
 
     @property
-    def current(self) -> Lease:
+    def latest(self) -> Lease:
         """The lease as last renewed."""
         if self._lease is None:
             raise LeaseLostError("the lease is not held")
@@ -156,7 +156,7 @@ class HeldLease:
         Raises:
             LeaseLostError: another update has taken it.
         """
-        self._lease = self._ledger.renew(self.current, SECONDS)
+        self._lease = self._ledger.renew(self.latest, SECONDS)
 
     def explain(self, error: QanatError) -> QanatError:
         """The error to report: `LeaseLostError` if the lease was lost, which explains the rest.

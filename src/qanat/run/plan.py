@@ -54,7 +54,7 @@ def _removed(session: Session, old: Definition) -> Decision:
     return Decision(
         dataset=old.dataset,
         kind=old.kind,
-        change=DefinitionStatus.REMOVED,
+        definition=DefinitionStatus.REMOVED,
         step=Step.NONE,
         reason="it is no longer declared",
         consequence="its table stays where it is; delete the folder to be rid of it"

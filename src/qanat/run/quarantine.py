@@ -15,7 +15,7 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
-from qanat.run.attempt import Current
+from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import check_history
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
@@ -91,14 +91,14 @@ def replay(
         gate = Gate(session.gates, lease)
         entry = LedgerEntry(session, id, gate, "quarantine replay")
         tell = telling((entry.diary, *observers))
-        current = Current(session, lease, gate.folder, id, time.time_ns(), tell)
+        running = RunningUpdate(session, lease, gate.folder, id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
         status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
-                start_clean(current, entry.begin)
+                start_clean(running, entry.begin)
                 for each in chosen:
-                    result = _replay(current, each, entry)
+                    result = _replay(running, each, entry)
                     results.extend([] if result is None else [result])
             status = UpdateStatus.SUCCEEDED
         except QanatError as caught:
@@ -107,20 +107,20 @@ def replay(
             raise told from told.__cause__
         finally:
             ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
-            entry.end(ended, untidy=current.untidy.is_set())
+            entry.end(ended, untidy=running.untidy.is_set())
             tell(ended)
     return tuple(results)
 
 
-def _replay(current: Current, dataset: Dataset, entry: LedgerEntry) -> ReplayResult | None:
+def _replay(running: RunningUpdate, dataset: Dataset, entry: LedgerEntry) -> ReplayResult | None:
     """Replay one dataset; None if it has no row in quarantine."""
-    session, started = current.session, time.monotonic()
-    current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    session, started = running.session, time.monotonic()
+    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     status, reason, failure = "failed", "it did not come to its end", None
     try:
         with naming(dataset.name):
             # Check first: a quarantine that was lost would look like an empty one.
-            if (stuck := current.stuck.get(dataset.name)) is not None:
+            if (stuck := running.stuck.get(dataset.name)) is not None:
                 raise stuck
             for compiled in session.analysis.flows_into(dataset.name):
                 check_history(session, compiled)
@@ -129,7 +129,7 @@ def _replay(current: Current, dataset: Dataset, entry: LedgerEntry) -> ReplayRes
                 status, reason = "unchanged", "nothing in quarantine"
                 return None
             entry.begin()
-            result = move_rows(current, dataset, snapshot)
+            result = move_rows(running, dataset, snapshot)
         status = "updated" if result.replayed else "unchanged"
         reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
         return result
@@ -138,7 +138,7 @@ def _replay(current: Current, dataset: Dataset, entry: LedgerEntry) -> ReplayRes
         raise
     finally:
         seconds = time.monotonic() - started
-        current.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+        running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
 
 
 def _dataset(session: Session, name: str) -> Dataset:

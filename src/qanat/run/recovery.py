@@ -18,12 +18,11 @@ from pathlib import Path
 from qanat.errors import LedgerError, QanatError
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
-from qanat.model.pipeline import application, is_replay
+from qanat.model.pipeline import is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
-from qanat.run.attempt import Current
+from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
-    is_half_moved,
     mismatch_of,
     published,
     starts_over,
@@ -36,37 +35,37 @@ from qanat.run.session import Session, sweep_scratch
 
 
 def start_clean(
-    current: Current, begin: Callable[[], None], anew: Collection[str] = frozenset()
+    running: RunningUpdate, begin: Callable[[], None], anew: Collection[str] = frozenset()
 ) -> None:
     """Leave nothing of earlier updates in the way, whatever became of them.
 
-    An epoch that can neither be settled nor given up now goes into `Current.stuck`.
+    An epoch that can neither be settled nor given up now goes into `RunningUpdate.stuck`.
 
     Args:
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    ledger = current.session.ledger
+    ledger = running.session.ledger
     # We hold the lease, so no other update runs, whatever the ledger says.
-    crashed = [u for u in ledger.open_updates() if u.id != current.update]
+    crashed = [u for u in ledger.open_updates() if u.id != running.id]
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
-    asleep = {u.id for u in crashed if has_pulse(current.session.scratches, u.id)}
+    asleep = {u.id for u in crashed if has_pulse(running.session.scratches, u.id)}
     tidy = True
     if crashed or ledger.open_epochs():
         begin()
         if not crashed:
             # Once the open epochs are settled, only this flag tells that files may be left over:
             # the ledger names no update that crashed.
-            current.untidy.set()
-        tidy = recover(current, anew)
+            running.untidy.set()
+        tidy = recover(running, anew)
         if tidy:
-            current.untidy.clear()
-    _tidy(current)
+            running.untidy.clear()
+    _tidy(running)
     for update in crashed:
         # Only now: later updates look for its leftovers as long as it is recorded as running.
-        if tidy and update.id not in asleep and not current.stuck:
+        if tidy and update.id not in asleep and not running.stuck:
             status, why = _outcome(update)
-            ledger.end_update(update.id, status, current.lease.current, why)
+            ledger.end_update(update.id, status, running.lease.latest, why)
 
 
 def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
@@ -77,7 +76,7 @@ def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
     return UpdateStatus.FAILED if update.error else UpdateStatus.SUCCEEDED, update.error
 
 
-def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
+def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool:
     """Bring every open epoch to an end, then remove files that no table knows.
 
     Returns whether all tables could be repaired and swept.
@@ -85,30 +84,30 @@ def recover(current: Current, anew: Collection[str] = frozenset()) -> bool:
     Sweeping comes last: until an open epoch is settled, the process that began it may only be
     asleep, and its staged files are still wanted.
     """
-    session = current.session
+    session = running.session
     found = tables(session)
-    _sweep_sinks(current)
-    repaired = _each(current, found, session.store.repair, anew)
+    _sweep_sinks(running)
+    repaired = _each(running, found, session.store.repair, anew)
     for epoch in session.ledger.open_epochs():
         how: str | None
         try:
-            how = _bring_to_an_end(current, epoch, anew)
+            how = _bring_to_an_end(running, epoch, anew)
         except LedgerError:
             raise
         except QanatError as error:
             # An update that has lost its lease may not write down what became of the epoch.
-            current.lease.confirm()
-            how = _set_aside(current, epoch, error, anew)
+            running.lease.confirm()
+            how = _set_aside(running, epoch, error, anew)
         if how is not None:
-            current.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
+            running.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock tells which update a file belongs to. But a file that was there while we held the
     # lease, and is not ours, is a leftover, even if another update takes over while we remove it.
-    confirm = current.lease.confirm
-    return _each(current, found, lambda t: session.store.sweep(t, confirm), anew) and repaired
+    confirm = running.lease.confirm
+    return _each(running, found, lambda t: session.store.sweep(t, confirm), anew) and repaired
 
 
 def _each(
-    current: Current,
+    running: RunningUpdate,
     found: Collection[TableRef],
     act: Callable[[TableRef], object],
     anew: Collection[str],
@@ -118,7 +117,7 @@ def _each(
     Not one that starts over: that replaces the table, or tells itself what stands in its way.
     Returns whether there was no error.
     """
-    session = current.session
+    session = running.session
     owners = {
         session.table(n).location: d.name
         for d in session.pipeline.datasets
@@ -130,38 +129,36 @@ def _each(
             act(table)
         except QanatError as error:
             good = False
-            current.lease.confirm()
+            running.lease.confirm()
             name = owners.get(table.location, table.name)
             if name not in anew:
-                current.stuck.setdefault(name, error)
-            current.tell(Warned(name, error.message))
+                running.stuck.setdefault(name, error)
+            running.tell(Warned(name, error.message))
     return good
 
 
 def _set_aside(
-    current: Current, epoch: Epoch, error: QanatError, anew: Collection[str]
+    running: RunningUpdate, epoch: Epoch, error: QanatError, anew: Collection[str]
 ) -> str | None:
     """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
     if epoch.dataset not in Names(anew):
-        current.stuck.setdefault(epoch.dataset, error)
+        running.stuck.setdefault(epoch.dataset, error)
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
-        current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        running.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return None
-    current.session.ledger.abandon(epoch, error.message, current.lease.current)
-    return "abandoned"
+    running.session.ledger.give_up(epoch, error.message, running.lease.latest)
+    return "given up"
 
 
-def _tidy(current: Current) -> None:
+def _tidy(running: RunningUpdate) -> None:
     """Remove what crashed processes left aside."""
-    session = current.session
+    session = running.session
     sweep_scratch(session.scratches)
-    _sweep_sinks(current)
+    _sweep_sinks(running)
     # The disk may have refused to remove the gate of an earlier update.
-    left = [f for f in _inside(session.gates) if f != current.gate]
-    # Earlier releases wrote down the rows of a replay here.
-    left += [f for f in [session.project.private / "replays"] if f.is_dir()]
+    left = [f for f in _inside(session.gates) if f != running.gate]
     if left:
-        current.lease.confirm()
+        running.lease.confirm()
         for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -170,54 +167,49 @@ def _inside(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _sweep_sinks(current: Current) -> None:
-    session = current.session
+def _sweep_sinks(running: RunningUpdate) -> None:
+    session = running.session
     for dataset in session.pipeline.datasets:
         if dataset.sink is not None:
-            session.sink(dataset.sink).sweep(dataset.sink, current.lease.confirm)
+            session.sink(dataset.sink).sweep(dataset.sink, running.lease.confirm)
 
 
-def _bring_to_an_end(current: Current, epoch: Epoch, anew: Collection[str]) -> str:
-    session = current.session
-    if is_half_moved(session, epoch):
-        table = session.table(epoch.dataset)
-        session.store.retract(table, application(epoch.flow), epoch.number, current.gate)
-        message = "a replay that an earlier release began stopped halfway, and is taken back"
-        current.tell(Warned(epoch.dataset, f"{message}: its rows wait in quarantine"))
-    elif published(session, epoch):
-        _settle(current, epoch)
+def _bring_to_an_end(running: RunningUpdate, epoch: Epoch, anew: Collection[str]) -> str:
+    session = running.session
+    if published(session, epoch):
+        _settle(running, epoch)
         return "settled"
-    take_back(session, current.gate, epoch)
+    take_back(session, running.gate, epoch)
     why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:
         # No warning: the range stays unread, and the next epoch reads it again.
-        session.ledger.abandon(epoch, why or "", current.lease.current)
-        return "abandoned"
+        session.ledger.give_up(epoch, why or "", running.lease.latest)
+        return "given up"
     try:
-        done = redo_epoch(current, compiled, epoch)
+        done = redo_epoch(running, compiled, epoch)
     except QanatError as error:
         if any(e.id == epoch.id for e in session.ledger.open_epochs()):
             raise
         # The dataset's own run tells the error if it is still there.
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, was given up"
-        current.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
-        return "abandoned"
+        running.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
+        return "given up"
     if done is not None:
-        current.redone.setdefault(epoch.dataset, []).append(done)
+        running.redone.setdefault(epoch.dataset, []).append(done)
     return "redone"
 
 
-def _settle(current: Current, epoch: Epoch) -> None:
+def _settle(running: RunningUpdate, epoch: Epoch) -> None:
     """Call an epoch done that readers can see."""
-    session = current.session
+    session = running.session
     version = session.store.version(session.table(epoch.dataset))
     dataset = session.pipeline.get(epoch.dataset)
     if dataset is not None and dataset.sink is not None:
         # Only sinks: recovery has already synced the tables (TableStore.repair).
         session.sink(dataset.sink).secure(dataset.sink)
     settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
-    session.ledger.settle(settled, current.lease.current)
+    session.ledger.settle(settled, running.lease.latest)
 
 
 def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> str | None:

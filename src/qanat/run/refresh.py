@@ -24,7 +24,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
-from qanat.run.attempt import Current, Done, check_partitions, retrying
+from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
 from qanat.run.commits import check_history, published
 from qanat.run.decide import (
     INTERRUPTED,
@@ -42,7 +42,7 @@ from qanat.run.decide import (
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
-from qanat.run.inputs import check_kept, find_unread, moves
+from qanat.run.inputs import check_kept, find_unread, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.results import Chosen
 from qanat.run.session import Session
@@ -99,7 +99,7 @@ def gather(
     if restarted and not anew:
         # Files may have gone since the full refresh was interrupted.
         check_losses(losses(session, (name,)), chosen.accept_loss)
-    flows = tuple(_flow(session, c, chosen, generation, around, without) for c in compiled)
+    flows = tuple(_flow_facts(session, c, chosen, generation, around, without) for c in compiled)
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Read the table only if something changes: that is most of an unchanged update's time.
     stored = _stored(session, dataset) if exists and (anew or facts.changed or grows) else None
@@ -129,7 +129,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         before,
         asked,
         failing=tuple(sorted(failing)),
-        along=chosen.along.get(name, ""),
+        restarted_by=chosen.restarted_by.get(name, ""),
         loss=str(chosen.losses.get(name, "")),
     )
 
@@ -147,7 +147,7 @@ def _started(session: Session, dataset: Dataset, generation: int, around: Around
     return session.recorded.generation_started(dataset.name, generation)
 
 
-def _flow(
+def _flow_facts(
     session: Session,
     compiled: CompiledFlow,
     chosen: Chosen,
@@ -172,7 +172,7 @@ def _flow(
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
-    moving = [r for r in compiled.reads if moves(session, r, around.decided)]
+    changing = [r for r in compiled.reads if will_change(session, r, around.decided)]
     return FlowFacts(
         name,
         intake.ranges,
@@ -181,8 +181,8 @@ def _flow(
         more=intake.more,
         absent=intake.absent,
         once=once,
-        moving=_labels(moving),
-        arriving=_labels([r for r in moving if r.streaming]),
+        changing=_labels(changing),
+        changing_streams=_labels([r for r in changing if r.streaming]),
         volatile=name in session.analysis.volatile,
     )
 
@@ -200,7 +200,7 @@ class DatasetRun:
         begin: called before the first write.
     """
 
-    current: Current
+    running: RunningUpdate
     dataset: Dataset
     chosen: Chosen
     around: Around
@@ -208,8 +208,8 @@ class DatasetRun:
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
     _growing: frozenset[str] = frozenset()
-    _defines: Definition | None = None
-    _defined: Definition | None = None
+    _to_record: Definition | None = None
+    _recorded: Definition | None = None
 
     def run(self) -> None:
         """Decide, and do what was decided.
@@ -217,26 +217,26 @@ class DatasetRun:
         Raises:
             QanatError: whatever stopped it; epochs before that are committed.
         """
-        session, name = self.current.session, self.dataset.name
-        self.epochs += self.current.redone.get(name, [])
+        session, name = self.running.session, self.dataset.name
+        self.epochs += self.running.redone.get(name, [])
         generation = session.ledger.generation(name)
         decision = self._decide(generation)
         self.reason = decision.reason
         if self.epochs and not decision.step.works:
             # Recovery has carried out what a crash left open, and nothing more was there.
             self.reason = self._first_reason()
-        if len(decision.takes) == 1 and decision.defines:
-            self._defines = self._definition(decision)
+        if len(decision.takes) == 1 and decision.records_definition:
+            self._to_record = self._new_definition(decision)
         for flow in [t.flow for t in decision.takes]:
-            self._flow(_take_of(decision, flow), flow, generation)
+            self._run_flow(_take_of(decision, flow), flow, generation)
             if len(decision.takes) > 1:
                 # Rules of the next flow may refer to what this one has written.
                 decision = replace(self._decide(generation), reason=decision.reason)
-        if decision.defines and (found := self._definition(decision)) is not None:
+        if decision.records_definition and (new := self._new_definition(decision)) is not None:
             self.begin()
-            session.ledger.define(found, self.current.lease.current)
+            session.ledger.define(new, self.running.lease.latest)
 
-    def _flow(self, take: Take | None, flow: str, generation: int) -> None:
+    def _run_flow(self, take: Take | None, flow: str, generation: int) -> None:
         """Take epochs of one flow until what was there is read.
 
         An epoch takes all that it finds unless its author has put a limit on it. What arrives
@@ -247,7 +247,7 @@ class DatasetRun:
             if before is not None and before.ranges == take.ranges:
                 # Stop with an error rather than append the same rows for ever.
                 raise InvariantError(f"{self.dataset.name} was given the same input twice")
-            taken = self._epoch(take, generation)
+            taken = self._run_epoch(take, generation)
             if taken and not take.more:
                 return
             before = take if taken else None
@@ -256,23 +256,23 @@ class DatasetRun:
             if not self.epochs:
                 self.reason = decision.reason
 
-    def _epoch(self, take: Take, generation: int) -> bool:
+    def _run_epoch(self, take: Take, generation: int) -> bool:
         """Carry out one epoch; False if a file of it was still being written."""
-        session, name = self.current.session, self.dataset.name
+        session, name = self.running.session, self.dataset.name
         compiled = session.analysis.flows[take.flow]
         fingerprint, _ = session.analysis.definitions[name]
         # The last epoch records the definition: that saves a transaction.
-        defines = None if take.more else self._defines
+        records = None if take.more else self._to_record
         self.begin()
         try:
             done = run_epoch(
-                self.current,
+                self.running,
                 compiled,
                 take.ranges,
                 generation,
                 take.replaces,
                 fingerprint,
-                defines,
+                records,
             )
         except (FileChangedError, FileVanishedError) as error:
             # A flow that runs once must not be done before it has read the file.
@@ -283,21 +283,22 @@ class DatasetRun:
             message = f"{error.path} is still being written; a later update will take it"
             if isinstance(error, FileVanishedError):
                 message = f"{error.message}; a later update takes what is there then"
-            self.current.tell(Warned(name, message))
+            self.running.tell(Warned(name, message))
             return False
         if done is not None:
             self.epochs.append(done)
-            self._defined = defines or self._defined
+            self._recorded = records or self._recorded
         return True
 
     def _first_reason(self) -> str:
+        """Why the epochs that recovery has carried out were intended."""
         if any(d.epoch.replaces for d in self.epochs):
             return INTERRUPTED
         known = self.around.definitions.get(self.dataset.name)
         return NEVER_RUN if known is None else UNREAD
 
     def _decide(self, generation: int) -> Decision:
-        session = self.current.session
+        session = self.running.session
         find = partial(
             gather,
             session,
@@ -307,19 +308,19 @@ class DatasetRun:
             generation,
             self._growing,
         )
-        return decide(retrying(find, self.current, self.dataset.name))
+        return decide(retrying(find, self.running, self.dataset.name))
 
-    def _definition(self, decision: Decision) -> Definition | None:
+    def _new_definition(self, decision: Decision) -> Definition | None:
         """What the ledger is to know of the dataset from now on; None if it does."""
         name = self.dataset.name
-        fingerprint, text = self.current.session.analysis.definitions[name]
-        found = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
-        known = self._defined or self.around.definitions.get(name)
-        return None if known == found else found
+        fingerprint, text = self.running.session.analysis.definitions[name]
+        new = Definition(name, str(self.dataset.kind), fingerprint, decision.inputs, text)
+        known = self._recorded or self.around.definitions.get(name)
+        return None if known == new else new
 
     def explain(self, error: Exception) -> QanatError:
         """An exception that is not ours: the user's function's, or a defect of Qanat."""
-        flows = self.current.session.pipeline.flows_into(self.dataset.name)
+        flows = self.running.session.pipeline.flows_into(self.dataset.name)
         functions = [f.query for f in flows if isinstance(f.query, FunctionQuery)]
         trace = traceback.extract_tb(error.__traceback__)
         for query in functions:
@@ -327,17 +328,16 @@ class DatasetRun:
             mine = [f for f in trace if f.filename == code.co_filename]
             if mine:
                 return _raised(error, query, mine[-1].lineno)
-        found: QanatError
+        told: QanatError
         if isinstance(error, OSError):
-            found = disk_error(error, "use", error.filename or "the disk")
-            found.__cause__ = error
-            return found
-        found = RunError(
-            f"{type(error).__name__}: {error}",
-            hint="this is a defect of Qanat: please report it with what --debug shows",
-        )
-        found.__cause__ = error
-        return found
+            told = disk_error(error, "use", error.filename or "the disk")
+        else:
+            told = RunError(
+                f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+                hint="this is a defect of Qanat: please report it with what --debug shows",
+            )
+        told.__cause__ = error
+        return told
 
     # -- sums ------------------------------------------------------------------------------
 
@@ -377,9 +377,9 @@ def _take_of(decision: Decision, flow: str) -> Take | None:
 
 
 def _raised(error: Exception, query: FunctionQuery, line: int | None) -> QueryError:
-    found = QueryError(
+    raised = QueryError(
         f"{query.function.__name__} raised {type(error).__name__}: {error}",
         location=Location(query.location.file, line),
     )
-    found.__cause__ = error
-    return found
+    raised.__cause__ = error
+    return raised

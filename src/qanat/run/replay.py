@@ -14,7 +14,7 @@ from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
-from qanat.run.attempt import Current
+from qanat.run.attempt import RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
 from qanat.run.memo import CompiledFlow
@@ -41,15 +41,15 @@ def replay_of(session: Session, dataset: Dataset) -> CompiledFlow:
     )
 
 
-def replay(current: Current, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:
+def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:
     """Move the rows of a quarantine that break no rule any more."""
-    session = current.session
+    session = running.session
     compiled = replay_of(session, dataset)
     (read,) = compiled.reads
     ranges = {key_of(read): Range({"version": quarantine.version})}
     examined = quarantine.rows or 0
     done = run_epoch(
-        current,
+        running,
         compiled,
         {**ranges, **references_now(session, compiled)},
         session.ledger.generation(dataset.name),

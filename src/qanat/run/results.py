@@ -20,6 +20,7 @@ from qanat.run.full_refresh import (
     Loss,
     check_losses,
     check_resets,
+    check_taken_along,
     losses,
     taken_along,
 )
@@ -198,7 +199,7 @@ class Chosen(Frozen):
         runnable: the same and the temporary views between them.
         refresh, full_refresh: those to recompute, and those to start over (as asked for,
             because they used to be materialized views, or because of others).
-        along: of those that start over because of another, by dataset, that other one.
+        restarted_by: of those that start over because of another, by dataset, that other one.
         losses: by dataset, the rows that starting over loses.
         accept_loss: whether rows may be lost.
         read_again: datasets that may read what they may have read under another name.
@@ -208,7 +209,7 @@ class Chosen(Frozen):
     runnable: tuple[str, ...]
     refresh: frozenset[str]
     full_refresh: frozenset[str]
-    along: Mapping[str, str] = field(default_factory=dict)
+    restarted_by: Mapping[str, str] = field(default_factory=dict)
     losses: Mapping[str, Loss] = field(default_factory=dict)
     accept_loss: bool = False
     read_again: frozenset[str] = frozenset()
@@ -265,13 +266,13 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         everything = (session.pipeline.dataset(n) for n in wanted)
         full |= {d.name for d in everything if d.kind is not DatasetKind.SINK and d.may_reset}
     before = session.recorded.definitions() if session.has_ledger else Named()
-    along: Mapping[str, str] = {}
+    restarted_by: Mapping[str, str] = {}
     lost: Mapping[str, Loss] = {}
     if full:
-        along = {} if selection.only else taken_along(session, full, before)
-        check_resets(session, (), along)
-        full |= along.keys()
-        wanted |= along.keys()
+        restarted_by = {} if selection.only else taken_along(session, full, before)
+        check_taken_along(session, restarted_by)
+        full |= restarted_by.keys()
+        wanted |= restarted_by.keys()
         lost = losses(session, full)
         check_losses(lost, selection.accept_loss)
     full |= wanted & _former_views(session, before)
@@ -282,7 +283,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         runnable=tuple(n for n in session.graph.order if n in wanted or n in between),
         refresh=refresh,
         full_refresh=full,
-        along=along,
+        restarted_by=restarted_by,
         losses=lost,
         accept_loss=selection.accept_loss,
         read_again=found(selection.read_again),

@@ -276,7 +276,7 @@ class Session:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether there is a ledger already."""
+        """True if there is a ledger already."""
         if "ledger" in vars(self):
             return True
         project = self.project
@@ -360,8 +360,7 @@ class Session:
             if "engine" in made:
                 self.engine.close()
             ended = self.at_work.acquire(timeout=_TICK)
-        with self.at_work:
-            self.at_work.release()
+        try:
             if "_notes" in made:
                 self._notes.keep()
             if "_scratch" in made:
@@ -372,6 +371,8 @@ class Session:
                 self._empty.close()
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
+        finally:
+            self.at_work.release()
 
     def __enter__(self) -> Self:
         return self

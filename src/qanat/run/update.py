@@ -34,7 +34,7 @@ from qanat.model.record import UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
-from qanat.run.attempt import Current
+from qanat.run.attempt import RunningUpdate
 from qanat.run.identity import past_sources
 from qanat.run.lease import Gate, HeldLease, Pulse
 from qanat.run.recovery import start_clean
@@ -165,7 +165,7 @@ class LedgerEntry:
                 self.gate.open()
                 environment = self.session.project.environment
                 record = UpdateRecord(self.id, environment, self.command, self.started)
-                self.session.ledger.begin_update(record, self.gate.lease.current)
+                self.session.ledger.begin_update(record, self.gate.lease.latest)
                 self.begun = True
                 self.diary.begin()
 
@@ -185,7 +185,7 @@ class LedgerEntry:
                 self.gate.close()
                 # An update that has taken over the lease records the end of this one itself.
                 with suppress(LeaseLostError):
-                    self.session.ledger.end_update(self.id, status, self.gate.lease.current, error)
+                    self.session.ledger.end_update(self.id, status, self.gate.lease.latest, error)
         finally:
             self._pulse.stop()
 
@@ -213,18 +213,18 @@ def update(
         gate = Gate(session.gates, lease)
         entry = LedgerEntry(session, id, gate)
         tell = telling((entry.diary, *observers))
-        current = Current(session, lease, gate.folder, entry.id, time.time_ns(), tell)
+        running = RunningUpdate(session, lease, gate.folder, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, chosen.datasets))
         status, error, failure = UpdateStatus.FAILED, None, None
         try:
             with explained("use"):
-                start_clean(current, entry.begin, chosen.full_refresh)
+                start_clean(running, entry.begin, chosen.full_refresh)
                 if chosen.full_refresh:
                     # All of them before anything starts: if this update is interrupted, the next
                     # one goes on with the rest.
                     entry.begin()
-                    session.ledger.begin_generation(sorted(chosen.full_refresh), lease.current)
-            results = _walk(current, chosen, entry, _around(session))
+                    session.ledger.begin_generation(sorted(chosen.full_refresh), lease.latest)
+            results = _walk(running, chosen, entry, _around(session))
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None
@@ -238,7 +238,7 @@ def update(
         finally:
             seconds = time.monotonic() - started
             ended = UpdateEnded(id, str(status), seconds, failure)
-            entry.end(ended, error, current.untidy.is_set())
+            entry.end(ended, error, running.untidy.is_set())
             tell(ended)
     return UpdateResult(entry.id if entry.begun else "", str(status), seconds, results)
 
@@ -248,10 +248,10 @@ def _around(session: Session) -> Around:
 
 
 def _walk(
-    current: Current, chosen: Chosen, entry: LedgerEntry, around: Around
+    running: RunningUpdate, chosen: Chosen, entry: LedgerEntry, around: Around
 ) -> tuple[DatasetResult, ...]:
     """Run datasets as soon as what they read is done, in as many threads as cores."""
-    session, runnable = current.session, frozenset(chosen.runnable)
+    session, runnable = running.session, frozenset(chosen.runnable)
     waiting = {n: set(session.graph.upstream(n) & runnable) for n in chosen.runnable}
     behind: dict[str, list[str]] = {n: [] for n in waiting}
     for name, upstream in waiting.items():
@@ -259,78 +259,78 @@ def _walk(
             behind[other].append(name)
     ready = [n for n, upstream in waiting.items() if not upstream]
     results: dict[str, DatasetResult] = {}
-    running: dict[Future[DatasetResult], str] = {}
+    futures: dict[Future[DatasetResult], str] = {}
     # Not `concurrent.futures.wait`: it looks at all that run each time that one is done.
     finished: SimpleQueue[Future[DatasetResult]] = SimpleQueue()
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
-            while ready or running:
+            while ready or futures:
                 for name in ready:
-                    run = pool.submit(_run_dataset, current, chosen, name, entry, around)
-                    running[run] = name
-                    run.add_done_callback(finished.put)
+                    future = pool.submit(_run_dataset, running, chosen, name, entry, around)
+                    futures[future] = name
+                    future.add_done_callback(finished.put)
                 ready = []
-                run = finished.get()
-                name = running.pop(run)
-                results[name] = run.result()
+                future = finished.get()
+                name = futures.pop(future)
+                results[name] = future.result()
                 good = results[name].status not in ("failed", "skipped")
                 # Datasets with a result were skipped because something else above them failed.
                 for other in [n for n in behind[name] if n not in results]:
                     if not good:
-                        results[other] = _skipped(current, chosen, other, name)
+                        results[other] = _skipped(running, chosen, other, name)
                         continue
                     waiting[other].discard(name)
                     if not waiting[other]:
                         ready.append(other)
         except BaseException:
             # Ctrl-C: stop what computes; its epochs are given up or redone by the next update.
-            current.stopping.set()
+            running.stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
             session.interrupt()
             raise
     return tuple(results[n] for n in session.graph.order if n in results and n in chosen.datasets)
 
 
-def _skipped(current: Current, chosen: Chosen, name: str, because: str) -> DatasetResult:
+def _skipped(running: RunningUpdate, chosen: Chosen, name: str, because: str) -> DatasetResult:
     """Leave out a dataset because something above it, at any distance, failed."""
-    dataset = current.session.pipeline.dataset(name)
+    dataset = running.session.pipeline.dataset(name)
     reason = f"{because} failed"
     if name in chosen.datasets:
-        current.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
+        running.tell(DatasetEnded(dataset.name, "skipped", reason, 0.0))
     return _result(dataset, "skipped", reason, 0.0)
 
 
 def _run_dataset(
-    current: Current,
+    running: RunningUpdate,
     chosen: Chosen,
     name: str,
     entry: LedgerEntry,
     around: Around,
 ) -> DatasetResult:
-    dataset = current.session.pipeline.dataset(name)
+    dataset = running.session.pipeline.dataset(name)
     if dataset.kind is DatasetKind.TEMPORARY_VIEW:
         # Nothing to do by itself: it is computed inside whatever reads it.
         return _result(dataset, "unchanged", "computed where it is read", 0.0)
-    current.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     started = time.monotonic()
-    run = DatasetRun(current, dataset, chosen, around, entry.begin)
+    run = DatasetRun(running, dataset, chosen, around, entry.begin)
     try:
         with naming(dataset.name):
-            if (stuck := current.stuck.get(dataset.name)) is not None:
+            if (stuck := running.stuck.get(dataset.name)) is not None:
                 raise stuck
             run.run()
         status = "updated" if run.epochs else "unchanged"
         error = None
         reason = run.reason
     except QanatError as caught:
-        error = current.lease.explain(caught)
+        error = running.lease.explain(caught)
         status, reason = "failed", error.message
     except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
-        error = current.lease.explain(run.explain(caught))
+        error = running.lease.explain(run.explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)
-    current.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+    running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),

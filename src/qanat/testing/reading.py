@@ -60,7 +60,7 @@ class RememberedPast:
 
     @property
     def position(self) -> Mapping[str, Any] | None:
-        """The value of the newest settled range that moves."""
+        """The value of the newest settled range with a position."""
         return self._position
 
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
@@ -79,5 +79,5 @@ class RememberedPast:
         """
         self._files |= {f.path: f for f in range.files}
         text = json.dumps(range.value, allow_nan=False)
-        if range.moves:
+        if range.positioned:
             self._position = json.loads(text)

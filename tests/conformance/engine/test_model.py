@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def _breaks(rule: Rule, row: Row, other: set[int]) -> bool:
-    """Whether a row alone breaks a condition, or refers to nothing."""
+    """True if a row alone breaks a condition, or refers to nothing."""
     if isinstance(rule, Predicate):
         column, op, bound = rule.sql.split()
         value = row[column]

@@ -110,7 +110,7 @@ def test_a_table_with_everything(load: Load) -> None:
     ]
     assert str(dataset.expectations[1].location) == "transformations/a.py:4"
     assert (dataset.partition_by, dataset.cluster_by, dataset.comment) == (("m",), ("x",), "c")
-    assert dataset.property("qanat.schema_drift") == "freeze"
+    assert dataset.table_property("qanat.schema_drift") == "freeze"
     found = query(declared, "silver")
     assert isinstance(found, SqlQuery)
     assert found.sql == "SELECT * FROM \"__silver_1\" AS bronze WHERE x = 5 AND y = '2013'"
@@ -175,7 +175,7 @@ def test_functions_over_frames(load: Load) -> None:
     }
     inline = query(declared, "inline")
     assert isinstance(inline, FunctionQuery)
-    assert inline.source == "@dp.materialized_view\ndef inline() -> pa.Table: ...\n"
+    assert inline.text == "@dp.materialized_view\ndef inline() -> pa.Table: ...\n"
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "spark"])

@@ -9,21 +9,21 @@ import pytest
 from qanat import plugins
 from qanat.connectors.files.source import read_options
 from qanat.errors import OptionError
-from qanat.model.adapter import Kind, Option, OptionTable
+from qanat.model.adapter import Option, OptionTable, ValueType
 from qanat.model.query import SourceRef
 
 READ = plugins.connector("files").options
-VALUES: dict[Kind, Any] = {
-    Kind.TEXT: "1",
-    Kind.NAME: "1",
-    Kind.BOOLEAN: True,
-    Kind.COUNT: 1,
-    Kind.SIZE: 1,
+VALUES: dict[ValueType, Any] = {
+    ValueType.TEXT: "1",
+    ValueType.NAME: "1",
+    ValueType.BOOLEAN: True,
+    ValueType.COUNT: 1,
+    ValueType.SIZE: 1,
 }
 
 
 def value_of(option: Option) -> Any:
-    return next(iter(option.choices.values())) if option.choices else VALUES[option.kind]
+    return next(iter(option.choices.values())) if option.choices else VALUES[option.type]
 
 
 def tables() -> list[OptionTable]:

@@ -31,7 +31,7 @@ def test_what_is_unread_is_appended() -> None:
 
 
 def test_a_flow_that_has_run_once_takes_nothing_more() -> None:
-    done = flow(once=True, done=True, unread=True, arriving=("a",), moving=("a",))
+    done = flow(once=True, done=True, unread=True, changing_streams=("a",), changing=("a",))
     decision = decide(facts(done))
     assert (decision.step, decision.reason) == (Step.SKIP, "has run once")
     assert decision.takes == ()
@@ -56,7 +56,7 @@ def test_a_full_refresh_replaces_even_where_nothing_is_to_be_read() -> None:
 def test_a_dataset_waits_for_one_that_has_no_table() -> None:
     decision = decide(facts(flow(absent=("b",))))
     assert (decision.step, decision.reason) == (Step.SKIP, "b has no table yet")
-    arriving = decide(facts(flow(absent=("b",), moving=("b",), arriving=("b",))))
+    arriving = decide(facts(flow(absent=("b",), changing=("b",), changing_streams=("b",))))
     assert (arriving.step, arriving.reason) == (Step.APPEND, "b may bring new rows")
 
 

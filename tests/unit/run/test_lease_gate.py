@@ -62,7 +62,7 @@ def test_who_sleeps_while_it_closes_gates_leaves_that_of_who_took_over(
     with HeldLease(ledger, "sleeper") as held:
         monkeypatch.setattr(HeldLease, "confirm", slept)
         Gate(gates, held).open()
-    assert sorted(p.name for p in gates.iterdir()) == [str(held.current.token), "new"]
+    assert sorted(p.name for p in gates.iterdir()) == [str(held.latest.token), "new"]
 
 
 def test_a_gate_that_is_gone_is_closed(tmp_path: Path) -> None:

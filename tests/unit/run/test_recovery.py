@@ -65,7 +65,7 @@ def _die_in(method: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(SqlLedger, method, _raise_dead)
         # Nothing of what a living process does when it fails: the dead do not.
-        patched.setattr(SqlLedger, "abandon", lambda *_: None)
+        patched.setattr(SqlLedger, "give_up", lambda *_: None)
         patched.setattr(SqlLedger, "end_update", lambda *_: None)
         with Session.open(root) as session, pytest.raises(_Dead):
             update(session)
@@ -122,7 +122,7 @@ def test_a_crash_is_remembered_however_many_updates_later(
     with Session.open(root) as session:
         lease = session.ledger.acquire("later", 60)
         for epoch in session.ledger.open_epochs():
-            session.ledger.abandon(epoch, "given up", lease)
+            session.ledger.give_up(epoch, "given up", lease)
         for n in range(25):
             session.ledger.begin_update(
                 UpdateRecord(f"later-{n}", "default", "run", time.time()), lease
@@ -157,7 +157,7 @@ def test_what_cannot_be_redone_stops_nobody_else(
     (root / "in/1.csv").unlink()
     (root / "in/2.csv").write_text("id\n3\n")
     heard, statuses = _run(root)
-    assert [e.how for e in heard.of(Recovered)] == ["abandoned"]
+    assert [e.how for e in heard.of(Recovered)] == ["given up"]
     assert "1.csv' is gone" in heard.of(Warned)[0].message
     assert statuses == {"t": "updated", "other": "updated"}
     assert _rows(root) == 1
@@ -222,7 +222,7 @@ def test_what_reads_otherwise_now_is_not_redone(
     _die_in("prepare", root, monkeypatch)
     _declare(root, **CHANGED[change])
     heard, statuses = _run(root)
-    assert [e.how for e in heard.of(Recovered)] == ["abandoned"]
+    assert [e.how for e in heard.of(Recovered)] == ["given up"]
     assert not heard.of(Warned)
     assert statuses == {"t": "updated", "other": "unchanged"}
     assert _rows(root) == 3

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,41 +125,6 @@ def test_a_replay_whose_last_commit_happened_is_settled(
             replay(session)
     operate(relaxed.root, "replay")
     assert picture(relaxed.root) == undisturbed
-    check(relaxed.root)
-
-
-def test_half_a_replay_of_an_earlier_release_is_taken_back(
-    relaxed: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """It committed to the table first, and the quarantine has the rows as well."""
-    undisturbed = tmp_path / "undisturbed"
-    shutil.copytree(relaxed.root, undisturbed)
-    operate(undisturbed, "replay")
-    before = picture(relaxed.root)
-    publish = DeltaStore.publish
-
-    def table_first(self: DeltaStore, commit: Commit) -> int:
-        if commit.table.name == "silver":
-            publish(self, commit)
-            raise _Dead
-        return 0
-
-    with monkeypatch.context() as patched, Session.open(relaxed.root) as session:
-        patched.setattr(DeltaStore, "publish", table_first)
-        version = session.store.version(session.table("silver__quarantine"))
-        with pytest.raises(_Dead):
-            replay(session)
-    with closing(sqlite3.connect(relaxed.root / "storage/_qanat/ledger.db")) as ledger, ledger:
-        ranges = json.dumps({"__quarantine": {"kind": "snapshot", "version": version}})
-        ledger.execute(
-            "UPDATE qanat_epochs SET ranges = ? WHERE flow = 'silver::replay'", (ranges,)
-        )
-    (relaxed.root / "storage/_qanat/replays/rows").mkdir(parents=True)
-    operate(relaxed.root, "run")
-    assert picture(relaxed.root) == before
-    assert not (relaxed.root / "storage/_qanat/replays").exists()
-    operate(relaxed.root, "replay")
-    assert picture(relaxed.root) == picture(undisturbed)
     check(relaxed.root)
 
 

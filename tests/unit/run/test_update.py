@@ -414,7 +414,7 @@ def test_a_ledger_that_fails_hides_no_error(
     project.write("a.sql", "CREATE MATERIALIZED VIEW m AS SELECT error('the first') AS x;")
     with monkeypatch.context() as patched:
         broken = LedgerError("the ledger is gone")
-        patched.setattr(SqlLedger, "abandon", failing(9, broken, SqlLedger.abandon))
+        patched.setattr(SqlLedger, "give_up", failing(9, broken, SqlLedger.give_up))
         error = project.run().failed[0].error
     assert error is not None
     assert "the first" in str(error)
@@ -516,7 +516,7 @@ def test_a_wait_is_capped_and_ends_with_ctrl_c(
         raise SourceUnavailableError("away")
 
     with Session.open(project.root) as session, lease.HeldLease(session.ledger, "u") as held:
-        current = attempt.Current(session, held, project.root, "u", 0, told.append)
+        current = attempt.RunningUpdate(session, held, project.root, "u", 0, told.append)
         with pytest.raises(RunError, match="interrupted"):
             attempt.retrying(fail, current, "t")
     assert [e.wait_seconds for e in told if isinstance(e, Retried)] == [0.001, 0.002, 0.002]

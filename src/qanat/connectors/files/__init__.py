@@ -9,7 +9,7 @@ schema), `sample` (the heads of files), then `source` and `sink`, which put thes
 from __future__ import annotations
 
 from qanat.connectors.files.format import FORMATS
-from qanat.model.adapter import Connector, Kind, Option, OptionTable, TableFunction
+from qanat.model.adapter import Connector, Option, OptionTable, TableFunction, ValueType
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
 _PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}
@@ -31,7 +31,7 @@ _READ = OptionTable(
             "csv, tsv, json, ndjson, parquet or orc; by the file name if left out",
             choices=_FORMATS,
         ),
-        Option("header", "whether the first line has the column names", kind=Kind.BOOLEAN),
+        Option("header", "whether the first line has the column names", type=ValueType.BOOLEAN),
         Option("delimiter", "what separates fields", ("delim", "sep", "separator")),
         Option("quote", "the character around fields that contain a delimiter", ("quote_char",)),
         Option("escape", "the character before a quote inside a quoted field", ("escape_char",)),
@@ -40,9 +40,13 @@ _READ = OptionTable(
         Option("null_value", "the text that means NULL", ("nullstr",)),
         Option("date_format", "how dates are written, such as %d/%m/%Y"),
         Option("timestamp_format", "how timestamps are written"),
-        Option("skip", "lines to leave out at the start of each file", ("skip_rows",), Kind.COUNT),
+        Option(
+            "skip", "lines to leave out at the start of each file", ("skip_rows",), ValueType.COUNT
+        ),
         Option("compression", "none, gzip, zstd, bz2, xz or lz4; by the file name if left out"),
-        Option("multi_line", "JSON: values may span lines; CSV: fields may", kind=Kind.BOOLEAN),
+        Option(
+            "multi_line", "JSON: values may span lines; CSV: fields may", type=ValueType.BOOLEAN
+        ),
         Option(
             "schema", "the columns, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'", ("columns",)
         ),
@@ -50,17 +54,19 @@ _READ = OptionTable(
             "infer_schema",
             "whether to infer types; false reads every column as text",
             ("infer_column_types", "auto_detect"),
-            Kind.BOOLEAN,
+            ValueType.BOOLEAN,
         ),
-        Option("all_varchar", "read every column as text", kind=Kind.BOOLEAN),
+        Option("all_varchar", "read every column as text", type=ValueType.BOOLEAN),
         Option(
-            "hive_partitioning", "take columns from folders such as year=2013", kind=Kind.BOOLEAN
+            "hive_partitioning",
+            "take columns from folders such as year=2013",
+            type=ValueType.BOOLEAN,
         ),
         Option(
             "recursive",
             "look into sub-folders",
             ("recursive_file_lookup",),
-            Kind.BOOLEAN,
+            ValueType.BOOLEAN,
             identity=True,
         ),
         Option(
@@ -74,19 +80,19 @@ _READ = OptionTable(
         Option(
             "allow_overwrites",
             "read a file again when it comes back with new content; else that is an error",
-            kind=Kind.BOOLEAN,
+            type=ValueType.BOOLEAN,
         ),
         Option(
             "max_files_per_trigger",
             "at most so many files in one epoch",
-            kind=Kind.COUNT,
+            type=ValueType.COUNT,
             limits=True,
             least=1,
         ),
         Option(
             "max_bytes_per_trigger",
             "about so many bytes in one epoch, such as 1GB",
-            kind=Kind.SIZE,
+            type=ValueType.SIZE,
             limits=True,
             least=1,
         ),
@@ -135,7 +141,7 @@ _SINKS = {
 
 FILES = Connector(
     name="files",
-    kind="files",
+    noun="files",
     options=_READ,
     source="qanat.connectors.files.source:FilesSource",
     sink="qanat.connectors.files.sink:FilesSink",

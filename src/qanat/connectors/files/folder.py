@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 
 from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
 from qanat.errors import (
-    DATASET,
     FileChangedError,
     FileUnreadableError,
     FileVanishedError,
     SourceNotFoundError,
+    full_refresh,
     nearest,
 )
 from qanat.model.record import FileRef
@@ -241,8 +241,7 @@ def _current(file: FileRef) -> tuple[int, int]:
         gone = FileVanishedError(
             f"the file {file.path!r} is gone",
             wanted=described(file),
-            hint="put it back, or start over from what is there: qanat run"
-            f" --full-refresh {DATASET}",
+            hint=f"put it back, or start over from what is there: {full_refresh()}",
         )
         gone.path = file.path
         raise gone from error

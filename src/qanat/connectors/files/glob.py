@@ -32,7 +32,7 @@ class Place(Protocol):
         ...
 
     def same(self, before: FileRef, now: FileRef) -> bool:
-        """Whether two versions of a file have the same content."""
+        """True if two versions of a file have the same content."""
         ...
 
     def fetch(self, files: Sequence[FileRef], scratch: Path) -> list[LocalFile]:
@@ -55,7 +55,7 @@ class Place(Protocol):
 
 
 def is_url(path: str) -> bool:
-    """Whether a path names an object store rather than a local file."""
+    """True if a path names an object store rather than a local file."""
     return "://" in path and not path.lower().startswith("file://")
 
 
@@ -74,12 +74,12 @@ _MOST_ALTERNATIVES = 1000
 
 
 def has_wildcard(path: str) -> bool:
-    """Whether a path is a pattern rather than a name."""
+    """True if a path is a pattern rather than a name."""
     return _MAGIC.search(path) is not None
 
 
 def hidden(name: str) -> bool:
-    """Whether readers leave a file or folder of that name alone.
+    """True if readers leave a file or folder of that name alone.
 
     >>> [hidden(n) for n in ("_SUCCESS", ".part.crc", "_year=2026", "a.csv")]
     [True, True, False, False]
@@ -139,12 +139,12 @@ class Glob(Frozen):
         return self._closed(found)
 
     def accepts(self, at: frozenset[int], name: str) -> bool:
-        """Whether the pattern means the file `name` here."""
+        """True if the pattern means the file `name` here."""
         last = len(self.parts) - 1
         return last in at and self._matches(last, name)
 
     def accepts_path(self, relative: str) -> bool:
-        """Whether the pattern means the file at a path below `base`."""
+        """True if the pattern means the file at a path below `base`."""
         *folders, name = relative.split("/")
         at = self.start()
         for folder in folders:

@@ -74,13 +74,15 @@ class FilesSink:
             staging.mkdir(parents=True)
         return Output(staging, "part", target.format.lower(), options=options)
 
-    def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
+    def publish(
+        self, delivery: Delivery, staging: Path, staged: StagedTable, may_be_published: bool
+    ) -> None:
         """Make the epoch visible, whole and durably; doing it twice is the same as once.
 
         Args:
             staging: the folder of the output in which the rows were staged.
-            again: an earlier attempt may have published the epoch; if it has, what is staged is
-                thrown away.
+            may_be_published: an earlier attempt may have published the epoch; if it has, what is
+                staged is thrown away.
 
         Raises:
             HistoryMismatchError: there is an epoch of that number which is not this one.
@@ -94,7 +96,7 @@ class FilesSink:
                 if staged.files:
                     self._publish(folder / name, staging, staged)
             # Staged files that are gone were published, or removed by a later attempt.
-            elif not again and any((staging / f.path).is_file() for f in staged.files):
+            elif not may_be_published and any((staging / f.path).is_file() for f in staged.files):
                 raise HistoryMismatchError(
                     f"there is an epoch {epoch} of flow {flow} in {str(folder)!r} already, which"
                     " this project has not sent",
@@ -137,7 +139,7 @@ class FilesSink:
             raise FileVanishedError(f"what was staged in {str(staging)!r} is gone") from error
 
     def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
-        """Whether the epoch has been published (an epoch without rows publishes nothing)."""
+        """True if the epoch has been published (an epoch without rows publishes nothing)."""
         return epoch in _held(self._folder(target), flow)
 
     def last(self, target: SinkTarget, flow: str) -> int:

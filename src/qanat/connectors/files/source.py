@@ -15,11 +15,11 @@ from qanat.connectors.files.format import compression_named, readable, shapes
 from qanat.connectors.files.glob import Place, described, is_url, name_regex
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
-    DATASET,
     FileChangedError,
     MissingExtraError,
     OptionError,
     SourceNotFoundError,
+    full_refresh,
 )
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
@@ -292,7 +292,7 @@ class FilesSource:
         return self._buckets
 
     def _was_read(self, path: str, past: Past) -> bool:
-        """Whether a single file that is gone now has been read before, which is fine."""
+        """True if a single file that is gone now has been read before, which is fine."""
         return bool(self._seen(past, [path if is_url(path) else self._folder.named(path)]))
 
 
@@ -348,5 +348,5 @@ def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
         wanted=described(old),
         got=described(changed[0]),
         hint="`allowOverwrites => true` in read_files reads changed files again,"
-        f" `qanat run --full-refresh {DATASET}` all files",
+        f" `{full_refresh()}` all files",
     )

@@ -11,7 +11,7 @@ epochs are there) and `sink`.
 from __future__ import annotations
 
 from qanat.connectors.postgres.url import UrlOptions
-from qanat.model.adapter import Connector, Kind, Option, TableFunction
+from qanat.model.adapter import Connector, Option, TableFunction, ValueType
 
 _URL = Option(
     "url",
@@ -65,7 +65,7 @@ READ = UrlOptions(
         Option(
             "max_rows_per_trigger",
             "about how many rows one epoch takes; rows with one cursor value stay together",
-            kind=Kind.COUNT,
+            type=ValueType.COUNT,
             limits=True,
         ),
         Option(
@@ -101,7 +101,7 @@ WRITE = UrlOptions(
             "create",
             "whether to create the table if it does not exist (default: true)",
             spellings=("create_table",),
-            kind=Kind.BOOLEAN,
+            type=ValueType.BOOLEAN,
         ),
     ),
 )
@@ -109,7 +109,7 @@ WRITE = UrlOptions(
 
 POSTGRES = Connector(
     name="postgres",
-    kind="PostgreSQL",
+    noun="PostgreSQL",
     options=READ,
     source="qanat.connectors.postgres.source:PostgresSource",
     sink="qanat.connectors.postgres.sink:PostgresSink",

@@ -59,7 +59,7 @@ class Inquiry(Frozen):
         )
 
     def never_null(self, column: str) -> bool:
-        """Whether the server itself lets no NULL into a column."""
+        """True if the server itself lets no NULL into a column."""
         if self.relation.table is None:
             return False
         return bool(

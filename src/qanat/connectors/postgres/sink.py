@@ -88,7 +88,9 @@ class PostgresSink:
             staging.mkdir(parents=True)
         return Output(staging, "rows")
 
-    def publish(self, delivery: Delivery, staging: Path, staged: StagedTable, again: bool) -> None:
+    def publish(
+        self, delivery: Delivery, staging: Path, staged: StagedTable, may_be_published: bool
+    ) -> None:
         """Commit the rows and the number of the epoch, once.
 
         Raises:
@@ -109,7 +111,7 @@ class PostgresSink:
             cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LOCK_SECONDS}s'")
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
             _ask(cursor, f"SELECT pg_advisory_xact_lock({books.key(delivery.flow)})::text")
-            if _may_commit(cursor, books, delivery, attempt, again):
+            if _may_commit(cursor, books, delivery, attempt, may_be_published):
                 columns = _columns(cursor, books, to, staged.schema)
                 sent = _send(cursor, books, columns, _files(staging, staged))
                 if sent != staged.rows:
@@ -125,7 +127,7 @@ class PostgresSink:
         shutil.rmtree(staging, ignore_errors=True)
 
     def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
-        """Whether the epoch has been published."""
+        """True if the epoch has been published."""
         to = _target(target)
         with control(to.url) as session:
             books = Books.of(session, to.table)
@@ -185,8 +187,10 @@ def _ask(cursor: Bulk, sql: str) -> list[tuple[Any, ...]]:
     return cast("list[tuple[Any, ...]]", cursor.fetchall())
 
 
-def _may_commit(cursor: Bulk, books: Books, delivery: Delivery, attempt: str, again: bool) -> bool:
-    """Whether the epoch is still to be committed, and by us; locks its row.
+def _may_commit(
+    cursor: Bulk, books: Books, delivery: Delivery, attempt: str, may_be_published: bool
+) -> bool:
+    """True if the epoch is still to be committed, and by us; locks its row.
 
     Raises:
         HistoryMismatchError, CommitConflictError: as `PostgresSink.publish` tells.
@@ -197,7 +201,7 @@ def _may_commit(cursor: Bulk, books: Books, delivery: Delivery, attempt: str, ag
         f" WHERE {books.where(delivery.flow)} FOR UPDATE",
     )
     epoch, next_, last = rows[0] if rows else (0, None, None)
-    if epoch >= delivery.epoch and (again or last == attempt):
+    if epoch >= delivery.epoch and (may_be_published or last == attempt):
         return False
     if next_ != attempt:
         raise CommitConflictError(

@@ -154,7 +154,7 @@ def _unread(found: Inquiry, ruler: Ruler, past: Mapping[str, Any] | None) -> Unr
         position = Position(ruler.cursor, after, upto, closed, before, window)
     amount = Amount(rows=taken + late)
     return Unread(
-        Range(position.value(), moves=True, amount=amount),
+        Range(position.value(), positioned=True, amount=amount),
         Amount(rows=waiting + late),
         more=taken < waiting,
     )
@@ -208,7 +208,7 @@ def _window(found: Inquiry, ruler: Ruler, position: Position) -> Window:
 def _rows(found: Inquiry, range: Range, columns: tuple[Column, ...]) -> str:
     """The rows of a range, as SQL."""
     select = ", ".join(f"{c.select} AS {quote(c.name)}" for c in columns)
-    if not range.moves and "cursor" not in range.value:
+    if not range.positioned and "cursor" not in range.value:
         return f"SELECT {select} FROM {found.relation.text} AS q"
     position = Position.of(range.value)
     cursor = found.column(position.cursor)

@@ -49,7 +49,7 @@ class Url:
 
     @property
     def usable(self) -> bool:
-        """Whether it begins like the URL of a PostgreSQL database."""
+        """True if it begins like the URL of a PostgreSQL database."""
         return self._parts.scheme in _SCHEMES and "://" in self.text
 
     def hidden(self, text: str) -> str:

@@ -17,7 +17,7 @@ _SOURCE = "qanat.connectors.tables.source"
 
 DATASETS = Connector(
     name=DATASET,
-    kind=DATASET,
+    noun=DATASET,
     options=OptionTable("read_table", ()),
     source=f"{_SOURCE}:DatasetSource",
 )
@@ -25,7 +25,7 @@ DATASETS = Connector(
 
 PROJECTS = Connector(
     name="project",
-    kind="table",
+    noun="table",
     options=OptionTable(
         "read_table",
         (
@@ -49,7 +49,7 @@ PROJECTS = Connector(
 
 DELTA = Connector(
     name="delta",
-    kind="delta table",
+    noun="delta table",
     options=OptionTable("delta_scan", ()),
     source=f"{_SOURCE}:DeltaSource",
     functions={"delta_scan": TableFunction()},

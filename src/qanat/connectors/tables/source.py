@@ -1,7 +1,7 @@
 """Tables as sources: a stream takes what a table gained since the version it has read.
 
-A range that moves is `{"after": …, "upto": …}`: the rows of the versions after one, up to and with
-another; `after` is -1 to begin with everything. A table read as it is now is
+A range of a stream is `{"after": …, "upto": …}`: the rows of the versions after one, up to and
+with another; `after` is -1 to begin with everything. A table read as it is now is
 `{"kind": "snapshot", "version": …}`.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import DATASET, DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError
+from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError, full_refresh
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
@@ -49,13 +49,13 @@ class TableSource:
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
                 got=f"another history, now at version {version}",
-                hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
+                hint=f"read it without STREAM, or start over: {full_refresh()}",
             )
         if version == after:
             return None
         amount = store.added(table, after, version).amount
         value = {"after": after, "upto": version}
-        return Unread(Range(value, moves=True, amount=amount), amount)
+        return Unread(Range(value, positioned=True, amount=amount), amount)
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The table as it is now; None for a dataset that has no table yet.
@@ -118,7 +118,7 @@ class TableSource:
         raise TableNotFoundError(f"there is no table in {table}")
 
     def replaced(self, ref: SourceRef, past: Past, after: int) -> bool:
-        """Whether all rows of the table were replaced since it was read up to a version."""
+        """True if all rows of the table were replaced since it was read up to a version."""
         return False
 
 
@@ -133,7 +133,7 @@ class DatasetSource(TableSource):
         """Nothing is wrong: a dataset may not have run yet."""
 
     def replaced(self, ref: SourceRef, past: Past, after: int) -> bool:
-        """Whether the ledger knows of a version up to the one read that replaced the table.
+        """True if the ledger knows of a version up to the one read that replaced the table.
 
         The table's versions began anew then, so that their numbers say nothing about its rows.
         """

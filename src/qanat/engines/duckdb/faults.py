@@ -53,7 +53,7 @@ def plain(text: str) -> str:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error means that no more can be written (also: a limit on file sizes)."""
+    """True if an error means that no more can be written (also: a limit on file sizes)."""
     return not isinstance(error, QUOTING) and _FULL.search(str(error)) is not None
 
 

@@ -256,7 +256,7 @@ def _owns(owners: tuple[str | None, ...], alias: str) -> bool:
 
 
 def _is_row(name: exp.Identifier) -> bool:
-    """Whether a name that an input has stands where a row is meant, or a column of that name."""
+    """True if a name that an input has stands where a row is meant, or a column of that name."""
     parent: Any = name.parent
     if isinstance(parent, exp.Column):
         return name.arg_key == "this" and not parent.table

@@ -232,7 +232,7 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
 
 
 def _keys_above(batch: TableBatch) -> bool:
-    """Whether a partitioned table lies in folders that look like partitions themselves."""
+    """True if a partitioned table lies in folders that look like partitions themselves."""
     if not batch.partition_by:
         return False
     own = len(batch.partition_by)

@@ -109,7 +109,7 @@ class Queries:
         self._notes = notes
 
     def copies_input(self, query: SqlQuery) -> bool:
-        """Whether the query gives each row of its one input with all columns, and no others."""
+        """True if the query gives each row of its one input with all columns, and no others."""
         question = ("copies", *_named(query))
         # Imported only here, as below: with it comes the parser.
         return bool(

@@ -52,7 +52,7 @@ class Split(Frozen):
 
     @property
     def failed(self) -> bool:
-        """Whether a rule is violated that lets nothing be published."""
+        """True if a rule is violated that lets nothing be published."""
         return any(r.action == Action.FAIL and r.violations for r in self.rules)
 
 

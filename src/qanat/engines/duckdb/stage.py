@@ -372,7 +372,7 @@ def _without(split: Split) -> str:
 
 
 def _numbered(name: str, names: Sequence[str]) -> bool:
-    """Whether DuckDB may have made this name (`a_1`) of a second column `a`."""
+    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
     stem, _, number = name.rpartition("_")
     return number.isdigit() and any(same(stem, n) for n in names)
 

@@ -299,8 +299,8 @@ class Answers(Frozen):
         for flow, generation, key in sorted(self.described | self.positions.keys()):
             last = self.last.get(flow)
             if last is not None and last.generation == generation and not is_mark(key):
-                moves = (flow, generation, key) in self.positions
-                yield PastSource(flow, last.dataset, generation, key, moves)
+                positioned = (flow, generation, key) in self.positions
+                yield PastSource(flow, last.dataset, generation, key, positioned)
 
 
 class AnswerCache:

@@ -181,7 +181,7 @@ class SqlLedger(SqlLedgerReader):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was abandoned, or is not in the ledger.
+            EpochConflictError: the epoch was given up, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             self._write_results(transaction, epoch)
@@ -196,7 +196,7 @@ class SqlLedger(SqlLedgerReader):
 
         Raises:
             LeaseLostError: the lease is no longer ours.
-            EpochConflictError: the epoch was abandoned, or is not in the ledger.
+            EpochConflictError: the epoch was given up, or is not in the ledger.
         """
         with self._held(lease) as transaction:
             if definition is not None:
@@ -217,7 +217,7 @@ class SqlLedger(SqlLedgerReader):
                 leases.check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
-            read = {s: r.value for s, r in epoch.ranges.items() if r.moves}
+            read = {s: r.value for s, r in epoch.ranges.items() if r.positioned}
             positions = {**read, **self._put(transaction, epoch)}
             texts = {s: position_to_text(position) for s, position in positions.items()}
             self._remember(transaction, epoch, "position", texts)
@@ -227,12 +227,12 @@ class SqlLedger(SqlLedgerReader):
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
-        emptied = epoch.ruled if self._starts_over(transaction, epoch) else frozenset()
+        emptied = epoch.checked_datasets if self._starts_over(transaction, epoch) else frozenset()
         if not epoch.replaces:
             # The epoch that replaced the table has already emptied its quarantine for all flows.
             emptied -= {epoch.dataset}
         found = dict.fromkeys(emptied, QuarantineMark(epoch.number, emptied=True))
-        found |= dict.fromkeys(epoch.quarantined, QuarantineMark(epoch.number))
+        found |= dict.fromkeys(epoch.quarantined_datasets, QuarantineMark(epoch.number))
         return {quarantine_key(dataset): asdict(mark) for dataset, mark in found.items()}
 
     def _starts_over(self, transaction: Transaction, epoch: Epoch) -> bool:
@@ -267,7 +267,7 @@ class SqlLedger(SqlLedgerReader):
             digest_rows(self.scope, epoch.id, epoch.ranges),
         )
 
-    def abandon(self, epoch: Epoch, error: str, lease: Lease) -> None:
+    def give_up(self, epoch: Epoch, error: str, lease: Lease) -> None:
         """Mark an intended epoch as failed: nothing was published, and its range is unread again.
 
         Raises:

@@ -67,7 +67,7 @@ def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
 
 def ranges_to_text(ranges: Mapping[str, Range]) -> str:
     """Ranges as JSON, without the files of file ranges: those have rows of their own."""
-    return json.dumps({k: {"value": r.value, "moves": r.moves} for k, r in ranges.items()})
+    return json.dumps({k: {"value": r.value, "moves": r.positioned} for k, r in ranges.items()})
 
 
 def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
@@ -150,8 +150,8 @@ def _ranges(
     for source, value in values.items():
         # Ledgers from before connectors owned their ranges hold the value alone, with its kind.
         inner = value.get("value", value)
-        moves = value.get("moves", value.get("kind") == "table")
-        found[source] = Range(inner, files.get(source, ()), moves)
+        positioned = value.get("moves", value.get("kind") == "table")
+        found[source] = Range(inner, files.get(source, ()), positioned)
     return found
 
 
@@ -227,12 +227,6 @@ class SqlLedgerReader:
         where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
         return self._epochs(where, (*values, limit), whole=files)
 
-    def epoch_files(self, epoch_id: int) -> Sequence[FileRef]:
-        """The files that an epoch read, of all its sources."""
-        with self._database.reading() as transaction:
-            found = files_of(transaction, self.scope, epoch_id)
-        return [file for files in found.values() for file in files]
-
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Updates, newest first, at most `limit`."""
         return self._updates("1 = 1 ORDER BY started DESC, id DESC LIMIT ?", (limit,))
@@ -248,7 +242,7 @@ class SqlLedgerReader:
             return read_events(transaction, self.scope, update, after, limit)
 
     def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
-        """How far a flow has read a source: the value of its newest committed range that moves."""
+        """The value of the newest committed range of a flow's source that has a position."""
         text = self._position(flow, generation, source)
         return None if text is None else position_from_text(text)
 
@@ -272,12 +266,12 @@ class SqlLedgerReader:
         flow: str,
         generation: int,
         paths: Iterable[str],
-        counts: Callable[[str], bool] | None = None,
+        relevant: Callable[[str], bool] | None = None,
     ) -> Mapping[str, FileRef]:
         """By path, those of some files that a flow's committed epochs have read, as last read.
 
         Args:
-            counts: called with the name of a source; False ignores what was read through it.
+            relevant: called with the name of a source; False ignores what was read through it.
         """
         asked = tuple(paths)
         found: dict[str, FileRef] = {}
@@ -294,7 +288,7 @@ class SqlLedgerReader:
                     (self.scope, flow, generation, *some),
                 )
                 for source, *values in rows:
-                    if counts is None or counts(source):
+                    if relevant is None or relevant(source):
                         found[values[0]] = FileRef(*values)
         return found
 

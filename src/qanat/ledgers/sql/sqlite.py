@@ -133,7 +133,7 @@ class SqliteDatabase:
         hint = None
         if "not a database" in text or "malformed" in text:
             hint = (
-                "restore the file from a backup; or move it away and build all tables anew:"
+                "restore the file from a backup; or move it away and start over with all tables:"
                 " qanat run --full-refresh"
             )
         elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):

@@ -65,7 +65,7 @@ class Tally:
 
     @property
     def ended(self) -> bool:
-        """Whether the update is done with it."""
+        """True if the update is done with it."""
         return self.status not in ("waiting", "running")
 
 
@@ -98,7 +98,7 @@ class Tallies:
                     tally.files += event.files_read
                     tally.out += counts.out + counts.malformed
                     tally.written += counts.written
-                    tally.quarantined += counts.quarantined + counts.malformed
+                    tally.quarantined += counts.set_aside
                     tally.dropped += counts.dropped
                     return tally
                 case DatasetEnded():

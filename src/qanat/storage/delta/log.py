@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from qanat.disk import disk_error, sync, sync_path
-from qanat.errors import DATASET, TableCorruptError
+from qanat.errors import TableCorruptError, full_refresh
 
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
 _NO_FLAGS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _HERE, _NOREPLACE = -100, 1
 """Linux's AT_FDCWD and RENAME_NOREPLACE, for `renameat2`."""
@@ -202,7 +203,7 @@ class Log:
                 f"the log of {self.table} no longer has version {version}",
                 wanted=str(path),
                 got="another tool has removed old log entries, or the file was lost",
-                hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
+                hint=f"start over from what is there: {full_refresh()}",
             ) from error
         except OSError as error:
             raise disk_error(error, "read", path) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.errors import DATASET, NotAppendOnlyError, OptionError, TableTooNewError, nearest
+from qanat.errors import NotAppendOnlyError, OptionError, TableTooNewError, full_refresh, nearest
 from qanat.frozen import Frozen
 from qanat.model.schema import Array, DataType, MapType, Primitive, Schema, Struct
 from qanat.storage.delta.log import Log
@@ -362,5 +362,5 @@ def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
         f"{log.table.name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got=str(next((i.get("operation") for i in infos), None) or "a commit"),
-        hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
+        hint=f"read it without STREAM, or start over: {full_refresh()}",
     )

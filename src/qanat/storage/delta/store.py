@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, sync, sync_path
 from qanat.errors import (
-    DATASET,
     AdapterError,
     CommitConflictError,
     FileVanishedError,
@@ -19,6 +18,7 @@ from qanat.errors import (
     TableNotFoundError,
     TableTooNewError,
     UnsupportedError,
+    full_refresh,
 )
 from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
@@ -131,7 +131,7 @@ class DeltaStore:
                 raise FileVanishedError(
                     f"{table} lost rows that have not been read yet",
                     got=f"{path} is gone (vacuumed?)",
-                    hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
+                    hint=f"start over from what is there: {full_refresh()}",
                 )
         size = sum(f.size for f in files)
         return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
@@ -200,7 +200,7 @@ class DeltaStore:
             if made is None:
                 raise TableCorruptError(
                     f"the log of {table} no longer has commit {number} of {application!r}",
-                    hint=f"rebuild the table: qanat run --full-refresh {DATASET}",
+                    hint=f"start over: {full_refresh()}",
                 )
             state = self._state(table, application=application)
             state.features.check_writable(table.location)

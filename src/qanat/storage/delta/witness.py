@@ -75,7 +75,7 @@ class DeltaLog:
         return self._rows.get((application, number))
 
     def knows(self, path: str) -> bool:
-        """Whether a file below the table's folder is part of the table, now or once."""
+        """True if a file below the table's folder is part of the table, now or once."""
         folder, _, name = path.rpartition("/")
         if folder == _LOG:
             return bool(_ENTRY.fullmatch(name) or _READERS.fullmatch(name))

@@ -24,13 +24,13 @@ from urllib.parse import quote
 
 from qanat.disk import explained, remove, sync, sync_path
 from qanat.errors import (
-    DATASET,
     AdapterError,
     MissingExtraError,
     QanatError,
     StorageFullError,
     TableCorruptError,
     UpdateRunningError,
+    full_refresh,
 )
 from qanat.frozen import Frozen
 from qanat.model.table import TableRef
@@ -326,6 +326,6 @@ def read_history(path: Path) -> History:
         raise TableCorruptError(
             f"the metadata of {path.parent.parent} is damaged",
             got=f"{path.name}: {error}",
-            hint="restore the file from a backup; or move the table's folder away and rebuild it:"
-            f" qanat run --full-refresh {DATASET}",
+            hint="restore the file from a backup; or move the table's folder away and start over:"
+            f" {full_refresh()}",
         ) from error

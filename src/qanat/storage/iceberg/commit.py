@@ -167,6 +167,6 @@ def _own(parts: Content, history: History, io: FileIO, application: str) -> froz
 
 
 def _filled(history: History) -> bool:
-    """Whether the table has rows, as far as that is known."""
+    """True if the table has rows, as far as that is known."""
     head = history.head
     return head is not None and head.summary.get("total-records", "1") != "0"

@@ -57,7 +57,7 @@ class SnapshotEntry(Frozen):
 
     @property
     def is_fence(self) -> bool:
-        """Whether it changes nothing."""
+        """True if it changes nothing."""
         return FENCE in self.summary
 
 

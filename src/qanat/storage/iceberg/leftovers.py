@@ -122,7 +122,7 @@ def _is_stale(path: Path, history: History) -> bool:
 
 
 def _wanted_to_bring_ours(path: Path, history: History) -> bool:
-    """Whether a metadata file was to publish something of ours, and did not."""
+    """True if a metadata file was to publish something of ours, and did not."""
     try:
         unpublished = read_history(path)
     except TableCorruptError:

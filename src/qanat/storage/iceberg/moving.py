@@ -28,7 +28,7 @@ from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 
 from qanat.disk import remove
-from qanat.errors import DATASET, QanatError, UnsupportedError
+from qanat.errors import QanatError, UnsupportedError, full_refresh
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import FileCatalog, Registered
 from qanat.storage.iceberg.disk import DurableIO, write_metadata
@@ -128,8 +128,7 @@ class _Rewriting:
             raise UnsupportedError(
                 f"{self._new} was copied from {self._old}, and rows of it were deleted by another"
                 " tool: its metadata cannot be written anew",
-                hint="move its folder away and rebuild the table: qanat run"
-                f" --full-refresh {DATASET}",
+                hint=f"move its folder away and start over: {full_refresh()}",
             )
         location = f"{self._new}/metadata/qanat-{self._unique}-m{len(self._done)}.avro"
         self.written.append(location)

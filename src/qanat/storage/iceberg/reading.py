@@ -21,7 +21,7 @@ from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table import FileScanTask, Table
 
-from qanat.errors import DATASET, FileVanishedError, NotAppendOnlyError, TableCorruptError
+from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError, full_refresh
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, Snapshot, TableRef
 from qanat.model.work import Amount, ArrowBatch, TableBatch
@@ -86,7 +86,7 @@ class Reader:
                 raise FileVanishedError(
                     f"{self._table} lost rows that have not been read yet",
                     got=f"{path} is gone (removed with expired snapshots?)",
-                    hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
+                    hint=f"start over from what is there: {full_refresh()}",
                 )
         batch = self._plain(entries, last, schema, spec)
         files = [e.data_file for e in entries]
@@ -131,7 +131,7 @@ class Reader:
                     raise NotAppendOnlyError(
                         f"{self._table.name} is read as a stream, but its version {after} was"
                         " rolled back",
-                        hint=f"start over: qanat run --full-refresh {DATASET}",
+                        hint=f"start over: {full_refresh()}",
                     )
                 return found
             if made.parent is not None and made.parent not in self._history.known:
@@ -246,12 +246,12 @@ def _rewritten(table: TableRef, made: SnapshotEntry) -> NotAppendOnlyError:
         " rows",
         wanted="appends only",
         got=made.summary.get("operation", "a commit"),
-        hint=f"read it without STREAM, or start over: qanat run --full-refresh {DATASET}",
+        hint=f"read it without STREAM, or start over: {full_refresh()}",
     )
 
 
 def _in_its_folder(of: ManifestEntry, spec: PartitionSpec, columns: IcebergSchema) -> bool:
-    """Whether the last folders of a file say in which partition it is."""
+    """True if the last folders of a file say in which partition it is."""
     if not spec.fields:
         return True
     folders = of.data_file.file_path.split("/")[:-1][-len(spec.fields) :]
@@ -272,7 +272,7 @@ def _in_its_folder(of: ManifestEntry, spec: PartitionSpec, columns: IcebergSchem
 
 
 def _same_columns(old: IcebergSchema, new: IcebergSchema) -> bool:
-    """Whether files with the old columns can be read by the names of the new ones."""
+    """True if files with the old columns can be read by the names of the new ones."""
     before = Identifiers.of(old, None, 0).by_path
     after = Identifiers.of(new, None, 0).by_path
     names = {number: path for path, number in after.items()}
@@ -290,5 +290,5 @@ def _same_columns(old: IcebergSchema, new: IcebergSchema) -> bool:
 def _expired(table: TableRef, version: int) -> TableCorruptError:
     return TableCorruptError(
         f"{table} no longer has its version {version}: its snapshots have been expired",
-        hint=f"start over from what is there: qanat run --full-refresh {DATASET}",
+        hint=f"start over from what is there: {full_refresh()}",
     )

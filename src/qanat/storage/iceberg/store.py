@@ -32,13 +32,13 @@ from urllib.parse import unquote
 
 from qanat.disk import disk_error, explained, staged_file, sync, sync_path
 from qanat.errors import (
-    DATASET,
     CommitConflictError,
     OptionError,
     QanatError,
     TableCorruptError,
     TableNotFoundError,
     UnsupportedError,
+    full_refresh,
 )
 from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
@@ -153,7 +153,7 @@ class IcebergStore:
         return found
 
     def forgotten(self, table: TableRef) -> bool:
-        """Whether metadata with snapshots lies here, and Qanat's own catalog has no such table.
+        """True if metadata with snapshots lies here, but Qanat's own catalog has no such table.
 
         A crash before the first commit leaves none: the catalog's entry is durable by then.
         """
@@ -230,7 +230,7 @@ class IcebergStore:
             if made is None:
                 raise TableCorruptError(
                     f"{table} no longer has the snapshot of commit {number} of {application!r}",
-                    hint=f"rebuild the table: qanat run --full-refresh {DATASET}",
+                    hint=f"start over: {full_refresh()}",
                 )
             _check_gate(gate, table)
             if self._at_home(table, base):
@@ -322,7 +322,7 @@ class IcebergStore:
         self._catalog.create(commit.table, schema, properties)
 
     def _at_home(self, table: TableRef, base: Registered) -> bool:
-        """Whether a table's metadata names its files where they are; if not, now it does."""
+        """True if a table's metadata names its files where they are; if not, now it does."""
         if base.moved_from is None or self._file is None:
             return True
         driver("moving").settle(self._file, table, base)

@@ -109,7 +109,7 @@ class IcebergLog:
         return self._rows.get((application, number))
 
     def knows(self, path: str) -> bool:
-        """Whether a file below the table's folder is part of the table, now or once."""
+        """True if a file below the table's folder is part of the table, now or once."""
         return path in self._mentioned
 
 

@@ -36,10 +36,12 @@ def stage(output: Output, *names: str) -> StagedTable:
     return StagedTable(NO_COLUMNS, tuple(DataFile(n, len(n), 1) for n in names))
 
 
-def publish(sink: FilesSink, flow: str, *names: str, epoch: int = 1, again: bool = False) -> None:
+def publish(
+    sink: FilesSink, flow: str, *names: str, epoch: int = 1, may_be_published: bool = False
+) -> None:
     output = sink.output(delivery(flow, epoch))
     table = stage(output, *names)
-    sink.publish(delivery(flow, epoch), output.folder, table, again)
+    sink.publish(delivery(flow, epoch), output.folder, table, may_be_published)
 
 
 def published(root: Path) -> list[str]:
@@ -68,10 +70,10 @@ def test_an_epoch_becomes_visible_once(
     table = stage(output, *staged)
     (output.folder / "left-over.tmp").touch()
     assert not sink.carries(CSV, "to_csv", 7)
-    sink.publish(delivery("to_csv", 7), output.folder, table, again=False)
+    sink.publish(delivery("to_csv", 7), output.folder, table, may_be_published=False)
     assert sink.carries(CSV, "to_csv", 7)
     assert published(tmp_path) == visible
-    sink.publish(delivery("to_csv", 7), output.folder, table, again=False)
+    sink.publish(delivery("to_csv", 7), output.folder, table, may_be_published=False)
     assert published(tmp_path) == visible
     for flow, epoch in (("to_csv", 8), ("to_csv", 70), ("to", 7), ("to_csv-0000000007", 0)):
         assert not sink.carries(CSV, flow, epoch)
@@ -88,7 +90,7 @@ def test_a_crash_between_publishing_and_settling(tmp_path: Path) -> None:
     sink = FilesSink(surroundings(tmp_path))
     publish(sink, "f", "part-0.csv")
     first = (tmp_path / "out/f-0000000001-0.csv").stat().st_ino
-    publish(sink, "f", "part-0.csv", again=True)
+    publish(sink, "f", "part-0.csv", may_be_published=True)
     assert (tmp_path / "out/f-0000000001-0.csv").stat().st_ino == first
     assert published(tmp_path) == ["f-0000000001-0.csv"]
 
@@ -165,7 +167,7 @@ def test_staged_files_that_somebody_removed(tmp_path: Path) -> None:
     table = stage(output, "part-0.csv", "part-1.csv")
     (output.folder / "part-1.csv").unlink()
     with pytest.raises(FileVanishedError, match="part-1"):
-        sink.publish(delivery("f", 1), output.folder, table, again=False)
+        sink.publish(delivery("f", 1), output.folder, table, may_be_published=False)
     assert not sink.carries(CSV, "f", 1)
 
 
@@ -179,11 +181,11 @@ def test_who_slept_while_another_redid_the_epoch_publishes_nothing(
     redone = sink.output(delivery("f", 1))
     table = stage(redone, "part-0.csv", "part-2.csv")
     with pytest.raises(FileVanishedError):
-        sink.publish(delivery("f", 1), output.folder, slept, again=False)
+        sink.publish(delivery("f", 1), output.folder, slept, may_be_published=False)
     assert published(tmp_path) == []
-    sink.publish(delivery("f", 1), redone.folder, table, again=False)
+    sink.publish(delivery("f", 1), redone.folder, table, may_be_published=False)
     assert published(tmp_path) == ["f-0000000001/part-0.csv", "f-0000000001/part-2.csv"]
-    sink.publish(delivery("f", 1), output.folder, slept, again=False)
+    sink.publish(delivery("f", 1), output.folder, slept, may_be_published=False)
     assert len(published(tmp_path)) == 2
 
 
@@ -201,7 +203,7 @@ def test_what_was_there_is_swept_and_what_comes_later_stays(tmp_path: Path) -> N
     sink.sweep(CSV, overtaken)
     ((new, table),) = later
     assert [*(tmp_path / "out/.qanat").glob("*/*")] == [new.folder]
-    sink.publish(delivery("f", 1), new.folder, table, again=False)
+    sink.publish(delivery("f", 1), new.folder, table, may_be_published=False)
     sink.sweep(CSV, lambda: None)
     assert published(tmp_path) == ["f-0000000001-0.csv"]
     assert not (tmp_path / "out/.qanat").exists()
@@ -239,7 +241,7 @@ def test_an_epoch_is_durable_before_anybody_is_told(
     monkeypatch.setattr(os, "fsync", fsync)
     for _ in range(2):  # the second time another process has published it
         synced.clear()
-        sink.publish(delivery("f", 1), output.folder, table, again=False)
+        sink.publish(delivery("f", 1), output.folder, table, may_be_published=False)
         assert {tmp_path / "out", tmp_path} <= set(synced)
     synced.clear()
     sink.secure(CSV)
@@ -272,7 +274,7 @@ def test_what_is_not_to_be_published_is_gone_for_good(
     monkeypatch.setattr(Path, "rename", renaming)
     monkeypatch.setattr(Path, "unlink", unlinking)
     monkeypatch.setattr(os, "fsync", syncing)
-    sink.publish(delivery("f", 1), output.folder, table, again=False)
+    sink.publish(delivery("f", 1), output.folder, table, may_be_published=False)
     assert done[:4] == [
         ("unlink", "left-over.tmp"),
         ("sync", "k=2"),

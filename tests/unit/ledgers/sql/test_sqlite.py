@@ -105,7 +105,7 @@ def test_what_earlier_ledgers_wrote_is_read() -> None:
     old = (*row[:7], json.dumps(ranges), *row[8:], None, None)
     files = {"files:in": (FileRef("in/1.csv", 1, 2),)}
     epoch = epoch_from_row(old, files)
-    assert [r.moves for r in epoch.ranges.values()] == [True, False, False]
+    assert [r.positioned for r in epoch.ranges.values()] == [True, False, False]
     assert epoch.ranges["dataset:a"].value["upto"] == 4
     assert epoch.ranges["files:in"].files == files["files:in"]
     assert mark_from_text('{"kind": "table", "after": -1, "upto": 3}') == QuarantineMark(3)

@@ -215,7 +215,7 @@ class _Reader:
         return scans + [replace(group, files=tuple(files), strict=True) for files in parts]
 
     def _may_have_quotes(self, local: str) -> bool:
-        """Whether a file has quotes; True if that would take long to find out."""
+        """True if a file has quotes, or if that would take long to find out."""
         encoding, mark = self.dialect.encoding, self.dialect.quote.encode()
         if encoding not in ("utf-8", "latin-1"):
             return True

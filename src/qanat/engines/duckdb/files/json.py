@@ -93,7 +93,7 @@ def _shape(local: str, compression: str | None, multi: bool) -> str:
 
 
 def _closed(local: str, compression: str | None) -> bool:
-    """Whether the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
+    """True if the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
     last = b""
     with open_bytes(local, compression) as source:
         while chunk := bytes(source.read(_CHUNK)):

@@ -70,7 +70,7 @@ def _packing(local: str, compression: str | None) -> str | None:
 
 
 def may_have_long_lines(local: str, compression: str | None, size: int) -> bool:
-    """Whether a file may have a line longer than `LIMIT`, told by a look into it here and there.
+    """True if a file may have a line longer than `LIMIT`, told by a look into it here and there.
 
     Of a packed file that would take a whole reading; it may.
 
