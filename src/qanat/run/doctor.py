@@ -148,7 +148,7 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
 
 
 def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
-    """True if tables and ledger tell the same story."""
+    """Where tables and ledger tell different stories about a dataset."""
     try:
         open_ = {e.flow for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):
