@@ -25,7 +25,7 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs
-from qanat.run.lease import HeldLease
+from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session, make_folder
 
@@ -65,7 +65,7 @@ class RunningUpdate(Frozen):
     """The update that runs.
 
     Args:
-        gate: the folder through which it commits; see `qanat.run.lease`.
+        gate: through which it commits; see `qanat.run.lease`.
         id: the identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
@@ -79,7 +79,7 @@ class RunningUpdate(Frozen):
 
     session: Session
     lease: HeldLease
-    gate: Path
+    gate: Gate
     id: str
     at_ns: int
     tell: Callable[[Event], None]

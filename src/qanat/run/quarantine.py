@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, naming, nearest
@@ -17,12 +18,20 @@ from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import check_history
-from qanat.run.lease import Gate, HeldLease
+from qanat.run.lease import Gate, HeldLease, Patience
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry, failure_of, new_id, telling
+from qanat.run.update import (
+    Diary,
+    LedgerEntry,
+    failure_of,
+    leased,
+    new_id,
+    tell_wait,
+    telling,
+)
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
@@ -69,30 +78,39 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
 
 
 def replay(
-    session: Session, dataset: str | None = None, observers: Sequence[Observer] = ()
+    session: Session,
+    dataset: str | None = None,
+    observers: Sequence[Observer] = (),
+    wait: float = 0.0,
 ) -> tuple[ReplayResult, ...]:
     """Check quarantined rows against the rules as they are now; move those that pass.
 
     Args:
         dataset: only this one; None for every streaming table that has quarantined rows.
+        observers: get every event as it happens.
+        wait: how many seconds to wait for updates of the same datasets.
 
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine cannot be replayed (it is no streaming table).
         HistoryMismatchError: table, quarantine and ledger are not of the same time.
-        UpdateRunningError: an update is running.
+        UpdateRunningError: an update works on one of the datasets.
     """
     session.require()
     chosen = _replayable(session, dataset)
+    names = tuple(d.name for d in chosen)
     started = time.monotonic()
     id = new_id()
     results = []
-    with session.at_work, HeldLease(session.ledger, id) as lease:
+    diary = Diary(session.ledger, id)
+    tell = telling((diary, *observers))
+    patience = Patience(wait, partial(tell_wait, tell))
+    held = HeldLease(session.ledger, id, leased(session, names), patience)
+    with session.at_work, held as lease:
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, "quarantine replay")
-        tell = telling((entry.diary, *observers))
-        running = RunningUpdate(session, lease, gate.folder, id, time.time_ns(), tell)
-        tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
+        entry = LedgerEntry(session, id, gate, diary, names, "quarantine replay")
+        running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
+        tell(UpdateStarted(id, session.project.environment, names))
         status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
