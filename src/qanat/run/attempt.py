@@ -18,7 +18,7 @@ from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
@@ -72,6 +72,8 @@ class RunningUpdate(Frozen):
         stuck: by dataset, why an epoch that a crash left open could not be brought
             to an end; the dataset is not run.
         redone: by dataset, epochs that recovery has carried out.
+        unswept: views into whose quarantines another update may stage files, so that they were
+            not swept.
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
         untidy: set while files may be left over that no crashed update in the ledger is known
             to have left, so that only this update knows of them.
@@ -85,6 +87,7 @@ class RunningUpdate(Frozen):
     tell: Callable[[Event], None]
     stuck: Named[QanatError] = field(default_factory=Named)
     redone: Named[list[Done]] = field(default_factory=Named)
+    unswept: Names = field(default_factory=Names)
     stopping: threading.Event = field(default_factory=threading.Event)
     untidy: threading.Event = field(default_factory=threading.Event)
 

@@ -215,10 +215,15 @@ class HeldLease:
         self.confirm()
         return [lease.token for lease in self._ledger.leases()]
 
-    @property
-    def alone(self) -> bool:
-        """True if no other update holds a lease now."""
-        return len(self.tokens()) == 1
+    def confirm_alone(self) -> None:
+        """Make sure that no other update holds a lease now.
+
+        Raises:
+            LeaseLostError: another update has ended ours.
+            UpdateRunningError: one does.
+        """
+        if len(self.tokens()) > 1:
+            raise UpdateRunningError("another update has begun")
 
     def extend(self, datasets: Collection[str], free_only: bool = False) -> None:
         """Take more datasets.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, naming, nearest
@@ -18,7 +17,7 @@ from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import check_history
-from qanat.run.lease import Gate, HeldLease, Patience
+from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
@@ -29,7 +28,7 @@ from qanat.run.update import (
     failure_of,
     leased,
     new_id,
-    tell_wait,
+    patience_of,
     telling,
 )
 
@@ -81,14 +80,14 @@ def replay(
     session: Session,
     dataset: str | None = None,
     observers: Sequence[Observer] = (),
-    wait: float = 0.0,
+    wait: float | bool = False,
 ) -> tuple[ReplayResult, ...]:
     """Check quarantined rows against the rules as they are now; move those that pass.
 
     Args:
         dataset: only this one; None for every streaming table that has quarantined rows.
         observers: get every event as it happens.
-        wait: how many seconds to wait for updates of the same datasets.
+        wait: seconds to wait for updates of the same datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: no such dataset.
@@ -104,7 +103,7 @@ def replay(
     results = []
     diary = Diary(session.ledger, id)
     tell = telling((diary, *observers))
-    patience = Patience(wait, partial(tell_wait, tell))
+    patience = patience_of(wait, tell)
     held = HeldLease(session.ledger, id, leased(session, names), patience)
     with session.at_work, held as lease:
         gate = Gate(session.gates, lease)

@@ -11,13 +11,13 @@ refresh is a way out of anything: no part of what was begun will be left.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from qanat.errors import LedgerError, QanatError
+from qanat.errors import LedgerError, QanatError, UpdateRunningError
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
-from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, is_replay
+from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import RunningUpdate
@@ -31,8 +31,6 @@ from qanat.run.commits import (
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
 from qanat.run.session import Session, sweep_scratch
-
-_NONE = Names()
 
 
 def start_clean(
@@ -59,16 +57,13 @@ def start_clean(
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
     asleep = {u.id for u in crashed if has_pulse(session.scratches, u.id)}
     tidy = True
-    unswept: list[str] = []
     if crashed or any(map(lease.covers, _in_open_epochs(session))):
         begin()
-        # Several updates may put rows into the quarantine of one view.
-        unswept = [] if lease.alone else [d.name for d in session.pipeline.datasets if _is_view(d)]
         if not crashed:
             # Once the open epochs are settled, only this flag tells that files may be left over:
             # the ledger names no update that crashed.
             running.untidy.set()
-        tidy = recover(running, anew, Names(unswept))
+        tidy = recover(running, anew)
         if tidy:
             running.untidy.clear()
     _tidy(running)
@@ -76,7 +71,7 @@ def start_clean(
         # Only now: later updates look for its leftovers as long as it is recorded as running.
         if not tidy or update.id in asleep or running.stuck:
             continue
-        rest = [n for n in left[update.id] if n in Names(unswept) or not lease.covers(n)]
+        rest = [n for n in left[update.id] if n in running.unswept or not lease.covers(n)]
         if rest:
             ledger.leave(update.id, rest, lease.latest)
         else:
@@ -97,8 +92,10 @@ def _in_open_epochs(session: Session) -> list[str]:
     return [e.dataset for e in session.ledger.open_epochs()]
 
 
-def _is_view(dataset: Dataset) -> bool:
-    return dataset.kind is DatasetKind.TEMPORARY_VIEW
+def _views(session: Session) -> Names:
+    """The temporary views: updates of several datasets may put rows into the quarantine of one."""
+    views = DatasetKind.TEMPORARY_VIEW
+    return Names(d.name for d in session.pipeline.datasets if d.kind is views)
 
 
 def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
@@ -109,14 +106,11 @@ def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
     return UpdateStatus.FAILED if update.error else UpdateStatus.SUCCEEDED, update.error
 
 
-def recover(
-    running: RunningUpdate, anew: Collection[str] = frozenset(), unswept: Names = _NONE
-) -> bool:
+def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool:
     """Bring every open epoch of the lease's datasets to an end; remove files that no table knows.
 
     Args:
         anew: datasets that are about to be computed from the start.
-        unswept: those whose tables others may be writing to.
 
     Returns:
         Whether all tables could be repaired and swept.
@@ -125,7 +119,7 @@ def recover(
     asleep, and its staged files are still wanted.
     """
     session = running.session
-    owned = _owned(running, unswept)
+    owned = _owned(running)
     _sweep_sinks(running)
     repaired = _each(running, owned, session.store.repair, anew)
     for epoch in session.ledger.open_epochs():
@@ -144,25 +138,43 @@ def recover(
             running.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock tells which update a file belongs to. But a file that was there while we held the
     # lease, and is not ours, is a leftover, even if another update takes over while we remove it.
-    confirm = running.lease.confirm
-    return _each(running, owned, lambda t: session.store.sweep(t, confirm), anew) and repaired
+    views = _views(session)
+
+    def sweep(table: TableRef) -> None:
+        if (view := owned[table]) not in views:
+            session.store.sweep(table, running.lease.confirm)
+            return
+        try:
+            session.store.sweep(table, running.lease.confirm_alone)
+        except UpdateRunningError:
+            running.unswept.add(view)
+
+    return _each(running, owned, sweep, anew) and repaired
 
 
-def _owned(running: RunningUpdate, unswept: Names) -> list[tuple[str, TableRef]]:
-    """The tables that the lease covers, each with the dataset that it belongs to."""
+def _owned(running: RunningUpdate) -> dict[TableRef, str]:
+    """The tables that the lease covers and the quarantines of views, each with its dataset.
+
+    A crashed update may have been about to commit to any view's. To repair a table that others
+    write to does them no harm.
+    """
     session = running.session
     owners = {
         session.table(n).location: d.name
         for d in session.pipeline.datasets
         for n in (d.name, d.quarantine)
     }
-    every = ((owners.get(t.location, t.name.removesuffix(QUARANTINE)), t) for t in tables(session))
-    return [(n, t) for n, t in every if running.lease.covers(n) and n not in unswept]
+    views, owned = _views(session), {}
+    for table in tables(session):
+        name = owners.get(table.location, table.name.removesuffix(QUARANTINE))
+        if running.lease.covers(name) or name in views:
+            owned[table] = name
+    return owned
 
 
 def _each(
     running: RunningUpdate,
-    owned: Collection[tuple[str, TableRef]],
+    owned: Mapping[TableRef, str],
     act: Callable[[TableRef], object],
     anew: Collection[str],
 ) -> bool:
@@ -172,7 +184,7 @@ def _each(
     Returns whether there was no error.
     """
     good = True
-    for name, table in owned:
+    for table, name in owned.items():
         try:
             act(table)
         except QanatError as error:

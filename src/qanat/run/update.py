@@ -5,6 +5,7 @@ An update has an identifier, a record in the ledger (`LedgerEntry`) and events t
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -12,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from queue import SimpleQueue
 from secrets import token_hex
 from threading import Lock
@@ -138,9 +138,13 @@ def leased(session: Session, datasets: Collection[str]) -> Names | None:
     return None if next(rest, None) is None else names
 
 
-def tell_wait(tell: Callable[[Event], None], other: Lease) -> None:
-    """Tell that an update waits for another one."""
-    tell(LeaseAwaited(other.holder, other.host, other.pid, tuple(other.datasets or ())))
+def patience_of(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
+    """How long to wait for other updates: seconds, or True for as long as it takes."""
+
+    def tell_of(other: Lease) -> None:
+        tell(LeaseAwaited(other.holder, other.host, other.pid, tuple(other.datasets or ())))
+
+    return Patience(math.inf if wait is True else float(wait), tell_of)
 
 
 @dataclass(slots=True)
@@ -218,14 +222,14 @@ def update(
     session: Session,
     selection: Selection | None = None,
     observers: Sequence[Observer] = (),
-    wait: float = 0.0,
+    wait: float | bool = False,
 ) -> UpdateResult:
     """Bring datasets up to date.
 
     Args:
         selection: which ones, and how; default: all, only what is new.
         observers: get every event as it happens.
-        wait: how many seconds to wait for other updates of the same datasets.
+        wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
 
     Raises:
         ProblemsError: the declarations are wrong; nothing was run.
@@ -240,7 +244,7 @@ def update(
     id = new_id()
     diary = Diary(session.ledger, id)
     tell = telling((diary, *observers))
-    patience = Patience(wait, partial(tell_wait, tell))
+    patience = patience_of(wait, tell)
     with (
         session.at_work,
         HeldLease(session.ledger, id, leased(session, chosen.datasets), patience) as lease,

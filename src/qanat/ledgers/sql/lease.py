@@ -308,9 +308,8 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
 
 
 def _common(other: Lease, lease: Lease) -> str:
-    if other.datasets is None or lease.datasets is None:
-        return lease.scope
-    return listed([n for n in lease.datasets if n in other.datasets])
+    both = [n for n in lease.datasets or other.datasets or () if other.covers(n)]
+    return listed(both) if both else lease.scope
 
 
 def _told(lease: Lease) -> str:
