@@ -18,7 +18,7 @@ HALVES = ("left", "right")
 EACH = 50
 
 SQL = """
-CREATE STREAMING TABLE {name} (CONSTRAINT known EXPECT (id IS NOT NULL) ON VIOLATION QUARANTINE ROW)
+CREATE STREAMING TABLE {name} (CONSTRAINT known EXPECT (id >= 0) ON VIOLATION DROP ROW)
 AS SELECT id, amount, upper(label) AS label
 FROM STREAM read_files('in/{name}/*.csv', format => 'csv', header => true);
 """
