@@ -22,10 +22,13 @@ class Declared(Frozen):
     Args:
         pipeline: the datasets and flows that could be parsed.
         problems: everything that is wrong, in the order of files and lines.
+        all_named: False if a file or statement could not be read so far that it is known what it
+            declares.
     """
 
     pipeline: Pipeline
     problems: tuple[QanatError, ...]
+    all_named: bool = True
 
 
 def load_pipeline(
@@ -48,15 +51,17 @@ def load_pipeline(
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()
         with registry.collecting():
-            if path.suffix != ".py":
-                declare_sql(_read(path, shown), shown, registry)
-                continue
-            found = (ran or {}).get(path)
-            if found is None:
-                found = run_python(path, _read(path, shown), project.root)
-            declare_python(path, found, registry)
+            captured = (ran or {}).get(path)
+            if captured is None:
+                with registry.nameless():
+                    text = _read(path, shown)
+                if path.suffix != ".py":
+                    declare_sql(text, shown, registry)
+                    continue
+                captured = run_python(path, text, project.root)
+            declare_python(path, captured, registry)
     pipeline = Pipeline(project, registry.datasets, registry.flows)
-    return Declared(pipeline, tuple(registry.problems))
+    return Declared(pipeline, tuple(registry.problems), registry.all_named)
 
 
 def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:

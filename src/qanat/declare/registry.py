@@ -75,6 +75,9 @@ class Registry:
         project: that they are declared in.
         connectors: what its queries may read from, and its sinks write to.
         formats: the names of all table formats.
+
+    Attributes:
+        all_named: False once something could not be read so far that it is known what it declares.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Registry:
         self.connectors = connectors
         self.formats = formats
         self.problems: list[QanatError] = []
+        self.all_named = True
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
 
@@ -125,6 +129,27 @@ class Registry:
             self.problems += error.problems
         except QanatError as error:
             self.problems.append(error)
+
+    @contextmanager
+    def nameless(self) -> Iterator[None]:
+        """Note if the block raises that what it would have declared has no name that is known."""
+        try:
+            yield
+        except QanatError:
+            self.all_named = False
+            raise
+
+    @contextmanager
+    def named(self, bare: Dataset) -> Iterator[None]:
+        """Add the dataset without what is said of it if the block raises.
+
+        Else everything that reads it would be a second problem.
+        """
+        try:
+            yield
+        except QanatError:
+            self.add(bare)
+            raise
 
 
 def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterator[QanatError]:

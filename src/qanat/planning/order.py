@@ -138,13 +138,17 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
         )
 
 
-def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple[QanatError, ...]]:
+def build_graph(
+    pipeline: Pipeline, complete: bool = True, all_named: bool = True
+) -> tuple[Graph, tuple[QanatError, ...]]:
     """Order the datasets, and find every problem with how they fit together.
 
     Args:
         pipeline: the declarations.
         complete: False if some flows could not be parsed: a dataset without a flow is then not
             reported, since its flow may be one of those.
+        all_named: False if it is not known of some declarations what they declare: a dataset that
+            is read and not declared is then not reported, since it may be one of those.
 
     Returns:
         The graph, and the problems in the order of the declarations.
@@ -152,11 +156,11 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     problems: list[QanatError] = []
     edges: _Edges = {d.name: {} for d in pipeline.datasets}
     for flow in pipeline.flows:
-        problems += _flow_edges(pipeline, flow, edges)
+        problems += _flow_edges(pipeline, flow, edges, all_named)
     fed = Names(flow.target for flow in pipeline.flows)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
-            problems += _rule_edges(pipeline, dataset, expectation, edges)
+            problems += _rule_edges(pipeline, dataset, expectation, edges, all_named)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_without_flow(dataset))
     fillers = _fillers(pipeline, edges)
@@ -172,9 +176,13 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     return graph, tuple(problems)
 
 
-def _flow_edges(pipeline: Pipeline, flow: Flow, edges: _Edges) -> Iterator[QanatError]:
+def _flow_edges(
+    pipeline: Pipeline, flow: Flow, edges: _Edges, all_named: bool
+) -> Iterator[QanatError]:
     """Add what a flow's target reads through it; yields what is wrong with it."""
     target = pipeline.get(flow.target)
+    if target is None and not all_named:
+        return
     if target is None:
         yield FlowError(
             f"flow {flow.name} feeds {flow.target!r}, which is not declared",
@@ -191,15 +199,37 @@ def _flow_edges(pipeline: Pipeline, flow: Flow, edges: _Edges) -> Iterator[Qanat
         found = resolve(pipeline, name)
         if found is None:
             known = False
-            yield _unknown_dataset(pipeline, name, read.location)
-        elif not _same(found, target, name):
+            if all_named:
+                yield _unknown_dataset(pipeline, name, read.location)
+            continue
+        known = known and not _unparsed(pipeline, read)
+        if not _same(found, target, name):
             edges[target.name].setdefault(found.name, read.location)
     if known:
         yield from problems_of_flow(pipeline, flow, target)
 
 
+def _unparsed(pipeline: Pipeline, read: Read) -> bool:
+    """True if an input is a temporary view without a query, or one over such a view."""
+    seen: set[str] = set()
+    stack = [read]
+    while stack:
+        view = view_of(pipeline, stack.pop())
+        if view is not None and view.name not in seen:
+            seen.add(view.name)
+            flow = next(pipeline.flows_into(view.name), None)
+            if flow is None:
+                return True
+            stack.extend(flow.query.reads)
+    return False
+
+
 def _rule_edges(
-    pipeline: Pipeline, dataset: Dataset, expectation: Expectation, edges: _Edges
+    pipeline: Pipeline,
+    dataset: Dataset,
+    expectation: Expectation,
+    edges: _Edges,
+    all_named: bool,
 ) -> Iterator[QanatError]:
     """Add what a dataset reads through a rule; yields what is wrong with that."""
     rule = expectation.rule
@@ -209,7 +239,8 @@ def _rule_edges(
         return
     found = resolve(pipeline, rule.dataset)
     if found is None:
-        yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
+        if all_named:
+            yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
     elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
         yield _not_stored(found, expectation.name, expectation.location)
     elif found is not dataset:
