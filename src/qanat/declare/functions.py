@@ -40,7 +40,7 @@ def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
         ran: what it declared when it was run.
         registry: gains the declarations and problems.
     """
-    with registry.collecting(), registry.nameless():
+    with registry.collecting(), registry.nameless(None):
         if ran.error is not None:
             raise ran.error
     registry.problems += ran.capture.problems
@@ -87,7 +87,7 @@ class _Maker:
 
     def _dataset(self, call: DatasetCall, result: object) -> None:
         at = self._def(call.function) if call.function else call.location
-        with self.registry.nameless():
+        with self.registry.nameless(None):
             written = text_of("name", call.name, call.location)
         name = strip_prefix(tuple(written.split(".")), self.project)
         with self.registry.named(Dataset(name, call.kind, at)):

@@ -13,6 +13,7 @@ from qanat.declare.statements import declare_sql
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
+from qanat.model.name import fold
 from qanat.model.pipeline import Pipeline, ProjectSpec
 
 
@@ -22,13 +23,16 @@ class Declared(Frozen):
     Args:
         pipeline: the datasets and flows that could be parsed.
         problems: everything that is wrong, in the order of files and lines.
-        all_named: False if a file or statement could not be read so far that it is known what it
-            declares.
+        unread: as `Registry` has it.
     """
 
     pipeline: Pipeline
     problems: tuple[QanatError, ...]
-    all_named: bool = True
+    unread: tuple[str | None, ...] = ()
+
+    def may_declare(self, name: str) -> bool:
+        """True if a dataset that is not in the pipeline may be one that could not be read."""
+        return any(text is None or fold(name) in fold(text) for text in self.unread)
 
 
 def load_pipeline(
@@ -53,7 +57,7 @@ def load_pipeline(
         with registry.collecting():
             captured = (ran or {}).get(path)
             if captured is None:
-                with registry.nameless():
+                with registry.nameless(None):
                     text = _read(path, shown)
                 if path.suffix != ".py":
                     declare_sql(text, shown, registry)
@@ -61,7 +65,7 @@ def load_pipeline(
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
     pipeline = Pipeline(project, registry.datasets, registry.flows)
-    return Declared(pipeline, tuple(registry.problems), registry.all_named)
+    return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 
 def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:

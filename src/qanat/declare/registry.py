@@ -77,7 +77,8 @@ class Registry:
         formats: the names of all table formats.
 
     Attributes:
-        all_named: False once something could not be read so far that it is known what it declares.
+        unread: statements and files that could not be read so far that it is known what they
+            declare; None for one whose text does not tell the names either.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Registry:
         self.connectors = connectors
         self.formats = formats
         self.problems: list[QanatError] = []
-        self.all_named = True
+        self.unread: list[str | None] = []
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
 
@@ -131,12 +132,12 @@ class Registry:
             self.problems.append(error)
 
     @contextmanager
-    def nameless(self) -> Iterator[None]:
-        """Note if the block raises that what it would have declared has no name that is known."""
+    def nameless(self, text: str | None) -> Iterator[None]:
+        """Keep the text if the block raises, which reads from it what a declaration is called."""
         try:
             yield
         except QanatError:
-            self.all_named = False
+            self.unread.append(None if text is not None and "${" in text else text)
             raise
 
     @contextmanager

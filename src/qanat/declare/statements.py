@@ -40,7 +40,7 @@ def declare_sql(text: str, file: str, registry: Registry) -> None:
     whole = SqlText.of_file(text, file)
     configuration = dict(registry.project.configuration)
     with registry.collecting():
-        with registry.nameless():
+        with registry.nameless(text):
             tokens_of_all = whole.tokens(registry.project.dialect)
         for tokens in _split(tokens_of_all):
             with registry.collecting():
@@ -65,7 +65,7 @@ def _statement(
     sql = whole
     start, end = tokens[0].start, tokens[-1].end + 1
     if "${" in whole.text[start:end]:
-        with registry.nameless():
+        with registry.nameless(sql.text[start:end]):
             sql = whole.slice(start, end).expand(configuration)
             tokens = sql.tokens(registry.project.dialect)
             missing = sql.missing_key(tokens, configuration)
@@ -80,7 +80,7 @@ def _statement(
         raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
     else:
         _refuse_command(cursor)
-        with registry.nameless():
+        with registry.nameless(cursor.text):
             raise cursor.unexpected(*_STATEMENTS)
 
 
@@ -145,7 +145,7 @@ def _create(cursor: Cursor, registry: Registry) -> None:
         if cursor.take(words):
             _dataset(cursor, kind, registry)
             return
-    with registry.nameless():
+    with registry.nameless(cursor.text):
         raise _unknown_object(cursor)
 
 
@@ -184,7 +184,7 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
     project = registry.project
     cursor.take("IF NOT EXISTS")
     location = cursor.here
-    with registry.nameless():
+    with registry.nameless(cursor.text):
         name = strip_prefix(cursor.dotted("the dataset's name"), project)
     columns = Columns()
     with registry.named(Dataset(name, kind, location)):

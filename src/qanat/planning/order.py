@@ -8,7 +8,7 @@ give another result than in Spark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -139,7 +139,9 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
 
 
 def build_graph(
-    pipeline: Pipeline, complete: bool = True, all_named: bool = True
+    pipeline: Pipeline,
+    complete: bool = True,
+    may_be_declared: Callable[[str], bool] = lambda name: False,
 ) -> tuple[Graph, tuple[QanatError, ...]]:
     """Order the datasets, and find every problem with how they fit together.
 
@@ -147,8 +149,8 @@ def build_graph(
         pipeline: the declarations.
         complete: False if some flows could not be parsed: a dataset without a flow is then not
             reported, since its flow may be one of those.
-        all_named: False if it is not known of some declarations what they declare: a dataset that
-            is read and not declared is then not reported, since it may be one of those.
+        may_be_declared: True for a name that a declaration may have which could not be parsed: it
+            is then not reported that no dataset has it.
 
     Returns:
         The graph, and the problems in the order of the declarations.
@@ -156,11 +158,11 @@ def build_graph(
     problems: list[QanatError] = []
     edges: _Edges = {d.name: {} for d in pipeline.datasets}
     for flow in pipeline.flows:
-        problems += _flow_edges(pipeline, flow, edges, all_named)
+        problems += _flow_edges(pipeline, flow, edges, may_be_declared)
     fed = Names(flow.target for flow in pipeline.flows)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
-            problems += _rule_edges(pipeline, dataset, expectation, edges, all_named)
+            problems += _rule_edges(pipeline, dataset, expectation, edges, may_be_declared)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_without_flow(dataset))
     fillers = _fillers(pipeline, edges)
@@ -177,11 +179,11 @@ def build_graph(
 
 
 def _flow_edges(
-    pipeline: Pipeline, flow: Flow, edges: _Edges, all_named: bool
+    pipeline: Pipeline, flow: Flow, edges: _Edges, may_be_declared: Callable[[str], bool]
 ) -> Iterator[QanatError]:
     """Add what a flow's target reads through it; yields what is wrong with it."""
     target = pipeline.get(flow.target)
-    if target is None and not all_named:
+    if target is None and may_be_declared(flow.target):
         return
     if target is None:
         yield FlowError(
@@ -199,7 +201,7 @@ def _flow_edges(
         found = resolve(pipeline, name)
         if found is None:
             known = False
-            if all_named:
+            if not may_be_declared(name):
                 yield _unknown_dataset(pipeline, name, read.location)
             continue
         known = known and not _unparsed(pipeline, read)
@@ -229,7 +231,7 @@ def _rule_edges(
     dataset: Dataset,
     expectation: Expectation,
     edges: _Edges,
-    all_named: bool,
+    may_be_declared: Callable[[str], bool],
 ) -> Iterator[QanatError]:
     """Add what a dataset reads through a rule; yields what is wrong with that."""
     rule = expectation.rule
@@ -239,7 +241,7 @@ def _rule_edges(
         return
     found = resolve(pipeline, rule.dataset)
     if found is None:
-        if all_named:
+        if not may_be_declared(rule.dataset):
             yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
     elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
         yield _not_stored(found, expectation.name, expectation.location)

@@ -25,7 +25,7 @@ NAMELESS = {
         "CREATE TABLE broken AS SELECT 1 AS id",
         "CREAT STREAMING TABLE broken",
         "CREATE STREAMING TABLE ${no} AS SELECT 1 AS id",
-        "SELECT 'unclosed",
+        "CREATE STREAMING TABLE broken AS SELECT 'unclosed",
     ],
     "a.py": ["1 / 0", "def"],
 }
@@ -63,4 +63,11 @@ def test_who_reads_a_wrong_python_declaration_is_not_wrong(load: Load) -> None:
 )
 def test_where_a_name_is_not_known_none_is_missed(load: Load, file: str, text: str) -> None:
     flow = "CREATE FLOW f AS INSERT INTO broken BY NAME SELECT id FROM STREAM reader;"
-    assert len(problems(load, {file: text, "b.sql": READERS + flow})) == 1
+    readers = READERS.replace("STREAM typo", "STREAM broken")
+    assert len(problems(load, {file: text, "b.sql": readers + flow})) == 1
+
+
+def test_a_name_that_no_file_has_is_missed_beside_any_mistake(load: Load) -> None:
+    told = problems(load, {"a.sql": "CREATE TABL broken AS SELECT 1 AS id", "b.sql": READERS})
+    assert len(told) == 2
+    assert told[1] == "no dataset 'typo'"
