@@ -50,8 +50,8 @@ class Table(Relation):
         self._session = session
         self._version = version
         self.name = name
-        found = self._stored()
-        self.name, self.kind = found.name, found.kind
+        table = self._stored()
+        self.name, self.kind = table.name, table.kind
 
     def _stored(self) -> Stored:
         return stored(self._session(), self.name, self._version)
@@ -128,8 +128,8 @@ class Table(Relation):
         >>> project.table("silver_orders").profile().schema.names[:4]
         ('column', 'type', 'rows', 'nulls')
         """
-        found = import_module("qanat.run.profile").profile(self._session(), self.name)
-        return shown(Profile, found)
+        profile = import_module("qanat.run.profile").profile(self._session(), self.name)
+        return shown(Profile, profile)
 
     def history(self, limit: int = 20) -> History:
         """The newest updates that worked on it.
@@ -145,8 +145,8 @@ class Table(Relation):
         >>> project.table("silver_orders").lineage().roots[0].name
         'silver_orders'
         """
-        found = import_module("qanat.run.lineage").lineage(self._session(), self.name)
-        return shown(Lineage, found)
+        lineage = import_module("qanat.run.lineage").lineage(self._session(), self.name)
+        return shown(Lineage, lineage)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, version={self.version})"
@@ -188,10 +188,10 @@ class Quarantine:
         >>> len(project.quarantine("silver_orders").rows(rule="positive_amount").rows)
         1
         """
-        found = import_module("qanat.run.quarantine").rows(
+        quarantined = import_module("qanat.run.quarantine").rows(
             self._session(), self.name, limit=limit, rule=rule
         )
-        return shown(QuarantinedRows, found)
+        return shown(QuarantinedRows, quarantined)
 
     def replay(self, observers: Sequence[Observer] = ()) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.
@@ -233,9 +233,9 @@ def _version(number: int, epoch: Any) -> TableVersion:
 
 def _read(session: Opened, name: str, version: int | None, limit: int | None) -> Any:
     opened = session()
-    found = stored(opened, name, version)
+    table = stored(opened, name, version)
     query = import_module("qanat.run.query").query
-    return query(opened, "SELECT * FROM self", limit, found)
+    return query(opened, "SELECT * FROM self", limit, table)
 
 
 def _ask(session: Opened, table: Callable[[], Stored], query: str, limit: int | None) -> Any:

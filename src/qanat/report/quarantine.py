@@ -131,8 +131,8 @@ def rows_html(view: TableView, tables: Path, root: Path) -> str:
     for values in view.rows:
         row = dict(zip(names, values, strict=True))
         rules = ", ".join(map(str, dict(row.get("_quarantine_rules") or {})))
-        found: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
-        rows.append([*found, *(value_cell(row[n]) for n in own)])
+        why: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
+        rows.append([*why, *(value_cell(row[n]) for n in own)])
     total = count(len(rows) if view.total is None else view.total, "row")
     head = heading(view.dataset, remark=f"{total} in quarantine")
     return page(head, table(("Broke", "From", *own), rows)) if rows else page(head)

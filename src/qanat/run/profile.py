@@ -20,6 +20,6 @@ def profile(session: Session, dataset: str) -> TableView:
         DatasetNotFoundError: no such dataset is declared.
         TableNotFoundError: it has no table (yet).
     """
-    found = stored(session, dataset)
-    rows = session.engine.profile(found.snapshot.batch)
-    return found.view(rows.schema, rows.values)
+    table = stored(session, dataset)
+    rows = session.engine.profile(table.snapshot.batch)
+    return table.view(rows.schema, rows.values)

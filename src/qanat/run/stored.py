@@ -56,24 +56,24 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
     """
     dataset = dataset_of(session.pipeline, name)
     quarantined = not same(name, dataset.name)
-    found = dataset.quarantine if quarantined else dataset.name
+    name = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
         raise _no_table(session, dataset)
     with naming(dataset.name):
-        return _stored(session, dataset, found, version)
+        return _stored(session, dataset, name, version)
 
 
-def _stored(session: Session, dataset: Dataset, found: str, version: int | None) -> Stored:
-    table, quarantined = session.table(found), found != dataset.name
+def _stored(session: Session, dataset: Dataset, name: str, version: int | None) -> Stored:
+    table, quarantined = session.table(name), name != dataset.name
     newest = session.store.version(table)
     if newest is None:
         raise _nothing_yet(dataset, quarantined, session)
     if version is not None and not 0 <= version <= newest:
         raise TableNotFoundError(
-            f"{found} has no version {version}", wanted=f"a version from 0 to {newest}"
+            f"{name} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
-    return Stored(found, kind, table, session.store.snapshot(table, version))
+    return Stored(name, kind, table, session.store.snapshot(table, version))
 
 
 def _no_table(session: Session, dataset: Dataset) -> QanatError:

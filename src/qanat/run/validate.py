@@ -71,13 +71,13 @@ def _check(session: Session, name: str, known: Named[Schema]) -> list[QanatError
             continue
         try:
             work = _work(session, compiled, known)
-            found = session.engine.describe(work) if work is not None else None
+            given = session.engine.describe(work) if work is not None else None
         except QanatError as error:
             problems.append(error)
             unknown = True
             continue
-        if work is not None and found is not None:
-            schema = _merged(schema, found)
+        if work is not None and given is not None:
+            schema = _merged(schema, given)
             described, rules = work, compiled.expectations
     if unknown:
         schema, described = dataset.schema if dataset.schema.fields else None, None
@@ -189,9 +189,9 @@ def _sample(
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
     schema = known.get(name)
-    found = resolve(session.pipeline, name)
-    if schema is None and found is not None and found.name in known:
+    owner = resolve(session.pipeline, name)
+    if schema is None and owner is not None and owner.name in known:
         # x__quarantine has the columns of x and those about the quarantine.
-        schema = known[found.name]
+        schema = known[owner.name]
         schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
     return TableBatch((), schema) if schema is not None else None
