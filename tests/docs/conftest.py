@@ -8,8 +8,8 @@ A page is one session of bash in a folder of its own. Three kinds of fenced bloc
 - `<!-- start: examples/flights -->` copies a folder of the repository to begin with, and
   `<!-- needs: postgresql -->` (or `s3`, `compiler`) starts that service.
 
-`pytest tests/docs --update-docs` writes what is printed into the pages, all blocks of a page as soon
-as one is no longer right; read the difference.
+`pytest tests/docs --update-docs` writes what is printed into the pages, all blocks of a page as
+soon as one is no longer right; read the difference.
 """
 
 from __future__ import annotations

@@ -151,7 +151,6 @@ class EventRecord(Frozen):
 def kind_of(event: Event | UnknownEvent) -> str:
     """The name of an event's kind, in logs, documents and the ledger.
 
-    >>> from qanat.model.event import DatasetProgress
     >>> kind_of(DatasetProgress("silver", "computing"))
     'dataset_progress'
     """
@@ -161,7 +160,6 @@ def kind_of(event: Event | UnknownEvent) -> str:
 def facts_of(event: Event | UnknownEvent) -> dict[str, Any]:
     """What an event tells, by field, as values that JSON has.
 
-    >>> from qanat.model.event import Warned
     >>> facts_of(Warned("silver", "the clock was set back"))
     {'dataset': 'silver', 'message': 'the clock was set back'}
     """

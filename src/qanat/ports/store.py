@@ -30,7 +30,7 @@ class TableStore(Protocol):
     """
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, also those that are no longer declared."""
+        """All tables right below a folder, also those that are no longer declared."""
         ...
 
     def version(self, table: TableRef) -> int | None:
