@@ -60,6 +60,9 @@ class Snapshot(Frozen):
     """A table at one version.
 
     Args:
+        batch: its rows, for an engine: a `TableBatch` where they are all rows of Parquet files on
+            this machine (of what Qanat has written, always); else an `ArrowBatch`, as where
+            others have deleted rows by their position.
         rows: number of rows where the log knows it, else None.
         bytes: size of the live files.
     """
