@@ -396,8 +396,8 @@ def python_api() -> Lines:
     yield "work. Errors are those of [this list](errors.md). Results print as text, and show"
     yield "themselves as HTML in a notebook."
     yield ""
-    yield 'In the examples, `project` is `qanat.open("shop")`: what `qanat init shop` wrote, after one'
-    yield "`qanat run`."
+    yield 'In the examples, `project` is `qanat.open("shop")`: what `qanat init shop` wrote, after'
+    yield "one `qanat run`."
     yield ""
     yield "## `qanat.open`"
     yield ""

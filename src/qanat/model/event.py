@@ -100,7 +100,7 @@ class Recovered(Frozen):
 
 
 class Retried(Frozen):
-    """A step failed and will be tried again."""
+    """Something failed that may succeed later, and is tried again."""
 
     dataset: str
     attempt: int

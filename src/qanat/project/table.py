@@ -13,7 +13,15 @@ from qanat.model.record import EpochStatus
 from qanat.model.schema import Field
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query, Relation
-from qanat.project.shown import History, Lineage, Profile, QuarantinedRows, Replays, View, shown
+from qanat.project.shown import (
+    FirstRows,
+    History,
+    Lineage,
+    Profile,
+    QuarantinedRows,
+    Replays,
+    shown,
+)
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
 
@@ -107,7 +115,7 @@ class Table(Relation):
         """
         return Query(query, partial(_ask, self._session, self._stored, query))
 
-    def show(self, limit: int = 20, where: str | None = None) -> View:
+    def show(self, limit: int = 20, where: str | None = None) -> FirstRows:
         """The first rows, and what is known of the table.
 
         Args:
@@ -119,7 +127,7 @@ class Table(Relation):
         show = import_module("qanat.run.look").show
         session = self._session()
         return shown(
-            View, show(session, self.name, limit=limit, where=where, version=self._version)
+            FirstRows, show(session, self.name, limit=limit, where=where, version=self._version)
         )
 
     def profile(self) -> Profile:

@@ -10,7 +10,7 @@ from qanat.run.results import Finding
 from qanat.text import PLAIN, Layout, printable
 
 FINDING = Shape(
-    "FindingDocument",
+    "Finding",
     Finding,
     ("level", "what", "detail", "hint"),
     "`level`: `ok`, `warning` or `error`; `hint` is empty when nothing is wrong.",

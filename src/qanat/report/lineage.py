@@ -27,12 +27,12 @@ class Edge(Frozen):
 
 
 NODE = Shape(
-    "NodeDocument",
+    "Node",
     Node,
     ("name", "kind", "expression"),
     "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy.",
 )
-EDGE = Shape("EdgeDocument", Edge, ("source", "target"), "`target` is computed from `source`.")
+EDGE = Shape("Edge", Edge, ("source", "target"), "`target` is computed from `source`.")
 LINEAGE = Shape(
     "LineageDocument",
     Lineage,

@@ -12,7 +12,7 @@ from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
-from qanat.run.results import HistoryEntry, TableView, UpdateEvents
+from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
@@ -33,7 +33,7 @@ def show(
     limit: int = 20,
     where: str | None = None,
     version: int | None = None,
-) -> TableView:
+) -> FirstRows:
     """The first rows of a table.
 
     Args:
@@ -57,7 +57,7 @@ def show(
     schema, rows = fetched.schema, fetched.values
     declared = table.snapshot.schema
     # The log knows comments and NOT NULL, the engine only what it has read.
-    return table.view(declared if declared.names == schema.names else schema, rows)
+    return table.first_rows(declared if declared.names == schema.names else schema, rows)
 
 
 def history(

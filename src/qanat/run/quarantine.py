@@ -20,7 +20,7 @@ from qanat.run.commits import check_history
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
-from qanat.run.results import QuarantineSummary, ReplayResult, TableView
+from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
 from qanat.run.update import LedgerEntry, failure_of, new_id, telling
 
@@ -38,7 +38,7 @@ def summary(session: Session) -> tuple[QuarantineSummary, ...]:
     return tuple(summaries)
 
 
-def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> TableView:
+def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> FirstRows:
     """The first quarantined rows of a dataset, with the rules they broke.
 
     Args:
@@ -51,11 +51,11 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
     snapshot = _snapshot(session, owner)
     table = session.table(owner.quarantine)
     if snapshot is None:
-        return TableView(
+        return FirstRows(
             owner.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
         )
     quarantined = session.engine.quarantined(snapshot.batch, rule, limit)
-    return TableView(
+    return FirstRows(
         dataset=owner.quarantine,
         kind="quarantine",
         folder=table.location,

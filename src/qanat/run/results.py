@@ -110,7 +110,7 @@ class Validation(Frozen):
     expectations: int
 
 
-class TableView(Frozen):
+class FirstRows(Frozen):
     """The first rows of a table, and what is known of it."""
 
     dataset: str

@@ -13,7 +13,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
-from qanat.run.results import TableView
+from qanat.run.results import FirstRows
 from qanat.run.session import Session
 
 
@@ -30,9 +30,9 @@ class Stored(Frozen):
     table: TableRef
     snapshot: Snapshot
 
-    def view(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> TableView:
+    def first_rows(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> FirstRows:
         """Rows that were made of it, with what is known of the table."""
-        return TableView(
+        return FirstRows(
             dataset=self.name,
             kind=self.kind,
             folder=self.table.location,
