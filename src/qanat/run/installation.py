@@ -59,7 +59,7 @@ def _package(name: str, least: str | None, extra: str | None) -> Finding:
     except PackageNotFoundError:
         if extra:
             detail = f"not installed; {install.replace(' --upgrade', '')} adds it"
-            return Finding("ok", f"{name} (optional)", detail)
+            return Finding("absent", f"{name} (optional)", detail)
         return Finding("error", name, "not installed", install)
     what = f"{name} (optional)" if extra else name
     if least is not None and numbers(installed) < numbers(least):

@@ -179,7 +179,7 @@ class Finding(Frozen):
     """One thing that `qanat doctor` looked at.
 
     Args:
-        level: `ok`, `warning` or `error`.
+        level: `ok`, `absent` (an optional package), `warning` or `error`.
         what: what was looked at, a few words.
         detail: what was found, one sentence.
         hint: the way out, empty if nothing is wrong.
