@@ -26,6 +26,15 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def neither(places: Sequence[str]) -> str:
+    """Where nothing was found, to follow what was looked for; empty for no places.
+
+    >>> "no table" + neither(("dev", "prod"))
+    'no table, neither in dev nor in prod'
+    """
+    return f", neither in {' nor in '.join(places)}" if places else ""
+
+
 def listed(names: Sequence[str]) -> str:
     """The first three names, and how many more there are.
 

@@ -9,8 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+from qanat.declare.environments import (
+    ALIASES,
+    DEV,
+    Entries,
+    check_keys,
+    environments_of,
+    origins_of,
+    renamed,
+)
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, SETTINGS, Entry, Settings, read, validated
+from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
@@ -18,15 +27,9 @@ from qanat.model.name import Names
 from qanat.model.pipeline import ProjectSpec
 from qanat.text import expanded
 
-DEV = "dev"
-"""The default environment, which need not be declared. Its storage is the spec's own."""
-
 _OVERRIDE = "QANAT__"
-_ALIASES = {spelling: o.name for o in SETTINGS.options for spelling in o.spellings}
-_TOP = (*KEYS, *_ALIASES, "environments")
-_IN_ENVIRONMENT = tuple(k for k in (*KEYS, *_ALIASES) if k != "name")
+_TOP = (*KEYS, *ALIASES, "environments")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_RESERVED = ("tables", "_qanat")
 
 
 def load_project(
@@ -41,7 +44,8 @@ def load_project(
     Later settings override earlier ones: defaults, the spec's own keys,
     `environments.<environment>`, the variables `QANAT__KEY` and `QANAT__CONFIGURATION__name`. An
     environment other than `dev` without a storage of its own gets a folder with its name in the
-    spec's storage, so that two environments never share tables.
+    spec's storage, so that two environments never share tables. What `from` names is loaded
+    without the variables `QANAT__…`, which are meant for the environment that runs.
 
     Args:
         spec: the spec's file.
@@ -67,8 +71,8 @@ def load_project(
         top = _mapping(read(text, spec.name, environ, problems), spec.name)
     except SpecError as error:
         raise ProblemsError([error]) from error
-    _check_keys(top, _TOP, "key", problems)
-    environments = _environments(top, problems)
+    check_keys(top, _TOP, "key", problems)
+    environments = environments_of(top, problems)
     name = environment or DEV
     if name not in environments and name != DEV:
         known = [*dict.fromkeys((DEV, *environments))]
@@ -80,7 +84,8 @@ def load_project(
                 nearest=nearest(name, known),
             )
         )
-    base = {k: v for k, v in _rename(top, problems).items() if k in KEYS}
+    origins = origins_of(environments, problems)
+    base = {k: v for k, v in renamed(top, problems).items() if k in KEYS}
     _check_storages(spec.parent, base, environments, problems)
     own = {k: v for k, v in environments.get(name, {}).items() if k in KEYS}
     merged = _merge(base, own)
@@ -95,6 +100,11 @@ def load_project(
     storage = _folder(spec.parent, chosen.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
         storage /= name
+    reads_from = None
+    if name in origins:
+        settings = {k: v for k, v in environ.items() if not k.startswith(_OVERRIDE)}
+        reads_from = load_project(spec, engines, formats, origins[name], settings)
+        _check_apart(storage, name, reads_from, merged)
     return ProjectSpec(
         name=chosen.name,
         root=spec.parent,
@@ -114,10 +124,8 @@ def load_project(
         threads=chosen.threads,
         retries=chosen.retries,
         schema_drift=chosen.schema_drift,
+        reads_from=reads_from,
     )
-
-
-Entries = dict[str, Entry]
 
 
 def _line(problem: QanatError) -> tuple[int, int]:
@@ -137,75 +145,21 @@ def _mapping(top: Entry, file: str) -> Entries:
     return top.value
 
 
-def _check_keys(
-    entries: Entries, known: tuple[str, ...], what: str, problems: list[QanatError]
-) -> None:
-    for key, entry in entries.items():
-        if key not in known:
-            near = nearest(key, known)
-            problems.append(
-                SpecError(
-                    f"unknown {what} {key!r}",
-                    location=entry.key_at,
-                    nearest=near,
-                    wanted=None if near else ", ".join(sorted(known)),
-                )
-            )
+def _check_apart(storage: Path, name: str, other: ProjectSpec, merged: Entries) -> None:
+    """Refuse to write where only to read: a variable may have set the storage.
 
-
-def _environments(top: Entries, problems: list[QanatError]) -> dict[str, Entries]:
-    entry = top.get("environments")
-    if entry is None or entry.value is None:
-        return {}
-    if not isinstance(entry.value, dict):
-        problems.append(
-            SpecError(
-                "environments is not a mapping",
-                location=entry.at,
-                wanted="environments: {prod: {storage: …}}",
-            )
+    Raises:
+        ProblemsError: both environments have one storage.
+    """
+    if storage == other.storage:
+        given = merged.get("storage")
+        problem = SpecError(
+            f"environment {name!r} has the storage of {other.environment!r}, which it reads from",
+            location=given.at if given else None,
+            got=str(storage),
+            wanted="another storage: an environment never writes to the one that it reads from",
         )
-        return {}
-    found: dict[str, Entries] = {}
-    for name, settings in entry.value.items():
-        if not re.fullmatch(r"[^\W_][\w-]*", name) or name in _RESERVED:
-            problems.append(
-                SpecError(
-                    f"environment name {name!r} cannot be used",
-                    location=settings.key_at,
-                    wanted="letters, digits, _ and -, beginning with a letter or digit",
-                )
-            )
-        if settings.value is None:
-            found[name] = {}
-        elif isinstance(settings.value, dict):
-            what = f"key of environment {name!r}:"
-            _check_keys(settings.value, _IN_ENVIRONMENT, what, problems)
-            # What has no value is as if it were left out: the base settings then hold.
-            given = {k: v for k, v in settings.value.items() if v.value is not None}
-            found[name] = _rename(given, problems)
-        else:
-            problems.append(
-                SpecError(
-                    f"environment {name!r} is not a mapping",
-                    location=settings.at,
-                    wanted="settings such as storage: …",
-                )
-            )
-    return found
-
-
-def _rename(entries: Entries, problems: list[QanatError]) -> Entries:
-    for alias, key in _ALIASES.items():
-        if alias in entries and key in entries:
-            problems.append(
-                SpecError(
-                    f"{alias!r} and {key!r} are two names of one setting",
-                    location=entries[alias].key_at,
-                    hint="keep one of them",
-                )
-            )
-    return {_ALIASES.get(k, k): v for k, v in entries.items()}
+        raise ProblemsError([problem])
 
 
 def _merge(weak: Entries, strong: Entries) -> Entries:
@@ -227,7 +181,7 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
         at = Location(f"environment variable {variable}")
         key, _, rest = variable.removeprefix(_OVERRIDE).partition("__")
         entry = Entry(environ[variable], at, at)
-        key = _ALIASES.get(key.lower(), key.lower())
+        key = ALIASES.get(key.lower(), key.lower())
         if key == "configuration" and rest:
             # Some systems have only upper-case variables, so a key that exists in another case
             # is meant.

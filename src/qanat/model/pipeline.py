@@ -224,6 +224,8 @@ class ProjectSpec(Frozen):
         memory_limit: bytes the engine may hold before it spills, or None: a share of memory.
         threads: cores to use, or None: all that the process may use.
         retries: how often what failed and may succeed later is tried again.
+        reads_from: the same project in the environment whose tables are read where this one has
+            none of its own; never written to.
     """
 
     name: str
@@ -244,6 +246,7 @@ class ProjectSpec(Frozen):
     threads: int | None = None
     retries: int = 3
     schema_drift: Drift = Drift.EVOLVE
+    reads_from: ProjectSpec | None = None
 
     @property
     def tables(self) -> Path:

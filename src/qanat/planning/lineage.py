@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 
 from qanat.errors import DatasetNotFoundError, nearest
@@ -28,6 +28,7 @@ class LineageNode(Frozen):
         expression: a column's SQL expression if it is more than a copy, else empty.
         via: how the reader uses it: `references` for a rule that only compares with it, empty
             if the reader takes its rows or values.
+        environment: the one whose table it is, if it is another than the project's.
     """
 
     name: str
@@ -35,6 +36,7 @@ class LineageNode(Frozen):
     upstream: tuple[LineageNode, ...] = ()
     expression: str = ""
     via: str = ""
+    environment: str = ""
 
 
 class Lineage(Frozen):
@@ -45,21 +47,29 @@ class Lineage(Frozen):
         nodes: every node's kind by its name, each after what it is computed from.
         edges: pairs (from, to): `to` is computed from `from`.
         references: the edges that exist only because a rule compares with the table.
+        environments: by node, the environment whose table it is, if it is another one's.
     """
 
     roots: tuple[LineageNode, ...]
     nodes: Mapping[str, str] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
     references: frozenset[tuple[str, str]] = frozenset()
+    environments: Mapping[str, str] = field(default_factory=dict)
 
 
-def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -> Lineage:
+def table_lineage(
+    pipeline: Pipeline,
+    graph: Graph,
+    target: str | None = None,
+    environment_of: Callable[[str], str] = lambda _: "",
+) -> Lineage:
     """The lineage of a dataset, or of every dataset that no other reads.
 
     Args:
         pipeline: the declarations.
         graph: the order of the pipeline's datasets.
         target: a dataset or its quarantine; None for every dataset that no other reads.
+        environment_of: the environment whose table a dataset is read from; empty for its own.
 
     Raises:
         DatasetNotFoundError: no file declares the dataset; names the nearest.
@@ -75,7 +85,8 @@ def table_lineage(pipeline: Pipeline, graph: Graph, target: str | None = None) -
         if name in wanted:
             dataset = pipeline.dataset(name)
             upstream = tuple(_inputs(pipeline, dataset, made))
-            made[name] = LineageNode(name, str(dataset.kind), upstream)
+            environment = environment_of(name)
+            made[name] = LineageNode(name, str(dataset.kind), upstream, environment=environment)
     if target is None:
         # Every dataset is read only in a cycle; then all of them are roots.
         roots = [n for n in graph.order if not graph.readers.get(n)] or list(graph.order)
@@ -113,6 +124,7 @@ def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
     """Trees as a graph; a node or edge that occurs in several trees is listed once."""
     nodes: dict[str, str] = {}
     edges: dict[tuple[str, str], bool] = {}
+    environments: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
@@ -124,11 +136,14 @@ def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
             continue
         seen.add((node.name, node.kind))
         stack.append((node, True))
+        if node.environment:
+            environments[node.name] = node.environment
         for parent in node.upstream:
             edge = (parent.name, node.name)
             edges[edge] = edges.get(edge, True) and parent.via == REFERENCES
         stack.extend((parent, False) for parent in reversed(node.upstream))
-    return Lineage(roots, nodes, tuple(edges), frozenset(e for e, rule in edges.items() if rule))
+    references = frozenset(e for e, rule in edges.items() if rule)
+    return Lineage(roots, nodes, tuple(edges), references, environments)
 
 
 def _inputs(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from qanat.frozen import Frozen
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
@@ -13,6 +14,9 @@ from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.model.work import Batch, Input
 from qanat.ports.store import TableStore
+
+ENVIRONMENT = "environment"
+"""The key of a range that names the environment whose table was read."""
 
 
 class Past(Protocol):
@@ -35,6 +39,31 @@ class Past(Protocol):
         ...
 
 
+class Readable(Frozen):
+    """The table that a read gets its rows from.
+
+    Args:
+        store: that the table is in.
+        environment: the one that the table belongs to; empty for that of the project at work.
+        looked: where no table was found, environments that were looked at; else empty.
+    """
+
+    store: TableStore
+    table: TableRef
+    environment: str = ""
+    looked: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> int | None:
+        """The table's newest; None if there is no table."""
+        return self.store.version(self.table)
+
+    @property
+    def mark(self) -> Mapping[str, str]:
+        """What a range says of where its rows are: nothing of the project's own tables."""
+        return {ENVIRONMENT: self.environment} if self.environment else {}
+
+
 class Surroundings(Protocol):
     """What a connector may use of the project that it works for."""
 
@@ -44,7 +73,20 @@ class Surroundings(Protocol):
         ...
 
     def table(self, dataset: str) -> TableRef:
-        """The table of a dataset of the project."""
+        """The table of a dataset of the project, which the project writes to."""
+        ...
+
+    def readable(self, dataset: str, environment: str | None = None) -> Readable:
+        """The table that a read of a dataset, or of its quarantine, gets its rows from.
+
+        Args:
+            environment: where an earlier read got them (`Readable.environment`); None to choose:
+                the project's own table, or that of the environment which it reads from if the
+                project has never run the dataset.
+
+        Raises:
+            TableNotFoundError: the project does not read from that environment any more.
+        """
         ...
 
     def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:

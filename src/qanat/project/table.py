@@ -93,7 +93,7 @@ class Table(Relation):
         [(0, 5)]
         """
         session = self._session()
-        newest = session.store.version(session.table(self.name))
+        newest = session.readable(self.name).version
         epochs = {
             e.version: e
             for e in session.recorded.epochs(dataset=self.name, limit=1_000_000)

@@ -17,6 +17,12 @@ class Node(Frozen):
     name: str
     kind: str
     expression: str | None
+    environment: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Its kind, and whose table it is."""
+        return _kind(self.kind, self.environment)
 
 
 class Edge(Frozen):
@@ -29,8 +35,9 @@ class Edge(Frozen):
 NODE = Shape(
     "Node",
     Node,
-    ("name", "kind", "expression"),
-    "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy.",
+    ("name", "kind", "expression", "environment"),
+    "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy,\n"
+    "`environment` the one whose table is read, if `from` makes it another one's.",
 )
 EDGE = Shape("Edge", Edge, ("source", "target"), "`target` is computed from `source`.")
 LINEAGE = Shape(
@@ -61,7 +68,15 @@ def nodes(lineage: Lineage) -> list[Node]:
             if node.expression:
                 expressions[node.name] = node.expression
             waiting += node.upstream
-    return [Node(name, kind, expressions.get(name)) for name, kind in lineage.nodes.items()]
+    environments = lineage.environments
+    return [
+        Node(name, kind, expressions.get(name), environments.get(name))
+        for name, kind in lineage.nodes.items()
+    ]
+
+
+def _kind(kind: str, environment: str | None) -> str:
+    return f"{kind}, from {environment}" if environment else kind
 
 
 def lineage_text(lineage: Lineage, layout: Layout = PLAIN) -> str:
@@ -78,7 +93,7 @@ def lineage_text(lineage: Lineage, layout: Layout = PLAIN) -> str:
 
 def _branch(node: LineageNode, first: str, rest: str, seen: set[str], layout: Layout) -> list[str]:
     label = layout.paint(printable(node.name), "bold")
-    label += layout.paint(f" ({printable(node.kind)})", "dim")
+    label += layout.paint(f" ({printable(_kind(node.kind, node.environment))})", "dim")
     if node.expression:
         label += f" = {printable(' '.join(node.expression.split()))}"
     if node.name in seen and node.upstream:
@@ -96,9 +111,7 @@ def lineage_mermaid(lineage: Lineage) -> str:
     """A Mermaid flowchart (https://mermaid.js.org)."""
     ids = {name: f"n{at}" for at, name in enumerate(lineage.nodes)}
     lines = ["flowchart LR"]
-    lines += [
-        f'  {ids[name]}["{_text(name)}<br/>{_text(kind)}"]' for name, kind in lineage.nodes.items()
-    ]
+    lines += [f'  {ids[n.name]}["{_text(n.name)}<br/>{_text(n.label)}"]' for n in nodes(lineage)]
     lines += [f"  {ids[here]} --> {ids[there]}" for here, there in lineage.edges]
     return "\n".join(lines)
 
@@ -113,5 +126,5 @@ def lineage_html(lineage: Lineage) -> str:
     """A drawing for a notebook: sources on the left, what is made from them to the right."""
     if not lineage.nodes:
         return page(heading(_NOTHING))
-    boxes = [Box(n.name, n.kind, n.expression or "") for n in nodes(lineage)]
+    boxes = [Box(n.name, n.label, n.expression or "") for n in nodes(lineage)]
     return page(drawing(boxes, lineage.edges, lineage.references))

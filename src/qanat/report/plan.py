@@ -8,7 +8,7 @@ from itertools import compress
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
+from qanat.run.decide import Borrowed, Decision, DefinitionStatus, Step, UpdatePlan, Waiting
 from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 
 WAITING = Shape(
@@ -17,19 +17,27 @@ WAITING = Shape(
     ("source", *(Key(name, f"amount.{name}") for name in ("files", "bytes", "rows"))),
     "Unread input of one source: whole files, or rows of a table (null where unknown).",
 )
+BORROWED = Shape(
+    "Borrowed",
+    Borrowed,
+    ("dataset", "environment", Key("table_version", "version")),
+    "A table that is read where it is, in the environment that `from` names; `table_version` is\n"
+    "its newest.",
+)
 DATASET = Shape(
     "PlannedDataset",
     Decision,
     (
         *("dataset", "kind", Key("change", "definition"), "step", "reason"),
         *("waiting", "difference", "consequence"),
+        Key("reads_from", "borrowed"),
     ),
     "One dataset of a plan.\n\n"
     "`change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,\n"
     "`recompute`, `full refresh`, `skip`, `none` or `fail` (something stands in its way).\n"
     "`difference` is a unified diff of the canonical query and rules, `consequence` what a\n"
     "change means for rows already written, or the way out; both are empty where nothing\n"
-    "changed.",
+    "changed. `reads_from` has what it reads from the tables of another environment.",
 )
 PLAN = Shape(
     "PlanDocument",
@@ -37,7 +45,7 @@ PLAN = Shape(
     (VERSION_KEY, "environment", "datasets"),
     "The datasets in the order an update would take them.",
 )
-PARTS = (DATASET, WAITING)
+PARTS = (DATASET, WAITING, BORROWED)
 
 _SIGNS = {
     DefinitionStatus.NEW: ("+", "green"),
@@ -46,7 +54,7 @@ _SIGNS = {
     DefinitionStatus.REMOVED: ("-", "red"),
 }
 _DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
-_HEADERS = ("", "Dataset", "Step", "Why", "Waiting", "Consequence")
+_HEADERS = ("", "Dataset", "Step", "Why", "Reads", "Waiting", "Consequence")
 _IDLE = (Step.NONE, Step.SKIP)
 
 
@@ -67,7 +75,8 @@ def plan_html(plan: UpdatePlan) -> str:
     parts: list[Part] = [heading(_summary(plan), "bad" if blocked(plan) else "plain")]
     if plan.datasets:
         # What is empty for every dataset is left out.
-        columns = [True] * 4 + [any(d.waiting for d in plan.datasets)]
+        columns = [True] * 4 + [any(d.borrowed for d in plan.datasets)]
+        columns.append(any(d.waiting for d in plan.datasets))
         columns.append(any(d.consequence for d in plan.datasets))
         rows = [list(compress(_row(d), columns)) for d in plan.datasets]
         parts.append(table(list(compress(_HEADERS, columns)), rows))
@@ -87,6 +96,7 @@ def _row(decision: Decision) -> list[Value]:
         decision.dataset,
         step,
         decision.reason,
+        "; ".join(map(_borrowed, decision.borrowed)),
         waiting,
         decision.consequence,
     ]
@@ -97,6 +107,7 @@ def _dataset(decision: Decision, widest: int, layout: Layout) -> list[str]:
     name = printable(decision.dataset)
     head = f"{sign} {name}{' ' * (widest - cells(name))}"
     lines = [layout.paint(head, colour) + f"  {_step(decision)}: {printable(decision.reason)}"]
+    lines += [f"    reads {_borrowed(b)}" for b in decision.borrowed]
     lines += [f"    waiting: {_waiting(w)}" for w in decision.waiting]
     for text in _changed(decision):
         colour = _DIFFERENCE.get(text[:1], "")
@@ -121,6 +132,11 @@ def _waiting(waiting: Waiting) -> str:
         parts.append(count(waiting.amount.rows, "row"))
     parts.append(size(waiting.amount.bytes))
     return f"{', '.join(parts)} in {printable(waiting.source)}"
+
+
+def _borrowed(borrowed: Borrowed) -> str:
+    name, environment = printable(borrowed.dataset), printable(borrowed.environment)
+    return f"{name} from {environment} (version {borrowed.version})"
 
 
 def _summary(plan: UpdatePlan) -> str:

@@ -31,12 +31,14 @@ TABLE = Shape(
         Key("table_version", "version"),
         Key("columns", "schema.fields"),
         *("partition_by", "comment", "total", "bytes", "files", _ROWS),
+        Key("environment", of=str | None, make=lambda first: first.environment or None),
     ),
     "The first rows of a table, each an object by column name.\n\n"
     "`table_version` is the version looked at, `total` its number of rows (null where the table\n"
     "does not know it), `folder` where it lies. Values are JSON's where JSON has them; decimals\n"
     "are text with all their digits, times ISO 8601, binary base64, NaN and infinities the text\n"
-    "`NaN`, `Infinity` and `-Infinity`.",
+    "`NaN`, `Infinity` and `-Infinity`. `environment` is the one whose table it is, if `from` makes\n"
+    "it another one's.",
 )
 QUERY = Shape(
     "QueryDocument",
@@ -58,6 +60,8 @@ def title(first: FirstRows, layout: Layout = PLAIN) -> str:
 
 def _facts(first: FirstRows) -> str:
     parts = [printable(first.kind), f"version {first.version}"]
+    if first.environment:
+        parts.append(f"from {printable(first.environment)}")
     if first.total is not None:
         parts.append(count(first.total, "row"))
     parts += [count(first.files, "file"), size(first.bytes)]

@@ -19,7 +19,7 @@ from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Definition, Range
 from qanat.model.work import Amount
 from qanat.planning.difference import difference
-from qanat.text import count, listed
+from qanat.text import count, listed, neither
 
 
 class DefinitionStatus(StrEnum):
@@ -58,6 +58,14 @@ class Waiting(Frozen):
     amount: Amount
 
 
+class Borrowed(Frozen):
+    """A table of another environment that is read, and its newest version."""
+
+    dataset: str
+    environment: str
+    version: int
+
+
 class Take(Frozen):
     """What the next epoch of one flow reads.
 
@@ -84,6 +92,7 @@ class Decision(Frozen):
         consequence: what that means for rows already written, or the way out of a failure.
         takes: the next epoch of each flow that has something to do. A plan leaves out flows that
             get input only from datasets that are updated before them.
+        borrowed: what it reads from the tables of another environment.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
     """
@@ -97,6 +106,7 @@ class Decision(Frozen):
     difference: str = ""
     consequence: str = ""
     takes: tuple[Take, ...] = ()
+    borrowed: tuple[Borrowed, ...] = ()
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
 
@@ -138,6 +148,8 @@ class FlowFacts(Frozen):
         changing: datasets that it reads and that this update gives another version first.
         changing_streams: those of them that it reads as streams.
         volatile: whether its query asks for the time or for chance.
+        borrowed: what it reads from the tables of another environment.
+        looked: by what is absent, the environments that were looked at, if several.
     """
 
     name: str
@@ -151,6 +163,8 @@ class FlowFacts(Frozen):
     changing: tuple[str, ...] = ()
     changing_streams: tuple[str, ...] = ()
     volatile: bool = False
+    borrowed: tuple[Borrowed, ...] = ()
+    looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class TableFacts(Frozen):
@@ -225,6 +239,7 @@ def decide(facts: Facts) -> Decision:
         reason=reason,
         waiting=tuple(w for f in facts.flows for w in f.waiting),
         takes=_takes(facts, step),
+        borrowed=tuple(dict.fromkeys(b for f in facts.flows for b in f.borrowed)),
         inputs=inputs,
         records_definition=not waits,
     )
@@ -254,7 +269,7 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
     (flow,) = facts.flows
     missing = [n for n in flow.absent if n not in flow.changing]
     if missing:
-        return Step.SKIP, f"{missing[0]} has no table yet"
+        return Step.SKIP, _no_table(missing[0], facts)
     if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
@@ -273,7 +288,7 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
 def _stream(facts: Facts) -> tuple[Step, str]:
     missing = _missing(facts)
     if facts.flows and len(missing) == len(facts.flows):
-        return Step.SKIP, f"{missing[0]} has no table yet"
+        return Step.SKIP, _no_table(missing[0], facts)
     if facts.asked is Asked.FULL_REFRESH or facts.restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
@@ -293,6 +308,11 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     if new:
         return Step.APPEND, UNREAD
     return Step.APPEND, f"{listed(changing)} may bring new rows"
+
+
+def _no_table(name: str, facts: Facts) -> str:
+    looked = next((f.looked[name] for f in facts.flows if name in f.looked), ())
+    return f"{name} has no table yet{neither(looked)}"
 
 
 def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:

@@ -32,7 +32,7 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
         dataset = session.pipeline.dataset(name)
         if not dataset.stored or not dataset.expectations:
             continue
-        if session.store.version(session.table(name)) is None:
+        if session.readable(name).version is None:
             if name in Names(asked.select):
                 raise SelectionError(
                     f"{name} has no rows to check: it has never run",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
-from qanat.model.name import Name, fold, same
+from qanat.model.name import Name, Names, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.query import Read
 from qanat.model.record import Epoch, FileRef, Range
@@ -16,7 +17,8 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Amount, Batch, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.ledger import Ledger
-from qanat.run.decide import Decision, Step, Waiting
+from qanat.ports.source import ENVIRONMENT
+from qanat.run.decide import Borrowed, Decision, Step, Waiting
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 
@@ -91,12 +93,16 @@ class Intake(Frozen):
         unread: whether there is any of that.
         more: whether an epoch after this one finds more of what is there now.
         absent: datasets that are read and have no table yet.
+        borrowed: what is read from the tables of another environment.
+        looked: by what is absent, the environments that were looked at, if several.
     """
 
     ranges: Mapping[str, Range]
     waiting: tuple[Waiting, ...] = ()
     more: bool = False
     absent: tuple[str, ...] = ()
+    borrowed: tuple[Borrowed, ...] = ()
+    looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def unread(self) -> bool:
@@ -157,23 +163,43 @@ def find_unread(
                     ranges[key] = unread.range
                     waiting.append(Waiting(ref.label, unread.waiting))
                     more = more or unread.more
-                elif ref.dataset and not _has_table(session, ref.dataset):
+                elif ref.dataset and session.readable(ref.dataset).version is None:
                     absent[ref.label] = None
             elif (range_ := source.everything(ref)) is not None:
                 ranges[key] = range_
             else:
                 absent[ref.label] = None
     ranges |= references_now(session, compiled)
-    return Intake(ranges, tuple(waiting), more, tuple(absent))
+    borrowed, looked = _of_others(session, compiled)
+    return Intake(ranges, tuple(waiting), more, tuple(absent), borrowed, looked)
+
+
+def _of_others(
+    session: Session, compiled: CompiledFlow
+) -> tuple[tuple[Borrowed, ...], Mapping[str, tuple[str, ...]]]:
+    """What a flow and its rules read in other environments, and what is in none of them."""
+    borrowed: list[Borrowed] = []
+    looked: dict[str, tuple[str, ...]] = {}
+    if session.project.reads_from is None:
+        return (), looked
+    named = (r.source.dataset for r in compiled.reads if r.source.dataset)
+    for dataset in Names((*named, *compiled.references)):
+        read = session.readable(dataset)
+        if read.looked:
+            looked[dataset] = read.looked
+        elif read.environment and (version := read.version) is not None:
+            borrowed.append(Borrowed(read.table.name, read.environment, version))
+    return tuple(borrowed), looked
 
 
 def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]:
     """The tables that a flow's rules refer to, as they are now."""
     ranges: dict[str, Range] = {}
     for dataset in compiled.references:
-        version = session.store.version(session.table(dataset))
+        read = session.readable(dataset)
+        version = read.version
         # A rule may refer to the table it is on, before there is one.
-        value = {"kind": "snapshot", "version": -1 if version is None else version}
+        value = {"kind": "snapshot", "version": -1 if version is None else version, **read.mark}
         ranges[_reference(dataset)] = Range(value)
     return ranges
 
@@ -232,10 +258,10 @@ def _has_read(
     """True if a table still has rows that a flow has read as a stream."""
     if session.recorded.position(compiled.flow.name, generation, read.source.key) is None:
         return False
-    table = session.table(read.source.dataset or "")
-    if session.store.version(table) is None:
+    there = session.readable(read.source.dataset or "")
+    if there.version is None:
         return True
-    rows = session.store.snapshot(table).rows
+    rows = there.store.snapshot(there.table).rows
     unread = [w.amount.rows for w in intake.waiting if w.source == read.source.label]
     return rows is None or None in unread or rows > sum(r or 0 for r in unread)
 
@@ -286,13 +312,10 @@ def bind(
     for dataset in compiled.references:
         range_ = ranges.get(_reference(dataset))
         if range_ is not None and range_.value["version"] >= 0:
-            snapshot = session.store.snapshot(session.table(dataset), range_.value["version"])
+            there = session.readable(dataset, range_.value.get(ENVIRONMENT, ""))
+            snapshot = there.store.snapshot(there.table, range_.value["version"])
             references[fold(dataset)] = snapshot.batch
     return BoundInputs(inputs, references, total)
-
-
-def _has_table(session: Session, dataset: str) -> bool:
-    return session.store.version(session.table(dataset)) is not None
 
 
 def _reference(dataset: str) -> str:

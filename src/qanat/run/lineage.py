@@ -17,11 +17,15 @@ def lineage(session: Session, target: str | None = None) -> Lineage:
         DatasetNotFoundError: no such dataset is declared.
         ColumnNotFoundError: it is known to have no such column.
     """
+
+    def environment_of(name: str) -> str:
+        return session.readable(name).environment
+
     if target is None:
-        return table_lineage(session.pipeline, session.graph)
+        return table_lineage(session.pipeline, session.graph, None, environment_of)
     dataset, column = split_target(session.pipeline, target)
     if column is None:
-        return table_lineage(session.pipeline, session.graph, target)
+        return table_lineage(session.pipeline, session.graph, target, environment_of)
     return column_lineage(
         session.pipeline, session.graph, _schemas(session, dataset.name), dataset, column
     )
@@ -30,7 +34,7 @@ def lineage(session: Session, target: str | None = None) -> Lineage:
 def _schemas(session: Session, name: str) -> dict[str, Schema]:
     schemas: dict[str, Schema] = {}
     for each in (name, *session.graph.upstream(name)):
-        table = session.table(each)
-        if session.pipeline.dataset(each).stored and session.store.version(table) is not None:
-            schemas[each] = session.store.snapshot(table).schema
+        read = session.readable(each)
+        if session.pipeline.dataset(each).stored and read.version is not None:
+            schemas[each] = read.store.snapshot(read.table).schema
     return schemas

@@ -27,10 +27,11 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     opened = {e.flow: e for e in session.recorded.open_epochs()}
     past = past_sources(session)
     decided: dict[str, Decision] = {}
-    for name in chosen.datasets:
-        around = Around(definitions, past, decided, opened)
-        facts = _facts(session, session.pipeline.dataset(name), chosen, around)
-        decided[name] = decide(facts)
+    with session.readables.running(chosen.datasets):
+        for name in chosen.datasets:
+            around = Around(definitions, past, decided, opened)
+            facts = _facts(session, session.pipeline.dataset(name), chosen, around)
+            decided[name] = decide(facts)
     everything = not (selection and selection.select)
     removed: list[Decision] = []
     if everything and not chosen.refresh and not chosen.full_refresh:

@@ -184,6 +184,8 @@ def _flow_facts(
         changing=_labels(changing),
         changing_streams=_labels([r for r in changing if r.streaming]),
         volatile=name in session.analysis.volatile,
+        borrowed=intake.borrowed,
+        looked=intake.looked,
     )
 
 

@@ -124,6 +124,8 @@ class FirstRows(Frozen):
     files: int
     partition_by: tuple[str, ...] = ()
     comment: str | None = None
+    environment: str = ""
+    """The one that the table is of, if it is another than the project's."""
 
 
 class HistoryEntry(Frozen):

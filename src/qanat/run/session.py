@@ -30,10 +30,11 @@ from qanat.planning.graph import Graph, resolve
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
-from qanat.ports.source import Source
+from qanat.ports.source import Readable, Source
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.memo import Analysis
+from qanat.run.readable import Readables, folder_name
 
 _LOCK = ".lock"
 _TICK = 0.05  # seconds between two looks whether an update has ended
@@ -115,9 +116,6 @@ def locked(path: Path) -> int:
         os.close(lock)
 
 
-_SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
-
-
 class Session:
     """A project with one environment's settings. Use it as a context manager.
 
@@ -134,6 +132,7 @@ class Session:
         """Everything that is wrong with the declarations, in the order of the files."""
         self.at_work = threading.RLock()
         """Held by an update: what it uses is closed only once it has ended."""
+        self.readables = Readables(self)
         self._temporary: Path | None = None
         self._tables: dict[str, TableRef] = {}
         self._stores: dict[tuple[Path, str], TableStore] = {}
@@ -314,7 +313,7 @@ class Session:
     # -- places ----------------------------------------------------------------------------
 
     def table(self, dataset: str) -> TableRef:
-        """A dataset's table, or that of `<dataset>__quarantine`."""
+        """A dataset's table, or that of `<dataset>__quarantine`: of this environment, to write."""
         table = self._tables.get(dataset)
         if table is None:
             table = self._tables[dataset] = self._table(dataset)
@@ -329,6 +328,18 @@ class Session:
     @cached_property
     def _place(self) -> str:
         return str(self.project.tables)
+
+    def readable(self, dataset: str, environment: str | None = None) -> Readable:
+        """The table that a read of a dataset gets its rows from: it may be another environment's.
+
+        Raises:
+            TableNotFoundError: this one does not read from that environment any more.
+        """
+        return self.readables.find(dataset, environment)
+
+    def store_at(self, project: ProjectSpec) -> TableStore:
+        """The store of another project, or of this one in another environment, to read from."""
+        return self._store(project, project.table_format)
 
     def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
         """The table of a dataset of another project, and the store that it is in.
@@ -349,7 +360,7 @@ class Session:
             )
         other = memo.project(spec, None)
         table = TableRef(str(other.tables / folder_name(dataset)), dataset)
-        return self._store(other, other.table_format), table
+        return self.store_at(other), table
 
     def close(self) -> None:
         """Close what was opened; an update that another thread runs is stopped first."""
@@ -384,15 +395,3 @@ class Session:
 def dialect_of(project: ProjectSpec) -> str:
     """The SQL dialect of a project's engine, known without making one."""
     return plugins.engine(project.engine).dialect
-
-
-def folder_name(dataset: str) -> str:
-    """A dataset's name as the name of a folder: letters as they are, the rest escaped.
-
-    >>> folder_name("sales/2024: größe")
-    'sales%2F2024%3A größe'
-    """
-    if dataset.replace("_", "").isalnum():
-        return dataset  # most names need no escape
-    escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
-    return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped

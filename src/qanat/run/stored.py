@@ -15,6 +15,7 @@ from qanat.model.table import Snapshot, TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
 from qanat.run.results import FirstRows
 from qanat.run.session import Session
+from qanat.text import neither
 
 
 class Stored(Frozen):
@@ -23,12 +24,14 @@ class Stored(Frozen):
     Args:
         name: as declared; `<dataset>__quarantine` for a quarantine.
         kind: of the dataset, or `quarantine`.
+        environment: that the table is of, if it is another one's.
     """
 
     name: str
     kind: str
     table: TableRef
     snapshot: Snapshot
+    environment: str = ""
 
     def first_rows(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> FirstRows:
         """Rows that were made of it, with what is known of the table."""
@@ -44,6 +47,7 @@ class Stored(Frozen):
             files=self.snapshot.files,
             partition_by=self.snapshot.partition_by,
             comment=self.snapshot.comment,
+            environment=self.environment,
         )
 
 
@@ -64,8 +68,8 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
 
 
 def _stored(session: Session, dataset: Dataset, name: str, version: int | None) -> Stored:
-    table, quarantined = session.table(name), name != dataset.name
-    newest = session.store.version(table)
+    read, quarantined = session.readable(name), name != dataset.name
+    newest = read.version
     if newest is None:
         raise _nothing_yet(dataset, quarantined, session)
     if version is not None and not 0 <= version <= newest:
@@ -73,7 +77,8 @@ def _stored(session: Session, dataset: Dataset, name: str, version: int | None) 
             f"{name} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
-    return Stored(name, kind, table, session.store.snapshot(table, version))
+    snapshot = read.store.snapshot(read.table, version)
+    return Stored(name, kind, read.table, snapshot, read.environment)
 
 
 def _no_table(session: Session, dataset: Dataset) -> QanatError:
@@ -102,9 +107,10 @@ def _no_table(session: Session, dataset: Dataset) -> QanatError:
 
 
 def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> QanatError:
-    if quarantined and session.store.version(session.table(dataset.name)) is not None:
+    read = session.readable(dataset.name)
+    if quarantined and read.version is not None:
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
     return TableNotFoundError(
-        f"{dataset.name} has no table yet: it has never run",
+        f"{dataset.name} has no table yet{neither(read.looked)}: it has never run",
         hint=f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}",
     )

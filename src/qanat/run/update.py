@@ -266,7 +266,8 @@ def update(
                     # one goes on with the rest.
                     entry.begin()
                     session.ledger.begin_generation(sorted(chosen.full_refresh), lease.latest)
-            results = _walk(running, chosen, entry, _around(session))
+            with session.readables.running(chosen.datasets):
+                results = _walk(running, chosen, entry, _around(session))
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
             status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCEEDED
             error = "; ".join(failed) or None

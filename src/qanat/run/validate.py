@@ -108,10 +108,10 @@ def _stored(session: Session, dataset: Dataset) -> Schema | None:
     """The columns of a dataset whose query does not tell: as declared, or as last written."""
     if dataset.schema.fields:
         return dataset.schema
-    table = session.table(dataset.name)
-    if not dataset.stored or session.store.version(table) is None:
+    read = session.readable(dataset.name)
+    if not dataset.stored or read.version is None:
         return None
-    return session.store.snapshot(table).schema
+    return read.store.snapshot(read.table).schema
 
 
 def _rule_problems(

@@ -12,7 +12,7 @@ from qanat import plugins
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range
 from qanat.model.table import TableRef
-from qanat.ports.source import Surroundings
+from qanat.ports.source import Readable, Surroundings
 from qanat.ports.store import TableStore
 
 
@@ -27,6 +27,9 @@ class _Folder:
 
     def table(self, dataset: str) -> TableRef:
         return TableRef(str(self.root / "storage" / "tables" / dataset), dataset)
+
+    def readable(self, dataset: str, environment: str | None = None) -> Readable:
+        return Readable(self.store_of(None), self.table(dataset), environment or "")
 
     def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
         other = _Folder((self.root / project).resolve())

@@ -2,7 +2,8 @@
 
 A range of a stream is `{"after": …, "upto": …}`: the rows of the versions after one, up to and
 with another; `after` is -1 to begin with everything. A table read as it is now is
-`{"kind": "snapshot", "version": …}`.
+`{"kind": "snapshot", "version": …}`. Either has the key `environment` where the rows are in the
+table of another environment.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import DatasetNotFoundError, NotAppendOnlyError, TableNotFoundError, full_refresh
-from qanat.model.pipeline import Drift
+from qanat.errors import (
+    DatasetNotFoundError,
+    NotAppendOnlyError,
+    RereadError,
+    TableNotFoundError,
+    full_refresh,
+)
+from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.model.work import Batch, Input, TableBatch
-from qanat.ports.source import Past, Surroundings
-from qanat.ports.store import TableStore
+from qanat.ports.source import ENVIRONMENT, Past, Readable, Surroundings
+from qanat.text import neither
 
 
 class TableSource:
@@ -37,9 +44,11 @@ class TableSource:
         Raises:
             TableNotFoundError: there is no such table outside the project.
             NotAppendOnlyError: it was rebuilt or restored, or rows were removed or rewritten.
+            RereadError: what was read before is in the table of another environment.
         """
-        store, table = self.stored(ref)
-        version = store.version(table)
+        read = self.stored(ref)
+        _check_same(ref, past.position, read)
+        store, table, version = read.store, read.table, read.version
         if version is None:
             self.absent(ref, table)
             return None
@@ -54,7 +63,7 @@ class TableSource:
         if version == after:
             return None
         amount = store.added(table, after, version).amount
-        value = {"after": after, "upto": version}
+        value = {"after": after, "upto": version, **read.mark}
         return Unread(Range(value, positioned=True, amount=amount), amount)
 
     def everything(self, ref: SourceRef) -> Range | None:
@@ -63,12 +72,12 @@ class TableSource:
         Raises:
             TableNotFoundError: there is no such table outside the project.
         """
-        store, table = self.stored(ref)
-        version = store.version(table)
+        read = self.stored(ref)
+        version = read.version
         if version is None:
-            self.absent(ref, table)
+            self.absent(ref, read.table)
             return None
-        return Range({"kind": "snapshot", "version": version})
+        return Range({"kind": "snapshot", "version": version, **read.mark})
 
     def bind(
         self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
@@ -79,7 +88,8 @@ class TableSource:
             NotAppendOnlyError: a version of the range removed or rewrote rows.
             DatasetNotFoundError: the table has never been written to.
         """
-        store, table = self.stored(ref)
+        read = self.stored(ref, range)
+        store, table = read.store, read.table
         if range is not None and "version" in range.value:
             snapshot = store.snapshot(table, range.value["version"])
             return Input(snapshot.batch, snapshot.amount)
@@ -89,18 +99,19 @@ class TableSource:
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:
             raise DatasetNotFoundError(
-                f"{ref.label} has no table yet: nothing has been written to it",
+                f"{ref.label} has no table yet{neither(read.looked)}:"
+                " nothing has been written to it",
                 hint=f"run it first: qanat run --select {shlex.quote(ref.label)}",
             )
         return Input(batch)
 
     def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
         """The table's columns, without rows; None if there is no table."""
-        store, table = self.stored(ref)
-        if store.version(table) is None:
-            self.absent(ref, table)
+        read = self.stored(ref)
+        if read.version is None:
+            self.absent(ref, read.table)
             return None
-        snapshot = store.snapshot(table)
+        snapshot = read.store.snapshot(read.table)
         return TableBatch((), snapshot.schema, snapshot.partition_by)
 
     def verify(self, ref: SourceRef, range: Range) -> Range:
@@ -109,8 +120,8 @@ class TableSource:
 
     # -- which table -------------------------------------------------------------------------
 
-    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
-        """The table that is meant, and the store that it is in."""
+    def stored(self, ref: SourceRef, range: Range | None = None) -> Readable:
+        """The table that is meant, or that a range is of, and the store that it is in."""
         raise NotImplementedError
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
@@ -125,9 +136,10 @@ class TableSource:
 class DatasetSource(TableSource):
     """Datasets of the project."""
 
-    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
-        """The dataset's table, or that of its quarantine."""
-        return self._surroundings.store_of(None), self._surroundings.table(ref.place)
+    def stored(self, ref: SourceRef, range: Range | None = None) -> Readable:
+        """The dataset's table, or that of its quarantine, in whatever environment it is read."""
+        environment = None if range is None else str(range.value.get(ENVIRONMENT, ""))
+        return self._surroundings.readable(ref.place, environment)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Nothing is wrong: a dataset may not have run yet."""
@@ -144,19 +156,19 @@ class DatasetSource(TableSource):
 class ProjectSource(TableSource):
     """Datasets of other projects."""
 
-    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
+    def stored(self, ref: SourceRef, range: Range | None = None) -> Readable:
         """The table of a dataset there, in that project's own store.
 
         Raises:
             TableNotFoundError: there is no project in that folder.
         """
-        return self._surroundings.elsewhere(ref.option("project"), ref.place)
+        return Readable(*self._surroundings.elsewhere(ref.option("project"), ref.place))
 
 
 class DeltaSource(TableSource):
     """Delta tables by path or URL."""
 
-    def stored(self, ref: SourceRef) -> tuple[TableStore, TableRef]:
+    def stored(self, ref: SourceRef, range: Range | None = None) -> Readable:
         """The table at a path, which is relative to the project's root.
 
         Its store is Delta's, whatever the project's own tables are.
@@ -164,11 +176,40 @@ class DeltaSource(TableSource):
         path = ref.place
         outside = "://" in path or Path(path).is_absolute()
         table = TableRef(path if outside else str(self._surroundings.root / path), path)
-        return self._surroundings.store_of("delta"), table
+        return Readable(self._surroundings.store_of("delta"), table)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Raise: a path must name a table that exists, while a dataset may not have one yet."""
         raise TableNotFoundError(f"there is no Delta table in {table}")
+
+
+def _check_same(ref: SourceRef, position: Mapping[str, Any] | None, read: Readable) -> None:
+    """Refuse to count the versions of one table on in another.
+
+    Rows of both environments may be the same or not: which ones the reader lacks, nobody can tell.
+
+    Raises:
+        RereadError: the position is in the table of another environment.
+    """
+    # Where there is no table any more, there is nothing to mistake for it.
+    if position is None or read.looked:
+        return
+    before = str(position.get(ENVIRONMENT, ""))
+    if before == read.environment:
+        return
+    # A plan may look before the update that makes the environment's own table.
+    missing = not read.environment and read.version is None
+    owner = shlex.quote(ref.place.removesuffix(QUARANTINE))
+    anew = f"{full_refresh()} --select {owner}" if missing else full_refresh()
+    raise RereadError(
+        f"{ref.label} was read from {_whose(before)} up to version {_upto(position)}, and is now"
+        f" read from {_whose(read.environment)}, whose rows may be the same or others",
+        hint=f"start over with what is there now: {anew}",
+    )
+
+
+def _whose(environment: str) -> str:
+    return environment or "this environment's own table"
 
 
 def _upto(position: Mapping[str, Any] | None) -> int:

@@ -1,0 +1,152 @@
+"""Which table a read gets its rows from, where an environment reads from another (`from: prod`).
+
+A dataset that an environment has run, or is about to run, is its own from then on, with its
+quarantine. All others are read where they are: in the table of the first environment on the way
+`from` … `from` that has one. Only `Session.table` is ever written to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from qanat.errors import TableNotFoundError
+from qanat.model.name import Name, Names, fold
+from qanat.model.pipeline import Pipeline, ProjectSpec
+from qanat.model.table import TableRef
+from qanat.planning.graph import writers
+from qanat.ports.ledger import Ledger
+from qanat.ports.source import Readable
+from qanat.ports.store import TableStore
+
+_SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
+
+
+def folder_name(dataset: str) -> str:
+    """A dataset's name as the name of a folder: letters as they are, the rest escaped.
+
+    >>> folder_name("sales/2024: größe")
+    'sales%2F2024%3A größe'
+    """
+    if dataset.replace("_", "").isalnum():
+        return dataset  # most names need no escape
+    escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
+    return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
+
+
+class Opened(Protocol):
+    """What has to be known of an opened project: `Session` has it."""
+
+    project: ProjectSpec
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What it declares."""
+        ...
+
+    @property
+    def store(self) -> TableStore:
+        """Where its own tables live."""
+        ...
+
+    @property
+    def has_ledger(self) -> bool:
+        """True if it has ever run."""
+        ...
+
+    @property
+    def recorded(self) -> Ledger:
+        """The ledger to read from."""
+        ...
+
+    def table(self, dataset: str) -> TableRef:
+        """The table that it writes to."""
+        ...
+
+    def store_at(self, project: ProjectSpec) -> TableStore:
+        """Where the tables of another project live."""
+        ...
+
+
+class Readables:
+    """The tables that the reads of a session get their rows from."""
+
+    def __init__(self, session: Opened) -> None:
+        self._session = session
+        self._running: Names | None = None
+        self._found: dict[Name, Readable] = {}
+
+    @contextmanager
+    def running(self, datasets: Collection[str]) -> Iterator[None]:
+        """For as long as the block lasts, datasets are the environment's own.
+
+        An update makes or has made their tables by the time that they are read; and what it reads
+        is chosen once, whatever other updates do meanwhile.
+        """
+        self._running = Names(datasets)
+        self._found.clear()
+        try:
+            yield
+        finally:
+            self._running = None
+            self._found.clear()
+
+    def find(self, dataset: str, environment: str | None = None) -> Readable:
+        """See `qanat.ports.source.Surroundings.readable`."""
+        session, table = self._session, self._session.table(dataset)
+        if environment:
+            return self._in(environment, table)
+        if environment is not None or session.project.reads_from is None:
+            return Readable(session.store, table)
+        if self._running is None:
+            return self._chosen(table)
+        known = self._found.get(fold(dataset))
+        if known is None:
+            known = self._found[fold(dataset)] = self._chosen(table)
+        return known
+
+    def _in(self, environment: str, table: TableRef) -> Readable:
+        for project in self._origins():
+            if project.environment == environment:
+                return self._of(project, table)
+        raise TableNotFoundError(
+            f"{table.name} was read from {environment}, and environment"
+            f" {self._session.project.environment} does not read from there any more",
+            hint=f"put `from: {environment}` back into the spec",
+        )
+
+    def _chosen(self, table: TableRef) -> Readable:
+        session = self._session
+        own = Readable(session.store, table)
+        names = {*writers(session.pipeline, table.name), table.name}
+        if self._has_run(names) or any(
+            session.store.version(session.table(n)) is not None for n in names
+        ):
+            return own
+        looked = [session.project.environment]
+        for project in self._origins():
+            tables = {n: self._of(project, session.table(n)) for n in names}
+            # A table without a quarantine has none: that of yet another environment is not its.
+            if any(t.version is not None for t in tables.values()):
+                return tables[table.name]
+            looked.append(project.environment)
+        return Readable(session.store, table, looked=tuple(looked))
+
+    def _has_run(self, names: Collection[str]) -> bool:
+        session = self._session
+        if any(n in (self._running or ()) for n in names):
+            return True
+        ran = session.recorded.definitions() if session.has_ledger else {}
+        return any(n in ran for n in names)
+
+    def _origins(self) -> Iterator[ProjectSpec]:
+        project = self._session.project.reads_from
+        while project is not None:
+            yield project
+            project = project.reads_from
+
+    def _of(self, project: ProjectSpec, table: TableRef) -> Readable:
+        there = TableRef(f"{project.tables}{os.sep}{folder_name(table.name)}", table.name)
+        return Readable(self._session.store_at(project), there, project.environment)
