@@ -156,7 +156,7 @@ def spec() -> Lines:
             shown = ", ".join(shown)
         shown = "required" if option.required else code(str(shown))
         rows.append([code(option.name), shown, option.meaning])
-    rows.append([code("environments"), "", "name → any of these keys but `name`"])
+    rows.append([code("environments"), "", "name → any of these keys but `name`, and `from`"])
     yield from table(["Key", "Default", "Meaning"], rows)
     yield one_line(document(text.parse_size).split("\n\n")[1])
     yield ""
@@ -165,6 +165,9 @@ def spec() -> Lines:
     yield "`qanat COMMAND --env NAME` applies the keys below `environments: NAME`. The base"
     yield "settings are the environment `dev`. An environment that names no `storage` has a folder"
     yield "of its own name below that of the base settings, so that two never share tables."
+    yield ""
+    yield "`from: NAME` makes an environment read the tables of another where it has none of its own"
+    yield "([Environments](../how-to/environments.md)); it never writes there."
     yield ""
     yield "## From the environment"
     yield ""

@@ -177,6 +177,18 @@ def test_environments(shop: Any) -> None:
     assert shop.type("qanat run --env prd") == 2
 
 
+def test_environment_that_reads_from_another(shop: Any) -> None:
+    spec = shop.folder / "qanat.yml"
+    spec.write_text(f"{spec.read_text()}  dev:\n    from: prod\n")
+    assert shop.type("qanat run --env prod --select +silver_orders") == 0
+    shop.text = ""
+    assert shop.type("qanat plan --select revenue_by_city") == 0
+    assert shop.type("qanat run --select revenue_by_city") == 0
+    assert shop.type("qanat show silver_orders --limit 1") == 0
+    assert shop.type("qanat lineage revenue_by_city") == 0
+    assert shop.type("qanat plan --select revenue_by_city --output json") == 0
+
+
 def test_continuous(shop: Any) -> None:
     assert shop.type("qanat run --continuous") == 2
 

@@ -19,6 +19,7 @@ ALIASES = {spelling: o.name for o in SETTINGS.options for spelling in o.spelling
 Entries: TypeAlias = "dict[str, Entry]"
 
 _KEYS = (*(k for k in (*KEYS, *ALIASES) if k != "name"), FROM)
+_BELOW = "write it below the environment that reads: environments: {dev: {from: prod}}"
 _RESERVED = ("tables", "_qanat")
 
 
@@ -38,7 +39,8 @@ def check_keys(
                     f"unknown {what} {key!r}",
                     location=entry.key_at,
                     nearest=near,
-                    wanted=None if near else ", ".join(sorted(known)),
+                    wanted=None if near or key == FROM else ", ".join(sorted(known)),
+                    hint=_BELOW if key == FROM else None,
                 )
             )
 

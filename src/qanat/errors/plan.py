@@ -33,7 +33,7 @@ class SelectionError(PlanError):
 
 
 class RereadError(PlanError):
-    """Rows would be read again, beside those that are there, because of a new name."""
+    """Rows would be read again, beside those that are there: a new name, or environment."""
 
     code = "Q3005"
 

@@ -37,8 +37,8 @@ TABLE = Shape(
     "`table_version` is the version looked at, `total` its number of rows (null where the table\n"
     "does not know it), `folder` where it lies. Values are JSON's where JSON has them; decimals\n"
     "are text with all their digits, times ISO 8601, binary base64, NaN and infinities the text\n"
-    "`NaN`, `Infinity` and `-Infinity`. `environment` is the one whose table it is, if `from` makes\n"
-    "it another one's.",
+    "`NaN`, `Infinity` and `-Infinity`. `environment` is the one whose table it is, if `from`\n"
+    "makes it another one's.",
 )
 QUERY = Shape(
     "QueryDocument",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qanat.model.schema import Schema
 from qanat.planning.column_lineage import column_lineage, split_target
 from qanat.planning.lineage import Lineage, table_lineage
@@ -21,6 +23,13 @@ def lineage(session: Session, target: str | None = None) -> Lineage:
     def environment_of(name: str) -> str:
         return session.readable(name).environment
 
+    with session.readables.running():
+        return _lineage(session, target, environment_of)
+
+
+def _lineage(
+    session: Session, target: str | None, environment_of: Callable[[str], str]
+) -> Lineage:
     if target is None:
         return table_lineage(session.pipeline, session.graph, None, environment_of)
     dataset, column = split_target(session.pipeline, target)

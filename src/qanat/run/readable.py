@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from qanat.errors import TableNotFoundError
+from qanat.frozen import Frozen
 from qanat.model.name import Name, Names, fold
 from qanat.model.pipeline import Pipeline, ProjectSpec
 from qanat.model.table import TableRef
@@ -70,28 +71,32 @@ class Opened(Protocol):
         ...
 
 
+class _Block(Frozen):
+    """Which datasets are the environment's own for a while, and what was chosen by that."""
+
+    own: Names
+    found: dict[Name, Readable]
+
+
 class Readables:
     """The tables that the reads of a session get their rows from."""
 
     def __init__(self, session: Opened) -> None:
         self._session = session
-        self._running: Names | None = None
-        self._found: dict[Name, Readable] = {}
+        self._block: _Block | None = None
 
     @contextmanager
-    def running(self, datasets: Collection[str]) -> Iterator[None]:
+    def running(self, datasets: Collection[str] = ()) -> Iterator[None]:
         """For as long as the block lasts, datasets are the environment's own.
 
         An update makes or has made their tables by the time that they are read; and what it reads
         is chosen once, whatever other updates do meanwhile.
         """
-        self._running = Names(datasets)
-        self._found.clear()
+        self._block = _Block(Names((*self._ran(), *datasets)), {})
         try:
             yield
         finally:
-            self._running = None
-            self._found.clear()
+            self._block = None
 
     def find(self, dataset: str, environment: str | None = None) -> Readable:
         """See `qanat.ports.source.Surroundings.readable`."""
@@ -100,11 +105,12 @@ class Readables:
             return self._in(environment, table)
         if environment is not None or session.project.reads_from is None:
             return Readable(session.store, table)
-        if self._running is None:
-            return self._chosen(table)
-        known = self._found.get(fold(dataset))
+        block = self._block
+        if block is None:
+            return self._chosen(table, self._ran())
+        known = block.found.get(fold(dataset))
         if known is None:
-            known = self._found[fold(dataset)] = self._chosen(table)
+            known = block.found[fold(dataset)] = self._chosen(table, block.own)
         return known
 
     def _in(self, environment: str, table: TableRef) -> Readable:
@@ -117,13 +123,11 @@ class Readables:
             hint=f"put `from: {environment}` back into the spec",
         )
 
-    def _chosen(self, table: TableRef) -> Readable:
+    def _chosen(self, table: TableRef, ran: Names) -> Readable:
         session = self._session
         own = Readable(session.store, table)
         names = {*writers(session.pipeline, table.name), table.name}
-        if self._has_run(names) or any(
-            session.store.version(session.table(n)) is not None for n in names
-        ):
+        if any(n in ran or session.store.version(session.table(n)) is not None for n in names):
             return own
         looked = [session.project.environment]
         for project in self._origins():
@@ -134,12 +138,12 @@ class Readables:
             looked.append(project.environment)
         return Readable(session.store, table, looked=tuple(looked))
 
-    def _has_run(self, names: Collection[str]) -> bool:
+    def _ran(self) -> Names:
+        """The datasets that the environment has run, as its ledger knows."""
         session = self._session
-        if any(n in (self._running or ()) for n in names):
-            return True
-        ran = session.recorded.definitions() if session.has_ledger else {}
-        return any(n in ran for n in names)
+        if session.project.reads_from is None or not session.has_ledger:
+            return Names()
+        return Names(d.dataset for d in session.recorded.definitions().values())
 
     def _origins(self) -> Iterator[ProjectSpec]:
         project = self._session.project.reads_from

@@ -134,6 +134,36 @@ def test_environments(
     assert project.configuration == configuration
 
 
+def test_an_environment_reads_from_another(tmp_path: Path) -> None:
+    text = (
+        "name: x\nstorage: s\nenvironments:\n  prod:\n  stage: {from: prod}\n  dev: {from: stage}"
+    )
+    environ = {"QANAT__TABLE_FORMAT": "iceberg"}
+    project = load(tmp_path, text, environ=environ)
+    stage = project.reads_from
+    assert stage is not None
+    prod = stage.reads_from
+    assert prod is not None
+    assert prod.reads_from is None
+    assert [p.storage for p in (project, stage, prod)] == [
+        tmp_path / folder for folder in ("s", "s/stage", "s/prod")
+    ]
+    # The variables are for the environment that runs.
+    assert [p.table_format for p in (project, stage, prod)] == ["iceberg", "delta", "delta"]
+
+
+def test_an_environment_keeps_apart_from_the_one_that_it_reads(tmp_path: Path) -> None:
+    text = "name: x\nenvironments: {dev: {from: prod}, prod: {storage: p}}"
+    with pytest.raises(ProblemsError) as caught:
+        load(tmp_path, text, environ={"QANAT__STORAGE": "./p"})
+    assert str(caught.value) == (
+        "environment variable QANAT__STORAGE: environment 'dev' has the storage of 'prod', which"
+        " it reads from\n"
+        "  wanted: another storage: an environment never writes to the one that it reads from\n"
+        f"  got: {tmp_path / 'p'}"
+    )
+
+
 def test_variables_override(tmp_path: Path) -> None:
     environ = {
         "QANAT__MEMORY_LIMIT": "1GB",
@@ -381,6 +411,39 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             (
                 "qanat.yml:2:29: environments 'dev' and 'a' have one storage\n  got: storage\n"
                 "  hint: leave it out to get a folder 'a' below the spec's storage"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {dev: {from: dev}, prod: }",
+            "qanat.yml:2:28: environment 'dev' reads from itself\n  wanted: prod",
+        ),
+        (
+            "name: x\nenvironments: {dev: {from: prd}, prod: }",
+            (
+                "qanat.yml:2:28: no environment 'prd' to read from (did you mean 'prod'?)\n"
+                "  wanted: prod"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {dev: {from: [prod]}, prod: }",
+            (
+                "qanat.yml:2:28: no environment ['prod'] to read from (did you mean 'prod'?)\n"
+                "  wanted: prod"
+            ),
+        ),
+        (
+            "name: x\nenvironments: {a: {from: b}, b: {from: c}, c: {from: b}}",
+            (
+                "qanat.yml:2:40: environments read from one another: b from c from b\n"
+                "  hint: take `from` out of one of them"
+            ),
+        ),
+        (
+            "name: x\nfrom: prod\nenvironments: {prod: }",
+            (
+                "qanat.yml:2:1: unknown key 'from'\n"
+                "  hint: write it below the environment that reads:"
+                " environments: {dev: {from: prod}}"
             ),
         ),
     ],
