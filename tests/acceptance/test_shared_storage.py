@@ -13,8 +13,10 @@ import pytest
 import qanat
 from qanat.errors import ForeignTableError, HistoryMismatchError, ProblemsError, QanatError
 from qanat.model.owner import OWNER, tag
+from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
+from qanat.ports.sink import Delivery
 from qanat.project import Project
 from qanat.run import epoch
 from qanat.run.attempt import Attempt
@@ -262,3 +264,17 @@ def staged(lake: Path, owner: str) -> list[Path]:
 
 def _dies(attempt: Attempt) -> int | None:
     raise KeyboardInterrupt
+
+
+def test_a_sinks_folder_is_swept_of_what_is_ones_own(tmp_path: Path) -> None:
+    """An update sweeps at its start, also one that finds nothing new."""
+    target = SinkTarget("csv", (("path", str(tmp_path / "out")),))
+    delivery = Delivery(target, "send", 1, tmp_path)
+    with Session.open(make(tmp_path / "first", "shop")) as first:
+        staging = first.sink(target).output(delivery).folder
+        (staging / "part-0.csv").touch()
+        with Session.open(make(tmp_path / "second", "reports")) as second:
+            second.sink(target).sweep(target, lambda: None)
+        assert (staging / "part-0.csv").exists()
+        first.sink(target).sweep(target, lambda: None)
+        assert not (tmp_path / "out/.qanat").exists()
