@@ -31,6 +31,7 @@ from qanat.declare import calls, columns, properties, settings, types as column_
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.owner import OWNER
 from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
@@ -600,7 +601,11 @@ def tables() -> Lines:
     yield "## Table properties"
     yield ""
     yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
-    yield "with the table."
+    yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
+    yield (
+        "belongs to. [No other changes it]"
+        "(../how-to/environments.md#a-storage-that-is-shared-by-mistake)."
+    )
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""
