@@ -82,6 +82,8 @@ def test_a_renamed_dataset_doubles_nothing(root: Path) -> None:
         assert error is not None
         assert error.location is not None
         assert "read raw from its start (2 rows), beside what it has read of bronze" in str(error)
+        assert error.hint is not None
+        assert error.hint.startswith("if only a name has changed: qanat rename bronze raw, or")
         assert ids(project, "silver") == [1, 2]
         assert project.query("SELECT s FROM total").rows() == [(30,)]
         # Each of the ways that the error names.

@@ -9,7 +9,7 @@ whose readers then read them twice. So that is refused until the author says whi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from qanat.errors import RereadError, full_refresh
 from qanat.frozen import Frozen
@@ -35,6 +35,11 @@ class PastSources(Frozen):
 
     by_dataset: Mapping[Name, Sequence[PastSource]]
     once: frozenset[str] = frozenset()
+
+    @property
+    def every(self) -> Iterator[PastSource]:
+        """All of it."""
+        return (source for sources in self.by_dataset.values() for source in sources)
 
 
 class _Gone(Frozen):
@@ -85,32 +90,32 @@ def check_identity(
     Raises:
         RereadError: a source, flow or dataset has gone, and another one has come.
     """
-    dataset = compiled.dataset.name
-    every = past.by_dataset.get(fold(dataset), ())
+    if not any(r.streaming for r in compiled.reads):
+        return
+    every = past.by_dataset.get(fold(compiled.dataset.name), ())
     known = [s for s in every if s.generation == generation]
-    mine = {s.key for s in known if s.flow == compiled.flow.name}
-    if not every:
-        # A flow keeps what it has read when it is sent into another dataset.
-        others = (s for of in past.by_dataset.values() for s in of)
-        mine = {
-            s.key for s in others if (s.flow, s.generation) == (compiled.flow.name, generation)
-        }
+    mine = _own(compiled, generation, known if every else past.every)
     mine |= published.ranges.keys() if published is not None else set()
+    streams = [r for r in compiled.reads if r.streaming and r.source.key not in mine]
     if known:
         gone = [*_gone(session, compiled, known, past.once)]
     elif every or generation or published is not None:
         return  # it has started over
     else:
         gone = [*_former(session, compiled.dataset, past)]
-    for read in compiled.reads if gone else ():
-        if not read.streaming or read.source.key in mine:
-            continue
+    for read in streams if gone else ():
         range_ = intake.ranges.get(read.source.key)
         if range_ is None and not will_change(session, read, decided):
             continue
         for each in gone:
             if _may_have(session, compiled, each, read, range_, new=not known):
-                raise _refusal(compiled, read, each, intake, new=not known)
+                raise _refusal(session, compiled, read, each, intake, new=not known)
+
+
+def _own(compiled: CompiledFlow, generation: int, sources: Iterable[PastSource]) -> set[str]:
+    """The keys of what a flow has read; it keeps that when it is sent into another dataset."""
+    flow = compiled.flow.name
+    return {s.key for s in sources if s.flow == flow and s.generation == generation}
 
 
 def _gone(
@@ -196,7 +201,12 @@ def _may_have(
 
 
 def _refusal(
-    compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake, new: bool
+    session: Session,
+    compiled: CompiledFlow,
+    read: Read,
+    gone: _Gone,
+    intake: Intake,
+    new: bool,
 ) -> RereadError:
     name, source = compiled.dataset.name, read.source.label
     dataset = shlex.quote(name)
@@ -211,13 +221,16 @@ def _refusal(
             hint=f"if only the name has changed: {rename} {dataset}, or take the old one; if it is"
             f" another {compiled.dataset.kind}: {again}",
         )
-    to = compiled.flow.name if gone.words != gone.name else source
+    ways = f"take the old one, or start over: {full_refresh(name)}"
+    if gone.words != gone.name:
+        ways = f"{rename} {shlex.quote(compiled.flow.name)}, or {ways}"
+    elif read.source.dataset is not None and gone.name in session.recorded.definitions():
+        ways = f"{rename} {shlex.quote(read.source.dataset)}, or {ways}"
     return RereadError(
         f"{name} would read {source} from its start ({what}), beside what it has"
         f" read of {gone.words}, which it reads no more",
         location=read.location,
-        hint=f"if only a name has changed: {rename} {shlex.quote(to)}, or take the old one, or"
-        f" start over: {full_refresh(name)}; if these are other rows: {again}",
+        hint=f"if only a name has changed: {ways}; if these are other rows: {again}",
     )
 
 
