@@ -50,7 +50,7 @@ def check(project: Path) -> None:
     with Session.open(project) as session:
         ledger, store = session.ledger, session.store
         assert not ledger.open_epochs()
-        assert ledger.held() is None
+        assert not ledger.held()
         assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
         for update in ledger.updates(1000):
             told = ledger.events(update.id)

@@ -42,7 +42,7 @@ def _unfinished(session: Session) -> Iterator[str]:
     ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
-    if ledger.held() is not None:
+    if ledger.held():
         yield "the lease is still held"
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:

@@ -32,6 +32,20 @@ class Failure(Frozen):
     hint: str | None = None
 
 
+class LeaseAwaited(Frozen):
+    """The update waits for another one, which works on some of the same datasets.
+
+    Args:
+        holder: the identifier of the other one.
+        datasets: all that it works on; empty: all that there are.
+    """
+
+    holder: str
+    host: str
+    pid: int
+    datasets: tuple[str, ...]
+
+
 class UpdateStarted(Frozen):
     """An update begins; `datasets` in the order it takes them."""
 
@@ -116,7 +130,8 @@ class Warned(Frozen):
 
 
 Event: TypeAlias = (
-    UpdateStarted
+    LeaseAwaited
+    | UpdateStarted
     | UpdateEnded
     | DatasetStarted
     | DatasetProgress

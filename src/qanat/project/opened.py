@@ -161,6 +161,7 @@ class Project:
         read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
+        wait: float | bool = False,
         observers: Sequence[Observer] = (),
     ) -> Update:
         """Bring datasets up to date: read what is new, check it, publish it.
@@ -176,6 +177,7 @@ class Project:
                 read under another name, as other rows.
             only: leave out what has read them as a stream.
             accept_loss: even if rows are lost because the files that they came from are gone.
+            wait: seconds to wait for other updates of these datasets; True: as long as it takes.
             observers: get every event as it happens.
 
         Raises:
@@ -184,14 +186,14 @@ class Project:
             ResetError: a dataset that would start over is protected by the table property
                 `pipelines.reset.allowed = false`.
             RowsLostError: a full refresh would lose rows.
-            UpdateRunningError: another update of the project and environment is running.
+            UpdateRunningError: another update works on one of the datasets.
 
         >>> update = project.run()
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
         chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
-        return shown(Update, _run("update").update(self._current(), chosen, observers))
+        return shown(Update, _run("update").update(self._current(), chosen, observers, wait))
 
     def test(self, select: Names = ()) -> Checks:
         """Every expectation against the rows that the tables hold now; nothing is written.
@@ -253,7 +255,12 @@ class Project:
         """
         return Summaries(_run("quarantine").summary(self._current()))
 
-    def replay(self, dataset: str | None = None, observers: Sequence[Observer] = ()) -> Replays:
+    def replay(
+        self,
+        dataset: str | None = None,
+        observers: Sequence[Observer] = (),
+        wait: float | bool = False,
+    ) -> Replays:
         """Check quarantined rows against the rules as they are now; move those that pass, once.
 
         Args:
@@ -262,12 +269,12 @@ class Project:
         Raises:
             DatasetNotFoundError: no such dataset is declared.
             PlanError: it is no streaming table.
-            UpdateRunningError: an update is running.
+            UpdateRunningError: an update works on one of the datasets.
 
         >>> [(each.examined, each.replayed) for each in project.replay()]
         [(3, 0)]
         """
-        return Replays(_run("quarantine").replay(self._current(), dataset, observers))
+        return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.

@@ -238,7 +238,7 @@ def _commit(
         number=epoch.number,
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
-        gate=attempt.running.gate,
+        gate=attempt.running.gate.folder,
     )
     if table.name != dataset.name:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's

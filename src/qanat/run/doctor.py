@@ -15,7 +15,7 @@ from qanat.run.installation import installation
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
-from qanat.text import count
+from qanat.text import count, listed
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
@@ -88,13 +88,13 @@ def _ledger(session: Session, ledger: Ledger) -> Finding:
 
 
 def _updates(ledger: Ledger) -> Iterator[Finding]:
-    lease = ledger.held()
-    if lease is not None:
-        detail = f"held by {lease.holder}"
-        yield Finding("ok", "lease", detail)
-        return
-    yield Finding("ok", "lease", "free")
-    epochs = ledger.open_epochs()
+    held = ledger.held()
+    for lease in held:
+        works = f", which works on {listed(list(lease.datasets))}" if lease.datasets else ""
+        yield Finding("ok", "lease", f"held by {lease.holder}{works}")
+    if not held:
+        yield Finding("ok", "lease", "free")
+    epochs = [e for e in ledger.open_epochs() if not any(x.covers(e.dataset) for x in held)]
     if epochs:
         flows = ", ".join(sorted({e.flow for e in epochs}))
         yield Finding(
@@ -137,7 +137,8 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
                 f"{len(missing)} of its files are gone, the first is {missing[0]}",
                 f"restore them, or start over: {full_refresh(dataset.name)}",
             )
-        if orphans and (session.recorded.held() is None):
+        held = session.recorded.held() if orphans else ()
+        if orphans and not any(lease.covers(dataset.name) for lease in held):
             yield Finding(
                 "warning",
                 f"table {name}",

@@ -22,7 +22,15 @@ from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import QuarantineSummary, ReplayResult, TableView
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry, failure_of, new_id, telling
+from qanat.run.update import (
+    Diary,
+    LedgerEntry,
+    failure_of,
+    leased,
+    new_id,
+    patience_of,
+    telling,
+)
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
@@ -69,30 +77,39 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
 
 
 def replay(
-    session: Session, dataset: str | None = None, observers: Sequence[Observer] = ()
+    session: Session,
+    dataset: str | None = None,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
 ) -> tuple[ReplayResult, ...]:
     """Check quarantined rows against the rules as they are now; move those that pass.
 
     Args:
         dataset: only this one; None for every streaming table that has quarantined rows.
+        observers: get every event as it happens.
+        wait: seconds to wait for updates of the same datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine cannot be replayed (it is no streaming table).
         HistoryMismatchError: table, quarantine and ledger are not of the same time.
-        UpdateRunningError: an update is running.
+        UpdateRunningError: an update works on one of the datasets.
     """
     session.require()
     chosen = _replayable(session, dataset)
+    names = tuple(d.name for d in chosen)
     started = time.monotonic()
     id = new_id()
     results = []
-    with session.at_work, HeldLease(session.ledger, id) as lease:
+    diary = Diary(session.ledger, id)
+    tell = telling((diary, *observers))
+    patience = patience_of(wait, tell)
+    held = HeldLease(session.ledger, id, leased(session, names), patience)
+    with session.at_work, held as lease:
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, "quarantine replay")
-        tell = telling((entry.diary, *observers))
-        running = RunningUpdate(session, lease, gate.folder, id, time.time_ns(), tell)
-        tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
+        entry = LedgerEntry(session, id, gate, diary, names, "quarantine replay")
+        running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
+        tell(UpdateStarted(id, session.project.environment, names))
         status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
