@@ -18,6 +18,7 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.ports.sink import Delivery
 from qanat.project import Project
+from qanat.project.opened import doctor
 from qanat.run import epoch
 from qanat.run.attempt import Attempt
 from qanat.run.results import UpdateResult
@@ -94,6 +95,11 @@ def test_another_project_changes_nothing(tmp_path: Path, table_format: str) -> N
                 assert error.hint is not None
                 assert "another `storage`" in error.hint
                 assert "`name: shop`" in error.hint
+        with pytest.raises(ForeignTableError):
+            project.replay()
+        found = {f.what: f.detail for f in doctor(second) if f.level == "error"}
+        assert found.keys() == {"table bronze", "table total"}
+        assert "belongs to another project: shop" in found["table total"]
     assert state(tmp_path / "lake") == before
     with qanat.open(first) as project:
         assert {d.status for d in project.run().datasets} == {"unchanged"}

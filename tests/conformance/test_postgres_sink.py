@@ -202,7 +202,7 @@ def test_who_slept_gives_way_to_who_gave_the_epoch_up(outlet: Outlet) -> None:
 def test_another_project_that_sends_to_the_table_ends_nothing(outlet: Outlet) -> None:
     delivery = outlet.delivery(1)
     folder, staged = outlet.stage(delivery, pa.table({"id": [1]}))
-    other = PostgresSink(replace(surroundings(outlet.scratch), scope="other/dev"))  # type: ignore[type-var]
+    other = PostgresSink(replace(surroundings(outlet.scratch), scope="other/dev"))
     confirmed: list[bool] = []
     other.sweep(outlet.target(), lambda: confirmed.append(True))
     assert not confirmed
