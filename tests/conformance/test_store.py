@@ -58,6 +58,9 @@ def iceberg_reader(folder: Path) -> pyarrow.Table:
 READERS = {"delta": delta_reader, "iceberg": iceberg_reader}
 """By table format, how others read its tables."""
 
+OPTIONS: dict[str, dict[str, str]] = {}
+"""By table format, the storage options that it cannot do without."""
+
 only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
 """About files or features that only Delta tables have."""
 
@@ -69,7 +72,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
 
 def opened(format: str, private: Path) -> TableStore:
     """The store of a table format."""
-    return class_of(format)(private, {})
+    given = OPTIONS.get(format, {})
+    return class_of(format)(private, plugins.table_format(format).options.check_all(given.items()))
 
 
 def class_of(format: str) -> Any:

@@ -131,7 +131,7 @@ class UpdateRecord(Frozen):
 
 
 class Epoch(Frozen):
-    """One atomic step of one flow.
+    """The atomic unit of work of one flow.
 
     Args:
         id: given by the ledger at `intend`; 0 before.

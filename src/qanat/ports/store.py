@@ -34,7 +34,7 @@ class TableStore(Protocol):
     """
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, also those that are no longer declared."""
+        """All tables right below a folder, also those that are no longer declared."""
         ...
 
     def version(self, table: TableRef) -> int | None:
@@ -87,8 +87,11 @@ class TableStore(Protocol):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
-            SchemaMismatchError: an append does not fit the table; `publish` has it checked, by
-                `Commit.check_append`, against what it commits on top of.
+            SchemaMismatchError: an append does not fit the table. `publish` calls
+                `Commit.check_append` for every change that keeps rows, with the columns and
+                partitions of exactly the version that it commits on top of, and
+                `Commit.check_partitions` where it writes down columns. Both come after the look
+                whether the commit is there already.
             ForeignTableError: the table is another owner's.
             AdapterError: a staged file is gone, or is not what was staged; the message names it.
             StorageFullError: there is no space.

@@ -9,6 +9,7 @@ from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,
     Events,
+    FirstRows,
     History,
     Lineage,
     Plan,
@@ -18,13 +19,13 @@ from qanat.project.shown import (
     Summaries,
     Update,
     Validation,
-    View,
 )
 from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
     "Checks",
     "Events",
+    "FirstRows",
     "History",
     "Lineage",
     "Plan",
@@ -40,7 +41,6 @@ __all__ = [
     "TableVersion",
     "Update",
     "Validation",
-    "View",
     "doctor",
     "open_project",
 ]

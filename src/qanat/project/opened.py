@@ -34,7 +34,7 @@ Names = str | Iterable[str]
 _Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
 """Files with when they were changed (ns since 1970) and their bytes; environment variables."""
 _FRESH = 1.0
-"""Seconds for which it is believed what Python files have declared."""
+"""Seconds for which declarations of Python files count without running the files again."""
 
 
 def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
@@ -72,34 +72,34 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._first: _Stamps | None = _stamps(self._opened)
+        self._stamped: _Stamps | None = _stamps(self._opened)
         self._read_at = monotonic()
 
     @property
     def session(self) -> Session:
-        """The opened project and its adapters as they are, for the layers below."""
+        """The opened project and its adapters as they are, for `qanat.cli`."""
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
-            self._first = _stamps(self._opened)
+            self._stamped = _stamps(self._opened)
             self._read_at = monotonic()
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
-        read = self._first is not None and self._first == _stamps(self.session)
+        up_to_date = self._stamped is not None and self._stamped == _stamps(self.session)
         # What a Python file declares may change without the file: it may import or read others.
-        if read and monotonic() - self._read_at > _FRESH:
-            read = not any(f.suffix == ".py" for f in library_files(self.session.project))
-        self._first = None
-        if not read and self._opened is not None:
-            found = Session.open(self._path, self._environment)
-            if found.project == self._opened.project:
+        if up_to_date and monotonic() - self._read_at > _FRESH:
+            up_to_date = not any(f.suffix == ".py" for f in library_files(self.session.project))
+        self._stamped = None
+        if not up_to_date and self._opened is not None:
+            reopened = Session.open(self._path, self._environment)
+            if reopened.project == self._opened.project:
                 # Connections, engine and caches go on; only what is declared is new.
-                self._opened.declare(found.analysis, found.problems)
+                self._opened.declare(reopened.analysis, reopened.problems)
             else:
                 self.close()
-                self._opened = found
+                self._opened = reopened
         return self.session
 
     @property
@@ -388,12 +388,12 @@ def _names(names: Names) -> tuple[str, ...]:
 
 
 def _stamps(session: Session) -> _Stamps | None:
-    """By what one sees that a project may declare something else; None while it changes."""
+    """Changes when what a project declares may have changed; None while a file is not there."""
     paths = (session.project.spec, *library_files(session.project))
     try:
-        found = [(path, path.stat()) for path in paths]
+        status = [(path, path.stat()) for path in paths]
     except OSError:
         return None
-    files = tuple((path, each.st_mtime_ns, each.st_size) for path, each in found)
+    files = tuple((path, each.st_mtime_ns, each.st_size) for path, each in status)
     # Specs and Python files read the environment.
     return files, dict(os.environ)

@@ -154,10 +154,10 @@ def starts_over(session: Session, epoch: Epoch) -> bool:
 def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
-    found = _quarantines(session, compiled).values()
+    quarantines = _quarantines(session, compiled).values()
     if compiled.dataset.sink is not None:
-        return tuple(found)
-    return (*found, session.table(compiled.dataset.name))
+        return tuple(quarantines)
+    return (*quarantines, session.table(compiled.dataset.name))
 
 
 def unpublished(attempt: Attempt) -> frozenset[Path]:
@@ -175,14 +175,14 @@ def unpublished(attempt: Attempt) -> frozenset[Path]:
 def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTable, Change]]:
     """What becomes of the quarantines that the epoch may put rows into."""
     session, work, compiled = attempt.session, attempt.work, attempt.compiled
-    found = attempt.staged.quarantines
+    with_rows = attempt.staged.quarantines
     application = compiled.flow.application
     for view in compiled.views:
         name = view.dataset.name
         table = session.table(view.dataset.quarantine)
         # The view's rows are computed from the start: what the flow put there before is old.
-        if name in found or (over and session.store.transaction(table, application)):
-            staged = found.get(name)
+        if name in with_rows or (over and session.store.transaction(table, application)):
+            staged = with_rows.get(name)
             if staged is None:
                 # Rows of other flows may stay, and with them the columns.
                 staged = StagedTable(session.store.snapshot(table).schema, ())
@@ -192,10 +192,10 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
             yield table, StagedTable(session.store.snapshot(table).schema, ()), Change.REPLACE_OWN
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
-    if work.dataset in found or (replaces and session.store.version(table) is not None):
+    if work.dataset in with_rows or (replaces and session.store.version(table) is not None):
         # Replace it even without rows: its columns must be those that the table has from now on.
         columns = Schema(quarantine_fields(attempt.staged.table.schema))
-        staged = found.get(work.dataset) or StagedTable(columns, ())
+        staged = with_rows.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
         yield table, staged, Change.REPLACE if anew else Change.APPEND
 
@@ -280,20 +280,20 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(compiled.dataset.name)
     for dataset, table in _quarantines(session, compiled).items():
-        found = session.store.transaction(table, flow.application)
+        carried = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
-        if found > known:
-            return _out_of_step(compiled, known, "quarantine", found)
+        if carried > known:
+            return _out_of_step(compiled, known, "quarantine", carried)
         # nor forget one that put rows into it, or emptied it.
         mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
-        if mark is None or found >= mark.number:
+        if mark is None or carried >= mark.number:
             continue
         if (
             not mark.emptied
-            or found
+            or carried
             or _has_rows_of_other_flows(session, compiled, dataset, generation)
         ):
-            return _lost_quarantine(compiled, dataset, mark, found)
+            return _lost_quarantine(compiled, dataset, mark, carried)
     return _forgotten_replay(session, compiled, generation)
 
 
@@ -356,12 +356,12 @@ def _forgotten_replay(
     if replay is None or replay.generation != generation:
         return None
     for dataset in (name, compiled.dataset.quarantine):
-        found = session.store.transaction(session.table(dataset), application(flow))
-        if found < replay.number:
+        carried = session.store.transaction(session.table(dataset), application(flow))
+        if carried < replay.number:
             return HistoryMismatchError(
                 f"{dataset} is older than its ledger: it was restored from a copy",
                 wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
-                got=f"replay {found}" if found else "no replay",
+                got=f"replay {carried}" if carried else "no replay",
                 hint=f"restore {dataset} of the same time as the ledger, or start over with table"
                 f" and quarantine: {full_refresh(name)}",
             )
@@ -369,14 +369,14 @@ def _forgotten_replay(
 
 
 def _lost_quarantine(
-    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, found: int
+    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, carried: int
 ) -> HistoryMismatchError:
     did = "emptied it" if mark.emptied else "put rows into it"
     return HistoryMismatchError(
         f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
         " copy",
         wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
-        got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
+        got=f"epoch {carried} in it" if carried else "no quarantine, or one without it",
         hint="restore the quarantine of the same time as the ledger, or"
         f" {_anew(compiled, 'start over with table and quarantine')}",
     )

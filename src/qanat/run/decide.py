@@ -7,6 +7,7 @@ its own. `refresh` gathers the facts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import Enum, StrEnum
@@ -106,6 +107,8 @@ class UpdatePlan(Frozen):
     environment: str
     datasets: tuple[Decision, ...]
 
+
+_DESCRIBES = re.compile(r"comment |property (?!qanat\.)", re.IGNORECASE)
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
@@ -345,4 +348,13 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     if stored.partition_by != dataset.partition_by:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"
+    if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
+        return ""
     return f"applies to new rows only, not to the {rows} there ({anew})"
+
+
+def _of_rows(text: str) -> tuple[list[str], str]:
+    """A definition's text without its comment and the properties that no row depends on."""
+    described, *rest = re.split(r"\n(?=sink |expect |flow )", text, maxsplit=1)
+    lines = [t for t in described.splitlines() if not _DESCRIBES.match(t)]
+    return lines, "".join(rest)

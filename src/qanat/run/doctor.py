@@ -27,22 +27,22 @@ def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
     Args:
         session: the project, or None where there is none at or above `start`.
     """
-    found = list(installation())
+    findings = list(installation())
     if session is None:
         detail = f"none at {start} or above"
-        return (*found, Finding("ok", "project", detail, "`qanat init` makes a small one"))
-    found += _project(session)
-    found += _storage(session)
+        return (*findings, Finding("ok", "project", detail, "`qanat init` makes a small one"))
+    findings += _project(session)
+    findings += _storage(session)
     ledger = None
     try:
         ledger = session.recorded
-        found.append(_ledger(session, ledger))
+        findings.append(_ledger(session, ledger))
     except QanatError as error:
-        found.append(_broken("ledger", error))
+        findings.append(_broken("ledger", error))
     if ledger is not None:
-        found += _updates(ledger)
-    found += _tables(session, ledger)
-    return tuple(found)
+        findings += _updates(ledger)
+    findings += _tables(session, ledger)
+    return tuple(findings)
 
 
 def _project(session: Session) -> Iterator[Finding]:

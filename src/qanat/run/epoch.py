@@ -1,4 +1,4 @@
-"""One atomic step of one flow: intend, compute, audit, publish, settle.
+"""The atomic unit of work of one flow: intend, compute, audit, publish, settle.
 
 The order is what makes an epoch happen exactly once. The ledger knows the range before anything
 is computed; readers see nothing before the one commit of the table; the commit carries the

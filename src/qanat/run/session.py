@@ -203,15 +203,15 @@ class Session:
 
     def _store(self, project: ProjectSpec, table_format: str) -> TableStore:
         place = project.private, table_format
-        found = self._stores.get(place)
-        if found is None:
+        store = self._stores.get(place)
+        if store is None:
             kind = plugins.table_format(table_format)
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            found = plugins.imported(kind.store)(project.private, checked, self.scope)
-            self._stores[place] = found
-        return found
+            store = plugins.imported(kind.store)(project.private, checked, self.scope)
+            self._stores[place] = store
+        return store
 
     @cached_property
     def engine(self) -> Engine:
@@ -245,21 +245,21 @@ class Session:
 
     def source(self, ref: SourceRef) -> Source:
         """The adapter that reads a source."""
-        found = self._sources.get(ref.connector)
-        if found is None:
+        source = self._sources.get(ref.connector)
+        if source is None:
             target = plugins.connector(ref.connector).source
-            found = plugins.imported(str(target))(self)
-            self._sources[ref.connector] = found
-        return found
+            source = plugins.imported(str(target))(self)
+            self._sources[ref.connector] = source
+        return source
 
     def sink(self, target: SinkTarget) -> Sink:
         """The adapter that writes to a sink."""
-        found = self._sinks.get(target.connector)
-        if found is None:
+        sink = self._sinks.get(target.connector)
+        if sink is None:
             kind = plugins.connector(target.connector).sink
-            found = plugins.imported(str(kind))(self)
-            self._sinks[target.connector] = found
-        return found
+            sink = plugins.imported(str(kind))(self)
+            self._sinks[target.connector] = sink
+        return sink
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -317,15 +317,15 @@ class Session:
 
     def table(self, dataset: str) -> TableRef:
         """A dataset's table, or that of `<dataset>__quarantine`."""
-        found = self._tables.get(dataset)
-        if found is None:
-            found = self._tables[dataset] = self._table(dataset)
-        return found
+        table = self._tables.get(dataset)
+        if table is None:
+            table = self._tables[dataset] = self._table(dataset)
+        return table
 
     def _table(self, dataset: str) -> TableRef:
-        name, found = dataset, resolve(self.pipeline, dataset)
-        if found is not None:
-            name = found.name if same(found.name, dataset) else found.quarantine
+        name, owner = dataset, resolve(self.pipeline, dataset)
+        if owner is not None:
+            name = owner.name if same(owner.name, dataset) else owner.quarantine
         return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
 
     @cached_property

@@ -375,9 +375,11 @@ def _with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapp
 
 def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
     infos = (a["commitInfo"] for a in log.actions(version) if "commitInfo" in a)
+    info: Mapping[str, Any] = next(infos, {})
+    overwritten = (info.get("operationParameters") or {}).get("mode") == "Overwrite"
     return NotAppendOnlyError(
         f"{log.table.name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
-        got=str(next((i.get("operation") for i in infos), None) or "a commit"),
+        got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
         hint=f"read it without STREAM, or start over: {full_refresh()}",
     )

@@ -77,7 +77,7 @@ class IcebergStore:
     # -- looking -------------------------------------------------------------------------------
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, and the folders that may be some."""
+        """All tables right below a folder, and the folders that may be some."""
         above = place.rstrip("/")
         folders = (f for f in Path(above).glob("*") if f.is_dir())
         found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
