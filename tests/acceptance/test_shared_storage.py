@@ -11,7 +11,7 @@ import deltalake
 import pytest
 
 import qanat
-from qanat.errors import ForeignTableError, HistoryMismatchError, ProblemsError, QanatError
+from qanat.errors import ForeignTableError, HistoryMismatchError, OptionError, QanatError
 from qanat.model.owner import OWNER, tag
 from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Field, Primitive, Schema
@@ -219,7 +219,7 @@ def test_the_mark_is_not_the_authors(tmp_path: Path) -> None:
     root = make(tmp_path / "first")
     text = TABLES.replace("'team' = 'water'", f"'{OWNER}' = 'else/dev'")
     (root / "transformations/t.sql").write_text(text)
-    with qanat.open(root) as project, pytest.raises(ProblemsError, match=OWNER):
+    with qanat.open(root) as project, pytest.raises(OptionError, match=OWNER):
         project.run()
 
 
