@@ -31,6 +31,7 @@ from qanat.declare import calls, columns, properties, settings, types as column_
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.owner import OWNER
 from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
@@ -166,8 +167,8 @@ def spec() -> Lines:
     yield "settings are the environment `dev`. An environment that names no `storage` has a folder"
     yield "of its own name below that of the base settings, so that two never share tables."
     yield ""
-    yield "`from: NAME` makes an environment read the tables of another where it has none of its own"
-    yield "([Environments](../how-to/environments.md)); it never writes there."
+    yield "`from: NAME` makes an environment read the tables of another where it has none of its"
+    yield "own ([Environments](../how-to/environments.md)); it never writes there."
     yield ""
     yield "## From the environment"
     yield ""
@@ -639,7 +640,11 @@ def tables() -> Lines:
     yield "## Table properties"
     yield ""
     yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
-    yield "with the table."
+    yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
+    yield (
+        "belongs to. [No other changes it]"
+        "(../how-to/environments.md#a-storage-that-is-shared-by-mistake)."
+    )
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""

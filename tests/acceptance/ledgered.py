@@ -18,7 +18,7 @@ from qanat.run.session import Session
 
 # These columns name the update, its time or its place, and so differ from run to run.
 _VARIES = ("_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch")
-_STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)-[0-9a-f]+-|/[^']*/(?=(?:in|more)/)")
+_STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)(?:-[0-9a-f]+)+-|/[^']*/(?=(?:in|more)/)")
 
 Picture = dict[str, Counter[str]]
 

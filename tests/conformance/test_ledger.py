@@ -780,7 +780,7 @@ def test_an_update_is_found_by_its_identifier(ledger: Ledger, lease: Lease) -> N
 
 
 def test_scopes_share_a_ledger_and_nothing_else(
-    ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
+    ledger: Ledger, lease: Lease, url: str | None, scope: str, tmp_path: Path
 ) -> None:
     committed(ledger, lease, epoch())
     ledger.define(Definition("bronze", "view", "f", "i", "t"), lease)
@@ -793,6 +793,9 @@ def test_scopes_share_a_ledger_and_nothing_else(
     assert not neighbour.events("update-1")
     assert not neighbour.definitions()
     assert neighbour.generation("bronze") == 0
+    # But for one question: whose a table may be that says nothing of it.
+    assert scope in neighbour.others("BRONZE")
+    assert scope not in ledger.others("bronze")
     own = neighbour.acquire("update-9", 60)
     neighbour.begin_update(UpdateRecord("u", "dev", "run", 1.0), own)
     assert neighbour.intend(epoch(), own).number == 1

@@ -22,7 +22,7 @@ class Operation(StrEnum):
 
     RUN = "run"
     REFRESH = "refresh"
-    """An update with a full refresh of every table."""
+    """An update with a full refresh of every table, or of those that the scenario names."""
     REPLAY = "replay"
     """A replay of all quarantined rows."""
 
@@ -40,6 +40,8 @@ class Scenario(Frozen):
             order each time.
         sockets: True if what is sent to a database counts as a call, too.
         then: the operations of recovery, in order; empty for the same operation again.
+        anew: what a full refresh names, and what has read that as a stream starts over with it;
+            empty for every table and sink.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Scenario(Frozen):
     threads: int = 1
     sockets: bool = False
     then: tuple[Operation, ...] = ()
+    anew: tuple[str, ...] = ()
 
     @property
     def recovery(self) -> tuple[Operation, ...]:
@@ -67,6 +70,7 @@ class Scenario(Frozen):
             "threads": self.threads,
             "sockets": self.sockets,
             "then": [o.value for o in self.then],
+            "anew": list(self.anew),
         }
 
     @classmethod
@@ -81,6 +85,7 @@ class Scenario(Frozen):
             found["threads"],
             found["sockets"],
             tuple(Operation(o) for o in found["then"]),
+            tuple(found["anew"]),
         )
 
 

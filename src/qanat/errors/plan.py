@@ -33,7 +33,7 @@ class SelectionError(PlanError):
 
 
 class RereadError(PlanError):
-    """Rows would be read again, beside those that are there: a new name, or environment."""
+    """Rows would be read again, beside those there: of a new name, or in another environment."""
 
     code = "Q3005"
 

@@ -227,6 +227,13 @@ class Ledger(Protocol):
         """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
         ...
 
+    def others(self, dataset: str) -> Sequence[str]:
+        """The other projects and environments in the database with committed epochs of a dataset.
+
+        By their scopes, sorted.
+        """
+        ...
+
     # -- definitions and generations -------------------------------------------------------
 
     def definitions(self) -> Named[Definition]:

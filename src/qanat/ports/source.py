@@ -72,6 +72,11 @@ class Surroundings(Protocol):
         """Absolute folder that relative paths start from."""
         ...
 
+    @property
+    def scope(self) -> str:
+        """`<project>/<environment>`: whose is what it leaves outside of the storage."""
+        ...
+
     def table(self, dataset: str) -> TableRef:
         """The table of a dataset of the project, which the project writes to."""
         ...

@@ -19,6 +19,7 @@ from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_r
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
 from qanat.model.name import Named, Names
+from qanat.model.owner import staged_prefix
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
@@ -219,7 +220,7 @@ def work_of(attempt: Attempt) -> Work:
     unique = uuid4().hex
     scratch = session.scratch / unique
     make_folder(scratch)
-    prefix = f"epoch-{epoch.number}-{unique}"
+    prefix = staged_prefix(session.scope, epoch.number, unique)
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,

@@ -26,6 +26,7 @@ from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.memo import CompiledFlow
+from qanat.run.owner import check_owners, is_own
 from qanat.run.session import Session
 
 
@@ -82,7 +83,10 @@ def published(session: Session, epoch: Epoch) -> bool:
         sink = session.sink(dataset.sink)
         return epoch.prepared and sink.carries(dataset.sink, epoch.flow, epoch.number)
     table = session.table(epoch.dataset)
-    return session.store.transaction(table, application(epoch.flow)) >= epoch.number
+    if session.store.transaction(table, application(epoch.flow)) < epoch.number:
+        return False
+    # Another project that shares the storage may have made the table, with a flow of that name.
+    return session.store.owner(table) in (None, session.scope)
 
 
 def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
@@ -102,7 +106,7 @@ def tables(session: Session) -> list[TableRef]:
     """All tables, also those of datasets that are no longer declared.
 
     A folder without a log is one only if its name, or the ledger, says so: it may be the
-    author's own.
+    author's own. Tables of other projects and environments are left out.
     """
     names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
     names |= {e.dataset for e in session.ledger.open_epochs()}
@@ -110,7 +114,9 @@ def tables(session: Session) -> list[TableRef]:
 
     def ours(table: TableRef) -> bool:
         named = table.location in known or table.name.endswith(QUARANTINE)
-        return named or session.store.version(table) is not None
+        if not named and session.store.version(table) is None:
+            return False
+        return is_own(session, table, table.name.removesuffix(QUARANTINE))
 
     return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]
 
@@ -156,12 +162,13 @@ def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
 
 def unpublished(attempt: Attempt) -> frozenset[Path]:
     """The folders of staged files that no commit of the epoch has made part of a table."""
-    store = attempt.session.store
+    session, store = attempt.session, attempt.session.store
     application, number = attempt.compiled.flow.application, attempt.epoch.number
     return frozenset(
         store.staging(t)
         for t in target_tables(attempt)
         if store.transaction(t, application) < number
+        or store.owner(t) not in (None, session.scope)
     )
 
 
@@ -249,9 +256,11 @@ def check_history(session: Session, compiled: CompiledFlow) -> None:
     Raises:
         HistoryMismatchError: one of them was lost or restored from an older copy: going on
             would lose rows or double them.
+        ForeignTableError: the table is another project's.
     """
     mismatch = mismatch_of(session, compiled)
     if mismatch is not None:
+        check_owners(session, compiled.dataset, anew=False)
         raise mismatch
 
 

@@ -12,6 +12,7 @@ from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
+from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
 from qanat.text import count, listed
@@ -151,6 +152,7 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
 def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
     """Where tables and ledger tell different stories about a dataset."""
     try:
+        check_owners(session, dataset, anew=False)
         open_ = {e.flow for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.

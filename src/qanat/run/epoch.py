@@ -34,6 +34,7 @@ from qanat.run.commits import (
 )
 from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.memo import CompiledFlow
+from qanat.run.owner import check_owners
 from qanat.text import count
 
 
@@ -59,9 +60,11 @@ def run_epoch(
         FileChangedError: a file of the range was still being written; the epoch is given up.
         ExpectationFailedError: a `fail` expectation is violated; the epoch is given up.
         HistoryMismatchError: a sink has epochs that the ledger does not know.
+        ForeignTableError: a table that it would change is another project's.
         QanatError: anything else; given up too, unless readers can see it already.
     """
     running.unless_stopping()
+    check_owners(running.session, compiled.dataset, anew=generation > 0)
     epoch = Epoch(
         flow=compiled.flow.name,
         dataset=compiled.dataset.name,
@@ -77,7 +80,13 @@ def run_epoch(
 
 
 def redo_epoch(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
-    """Carry out an epoch that was intended and that a crash left open."""
+    """Carry out an epoch that was intended and that a crash left open.
+
+    Raises:
+        ForeignTableError: a table that it would change has become another project's.
+        QanatError: as `run_epoch` tells.
+    """
+    check_owners(running.session, compiled.dataset, anew=epoch.generation > 0)
     return _carry_out(Attempt(running, compiled, epoch, epoch.prepared), AFTER_INTENT)
 
 

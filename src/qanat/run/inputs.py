@@ -25,6 +25,9 @@ from qanat.run.session import Session
 SNAPSHOT = "now|"
 """Before the key of a source that is read as it is: what was looked up there is not taken."""
 
+ONCE = f"{SNAPSHOT}once"
+"""The key by which the ledger remembers that a flow was declared to run a single time."""
+
 
 class FlowPast(Frozen):
     """The `Past` of one source of one flow.
@@ -170,6 +173,8 @@ def find_unread(
             else:
                 absent[ref.label] = None
     ranges |= references_now(session, compiled)
+    if compiled.flow.once and ranges:
+        ranges[ONCE] = Range({"kind": "once"}, positioned=True)
     borrowed, looked = _of_others(session, compiled)
     return Intake(ranges, tuple(waiting), more, tuple(absent), borrowed, looked)
 

@@ -24,6 +24,7 @@ from qanat.run.full_refresh import (
     losses,
     taken_along,
 )
+from qanat.run.owner import check_owners
 from qanat.run.session import Session
 
 
@@ -242,6 +243,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         SelectionError: a pattern matches nothing.
         ResetError: a dataset that would start over is protected.
         RowsLostError: rows would be lost.
+        ForeignTableError: a table that would start over is another project's.
     """
 
     def selected(patterns: tuple[str, ...]) -> frozenset[str]:
@@ -274,6 +276,8 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         restarted_by = {} if selection.only else taken_along(session, full, before)
         check_taken_along(session, restarted_by)
         full |= restarted_by.keys()
+        for name in sorted(full):
+            check_owners(session, session.pipeline.dataset(name), anew=True)
         wanted |= restarted_by.keys()
         lost = losses(session, full)
         check_losses(lost, selection.accept_loss)

@@ -23,6 +23,7 @@ from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.model.name import same
+from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
 from qanat.model.table import TableRef
@@ -207,7 +208,7 @@ class Session:
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            store = plugins.imported(kind.store)(project.private, checked)
+            store = plugins.imported(kind.store)(project.private, checked, self.scope)
             self._stores[place] = store
         return store
 
@@ -288,7 +289,7 @@ class Session:
 
     @property
     def scope(self) -> str:
-        """Which rows of the ledger are ours: several projects may share a database."""
+        """Which rows of the ledger are ours, and which tables: several projects may share both."""
         return f"{self.project.name}/{self.project.environment}"
 
     @property
@@ -308,7 +309,8 @@ class Session:
     @property
     def gates(self) -> Path:
         """Where updates write log entries before they are made visible."""
-        return self.project.private / "commits"
+        # Each closes all others that it finds here.
+        return self.project.private / "commits" / tag(self.scope)
 
     # -- places ----------------------------------------------------------------------------
 

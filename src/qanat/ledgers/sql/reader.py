@@ -83,6 +83,13 @@ class SqlLedgerReader:
         """What each flow has read as a stream, in the generation of its newest epoch."""
         return list(self._answers.looked_up().sources())
 
+    def others(self, dataset: str) -> Sequence[str]:
+        """The other scopes with committed epochs of a dataset, compared without case; sorted."""
+        sql = "SELECT DISTINCT scope FROM qanat_epochs WHERE dataset_key = ? AND scope <> ?"
+        with self._database.reading() as reading:
+            found = reading.read(f"{sql} AND status = 'committed'", (fold(dataset), self.scope))
+        return sorted(scope for (scope,) in found)
+
     def epochs(
         self,
         update: str | None = None,
@@ -213,10 +220,7 @@ class SqlLedgerReader:
 
         Args:
             dataset: the dataset, compared without case.
-            after: only epochs whose `id` is greater.
-
-        Returns:
-            The version; None if no such epoch replaced the rows.
+            after: only epochs whose `id` is greater; None if none of them did.
         """
         with self._database.reading() as transaction:
             ((version,),) = transaction.read(

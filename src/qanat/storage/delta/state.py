@@ -12,7 +12,7 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,23 @@ def local_path(table: Path, path: str) -> str | None:
     if "://" in decoded:
         return None
     return str(table / decoded)
+
+
+def local_paths(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
+    """The absolute paths of data files, to be read as hive-style Parquet.
+
+    Raises:
+        TableTooNewError: they cannot be.
+    """
+    paths = [local_path(log.table, f.path) for f in files]
+    for file, path in zip(files, paths, strict=True):
+        if path is None or not hive_style(file.path, state.partition_by):
+            raise TableTooNewError(
+                f"cannot read {log.table} as a stream: its files are not in hive-style folders",
+                got=file.path,
+                hint="read it without STREAM",
+            )
+    return tuple(p for p in paths if p is not None)
 
 
 def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
