@@ -1,6 +1,7 @@
 """Decide; walk; commit; recover. The only layer that may catch any error.
 
-Read `session` (an opened project with its adapters), `memo` (what its files mean: flows ready to
+Read `session` (an opened project with its adapters), `readable` (which table a read gets its rows
+from: this environment's, or another's), `memo` (what its files mean: flows ready to
 run, kept for the next time) and `analysis` (makes that). Then what an update does with a dataset:
 `refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine; `full_refresh` says what
