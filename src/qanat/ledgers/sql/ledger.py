@@ -11,6 +11,7 @@ from typing import Any
 from qanat.errors import LedgerError
 from qanat.ledgers.sql import lease as leases
 from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
+from qanat.ledgers.sql.moves import SqlMoves
 from qanat.ledgers.sql.reader import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -39,7 +40,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLedgerReader):
+class SqlLedger(SqlLedgerReader, SqlMoves):
     """The ledger of one project and environment, in a relational database.
 
     Args:

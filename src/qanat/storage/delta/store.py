@@ -25,6 +25,7 @@ from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log, Stamp, put_if_absent
+from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
     LiveFile,
@@ -34,6 +35,7 @@ from qanat.storage.delta.state import (
     local_path,
     reconciled,
 )
+from qanat.storage.folders import is_dropped
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -42,7 +44,7 @@ _KEPT_FILES = 10_000
 """A state that lists more is read again each time, rather than kept in memory."""
 
 
-class DeltaStore:
+class DeltaStore(DeltaNames):
     """Delta tables in local folders; tables at URLs can be read.
 
     Safe to use from several threads and processes at once.
@@ -61,7 +63,7 @@ class DeltaStore:
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
-        found = (f for f in Path(place).glob("*") if f.is_dir())
+        found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
         return sorted(TableRef(str(f), unquote(f.name)) for f in found)
 
     def staging(self, table: TableRef) -> Path:

@@ -98,6 +98,16 @@ class ForeignCatalog:
                 return False
         return True
 
+    def remove(self, table: TableRef) -> None:
+        """Forget a table, if the catalog has it in that place.
+
+        Raises:
+            AdapterError: it is in another place, or the catalog refuses.
+        """
+        if self.find(table) is not None:
+            with self._told(), suppress(NoSuchTableError):
+                self._catalog.drop_table(self._identifier(table))
+
     def secure(self) -> None:
         """Nothing: what such a catalog has acknowledged is its own to keep."""
 

@@ -41,8 +41,11 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.model.table import Added, Commit, Snapshot, TableRef
+from qanat.storage.folders import is_dropped
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
+from qanat.storage.iceberg.gates import check_gate
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
+from qanat.storage.iceberg.names import IcebergNames
 
 _NAMESPACE = "default"
 _REFUSED = {
@@ -57,7 +60,7 @@ _REFUSED = {
 }
 
 
-class IcebergStore:
+class IcebergStore(IcebergNames):
     """Iceberg tables in local folders.
 
     Safe to use from several threads and processes at once.
@@ -89,7 +92,7 @@ class IcebergStore:
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder or URL, and the folders that may be some."""
         above = place.rstrip("/")
-        folders = (f for f in Path(above).glob("*") if f.is_dir())
+        folders = (f for f in Path(above).glob("*") if f.is_dir() and not is_dropped(f))
         found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
         for table in self._catalog.tables():
             name = table.location.rpartition("/")[2]
@@ -199,7 +202,7 @@ class IcebergStore:
             base = self._catalog.find(table)
             if base is not None and (version := self._carries(commit, base)) is not None:
                 return version
-            _check_gate(commit.gate, table)
+            check_gate(commit.gate, table)
             if base is None:
                 self._create(commit)
             elif self._at_home(table, base):
@@ -232,7 +235,7 @@ class IcebergStore:
                     f"{table} no longer has the snapshot of commit {number} of {application!r}",
                     hint=f"start over: {full_refresh()}",
                 )
-            _check_gate(gate, table)
+            check_gate(gate, table)
             if self._at_home(table, base):
                 draft = driver("commit").retracting(
                     base, self._io(base, table), made, application, number
@@ -388,11 +391,3 @@ def _check_properties(properties: Mapping[str, str]) -> None:
     for name in properties:
         if name in _REFUSED:
             raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])
-
-
-def _check_gate(gate: Path | None, table: TableRef) -> None:
-    if gate is not None and not gate.is_dir():
-        raise CommitConflictError(
-            f"another update took over before this one committed to {table.name}",
-            hint="it was stopped for longer than its lease; nothing of it is lost: run again",
-        )
