@@ -20,6 +20,7 @@ from qanat.project.shown import (
     Lineage,
     Plan,
     Profile,
+    Renaming,
     Replays,
     Summaries,
     Update,
@@ -268,6 +269,47 @@ class Project:
         [(3, 0)]
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers))
+
+    def rename(self, old: str, new: str, observers: Sequence[Observer] = ()) -> Renaming:
+        """Let what a dataset, flow or source has be another name's: table, quarantine, positions,
+        history, and what others have read of it. Change the name in the files first.
+
+        Args:
+            old: as it was last run; of a source: its path or table.
+            new: as it is declared now, or will be.
+
+        Raises:
+            DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
+            PlanError: the old name is still declared, or the new one has a table or history.
+            UpdateRunningError: an update is running.
+
+        >>> declare("CREATE STREAMING TABLE late AS SELECT * FROM STREAM bronze_orders")
+        >>> project.run("late")["late"].counts.written
+        9
+        >>> declare("CREATE STREAMING TABLE later AS SELECT * FROM STREAM bronze_orders")
+        >>> print(project.rename("late", "later"))
+        late is called later now, with its table, quarantine, positions and history.
+        >>> project.run("later")["later"].status
+        'unchanged'
+        """
+        found = _run("rename").rename(self._current(), old, new, observers)
+        return shown(Renaming, found)
+
+    def drop(self, name: str, observers: Sequence[Observer] = ()) -> Renaming:
+        """Remove a dataset that is no longer declared, with its table, quarantine and positions.
+
+        Nobody is asked. What a sink has sent stays, and so do the updates in the history.
+
+        Raises:
+            DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
+            PlanError: it is still declared.
+            UpdateRunningError: an update is running.
+
+        >>> declare("")
+        >>> print(project.drop("later"))
+        later is dropped, with its table, quarantine and positions.
+        """
+        return shown(Renaming, _run("drop").drop(self._current(), name, observers))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.

@@ -271,7 +271,9 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     missing = _missing(facts)
     if facts.flows and len(missing) == len(facts.flows):
         return Step.SKIP, f"{missing[0]} has no table yet"
-    if facts.asked is Asked.FULL_REFRESH or facts.restarted:
+    # A dataset that was dropped and is declared again is new, whatever generation it has.
+    restarted = facts.restarted and (facts.before is not None or facts.exists)
+    if facts.asked is Asked.FULL_REFRESH or restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
         if facts.restarted_by:

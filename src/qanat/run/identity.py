@@ -30,11 +30,13 @@ class _Gone(Frozen):
     """What is read no more.
 
     Args:
-        sources: of the flow, or of the flows that are no longer declared.
+        sources: of the flow, or of the flow that is no longer declared.
+        flow: that one's name; empty if a source is gone.
     """
 
     words: str
     sources: tuple[PastSource, ...]
+    flow: str = ""
 
 
 def past_sources(session: Session) -> PastSources:
@@ -80,7 +82,7 @@ def check_identity(
             continue
         for gone in _gone(session, compiled, known):
             if range_ is None or not range_.files or _may_have(session, compiled, gone, read):
-                raise _refusal(compiled, read, gone, intake)
+                raise _refusal(session, compiled, read, gone, intake)
 
 
 def _gone(
@@ -93,7 +95,7 @@ def _gone(
             yield _Gone(source.key.partition(":")[2] or source.key, (source,))
     declared = {c.flow.name for c in session.analysis.flows_into(compiled.dataset.name)}
     for flow in dict.fromkeys(s.flow for s in known if s.flow not in declared):
-        yield _Gone(f"flow {flow}", tuple(s for s in known if s.flow == flow))
+        yield _Gone(f"flow {flow}", tuple(s for s in known if s.flow == flow), flow)
 
 
 def _may_have(session: Session, compiled: CompiledFlow, gone: _Gone, read: Read) -> bool:
@@ -110,7 +112,9 @@ def _may_have(session: Session, compiled: CompiledFlow, gone: _Gone, read: Read)
     return any(session.recorded.seen(*f, paths) for f in flows)
 
 
-def _refusal(compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake) -> RereadError:
+def _refusal(
+    session: Session, compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake
+) -> RereadError:
     dataset = shlex.quote(compiled.dataset.name)
     source = read.source.label
     what = next((_told(w.amount) for w in intake.waiting if w.source == source), "all of it")
@@ -118,10 +122,26 @@ def _refusal(compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake) ->
         f"{compiled.dataset.name} would read {source} from its start ({what}), beside what it has"
         f" read of {gone.words}, which it reads no more",
         location=read.location,
-        hint="if only a name has changed, take the old one, or start over:"
+        hint=f"if only a name has changed: {_renaming(session, compiled, read, gone)}start over:"
         f" {full_refresh(compiled.dataset.name)}; if these are other rows:"
         f" qanat run --read-again {dataset}",
     )
+
+
+def _renaming(session: Session, compiled: CompiledFlow, read: Read, gone: _Gone) -> str:
+    """The command that takes along what has been read, where one name can have become another."""
+    if gone.flow:
+        old, new = gone.flow, compiled.flow.name
+    else:
+        key = gone.sources[0].key
+        connector, _, old = key.partition(":")
+        if connector != read.source.key.partition(":")[0]:
+            return "take the old one, or "
+        new = read.source.dataset or read.source.label
+        if read.source.dataset is not None:
+            known = session.recorded.definitions().get(old)
+            old = old if known is None else known.dataset
+    return f"qanat rename {shlex.quote(old)} {shlex.quote(new)}, or "
 
 
 def _told(amount: Amount) -> str:

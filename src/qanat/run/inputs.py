@@ -78,7 +78,8 @@ class FlowPast(Frozen):
         return not key.startswith(SNAPSHOT) and key not in streams - {self.key}
 
 
-_REFERENCE = "reference|"
+REFERENCE = "reference|"
+"""Before the folded name of a dataset that a rule refers to."""
 
 
 class Intake(Frozen):
@@ -296,4 +297,4 @@ def _has_table(session: Session, dataset: str) -> bool:
 
 
 def _reference(dataset: str) -> str:
-    return _REFERENCE + fold(dataset)
+    return REFERENCE + fold(dataset)

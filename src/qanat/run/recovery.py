@@ -31,6 +31,7 @@ from qanat.run.commits import (
 )
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
+from qanat.run.moves import carry_out
 from qanat.run.session import Session, sweep_scratch
 
 
@@ -51,8 +52,12 @@ def start_clean(
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
     asleep = {u.id for u in crashed if has_pulse(running.session.scratches, u.id)}
     tidy = True
-    if crashed or ledger.open_epochs():
+    moves = ledger.open_moves()
+    if crashed or moves or ledger.open_epochs():
         begin()
+        # Before anything else: tables and ledger may know a dataset by different names.
+        for move in moves:
+            carry_out(running, move)
         if not crashed:
             # Once the open epochs are settled, only this flag tells that files may be left over:
             # the ledger names no update that crashed.

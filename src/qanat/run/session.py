@@ -324,6 +324,10 @@ class Session:
         name, found = dataset, resolve(self.pipeline, dataset)
         if found is not None:
             name = found.name if same(found.name, dataset) else found.quarantine
+        return self.table_named(name)
+
+    def table_named(self, name: str) -> TableRef:
+        """The table of a dataset that is spelled exactly so, whether or not it is declared."""
         return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
 
     @cached_property

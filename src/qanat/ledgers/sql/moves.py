@@ -1,11 +1,11 @@
 """Renamings and removals in the ledger: intended first, and in the end carried out at once.
 
 What a dataset that goes has left in the history must never be taken for a new dataset's: its
-epochs count neither for `last_epoch` and `check_due` (numbers begin anew) nor for `seen`, `replaced`,
-`generation_started` and what else asks for committed epochs. All of these ask by flow or by folded
-name of the dataset. So both get names there that hold the identifier of the update that removed
-them, which no author writes; only the spelling that people read stays. The epochs themselves stay:
-updates list them as before.
+epochs count neither for `last_epoch` and `check_due` (numbers begin anew) nor for `seen`,
+`replaced`, `generation_started` and what else asks for committed epochs. All of these ask by flow
+or by folded name of the dataset. So both get names there that hold the identifier of the update
+that removed them, which no author writes; only the spelling that people read stays. The epochs
+themselves stay: updates list them as before.
 
 The generation stays, too, and grows. A sink may hold epochs of the dataset that went, and refuses
 numbers that the ledger does not know, unless another generation sends them.
@@ -182,6 +182,16 @@ def _rename_files(transaction: Transaction, scope: str, move: Move) -> None:
     """Let the files that were read under a source's old place count as read in its new one."""
     was, now = move.paths
     for old, new in move.sources.items():
+        for id_, text in transaction.read(
+            "SELECT id, ranges FROM qanat_epochs WHERE scope = ? AND id IN"
+            " (SELECT epoch_id FROM qanat_epoch_files WHERE scope = ? AND source = ?)",
+            (scope, scope, old),
+        ):
+            ranges = {new if key == old else key: r for key, r in json.loads(text).items()}
+            transaction.write(
+                "UPDATE qanat_epochs SET ranges = ? WHERE scope = ? AND id = ?",
+                (json.dumps(ranges), scope, id_),
+            )
         transaction.write(
             "UPDATE qanat_epoch_files SET source = ?, path = CASE WHEN substr(path, 1, ?) = ?"
             " THEN ? || substr(path, ?) ELSE path END WHERE scope = ? AND source = ?",
