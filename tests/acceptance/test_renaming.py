@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +25,11 @@ CREATE STREAMING TABLE bad AS SELECT id FROM STREAM bronze__quarantine;
 CREATE MATERIALIZED VIEW total AS SELECT sum(x) AS s FROM bronze;
 """
 """A table and a view with quarantines, and every kind of reader."""
+
+
+def without(name: str, text: str) -> str:
+    """The declarations without those of a dataset, which are a line of their own."""
+    return "\n".join(line for line in text.splitlines() if f"TABLE {name} " not in line)
 
 
 def unchanged(project: Project) -> None:
@@ -83,7 +88,8 @@ def test_quarantines_views_and_every_reader_come_along(root: Path) -> None:
     with qanat.open(root) as project:
         run(project)
         assert [len(project.quarantine(d)) for d in ("bronze", "seen")] == [1, 1]
-        declare(root, FULL.replace("bronze", "raw").replace("seen", "looked_at"))
+        renamed = FULL.replace("bronze", "raw").replace("seen", "looked_at")
+        declare(root, renamed)
         project.rename("seen", "looked_at")
         project.rename("bronze", "raw")
         assert [len(project.quarantine(d)) for d in ("raw", "looked_at")] == [1, 1]
@@ -92,7 +98,7 @@ def test_quarantines_views_and_every_reader_come_along(root: Path) -> None:
         unchanged(project)
         assert ids(project, "bad") == [3]
         # Rows in quarantine are still those of their flow: a replay and a refresh take them.
-        declare(root, FULL.replace("bronze", "raw").replace("seen", "looked_at").replace("100", "500"))
+        declare(root, without("bad", renamed.replace("100", "500")))
         assert [r.replayed for r in project.replay("raw")] == [1]
         run(project)
         assert ids(project, "raw") == [1, 2, 3]
@@ -106,34 +112,36 @@ def test_a_flow_moves_and_nothing_is_sent_again(root: Path, limit: str) -> None:
     flows(root, "one", limit)
     with qanat.open(root) as project:
         run(project)
-        sent = sorted((root / "out").iterdir())
+        sent = sorted((root / "out").glob("*.csv"))
         flows(root, "two", limit)
         assert "qanat rename one two" in project.plan().datasets[0].consequence
         project.rename("one", "two")
         assert "qanat rename send_one send_two" in project.plan().datasets[1].consequence
         project.rename("send_one", "send_two")
         unchanged(project)
-        assert sorted((root / "out").iterdir()) == sent
+        assert sorted((root / "out").glob("*.csv")) == sent
         (root / "data/0.csv").write_text("id,x\n0,0\n")
         run(project)
         assert ids(project, "all_rows") == [0, 1, 2]
-        new = set((root / "out").iterdir()) - set(sent)
+        new = set((root / "out").glob("*.csv")) - set(sent)
         assert [p.read_text() for p in new] == ["id,x\n0,0\n"]
         # The sink itself, with its flow.
-        text = (root / "transformations/f.py").read_text().replace('"out",', '"sent",')
-        declare(root, text.replace('target="out"', 'target="sent"'), "f.py")
+        text = (root / "transformations/f.py").read_text()
+        text = text.replace('"out",', '"sent",').replace('"out")', '"sent")')
+        declare(root, text, "f.py")
         project.rename("out", "sent")
         unchanged(project)
         # A dropped sink that is declared again sends everything, and counts on.
-        declare(root, text[: text.index("@dp.append_flow(target=\"out\")")], "f.py")
-        declare(root, (root / "transformations/f.py").read_text().replace('dp.create_sink("sent", "csv", {"path": "out"})', ""), "f.py")
-        before = set((root / "out").iterdir())
+        declare(
+            root, re.sub(r'dp.create_sink.*|@dp.append_flow.target="sent"[^@]*', "", text), "f.py"
+        )
+        before = set((root / "out").glob("*.csv"))
         project.drop("sent")
-        assert set((root / "out").iterdir()) == before
-        flows(root, "two", limit)
+        assert set((root / "out").glob("*.csv")) == before
+        declare(root, text, "f.py")
         run(project)
-        new = set((root / "out").iterdir()) - before
-        assert sum(len(p.read_text().splitlines()) - 1 for p in new) == 3
+        again = set((root / "out").glob("*.csv")) - before
+        assert sum(len(p.read_text().splitlines()) - 1 for p in again) == 3
         unchanged(project)
 
 
@@ -173,7 +181,7 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
         )
         places = {p.name for p in (root / "storage/tables").iterdir()}
         assert not any("bronze" in p or p.startswith(".") for p in places)
-        assert "bronze" not in str(project.plan())
+        assert "bronze" not in {d.dataset for d in project.plan().datasets}
         with pytest.raises(DatasetNotFoundError):
             project.drop("bronze")
         # Past updates still have its epochs.
@@ -194,7 +202,7 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
         unchanged(project)
         # A flow leaves no rows in the quarantines of views that it reads.
         assert len(project.quarantine("seen")) == 1
-        declare(root, "\n".join(line for line in FULL.splitlines() if "silver" not in line))
+        declare(root, without("silver", FULL))
         project.drop("silver")
         assert len(project.quarantine("seen")) == 0
         declare(root, FULL)
@@ -208,9 +216,7 @@ def test_names_that_differ_in_case_and_names_of_other_letters(root: Path) -> Non
     with qanat.open(root) as project:
         run(project)
         for old, new in (("bronze", "Bronze"), ("Bronze", "größe 50%"), ("größe 50%", "ROH")):
-            declare(root, CHAIN.replace("bronze", f"`{new}`"))
-            assert run(project)["silver" if old == "größe 50%" else new] in ("failed", "updated") or 1
-            project.close()
+            declare(root, CHAIN.replace("bronze", f'"{new}"'))
             project.rename(old, new)
             assert ids(project, f'"{new}"') == [1, 2]
         unchanged(project)
@@ -233,7 +239,12 @@ def test_what_cannot_be_renamed(root: Path, case: str) -> None:
     declare(root, CHAIN)
     with qanat.open(root) as project:
         run(project)
-        declare(root, "\n".join(CHAIN.replace("STREAM bronze", "STREAM raw").splitlines()).replace("TABLE bronze", "TABLE raw"))
+        declare(
+            root,
+            "\n".join(CHAIN.replace("STREAM bronze", "STREAM raw").splitlines()).replace(
+                "TABLE bronze", "TABLE raw"
+            ),
+        )
         with pytest.raises(error, match=text) as caught:
             project.rename(old, new)
         assert len(project.history()) == 1

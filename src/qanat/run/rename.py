@@ -15,7 +15,6 @@ from qanat.errors import (
     DatasetNotFoundError,
     Location,
     PlanError,
-    SourceNotFoundError,
     nearest,
 )
 from qanat.model.move import Move, Moved
@@ -244,7 +243,7 @@ def _source(session: Session, update: str, old: str, new: str) -> Move:
         raise _still_declared(_place(old), still.source.label, still.location, new)
     found = next((r for r in reads if new in _names(r)), None)
     if found is None or _connector(found.source.key) != _connector(old):
-        raise SourceNotFoundError(
+        raise PlanError(
             f"no flow reads {new!r} as a stream",
             nearest=nearest(new, [r.source.label for r in reads]),
             hint="change the path in the files first",
@@ -304,7 +303,7 @@ def _same_but_for(
         only: the one dataset to look at; default: all.
         moved: whether the name is a dataset's, so that its own definition is kept by that.
     """
-    whole = re.compile(rf"(?<!\w){re.escape(old)}(?!\w)", re.IGNORECASE)
+    whole = re.compile(rf"(?<!\w){re.escape(fold(old))}(?!\w)")
     own = re.compile(rf"^({_KINDS}|flow) {re.escape(old)}$|^flow {re.escape(old)} as$", re.M)
     for known in session.recorded.definitions().values():
         name = new if moved and same(known.dataset, old) else known.dataset
@@ -325,4 +324,5 @@ _KINDS = "|".join(re.escape(k.value) for k in DatasetKind)
 
 
 def _replaced(name: re.Pattern[str], text: str, new: str) -> str:
-    return fold(name.sub(lambda _: new, text))
+    # A name is quoted or not by what letters it has.
+    return name.sub(lambda _: fold(new), fold(text)).replace('"', "").replace("`", "")

@@ -186,8 +186,7 @@ class FilesSource:
         if is_url(path) or not folder:
             return folder
         slash = "/" if folder.endswith("/") else ""
-        named = self._folder.named(folder)
-        return "" if named in (".", str(self._root)) else f"{named.rstrip('/')}{slash}"
+        return self._portable(f"{self._folder.named(folder).rstrip('/')}{slash}")
 
     def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.
