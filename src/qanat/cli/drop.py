@@ -31,20 +31,20 @@ def command(name: str, yes: bool, ref: ProjectRef, logs: Logs, json: bool) -> in
     """
     with ref.open() as project, watching(logs, json) as observers:
         found = dropping(project.session, name)
-        if not yes:
-            _ask(printable(consequences(found)), json)
+        if not (yes or _confirmed(printable(consequences(found)), json)):
+            screen.note("Nothing is dropped.")
+            return 1
         result = project.drop(name, observers)
     screen.write(dumps(document("move", result)) if json else move_text(result))
     return 0
 
 
-def _ask(text: str, json: bool) -> None:
-    """Let the user confirm.
+def _confirmed(text: str, json: bool) -> bool:
+    """Ask the user whether to go on.
 
     Raises:
         CommandLineError: nobody is there to be asked.
-        click.Abort: the answer is no.
     """
     if json or not sys.stdin.isatty():
         raise CommandLineError(text, hint="this is no terminal to be asked at; say it with --yes")
-    click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", abort=True, err=True)
+    return click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", err=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from qanat.declare.files import library_files
 from qanat.errors import QanatError, SpecNotFoundError
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query
+from qanat.project.selecting import Names, selection
 from qanat.project.shown import (
     Checks,
     Events,
@@ -27,13 +27,11 @@ from qanat.project.shown import (
     Validation,
     shown,
 )
+from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
-from qanat.run.results import Finding, Selection
+from qanat.run.results import Finding
 from qanat.run.session import Session
 
-Names = str | Iterable[str]
-_Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
-"""Files with when they were changed (ns since 1970) and their bytes; environment variables."""
 _FRESH = 1.0
 """Seconds for which it is believed what Python files have declared."""
 
@@ -73,7 +71,7 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._first: _Stamps | None = _stamps(self._opened)
+        self._first: Stamps | None = stamps_of(self._opened)
         self._read_at = monotonic()
 
     @property
@@ -81,14 +79,14 @@ class Project:
         """The opened project and its adapters as they are, for the layers below."""
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
-            self._first = _stamps(self._opened)
+            self._first = stamps_of(self._opened)
             self._read_at = monotonic()
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
-        read = self._first is not None and self._first == _stamps(self.session)
+        read = self._first is not None and self._first == stamps_of(self.session)
         # What a Python file declares may change without the file: it may import or read others.
         if read and monotonic() - self._read_at > _FRESH:
             read = not any(f.suffix == ".py" for f in library_files(self.session.project))
@@ -150,7 +148,7 @@ class Project:
         >>> plan.datasets[0].reason, plan.blocked
         ('nothing new', False)
         """
-        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Plan, _run("plan").plan(self._current(), chosen))
 
     def run(
@@ -191,7 +189,7 @@ class Project:
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
-        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Update, _run("update").update(self._current(), chosen, observers))
 
     def test(self, select: Names = ()) -> Checks:
@@ -203,7 +201,7 @@ class Project:
         >>> project.test("silver_orders").passed
         True
         """
-        return Checks(_run("expectations").check(self._current(), _selection(select)))
+        return Checks(_run("expectations").check(self._current(), selection(select)))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.
@@ -395,40 +393,3 @@ def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Find
 def _run(module: str) -> Any:
     """A module of `qanat.run`, imported when it is first used: most need what others do not."""
     return import_module(f"qanat.run.{module}")
-
-
-def _selection(
-    select: Names = (),
-    refresh: Names = (),
-    full_refresh: Names | bool = False,
-    read_again: Names = (),
-    only: bool = False,
-    accept_loss: bool = False,
-) -> Selection:
-    everything = full_refresh is True
-    full = () if isinstance(full_refresh, bool) else full_refresh
-    return Selection(
-        _names(select),
-        _names(refresh),
-        _names(full),
-        everything,
-        _names(read_again),
-        only,
-        accept_loss,
-    )
-
-
-def _names(names: Names) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _stamps(session: Session) -> _Stamps | None:
-    """By what one sees that a project may declare something else; None while it changes."""
-    paths = (session.project.spec, *library_files(session.project))
-    try:
-        found = [(path, path.stat()) for path in paths]
-    except OSError:
-        return None
-    files = tuple((path, each.st_mtime_ns, each.st_size) for path, each in found)
-    # Specs and Python files read the environment.
-    return files, dict(os.environ)

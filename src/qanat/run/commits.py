@@ -14,13 +14,15 @@ or its input is unread; never two of these.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
+from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, DatasetKind, application, replay_flow
-from qanat.model.record import Epoch, QuarantineMark
+from qanat.model.record import Epoch, LastEpoch, QuarantineMark
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
@@ -263,6 +265,8 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     flow = compiled.flow
     last = session.recorded.last_epoch(flow.name)
     known = last.number if last else 0
+    if last is not None and _fed_another(session, compiled, last):
+        return _another_target(compiled, last)
     if compiled.dataset.kind is not DatasetKind.SINK:
         there = _last_number(session, compiled)
         if there != known:
@@ -286,6 +290,23 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         ):
             return _lost_quarantine(compiled, dataset, mark, found)
     return _forgotten_replay(session, compiled, generation)
+
+
+def _fed_another(session: Session, compiled: CompiledFlow, last: LastEpoch) -> bool:
+    """True if a flow has fed a dataset that is no longer declared, perhaps by another name."""
+    same_target = same(last.dataset, compiled.dataset.name)
+    return not same_target and session.pipeline.get(last.dataset) is None
+
+
+def _another_target(compiled: CompiledFlow, last: LastEpoch) -> HistoryMismatchError:
+    name = compiled.dataset.name
+    rename = f"qanat rename {shlex.quote(last.dataset)} {shlex.quote(name)}"
+    return HistoryMismatchError(
+        f"flow {compiled.flow.name} has fed {last.dataset}, which is no longer declared, and would"
+        f" go on in {name}",
+        location=compiled.flow.location,
+        hint=f"if only a name has changed: {rename}, or {_anew(compiled, 'start over')}",
+    )
 
 
 def _out_of_step(

@@ -317,14 +317,11 @@ class Session:
         """A dataset's table, or that of `<dataset>__quarantine`."""
         found = self._tables.get(dataset)
         if found is None:
-            found = self._tables[dataset] = self._table(dataset)
+            name, declared = dataset, resolve(self.pipeline, dataset)
+            if declared is not None:
+                name = declared.name if same(declared.name, dataset) else declared.quarantine
+            found = self._tables[dataset] = self.table_named(name)
         return found
-
-    def _table(self, dataset: str) -> TableRef:
-        name, found = dataset, resolve(self.pipeline, dataset)
-        if found is not None:
-            name = found.name if same(found.name, dataset) else found.quarantine
-        return self.table_named(name)
 
     def table_named(self, name: str) -> TableRef:
         """The table of a dataset that is spelled exactly so, whether or not it is declared."""
