@@ -245,7 +245,7 @@ class Ledger(Protocol):
 
     def end_move(self, move: Move, lease: Lease) -> None:
         """Carry it out in the ledger, and forget that it was intended: both or, if that fails,
-        neither.
+        neither. Nothing if it is not intended, so that doing it twice is the same as once.
 
         From then on what was recorded of an old name is recorded of the new one, in place of
         whatever that had. What was recorded of a dataset that goes, its flows and what others

@@ -61,17 +61,21 @@ class SqlMoves:
     def end_move(self, move: Move, lease: Lease) -> None:
         """Rename or remove in the ledger, and forget the intention, in one transaction.
 
+        Nothing, if it has been forgotten: doing it twice is the same as once.
+
         Raises:
             LeaseLostError: the lease is no longer ours.
         """
         with self._held(lease) as transaction:
-            _carry_out(transaction, self.scope, move)
-            for definition in move.definitions:
-                self._write_definition(transaction, definition)
-            transaction.write(
+            intended = transaction.write(
                 "DELETE FROM qanat_moves WHERE scope = ? AND update_id = ?",
                 (self.scope, move.update),
             )
+            # A server that died during COMMIT may have kept what its client believes lost.
+            if intended:
+                _carry_out(transaction, self.scope, move)
+                for definition in move.definitions:
+                    self._write_definition(transaction, definition)
         self._answers.begin()  # what was known of the old names is no longer so
 
 
