@@ -29,6 +29,7 @@ from qanat.run.names import (
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
 from qanat.run.update import LedgerEntry
+from qanat.text import count
 
 
 class Dropping(Frozen):
@@ -114,8 +115,8 @@ def consequences(found: Dropping) -> str:
     """What goes, in a sentence, and what stays."""
     if found.kind == str(DatasetKind.SINK):
         return f"the sink {found.dataset} is forgotten; what it has sent stays where it is"
-    parts = [] if found.rows is None else [f"{found.rows:,} rows"]
+    parts = [] if found.rows is None else [count(found.rows, "row")]
     if found.quarantined:
-        parts.append(f"{found.quarantined:,} rows in quarantine")
+        parts.append(f"{count(found.quarantined, 'row')} in quarantine")
     what = " and ".join(parts) or "whatever is stored of it"
     return f"{found.dataset} goes with {what}; this cannot be undone"
