@@ -281,14 +281,12 @@ class Project:
             PlanError: the old name is still declared, or the new one has a table or history.
             UpdateRunningError: an update is running.
 
-        >>> declare("CREATE STREAMING TABLE late AS SELECT * FROM STREAM bronze_orders")
-        >>> project.run("late")["late"].counts.written
-        9
-        >>> declare("CREATE STREAMING TABLE later AS SELECT * FROM STREAM bronze_orders")
-        >>> print(project.rename("late", "later"))
-        late is called later now, with its table, quarantine, positions and history.
-        >>> project.run("later")["later"].status
-        'unchanged'
+        >>> for file in (project.root / "transformations").glob("*.sql"):
+        ...     n = file.write_text(file.read_text().replace("bronze_orders", "raw_orders"))
+        >>> print(project.rename("bronze_orders", "raw_orders"))
+        bronze_orders is called raw_orders now, with its table, quarantine, positions and history.
+        >>> project.run("raw_orders").datasets[0].status, len(project.table("raw_orders"))
+        ('unchanged', 9)
         """
         found = _run("rename").rename(self._current(), old, new, observers)
         return shown(Renaming, found)
@@ -303,9 +301,9 @@ class Project:
             PlanError: it is still declared.
             UpdateRunningError: an update is running.
 
-        >>> declare("")
-        >>> print(project.drop("later"))
-        later is dropped, with its table, quarantine and positions.
+        >>> (project.root / "transformations" / "ranking.py").unlink()
+        >>> print(project.drop("ranking"))
+        ranking is dropped, with its table, quarantine and positions.
         """
         return shown(Renaming, _run("drop").drop(self._current(), name, observers))
 
