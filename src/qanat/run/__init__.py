@@ -12,7 +12,9 @@ epochs, makes one visible or takes half of one back, and compares ledger and tab
 `replay` is an epoch whose rows come out of quarantine. `recovery` deals with what a crash left.
 
 `update` takes all datasets, in parallel, with `lease` (one update at a time; one that slept too
-long cannot commit). `quarantine` shows quarantined rows and replays them. The rest answers
+long cannot commit). `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
+things other names or remove them: `names` says by which ones they are known, `moves` carries out
+what was decided. The rest answers
 questions without writing: `validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
 `doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
 return.

@@ -2,7 +2,8 @@
 
 Read `tables` (what is stored), `database` (what the ledger needs of a database), `lease` (who may
 write what, and what is read once meanwhile), `reader` (the ledger's queries), `ledger` (its
-writes), then the two databases: `sqlite` and `postgresql`.
+writes) and `moves` (renamings and removals among them), then the two databases: `sqlite` and
+`postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.

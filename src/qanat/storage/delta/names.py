@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qanat.disk import remove_folder, rename_folder
 from qanat.model.table import TableRef
 from qanat.storage.delta.commit import renaming
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import TableState
-from qanat.storage.folders import remove_folder, rename_folder
 
 
 class DeltaNames:

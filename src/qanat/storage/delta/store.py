@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.disk import disk_error, explained, sync, sync_path
+from qanat.disk import disk_error, explained, is_dropped, sync, sync_path
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
@@ -35,7 +35,6 @@ from qanat.storage.delta.state import (
     local_path,
     reconciled,
 )
-from qanat.storage.folders import is_dropped
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""

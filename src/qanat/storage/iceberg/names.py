@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qanat.disk import explained
+from qanat.disk import explained, remove_folder, rename_folder
 from qanat.errors import UnsupportedError
 from qanat.model.table import TableRef
-from qanat.storage.folders import remove_folder, rename_folder
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
 from qanat.storage.iceberg.gates import check_gate
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.disk import disk_error, explained, staged_file, sync, sync_path
+from qanat.disk import disk_error, explained, is_dropped, staged_file, sync, sync_path
 from qanat.errors import (
     CommitConflictError,
     OptionError,
@@ -41,7 +41,6 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.model.table import Added, Commit, Snapshot, TableRef
-from qanat.storage.folders import is_dropped
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.gates import check_gate
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
