@@ -25,6 +25,10 @@ class Operation(StrEnum):
     """An update with a full refresh of every table."""
     REPLAY = "replay"
     """A replay of all quarantined rows."""
+    RENAME = "rename"
+    """The scenario's first name becomes its second."""
+    DROP = "drop"
+    """The dataset of the scenario's name goes."""
 
 
 class Scenario(Frozen):
@@ -40,6 +44,7 @@ class Scenario(Frozen):
             order each time.
         sockets: True if what is sent to a database counts as a call, too.
         then: the operations of recovery, in order; empty for the same operation again.
+        names: what `RENAME` and `DROP` are about.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Scenario(Frozen):
     threads: int = 1
     sockets: bool = False
     then: tuple[Operation, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def recovery(self) -> tuple[Operation, ...]:
@@ -67,6 +73,7 @@ class Scenario(Frozen):
             "threads": self.threads,
             "sockets": self.sockets,
             "then": [o.value for o in self.then],
+            "names": list(self.names),
         }
 
     @classmethod
@@ -81,6 +88,7 @@ class Scenario(Frozen):
             found["threads"],
             found["sockets"],
             tuple(Operation(o) for o in found["then"]),
+            tuple(found["names"]),
         )
 
 

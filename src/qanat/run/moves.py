@@ -32,7 +32,7 @@ def carry_out(running: RunningUpdate, move: Move) -> None:
         for table in _known_tables(running.session, move):
             store = running.session.store
             store.rename_application(table, application(old), application(new), running.gate)
-        _rename_in_sink(running.session, move, old, new)
+        _rename_in_sink(running, move, old, new)
     for flow in move.gone:
         _forget_flow(running, flow)
     running.session.ledger.end_move(move, running.lease.latest)
@@ -63,11 +63,13 @@ def _known_tables(session: Session, move: Move) -> Iterator[TableRef]:
         yield from (session.table_named(n) for n in table_names(move.new))
 
 
-def _rename_in_sink(session: Session, move: Move, old: str, new: str) -> None:
+def _rename_in_sink(running: RunningUpdate, move: Move, old: str, new: str) -> None:
     """Tell the sink that is fed, if it is declared; without that it goes by the ledger alone."""
+    session = running.session
     fed = move.new if move.what is Moved.DATASET else move.dataset
     dataset = session.pipeline.get(fed or "")
     if dataset is not None and dataset.sink is not None:
+        running.lease.confirm()  # a sink knows no gate
         session.sink(dataset.sink).rename(dataset.sink, old, new)
 
 

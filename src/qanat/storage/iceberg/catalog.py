@@ -98,8 +98,8 @@ class Catalog(Protocol):
         """Exchange a table's metadata; False if it is no longer that which the draft builds on."""
         ...
 
-    def remove(self, table: TableRef) -> None:
-        """Forget a table, if the catalog has it in that place."""
+    def remove(self, table: TableRef, base: Registered) -> None:
+        """Forget a table, unless it is another than it was."""
         ...
 
     def secure(self) -> None:
@@ -227,16 +227,14 @@ class FileCatalog:
                     (to.name, *key, table.name, location),
                 )
 
-    def remove(self, table: TableRef) -> None:
-        """Forget a table, if the catalog has it in that place."""
-        base = self.find(table)
-        if base is not None:
-            with self._writing() as connection:
-                connection.execute(
-                    "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?"
-                    " AND table_name = ? AND metadata_location = ?",
-                    (NAME, self.namespace, table.name, base.metadata_location),
-                )
+    def remove(self, table: TableRef, base: Registered) -> None:
+        """Forget a table, unless it is another than it was."""
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?"
+                " AND table_name = ? AND metadata_location = ?",
+                (NAME, self.namespace, table.name, base.metadata_location),
+            )
 
     def secure(self) -> None:
         """Make every commit durable, also those of other processes."""

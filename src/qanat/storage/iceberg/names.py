@@ -75,8 +75,11 @@ class IcebergNames:
         Raises:
             CommitConflictError: the gate is gone.
         """
+        # Read before the look at the gate: whoever sleeps after that removes nothing newer.
+        base = self._catalog.find(table)
         check_gate(gate, table)
-        self._catalog.remove(table)
+        if base is not None:
+            self._catalog.remove(table, base)
         remove_folder(table.folder, gate)
 
     def rename_application(
