@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from qanat.errors import HistoryMismatchError, RereadError
 from qanat.run.look import show
 from qanat.run.session import Session
 from tests.acceptance.conftest import PYTHON, SPEC, SQL, Paths
-from tests.acceptance.crashing import copy, count_steps, die_at, operate
+from tests.acceptance.crashing import Halt, copy, count_steps, die_at, operate, overslept
 from tests.acceptance.ledgered import check
 from tests.acceptance.test_exactly_once import SEED, STEPS
 
@@ -183,3 +184,24 @@ def test_dying_again_and_again(move: Move) -> None:
     draw = random.Random(f"{SEED} again {move.command}")  # noqa: S311
     for _ in range(move.steps if STEPS == "all" else int(STEPS) // 3):
         move.die(*(draw.randint(1, move.steps) for _ in range(draw.randint(2, 4))))
+
+
+@pytest.mark.parametrize("command", ["rename silver clean", "drop silver"])
+def test_an_update_that_sleeps_meanwhile_gives_way(
+    paths: Paths, tmp_path: Path, command: str
+) -> None:
+    """It wakes in the middle of a commit to a table that has gone, or is called otherwise."""
+    operate(paths.root, "run")
+    paths.second()
+    undisturbed = copy(paths.root, tmp_path / "undisturbed")
+    for root, around in ((undisturbed, nullcontext()), (paths.root, _asleep(paths.root))):
+        with around:
+            MOVES[command](Paths(root))
+            operate(root, command)
+        operate(root, "run")
+        check(root)
+    assert _picture(paths.root) == _picture(undisturbed)
+
+
+def _asleep(root: Path) -> AbstractContextManager[object]:
+    return overslept(root, Halt("commit"))
