@@ -114,9 +114,9 @@ def _planned(session: Session, update: str, name: str) -> Move:
 def consequences(found: Dropping) -> str:
     """What goes, in a sentence, and what stays."""
     if found.kind == str(DatasetKind.SINK):
-        return f"the sink {found.dataset} is forgotten; what it has sent stays where it is"
+        return f"this forgets the sink {found.dataset}; what it has sent stays where it is"
     parts = [] if found.rows is None else [count(found.rows, "row")]
     if found.quarantined:
         parts.append(f"{count(found.quarantined, 'row')} in quarantine")
     what = " and ".join(parts) or "whatever is stored of it"
-    return f"{found.dataset} goes with {what}; this cannot be undone"
+    return f"this removes {found.dataset} with {what}, for good"

@@ -34,6 +34,6 @@ def test_nothing_goes_before_it_is_confirmed(
         command = ["drop", "V", "-C", str(tmp_path)]
         assert program.main(command, standalone_mode=False) == code
         asked = capsys.readouterr().err
-        assert asked.startswith("V goes with 1 row; this cannot be undone. Go on? [y/N]: ")
+        assert asked.startswith("This removes v with 1 row, for good. Go on? [y/N]: ")
         assert ("Nothing is dropped." in asked) == bool(left)
         assert [p.name for p in (tmp_path / "storage/tables").iterdir()] == left
