@@ -41,8 +41,8 @@ class DeltaWitness:
         """All tables below a folder, with the entries of their logs and their live files."""
         for log in sorted(root.glob(f"**/{_LOG}")):
             table, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-            # Names with an underscore are hidden: a checkpoint in the making.
-            if entries and not table.name.startswith("_"):
+            # Hidden names: a checkpoint in the making, a table that was dropped.
+            if entries and table.name[0] not in "_.":
                 yield table, [*entries, *self.live(table)]
 
 
