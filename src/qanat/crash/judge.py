@@ -115,16 +115,15 @@ def unreadable_files(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
         for path in needed:
             name = str(path.relative_to(root))
             seen = disk.find(name)
+            known = seen.content if isinstance(seen, File) else _before(disk, name)
             if not path.exists():
                 yield f"{name} is gone"
-            elif path.read_bytes() != (
-                seen.content if isinstance(seen, File) else _lost(disk, name)
-            ):
+            elif path.read_bytes() != known:
                 yield f"{name} is torn"
         yield from _missing_files(table, witness)
 
 
-def _lost(disk: Disk, name: str) -> bytes | None:
+def _before(disk: Disk, name: str) -> bytes | None:
     """What a file had at the beginning that has another name by now, or none.
 
     The power loss may have undone that.
