@@ -11,6 +11,7 @@ import qanat
 from qanat.errors import DatasetNotFoundError, OptionError, PlanError
 from qanat.model.pipeline import application
 from qanat.project import Project
+from qanat.run.rename import planned
 from tests.acceptance.test_identity import CHAIN, declare, flows, ids, root, run
 
 __all__ = ["root"]
@@ -223,6 +224,7 @@ def test_names_that_differ_in_case_and_names_of_other_letters(root: Path) -> Non
 
 
 REFUSED: dict[str, tuple[str, str, type[Exception], str]] = {
+    "empty": ("bronze", " ", PlanError, "a name is empty"),
     "the same": ("bronze", "bronze", PlanError, "has that name already"),
     "unknown": ("bronce", "raw", DatasetNotFoundError, "nothing that was ever run"),
     "declared": ("silver", "raw", PlanError, "silver is still declared"),
@@ -265,3 +267,20 @@ def test_a_declared_dataset_is_not_dropped(root: Path) -> None:
         assert "--full-refresh bronze" in caught.value.hint
         with pytest.raises(DatasetNotFoundError):
             project.drop("bronz")
+
+
+def test_what_was_interrupted_is_told_and_finished(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(root, CHAIN.replace("bronze", "raw"))
+        project.validate()  # reads the files
+        ledger = project.session.ledger
+        lease = ledger.acquire("dies", 60)
+        ledger.begin_move(planned(project.session, "dies", "bronze", "raw"), lease)
+        ledger.release(lease)
+        with pytest.raises(PlanError, match="`qanat rename bronze raw` was interrupted"):
+            project.plan()
+        assert {d.status for d in project.run().datasets} == {"unchanged"}
+        assert ids(project, "raw") == [1, 2]
+        unchanged(project)

@@ -73,6 +73,8 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
     Raises:
         DatasetNotFoundError, PlanError: as `rename` tells.
     """
+    if not (old.strip() and new.strip()):
+        raise PlanError("a name is empty", wanted="qanat rename OLD NEW")
     if old == new:
         raise PlanError(f"{old!r} has that name already")
     datasets, flows = known_datasets(session), known_flows(session)
