@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # What compiles the fault injector of the crash test; zig's comes from PyPI where there is none.
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
-.PHONY: help demo test test-services crash-test crash-sample lint format docs clean
+.PHONY: help demo test test-services crash-test crash-sample side-by-side lint format docs clean
 .PHONY: bench bench-peers bench-compare
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-services  tests against PostgreSQL, an S3 server and broken disks, all brought along"
 	@echo "make crash-test     kill, starve and lie to updates at every call (hours; goes on where it was)"
 	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
+	@echo "make side-by-side   eight processes over forty datasets, with kills and sleeps (half an hour)"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"
 	@echo "make docs           write the reference anew from the code"
@@ -74,6 +75,10 @@ $(VENV)/.crash: $(VENV)/.dev
 # `make crash-test ARGS='--kinds power --scenarios append'` for a part of it.
 crash-test: $(VENV)/.crash
 	@$(BIN)/python -m tests.crash.run $(ARGS)
+
+# `make side-by-side ARGS='--rounds 20'` for fewer.
+side-by-side: $(VENV)/.dev
+	@$(BIN)/python -m tests.side_by_side.run $(ARGS)
 
 crash-sample: $(VENV)/.crash
 	@$(BIN)/python -m tests.crash.run --sample $(ARGS)

@@ -25,6 +25,7 @@ NAMES = (
     "unchanged_run",
     "plan_1000",
     "datasets_500",
+    "two_halves",
     "flights_plain",
     "row_modules",
     "install_size",

@@ -31,6 +31,7 @@ from qanat.declare import calls, columns, properties, settings, types as column_
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.owner import OWNER
 from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
 from qanat.model.schema import Field
 from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
@@ -171,6 +172,39 @@ def spec() -> Lines:
     yield "`${VAR}` in a value is an environment variable, `${VAR:-text}` one with a default."
     yield "A variable `QANAT__KEY` overrides a key, and `QANAT__CONFIGURATION__NAME` a value of"
     yield "`configuration`. From weak to strong: defaults, the spec, its environment, variables."
+    yield ""
+    yield from _adapters()
+
+
+def _adapters() -> Lines:
+    """What the keys `engine`, `table_format` and `ledger` may be, with their options."""
+    yield "## Engines"
+    yield ""
+    engines = [plugins.engine(name) for name in plugins.BUILTIN["engines"]]
+    rows = [[code(e.name), ", ".join(code(d) for d in e.dialects)] for e in engines]
+    yield from table(["`engine`", "`dialect`, the first if it is left out"], rows)
+    yield "## Table formats"
+    yield ""
+    for name in plugins.BUILTIN["formats"]:
+        options = plugins.table_format(name).options
+        yield f"### `table_format: {name}`"
+        yield ""
+        if options.options:
+            yield "`storage_options` may have:"
+            yield ""
+            yield from _option_table(options)
+        else:
+            yield "It has no `storage_options`."
+            yield ""
+    yield "## Ledgers"
+    yield ""
+    ledgers = [plugins.imported(target) for target in plugins.BUILTIN["ledgers"].values()]
+    rows = [
+        [code(kind.name), " or ".join(code(f"{s}://…") for s in kind.schemes) or "left out"]
+        for kind in ledgers
+    ]
+    yield from table(["Database", "`ledger`"], rows)
+    yield "Other packages may add engines, table formats and ledgers."
 
 
 # -- SQL -----------------------------------------------------------------------------------
@@ -362,6 +396,9 @@ def python_api() -> Lines:
     yield "`import qanat` gives `qanat.open`; the [how-to](../how-to/python-api.md) shows it at"
     yield "work. Errors are those of [this list](errors.md). Results print as text, and show"
     yield "themselves as HTML in a notebook."
+    yield ""
+    yield 'In the examples, `project` is `qanat.open("shop")`: what `qanat init shop` wrote, after'
+    yield "one `qanat run`."
     yield ""
     yield "## `qanat.open`"
     yield ""
@@ -600,7 +637,11 @@ def tables() -> Lines:
     yield "## Table properties"
     yield ""
     yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
-    yield "with the table."
+    yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
+    yield (
+        "belongs to. [No other changes it]"
+        "(../how-to/environments.md#a-storage-that-is-shared-by-mistake)."
+    )
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""

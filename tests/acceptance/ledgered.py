@@ -18,7 +18,7 @@ from qanat.run.session import Session
 
 # These columns name the update, its time or its place, and so differ from run to run.
 _VARIES = ("_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch")
-_STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)-[0-9a-f]+-|/[^']*/(?=(?:in|more)/)")
+_STAGED = re.compile(r"/[^']*/(?:epoch-\d+|replay-\d+)(?:-[0-9a-f]+)+-|/[^']*/(?=(?:in|more)/)")
 
 Picture = dict[str, Counter[str]]
 
@@ -50,7 +50,7 @@ def check(project: Path) -> None:
     with Session.open(project) as session:
         ledger, store = session.ledger, session.store
         assert not ledger.open_epochs()
-        assert ledger.held() is None
+        assert not ledger.held()
         assert all(u.status is not UpdateStatus.RUNNING for u in ledger.updates(1000))
         for update in ledger.updates(1000):
             told = ledger.events(update.id)

@@ -626,3 +626,18 @@ def test_names_that_have_to_be_quoted(tmp_path: Path, name: str, format: str) ->
     assert shop.rows(name) == [(1,)]
     assert shop.rows("n") == [(1,)]
     assert len(shop.quarantined(name)) == 1
+
+
+@pytest.mark.parametrize(
+    "clause",
+    ["TBLPROPERTIES ('qanat.nothing' = '1') AS SELECT *, 1 AS more", "AS SELECT *, 1 AS more +"],
+)
+def test_columns_of_a_wrong_declaration_are_not_those_of_its_table(
+    shop: Shop, clause: str
+) -> None:
+    """What reads a column that it gains is right, although the table has not got it yet."""
+    reader = "CREATE MATERIALIZED VIEW reader AS SELECT {} FROM orders;"
+    shop.sql(ORDERS + reader.format("id"))
+    shop.run()
+    shop.sql(ORDERS.replace("AS SELECT *", clause) + reader.format("id, more"))
+    assert len(shop.problems()) == 1

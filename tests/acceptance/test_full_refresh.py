@@ -151,6 +151,9 @@ def test_a_protected_table_is_not_replaced(root: Path) -> None:
                 ask(full_refresh=["bronze"])  # type: ignore[operator]
             with pytest.raises(ResetError, match="bronze is protected"):
                 ask(full_refresh=["b*"])  # type: ignore[operator]
+        assert project.plan("bronze").datasets[0].consequence == ""
+        rule = "(CONSTRAINT known EXPECT (id > 0)) "
+        declare(root, bronze=rule + PROTECTED.replace("pipelines.r", "Pipelines.R"))
         consequence = project.plan("bronze").datasets[0].consequence
         assert "pipelines.reset.allowed is false" in consequence
         planned = steps(project, full_refresh=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,12 +75,15 @@ def test_a_renamed_dataset_doubles_nothing(root: Path) -> None:
     with qanat.open(root) as project:
         run(project)
         declare(root, CHAIN.replace("bronze", "raw"))
-        done = run(project)
+        assert run(project) == {"raw": "failed", "silver": "skipped", "total": "skipped"}
+        done = run(project, read_again="raw")
         assert done == {"raw": "updated", "silver": "failed", "total": "skipped"}
         error = project.run().failed[0].error
         assert error is not None
         assert error.location is not None
         assert "read raw from its start (2 rows), beside what it has read of bronze" in str(error)
+        assert error.hint is not None
+        assert error.hint.startswith("if only a name has changed: qanat rename bronze raw, or")
         assert ids(project, "silver") == [1, 2]
         assert project.query("SELECT s FROM total").rows() == [(30,)]
         # Each of the ways that the error names.
@@ -96,7 +100,7 @@ def test_rows_are_read_again_when_asked(root: Path) -> None:
     with qanat.open(root) as project:
         run(project)
         declare(root, CHAIN.replace("bronze", "raw"))
-        run(project)
+        run(project, read_again="raw")
         assert run(project, read_again="silver")["silver"] == "updated"
         assert ids(project, "silver") == [1, 1, 2, 2]
         (root / "data/c.csv").write_text("id,x\n3,30\n")
@@ -174,3 +178,88 @@ def test_other_sources_may_come_and_go(root: Path) -> None:
         declare(root, empty + insert.format("more") + insert.format("new"))
         assert run(project) == {"t": "updated"}
         assert ids(project, "t") == [1, 2, 3, 4]
+
+
+def test_a_new_dataset_reads_nothing_again_that_a_vanished_one_has(root: Path) -> None:
+    one = "CREATE STREAMING TABLE one AS SELECT * FROM STREAM read_files('data/*.csv');"
+    two = one.replace("one", "two").replace("data/*", "d*/*")
+    declare(root, one)
+    with qanat.open(root) as project:
+        run(project)
+        # Beside it, it is another table.
+        declare(root, one + two)
+        assert run(project) == {"one": "unchanged", "two": "updated"}
+        declare(root, one.replace("one", "three"))
+        assert run(project) == {"three": "failed"}
+        error = project.run().failed[0].error
+        assert error is not None
+        assert error.message == (
+            "three would read data/*.csv from its start (2 files, 20 B), as one has, which is no"
+            " longer declared"
+        )
+        assert error.hint == (
+            "if only the name has changed: qanat rename one three, or take the old one; if it is"
+            " another streaming table: qanat run --read-again three"
+        )
+        assert run(project, read_again="three") == {"three": "updated"}
+        assert ids(project, "three") == [1, 2]
+        assert run(project) == {"three": "unchanged"}
+        # To start over is to want them from the start.
+        declare(root, one.replace("one", "four"))
+        assert run(project, full_refresh="four") == {"four": "updated"}
+        # Other files are other rows, and what is deleted is not doubled.
+        (root / "new").mkdir()
+        (root / "new/c.csv").write_text("id,x\n3,30\n")
+        declare(root, one.replace("one", "five").replace("data", "new"))
+        assert run(project) == {"five": "updated"}
+        for name in ("one", "two", "three", "four"):
+            shutil.rmtree(root / "storage/tables" / name)
+        declare(root, one.replace("one", "six"))
+        assert run(project) == {"six": "updated"}
+
+
+def test_a_renamed_sink_sends_nothing_again(root: Path) -> None:
+    flows(root, "one")
+    text = (root / "transformations/f.py").read_text()
+    renamed = text.replace('sink("out"', 'sink("to"').replace('target="out"', 'target="to"')
+    with qanat.open(root) as project:
+        run(project)
+        sent = sorted((root / "out").glob("*.csv"))
+        # The flow of the old name goes on where it was.
+        (root / "data/c.csv").write_text("id,x\n3,30\n")
+        declare(root, renamed, "f.py")
+        assert run(project) == {"all_rows": "updated", "to": "updated"}
+        assert len(list((root / "out").glob("*.csv"))) == len(sent) + 1
+        declare(root, text.replace("send_one", "send"), "f.py")
+        assert run(project) == {"all_rows": "unchanged", "out": "failed"}
+        assert len(list((root / "out").glob("*.csv"))) == len(sent) + 1
+        # To another place it is all sent, as to any new one.
+        declare(root, text.replace("send_one", "send").replace('"out"', '"x"'), "f.py")
+        assert run(project) == {"all_rows": "unchanged", "x": "updated"}
+        assert len(list((root / "x").glob("*.csv"))) == 1
+
+
+def test_a_flow_that_was_to_run_once_goes_without_a_question(root: Path) -> None:
+    base = "CREATE STREAMING TABLE {0} AS SELECT * FROM STREAM read_files('data/{0}.csv');"
+    once = "CREATE FLOW {0} AS INSERT INTO ONCE t BY NAME SELECT * FROM STREAM {1};"
+    every = once.replace(" ONCE", "")
+    (root / "c").mkdir()
+    (root / "c/c.csv").write_text("id,x\n3,30\n")
+    tables = base.format("a") + base.format("b") + "CREATE STREAMING TABLE t;"
+    tables += "CREATE FLOW c AS INSERT INTO t BY NAME SELECT * FROM STREAM read_files('c/*.csv');"
+    declare(root, tables + once.format("backfill", "a"))
+    with qanat.open(root) as project:
+        run(project)
+        assert ids(project, "t") == [1, 3]
+        declare(root, tables)
+        run(project)
+        # Not what it has read: that would be there twice.
+        declare(root, tables + every.format("daily", "a"))
+        assert run(project)["t"] == "failed"
+        declare(root, tables + every.format("daily", "b"))
+        assert run(project)["t"] == "updated"
+        assert ids(project, "t") == [1, 2, 3]
+    # One that runs once, too, may be the same under another name.
+    declare(root, tables + every.format("daily", "b") + once.format("fill", "b"))
+    with qanat.open(root) as project:
+        assert run(project)["t"] == "failed"

@@ -56,8 +56,7 @@ def test_a_dataset_moves_with_all_that_it_has(root: Path, format: str) -> None:
         (root / "data/c.csv").write_text("id,x\n3,30\n")
         run(project)
         declare(root, CHAIN.replace("bronze", "raw"))
-        failing = project.plan().datasets[1]
-        assert "qanat rename bronze raw" in failing.consequence
+        assert "qanat rename bronze raw" in str(project.plan())
         assert str(project.rename("bronze", "raw")).startswith("bronze is called raw now")
         assert project.query("SELECT s FROM total").rows() == [(60,)]
         unchanged(project)
@@ -115,9 +114,9 @@ def test_a_flow_moves_and_nothing_is_sent_again(root: Path, limit: str) -> None:
         run(project)
         sent = sorted((root / "out").glob("*.csv"))
         flows(root, "two", limit)
-        assert "qanat rename one two" in project.plan().datasets[0].consequence
+        assert "qanat rename one two" in str(project.plan())
         project.rename("one", "two")
-        assert "qanat rename send_one send_two" in project.plan().datasets[1].consequence
+        assert "qanat rename send_one send_two" in str(project.plan())
         project.rename("send_one", "send_two")
         unchanged(project)
         assert sorted((root / "out").glob("*.csv")) == sent

@@ -31,7 +31,7 @@ NORMAL = (
     (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}\b"), "00:00:00.000"),
     (re.compile(r'"(seconds|bytes|bytes_written)": \d+(\.\d+)?'), r'"\1": 0'),
     (re.compile(r"\b\S+, process \d+"), "this machine, process 1"),
-    (re.compile(r"\bepoch-(\d+)-[0-9a-f]{32}-"), r"epoch-\1-0-"),
+    (re.compile(r"\bepoch-(\d+)-(?:[0-9a-f]{8}-)?[0-9a-f]{32}-"), r"epoch-\1-0-"),
     (re.compile(r"\bscratch/\S+/"), "scratch/"),
     (re.compile(r"range \[offset=\d+, size=\d+\]"), "range [offset=0, size=0]"),
     (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{6}\b"), "20260101T000000-000000"),

@@ -205,6 +205,73 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         another().acquire("update-3", 60)
 
 
+def test_leases_of_other_datasets_are_held_side_by_side(ledger: Ledger, another: Open) -> None:
+    first = ledger.acquire("update-1", 60, ["Bronze", "silver"])
+    other = another()
+    second = other.acquire("update-2", 60, ["gold"])
+    assert [x.holder for x in ledger.held()] == ["update-1", "update-2"]
+    assert ledger.leases() == ledger.held()
+    assert first.covers("BRONZE")
+    assert not first.covers("gold")
+    for wanted in (["BRONZE"], ["x", "gold"], None):
+        with pytest.raises(UpdateRunningError, match=r"works on|update-1"):
+            another().acquire("update-3", 60, wanted)
+    with pytest.raises(UpdateRunningError, match=r"another update works on bronze\n") as caught:
+        another().acquire("update-3", 60, ["bronze", "x"])
+    assert str(os.getpid()) in str(caught.value)
+    # Each writes what is its own, and knows what the other one has written.
+    committed(ledger, first, epoch(1))
+    committed(other, second, epoch(1, flow="gold", dataset="gold"))
+    other.begin_generation(["gold"], second)
+    assert ledger.last_epoch("gold") == other.last_epoch("gold") != None  # noqa: E711
+    assert ledger.generation("gold") == 1
+    assert {s.flow for s in ledger.sources()} == {s.flow for s in other.sources()}
+    assert other.last_epoch("bronze") == ledger.last_epoch("bronze")
+    other.release(second)
+    assert another().acquire("update-3", 60, ["gold"]).token > second.token
+
+
+def test_a_lease_takes_more_datasets_and_gives_them_back(ledger: Ledger, another: Open) -> None:
+    lease = ledger.acquire("update-1", 60, ["bronze"])
+    other = another()
+    other.acquire("update-2", 60, ["gold"])
+    with pytest.raises(UpdateRunningError, match="works on GOLD"):
+        ledger.extend(lease, ["silver", "GOLD"])
+    assert [list(x.datasets or ()) for x in ledger.held()] == [["bronze"], ["gold"]]
+    more = ledger.extend(lease, ["silver", "gold", "Bronze"], free_only=True)
+    assert list(more.datasets or ()) == ["bronze", "silver"]
+    with pytest.raises(UpdateRunningError, match="works on silver"):
+        another().acquire("update-3", 60, ["silver"])
+    narrowed = ledger.renew(ledger.narrow(more, ["bronze"]), 60)
+    assert list(narrowed.datasets or ()) == ["bronze"]
+    assert another().acquire("update-3", 60, ["silver"]).holder == "update-3"
+
+
+def test_an_update_of_other_datasets_ends_a_lease_that_has_expired(
+    ledger: Ledger, another: Open
+) -> None:
+    old = ledger.acquire("update-1", 60, ["bronze"])
+    record = UpdateRecord("update-1", "dev", "run", 1.0, leaves=("bronze", "view"))
+    ledger.begin_update(record, old)
+    ledger.keep("update-1", [EventRecord(1, 1.0, Warned(None, "it runs"))])
+    ledger.renew(old, -1)
+    assert ledger.held() == []
+    assert [x.holder for x in ledger.leases()] == ["update-1"]
+    assert ledger.crashed_updates() == []
+    other = another()
+    lease = other.acquire("update-2", 60, ["gold"])
+    assert other.crashed_updates() == [record]
+    with pytest.raises(LeaseLostError, match="1 other update had a lease since"):
+        ledger.intend(epoch(), old)
+    other.leave("update-1", ["view"], lease)
+    assert [u.leaves for u in other.crashed_updates()] == [("view",)]
+    other.end_update("update-1", UpdateStatus.FAILED, lease)
+    assert other.crashed_updates() == []
+    # What has ended is not ended again.
+    other.end_update("update-1", UpdateStatus.SUCCEEDED, lease)
+    assert other.updates()[0].status is UpdateStatus.FAILED
+
+
 def test_an_expired_lease_that_nobody_took_can_be_renewed(ledger: Ledger, another: Open) -> None:
     lease = ledger.renew(ledger.acquire("update-1", -1), 60)
     assert lease.expires > time.time()
@@ -688,7 +755,7 @@ def test_updates_that_are_said_to_run_are_found_however_many_came_later(
         ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)
         if n not in (1, 3):
             ledger.end_update(f"u{n}", UpdateStatus.SUCCEEDED, lease)
-    assert [u.id for u in ledger.open_updates()] == ["u1", "u3"]
+    assert [u.id for u in ledger.crashed_updates()] == ["u1", "u3"]
 
 
 def test_epochs_are_found_by_update_and_dataset(ledger: Ledger, lease: Lease) -> None:
@@ -843,7 +910,7 @@ def test_an_update_is_found_by_its_identifier(ledger: Ledger, lease: Lease) -> N
 
 
 def test_scopes_share_a_ledger_and_nothing_else(
-    ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
+    ledger: Ledger, lease: Lease, url: str | None, scope: str, tmp_path: Path
 ) -> None:
     committed(ledger, lease, epoch())
     ledger.define(Definition("bronze", "view", "f", "i", "t"), lease)
@@ -856,6 +923,9 @@ def test_scopes_share_a_ledger_and_nothing_else(
     assert not neighbour.events("update-1")
     assert not neighbour.definitions()
     assert neighbour.generation("bronze") == 0
+    # But for one question: whose a table may be that says nothing of it.
+    assert scope in neighbour.others("BRONZE")
+    assert scope not in ledger.others("bronze")
     own = neighbour.acquire("update-9", 60)
     neighbour.begin_update(UpdateRecord("u", "dev", "run", 1.0), own)
     assert neighbour.intend(epoch(), own).number == 1
@@ -915,15 +985,26 @@ def test_a_ledger_of_a_newer_qanat_is_refused(
         set_version(now)
 
 
-def test_a_ledger_of_an_older_qanat_becomes_todays(ledger: Ledger, another: Open) -> None:
+def test_a_ledger_of_an_older_qanat_becomes_todays(
+    ledger: Ledger, another: Open, scope: str
+) -> None:
     ((now,),) = _read(ledger, "SELECT version FROM qanat_ledger")
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")
         transaction.write("DROP TABLE qanat_events")
+        transaction.write("DROP TABLE qanat_held")
+        transaction.write("ALTER TABLE qanat_updates DROP COLUMN leaves")
+        # An update of the older Qanat runs.
+        transaction.write(
+            "INSERT INTO qanat_leases VALUES (?, 1, 'old', 0, ?, 'h', 1, 'm', 0)",
+            (scope, time.time() + 100),
+        )
         transaction.write("DROP TABLE qanat_moves")
         transaction.write("UPDATE qanat_ledger SET version = 1")
-    assert another().open_updates() == []
+    assert another().crashed_updates() == []
     assert another().events("update-1") == []
+    with pytest.raises(UpdateRunningError, match="update old"):
+        another().acquire("update-2", 60, ["bronze"])
     assert _read(ledger, "SELECT version FROM qanat_ledger") == [(now,)]
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")  # so it was made again

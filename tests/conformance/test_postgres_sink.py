@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -43,6 +44,7 @@ from qanat.model.schema import (
 from qanat.model.work import DataFile, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.testing.postgresql import postgresql
+from qanat.testing.reading import surroundings
 
 pytestmark = pytest.mark.services
 
@@ -54,7 +56,7 @@ class Outlet:
 
     def __init__(self, url: str, scratch: Path) -> None:
         self.url, self.scratch = url, scratch
-        self.sink = PostgresSink(None)  # type: ignore[arg-type]
+        self.sink = PostgresSink(surroundings(scratch))
 
     def run(self, *statements: str) -> list[Any]:
         rows: list[Any] = []
@@ -214,6 +216,17 @@ def test_who_slept_gives_way_to_who_gave_the_epoch_up(outlet: Outlet) -> None:
     assert outlet.run("SELECT to_regclass('out')") == [(None,)]
 
 
+def test_another_project_that_sends_to_the_table_ends_nothing(outlet: Outlet) -> None:
+    delivery = outlet.delivery(1)
+    folder, staged = outlet.stage(delivery, pa.table({"id": [1]}))
+    other = PostgresSink(replace(surroundings(outlet.scratch), scope="other/dev"))
+    confirmed: list[bool] = []
+    other.sweep(outlet.target(), lambda: confirmed.append(True))
+    assert not confirmed
+    outlet.sink.publish(delivery, folder, staged, False)
+    assert outlet.ids == [1]
+
+
 def test_what_begins_while_it_is_swept_goes_on(outlet: Outlet) -> None:
     outlet.stage(outlet.delivery(1), pa.table({"id": [1]}))
     later = outlet.delivery(1)
@@ -260,7 +273,7 @@ def test_who_sleeps_in_its_transaction_is_ended(outlet: Outlet, taking_over: str
 def test_a_sweep_while_the_server_is_away_is_made_up_for(outlet: Outlet) -> None:
     sleeper = outlet.delivery(1)
     folder, staged = outlet.stage(sleeper, pa.table({"id": [1]}))
-    newcomer = PostgresSink(None)  # type: ignore[arg-type]
+    newcomer = PostgresSink(surroundings(outlet.scratch))
     outlet.run("CREATE DATABASE other")
     outlet.run("ALTER DATABASE other ALLOW_CONNECTIONS false")
     # The same place, where no server answers for a moment.

@@ -74,8 +74,7 @@ def test_who_sleeps_between_two_statements(
     gone = pytest.raises(LedgerError, match="idle-in-transaction")
     with closing(PostgresDatabase(url)) as sleeper, gone:
         sleep(sleeper)
-    held = ledger.held()
-    assert held is not None
+    (held,) = ledger.held()
     assert held.holder == "next"
 
 

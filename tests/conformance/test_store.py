@@ -20,6 +20,7 @@ from qanat import plugins
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
+    ForeignTableError,
     LeaseLostError,
     NotAppendOnlyError,
     OptionError,
@@ -28,6 +29,7 @@ from qanat.errors import (
     TableTooNewError,
     UnsupportedError,
 )
+from qanat.model.owner import staged_prefix
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
@@ -56,6 +58,9 @@ def iceberg_reader(folder: Path) -> pyarrow.Table:
 READERS = {"delta": delta_reader, "iceberg": iceberg_reader}
 """By table format, how others read its tables."""
 
+OPTIONS: dict[str, dict[str, str]] = {}
+"""By table format, the storage options that it cannot do without."""
+
 only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
 """About files or features that only Delta tables have."""
 
@@ -67,7 +72,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
 
 def opened(format: str, private: Path) -> TableStore:
     """The store of a table format."""
-    return class_of(format)(private, {})
+    given = OPTIONS.get(format, {})
+    return class_of(format)(private, plugins.table_format(format).options.check_all(given.items()))
 
 
 def class_of(format: str) -> Any:
@@ -693,6 +699,85 @@ def test_only_what_was_there_before_a_sweep_was_confirmed_is_swept(
     assert [old.exists(), new.exists()] == [False, True]
     assert store.sweep(ref(folder)) == 1
     assert store.sweep(ref(folder), refuse) == 0
+
+
+def owned(store: TableStore, private: Path, owner: str) -> TableStore:
+    """Another session's store of the same format, with an owner."""
+    made: TableStore = type(store)(private, {}, owner)  # type: ignore[call-arg]
+    return made
+
+
+def test_a_table_is_changed_by_its_owner_alone(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    mine, other = (owned(store, tmp_path / "_qanat", f"p/{e}") for e in ("dev", "prod"))
+    table = ref(folder)
+    assert mine.owner(table) is None
+    mine.publish(append(mine, folder, 1, properties={"team": "water"}))
+    assert {s.owner(table) for s in (mine, other, store)} == {"p/dev"}
+    assert dict(mine.snapshot(table).properties) == {"team": "water"}
+    for number, change in ((2, Change.APPEND), (2, Change.REPLACE), (1, Change.APPEND)):
+        with pytest.raises(ForeignTableError, match="environment dev of this project"):
+            other.publish(append(other, folder, number, change=change))
+    with pytest.raises(ForeignTableError):
+        other.retract(table, "qanat:t", 1)
+    with pytest.raises(ForeignTableError):
+        other.repair(table)
+    assert mine.version(table) == 0
+    # Without an owner a store asks nothing, and leaves the mark.
+    store.publish(append(store, folder, 2))
+    mine.publish(append(mine, folder, 3))
+    assert mine.retract(table, "qanat:t", 3)
+    assert other.owner(table) == "p/dev"
+
+
+def test_a_table_without_a_mark_gets_that_of_the_next_commit(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    store.publish(append(store, folder, 1))
+    mine = owned(store, tmp_path / "_qanat", "p/dev")
+    assert mine.owner(ref(folder)) is None
+    mine.publish(append(mine, folder, 2))
+    assert mine.owner(ref(folder)) == "p/dev"
+    assert mine.snapshot(ref(folder)).rows == 3
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_sweeping_spares_what_other_owners_have_staged(
+    store: TableStore, folder: Path, tmp_path: Path, there: bool
+) -> None:
+    mine, other = (owned(store, tmp_path / "_qanat", f"p/{e}") for e in ("dev", "prod"))
+    if there:
+        mine.publish(append(mine, folder, 1))
+    files = []
+    for owner in ("p/dev", "p/prod"):
+        prefix = staged_prefix(owner, 2, uuid4().hex)
+        staged(store, folder, prefix, "SELECT 1::BIGINT AS id")
+        files += mine.staging(ref(folder)).glob(f"{prefix}*")
+    own, others = files
+    plain = mine.staging(ref(folder)) / "epoch-2-old.parquet"
+    plain.touch()
+    # A file without a name belongs to who has the table, or to any while there is none.
+    assert other.orphans(ref(folder)) == (1 if there else 2)
+    assert other.sweep(ref(folder)) == (1 if there else 2)
+    assert [p.exists() for p in (own, others, plain)] == [True, False, there]
+    assert mine.sweep(ref(folder)) == (2 if there else 1)
+    assert not own.exists()
+
+
+@only_delta
+def test_a_torn_entry_does_not_hide_the_owner(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    mine, other = (owned(store, tmp_path / "_qanat", f"p/{e}") for e in ("dev", "prod"))
+    mine.publish(append(mine, folder, 1))
+    torn = folder / "_delta_log" / f"{1:020}.json"
+    torn.touch()
+    with pytest.raises(ForeignTableError):
+        other.repair(ref(folder))
+    assert torn.exists()
+    assert mine.repair(ref(folder))
+    assert mine.version(ref(folder)) == 0
 
 
 # -- other names --------------------------------------------------------------------------------

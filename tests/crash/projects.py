@@ -104,6 +104,11 @@ def _paths(folder: Path) -> list[Scenario]:
     later = Paths(copy_project(append.root, folder / "later"))
     operate(later.root)
     later.declare(165)
+    # All in one update: which row of a key comes first, and is kept, is then the same every time.
+    whole = Paths.make(folder / "whole")
+    whole.first()
+    whole.second()
+    operate(whole.root)
     return [
         Scenario("first", first.root, Operation.RUN),
         Scenario("append", append.root, Operation.RUN),
@@ -118,6 +123,15 @@ def _paths(folder: Path) -> list[Scenario]:
             then=(Operation.RUN, Operation.REPLAY, Operation.RUN),
         ),
         Scenario("run-refresh", append.root, Operation.RUN, then=(Operation.REFRESH,)),
+        # What has read the table as a stream, and the sink behind it, start over with it; a plain
+        # update goes on with the rest.
+        Scenario(
+            "refresh-along",
+            whole.root,
+            Operation.REFRESH,
+            then=(Operation.RUN,),
+            anew=("bronze",),
+        ),
     ]
 
 

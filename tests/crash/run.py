@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from qanat.cli.bar import Bar
+from qanat.crash.campaign import KINDS, Extent, Outcome, carry_out, prepare
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.ending import ends_cleanly
@@ -25,7 +26,6 @@ from qanat.crash.journal import Journal
 from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.report import Report
-from qanat.crash.sweep import KINDS, Extent, Outcome, carry_out, prepare
 from tests.crash.projects import scenarios
 
 ROOT = Path(__file__).parents[2]

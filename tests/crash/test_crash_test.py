@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from qanat.crash.campaign import Extent, carry_out, prepare
 from qanat.crash.case import Case, Verdict
 from qanat.crash.crew import Crew
 from qanat.crash.journal import Journal
 from qanat.crash.quarters import places, sweep_quarters
-from qanat.crash.sweep import Extent, carry_out, prepare
 from tests.acceptance.conftest import Paths
 from tests.crash.projects import scenarios
 
@@ -180,7 +180,7 @@ PLANTED = {
 }
 
 
-def sweep(folder: Path, kind: str, most: int, scenario: str = "append") -> Sequence[Verdict]:
+def campaign(folder: Path, kind: str, most: int, scenario: str = "append") -> Sequence[Verdict]:
     return list(verdicts(folder, Defect("", "", kind, scenario), most))
 
 
@@ -222,13 +222,13 @@ def test_a_planted_defect_is_found(
 
 @pytest.mark.parametrize("kind", ["kill", "power"])
 def test_nothing_is_found_where_nothing_is_wrong(tmp_path: Path, kind: str) -> None:
-    found = sweep(tmp_path, kind, 8)
+    found = campaign(tmp_path, kind, 8)
     assert [v.complaints for v in found] == [()] * 8
     assert [v for v in found if not (v.hits and v.seconds)] == []
 
 
 def test_parallel_datasets_give_the_same_result_in_any_order(tmp_path: Path) -> None:
-    found = sweep(tmp_path, "kill", 4, "parallel")
+    found = campaign(tmp_path, "kill", 4, "parallel")
     assert [v.complaints for v in found] == [()] * 4
     assert sum(v.hits for v in found) > 2
 

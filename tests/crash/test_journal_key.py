@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.crash.sweep import Extent
+from qanat.crash.campaign import Extent
 from tests.crash import run
 
 

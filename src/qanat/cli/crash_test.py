@@ -14,6 +14,7 @@ from qanat import __version__
 from qanat.cli import screen
 from qanat.cli.bar import Bar
 from qanat.cli.options import ProjectRef
+from qanat.crash.campaign import Extent, Outcome, crash_test
 from qanat.crash.case import Case, Verdict
 from qanat.crash.document import crash_document
 from qanat.crash.ending import ends_cleanly
@@ -21,7 +22,6 @@ from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.replica import roomy
 from qanat.crash.report import Report
-from qanat.crash.sweep import Extent, Outcome, crash_test
 from qanat.disk import explained
 from qanat.frozen import Frozen
 from qanat.report.failure import dumps

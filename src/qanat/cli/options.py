@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from functools import wraps
@@ -163,6 +164,21 @@ def refresh_options(command: Function) -> Function:
         return command(*args, refreshes=asked, **rest)
 
     return with_refreshes
+
+
+def waits(command: Function) -> Function:
+    """Add `--wait`; the command gets `wait`, in seconds."""
+    return click.option(
+        "--wait",
+        is_flag=False,
+        flag_value=math.inf,
+        default=0.0,
+        show_default=False,
+        type=click.FloatRange(min=0.0),
+        metavar="[SECONDS]",
+        help="Wait for other updates that work on the same datasets; without SECONDS: as long as"
+        " it takes.",
+    )(command)
 
 
 class ListsCommand(click.Command):

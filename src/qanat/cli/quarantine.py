@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref
+from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref, waits
 from qanat.cli.program import Group
 from qanat.cli.run import watching
 from qanat.report.documents import document
@@ -60,16 +60,17 @@ def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool
 
 @command.command("replay", short_help="Check the rows again and move those that now pass.")
 @click.argument("dataset", required=False)
+@waits
 @project_ref
 @logs
 @output
-def replay_(dataset: str | None, ref: ProjectRef, logs: Logs, json: bool) -> int:
+def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json: bool) -> int:
     """Check rows in quarantine against the rules as they are now; move those that pass.
 
     Without DATASET: of all datasets. A row is moved once, however often this is called.
     """
     with ref.open() as project, watching(logs, json) as observers:
-        results = project.replay(dataset, observers)
+        results = project.replay(dataset, wait=wait, observers=observers)
     if json:
         screen.write(dumps(document("replay", results)))
     else:

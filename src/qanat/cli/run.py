@@ -21,6 +21,7 @@ from qanat.cli.options import (
     project_ref,
     refresh_options,
     selection,
+    waits,
 )
 from qanat.errors import UnsupportedError
 from qanat.ports.observer import Observer
@@ -40,6 +41,7 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
 @click.command("run", cls=ListsCommand, short_help="Bring the datasets up to date.")
 @selection
 @refresh_options
+@waits
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `qanat plan` does.")
 @click.option(
     "--continuous", is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_later
@@ -50,6 +52,7 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
 def command(
     select: tuple[str, ...],
     refreshes: Refreshes,
+    wait: float,
     dry_run: bool,
     ref: ProjectRef,
     logs: Logs,
@@ -65,7 +68,7 @@ def command(
             planned = project.plan(select, **vars(refreshes))
             return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
         with watching(logs, json) as observers:
-            result = project.run(select, **vars(refreshes), observers=observers)
+            result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
     if json:
         # Imported only here: all kinds of documents come with it.
         document = import_module("qanat.report.documents").document

@@ -1,6 +1,6 @@
 """The crash test: makes an update fail at every call that changes the disk, and checks the result.
 
-Read `sweep` first: it runs a whole crash test. `replica` copies the project into `quarters`, a
+Read `campaign` first: it runs a whole crash test. `replica` copies the project into `quarters`, a
 temporary folder, as `Scenario`s. `case` defines what is tried, and `cases` lists all of it.
 
 A `crew` of `worker` processes tries the cases. Each worker has a `slot`: a folder in which it

@@ -22,7 +22,7 @@ class Operation(StrEnum):
 
     RUN = "run"
     REFRESH = "refresh"
-    """An update with a full refresh of every table."""
+    """An update with a full refresh of every table, or of those that the scenario names."""
     REPLAY = "replay"
     """A replay of all quarantined rows."""
     RENAME = "rename"
@@ -44,6 +44,8 @@ class Scenario(Frozen):
             order each time.
         sockets: True if what is sent to a database counts as a call, too.
         then: the operations of recovery, in order; empty for the same operation again.
+        anew: what a full refresh names, and what has read that as a stream starts over with it;
+            empty for every table and sink.
         names: what `RENAME` and `DROP` are about.
     """
 
@@ -55,6 +57,7 @@ class Scenario(Frozen):
     threads: int = 1
     sockets: bool = False
     then: tuple[Operation, ...] = ()
+    anew: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     @property
@@ -73,6 +76,7 @@ class Scenario(Frozen):
             "threads": self.threads,
             "sockets": self.sockets,
             "then": [o.value for o in self.then],
+            "anew": list(self.anew),
             "names": list(self.names),
         }
 
@@ -88,6 +92,7 @@ class Scenario(Frozen):
             found["threads"],
             found["sockets"],
             tuple(Operation(o) for o in found["then"]),
+            tuple(found["anew"]),
             tuple(found["names"]),
         )
 

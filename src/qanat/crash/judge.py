@@ -42,7 +42,7 @@ def _unfinished(session: Session) -> Iterator[str]:
     ledger = session.ledger
     for epoch in ledger.open_epochs():
         yield f"epoch {epoch.number} of {epoch.flow} is still open"
-    if ledger.held() is not None:
+    if ledger.held():
         yield "the lease is still held"
     for update in ledger.updates(_ALL):
         if update.status is UpdateStatus.RUNNING:
@@ -70,7 +70,7 @@ def _left_over(session: Session) -> Iterator[str]:
     private = session.project.private
     own = session.scratches.glob("*")
     left_over = [p for p in own if p.with_suffix("") != session.scratch.with_suffix("")]
-    left_over += private.glob("commits/*")
+    left_over += private.glob("commits/*/*")
     for _, target in sinks(session):
         if (folder := sink_folder(session, target)) is not None:
             left_over += folder.glob(".qanat/*")

@@ -17,7 +17,7 @@ from qanat.text import literal, quote
 _VARIES = frozenset(
     {"_quarantine_id", "_quarantine_update", "_quarantine_at", "_quarantine_epoch"}
 )
-_STAGED = r"(epoch|replay)-\d+-[0-9a-f]+"
+_STAGED = r"(epoch|replay)-\d+(-[0-9a-f]+)+"
 EARLIER = " before it was sent anew"
 """The suffix of a sink's name for the rows that it got before its last full refresh."""
 
@@ -25,12 +25,14 @@ Picture = dict[str, tuple[int, str]]
 """By table or sink: its number of rows, and a digest that does not depend on their order."""
 
 
-def picture(session: Session, accounts: Accounts) -> Picture:
+def picture(session: Session, accounts: Accounts, image: Path) -> Picture:
     """Count and digest the rows of all tables, quarantines and sinks.
 
     Args:
         session: the opened project.
         accounts: the ledger's epochs, to tell the deliveries of a sink's generations apart.
+        image: the folder that the project was copied from. Quarantined rows that were there then
+            name files of it.
 
     Raises:
         QanatError: a table cannot be read, or a quarantine holds a row twice.
@@ -59,7 +61,7 @@ def picture(session: Session, accounts: Accounts) -> Picture:
         for label, files in ((f"sink {name}", now), (f"sink {name}{EARLIER}", before)):
             if files:
                 views[label] = f"SELECT line, NULL AS id FROM ({lines(target, files)})"
-    return _counted(session, views, inputs)
+    return _counted(session, views, inputs, image)
 
 
 def differences(
@@ -90,10 +92,13 @@ def differences(
     return complaints, lost, doubled
 
 
-def _counted(session: Session, views: Mapping[str, str], inputs: Mapping[str, Batch]) -> Picture:
+def _counted(
+    session: Session, views: Mapping[str, str], inputs: Mapping[str, Batch], image: Path
+) -> Picture:
     """Count and digest the lines of all views by one query: most of its time is spent to begin."""
-    root = literal(f"{session.project.root}/")
-    plain = f"regexp_replace(replace(line, {root}, ''), '{_STAGED}', '', 'g')"
+    root, old = (literal(f"{folder}/") for folder in (session.project.root, image))
+    plain = f"replace(replace(line, {root}, ''), {old}, '')"
+    plain = f"regexp_replace({plain}, '{_STAGED}', '', 'g')"
     queries = [
         f"SELECT {n}, count(*), sum(h), bit_xor(h), count(id) - count(DISTINCT id) FROM"
         f" (SELECT hash({plain}) AS h, id FROM ({view}) AS lines)"

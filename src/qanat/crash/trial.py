@@ -108,9 +108,9 @@ class Trial:
             errors = self._operate(operation)
             wrong += (f"{operation} again: {e['code']} {e['message']}" for e in errors)
             with self._workspace() as session:
-                accounts = Accounts(session)
-                seen = {"picture": picture(session, accounts), "books": accounts.books()}
-                wrong += complaints(session, accounts, self._scenario.image)
+                accounts, image = Accounts(session), self._scenario.image
+                seen = {"picture": picture(session, accounts, image), "books": accounts.books()}
+                wrong += complaints(session, accounts, image)
         seconds = time.monotonic() - started
         self._write({"complaints": wrong, **seen, "seconds": seconds, "modules": _modules()})
 
@@ -136,8 +136,11 @@ class Trial:
                 if operation in (Operation.RENAME, Operation.DROP):
                     self._move(session, operation)
                     return []
-                everything = operation is Operation.REFRESH
-                again = tuple(name for name, _ in sinks(session)) if everything else ()
+                anew = operation is Operation.REFRESH
+                everything = anew and not self._scenario.anew
+                again = self._scenario.anew if anew else ()
+                if everything:
+                    again = tuple(name for name, _ in sinks(session))
                 selection = Selection(full_refresh=again, full_refresh_all=everything)
                 observers = [_AcknowledgementObserver(session, injector)] if injector else []
                 result = update(session, selection, observers)

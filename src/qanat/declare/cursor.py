@@ -181,6 +181,11 @@ class Cursor:
         return self.words[self.index] if self.index < len(self.words) else None
 
     @property
+    def text(self) -> str:
+        """The statement, as it is written."""
+        return self.sql.text[self.words[0].start : self.end] if self.words else ""
+
+    @property
     def end(self) -> int:
         """The offset behind the last word."""
         return self.words[-1].end + 1 if self.words else 0

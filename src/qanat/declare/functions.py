@@ -40,7 +40,7 @@ def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
         ran: what it declared when it was run.
         registry: gains the declarations and problems.
     """
-    with registry.collecting():
+    with registry.collecting(), registry.nameless(None):
         if ran.error is not None:
             raise ran.error
     registry.problems += ran.capture.problems
@@ -87,8 +87,20 @@ class _Maker:
 
     def _dataset(self, call: DatasetCall, result: object) -> None:
         at = self._def(call.function) if call.function else call.location
-        written = text_of("name", call.name, call.location)
+        with self.registry.nameless(None):
+            written = text_of("name", call.name, call.location)
         name = strip_prefix(tuple(written.split(".")), self.project)
+        with self.registry.named(Dataset(name, call.kind, at)):
+            dataset = self._described(name, call, at)
+        self.registry.add(dataset)
+        if call.function is None:
+            return
+        first = call.kind is DatasetKind.STREAMING_TABLE
+        query = self._query(call.function, result, name, call, first=first)
+        self.registry.add_flow(Flow(name, name, query, at))
+
+    def _described(self, name: str, call: DatasetCall, at: Location) -> Dataset:
+        """A dataset with all that its decorator says of it."""
         check_conf(call.spark_conf, call.location)
         sink = None
         if call.kind is DatasetKind.SINK:
@@ -105,7 +117,7 @@ class _Maker:
             check_property(key, value, call.location)
         columns = self._columns(call)
         self.registry.problems += columns.problems
-        dataset = Dataset(
+        return Dataset(
             name,
             call.kind,
             at,
@@ -117,12 +129,6 @@ class _Maker:
             properties=tuple(properties.items()),
             sink=sink,
         )
-        self.registry.add(dataset)
-        if call.function is None:
-            return
-        first = call.kind is DatasetKind.STREAMING_TABLE
-        query = self._query(call.function, result, name, call, first=first)
-        self.registry.add_flow(Flow(name, name, query, at))
 
     def _flow(self, call: FlowCall, result: object) -> None:
         at = self._def(call.function)

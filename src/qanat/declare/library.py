@@ -13,6 +13,7 @@ from qanat.declare.statements import declare_sql
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
+from qanat.model.name import fold
 from qanat.model.pipeline import Pipeline, ProjectSpec
 
 
@@ -22,10 +23,16 @@ class Declared(Frozen):
     Args:
         pipeline: the datasets and flows that could be parsed.
         problems: everything that is wrong, in the order of files and lines.
+        unread: as `Registry` has it.
     """
 
     pipeline: Pipeline
     problems: tuple[QanatError, ...]
+    unread: tuple[str | None, ...] = ()
+
+    def may_declare(self, name: str) -> bool:
+        """True if a dataset that is not in the pipeline may be one that could not be read."""
+        return any(text is None or fold(name) in fold(text) for text in self.unread)
 
 
 def load_pipeline(
@@ -48,15 +55,17 @@ def load_pipeline(
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()
         with registry.collecting():
-            if path.suffix != ".py":
-                declare_sql(_read(path, shown), shown, registry)
-                continue
-            found = (ran or {}).get(path)
-            if found is None:
-                found = run_python(path, _read(path, shown), project.root)
-            declare_python(path, found, registry)
+            captured = (ran or {}).get(path)
+            if captured is None:
+                with registry.nameless(None):
+                    text = _read(path, shown)
+                if path.suffix != ".py":
+                    declare_sql(text, shown, registry)
+                    continue
+                captured = run_python(path, text, project.root)
+            declare_python(path, captured, registry)
     pipeline = Pipeline(project, registry.datasets, registry.flows)
-    return Declared(pipeline, tuple(registry.problems))
+    return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 
 def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:

@@ -75,6 +75,10 @@ class Registry:
         project: that they are declared in.
         connectors: what its queries may read from, and its sinks write to.
         formats: the names of all table formats.
+
+    Attributes:
+        unread: statements and files that could not be read so far that it is known what they
+            declare; None for one whose text does not tell the names either.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Registry:
         self.connectors = connectors
         self.formats = formats
         self.problems: list[QanatError] = []
+        self.unread: list[str | None] = []
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
 
@@ -125,6 +130,27 @@ class Registry:
             self.problems += error.problems
         except QanatError as error:
             self.problems.append(error)
+
+    @contextmanager
+    def nameless(self, text: str | None) -> Iterator[None]:
+        """Keep the text if the block raises, which reads from it what a declaration is called."""
+        try:
+            yield
+        except QanatError:
+            self.unread.append(None if text is not None and "${" in text else text)
+            raise
+
+    @contextmanager
+    def named(self, bare: Dataset) -> Iterator[None]:
+        """Add the dataset without what is said of it if the block raises.
+
+        Else everything that reads it would be a second problem.
+        """
+        try:
+            yield
+        except QanatError:
+            self.add(bare)
+            raise
 
 
 def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterator[QanatError]:

@@ -13,7 +13,7 @@ from qanat.declare.files import DEFAULT_LIBRARIES
 from qanat.errors import Location, OptionError, QanatError, SpecError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Option, OptionTable, ValueType
-from qanat.model.pipeline import Drift
+from qanat.model.pipeline import Drift, ProjectSpec
 
 Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] | None"
 
@@ -242,14 +242,14 @@ class Settings(Frozen):
     configuration: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = DEFAULT_LIBRARIES
     dialect: str | None = None
-    engine: str = "duckdb"
-    table_format: str = "delta"
+    engine: str = ProjectSpec.engine
+    table_format: str = ProjectSpec.table_format
     storage_options: Mapping[str, str] = field(default_factory=dict)
     ledger: str | None = None
     memory_limit: int | None = None
     threads: int | None = None
-    retries: int = 3
-    schema_drift: Drift = Drift.EVOLVE
+    retries: int = ProjectSpec.retries
+    schema_drift: Drift = ProjectSpec.schema_drift
 
 
 SETTINGS = OptionTable(

@@ -40,7 +40,9 @@ def declare_sql(text: str, file: str, registry: Registry) -> None:
     whole = SqlText.of_file(text, file)
     configuration = dict(registry.project.configuration)
     with registry.collecting():
-        for tokens in _split(whole.tokens(registry.project.dialect)):
+        with registry.nameless(text):
+            tokens_of_all = whole.tokens(registry.project.dialect)
+        for tokens in _split(tokens_of_all):
             with registry.collecting():
                 _statement(whole, tokens, configuration, registry)
 
@@ -63,11 +65,12 @@ def _statement(
     sql = whole
     start, end = tokens[0].start, tokens[-1].end + 1
     if "${" in whole.text[start:end]:
-        sql = whole.slice(start, end).expand(configuration)
-        tokens = sql.tokens(registry.project.dialect)
-        missing = sql.missing_key(tokens, configuration)
-        if missing is not None:
-            raise missing
+        with registry.nameless(sql.text[start:end]):
+            sql = whole.slice(start, end).expand(configuration)
+            tokens = sql.tokens(registry.project.dialect)
+            missing = sql.missing_key(tokens, configuration)
+            if missing is not None:
+                raise missing
     cursor = Cursor(sql, tokens)
     if cursor.take("SET"):
         _set(cursor, configuration)
@@ -76,10 +79,13 @@ def _statement(
     elif cursor.sees("APPLY CHANGES") or cursor.sees("AUTO CDC"):
         raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
     else:
-        raise _not_a_declaration(cursor)
+        _refuse_command(cursor)
+        with registry.nameless(cursor.text):
+            raise cursor.unexpected(*_STATEMENTS)
 
 
-def _not_a_declaration(cursor: Cursor) -> QanatError:
+def _refuse_command(cursor: Cursor) -> None:
+    """Refuse a statement of SQL that declares nothing."""
     word = cursor.word
     known = {
         "SELECT": "put it behind CREATE MATERIALIZED VIEW name AS",
@@ -95,10 +101,9 @@ def _not_a_declaration(cursor: Cursor) -> QanatError:
         "USE": "name the catalog and schema in the spec",
     }
     if word is not None and word.upper in known:
-        return SqlSyntaxError(
+        raise SqlSyntaxError(
             f"{word.upper} is not a declaration", location=cursor.here, hint=known[word.upper]
         )
-    return cursor.unexpected(*_STATEMENTS)
 
 
 def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
@@ -140,7 +145,8 @@ def _create(cursor: Cursor, registry: Registry) -> None:
         if cursor.take(words):
             _dataset(cursor, kind, registry)
             return
-    raise _unknown_object(cursor)
+    with registry.nameless(cursor.text):
+        raise _unknown_object(cursor)
 
 
 _KINDS = {
@@ -178,12 +184,14 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
     project = registry.project
     cursor.take("IF NOT EXISTS")
     location = cursor.here
-    name = strip_prefix(cursor.dotted("the dataset's name"), project)
+    with registry.nameless(cursor.text):
+        name = strip_prefix(cursor.dotted("the dataset's name"), project)
     columns = Columns()
-    if cursor.sees("("):
-        columns = parse_columns(cursor, project)
-    registry.problems += columns.problems
-    properties = parse_properties(cursor, kind, registry)
+    with registry.named(Dataset(name, kind, location)):
+        if cursor.sees("("):
+            columns = parse_columns(cursor, project)
+        registry.problems += columns.problems
+        properties = parse_properties(cursor, kind, registry)
     dataset = Dataset(
         name,
         kind,

@@ -49,7 +49,8 @@
         ├── HistoryMismatchError        Q5005
         ├── InvariantError              Q5006
         ├── UpdateFailedError           Q5007
-        └── RowsLostError               Q5008
+        ├── RowsLostError               Q5008
+        └── ForeignTableError           Q5009
 
 Every class has a stable code. Every error carries what happened, where, what was wanted, what was
 found, the nearest right name and a hint, as far as they are known.
@@ -112,6 +113,7 @@ from qanat.errors.root import DATASET, Location, QanatError, full_refresh, locat
 from qanat.errors.run import (
     CommitConflictError,
     EpochConflictError,
+    ForeignTableError,
     HistoryMismatchError,
     InvariantError,
     LeaseLostError,
@@ -139,6 +141,7 @@ __all__ = [
     "FileUnreadableError",
     "FileVanishedError",
     "FlowError",
+    "ForeignTableError",
     "FunctionNotFoundError",
     "HistoryMismatchError",
     "InvariantError",

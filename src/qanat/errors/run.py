@@ -59,3 +59,9 @@ class RowsLostError(RunError):
     """A full refresh would lose rows: files that they came from are gone."""
 
     code = "Q5008"
+
+
+class ForeignTableError(RunError):
+    """A table belongs to another project or environment, which shares the storage."""
+
+    code = "Q5009"

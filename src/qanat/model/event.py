@@ -32,6 +32,20 @@ class Failure(Frozen):
     hint: str | None = None
 
 
+class LeaseAwaited(Frozen):
+    """The update waits for another one, which works on some of the same datasets.
+
+    Args:
+        holder: the identifier of the other one.
+        datasets: all that it works on; empty: all that there are.
+    """
+
+    holder: str
+    host: str
+    pid: int
+    datasets: tuple[str, ...]
+
+
 class UpdateStarted(Frozen):
     """An update begins; `datasets` in the order it takes them."""
 
@@ -100,7 +114,7 @@ class Recovered(Frozen):
 
 
 class Retried(Frozen):
-    """A step failed and will be tried again."""
+    """Something failed that may succeed later, and is tried again."""
 
     dataset: str
     attempt: int
@@ -116,7 +130,8 @@ class Warned(Frozen):
 
 
 Event: TypeAlias = (
-    UpdateStarted
+    LeaseAwaited
+    | UpdateStarted
     | UpdateEnded
     | DatasetStarted
     | DatasetProgress
@@ -151,7 +166,6 @@ class EventRecord(Frozen):
 def kind_of(event: Event | UnknownEvent) -> str:
     """The name of an event's kind, in logs, documents and the ledger.
 
-    >>> from qanat.model.event import DatasetProgress
     >>> kind_of(DatasetProgress("silver", "computing"))
     'dataset_progress'
     """
@@ -161,7 +175,6 @@ def kind_of(event: Event | UnknownEvent) -> str:
 def facts_of(event: Event | UnknownEvent) -> dict[str, Any]:
     """What an event tells, by field, as values that JSON has.
 
-    >>> from qanat.model.event import Warned
     >>> facts_of(Warned("silver", "the clock was set back"))
     {'dataset': 'silver', 'message': 'the clock was set back'}
     """

@@ -223,7 +223,7 @@ class ProjectSpec(Frozen):
         storage_options: what the table format wants to know, such as where its catalog is.
         memory_limit: bytes the engine may hold before it spills, or None: a share of memory.
         threads: cores to use, or None: all that the process may use.
-        retries: how often a retryable step is tried again.
+        retries: how often what failed and may succeed later is tried again.
     """
 
     name: str

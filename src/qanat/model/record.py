@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from qanat.frozen import Frozen
-from qanat.model.name import fold
+from qanat.model.name import Names, fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.work import Amount, Counts, RuleCount
@@ -113,7 +113,12 @@ class EpochStatus(StrEnum):
 
 
 class UpdateRecord(Frozen):
-    """One update. Times are seconds since 1970 (UTC)."""
+    """One update. Times are seconds since 1970 (UTC).
+
+    Args:
+        leaves: where files of it may be left over if it crashed: the datasets that it works on,
+            and views into whose quarantines it may put rows; None if that is not known.
+    """
 
     id: str
     environment: str
@@ -122,10 +127,11 @@ class UpdateRecord(Frozen):
     ended: float | None = None
     status: UpdateStatus = UpdateStatus.RUNNING
     error: str | None = None
+    leaves: tuple[str, ...] | None = None
 
 
 class Epoch(Frozen):
-    """One atomic step of one flow.
+    """The atomic unit of work of one flow.
 
     Args:
         id: given by the ledger at `intend`; 0 before.
@@ -218,7 +224,14 @@ class Definition(Frozen):
 
 
 class Lease(Frozen):
-    """The right to update one project and environment, until `expires` (seconds since 1970)."""
+    """The right to update datasets of one project and environment.
+
+    Args:
+        scope: `<project>/<environment>`.
+        holder: the identifier of the update that took it.
+        expires, since: seconds since 1970 (UTC).
+        datasets: what it is for; None: for all that there are.
+    """
 
     scope: str
     holder: str
@@ -226,3 +239,13 @@ class Lease(Frozen):
     expires: float
     host: str
     pid: int
+    since: float = 0.0
+    datasets: Names | None = None
+
+    def covers(self, dataset: str) -> bool:
+        """True if it is the right to update that dataset, too."""
+        return self.datasets is None or dataset in self.datasets
+
+    def meets(self, datasets: Names | None) -> bool:
+        """True if it covers one of these datasets; None is all that there are."""
+        return self.datasets is None or datasets is None or any(map(self.covers, datasets))

@@ -19,7 +19,8 @@ class TableRef:
     """One table.
 
     Args:
-        location: its folder (absolute) or URL.
+        location: its folder (absolute); a URL only of a table of others, which is read by its URL
+            and has no `folder` on this machine.
         name: the dataset, or `<dataset>__quarantine`; for tables of others, their location.
 
     >>> TableRef("/data/tables/silver", "silver").folder.name
@@ -40,7 +41,7 @@ class TableRef:
 
 @lru_cache(maxsize=10_000)
 def _folder(location: str) -> Path:
-    # Asked again and again while a table is written, and parsing a path costs more than it seems.
+    # Cached: it is asked many times while a table is written, and pathlib parses it each time.
     return Path(location.removeprefix("file://"))
 
 
@@ -59,6 +60,9 @@ class Snapshot(Frozen):
     """A table at one version.
 
     Args:
+        batch: its rows, for an engine: a `TableBatch` where they are all rows of Parquet files on
+            this machine (of what Qanat has written, always); else an `ArrowBatch`, as where
+            others have deleted rows by their position.
         rows: number of rows where the log knows it, else None.
         bytes: size of the live files.
     """

@@ -204,8 +204,8 @@ class _Tracer:
         if source.dataset is None:
             outside = source_node(source)
             if origin.column is None:
-                return LineageNode(f"{outside.name}.?", "unknown")
-            return LineageNode(f"{outside.name}.{origin.column}", f"{outside.kind} column")
+                return LineageNode(f"? in {outside.name}", "unknown")
+            return LineageNode(f"{origin.column} in {outside.name}", f"{outside.kind} column")
         key = self._key(origin)
         if key is None:
             return LineageNode(f"{source.dataset}.?", "unknown")

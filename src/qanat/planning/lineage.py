@@ -21,7 +21,7 @@ class LineageNode(Frozen):
     """A dataset, source or column, with what it is computed from.
 
     Args:
-        name: `table` or `table.column`; for files their path, with `.column` behind it.
+        name: `table` or `table.column`; for files their path, or `column in path`.
         kind: `streaming table`, …, `files`, `delta table`, `python function`, `quarantine`,
             `column`, `files column`, `delta table column`, or `unknown`.
         upstream: what it is computed from.

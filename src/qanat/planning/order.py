@@ -8,7 +8,7 @@ give another result than in Spark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -138,13 +138,19 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
         )
 
 
-def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple[QanatError, ...]]:
+def build_graph(
+    pipeline: Pipeline,
+    complete: bool = True,
+    may_be_declared: Callable[[str], bool] = lambda name: False,
+) -> tuple[Graph, tuple[QanatError, ...]]:
     """Order the datasets, and find every problem with how they fit together.
 
     Args:
         pipeline: the declarations.
         complete: False if some flows could not be parsed: a dataset without a flow is then not
             reported, since its flow may be one of those.
+        may_be_declared: True for a name that a declaration may have which could not be parsed: it
+            is then not reported that no dataset has it.
 
     Returns:
         The graph, and the problems in the order of the declarations.
@@ -152,11 +158,11 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     problems: list[QanatError] = []
     edges: _Edges = {d.name: {} for d in pipeline.datasets}
     for flow in pipeline.flows:
-        problems += _flow_edges(pipeline, flow, edges)
+        problems += _flow_edges(pipeline, flow, edges, may_be_declared)
     fed = Names(flow.target for flow in pipeline.flows)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
-            problems += _rule_edges(pipeline, dataset, expectation, edges)
+            problems += _rule_edges(pipeline, dataset, expectation, edges, may_be_declared)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:
             problems.append(_without_flow(dataset))
     fillers = _fillers(pipeline, edges)
@@ -172,9 +178,13 @@ def build_graph(pipeline: Pipeline, complete: bool = True) -> tuple[Graph, tuple
     return graph, tuple(problems)
 
 
-def _flow_edges(pipeline: Pipeline, flow: Flow, edges: _Edges) -> Iterator[QanatError]:
+def _flow_edges(
+    pipeline: Pipeline, flow: Flow, edges: _Edges, may_be_declared: Callable[[str], bool]
+) -> Iterator[QanatError]:
     """Add what a flow's target reads through it; yields what is wrong with it."""
     target = pipeline.get(flow.target)
+    if target is None and may_be_declared(flow.target):
+        return
     if target is None:
         yield FlowError(
             f"flow {flow.name} feeds {flow.target!r}, which is not declared",
@@ -191,15 +201,37 @@ def _flow_edges(pipeline: Pipeline, flow: Flow, edges: _Edges) -> Iterator[Qanat
         found = resolve(pipeline, name)
         if found is None:
             known = False
-            yield _unknown_dataset(pipeline, name, read.location)
-        elif not _same(found, target, name):
+            if not may_be_declared(name):
+                yield _unknown_dataset(pipeline, name, read.location)
+            continue
+        known = known and not _unparsed(pipeline, read)
+        if not _same(found, target, name):
             edges[target.name].setdefault(found.name, read.location)
     if known:
         yield from problems_of_flow(pipeline, flow, target)
 
 
+def _unparsed(pipeline: Pipeline, read: Read) -> bool:
+    """True if an input is a temporary view without a query, or one over such a view."""
+    seen: set[str] = set()
+    stack = [read]
+    while stack:
+        view = view_of(pipeline, stack.pop())
+        if view is not None and view.name not in seen:
+            seen.add(view.name)
+            flow = next(pipeline.flows_into(view.name), None)
+            if flow is None:
+                return True
+            stack.extend(flow.query.reads)
+    return False
+
+
 def _rule_edges(
-    pipeline: Pipeline, dataset: Dataset, expectation: Expectation, edges: _Edges
+    pipeline: Pipeline,
+    dataset: Dataset,
+    expectation: Expectation,
+    edges: _Edges,
+    may_be_declared: Callable[[str], bool],
 ) -> Iterator[QanatError]:
     """Add what a dataset reads through a rule; yields what is wrong with that."""
     rule = expectation.rule
@@ -209,7 +241,8 @@ def _rule_edges(
         return
     found = resolve(pipeline, rule.dataset)
     if found is None:
-        yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
+        if not may_be_declared(rule.dataset):
+            yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
     elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
         yield _not_stored(found, expectation.name, expectation.location)
     elif found is not dataset:

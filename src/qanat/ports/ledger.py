@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from qanat.model.event import EventRecord
@@ -39,13 +39,39 @@ class Ledger(Protocol):
 
     # -- the lease -------------------------------------------------------------------------
 
-    def acquire(self, holder: str, seconds: float) -> Lease:
-        """Take the lease for `seconds`.
+    def acquire(
+        self, holder: str, seconds: float, datasets: Collection[str] | None = None
+    ) -> Lease:
+        """Take the lease of datasets for `seconds`: of all of them, or of none.
 
-        A lease whose holder is a dead process of this machine is taken over at once.
+        Leases of dead processes of this machine end, and those that have expired, with all
+        their datasets: their holders can write nothing more.
+
+        Args:
+            datasets: what the holder is about to update; None: all that there are.
 
         Raises:
-            UpdateRunningError: another update holds it; says which, where and since when.
+            UpdateRunningError: another update holds one of them; says which, where, since when.
+        """
+        ...
+
+    def extend(self, lease: Lease, datasets: Collection[str], free_only: bool = False) -> Lease:
+        """Add datasets to the lease.
+
+        Args:
+            free_only: leave out what another update holds.
+
+        Raises:
+            LeaseLostError: it expired, and another update has ended it.
+            UpdateRunningError: another update holds one of them.
+        """
+        ...
+
+    def narrow(self, lease: Lease, datasets: Collection[str]) -> Lease:
+        """Give back all datasets of the lease but these.
+
+        Raises:
+            LeaseLostError: it expired, and another update has ended it.
         """
         ...
 
@@ -53,7 +79,7 @@ class Ledger(Protocol):
         """Prolong the lease.
 
         Raises:
-            LeaseLostError: it expired and another update has taken it.
+            LeaseLostError: it expired, and another update has ended it.
         """
         ...
 
@@ -61,8 +87,12 @@ class Ledger(Protocol):
         """Give the lease back; silently nothing if it was lost."""
         ...
 
-    def held(self) -> Lease | None:
-        """The lease that a living process holds now, for people to look at."""
+    def leases(self) -> Sequence[Lease]:
+        """The leases that nobody has ended, oldest first; some may have expired."""
+        ...
+
+    def held(self) -> Sequence[Lease]:
+        """The leases that living processes hold now, oldest first, for people to look at."""
         ...
 
     # -- updates and epochs ----------------------------------------------------------------
@@ -75,10 +105,18 @@ class Ledger(Protocol):
         """
         ...
 
+    def leave(self, update: str, datasets: Collection[str], lease: Lease) -> None:
+        """Record where files of a crashed update may still be left (`UpdateRecord.leaves`).
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
     def end_update(
         self, id: str, status: UpdateStatus, lease: Lease, error: str | None = None
     ) -> None:
-        """Record how an update ended: one's own, or that of an update that lost the lease.
+        """Record how a running update ended: one's own, or one that has crashed.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -140,8 +178,8 @@ class Ledger(Protocol):
         """
         ...
 
-    def open_updates(self) -> Sequence[UpdateRecord]:
-        """The updates that are recorded as running, oldest first."""
+    def crashed_updates(self) -> Sequence[UpdateRecord]:
+        """The updates that are recorded as running and have no lease any more, oldest first."""
         ...
 
     def open_epochs(self) -> Sequence[Epoch]:
@@ -188,6 +226,13 @@ class Ledger(Protocol):
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
         """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
+        ...
+
+    def others(self, dataset: str) -> Sequence[str]:
+        """The other projects and environments in the database with committed epochs of a dataset.
+
+        By their scopes, sorted.
+        """
         ...
 
     # -- definitions and generations -------------------------------------------------------

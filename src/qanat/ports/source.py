@@ -43,6 +43,11 @@ class Surroundings(Protocol):
         """Absolute folder that relative paths start from."""
         ...
 
+    @property
+    def scope(self) -> str:
+        """`<project>/<environment>`: whose is what it leaves outside of the storage."""
+        ...
+
     def table(self, dataset: str) -> TableRef:
         """The table of a dataset of the project."""
         ...
@@ -80,6 +85,9 @@ class Source(Protocol):
     ) -> Unread | None:
         """What is there and has not been read; None if nothing.
 
+        A range has an end. A source that never ends reads up to what is there at the time of the
+        call, and may take less by an option with `limits`; `Unread.more` says that it did.
+
         Args:
             without: files (as `FileChangedError.path` names them) to leave for a later update,
                 because they are still being written.
@@ -87,7 +95,8 @@ class Source(Protocol):
         Raises:
             SourceNotFoundError: what is read does not exist.
             FileChangedError: a file that was read has come back with new content.
-            NotAppendOnlyError: what was read before has been removed or rewritten.
+            NotAppendOnlyError: what was read before has been removed or rewritten, or the position
+                is one that the source no longer knows (what came after it has expired).
             SourceUnavailableError: the system cannot be reached now; the call is tried again.
         """
         ...
@@ -122,7 +131,10 @@ class Source(Protocol):
         ...
 
     def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
-        """Enough to tell the columns, cheaply; None if there is nothing there."""
+        """Enough to tell the columns, cheaply; None if there is nothing there.
+
+        It takes nothing away from what `plan` will find.
+        """
         ...
 
     def verify(self, ref: SourceRef, range: Range) -> Range:

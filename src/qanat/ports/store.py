@@ -20,23 +20,34 @@ class TableStore(Protocol):
     after it has read the table and before it exchanges exactly what it read, and `repair` changes
     the table (a fence), so that an exchange which was already under way fails (Iceberg).
 
-    A session makes one for each table format, as `Class(private, options)`, from the class that
-    `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever the
-    format keeps beside its tables, and the spec's `storage_options`, checked by
-    `TableFormat.options`.
+    A session makes one for each table format, as `Class(private, options, owner)`, from the class
+    that `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever
+    the format keeps beside its tables, the spec's `storage_options`, checked by
+    `TableFormat.options`, and `<project>/<environment>`.
+
+    Each commit says in the table's property `qanat.owner` whose the table is, and a table that is
+    another owner's is never changed. `qanat.model.owner` has what all stores need for that. One
+    with an empty owner marks nothing and checks nothing.
 
     Datasets are updated in parallel: it is safe to call from several threads. Hints of errors have
     `qanat.errors.DATASET` where the dataset's name belongs; the caller fills it in.
     """
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, also those that are no longer declared."""
+        """All tables right below a folder, also those that are no longer declared."""
         ...
 
     def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: reads no data.
 
         Versions are 0, 1, 2, … without gaps, whatever the format's own are called.
+        """
+        ...
+
+    def owner(self, table: TableRef) -> str | None:
+        """Whose a table is; None if it does not say, or if there is none.
+
+        Also of a table that has something wrong, as far as can be told.
         """
         ...
 
@@ -76,8 +87,12 @@ class TableStore(Protocol):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
-            SchemaMismatchError: an append does not fit the table; `publish` has it checked, by
-                `Commit.check_append`, against what it commits on top of.
+            SchemaMismatchError: an append does not fit the table. `publish` calls
+                `Commit.check_append` for every change that keeps rows, with the columns and
+                partitions of exactly the version that it commits on top of, and
+                `Commit.check_partitions` where it writes down columns. Both come after the look
+                whether the commit is there already.
+            ForeignTableError: the table is another owner's.
             AdapterError: a staged file is gone, or is not what was staged; the message names it.
             StorageFullError: there is no space.
         """
@@ -94,6 +109,7 @@ class TableStore(Protocol):
 
         Raises:
             CommitConflictError: the gate is gone.
+            ForeignTableError: the table is another owner's.
             TableCorruptError: the table's history no longer has that commit.
         """
         ...
@@ -107,11 +123,17 @@ class TableStore(Protocol):
         first commit of a table that does not exist yet.
 
         Returns whether anything was removed.
+
+        Raises:
+            ForeignTableError: the table is another owner's.
         """
         ...
 
     def sweep(self, table: TableRef, confirm: Callable[[], object] | None = None) -> int:
         """Delete files that no version in the log mentions (a crashed writer's); how many.
+
+        Those that another owner has staged are spared; in another owner's table all are, but for
+        what this owner has staged there.
 
         Args:
             confirm: called once they have been found, before any is deleted; raises if another

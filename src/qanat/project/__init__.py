@@ -10,6 +10,7 @@ from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,
     Events,
+    FirstRows,
     History,
     Lineage,
     Plan,
@@ -20,13 +21,13 @@ from qanat.project.shown import (
     Summaries,
     Update,
     Validation,
-    View,
 )
 from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
     "Checks",
     "Events",
+    "FirstRows",
     "History",
     "Lineage",
     "Plan",
@@ -43,7 +44,6 @@ __all__ = [
     "TableVersion",
     "Update",
     "Validation",
-    "View",
     "doctor",
     "open_project",
 ]

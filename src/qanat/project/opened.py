@@ -33,7 +33,7 @@ from qanat.run.results import Finding
 from qanat.run.session import Session
 
 _FRESH = 1.0
-"""Seconds for which it is believed what Python files have declared."""
+"""Seconds for which declarations of Python files count without running the files again."""
 
 
 def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
@@ -71,34 +71,34 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._first: Stamps | None = stamps_of(self._opened)
+        self._stamped: Stamps | None = stamps_of(self._opened)
         self._read_at = monotonic()
 
     @property
     def session(self) -> Session:
-        """The opened project and its adapters as they are, for the layers below."""
+        """The opened project and its adapters as they are, for `qanat.cli`."""
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
-            self._first = stamps_of(self._opened)
+            self._stamped = stamps_of(self._opened)
             self._read_at = monotonic()
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
-        read = self._first is not None and self._first == stamps_of(self.session)
+        up_to_date = self._stamped is not None and self._stamped == stamps_of(self.session)
         # What a Python file declares may change without the file: it may import or read others.
-        if read and monotonic() - self._read_at > _FRESH:
-            read = not any(f.suffix == ".py" for f in library_files(self.session.project))
-        self._first = None
-        if not read and self._opened is not None:
-            found = Session.open(self._path, self._environment)
-            if found.project == self._opened.project:
+        if up_to_date and monotonic() - self._read_at > _FRESH:
+            up_to_date = not any(f.suffix == ".py" for f in library_files(self.session.project))
+        self._stamped = None
+        if not up_to_date and self._opened is not None:
+            reopened = Session.open(self._path, self._environment)
+            if reopened.project == self._opened.project:
                 # Connections, engine and caches go on; only what is declared is new.
-                self._opened.declare(found.analysis, found.problems)
+                self._opened.declare(reopened.analysis, reopened.problems)
             else:
                 self.close()
-                self._opened = found
+                self._opened = reopened
         return self.session
 
     @property
@@ -160,6 +160,7 @@ class Project:
         read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
+        wait: float | bool = False,
         observers: Sequence[Observer] = (),
     ) -> Update:
         """Bring datasets up to date: read what is new, check it, publish it.
@@ -175,6 +176,7 @@ class Project:
                 read under another name, as other rows.
             only: leave out what has read them as a stream.
             accept_loss: even if rows are lost because the files that they came from are gone.
+            wait: seconds to wait for other updates of these datasets; True: as long as it takes.
             observers: get every event as it happens.
 
         Raises:
@@ -183,14 +185,14 @@ class Project:
             ResetError: a dataset that would start over is protected by the table property
                 `pipelines.reset.allowed = false`.
             RowsLostError: a full refresh would lose rows.
-            UpdateRunningError: another update of the project and environment is running.
+            UpdateRunningError: another update works on one of the datasets.
 
         >>> update = project.run()
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
-        return shown(Update, _run("update").update(self._current(), chosen, observers))
+        return shown(Update, _run("update").update(self._current(), chosen, observers, wait))
 
     def test(self, select: Names = ()) -> Checks:
         """Every expectation against the rows that the tables hold now; nothing is written.
@@ -252,7 +254,12 @@ class Project:
         """
         return Summaries(_run("quarantine").summary(self._current()))
 
-    def replay(self, dataset: str | None = None, observers: Sequence[Observer] = ()) -> Replays:
+    def replay(
+        self,
+        dataset: str | None = None,
+        observers: Sequence[Observer] = (),
+        wait: float | bool = False,
+    ) -> Replays:
         """Check quarantined rows against the rules as they are now; move those that pass, once.
 
         Args:
@@ -261,12 +268,12 @@ class Project:
         Raises:
             DatasetNotFoundError: no such dataset is declared.
             PlanError: it is no streaming table.
-            UpdateRunningError: an update is running.
+            UpdateRunningError: an update works on one of the datasets.
 
         >>> [(each.examined, each.replayed) for each in project.replay()]
         [(3, 0)]
         """
-        return Replays(_run("quarantine").replay(self._current(), dataset, observers))
+        return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
 
     def rename(self, old: str, new: str, observers: Sequence[Observer] = ()) -> Renaming:
         """Let what a dataset, flow or source has be another name's: table, quarantine, positions,

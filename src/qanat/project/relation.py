@@ -127,8 +127,8 @@ class Relation:
         """
         # One more than wanted tells whether there are more.
         with self._read(None if limit is None else limit + 1) as reading:
-            found = [row for chunk in reading.chunks() for row in chunk]
-            return QueryRows(reading.schema, found[:limit], limit is None or len(found) <= limit)
+            rows = [row for chunk in reading.chunks() for row in chunk]
+            return QueryRows(reading.schema, rows[:limit], limit is None or len(rows) <= limit)
 
 
 class Query(Relation):

@@ -114,7 +114,7 @@ class Lineage(results.Lineage):
         return str(report("lineage").lineage_html(self))
 
 
-class View(results.TableView):
+class FirstRows(results.FirstRows):
     """The first rows of a table, and what is known of it."""
 
     def __str__(self) -> str:
@@ -124,7 +124,7 @@ class View(results.TableView):
         return str(report("table").table_html(self))
 
 
-class Profile(results.TableView):
+class Profile(results.FirstRows):
     """One row for each column of a table, as numbers describe it."""
 
     def __str__(self) -> str:
@@ -189,7 +189,7 @@ class Renaming(results.MoveResult):
         return str(report("move").move_html(self))
 
 
-class QuarantinedRows(results.TableView):
+class QuarantinedRows(results.FirstRows):
     """Rows in quarantine, with the rules that they broke."""
 
     def _paths(self) -> tuple[Path, Path]:

@@ -13,7 +13,15 @@ from qanat.model.record import EpochStatus
 from qanat.model.schema import Field
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query, Relation
-from qanat.project.shown import History, Lineage, Profile, QuarantinedRows, Replays, View, shown
+from qanat.project.shown import (
+    FirstRows,
+    History,
+    Lineage,
+    Profile,
+    QuarantinedRows,
+    Replays,
+    shown,
+)
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
 
@@ -50,8 +58,8 @@ class Table(Relation):
         self._session = session
         self._version = version
         self.name = name
-        found = self._stored()
-        self.name, self.kind = found.name, found.kind
+        table = self._stored()
+        self.name, self.kind = table.name, table.kind
 
     def _stored(self) -> Stored:
         return stored(self._session(), self.name, self._version)
@@ -107,7 +115,7 @@ class Table(Relation):
         """
         return Query(query, partial(_ask, self._session, self._stored, query))
 
-    def show(self, limit: int = 20, where: str | None = None) -> View:
+    def show(self, limit: int = 20, where: str | None = None) -> FirstRows:
         """The first rows, and what is known of the table.
 
         Args:
@@ -119,7 +127,7 @@ class Table(Relation):
         show = import_module("qanat.run.look").show
         session = self._session()
         return shown(
-            View, show(session, self.name, limit=limit, where=where, version=self._version)
+            FirstRows, show(session, self.name, limit=limit, where=where, version=self._version)
         )
 
     def profile(self) -> Profile:
@@ -128,8 +136,8 @@ class Table(Relation):
         >>> project.table("silver_orders").profile().schema.names[:4]
         ('column', 'type', 'rows', 'nulls')
         """
-        found = import_module("qanat.run.profile").profile(self._session(), self.name)
-        return shown(Profile, found)
+        profile = import_module("qanat.run.profile").profile(self._session(), self.name)
+        return shown(Profile, profile)
 
     def history(self, limit: int = 20) -> History:
         """The newest updates that worked on it.
@@ -145,8 +153,8 @@ class Table(Relation):
         >>> project.table("silver_orders").lineage().roots[0].name
         'silver_orders'
         """
-        found = import_module("qanat.run.lineage").lineage(self._session(), self.name)
-        return shown(Lineage, found)
+        lineage = import_module("qanat.run.lineage").lineage(self._session(), self.name)
+        return shown(Lineage, lineage)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r}, version={self.version})"
@@ -188,10 +196,10 @@ class Quarantine:
         >>> len(project.quarantine("silver_orders").rows(rule="positive_amount").rows)
         1
         """
-        found = import_module("qanat.run.quarantine").rows(
+        quarantined = import_module("qanat.run.quarantine").rows(
             self._session(), self.name, limit=limit, rule=rule
         )
-        return shown(QuarantinedRows, found)
+        return shown(QuarantinedRows, quarantined)
 
     def replay(self, observers: Sequence[Observer] = ()) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.
@@ -233,9 +241,9 @@ def _version(number: int, epoch: Any) -> TableVersion:
 
 def _read(session: Opened, name: str, version: int | None, limit: int | None) -> Any:
     opened = session()
-    found = stored(opened, name, version)
+    table = stored(opened, name, version)
     query = import_module("qanat.run.query").query
-    return query(opened, "SELECT * FROM self", limit, found)
+    return query(opened, "SELECT * FROM self", limit, table)
 
 
 def _ask(session: Opened, table: Callable[[], Stored], query: str, limit: int | None) -> Any:

@@ -12,7 +12,7 @@ from qanat.run.results import RuleCheck
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid
 
 CHECK = Shape(
-    "CheckDocument",
+    "Check",
     RuleCheck,
     ("dataset", "rule", "text", "action", "rows", "violations"),
     "One expectation against the rows its table holds.",

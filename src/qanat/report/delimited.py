@@ -39,10 +39,10 @@ def csv_lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    found = _PLAIN(value)
-    if isinstance(found, dict | list):
-        found = json.dumps(found, ensure_ascii=False)
-    return _quoted(found if isinstance(found, str) else repr(found))
+    plain = _PLAIN(value)
+    if isinstance(plain, dict | list):
+        plain = json.dumps(plain, ensure_ascii=False)
+    return _quoted(plain if isinstance(plain, str) else repr(plain))
 
 
 def _quoted(text: str) -> str:

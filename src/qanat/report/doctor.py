@@ -10,10 +10,11 @@ from qanat.run.results import Finding
 from qanat.text import PLAIN, Layout, printable
 
 FINDING = Shape(
-    "FindingDocument",
+    "Finding",
     Finding,
     ("level", "what", "detail", "hint"),
-    "`level`: `ok`, `warning` or `error`; `hint` is empty when nothing is wrong.",
+    "`level`: `ok`, `absent` (an optional package), `warning` or `error`; `hint` is empty when\n"
+    "nothing is wrong.",
 )
 DOCTOR = Shape(
     "DoctorDocument",
@@ -27,7 +28,12 @@ DOCTOR = Shape(
 )
 PARTS = (FINDING,)
 
-_SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+_SIGNS = {
+    "ok": ("✓", "green"),
+    "absent": ("–", "dim"),
+    "warning": ("!", "yellow"),
+    "error": ("✗", "red"),
+}
 
 
 def healthy(findings: Sequence[Finding]) -> bool:

@@ -119,7 +119,7 @@ def schema(name: str) -> dict[str, Any]:
     if name not in DOCUMENTS:
         near = nearest(name, DOCUMENTS)
         raise KeyError(f"no document {name!r}" + (f"; did you mean {near!r}?" if near else ""))
-    found = schema_of(DOCUMENTS[name], SHAPES, FACTS)
+    json_schema = schema_of(DOCUMENTS[name], SHAPES, FACTS)
     if name == "error":
-        found["required"].remove("problems")
-    return found
+        json_schema["required"].remove("problems")
+    return json_schema

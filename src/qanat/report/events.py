@@ -15,7 +15,7 @@ from qanat.run.results import UpdateEvents
 from qanat.text import PLAIN, Layout
 
 EVENT = Shape(
-    "EventDocument",
+    "Event",
     EventRecord,
     (
         "number",

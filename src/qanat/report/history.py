@@ -19,7 +19,7 @@ def _count(name: str) -> Key:
 
 
 EPOCH = Shape(
-    "EpochDocument",
+    "Epoch",
     Epoch,
     (
         *("dataset", "flow", Key("epoch", "number"), "status"),
@@ -29,11 +29,11 @@ EPOCH = Shape(
         *(_count(name) for name in ("out", "written", "dropped", "quarantined", "malformed")),
         *("bytes_written", "rules", "error"),
     ),
-    "One atomic step of one flow. `status`: `intended`, `committed` or `failed`.\n\n"
+    "The atomic unit of work of one flow. `status`: `intended`, `committed` or `failed`.\n\n"
     "`replaces`: the commit took the place of all rows instead of adding to them.",
 )
 PAST_UPDATE = Shape(
-    "PastUpdateDocument",
+    "PastUpdate",
     HistoryEntry,
     (
         Key("update", "update.id"),

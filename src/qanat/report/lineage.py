@@ -27,20 +27,20 @@ class Edge(Frozen):
 
 
 NODE = Shape(
-    "NodeDocument",
+    "Node",
     Node,
     ("name", "kind", "expression"),
     "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy.",
 )
-EDGE = Shape("EdgeDocument", Edge, ("source", "target"), "`target` is computed from `source`.")
+EDGE = Shape("Edge", Edge, ("source", "target"), "`target` is computed from `source`.")
 LINEAGE = Shape(
     "LineageDocument",
     Lineage,
     (
         VERSION_KEY,
-        Key("roots", of=list[str], make=lambda found: [root.name for root in found.roots]),
-        Key("nodes", of=list[Node], make=lambda found: nodes(found)),
-        Key("edges", of=list[Edge], make=lambda found: [Edge(*e) for e in found.edges]),
+        Key("roots", of=list[str], make=lambda lineage: [root.name for root in lineage.roots]),
+        Key("nodes", of=list[Node], make=lambda lineage: nodes(lineage)),
+        Key("edges", of=list[Edge], make=lambda lineage: [Edge(*e) for e in lineage.edges]),
     ),
     "`roots` are the names that were asked for; nodes and edges are everything upstream.",
 )
@@ -49,10 +49,10 @@ PARTS = (NODE, EDGE)
 _NOTHING = "Nothing is declared."
 
 
-def nodes(found: Lineage) -> list[Node]:
+def nodes(lineage: Lineage) -> list[Node]:
     """All nodes, each after what it comes from."""
     expressions: dict[str, str] = {}
-    waiting: list[LineageNode] = list(found.roots)
+    waiting: list[LineageNode] = list(lineage.roots)
     visited: set[int] = set()
     while waiting:
         node = waiting.pop()
@@ -61,17 +61,17 @@ def nodes(found: Lineage) -> list[Node]:
             if node.expression:
                 expressions[node.name] = node.expression
             waiting += node.upstream
-    return [Node(name, kind, expressions.get(name)) for name, kind in found.nodes.items()]
+    return [Node(name, kind, expressions.get(name)) for name, kind in lineage.nodes.items()]
 
 
-def lineage_text(found: Lineage, layout: Layout = PLAIN) -> str:
+def lineage_text(lineage: Lineage, layout: Layout = PLAIN) -> str:
     """Trees, from what was asked for down to the sources.
 
     What was shown before is not unfolded again.
     """
     lines: list[str] = []
     seen: set[str] = set()
-    for root in found.roots:
+    for root in lineage.roots:
         lines += _branch(root, "", "", seen, layout)
     return "\n".join(lines) if lines else _NOTHING
 
@@ -92,14 +92,14 @@ def _branch(node: LineageNode, first: str, rest: str, seen: set[str], layout: La
     return lines
 
 
-def lineage_mermaid(found: Lineage) -> str:
+def lineage_mermaid(lineage: Lineage) -> str:
     """A Mermaid flowchart (https://mermaid.js.org)."""
-    ids = {name: f"n{at}" for at, name in enumerate(found.nodes)}
+    ids = {name: f"n{at}" for at, name in enumerate(lineage.nodes)}
     lines = ["flowchart LR"]
     lines += [
-        f'  {ids[name]}["{_text(name)}<br/>{_text(kind)}"]' for name, kind in found.nodes.items()
+        f'  {ids[name]}["{_text(name)}<br/>{_text(kind)}"]' for name, kind in lineage.nodes.items()
     ]
-    lines += [f"  {ids[here]} --> {ids[there]}" for here, there in found.edges]
+    lines += [f"  {ids[here]} --> {ids[there]}" for here, there in lineage.edges]
     return "\n".join(lines)
 
 
@@ -109,9 +109,9 @@ def _text(text: str) -> str:
     return "".join(special.get(c, c) for c in printable(text))
 
 
-def lineage_html(found: Lineage) -> str:
+def lineage_html(lineage: Lineage) -> str:
     """A drawing for a notebook: sources on the left, what is made from them to the right."""
-    if not found.nodes:
+    if not lineage.nodes:
         return page(heading(_NOTHING))
-    boxes = [Box(n.name, n.kind, n.expression or "") for n in nodes(found)]
-    return page(drawing(boxes, found.edges, found.references))
+    boxes = [Box(n.name, n.kind, n.expression or "") for n in nodes(lineage)]
+    return page(drawing(boxes, lineage.edges, lineage.references))

@@ -85,5 +85,5 @@ def _details(failure: Failure | None) -> list[str]:
     if failure.file is not None:
         place = f" at {Location(failure.file, failure.line, failure.column)}"
     known = {"wanted": failure.wanted, "got": failure.got, "hint": failure.hint}
-    found = [f"{name}: {text}" for name, text in known.items() if text]
-    return [f"error[{failure.code}]{place}", *found]
+    lines = [f"{name}: {text}" for name, text in known.items() if text]
+    return [f"error[{failure.code}]{place}", *lines]

@@ -12,13 +12,13 @@ from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiti
 from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 
 WAITING = Shape(
-    "WaitingDocument",
+    "Waiting",
     Waiting,
     ("source", *(Key(name, f"amount.{name}") for name in ("files", "bytes", "rows"))),
     "Unread input of one source: whole files, or rows of a table (null where unknown).",
 )
 DATASET = Shape(
-    "DatasetPlanDocument",
+    "PlannedDataset",
     Decision,
     (
         *("dataset", "kind", Key("change", "definition"), "step", "reason"),

@@ -10,7 +10,7 @@ from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
-from qanat.run.results import QuarantineSummary, ReplayResult, TableView
+from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 
 ENTRY = Shape(
@@ -67,21 +67,21 @@ def _summary(summary: QuarantineSummary) -> Iterator[list[Value]]:
         yield [summary.dataset if first else "", total, rule, number]
 
 
-def rows_text(view: TableView, tables: Path, root: Path, layout: Layout = PLAIN) -> str:
+def rows_text(first: FirstRows, tables: Path, root: Path, layout: Layout = PLAIN) -> str:
     """Rows in quarantine, each with its source, the rules it broke and its values.
 
     Args:
         tables, root: folders of the project's tables and of the project, to shorten paths.
     """
-    names = view.schema.names
+    names = first.schema.names
     parts = []
-    for number, values in enumerate(view.rows, 1):
+    for number, values in enumerate(first.rows, 1):
         row = dict(zip(names, values, strict=True))
         parts.append("\n".join(_row(number, row, tables, root, layout)) + "\n")
-    shown = len(view.rows)
+    shown = len(first.rows)
     total = count(shown, "row") + " in quarantine"
-    if view.total is not None and view.total != shown:
-        total = f"{shown:,} of {count(view.total, 'row')} in quarantine"
+    if first.total is not None and first.total != shown:
+        total = f"{shown:,} of {count(first.total, 'row')} in quarantine"
     return "\n".join([*parts, total])
 
 
@@ -123,18 +123,18 @@ def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = Fals
     return printable(str(shown)) + (f":{line}" if line is not None else "")
 
 
-def rows_html(view: TableView, tables: Path, root: Path) -> str:
+def rows_html(first: FirstRows, tables: Path, root: Path) -> str:
     """Rows in quarantine for a notebook: why, from where, and their values."""
-    names = view.schema.names
+    names = first.schema.names
     own = [n for n in names if not n.startswith(_EXPLAINING)]
     rows: list[list[Value]] = []
-    for values in view.rows:
+    for values in first.rows:
         row = dict(zip(names, values, strict=True))
         rules = ", ".join(map(str, dict(row.get("_quarantine_rules") or {})))
-        found: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
-        rows.append([*found, *(value_cell(row[n]) for n in own)])
-    total = count(len(rows) if view.total is None else view.total, "row")
-    head = heading(view.dataset, remark=f"{total} in quarantine")
+        why: list[Value] = [Cell(rules, "red"), _source(row, tables, root, brief=True)]
+        rows.append([*why, *(value_cell(row[n]) for n in own)])
+    total = count(len(rows) if first.total is None else first.total, "row")
+    head = heading(first.dataset, remark=f"{total} in quarantine")
     return page(head, table(("Broke", "From", *own), rows)) if rows else page(head)
 
 

@@ -60,19 +60,19 @@ def type_of(shape: Shape, key: Key) -> Any:
     """The type of a key's value, as the dataclass declares it."""
     if key.of is not None:
         return key.of
-    found = shape.of
+    type_ = shape.of
     for part in (key.path or key.name).split("."):
-        found = _hints(found)[part]
-    return found
+        type_ = _hints(type_)[part]
+    return type_
 
 
 @lru_cache(maxsize=256)
 def _hints(kind: type) -> dict[str, Any]:
-    found = get_type_hints(kind)
+    hints = get_type_hints(kind)
     for name, member in vars(kind).items():
         if isinstance(member, property) and member.fget is not None:
-            found[name] = get_type_hints(member.fget)["return"]
-    return found
+            hints[name] = get_type_hints(member.fget)["return"]
+    return hints
 
 
 class Shapes:

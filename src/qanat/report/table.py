@@ -11,21 +11,21 @@ from qanat.model.schema import Field, Schema
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape, rows_of
-from qanat.run.results import QueryRows, TableView
+from qanat.run.results import FirstRows, QueryRows
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size
 
 COLUMN = Shape(
-    "ColumnDocument",
+    "Column",
     Field,
     ("name", Key("type", of=str, make=lambda field: str(field.type)), "nullable", "comment"),
     "A column. `type` is its SQL name, such as `bigint` or `array<string>`.",
 )
 _ROWS = Key(
-    "rows", of=list[dict[str, Any]], make=lambda view: rows_of(view.schema.names, view.rows)
+    "rows", of=list[dict[str, Any]], make=lambda first: rows_of(first.schema.names, first.rows)
 )
 TABLE = Shape(
     "TableDocument",
-    TableView,
+    FirstRows,
     (
         *(VERSION_KEY, "dataset", "kind", "folder"),
         Key("table_version", "version"),
@@ -50,57 +50,57 @@ PARTS = (COLUMN,)
 _SCHEMA_HEADERS = ("Column", "Type", "Nullable", "Comment")
 
 
-def title(view: TableView, layout: Layout = PLAIN) -> str:
+def title(first: FirstRows, layout: Layout = PLAIN) -> str:
     """What is known of a table, on one line; its comment below."""
-    head = layout.paint(printable(view.dataset), "bold") + f": {_facts(view)}"
-    return f"{head}\n{printable(view.comment)}" if view.comment else head
+    head = layout.paint(printable(first.dataset), "bold") + f": {_facts(first)}"
+    return f"{head}\n{printable(first.comment)}" if first.comment else head
 
 
-def _facts(view: TableView) -> str:
-    parts = [printable(view.kind), f"version {view.version}"]
-    if view.total is not None:
-        parts.append(count(view.total, "row"))
-    parts += [count(view.files, "file"), size(view.bytes)]
-    if view.partition_by:
-        parts.append("partitioned by " + printable(", ".join(view.partition_by)))
+def _facts(first: FirstRows) -> str:
+    parts = [printable(first.kind), f"version {first.version}"]
+    if first.total is not None:
+        parts.append(count(first.total, "row"))
+    parts += [count(first.files, "file"), size(first.bytes)]
+    if first.partition_by:
+        parts.append("partitioned by " + printable(", ".join(first.partition_by)))
     return ", ".join(parts)
 
 
-def shown(view: TableView, where: str | None = None) -> str:
+def shown(first: FirstRows, where: str | None = None) -> str:
     """How many rows there are below the title, and of how many."""
-    rows = len(view.rows)
+    rows = len(first.rows)
     if where is not None:
         return f"{count(rows, 'row')} where {printable(where)}"
-    if view.total is None or view.total == rows:
+    if first.total is None or first.total == rows:
         return count(rows, "row")
-    return f"{rows:,} of {count(view.total, 'row')}"
+    return f"{rows:,} of {count(first.total, 'row')}"
 
 
-def table_text(view: TableView, where: str | None = None, layout: Layout = PLAIN) -> str:
+def table_text(first: FirstRows, where: str | None = None, layout: Layout = PLAIN) -> str:
     """A table's title and rows.
 
     Args:
         where: the condition by which the rows were chosen.
     """
-    body = rows_text(view.schema, view.rows, layout)
-    return f"{title(view, layout)}\n\n{body}\n\n{shown(view, where)}"
+    body = rows_text(first.schema, first.rows, layout)
+    return f"{title(first, layout)}\n\n{body}\n\n{shown(first, where)}"
 
 
-def schema_text(view: TableView, layout: Layout = PLAIN) -> str:
+def schema_text(first: FirstRows, layout: Layout = PLAIN) -> str:
     """A table's title and columns."""
-    lines = grid(_SCHEMA_HEADERS, _columns(view.schema), layout)
-    return "\n".join([title(view, layout), "", *lines])
+    lines = grid(_SCHEMA_HEADERS, _columns(first.schema), layout)
+    return "\n".join([title(first, layout), "", *lines])
 
 
-def profile_text(view: TableView, layout: Layout = PLAIN) -> str:
+def profile_text(first: FirstRows, layout: Layout = PLAIN) -> str:
     """The columns of a table, described by numbers."""
-    head = f"{layout.paint(printable(view.dataset), 'bold')}: {_profiled(view)}"
-    return f"{head}\n\n{rows_text(view.schema, view.rows, layout)}"
+    head = f"{layout.paint(printable(first.dataset), 'bold')}: {_profiled(first)}"
+    return f"{head}\n\n{rows_text(first.schema, first.rows, layout)}"
 
 
-def _profiled(view: TableView) -> str:
-    parts = [f"version {view.version}"]
-    return ", ".join(parts if view.total is None else [*parts, count(view.total, "row")])
+def _profiled(first: FirstRows) -> str:
+    parts = [f"version {first.version}"]
+    return ", ".join(parts if first.total is None else [*parts, count(first.total, "row")])
 
 
 def query_text(rows: QueryRows, layout: Layout = PLAIN) -> str:
@@ -115,19 +115,19 @@ def rows_text(schema: Schema, rows: Sequence[Sequence[Any]], layout: Layout = PL
     return "\n".join(grid(schema.names, _cells(rows), layout))
 
 
-def table_html(view: TableView) -> str:
+def table_html(first: FirstRows) -> str:
     """A table for a notebook."""
-    parts: list[Part] = [heading(view.dataset, remark=_facts(view))]
-    if view.comment:
-        parts.append(heading("", remark=view.comment))
-    parts.append(table(view.schema.names, _cells(view.rows)))
-    return page(*parts, heading("", remark=shown(view)))
+    parts: list[Part] = [heading(first.dataset, remark=_facts(first))]
+    if first.comment:
+        parts.append(heading("", remark=first.comment))
+    parts.append(table(first.schema.names, _cells(first.rows)))
+    return page(*parts, heading("", remark=shown(first)))
 
 
-def profile_html(view: TableView) -> str:
+def profile_html(first: FirstRows) -> str:
     """The columns of a table, described by numbers, for a notebook."""
-    head = heading(view.dataset, remark=_profiled(view))
-    return page(head, table(view.schema.names, _cells(view.rows)))
+    head = heading(first.dataset, remark=_profiled(first))
+    return page(head, table(first.schema.names, _cells(first.rows)))
 
 
 def rows_html(rows: QueryRows) -> str:

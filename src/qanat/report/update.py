@@ -13,7 +13,7 @@ from qanat.run.results import DatasetResult, UpdateResult
 from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid
 
 RULE = Shape(
-    "RuleDocument",
+    "Rule",
     RuleCount,
     ("dataset", "rule", "action", "violations"),
     "How many rows violated one expectation; `action` is what happened to them.",
@@ -23,7 +23,7 @@ COUNTS = tuple(
     for name in ("out", "written", "dropped", "quarantined", "malformed")
 )
 DATASET = Shape(
-    "DatasetDocument",
+    "UpdatedDataset",
     DatasetResult,
     (
         *("dataset", "kind", "status", "reason", "read", "files"),

@@ -34,7 +34,7 @@ VALIDATION = Shape(
         ),
         *("flows", "expectations"),
     ),
-    "`datasets` in the order an update would take them; `problems` as error facts.",
+    "`datasets` in the order an update would take them; `problems` are errors with their facts.",
 )
 PARTS = (NAMED,)
 

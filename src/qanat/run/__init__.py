@@ -5,7 +5,7 @@ run, kept for the next time) and `analysis` (makes that). Then what an update do
 `refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine; `full_refresh` says what
 has to start over along with what, and what that would lose; `identity` refuses to read again,
-under another name, what a table has.
+under another name, what is there already; `owner` refuses to change tables of other projects.
 
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `commits` numbers
 epochs, makes one visible or takes half of one back, and compares ledger and tables by the numbers;
@@ -14,7 +14,7 @@ epochs, makes one visible or takes half of one back, and compares ledger and tab
 `update` takes all datasets, in parallel, with `lease` (one update at a time; one that slept too
 long cannot commit). `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
 things other names or remove them: `names` says by which ones they are known, `moves` carries out
-what was decided. The rest answers
+what was decided, `former` tells of a flow whose target may have another name. The rest answers
 questions without writing: `validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
 `doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
 return.

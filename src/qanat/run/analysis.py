@@ -50,7 +50,7 @@ def analyse(
     """
     declared = load_pipeline(project, plugins.connectors(), plugins.formats(), ran)
     pipeline = declared.pipeline
-    graph, misfits = build_graph(pipeline, complete=not declared.problems)
+    graph, misfits = build_graph(pipeline, not declared.problems, declared.may_declare)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
     if problems:
         sound = _sound(pipeline, problems, dialect)

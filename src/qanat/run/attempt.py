@@ -18,14 +18,15 @@ from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
+from qanat.model.owner import staged_prefix
 from qanat.model.pipeline import Dataset, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs
-from qanat.run.lease import HeldLease
+from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session, make_folder
 
@@ -65,13 +66,15 @@ class RunningUpdate(Frozen):
     """The update that runs.
 
     Args:
-        gate: the folder through which it commits; see `qanat.run.lease`.
+        gate: through which it commits; see `qanat.run.lease`.
         id: the identifier of the update.
         at_ns: when it began, nanoseconds since 1970 (UTC).
         tell: hands an event to all observers.
         stuck: by dataset, why an epoch that a crash left open could not be brought
             to an end; the dataset is not run.
         redone: by dataset, epochs that recovery has carried out.
+        unswept: views into whose quarantines another update may stage files, so that they were
+            not swept.
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
         untidy: set while files may be left over that no crashed update in the ledger is known
             to have left, so that only this update knows of them.
@@ -79,12 +82,13 @@ class RunningUpdate(Frozen):
 
     session: Session
     lease: HeldLease
-    gate: Path
+    gate: Gate
     id: str
     at_ns: int
     tell: Callable[[Event], None]
     stuck: Named[QanatError] = field(default_factory=Named)
     redone: Named[list[Done]] = field(default_factory=Named)
+    unswept: Names = field(default_factory=Names)
     stopping: threading.Event = field(default_factory=threading.Event)
     untidy: threading.Event = field(default_factory=threading.Event)
 
@@ -216,7 +220,7 @@ def work_of(attempt: Attempt) -> Work:
     unique = uuid4().hex
     scratch = session.scratch / unique
     make_folder(scratch)
-    prefix = f"epoch-{epoch.number}-{unique}"
+    prefix = staged_prefix(session.scope, epoch.number, unique)
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,

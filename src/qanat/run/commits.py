@@ -14,20 +14,20 @@ or its input is unread; never two of these.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
-from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, DatasetKind, application, replay_flow
-from qanat.model.record import Epoch, LastEpoch, QuarantineMark
+from qanat.model.record import Epoch, QuarantineMark
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
+from qanat.run.former import former_target
 from qanat.run.memo import CompiledFlow
+from qanat.run.owner import check_owners, is_own
 from qanat.run.session import Session
 
 
@@ -84,7 +84,10 @@ def published(session: Session, epoch: Epoch) -> bool:
         sink = session.sink(dataset.sink)
         return epoch.prepared and sink.carries(dataset.sink, epoch.flow, epoch.number)
     table = session.table(epoch.dataset)
-    return session.store.transaction(table, application(epoch.flow)) >= epoch.number
+    if session.store.transaction(table, application(epoch.flow)) < epoch.number:
+        return False
+    # Another project that shares the storage may have made the table, with a flow of that name.
+    return session.store.owner(table) in (None, session.scope)
 
 
 def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
@@ -104,7 +107,7 @@ def tables(session: Session) -> list[TableRef]:
     """All tables, also those of datasets that are no longer declared.
 
     A folder without a log is one only if its name, or the ledger, says so: it may be the
-    author's own.
+    author's own. Tables of other projects and environments are left out.
     """
     names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
     names |= {e.dataset for e in session.ledger.open_epochs()}
@@ -112,7 +115,9 @@ def tables(session: Session) -> list[TableRef]:
 
     def ours(table: TableRef) -> bool:
         named = table.location in known or table.name.endswith(QUARANTINE)
-        return named or session.store.version(table) is not None
+        if not named and session.store.version(table) is None:
+            return False
+        return is_own(session, table, table.name.removesuffix(QUARANTINE))
 
     return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]
 
@@ -150,34 +155,35 @@ def starts_over(session: Session, epoch: Epoch) -> bool:
 def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
-    found = _quarantines(session, compiled).values()
+    quarantines = _quarantines(session, compiled).values()
     if compiled.dataset.sink is not None:
-        return tuple(found)
-    return (*found, session.table(compiled.dataset.name))
+        return tuple(quarantines)
+    return (*quarantines, session.table(compiled.dataset.name))
 
 
 def unpublished(attempt: Attempt) -> frozenset[Path]:
     """The folders of staged files that no commit of the epoch has made part of a table."""
-    store = attempt.session.store
+    session, store = attempt.session, attempt.session.store
     application, number = attempt.compiled.flow.application, attempt.epoch.number
     return frozenset(
         store.staging(t)
         for t in target_tables(attempt)
         if store.transaction(t, application) < number
+        or store.owner(t) not in (None, session.scope)
     )
 
 
 def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTable, Change]]:
     """What becomes of the quarantines that the epoch may put rows into."""
     session, work, compiled = attempt.session, attempt.work, attempt.compiled
-    found = attempt.staged.quarantines
+    with_rows = attempt.staged.quarantines
     application = compiled.flow.application
     for view in compiled.views:
         name = view.dataset.name
         table = session.table(view.dataset.quarantine)
         # The view's rows are computed from the start: what the flow put there before is old.
-        if name in found or (over and session.store.transaction(table, application)):
-            staged = found.get(name)
+        if name in with_rows or (over and session.store.transaction(table, application)):
+            staged = with_rows.get(name)
             if staged is None:
                 # Rows of other flows may stay, and with them the columns.
                 staged = StagedTable(session.store.snapshot(table).schema, ())
@@ -187,10 +193,10 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
             yield table, StagedTable(session.store.snapshot(table).schema, ()), Change.REPLACE_OWN
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
-    if work.dataset in found or (replaces and session.store.version(table) is not None):
+    if work.dataset in with_rows or (replaces and session.store.version(table) is not None):
         # Replace it even without rows: its columns must be those that the table has from now on.
         columns = Schema(quarantine_fields(attempt.staged.table.schema))
-        staged = found.get(work.dataset) or StagedTable(columns, ())
+        staged = with_rows.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
         yield table, staged, Change.REPLACE if anew else Change.APPEND
 
@@ -233,7 +239,7 @@ def _commit(
         number=epoch.number,
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
-        gate=attempt.running.gate,
+        gate=attempt.running.gate.folder,
     )
     if table.name != dataset.name:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
@@ -251,9 +257,11 @@ def check_history(session: Session, compiled: CompiledFlow) -> None:
     Raises:
         HistoryMismatchError: one of them was lost or restored from an older copy: going on
             would lose rows or double them.
+        ForeignTableError: the table is another project's.
     """
     mismatch = mismatch_of(session, compiled)
     if mismatch is not None:
+        check_owners(session, compiled.dataset, anew=False)
         raise mismatch
 
 
@@ -265,48 +273,31 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     flow = compiled.flow
     last = session.recorded.last_epoch(flow.name)
     known = last.number if last else 0
-    if last is not None and _fed_another(session, compiled, last):
-        return _another_target(compiled, last)
     if compiled.dataset.kind is not DatasetKind.SINK:
         there = _last_number(session, compiled)
         if there != known:
+            if (former := former_target(session, compiled, last)) is not None:
+                return former
             return _out_of_step(compiled, known, "table", there)
         if not known and session.store.forgotten(session.table(compiled.dataset.name)):
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(compiled.dataset.name)
     for dataset, table in _quarantines(session, compiled).items():
-        found = session.store.transaction(table, flow.application)
+        carried = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
-        if found > known:
-            return _out_of_step(compiled, known, "quarantine", found)
+        if carried > known:
+            return _out_of_step(compiled, known, "quarantine", carried)
         # nor forget one that put rows into it, or emptied it.
         mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
-        if mark is None or found >= mark.number:
+        if mark is None or carried >= mark.number:
             continue
         if (
             not mark.emptied
-            or found
+            or carried
             or _has_rows_of_other_flows(session, compiled, dataset, generation)
         ):
-            return _lost_quarantine(compiled, dataset, mark, found)
+            return _lost_quarantine(compiled, dataset, mark, carried)
     return _forgotten_replay(session, compiled, generation)
-
-
-def _fed_another(session: Session, compiled: CompiledFlow, last: LastEpoch) -> bool:
-    """True if a flow has fed a dataset that is no longer declared, perhaps by another name."""
-    same_target = same(last.dataset, compiled.dataset.name)
-    return not same_target and session.pipeline.get(last.dataset) is None
-
-
-def _another_target(compiled: CompiledFlow, last: LastEpoch) -> HistoryMismatchError:
-    name = compiled.dataset.name
-    rename = f"qanat rename {shlex.quote(last.dataset)} {shlex.quote(name)}"
-    return HistoryMismatchError(
-        f"flow {compiled.flow.name} has fed {last.dataset}, which is no longer declared, and would"
-        f" go on in {name}",
-        location=compiled.flow.location,
-        hint=f"if only a name has changed: {rename}, or {_anew(compiled, 'start over')}",
-    )
 
 
 def _out_of_step(
@@ -368,12 +359,12 @@ def _forgotten_replay(
     if replay is None or replay.generation != generation:
         return None
     for dataset in (name, compiled.dataset.quarantine):
-        found = session.store.transaction(session.table(dataset), application(flow))
-        if found < replay.number:
+        carried = session.store.transaction(session.table(dataset), application(flow))
+        if carried < replay.number:
             return HistoryMismatchError(
                 f"{dataset} is older than its ledger: it was restored from a copy",
                 wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
-                got=f"replay {found}" if found else "no replay",
+                got=f"replay {carried}" if carried else "no replay",
                 hint=f"restore {dataset} of the same time as the ledger, or start over with table"
                 f" and quarantine: {full_refresh(name)}",
             )
@@ -381,14 +372,14 @@ def _forgotten_replay(
 
 
 def _lost_quarantine(
-    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, found: int
+    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, carried: int
 ) -> HistoryMismatchError:
     did = "emptied it" if mark.emptied else "put rows into it"
     return HistoryMismatchError(
         f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
         " copy",
         wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
-        got=f"epoch {found} in the quarantine" if found else "no quarantine, or one without it",
+        got=f"epoch {carried} in it" if carried else "no quarantine, or one without it",
         hint="restore the quarantine of the same time as the ledger, or"
         f" {_anew(compiled, 'start over with table and quarantine')}",
     )

@@ -7,6 +7,7 @@ its own. `refresh` gathers the facts.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import Enum, StrEnum
@@ -18,7 +19,7 @@ from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Definition, Range
 from qanat.model.work import Amount
 from qanat.planning.difference import difference
-from qanat.text import count
+from qanat.text import count, listed
 
 
 class DefinitionStatus(StrEnum):
@@ -106,6 +107,8 @@ class UpdatePlan(Frozen):
     environment: str
     datasets: tuple[Decision, ...]
 
+
+_DESCRIBES = re.compile(r"comment |property (?!qanat\.)", re.IGNORECASE)
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
@@ -209,7 +212,7 @@ def decide(facts: Facts) -> Decision:
         consequence=_consequence(facts, status),
     )
     if facts.failing:
-        return replace(undecided, reason=f"{_list(facts.failing)} would fail")
+        return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.problem is not None:
         return _refused(undecided, facts.problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
@@ -259,7 +262,7 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
     if status is DefinitionStatus.CHANGED:
         return Step.RECOMPUTE, "its definition changed"
     if flow.changing:
-        return Step.RECOMPUTE, f"{_list(flow.changing)} will change"
+        return Step.RECOMPUTE, f"{listed(flow.changing)} will change"
     if facts.before.inputs != fingerprint_of(flow.ranges):
         return Step.RECOMPUTE, "its inputs changed"
     if flow.volatile:
@@ -291,7 +294,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.CREATE, NEVER_RUN
     if new:
         return Step.APPEND, UNREAD
-    return Step.APPEND, f"{_list(changing)} may bring new rows"
+    return Step.APPEND, f"{listed(changing)} may bring new rows"
 
 
 def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
@@ -347,8 +350,13 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     if stored.partition_by != dataset.partition_by:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"
+    if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
+        return ""
     return f"applies to new rows only, not to the {rows} there ({anew})"
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _of_rows(text: str) -> tuple[list[str], str]:
+    """A definition's text without its comment and the properties that no row depends on."""
+    described, *rest = re.split(r"\n(?=sink |expect |flow )", text, maxsplit=1)
+    lines = [t for t in described.splitlines() if not _DESCRIBES.match(t)]
+    return lines, "".join(rest)

@@ -12,9 +12,10 @@ from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
+from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
-from qanat.text import count
+from qanat.text import count, listed
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
@@ -26,22 +27,22 @@ def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
     Args:
         session: the project, or None where there is none at or above `start`.
     """
-    found = list(installation())
+    findings = list(installation())
     if session is None:
         detail = f"none at {start} or above"
-        return (*found, Finding("ok", "project", detail, "`qanat init` makes a small one"))
-    found += _project(session)
-    found += _storage(session)
+        return (*findings, Finding("ok", "project", detail, "`qanat init` makes a small one"))
+    findings += _project(session)
+    findings += _storage(session)
     ledger = None
     try:
         ledger = session.recorded
-        found.append(_ledger(session, ledger))
+        findings.append(_ledger(session, ledger))
     except QanatError as error:
-        found.append(_broken("ledger", error))
+        findings.append(_broken("ledger", error))
     if ledger is not None:
-        found += _updates(ledger)
-    found += _tables(session, ledger)
-    return tuple(found)
+        findings += _updates(ledger)
+    findings += _tables(session, ledger)
+    return tuple(findings)
 
 
 def _project(session: Session) -> Iterator[Finding]:
@@ -87,13 +88,13 @@ def _ledger(session: Session, ledger: Ledger) -> Finding:
 
 
 def _updates(ledger: Ledger) -> Iterator[Finding]:
-    lease = ledger.held()
-    if lease is not None:
-        detail = f"held by {lease.holder}"
-        yield Finding("ok", "lease", detail)
-        return
-    yield Finding("ok", "lease", "free")
-    epochs = ledger.open_epochs()
+    held = ledger.held()
+    for lease in held:
+        works = f", which works on {listed(list(lease.datasets))}" if lease.datasets else ""
+        yield Finding("ok", "lease", f"held by {lease.holder}{works}")
+    if not held:
+        yield Finding("ok", "lease", "free")
+    epochs = [e for e in ledger.open_epochs() if not any(x.covers(e.dataset) for x in held)]
     if epochs:
         flows = ", ".join(sorted({e.flow for e in epochs}))
         yield Finding(
@@ -136,7 +137,8 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
                 f"{len(missing)} of its files are gone, the first is {missing[0]}",
                 f"restore them, or start over: {full_refresh(dataset.name)}",
             )
-        if orphans and (session.recorded.held() is None):
+        held = session.recorded.held() if orphans else ()
+        if orphans and not any(lease.covers(dataset.name) for lease in held):
             yield Finding(
                 "warning",
                 f"table {name}",
@@ -150,6 +152,7 @@ def _table(session: Session, dataset: Dataset, name: str) -> Iterator[Finding]:
 def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Finding]:
     """Where tables and ledger tell different stories about a dataset."""
     try:
+        check_owners(session, dataset, anew=False)
         open_ = {e.flow for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.

@@ -12,6 +12,7 @@ from qanat.errors import DatasetNotFoundError, PlanError, full_refresh, nearest
 from qanat.frozen import Frozen
 from qanat.model.move import Move, Moved
 from qanat.model.name import same
+from qanat.model.owner import check_owner
 from qanat.model.pipeline import DatasetKind
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -101,6 +102,8 @@ def drop(session: Session, name: str, observers: Sequence[Observer] = ()) -> Mov
 
 def _planned(session: Session, update: str, name: str) -> Move:
     found = dropping(session, name)
+    for each in table_names(found.dataset):
+        check_owner(each, session.store.owner(session.table_named(each)), session.scope)
     return Move(
         update=update,
         what=Moved.DATASET,

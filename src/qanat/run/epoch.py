@@ -1,4 +1,4 @@
-"""One atomic step of one flow: intend, compute, audit, publish, settle.
+"""The atomic unit of work of one flow: intend, compute, audit, publish, settle.
 
 The order is what makes an epoch happen exactly once. The ledger knows the range before anything
 is computed; readers see nothing before the one commit of the table; the commit carries the
@@ -34,6 +34,7 @@ from qanat.run.commits import (
 )
 from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.memo import CompiledFlow
+from qanat.run.owner import check_owners
 from qanat.text import count
 
 
@@ -59,9 +60,11 @@ def run_epoch(
         FileChangedError: a file of the range was still being written; the epoch is given up.
         ExpectationFailedError: a `fail` expectation is violated; the epoch is given up.
         HistoryMismatchError: a sink has epochs that the ledger does not know.
+        ForeignTableError: a table that it would change is another project's.
         QanatError: anything else; given up too, unless readers can see it already.
     """
     running.unless_stopping()
+    check_owners(running.session, compiled.dataset, anew=generation > 0)
     epoch = Epoch(
         flow=compiled.flow.name,
         dataset=compiled.dataset.name,
@@ -77,7 +80,13 @@ def run_epoch(
 
 
 def redo_epoch(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
-    """Carry out an epoch that was intended and that a crash left open."""
+    """Carry out an epoch that was intended and that a crash left open.
+
+    Raises:
+        ForeignTableError: a table that it would change has become another project's.
+        QanatError: as `run_epoch` tells.
+    """
+    check_owners(running.session, compiled.dataset, anew=epoch.generation > 0)
     return _carry_out(Attempt(running, compiled, epoch, epoch.prepared), AFTER_INTENT)
 
 
@@ -223,7 +232,7 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
         if not sink and published(session, epoch):
             return  # it is visible; the next update makes it durable and settles it
         unseen = unpublished(attempt)
-        take_back(session, attempt.running.gate, epoch)
+        take_back(session, attempt.running.gate.folder, epoch)
         attempt.unstage(unseen)
         left = [t.name for t in target_tables(attempt) if session.store.orphans(t)]
     except (QanatError, OSError) as second:

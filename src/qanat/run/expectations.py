@@ -27,7 +27,7 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
     """
     session.require()
     asked = selection or Selection()
-    found: list[RuleCheck] = []
+    checks: list[RuleCheck] = []
     for name in choose_datasets(session, asked).datasets:
         dataset = session.pipeline.dataset(name)
         if not dataset.stored or not dataset.expectations:
@@ -39,8 +39,8 @@ def check(session: Session, selection: Selection | None = None) -> tuple[RuleChe
                     hint=f"run it first: qanat run --select {shlex.quote(f'+{name}')}",
                 )
             continue
-        found += _checked(session, dataset)
-    return tuple(found)
+        checks += _checked(session, dataset)
+    return tuple(checks)
 
 
 def _checked(session: Session, dataset: Dataset) -> Iterator[RuleCheck]:

@@ -1,51 +1,73 @@
-"""Whether a flow would read again what its table already has, because of a new name.
+"""Whether a flow would read again what is there already, because of a new name.
 
-A flow is known by its name, a source by its key. Where one of them goes and another comes, nobody
-can tell a new name from a new thing, and a stream that is read from its start puts its rows beside
-those that are there. So that is refused until the author says which of the two it is.
+A flow is known by its name, a source by its key, a dataset by its name. Where one of them goes and
+another comes, nobody can tell a new name from a new thing. A stream that is read from its start
+puts its rows beside those that are there; a sink sends them again; a new table doubles an old one,
+whose readers then read them twice. So that is refused until the author says which it is.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from qanat.errors import RereadError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.name import Name, fold
+from qanat.model.name import Name, Named, fold
+from qanat.model.pipeline import Dataset
 from qanat.model.query import Read
-from qanat.model.record import Epoch, PastSource
+from qanat.model.record import Definition, Epoch, PastSource, Range
 from qanat.model.work import Amount
 from qanat.run.decide import Decision
-from qanat.run.inputs import SNAPSHOT, Intake, will_change
+from qanat.run.inputs import ONCE, SNAPSHOT, Intake, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count, size
 
-PastSources = Mapping[Name, Sequence[PastSource]]
-"""By dataset, what its flows have read as streams."""
+
+class PastSources(Frozen):
+    """What has been read as streams.
+
+    Args:
+        by_dataset: by the dataset that it was read into.
+        once: the flows that were declared to run a single time.
+    """
+
+    by_dataset: Mapping[Name, Sequence[PastSource]]
+    once: frozenset[str] = frozenset()
+
+    @property
+    def every(self) -> Iterator[PastSource]:
+        """All of it."""
+        return (source for sources in self.by_dataset.values() for source in sources)
 
 
 class _Gone(Frozen):
     """What is read no more.
 
     Args:
-        sources: of the flow, or of the flow that is no longer declared.
-        flow: that one's name; empty if a source is gone.
+        words: what a message calls it.
+        name: its name, if it is a flow or dataset.
+        sources: that have gone, or those of the flows that are no longer declared.
+        once: whether it was to run a single time, and so was to go.
     """
 
     words: str
+    name: str
     sources: tuple[PastSource, ...]
-    flow: str = ""
+    once: bool = False
 
 
 def past_sources(session: Session) -> PastSources:
     """What the ledger knows to have been read, by dataset."""
     found: dict[Name, list[PastSource]] = {}
+    once: set[str] = set()
     for source in session.recorded.sources():
-        if not source.key.startswith(SNAPSHOT):
+        if source.key == ONCE:
+            once.add(source.flow)
+        elif not source.key.startswith(SNAPSHOT):
             found.setdefault(fold(source.dataset), []).append(source)
-    return found
+    return PastSources(found, frozenset(once))
 
 
 def check_identity(
@@ -57,7 +79,7 @@ def check_identity(
     decided: Mapping[str, Decision],
     published: Epoch | None = None,
 ) -> None:
-    """Refuse to read from its start what the table may have under another name.
+    """Refuse to read from its start what is there already under another name.
 
     Args:
         generation: of the flow's target; in a new one nothing has been read.
@@ -66,82 +88,150 @@ def check_identity(
         published: an epoch of the flow that readers see, and the ledger does not know yet.
 
     Raises:
-        RereadError: a source or flow has gone, and another one has come.
+        RereadError: a source, flow or dataset has gone, and another one has come.
     """
-    dataset = compiled.dataset.name
-    known = [s for s in past.get(fold(dataset), ()) if s.generation == generation]
-    if not known:
+    if not any(r.streaming for r in compiled.reads):
         return
-    mine = {s.key for s in known if s.flow == compiled.flow.name}
+    every = past.by_dataset.get(fold(compiled.dataset.name), ())
+    known = [s for s in every if s.generation == generation]
+    mine = _own(compiled, generation, known if every else past.every)
     mine |= published.ranges.keys() if published is not None else set()
-    for read in compiled.reads:
-        if not read.streaming or read.source.key in mine:
-            continue
+    streams = [r for r in compiled.reads if r.streaming and r.source.key not in mine]
+    if known:
+        gone = [*_gone(session, compiled, known, past.once)]
+    elif every or generation or published is not None:
+        return  # it has started over
+    else:
+        gone = [*_former(session, compiled.dataset, past)]
+    for read in streams if gone else ():
         range_ = intake.ranges.get(read.source.key)
         if range_ is None and not will_change(session, read, decided):
             continue
-        for gone in _gone(session, compiled, known):
-            if range_ is None or not range_.files or _may_have(session, compiled, gone, read):
-                raise _refusal(session, compiled, read, gone, intake)
+        for each in gone:
+            if _may_have(session, compiled, each, read, range_, new=not known):
+                raise _refusal(session, compiled, read, each, intake, new=not known)
+
+
+def _own(compiled: CompiledFlow, generation: int, sources: Iterable[PastSource]) -> set[str]:
+    """The keys of what a flow has read; it keeps that when it is sent into another dataset."""
+    flow = compiled.flow.name
+    return {s.key for s in sources if s.flow == flow and s.generation == generation}
 
 
 def _gone(
-    session: Session, compiled: CompiledFlow, known: Collection[PastSource]
+    session: Session,
+    compiled: CompiledFlow,
+    known: Collection[PastSource],
+    once: Collection[str],
 ) -> Iterator[_Gone]:
     """What has been read into the flow's table, and is not declared any more."""
     own = {r.source.key for r in compiled.reads if r.streaming}
     for source in known:
         if source.flow == compiled.flow.name and source.key not in own:
-            yield _Gone(source.key.partition(":")[2] or source.key, (source,))
+            name = source.key.partition(":")[2] or source.key
+            yield _Gone(name, name, (source,))
     declared = {c.flow.name for c in session.analysis.flows_into(compiled.dataset.name)}
     for flow in dict.fromkeys(s.flow for s in known if s.flow not in declared):
-        yield _Gone(f"flow {flow}", tuple(s for s in known if s.flow == flow), flow)
+        sources = tuple(s for s in known if s.flow == flow)
+        yield _Gone(f"flow {flow}", flow, sources, flow in once and not compiled.flow.once)
 
 
-def _may_have(session: Session, compiled: CompiledFlow, gone: _Gone, read: Read) -> bool:
-    """True if the table may have rows of files already, from what is read no more.
+def _former(session: Session, dataset: Dataset, past: PastSources) -> Iterator[_Gone]:
+    """The datasets that are no longer declared, and that a new one may be under another name.
 
-    Files are known one by one: a flow takes none twice, under whatever name it found them.
+    Of the same kind, with rows that would be there twice: a table whose folder is still there, or
+    a sink that sent to the same target. How long ago makes no difference: old rows are doubled
+    like new ones. One answer is enough, as the dataset has a past of its own from then on; so is
+    to delete the old table.
     """
-    if any(s.positioned for s in gone.sources):
+    vanished = [n for n in past.by_dataset if session.pipeline.get(n) is None]
+    definitions = session.recorded.definitions() if vanished else Named[Definition]()
+    for old in (definitions.get(n) for n in vanished):
+        if old is None or old.kind != str(dataset.kind) or not _still(session, dataset, old):
+            continue
+        generation = session.recorded.generation(old.dataset)
+        every = past.by_dataset[fold(old.dataset)]
+        sources = tuple(s for s in every if s.generation == generation)
+        yield _Gone(old.dataset, old.dataset, sources)
+
+
+def _still(session: Session, dataset: Dataset, old: Definition) -> bool:
+    """True if what a former dataset has written is there, beside what the new one would write."""
+    if dataset.sink is None:
+        return session.store.version(session.table(old.dataset)) is not None
+    _, text = session.analysis.definitions[dataset.name]
+    return _target(old.text) == _target(text)
+
+
+def _target(definition: str) -> str:
+    """Where a sink sends its rows, as the text of its definition has it after the first line."""
+    lines = definition.splitlines()[1:]
+    return next((line for line in lines if line.startswith("sink ")), "")
+
+
+def _may_have(
+    session: Session,
+    compiled: CompiledFlow,
+    gone: _Gone,
+    read: Read,
+    range_: Range | None,
+    new: bool,
+) -> bool:
+    """True if what is read no more may have brought what would be read.
+
+    Files are known one by one: a flow takes none twice, under whatever name it found them. Of
+    other sources only the key is known, and that is another one if the source has got another
+    name, too: so it is asked about each. Except where something goes and comes for other reasons
+    more often: a flow that was to run a single time goes, and a dataset comes.
+
+    Args:
+        range_: of the source; None if the update changes it first.
+        new: whether the dataset is.
+    """
+    loose = not (new or gone.once)
+    if range_ is None or not range_.files:
+        return loose or any(s.key == read.source.key for s in gone.sources)
+    if any(s.positioned for s in gone.sources) and loose:
         return True
     # All of them: options may limit what the next epoch takes.
     now = session.source(read.source).everything(read.source)
     paths = [f.path for f in now.files] if now is not None else []
-    flows = {(s.flow, s.generation) for s in gone.sources if s.flow != compiled.flow.name}
+    flows = {(s.flow, s.generation) for s in gone.sources if s.flow != compiled.flow.name or new}
     return any(session.recorded.seen(*f, paths) for f in flows)
 
 
 def _refusal(
-    session: Session, compiled: CompiledFlow, read: Read, gone: _Gone, intake: Intake
+    session: Session,
+    compiled: CompiledFlow,
+    read: Read,
+    gone: _Gone,
+    intake: Intake,
+    new: bool,
 ) -> RereadError:
-    dataset = shlex.quote(compiled.dataset.name)
-    source = read.source.label
+    name, source = compiled.dataset.name, read.source.label
+    dataset = shlex.quote(name)
     what = next((_told(w.amount) for w in intake.waiting if w.source == source), "all of it")
+    again = f"qanat run --read-again {dataset}"
+    rename = f"qanat rename {shlex.quote(gone.name)}"
+    if new:
+        return RereadError(
+            f"{name} would read {source} from its start ({what}), as {gone.words} has, which is no"
+            " longer declared",
+            location=read.location,
+            hint=f"if only the name has changed: {rename} {dataset}, or take the old one; if it is"
+            f" another {compiled.dataset.kind}: {again}",
+        )
+    ways = f"take the old one, or start over: {full_refresh(name)}"
+    if gone.words != gone.name:
+        ways = f"{rename} {shlex.quote(compiled.flow.name)}, or {ways}"
+    elif read.source.dataset is not None and gone.name in session.recorded.definitions():
+        ways = f"{rename} {shlex.quote(read.source.dataset)}, or {ways}"
     return RereadError(
-        f"{compiled.dataset.name} would read {source} from its start ({what}), beside what it has"
+        f"{name} would read {source} from its start ({what}), beside what it has"
         f" read of {gone.words}, which it reads no more",
         location=read.location,
-        hint=f"if only a name has changed: {_renaming(session, compiled, read, gone)}start over:"
-        f" {full_refresh(compiled.dataset.name)}; if these are other rows:"
-        f" qanat run --read-again {dataset}",
+        hint=f"if only a name has changed: {ways}; if these are other rows: {again}",
     )
-
-
-def _renaming(session: Session, compiled: CompiledFlow, read: Read, gone: _Gone) -> str:
-    """The command that takes along what has been read, where one name can have become another."""
-    if gone.flow:
-        old, new = gone.flow, compiled.flow.name
-    else:
-        key = gone.sources[0].key
-        connector, _, old = key.partition(":")
-        if connector != read.source.key.partition(":")[0]:
-            return "take the old one, or "
-        new = read.source.dataset or read.source.label
-        if read.source.dataset is not None:
-            known = session.recorded.definitions().get(old)
-            old = old if known is None else known.dataset
-    return f"qanat rename {shlex.quote(old)} {shlex.quote(new)}, or "
 
 
 def _told(amount: Amount) -> str:

@@ -23,6 +23,9 @@ from qanat.run.session import Session
 SNAPSHOT = "now|"
 """Before the key of a source that is read as it is: what was looked up there is not taken."""
 
+ONCE = f"{SNAPSHOT}once"
+"""The key by which the ledger remembers that a flow was declared to run a single time."""
+
 
 class FlowPast(Frozen):
     """The `Past` of one source of one flow.
@@ -53,13 +56,13 @@ class FlowPast(Frozen):
         """Of these files, those that committed epochs have taken, as they were then."""
         asked = tuple(paths)
         name = self.compiled.flow.name
-        found = dict(self.ledger.seen(name, self.generation, asked, self._relevant))
+        read = dict(self.ledger.seen(name, self.generation, asked, self._relevant))
         if self.published is not None:
             wanted = set(asked)
             for key, range_ in self.published.ranges.items():
                 if self._relevant(key):
-                    found |= {f.path: f for f in range_.files if f.path in wanted}
-        return found
+                    read |= {f.path: f for f in range_.files if f.path in wanted}
+        return read
 
     def replaced(self, dataset: str) -> int | None:
         """The lowest version at which a dataset was replaced since the flow's last epoch."""
@@ -165,18 +168,20 @@ def find_unread(
             else:
                 absent[ref.label] = None
     ranges |= references_now(session, compiled)
+    if compiled.flow.once and ranges:
+        ranges[ONCE] = Range({"kind": "once"}, positioned=True)
     return Intake(ranges, tuple(waiting), more, tuple(absent))
 
 
 def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]:
     """The tables that a flow's rules refer to, as they are now."""
-    found: dict[str, Range] = {}
+    ranges: dict[str, Range] = {}
     for dataset in compiled.references:
         version = session.store.version(session.table(dataset))
         # A rule may refer to the table it is on, before there is one.
         value = {"kind": "snapshot", "version": -1 if version is None else version}
-        found[_reference(dataset)] = Range(value)
-    return found
+        ranges[_reference(dataset)] = Range(value)
+    return ranges
 
 
 def will_change(session: Session, read: Read, decided: Mapping[str, Decision]) -> bool:

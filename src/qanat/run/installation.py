@@ -43,29 +43,29 @@ def _all_last(match: re.Match[str]) -> bool:
 
 
 def _python() -> Finding:
-    found = platform.python_version()
-    if numbers(found) >= _PYTHON:
-        return Finding("ok", "python", f"version {found}")
+    running = platform.python_version()
+    if numbers(running) >= _PYTHON:
+        return Finding("ok", "python", f"version {running}")
     least = ".".join(map(str, _PYTHON))
     return Finding(
-        "error", "python", f"version {found} is too old", f"use Python {least} or newer"
+        "error", "python", f"version {running} is too old", f"use Python {least} or newer"
     )
 
 
 def _package(name: str, least: str | None, extra: str | None) -> Finding:
     install = f"pip install --upgrade 'qanat[{extra}]'" if extra else f"pip install -U {name}"
     try:
-        found = version(name)
+        installed = version(name)
     except PackageNotFoundError:
         if extra:
             detail = f"not installed; {install.replace(' --upgrade', '')} adds it"
-            return Finding("ok", f"{name} (optional)", detail)
+            return Finding("absent", f"{name} (optional)", detail)
         return Finding("error", name, "not installed", install)
     what = f"{name} (optional)" if extra else name
-    if least is not None and numbers(found) < numbers(least):
+    if least is not None and numbers(installed) < numbers(least):
         level = "warning" if extra else "error"
-        return Finding(level, what, f"version {found} is older than {least}", install)
-    return Finding("ok", what, f"version {found}")
+        return Finding(level, what, f"version {installed} is older than {least}", install)
+    return Finding("ok", what, f"version {installed}")
 
 
 def numbers(version: str) -> tuple[int, ...]:

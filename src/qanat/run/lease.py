@@ -1,14 +1,15 @@
-"""One update at a time: a lease, a pulse that tells who is alive, a gate that stops sleepers.
+"""Leases that are held, a pulse that tells who is alive, a gate that stops sleepers.
 
-A process may be stopped at any instruction for longer than its lease lasts. What it writes to
-the ledger then is refused, by the lease's token; but a commit to a table is the making of a
-name in a folder, which asks no ledger. So every update writes its log entries in a folder of
-its own, its gate, from where they are given their names. An update that takes over renames that
-folder before looking at what was committed. After that no commit of the sleeper can succeed, at
-whatever instruction it wakes; everything it committed earlier is seen.
+Updates of disjoint datasets run side by side, each with the lease of what it updates. A process
+may be stopped at any instruction for longer than its lease lasts. What it writes to the ledger
+then is refused, by the lease's token; but a commit to a table is the making of a name in a
+folder, which asks no ledger. So every update writes its log entries in a folder of its own, its
+gate, from where they are given their names. An update that ends the lease of another renames that
+one's folder before looking at what was committed. After that no commit of the sleeper can
+succeed, at whatever instruction it wakes; everything it committed earlier is seen.
 
-Such a sleeper may still wake, stage files, and be killed before it removes them. So an update
-that has a pulse counts as running, even after another has taken over: every later update looks for
+Such a sleeper may still wake, stage files, and be killed before it removes them. So an update that
+has a pulse counts as running, even after another has ended its lease: every later update looks for
 its leftovers, until one finds it dead.
 """
 
@@ -18,13 +19,17 @@ import fcntl
 import os
 import shutil
 import threading
+import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
 from qanat.disk import explained
-from qanat.errors import LeaseLostError, QanatError
+from qanat.errors import LeaseLostError, QanatError, UpdateRunningError
+from qanat.frozen import Frozen
+from qanat.model.name import Names
 from qanat.model.record import Lease
 from qanat.ports.ledger import Ledger
 from qanat.run.session import locked, make_folder
@@ -42,27 +47,35 @@ class Gate:
         self.folder = parent / str(lease.latest.token)
 
     def open(self) -> None:
-        """Close all others, and open this one.
+        """Close those of updates that have lost their lease, and open this one.
 
         Raises:
-            LeaseLostError: another update has taken over.
+            LeaseLostError: another update has ended ours.
             StorageFullError, AdapterError: the folder cannot be made.
         """
         parent = self.folder.parent
         make_folder(parent)
         with explained("close the gates in", parent):
-            # Confirm the lease between listing and closing: a sleeper must not close the gate of
-            # the update that took over. Confirm it again once the own gate is open.
-            others = [f for f in parent.iterdir() if f != self.folder]
-            self.lease.confirm()
-            for other in others:
+            for other in self.lost():
                 close(other)
             self.folder.mkdir(exist_ok=True)
         self.lease.confirm()
 
+    def lost(self) -> list[Path]:
+        """The gates of updates that have lost their lease, and what is left of closed ones."""
+        # List first. A gate that was there then belongs to a lease that was taken before; if
+        # nobody holds that now, nobody ever will.
+        others = [f for f in _inside(self.folder.parent) if f != self.folder]
+        held = {str(token) for token in self.lease.tokens()} if others else set()
+        return [f for f in others if f.name not in held]
+
     def close(self) -> None:
         """Close it: the update is over."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def close(folder: Path) -> None:
@@ -128,20 +141,50 @@ def _place(parent: Path, update: str) -> Path:
 SECONDS = 60.0
 """How long a lease lasts without a sign of life."""
 
+_FIRST_LOOK = 0.05
+"""Seconds before the second look whether a lease is free; each wait is longer, up to the next."""
+_LONGEST_LOOK = 2.0
 
-class HeldLease:
-    """Holds the lease while its block runs; a thread renews it.
 
-    Raises:
-        UpdateRunningError: another update holds it.
+class Patience(Frozen):
+    """How long to wait for other updates, and whom to tell.
+
+    Args:
+        seconds: at most; infinite for as long as it takes.
+        tell: called with the lease that is waited for, once for each.
     """
 
-    def __init__(self, ledger: Ledger, update: str) -> None:
+    seconds: float = 0.0
+    tell: Callable[[Lease], object] = bool
+
+
+class HeldLease:
+    """Holds the lease of datasets while its block runs; a thread renews it.
+
+    Args:
+        datasets: what the update is about to work on; None: all that there are.
+
+    Raises:
+        UpdateRunningError: another update holds one of them, and did so to the end of patience.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        update: str,
+        datasets: Names | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self._ledger = ledger
         self._holder = update
+        self._datasets = datasets
+        self._patience = patience or Patience()
         self._done = threading.Event()
         self._lease: Lease | None = None
+        self._changing = threading.RLock()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="qanat-lease")
+        self.waited = False
+        """True if other updates were waited for: what was read before may be old."""
 
     @property
     def latest(self) -> Lease:
@@ -154,9 +197,52 @@ class HeldLease:
         """Make sure that the lease is still ours, and prolong it.
 
         Raises:
-            LeaseLostError: another update has taken it.
+            LeaseLostError: another update has ended it.
         """
-        self._lease = self._ledger.renew(self.latest, SECONDS)
+        with self._changing:
+            self._lease = self._ledger.renew(self.latest, SECONDS)
+
+    def covers(self, dataset: str) -> bool:
+        """True if the update may write to that dataset."""
+        return self.latest.covers(dataset)
+
+    def tokens(self) -> list[int]:
+        """The tokens of all leases that nobody has ended, ours among them.
+
+        Raises:
+            LeaseLostError: another update has ended ours.
+        """
+        self.confirm()
+        return [lease.token for lease in self._ledger.leases()]
+
+    def confirm_alone(self) -> None:
+        """Make sure that no other update holds a lease now.
+
+        Raises:
+            LeaseLostError: another update has ended ours.
+            UpdateRunningError: one does.
+        """
+        if len(self.tokens()) > 1:
+            raise UpdateRunningError("another update has begun")
+
+    def extend(self, datasets: Collection[str], free_only: bool = False) -> None:
+        """Take more datasets.
+
+        Args:
+            free_only: leave out what another update holds.
+
+        Raises:
+            LeaseLostError: another update has ended the lease.
+            UpdateRunningError: another update holds one of them.
+        """
+        with self._changing:
+            self._lease = self._ledger.extend(self.latest, datasets, free_only)
+
+    def narrow(self) -> None:
+        """Give back what the update has taken beside what it was to work on."""
+        if self._datasets is not None:
+            with self._changing:
+                self._lease = self._ledger.narrow(self.latest, self._datasets)
 
     def explain(self, error: QanatError) -> QanatError:
         """The error to report: `LeaseLostError` if the lease was lost, which explains the rest.
@@ -185,9 +271,26 @@ class HeldLease:
                 continue  # The ledger was busy; there are more tries before the lease ends.
 
     def __enter__(self) -> Self:
-        self._lease = self._ledger.acquire(self._holder, SECONDS)
+        self._lease = self._acquired()
         self._thread.start()
         return self
+
+    def _acquired(self) -> Lease:
+        end, pause, told = time.monotonic() + self._patience.seconds, _FIRST_LOOK, set[int]()
+        while True:
+            try:
+                return self._ledger.acquire(self._holder, SECONDS, self._datasets)
+            except UpdateRunningError:
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise
+            self.waited = True
+            for other in self._ledger.held():
+                if other.meets(self._datasets) and other.token not in told:
+                    told.add(other.token)
+                    self._patience.tell(other)
+            time.sleep(min(pause, left))
+            pause = min(1.5 * pause, _LONGEST_LOOK)
 
     def __exit__(self, *error: object) -> None:
         self._done.set()

@@ -28,9 +28,9 @@ def lineage(session: Session, target: str | None = None) -> Lineage:
 
 
 def _schemas(session: Session, name: str) -> dict[str, Schema]:
-    found: dict[str, Schema] = {}
+    schemas: dict[str, Schema] = {}
     for each in (name, *session.graph.upstream(name)):
         table = session.table(each)
         if session.pipeline.dataset(each).stored and session.store.version(table) is not None:
-            found[each] = session.store.snapshot(table).schema
-    return found
+            schemas[each] = session.store.snapshot(table).schema
+    return schemas

@@ -12,7 +12,7 @@ from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
-from qanat.run.results import HistoryEntry, TableView, UpdateEvents
+from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
@@ -33,7 +33,7 @@ def show(
     limit: int = 20,
     where: str | None = None,
     version: int | None = None,
-) -> TableView:
+) -> FirstRows:
     """The first rows of a table.
 
     Args:
@@ -47,17 +47,17 @@ def show(
         TableNotFoundError: it has no table (yet), or no such version.
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit the table.
     """
-    found = stored(session, dataset, version)
+    table = stored(session, dataset, version)
     condition = None
     if where is not None:
         rule = Predicate(where, session.project.dialect)
         text = predicate(rule, session.dialect, Location("--where", 1, 1))
         condition = Predicate(text, session.dialect)
-    fetched = session.engine.fetch(found.snapshot.batch, limit, condition)
+    fetched = session.engine.fetch(table.snapshot.batch, limit, condition)
     schema, rows = fetched.schema, fetched.values
-    declared = found.snapshot.schema
+    declared = table.snapshot.schema
     # The log knows comments and NOT NULL, the engine only what it has read.
-    return found.view(declared if declared.names == schema.names else schema, rows)
+    return table.first_rows(declared if declared.names == schema.names else schema, rows)
 
 
 def history(
@@ -92,9 +92,9 @@ def _updates_of(session: Session, dataset: str, limit: int) -> list[UpdateRecord
     ask = limit
     while True:
         updates = session.recorded.updates(ask)
-        found = [u for u in updates if u.id in wanted]
-        if len(found) == len(wanted) or len(updates) < ask:
-            return found
+        known = [u for u in updates if u.id in wanted]
+        if len(known) == len(wanted) or len(updates) < ask:
+            return known
         ask *= 4
 
 
@@ -122,21 +122,21 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
     """
     ledger = session.recorded
     newest = ledger.updates(1) if update == LAST else []
-    found = newest[0] if newest else ledger.update(update)
-    if found is None:
+    record = newest[0] if newest else ledger.update(update)
+    if record is None:
         known = [u.id for u in ledger.updates(_SUGGESTIONS)]
         raise UpdateNotFoundError(
             f"no update {update!r} in environment {session.project.environment}",
             nearest=nearest(update, known),
             hint="qanat history lists them",
         )
-    records = _events(ledger, found.id)
+    records = _events(ledger, record.id)
     if dataset is not None:
         if not ledger.epochs(dataset=dataset, limit=1):
             dataset = dataset_of(session.pipeline, dataset).name
         about = ((r, facts_of(r.event).get("dataset")) for r in records)
-        return UpdateEvents(found, tuple(r for r, name in about if _is(name, dataset)))
-    return UpdateEvents(found, tuple(records))
+        return UpdateEvents(record, tuple(r for r, name in about if _is(name, dataset)))
+    return UpdateEvents(record, tuple(records))
 
 
 def _is(name: object, dataset: str) -> bool:

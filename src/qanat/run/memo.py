@@ -133,9 +133,9 @@ def project(spec: Path, environment: str | None) -> ProjectSpec:
         named.update(os.environ)  # a `$` may be written as an escape
     used = {k: v for k, v in os.environ.items() if k in named or k.startswith("QANAT__")}
     key = digest(str(spec), text, environment or "", json.dumps(used, sort_keys=True), _program())
-    found = _recall(key)
-    if isinstance(found, ProjectSpec) and found.spec == spec:
-        return found
+    remembered = _recall(key)
+    if isinstance(remembered, ProjectSpec) and remembered.spec == spec:
+        return remembered
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
     made: ProjectSpec = load_project(spec, plugins.engine, plugins.table_format, environment)
@@ -152,9 +152,9 @@ def analysis(project: ProjectSpec, dialect: str) -> tuple[Analysis, tuple[QanatE
     ran = _run_files(project, contents)
     facts = [captured.facts for captured in ran.values()]
     key = None if files is None or None in facts else digest(files, *map(str, facts))
-    found = _recall(key) if key else None
-    if isinstance(found, Analysis):
-        return found, ()
+    remembered = _recall(key) if key else None
+    if isinstance(remembered, Analysis):
+        return remembered, ()
     # Imported only here: with it come the parsers.
     made = import_module("qanat.run.analysis").analyse(project, dialect, ran)
     # Keep it only if no file changed while it was read.
@@ -183,12 +183,12 @@ class Notes(UserDict[str, object]):
 
 def _contents(project: ProjectSpec) -> dict[Path, bytes | None]:
     """What the project's files contain, in their order; None for one that cannot be read."""
-    found: dict[Path, bytes | None] = {}
+    contents: dict[Path, bytes | None] = {}
     for path in library_files(project):
-        found[path] = None
+        contents[path] = None
         with suppress(OSError):
-            found[path] = path.read_bytes()
-    return found
+            contents[path] = path.read_bytes()
+    return contents
 
 
 def _fingerprint(
@@ -294,10 +294,10 @@ class _Decoder(Unpickler):
         if (module, name) == ("pathlib", "Path"):
             return Path
         # Only what this program itself writes: a file must not choose what is imported.
-        found = getattr(import_module(module), name) if f"{module}.".startswith(_OURS) else None
-        if not isinstance(found, type) or found.__module__ != module:
+        named = getattr(import_module(module), name) if f"{module}.".startswith(_OURS) else None
+        if not isinstance(named, type) or named.__module__ != module:
             raise ValueError(f"{module}.{name} has no place in a memo")
-        return found
+        return named
 
 
 @cache
@@ -330,12 +330,12 @@ def _installed() -> list[str]:
     Which ones do would take longer to find out than the analysis: the names of the folders that
     installers make (`name-1.2.dist-info`) are enough.
     """
-    found = []
+    installed = []
     for folder in sys.path:
         with suppress(OSError):
             names = (e.name for e in os.scandir(folder or "."))
-            found += [n for n in names if n.endswith((".dist-info", ".egg-info"))]
-    return sorted(found)
+            installed += [n for n in names if n.endswith((".dist-info", ".egg-info"))]
+    return sorted(installed)
 
 
 def _folder() -> Path:

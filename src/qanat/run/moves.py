@@ -31,7 +31,9 @@ def carry_out(running: RunningUpdate, move: Move) -> None:
     for old, new in move.flows.items():
         for table in _known_tables(running.session, move):
             store = running.session.store
-            store.rename_application(table, application(old), application(new), running.gate)
+            store.rename_application(
+                table, application(old), application(new), running.gate.folder
+            )
         _rename_in_sink(running, move, old, new)
     for flow in move.gone:
         _forget_flow(running, flow)
@@ -47,10 +49,11 @@ def _move_tables(running: RunningUpdate, move: Move) -> None:
     session = running.session
     for old in table_names(move.old):
         if move.new is None:
-            session.store.drop(session.table_named(old), running.gate)
+            session.store.drop(session.table_named(old), running.gate.folder)
         else:
             new = move.new + old.removeprefix(move.old)
-            session.store.move(session.table_named(old), session.table_named(new), running.gate)
+            to = session.table_named(new)
+            session.store.move(session.table_named(old), to, running.gate.folder)
 
 
 def _known_tables(session: Session, move: Move) -> Iterator[TableRef]:
@@ -82,7 +85,7 @@ def _forget_flow(running: RunningUpdate, flow: str) -> None:
             columns = session.store.snapshot(table).schema
             session.store.publish(_without_rows(running, table, columns, name, number + 1))
         if number:
-            session.store.rename_application(table, name, None, running.gate)
+            session.store.rename_application(table, name, None, running.gate.folder)
 
 
 def _without_rows(
@@ -96,5 +99,5 @@ def _without_rows(
         application=name,
         number=number,
         info={"qanat.update": running.id},
-        gate=running.gate,
+        gate=running.gate.folder,
     )

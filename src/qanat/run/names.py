@@ -21,7 +21,7 @@ from qanat.run.lease import Gate, HeldLease
 from qanat.run.moves import carry_out
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry, failure_of, new_id, telling
+from qanat.run.update import Diary, LedgerEntry, failure_of, new_id, telling
 
 NO_KIND = ""
 """The kind of a dataset of which only a table is known."""
@@ -33,7 +33,9 @@ def known_datasets(session: Session) -> Named[str]:
     for definition in session.recorded.definitions().values():
         found[definition.dataset] = definition.kind
     for table in session.store.tables(str(session.project.tables)):
-        if session.store.version(table) is not None:
+        # Another project may share the storage.
+        own = session.store.owner(table) in (None, session.scope)
+        if own and session.store.version(table) is not None:
             name = table.name.removesuffix(QUARANTINE)
             found.setdefault(name, NO_KIND)
     return found
@@ -116,11 +118,13 @@ def carry_on(
     id_, started = new_id(), time.monotonic()
     given = [n for n in names if n is not None]
     command = " ".join(["drop" if names[1] is None else "rename", *map(shlex.quote, given)])
+    diary = Diary(session.ledger, id_)
+    tell = telling((diary, *observers))
+    # Of all datasets: any of them may have read what moves, or have put rows where it has.
     with session.at_work, HeldLease(session.ledger, id_) as lease:
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id_, gate, command)
-        tell = telling((entry.diary, *observers))
-        running = RunningUpdate(session, lease, gate.folder, id_, time.time_ns(), tell)
+        entry = LedgerEntry(session, id_, gate, diary, tuple(given), command)
+        running = RunningUpdate(session, lease, gate, id_, time.time_ns(), tell)
         tell(UpdateStarted(id_, session.project.environment, tuple(given)))
         status, error, failure = UpdateStatus.FAILED, None, None
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from qanat.run.results import TableView
+from qanat.run.results import FirstRows
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
 
-def profile(session: Session, dataset: str) -> TableView:
+def profile(session: Session, dataset: str) -> FirstRows:
     """One row for each column of a table: type, missing and distinct values, range, mean.
 
     Reads the whole table. `distinct` and `top` are approximate, `nulls` is in percent; `mean`
@@ -20,6 +20,6 @@ def profile(session: Session, dataset: str) -> TableView:
         DatasetNotFoundError: no such dataset is declared.
         TableNotFoundError: it has no table (yet).
     """
-    found = stored(session, dataset)
-    rows = session.engine.profile(found.snapshot.batch)
-    return found.view(rows.schema, rows.values)
+    table = stored(session, dataset)
+    rows = session.engine.profile(table.snapshot.batch)
+    return table.first_rows(rows.schema, rows.values)

@@ -20,25 +20,33 @@ from qanat.run.commits import check_history
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
-from qanat.run.results import QuarantineSummary, ReplayResult, TableView
+from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry, failure_of, new_id, telling
+from qanat.run.update import (
+    Diary,
+    LedgerEntry,
+    failure_of,
+    leased,
+    new_id,
+    patience_of,
+    telling,
+)
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
     """How many rows each dataset has in quarantine, by rule; only datasets that have some."""
-    found = []
+    summaries = []
     for name in session.graph.order:
         dataset = session.pipeline.dataset(name)
         snapshot = _snapshot(session, dataset)
         if snapshot is None or not snapshot.rows:
             continue
         rules = session.engine.broken_rules(snapshot.batch)
-        found.append(QuarantineSummary(dataset.name, snapshot.rows, rules))
-    return tuple(found)
+        summaries.append(QuarantineSummary(dataset.name, snapshot.rows, rules))
+    return tuple(summaries)
 
 
-def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> TableView:
+def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> FirstRows:
     """The first quarantined rows of a dataset, with the rules they broke.
 
     Args:
@@ -47,16 +55,16 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
     Raises:
         DatasetNotFoundError: no such dataset.
     """
-    found = _dataset(session, dataset)
-    snapshot = _snapshot(session, found)
-    table = session.table(found.quarantine)
+    owner = _dataset(session, dataset)
+    snapshot = _snapshot(session, owner)
+    table = session.table(owner.quarantine)
     if snapshot is None:
-        return TableView(
-            found.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
+        return FirstRows(
+            owner.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
         )
     quarantined = session.engine.quarantined(snapshot.batch, rule, limit)
-    return TableView(
-        dataset=found.quarantine,
+    return FirstRows(
+        dataset=owner.quarantine,
         kind="quarantine",
         folder=table.location,
         version=snapshot.version,
@@ -69,30 +77,39 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
 
 
 def replay(
-    session: Session, dataset: str | None = None, observers: Sequence[Observer] = ()
+    session: Session,
+    dataset: str | None = None,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
 ) -> tuple[ReplayResult, ...]:
     """Check quarantined rows against the rules as they are now; move those that pass.
 
     Args:
         dataset: only this one; None for every streaming table that has quarantined rows.
+        observers: get every event as it happens.
+        wait: seconds to wait for updates of the same datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine cannot be replayed (it is no streaming table).
         HistoryMismatchError: table, quarantine and ledger are not of the same time.
-        UpdateRunningError: an update is running.
+        UpdateRunningError: an update works on one of the datasets.
     """
     session.require()
     chosen = _replayable(session, dataset)
+    names = tuple(d.name for d in chosen)
     started = time.monotonic()
     id = new_id()
     results = []
-    with session.at_work, HeldLease(session.ledger, id) as lease:
+    diary = Diary(session.ledger, id)
+    tell = telling((diary, *observers))
+    patience = patience_of(wait, tell)
+    held = HeldLease(session.ledger, id, leased(session, names), patience)
+    with session.at_work, held as lease:
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, "quarantine replay")
-        tell = telling((entry.diary, *observers))
-        running = RunningUpdate(session, lease, gate.folder, id, time.time_ns(), tell)
-        tell(UpdateStarted(id, session.project.environment, tuple(d.name for d in chosen)))
+        entry = LedgerEntry(session, id, gate, diary, names, "quarantine replay")
+        running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
+        tell(UpdateStarted(id, session.project.environment, names))
         status, failure = UpdateStatus.FAILED, None
         try:
             with explained("use"):
@@ -142,31 +159,31 @@ def _replay(running: RunningUpdate, dataset: Dataset, entry: LedgerEntry) -> Rep
 
 
 def _dataset(session: Session, name: str) -> Dataset:
-    found = resolve(session.pipeline, name)
-    if found is None:
+    owner = resolve(session.pipeline, name)
+    if owner is None:
         raise DatasetNotFoundError(
             f"no dataset {name!r}",
             nearest=nearest(name, [d.name for d in session.pipeline.datasets]),
         )
-    return found
+    return owner
 
 
 def _replayable(session: Session, dataset: str | None) -> list[Dataset]:
     if dataset is None:
         all_ = [session.pipeline.dataset(n) for n in session.graph.order]
         return [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
-    found = _dataset(session, dataset)
-    if found.kind is DatasetKind.MATERIALIZED_VIEW:
+    table = _dataset(session, dataset)
+    if table.kind is DatasetKind.MATERIALIZED_VIEW:
         raise PlanError(
-            f"{found.name} is a materialized view: its rows and its quarantine are computed anew",
-            hint=f"qanat run --refresh {shlex.quote(found.name)}",
+            f"{table.name} is a materialized view: its rows and its quarantine are computed anew",
+            hint=f"qanat run --refresh {shlex.quote(table.name)}",
         )
-    if found.kind is not DatasetKind.STREAMING_TABLE:
+    if table.kind is not DatasetKind.STREAMING_TABLE:
         raise PlanError(
-            f"{found.name} is a {found.kind}: it has no table to move rows into",
+            f"{table.name} is a {table.kind}: it has no table to move rows into",
             hint="put the rule on the streaming table that reads it",
         )
-    return [found]
+    return [table]
 
 
 def _snapshot(session: Session, dataset: Dataset) -> Snapshot | None:

@@ -40,8 +40,8 @@ def query(
     inputs: dict[str, Batch] = {}
     for name, read in asked.tables.items():
         with located(read.location):
-            found = _found(session, read, table)
-        inputs[name] = found.snapshot.batch
+            table_read = _found(session, read, table)
+        inputs[name] = table_read.snapshot.batch
     executable = to_engine(asked.query, session.dialect)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading

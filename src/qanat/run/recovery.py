@@ -11,14 +11,13 @@ refresh is a way out of anything: no part of what was begun will be left.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from qanat.errors import LedgerError, QanatError
+from qanat.errors import LedgerError, QanatError, UpdateRunningError
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
-from qanat.model.pipeline import is_replay
+from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
 from qanat.model.table import TableRef
 from qanat.run.attempt import RunningUpdate
@@ -42,22 +41,26 @@ def start_clean(
 
     An epoch that can neither be settled nor given up now goes into `RunningUpdate.stuck`.
 
+    What crashed updates have left in other datasets is brought to an end as well, as far as no
+    other update works on those; the lease of them is given back afterwards.
+
     Args:
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    ledger = running.session.ledger
-    # We hold the lease, so no other update runs, whatever the ledger says.
-    crashed = [u for u in ledger.open_updates() if u.id != running.id]
+    session, ledger, lease = running.session, running.session.ledger, running.lease
+    touched = _finish_moves(running, begin)
+    crashed = ledger.crashed_updates()
+    left = {u.id: _leaves(session, u) for u in crashed}
+    touched += [*(n for names in left.values() for n in names), *_in_open_epochs(session)]
+    if touched:
+        lease.extend(touched, free_only=True)
+    crashed = [u for u in crashed if any(map(lease.covers, left[u.id]))]
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
-    asleep = {u.id for u in crashed if has_pulse(running.session.scratches, u.id)}
+    asleep = {u.id for u in crashed if has_pulse(session.scratches, u.id)}
     tidy = True
-    moves = ledger.open_moves()
-    if crashed or moves or ledger.open_epochs():
+    if crashed or any(map(lease.covers, _in_open_epochs(session))):
         begin()
-        # Before anything else: tables and ledger may know a dataset by different names.
-        for move in moves:
-            carry_out(running, move)
         if not crashed:
             # Once the open epochs are settled, only this flag tells that files may be left over:
             # the ledger names no update that crashed.
@@ -68,9 +71,57 @@ def start_clean(
     _tidy(running)
     for update in crashed:
         # Only now: later updates look for its leftovers as long as it is recorded as running.
-        if tidy and update.id not in asleep and not running.stuck:
+        if not tidy or update.id in asleep or running.stuck:
+            continue
+        rest = [n for n in left[update.id] if n in running.unswept or not lease.covers(n)]
+        if rest:
+            ledger.leave(update.id, rest, lease.latest)
+        else:
             status, why = _outcome(update)
-            ledger.end_update(update.id, status, running.lease.latest, why)
+            ledger.end_update(update.id, status, lease.latest, why)
+    if touched:
+        lease.narrow()
+
+
+def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> list[str]:
+    """Finish renamings and removals that a crash has interrupted.
+
+    That comes first: until then tables and ledger may know a dataset by different names.
+
+    Returns:
+        What was taken into the lease for that.
+
+    Raises:
+        UpdateRunningError: another update is just finishing one.
+    """
+    taken = []
+    for move in running.session.ledger.open_moves():
+        names = [n for n in (move.old, move.new, move.dataset) if n]
+        # Two updates of other datasets may find it at once. The second one must not go on with it
+        # once the first has ended: there may be a new table of the old name by then.
+        running.lease.extend(names)
+        taken += names
+        if move in running.session.ledger.open_moves():
+            begin()
+            carry_out(running, move)
+    return taken
+
+
+def _leaves(session: Session, update: UpdateRecord) -> Sequence[str]:
+    """Where files of a crashed update may be left over."""
+    if update.leaves is None:
+        return [d.name for d in session.pipeline.datasets]
+    return update.leaves
+
+
+def _in_open_epochs(session: Session) -> list[str]:
+    return [e.dataset for e in session.ledger.open_epochs()]
+
+
+def _views(session: Session) -> Names:
+    """The temporary views: updates of several datasets may put rows into the quarantine of one."""
+    views = DatasetKind.TEMPORARY_VIEW
+    return Names(d.name for d in session.pipeline.datasets if d.kind is views)
 
 
 def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
@@ -82,18 +133,24 @@ def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
 
 
 def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool:
-    """Bring every open epoch to an end, then remove files that no table knows.
+    """Bring every open epoch of the lease's datasets to an end; remove files that no table knows.
 
-    Returns whether all tables could be repaired and swept.
+    Args:
+        anew: datasets that are about to be computed from the start.
+
+    Returns:
+        Whether all tables could be repaired and swept.
 
     Sweeping comes last: until an open epoch is settled, the process that began it may only be
     asleep, and its staged files are still wanted.
     """
     session = running.session
-    found = tables(session)
+    owned = _owned(running)
     _sweep_sinks(running)
-    repaired = _each(running, found, session.store.repair, anew)
+    repaired = _each(running, owned, session.store.repair, anew)
     for epoch in session.ledger.open_epochs():
+        if not running.lease.covers(epoch.dataset):
+            continue
         how: str | None
         try:
             how = _bring_to_an_end(running, epoch, anew)
@@ -107,13 +164,43 @@ def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool
             running.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
     # No clock tells which update a file belongs to. But a file that was there while we held the
     # lease, and is not ours, is a leftover, even if another update takes over while we remove it.
-    confirm = running.lease.confirm
-    return _each(running, found, lambda t: session.store.sweep(t, confirm), anew) and repaired
+    views = _views(session)
+
+    def sweep(table: TableRef) -> None:
+        if (view := owned[table]) not in views:
+            session.store.sweep(table, running.lease.confirm)
+            return
+        try:
+            session.store.sweep(table, running.lease.confirm_alone)
+        except UpdateRunningError:
+            running.unswept.add(view)
+
+    return _each(running, owned, sweep, anew) and repaired
+
+
+def _owned(running: RunningUpdate) -> dict[TableRef, str]:
+    """The tables that the lease covers and the quarantines of views, each with its dataset.
+
+    A crashed update may have been about to commit to any view's. To repair a table that others
+    write to does them no harm.
+    """
+    session = running.session
+    owners = {
+        session.table(n).location: d.name
+        for d in session.pipeline.datasets
+        for n in (d.name, d.quarantine)
+    }
+    views, owned = _views(session), {}
+    for table in tables(session):
+        name = owners.get(table.location, table.name.removesuffix(QUARANTINE))
+        if running.lease.covers(name) or name in views:
+            owned[table] = name
+    return owned
 
 
 def _each(
     running: RunningUpdate,
-    found: Collection[TableRef],
+    owned: Mapping[TableRef, str],
     act: Callable[[TableRef], object],
     anew: Collection[str],
 ) -> bool:
@@ -122,20 +209,13 @@ def _each(
     Not one that starts over: that replaces the table, or tells itself what stands in its way.
     Returns whether there was no error.
     """
-    session = running.session
-    owners = {
-        session.table(n).location: d.name
-        for d in session.pipeline.datasets
-        for n in (d.name, d.quarantine)
-    }
     good = True
-    for table in found:
+    for table, name in owned.items():
         try:
             act(table)
         except QanatError as error:
             good = False
             running.lease.confirm()
-            name = owners.get(table.location, table.name)
             if name not in anew:
                 running.stuck.setdefault(name, error)
             running.tell(Warned(name, error.message))
@@ -161,21 +241,14 @@ def _tidy(running: RunningUpdate) -> None:
     sweep_scratch(session.scratches)
     _sweep_sinks(running)
     # The disk may have refused to remove the gate of an earlier update.
-    left = [f for f in _inside(session.gates) if f != running.gate]
-    if left:
-        running.lease.confirm()
-        for folder in left:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _inside(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    for folder in running.gate.lost():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep_sinks(running: RunningUpdate) -> None:
     session = running.session
     for dataset in session.pipeline.datasets:
-        if dataset.sink is not None:
+        if dataset.sink is not None and running.lease.covers(dataset.name):
             session.sink(dataset.sink).sweep(dataset.sink, running.lease.confirm)
 
 
@@ -184,7 +257,7 @@ def _bring_to_an_end(running: RunningUpdate, epoch: Epoch, anew: Collection[str]
     if published(session, epoch):
         _settle(running, epoch)
         return "settled"
-    take_back(session, running.gate, epoch)
+    take_back(session, running.gate.folder, epoch)
     why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:

@@ -44,6 +44,7 @@ from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
 from qanat.run.inputs import check_kept, find_unread, will_change
 from qanat.run.memo import CompiledFlow
+from qanat.run.owner import check_owners
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 
@@ -88,13 +89,15 @@ def gather(
     if facts.failing:
         return facts
     compiled = session.analysis.flows_into(name)
-    if facts.asked is not Asked.FULL_REFRESH:
+    anew = facts.asked is Asked.FULL_REFRESH
+    if anew:
+        check_owners(session, dataset, anew)
+    else:
         for each in compiled:
             # An open epoch may have been published without the ledger knowing it yet.
             if each.flow.name not in around.open:
                 check_history(session, each)
     exists = dataset.stored and session.store.version(session.table(name)) is not None
-    anew = facts.asked is Asked.FULL_REFRESH
     restarted = bool(generation) and not _started(session, dataset, generation, around)
     if restarted and not anew:
         # Files may have gone since the full refresh was interrupted.
@@ -102,7 +105,10 @@ def gather(
     flows = tuple(_flow_facts(session, c, chosen, generation, around, without) for c in compiled)
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Read the table only if something changes: that is most of an unchanged update's time.
-    stored = _stored(session, dataset) if exists and (anew or facts.changed or grows) else None
+    looks = anew or facts.changed or grows
+    if looks or facts.before is None:
+        check_owners(session, dataset, anew or restarted)
+    stored = _stored(session, dataset) if exists and looks else None
     if grows and stored is not None and not (anew or restarted):
         check_partitions(dataset, stored.partition_by)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)

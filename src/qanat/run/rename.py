@@ -19,6 +19,7 @@ from qanat.errors import (
 )
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold, same
+from qanat.model.owner import check_owner
 from qanat.model.pipeline import DatasetKind, Flow, replay_flow
 from qanat.model.query import Read
 from qanat.model.record import Definition
@@ -115,6 +116,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
     _check_free(session, old, new)
     for name in table_names(old):
         if session.store.version(session.table_named(name)) is not None:
+            check_owner(name, session.store.owner(session.table_named(name)), session.scope)
             session.store.check_move(session.table_named(name))
     moved = dict(zip(keys_of(old), keys_of(new), strict=True))
     flows = {old: new, replay_flow(old): replay_flow(new)}
@@ -250,7 +252,7 @@ def _source(session: Session, update: str, old: str, new: str) -> Move:
             nearest=nearest(new, [r.source.label for r in reads]),
             hint="change the path in the files first",
         )
-    past = {s.key for each in past_sources(session).values() for s in each}
+    past = {s.key for s in past_sources(session).every}
     if found.source.key in past:
         raise PlanError(f"{found.source.label} has been read already", location=found.location)
     paths = session.source(found.source).renamed(_place(old), found.source.place)
@@ -272,7 +274,7 @@ def _names(read: Read) -> tuple[str, ...]:
 
 def _all_keys(session: Session) -> list[str]:
     """The keys of all sources outside the project that have been read as streams."""
-    found = {s.key for each in past_sources(session).values() for s in each}
+    found = {s.key for s in past_sources(session).every}
     return sorted(k for k in found if _connector(k) != "dataset")
 
 

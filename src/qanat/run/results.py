@@ -24,6 +24,7 @@ from qanat.run.full_refresh import (
     losses,
     taken_along,
 )
+from qanat.run.owner import check_owners
 from qanat.run.session import Session
 
 
@@ -110,7 +111,7 @@ class Validation(Frozen):
     expectations: int
 
 
-class TableView(Frozen):
+class FirstRows(Frozen):
     """The first rows of a table, and what is known of it."""
 
     dataset: str
@@ -195,7 +196,7 @@ class Finding(Frozen):
     """One thing that `qanat doctor` looked at.
 
     Args:
-        level: `ok`, `warning` or `error`.
+        level: `ok`, `absent` (an optional package), `warning` or `error`.
         what: what was looked at, a few words.
         detail: what was found, one sentence.
         hint: the way out, empty if nothing is wrong.
@@ -256,22 +257,23 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         SelectionError: a pattern matches nothing.
         ResetError: a dataset that would start over is protected.
         RowsLostError: rows would be lost.
+        ForeignTableError: a table that would start over is another project's.
     """
 
-    def found(patterns: tuple[str, ...]) -> frozenset[str]:
+    def selected(patterns: tuple[str, ...]) -> frozenset[str]:
         return (
             frozenset(select(session.graph, session.pipeline, patterns))
             if patterns
             else frozenset()
         )
 
-    refresh, full = found(selection.refresh), found(selection.full_refresh)
+    refresh, full = selected(selection.refresh), selected(selection.full_refresh)
     literal = Names(selection.full_refresh)
     full = frozenset(
         n for n in full if session.pipeline.dataset(n).kind is not DatasetKind.SINK or n in literal
     )
     if selection.select:
-        wanted = found(selection.select) | refresh | full
+        wanted = selected(selection.select) | refresh | full
     elif (refresh or full) and not selection.full_refresh_all:
         wanted = refresh | full
     else:
@@ -288,6 +290,8 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         restarted_by = {} if selection.only else taken_along(session, full, before)
         check_taken_along(session, restarted_by)
         full |= restarted_by.keys()
+        for name in sorted(full):
+            check_owners(session, session.pipeline.dataset(name), anew=True)
         wanted |= restarted_by.keys()
         lost = losses(session, full)
         check_losses(lost, selection.accept_loss)
@@ -302,5 +306,5 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         restarted_by=restarted_by,
         losses=lost,
         accept_loss=selection.accept_loss,
-        read_again=found(selection.read_again),
+        read_again=selected(selection.read_again),
     )

@@ -23,6 +23,7 @@ from qanat.declare.files import find_spec
 from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.model.name import same
+from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
 from qanat.model.table import TableRef
@@ -202,15 +203,15 @@ class Session:
 
     def _store(self, project: ProjectSpec, table_format: str) -> TableStore:
         place = project.private, table_format
-        found = self._stores.get(place)
-        if found is None:
+        store = self._stores.get(place)
+        if store is None:
             kind = plugins.table_format(table_format)
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            found = plugins.imported(kind.store)(project.private, checked)
-            self._stores[place] = found
-        return found
+            store = plugins.imported(kind.store)(project.private, checked, self.scope)
+            self._stores[place] = store
+        return store
 
     @cached_property
     def engine(self) -> Engine:
@@ -244,21 +245,21 @@ class Session:
 
     def source(self, ref: SourceRef) -> Source:
         """The adapter that reads a source."""
-        found = self._sources.get(ref.connector)
-        if found is None:
+        source = self._sources.get(ref.connector)
+        if source is None:
             target = plugins.connector(ref.connector).source
-            found = plugins.imported(str(target))(self)
-            self._sources[ref.connector] = found
-        return found
+            source = plugins.imported(str(target))(self)
+            self._sources[ref.connector] = source
+        return source
 
     def sink(self, target: SinkTarget) -> Sink:
         """The adapter that writes to a sink."""
-        found = self._sinks.get(target.connector)
-        if found is None:
+        sink = self._sinks.get(target.connector)
+        if sink is None:
             kind = plugins.connector(target.connector).sink
-            found = plugins.imported(str(kind))(self)
-            self._sinks[target.connector] = found
-        return found
+            sink = plugins.imported(str(kind))(self)
+            self._sinks[target.connector] = sink
+        return sink
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -289,7 +290,7 @@ class Session:
 
     @property
     def scope(self) -> str:
-        """Which rows of the ledger are ours: several projects may share a database."""
+        """Which rows of the ledger are ours, and which tables: several projects may share both."""
         return f"{self.project.name}/{self.project.environment}"
 
     @property
@@ -309,7 +310,8 @@ class Session:
     @property
     def gates(self) -> Path:
         """Where updates write log entries before they are made visible."""
-        return self.project.private / "commits"
+        # Each closes all others that it finds here.
+        return self.project.private / "commits" / tag(self.scope)
 
     # -- places ----------------------------------------------------------------------------
 
@@ -324,12 +326,8 @@ class Session:
         return found
 
     def table_named(self, name: str) -> TableRef:
-        """The table of a dataset that is spelled exactly so, whether or not it is declared."""
-        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
-
-    @cached_property
-    def _place(self) -> str:
-        return str(self.project.tables)
+        """The table of a dataset that is spelled exactly so, declared or not."""
+        return TableRef(f"{self.project.tables}{os.sep}{folder_name(name)}", name)
 
     def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
         """The table of a dataset of another project, and the store that it is in.

@@ -13,7 +13,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
-from qanat.run.results import TableView
+from qanat.run.results import FirstRows
 from qanat.run.session import Session
 
 
@@ -30,9 +30,9 @@ class Stored(Frozen):
     table: TableRef
     snapshot: Snapshot
 
-    def view(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> TableView:
+    def first_rows(self, schema: Schema, rows: Sequence[tuple[Any, ...]]) -> FirstRows:
         """Rows that were made of it, with what is known of the table."""
-        return TableView(
+        return FirstRows(
             dataset=self.name,
             kind=self.kind,
             folder=self.table.location,
@@ -56,24 +56,24 @@ def stored(session: Session, name: str, version: int | None = None) -> Stored:
     """
     dataset = dataset_of(session.pipeline, name)
     quarantined = not same(name, dataset.name)
-    found = dataset.quarantine if quarantined else dataset.name
+    name = dataset.quarantine if quarantined else dataset.name
     if not dataset.stored and not quarantined:
         raise _no_table(session, dataset)
     with naming(dataset.name):
-        return _stored(session, dataset, found, version)
+        return _stored(session, dataset, name, version)
 
 
-def _stored(session: Session, dataset: Dataset, found: str, version: int | None) -> Stored:
-    table, quarantined = session.table(found), found != dataset.name
+def _stored(session: Session, dataset: Dataset, name: str, version: int | None) -> Stored:
+    table, quarantined = session.table(name), name != dataset.name
     newest = session.store.version(table)
     if newest is None:
         raise _nothing_yet(dataset, quarantined, session)
     if version is not None and not 0 <= version <= newest:
         raise TableNotFoundError(
-            f"{found} has no version {version}", wanted=f"a version from 0 to {newest}"
+            f"{name} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
-    return Stored(found, kind, table, session.store.snapshot(table, version))
+    return Stored(name, kind, table, session.store.snapshot(table, version))
 
 
 def _no_table(session: Session, dataset: Dataset) -> QanatError:

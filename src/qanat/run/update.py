@@ -5,9 +5,10 @@ An update has an identifier, a record in the ledger (`LedgerEntry`) and events t
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,18 +26,20 @@ from qanat.model.event import (
     Event,
     EventRecord,
     Failure,
+    LeaseAwaited,
     UpdateEnded,
     UpdateStarted,
     Warned,
 )
+from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import UpdateRecord, UpdateStatus
+from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.identity import past_sources
-from qanat.run.lease import Gate, HeldLease, Pulse
+from qanat.run.lease import Gate, HeldLease, Patience, Pulse
 from qanat.run.recovery import start_clean
 from qanat.run.refresh import Around, DatasetRun
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
@@ -127,6 +130,23 @@ def telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
     return tell
 
 
+def leased(session: Session, datasets: Collection[str]) -> Names | None:
+    """What a lease has to cover for an update of datasets; None for all that there are."""
+    names = Names(datasets)
+    kinds = DatasetKind.TEMPORARY_VIEW
+    rest = (d for d in session.pipeline.datasets if d.kind is not kinds and d.name not in names)
+    return None if next(rest, None) is None else names
+
+
+def patience_of(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
+    """How long to wait for other updates: seconds, or True for as long as it takes."""
+
+    def tell_of(other: Lease) -> None:
+        tell(LeaseAwaited(other.holder, other.host, other.pid, tuple(other.datasets or ())))
+
+    return Patience(math.inf if wait is True else float(wait), tell_of)
+
+
 @dataclass(slots=True)
 class LedgerEntry:
     """The line of one update; an update that finds nothing to do leaves none.
@@ -134,26 +154,26 @@ class LedgerEntry:
     Args:
         id: identifier of the update.
         gate: opened when the line is written, closed when it ends.
+        diary: the observer that keeps what the update tells.
+        datasets: what it is to work on.
         command: as the history shows it.
         started: when the update began, seconds since 1970 (UTC).
 
-    Attributes:
-        diary: the observer that keeps what the update tells.
     """
 
     session: Session
     id: str
     gate: Gate
+    diary: Diary
+    datasets: Sequence[str]
     command: str = "run"
     started: float = field(default_factory=time.time)
     begun: bool = False
-    diary: Diary = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pulse: Pulse = field(init=False)
 
     def __post_init__(self) -> None:
         self._pulse = Pulse(self.session.scratches, self.id)
-        self.diary = Diary(self.session.ledger, self.id)
 
     def begin(self) -> None:
         """Record the update in the ledger, once."""
@@ -163,11 +183,19 @@ class LedgerEntry:
                 # runs without a pulse for crashed.
                 self._pulse.start()
                 self.gate.open()
-                environment = self.session.project.environment
-                record = UpdateRecord(self.id, environment, self.command, self.started)
+                environment, leaves = self.session.project.environment, self._leaves()
+                record = UpdateRecord(
+                    self.id, environment, self.command, self.started, leaves=leaves
+                )
                 self.session.ledger.begin_update(record, self.gate.lease.latest)
                 self.begun = True
                 self.diary.begin()
+
+    def _leaves(self) -> tuple[str, ...]:
+        """Where files of the update may be left if it crashes."""
+        flows = (f for n in self.datasets for f in self.session.analysis.flows_into(n))
+        views = (v.dataset.name for flow in flows for v in flow.views)
+        return tuple(Names([*self.datasets, *views, *(self.gate.lease.latest.datasets or ())]))
 
     def end(self, ended: UpdateEnded, error: str | None = None, untidy: bool = False) -> None:
         """Write how the update ended, and what stopped it; tell observers of it after that.
@@ -191,29 +219,43 @@ class LedgerEntry:
 
 
 def update(
-    session: Session, selection: Selection | None = None, observers: Sequence[Observer] = ()
+    session: Session,
+    selection: Selection | None = None,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
 ) -> UpdateResult:
     """Bring datasets up to date.
 
     Args:
         selection: which ones, and how; default: all, only what is new.
         observers: get every event as it happens.
+        wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
 
     Raises:
         ProblemsError: the declarations are wrong; nothing was run.
         SelectionError: the selection names something that is not there.
         ResetError, RowsLostError: a full refresh is not possible, see `choose_datasets`.
-        UpdateRunningError: another update of the project and environment is running.
+        UpdateRunningError: another update works on one of the datasets.
     """
     session.require()
-    chosen = choose_datasets(session, selection or Selection())
+    selection = selection or Selection()
+    chosen = choose_datasets(session, selection)
     started = time.monotonic()
     id = new_id()
-    with session.at_work, HeldLease(session.ledger, id) as lease:
+    diary = Diary(session.ledger, id)
+    tell = telling((diary, *observers))
+    patience = patience_of(wait, tell)
+    with (
+        session.at_work,
+        HeldLease(session.ledger, id, leased(session, chosen.datasets), patience) as lease,
+    ):
+        if lease.waited:
+            # What the update has waited for may have changed what has to start over.
+            chosen = choose_datasets(session, selection)
+            lease.extend(chosen.datasets)
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate)
-        tell = telling((entry.diary, *observers))
-        running = RunningUpdate(session, lease, gate.folder, entry.id, time.time_ns(), tell)
+        entry = LedgerEntry(session, id, gate, diary, chosen.datasets)
+        running = RunningUpdate(session, lease, gate, entry.id, time.time_ns(), tell)
         tell(UpdateStarted(id, session.project.environment, chosen.datasets))
         status, error, failure = UpdateStatus.FAILED, None, None
         try:

@@ -60,20 +60,28 @@ def _check(session: Session, name: str, known: Named[Schema]) -> list[QanatError
     schema: Schema | None = None
     described: Work | None = None
     rules: tuple[Expectation, ...] = ()
-    for flow in session.pipeline.flows_into(name):
+    flows = tuple(session.pipeline.flows_into(name))
+    # Where a query is wrong, nothing more is said of its columns: not of those of the others, nor
+    # of those that the table was last written with.
+    unknown = bool(session.problems) and not flows
+    for flow in flows:
         compiled = session.analysis.flows.get(flow.name)
         if compiled is None:
+            unknown = True
             continue
         try:
             work = _work(session, compiled, known)
-            found = session.engine.describe(work) if work is not None else None
+            given = session.engine.describe(work) if work is not None else None
         except QanatError as error:
             problems.append(error)
+            unknown = True
             continue
-        if work is not None and found is not None:
-            schema = _merged(schema, found)
+        if work is not None and given is not None:
+            schema = _merged(schema, given)
             described, rules = work, compiled.expectations
-    if schema is None:
+    if unknown:
+        schema, described = dataset.schema if dataset.schema.fields else None, None
+    elif schema is None:
         schema = _stored(session, dataset)
     if schema is not None:
         known[name] = schema
@@ -181,9 +189,9 @@ def _sample(
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
     schema = known.get(name)
-    found = resolve(session.pipeline, name)
-    if schema is None and found is not None and found.name in known:
+    owner = resolve(session.pipeline, name)
+    if schema is None and owner is not None and owner.name in known:
         # x__quarantine has the columns of x and those about the quarantine.
-        schema = known[found.name]
+        schema = known[owner.name]
         schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
     return TableBatch((), schema) if schema is not None else None

@@ -24,6 +24,7 @@ def surroundings(root: Path) -> Surroundings:
 @dataclass(frozen=True)
 class _Folder:
     root: Path
+    scope: str = "test/dev"
 
     def table(self, dataset: str) -> TableRef:
         return TableRef(str(self.root / "storage" / "tables" / dataset), dataset)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from qanat.crash import cases
+from qanat.crash.campaign import KINDS, Extent, all_cases, interleaved
 from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk_model import Loss
 from qanat.crash.injector import Fault
 from qanat.crash.reference import Reference
-from qanat.crash.sweep import KINDS, Extent, all_cases, interleaved
 from qanat.crash.trace import Call
 from qanat.errors import CommandLineError
 

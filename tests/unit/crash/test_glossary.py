@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from qanat.crash.campaign import KINDS
 from qanat.crash.disk_model import Loss
 from qanat.crash.glossary import FAULTS, LOSSES
-from qanat.crash.sweep import KINDS
 
 
 def test_each_kind_and_each_loss_is_explained() -> None:

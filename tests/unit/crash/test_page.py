@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from qanat.crash.campaign import KINDS
 from qanat.crash.case import Verdict
 from qanat.crash.histogram import histogram
 from qanat.crash.page import Subject, page
 from qanat.crash.report import report
 from qanat.crash.strip import cells, strip
-from qanat.crash.sweep import KINDS
 from qanat.crash.trace import Call
 
 CALLS = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from qanat.crash.campaign import KINDS
 from qanat.crash.case import Verdict
 from qanat.crash.report import Line, report
-from qanat.crash.sweep import KINDS
 
 
 def lines(*verdicts: Verdict) -> tuple[Line, ...]:

@@ -35,7 +35,7 @@ CREATE MATERIALIZED VIEW kept_out AS SELECT shop, _quarantine_rules AS why FROM 
 """
 
 
-AMOUNT = "silver.Amount(typed.Amount(bronze.amount(sales/*.csv.amount old.amount)))"
+AMOUNT = "silver.Amount(typed.Amount(bronze.amount(amount in sales/*.csv amount in old)))"
 
 
 def schema(*names: str) -> Schema:
@@ -102,7 +102,7 @@ def test_a_dataset_that_reads_its_own_quarantine(declare: Declare) -> None:
     )
     pipeline = declare(sql)
     assert text(of_table(pipeline, "a").roots[0]) == "a(a.csv a__quarantine)"
-    assert text(of_column(pipeline, "a.x").roots[0]) == "a.x(a.csv.x)"
+    assert text(of_column(pipeline, "a.x").roots[0]) == "a.x(x in a.csv)"
 
 
 def test_a_cycle_of_datasets_ends(declare: Declare) -> None:
@@ -117,7 +117,7 @@ def test_a_cycle_of_datasets_ends(declare: Declare) -> None:
 @pytest.mark.parametrize(
     ("target", "tree", "expression"),
     [
-        ("gold.name", "gold.name(shops.name(shops.csv.name))", ""),
+        ("gold.name", "gold.name(shops.name(name in shops.csv))", ""),
         (
             "gold.TOTAL",
             f"gold.total({AMOUNT})",
@@ -129,7 +129,11 @@ def test_a_cycle_of_datasets_ends(declare: Declare) -> None:
             "x.total / 2",
         ),
         ("gold.one", "gold.one", "1"),
-        ("bronze.file", "bronze.file(sales/*.csv._metadata)", "files._metadata.file_path; 'old'"),
+        (
+            "bronze.file",
+            "bronze.file(_metadata in sales/*.csv)",
+            "files._metadata.file_path; 'old'",
+        ),
     ],
 )
 def test_a_column_down_to_its_files(
@@ -150,7 +154,7 @@ def test_columns_of_a_quarantine(declare: Declare) -> None:
 
 def test_columns_of_files_before_the_first_run(declare: Declare) -> None:
     (root,) = of_column(declare(SHOP), "bronze.anything").roots
-    assert text(root) == "bronze.anything(sales/*.csv.anything old.anything)"
+    assert text(root) == "bronze.anything(anything in sales/*.csv anything in old)"
     assert [u.kind for u in root.upstream] == ["files column", "delta table column"]
 
 
@@ -161,8 +165,8 @@ def test_unknown_columns_of_two_inputs_are_not_guessed(declare: Declare) -> None
     )
     (root,) = of_column(pipeline, "t.x").roots
     assert [(u.name, u.kind) for u in root.upstream] == [
-        ("a.csv.?", "unknown"),
-        ("b.csv.?", "unknown"),
+        ("? in a.csv", "unknown"),
+        ("? in b.csv", "unknown"),
     ]
 
 
@@ -253,4 +257,4 @@ def test_a_join_key_of_one_name(declare: Declare) -> None:
     (total,) = of_column(pipeline, "t.total").roots
     assert text(total) == "t.total(a.amount)"
     (city,) = of_column(pipeline, "t.city").roots
-    assert text(city) == "t.city(c.city(c.csv.city))"
+    assert text(city) == "t.city(c.city(city in c.csv))"

@@ -19,7 +19,7 @@ from qanat.report.failure import dumps, failure
 from qanat.report.keys import moment
 from qanat.report.shape import Shapes
 from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
-from qanat.run.results import DatasetResult, HistoryEntry, TableView, UpdateResult
+from qanat.run.results import DatasetResult, FirstRows, HistoryEntry, UpdateResult
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_documents_are_unicode_and_cannot_steer_a_terminal() -> None:
 
 def test_rows_are_objects() -> None:
     schema = Schema((Field("id", Primitive("long"), False), Field("x", DecimalType(10, 2))))
-    view = TableView("t", "streaming table", "/t", 3, schema, [(1, Decimal("0.10"))], 9, 100, 1)
+    view = FirstRows("t", "streaming table", "/t", 3, schema, [(1, Decimal("0.10"))], 9, 100, 1)
     found = document("table", view)
     assert found["rows"] == [{"id": 1, "x": "0.10"}]
     assert found["columns"][0] == {

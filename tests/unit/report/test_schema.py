@@ -69,6 +69,12 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
 }
 
 
+@pytest.mark.parametrize("name", [*RESULTS, "error"])
+def test_whole_documents_are_called_so_and_parts_are_not(name: str) -> None:
+    assert DOCUMENTS[name].name.endswith("Document")
+    assert not [part for part in schema(name).get("$defs", ()) if part.endswith("Document")]
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_documents_keep_to_their_schemas(shop: qanat.Project, name: str) -> None:
     shop.run()

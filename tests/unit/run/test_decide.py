@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qanat.errors import Location
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, FileRef, Range
 from qanat.model.work import Amount
-from qanat.run.decide import Asked, Facts, FlowFacts, Step, Waiting, decide, fingerprint_of
+from qanat.run.decide import (
+    Asked,
+    Facts,
+    FlowFacts,
+    Step,
+    TableFacts,
+    Waiting,
+    decide,
+    fingerprint_of,
+)
 
 TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))
 BEFORE = Definition("t", str(TABLE.kind), "same", "", "text")
@@ -69,3 +80,19 @@ def test_inputs_have_the_fingerprint_that_earlier_releases_have_kept() -> None:
         "reference|x": Range({"kind": "snapshot", "version": -1}),
     }
     assert fingerprint_of(ranges) == "03beca070be9b507c31e5d56213ae7e9"
+
+
+def test_what_says_nothing_of_rows_has_no_consequence_for_them() -> None:
+    """Plan shows that a comment or property changed, and offers no full refresh for it."""
+    before = (
+        "streaming table t\ncomment 'a'\nproperty kept = 1\nexpect e: x > 0\nflow t as\nSELECT\n"
+    )
+    assert not consequence(before, before.replace("'a'", "'b'").replace("kept = 1", "kept = 2"))
+    for old, new in (("x > 0", "x > 1"), ("SELECT", "comment"), ("kept", "qanat.schema_drift")):
+        assert "applies to new rows only" in consequence(before, before.replace(old, new))
+
+
+def consequence(before: str, after: str) -> str:
+    last = replace(BEFORE, text=before)
+    stored = TableFacts((), 9)
+    return decide(Facts(TABLE, "other", after, last, exists=True, stored=stored)).consequence

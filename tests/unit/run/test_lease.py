@@ -31,5 +31,5 @@ def test_who_has_lost_the_lease_blames_nothing_else(
             assert told.__cause__ is met
             assert "now held by update next" in str(told)
             assert second.explain(met) is met
-        assert "another update has had it since" in str(first.explain(met))
+        assert "1 other update had a lease since" in str(first.explain(met))
     ledger.close()

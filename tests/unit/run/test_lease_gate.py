@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import LeaseLostError
+from qanat.model.owner import tag
 from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.run import lease
 from qanat.run.lease import Gate, HeldLease, close
 from qanat.run.session import Session
 from qanat.run.update import update
+
+GATES = Path("storage/_qanat/commits", tag("p/dev"))
 
 
 @pytest.fixture
@@ -76,11 +79,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["commits/7", "commits/closed-abc"])
+@pytest.mark.parametrize("name", ["7", "closed-abc"])
 @pytest.mark.parametrize("age", [60, -60])
 def test_an_update_removes_what_others_left(project: Path, name: str, age: float) -> None:
     """A disk that refused to remove it for a moment; the clock may have been set back."""
-    left = project / "storage/_qanat" / name
+    left = project / GATES / name
     left.mkdir(parents=True)
     then = time.time() - age
     os.utime(left, (then, then))
@@ -92,7 +95,7 @@ def test_an_update_removes_what_others_left(project: Path, name: str, age: float
 def test_an_update_that_sleeps_meanwhile_takes_nothing_from_who_took_over(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gates = project / "storage/_qanat/commits"
+    gates = project / GATES
     (gates / "7").mkdir(parents=True)
     confirm = HeldLease.confirm
 

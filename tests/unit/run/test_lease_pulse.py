@@ -16,7 +16,7 @@ from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
 from qanat.run.session import Session, sweep_scratch
-from qanat.run.update import LedgerEntry, update
+from qanat.run.update import Diary, LedgerEntry, update
 from tests.forked import FORKED
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
@@ -29,11 +29,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _entry(session: Session, held: HeldLease) -> LedgerEntry:
+    diary = Diary(session.ledger, "sleeper")
+    return LedgerEntry(session, "sleeper", Gate(session.gates, held), diary, ("t",))
+
+
 def _sleep(root: Path, left: Path, awake: Any, asleep: Any) -> None:
     """An update that loses its lease, stages a file all the same, and is killed."""
     lease.SECONDS = -1  # already over
     with Session.open(root) as session, HeldLease(session.ledger, "sleeper") as held:
-        LedgerEntry(session, "sleeper", Gate(session.gates, held)).begin()
+        _entry(session, held).begin()
         asleep.set()
         awake.wait(60)
         left.touch()
@@ -82,12 +87,12 @@ def test_who_lost_the_lease_leaves_its_end_to_who_took_over(
     monkeypatch.setattr(lease, "SECONDS", -1)
     with Session.open(root) as session:
         with HeldLease(session.ledger, "sleeper") as held:
-            entry = LedgerEntry(session, "sleeper", Gate(session.gates, held))
+            entry = _entry(session, held)
             entry.begin()
             with HeldLease(session.ledger, "other"):
                 entry.end(UpdateEnded("sleeper", "succeeded", 0.1))
         assert not has_pulse(session.scratches, "sleeper")
-        assert [u.id for u in session.ledger.open_updates()] == ["sleeper"]
+        assert [u.id for u in session.ledger.crashed_updates()] == ["sleeper"]
     assert _statuses(root) == [UpdateStatus.FAILED]
 
 

@@ -132,7 +132,7 @@ def test_a_crash_is_remembered_however_many_updates_later(
     _run(root)
     assert not left.exists()
     with Session.open(root) as session:
-        assert session.ledger.open_updates() == []
+        assert session.ledger.crashed_updates() == []
 
 
 def test_a_clock_that_was_set_back_lets_nothing_stay(
@@ -350,7 +350,7 @@ def test_what_could_not_be_swept_is_remembered_once_no_epoch_is_open(
     with Session.open(root) as session:
         # As if the update had ended by itself, with its epoch still open.
         lease = session.ledger.acquire("ended", 60)
-        for crashed in session.ledger.open_updates():
+        for crashed in session.ledger.crashed_updates():
             session.ledger.end_update(crashed.id, UpdateStatus.FAILED, lease)
         session.ledger.release(lease)
     left = root / "storage/tables/t/epoch-1-left.parquet"
@@ -366,7 +366,7 @@ def test_what_could_not_be_swept_is_remembered_once_no_epoch_is_open(
     assert not left.exists()
     assert _rows(root) == 2
     with Session.open(root) as session:
-        assert session.ledger.open_updates() == []
+        assert session.ledger.crashed_updates() == []
         first, second, third = session.ledger.updates()[:3]
     assert (first.status, second.status, third.status) == ("succeeded", "failed", "failed")
     assert third.error is not None

@@ -28,6 +28,7 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.name import Named
+from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
 from qanat.model.work import Output, StagedTable
 from qanat.ports.sink import Delivery
@@ -38,6 +39,8 @@ _LONGEST_NAME = 150
 _GONE = ".gone-"
 _STAGING = ".qanat"
 """The folder in a sink's own that holds what is not published yet."""
+_OWNED = re.compile(r"(?:\.gone-)?([0-9a-f]{8})-.*")
+"""A name in that folder, which begins with whose it is."""
 
 
 class FilesSink:
@@ -45,6 +48,7 @@ class FilesSink:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._root = surroundings.root
+        self._tag = tag(surroundings.scope)
 
     def check(self, target: SinkTarget) -> None:
         """Look at format, place and options.
@@ -65,12 +69,13 @@ class FilesSink:
         """
         target = delivery.target
         options = _checked(target)
-        mine = self._folder(target) / _STAGING / _name(delivery.flow, delivery.epoch)
+        name = f"{self._tag}-{_name(delivery.flow, delivery.epoch)}"
+        mine = self._folder(target) / _STAGING / name
         # Each attempt has a folder of its own and removes those of earlier ones, so that a process
         # that slept meanwhile has nothing left to publish.
         staging = mine / uuid4().hex
         with explained("stage in", staging):
-            _remove(mine)
+            self._remove(mine)
             staging.mkdir(parents=True)
         return Output(staging, "part", target.format.lower(), options=options)
 
@@ -169,7 +174,7 @@ class FilesSink:
         """
 
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
-        """Remove what was staged and not published.
+        """Remove what was staged and not published; what another project has staged stays.
 
         Args:
             confirm: called once it has been found, before any of it is removed; raises if another
@@ -179,21 +184,27 @@ class FilesSink:
         with suppress(OptionError, UnsupportedError):
             staging = self._folder(target) / _STAGING
             # Folders of single attempts, whose names are never used again.
-            if found := [*staging.glob("*/*"), *staging.glob(f"{_GONE}*")]:
+            own = [p for p in staging.glob("*") if self._is_own(p.name)]
+            found = [p for p in own if p.name.startswith(_GONE)]
+            if found := [*found, *(p for folder in own for p in folder.glob("*"))]:
                 confirm()
             for path in found:
-                _remove(path)
-            for path in (*staging.glob("*"), staging):
+                self._remove(path)
+            for path in (*own, staging):
                 with suppress(OSError):
                     path.rmdir()
 
+    def _is_own(self, name: str) -> bool:
+        """True if it is not another project's; what an older Qanat has left is anybody's."""
+        found = _OWNED.fullmatch(name)
+        return found is None or found[1] == self._tag
 
-def _remove(path: Path) -> None:
-    """Remove a folder; renamed first, it is gone at once for a process that works in it."""
-    away = path.with_name(f"{_GONE}{uuid4().hex}")
-    with suppress(FileNotFoundError):
-        path.rename(away)
-    shutil.rmtree(away, ignore_errors=True)
+    def _remove(self, path: Path) -> None:
+        """Remove a folder; renamed first, it is gone at once for a process that works in it."""
+        away = path.with_name(f"{_GONE}{self._tag}-{uuid4().hex}")
+        with suppress(FileNotFoundError):
+            path.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def _held(folder: Path, flow: str) -> set[int]:

@@ -35,6 +35,7 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.frozen import Frozen
+from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Schema
 from qanat.model.work import Output, StagedTable
@@ -60,7 +61,7 @@ class PostgresSink:
     """A `Sink` of PostgreSQL tables."""
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+        self._tag = tag(surroundings.scope)
         self._unswept: set[tuple[str, TableName]] = set()
 
     def check(self, target: SinkTarget) -> None:
@@ -78,7 +79,7 @@ class PostgresSink:
             OptionError: an option is missing, does not exist or does not fit.
             QanatError: the server says no, as `server.explained` tells.
         """
-        to, attempt = _target(delivery.target), uuid4().hex
+        to, attempt = _target(delivery.target), f"{self._tag}-{uuid4().hex}"
         with control(to.url) as session:
             books = Books.of(session, to.table)
             books.create(session)
@@ -159,7 +160,7 @@ class PostgresSink:
                 books.rename(session, flow, new)
 
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
-        """Let no earlier attempt commit any more; sessions that sleep in one are ended.
+        """Let no earlier attempt of the project commit any more; sessions asleep in one are ended.
 
         Args:
             confirm: called once they have been found; raises if another update may have begun.
@@ -173,13 +174,18 @@ class PostgresSink:
         self._unswept.add((to.url.place, to.table))
         found: dict[str, str] | None = None
         with suppress(AdapterError), control(to.url) as session:
-            found = Books.of(session, to.table).attempts(session)
+            found = self._own(Books.of(session, to.table).attempts(session))
         if found:
             confirm()
         if found is not None:
             with suppress(AdapterError):
                 self._end(to, found)
                 self._unswept.discard((to.url.place, to.table))
+
+    def _own(self, attempts: Mapping[str, str]) -> dict[str, str]:
+        """Those that no other project has begun; what an older Qanat has begun is anybody's."""
+        others = (f for f, a in attempts.items() if "-" in a and not a.startswith(self._tag))
+        return {f: attempts[f] for f in attempts.keys() - set(others)}
 
     def _end(self, to: _Target, attempts: Mapping[str, str]) -> None:
         """Forbid these attempts to commit."""

@@ -5,7 +5,7 @@ and the steps it takes: `inputs` and `files` bind what is read, `hidden` has the
 where its rows came from, `functions` runs Python queries, `types` makes the columns those of the
 table, `split` finds the rows that break rules, `quarantine` puts them aside and lets them back
 in, `write` makes files of the rest; `onepass` copies files without all this where nothing in them
-needs it. `remembered` keeps what is dear to find out. `audit` and `profile` look at stored
+needs it. `remembered` keeps what is expensive to find out. `audit` and `profile` look at stored
 tables, `reading` gives the rows of a query. `faults` turns DuckDB's errors into ours, and asks
 `refusals` to explain the author's mistakes.
 """

@@ -142,7 +142,7 @@ def copy_text(select: str, output: Output) -> str:
     path = output.folder / f"{output.prefix}-0.{output.format}{suffix}"
     # Only Parquet has statistics to return.
     returned = "RETURN_STATS" if output.format == "parquet" else "RETURN_FILES"
-    # Nobody reads a staged file before it is whole, so that it needs no other name until then.
+    # No temporary name: a staged file is not read before it is whole.
     parts = [f"FORMAT {output.format}", returned, "USE_TMP_FILE false"]
     if compression:
         codecs = _PARQUET if output.format == "parquet" else {}

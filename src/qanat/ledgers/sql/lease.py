@@ -1,119 +1,157 @@
-"""The lease, what its holder knows, and which epochs it may begin and settle.
+"""Leases, and which epochs their holders may begin and settle.
 
-The lease is the right to update, for one holder at a time, with a token that only grows. An update
-that was stopped for longer than its lease does not know that another one took over. Every write to
-the ledger therefore checks the token in its own transaction. Whether the process of a holder is
-still alive can be told on its own machine.
+A lease is the right to update some datasets of a scope, with a token that only grows. An update
+that was stopped for longer than its lease does not know that another one has begun since. Every
+write to the ledger therefore checks the token in its own transaction. Whether the process of a
+holder is still alive can be told on its own machine.
 
-An update asks the same few things of each dataset. While it holds the lease no other update writes
-to its scope, so three queries answer them for all datasets, and its own writes keep the answers
-right. An update that has lost the lease without noticing goes on with answers that may be stale,
-and can do no harm: the ledger refuses its writes by the lease's token, the gate its commits.
+Each write locks the row of its scope, so that writes of all updates come one after the other: they
+take milliseconds, and numbers of epochs and leases are given once.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from threading import Lock
 
-from qanat.errors import EpochConflictError, LeaseLostError, UpdateRunningError
-from qanat.frozen import Frozen
-from qanat.ledgers.sql.database import Database, Transaction
-from qanat.model.name import Named
-from qanat.model.record import (
-    Epoch,
-    EpochStatus,
-    LastEpoch,
-    Lease,
-    PastSource,
-    is_mark,
+from qanat.errors import EpochConflictError, LeaseLostError, LedgerError, UpdateRunningError
+from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
+from qanat.ledgers.sql.process import Process, this_process
+from qanat.ledgers.sql.reader import SqlLedgerReader
+from qanat.model.name import Names
+from qanat.model.record import Epoch, EpochStatus, Lease
+from qanat.text import count, listed
+
+
+class SqlLeases(SqlLedgerReader):
+    """A ledger's leases.
+
+    Args:
+        database: the database; it is closed with the ledger.
+        scope: `<project>/<environment>`; several ledgers may share a database.
+    """
+
+    def __init__(self, database: Database, scope: str) -> None:
+        super().__init__(database, scope)
+        self._locks = database.locks_rows
+        self._events = WaitingEvents()
+
+    def acquire(
+        self, holder: str, seconds: float, datasets: Collection[str] | None = None
+    ) -> Lease:
+        """Take the lease of datasets (None: of all there are) for `seconds`: of all, or of none.
+
+        Leases of dead processes of this machine end, and those that have expired.
+
+        Raises:
+            UpdateRunningError: another update holds one; the error says which, where, since when.
+        """
+        with self._database.writing() as transaction:
+            lease = _acquire(transaction, self._locks, self.scope, holder, seconds, datasets)
+        self._answers.begin(lease)
+        return lease
+
+    def extend(self, lease: Lease, datasets: Collection[str], free_only: bool = False) -> Lease:
+        """Add datasets to the lease.
+
+        Args:
+            free_only: leave out what another update holds.
+
+        Raises:
+            LeaseLostError: it expired, and another update has begun since.
+            UpdateRunningError: another update holds one of them.
+        """
+        with self._held(lease) as transaction:
+            extended = _extend(transaction, lease, datasets, free_only)
+        self._answers.begin(extended)
+        return extended
+
+    def narrow(self, lease: Lease, datasets: Collection[str]) -> Lease:
+        """Give back all datasets of the lease but these.
+
+        Raises:
+            LeaseLostError: it expired, and another update has begun since.
+        """
+        with self._held(lease) as transaction:
+            narrowed = _narrow(transaction, lease, datasets)
+        self._answers.begin(narrowed)
+        return narrowed
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong the lease by `seconds` from now.
+
+        Raises:
+            LeaseLostError: it expired, and another update took it.
+        """
+        with self._held(lease) as transaction:
+            return replace(lease, expires=_prolong(transaction, lease, seconds))
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; does nothing if it was lost."""
+        self._events.forget(lease.holder)  # no other write of that update will come
+        self._answers.end()
+        with self._database.writing() as transaction:
+            _release(transaction, lease)
+
+    def leases(self) -> Sequence[Lease]:
+        """The leases that nobody has ended, oldest first; some may have expired."""
+        with self._database.reading() as transaction:
+            return [lease for lease, _ in _read_leases(transaction, self.scope)]
+
+    def held(self) -> Sequence[Lease]:
+        """The leases that living processes hold now, oldest first, for people to look at."""
+        with self._database.reading() as transaction:
+            return _living(transaction, self.scope)
+
+    @contextmanager
+    def _held(self, lease: Lease) -> Iterator[Transaction]:
+        """Begin a transaction in which the lease is ours and no other update can take it.
+
+        It also writes the waiting events of the lease's update.
+        """
+        if lease.scope != self.scope:
+            raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
+        try:
+            with self._database.writing() as transaction:
+                _check(transaction, self._locks, lease)
+                yield transaction
+                if events := self._events.of(lease.holder):
+                    write_events(transaction, self.scope, lease.holder, events)
+        except BaseException as error:
+            self._answers.doubt(error)
+            raise
+        self._events.written(lease.holder, events)
+
+
+_HELD = (
+    "SELECT token, holder, since, expires, datasets, host, machine, pid, process_started"
+    " FROM qanat_held WHERE scope = ? ORDER BY token"
 )
 
 
-class Process(Frozen):
-    """One process of one machine.
-
-    Args:
-        host: the machine's host name, for messages.
-        machine: host name, boot and container together: machines and containers may share host
-            names and process ids.
-        pid: the process id.
-        started: the process's start in clock ticks since boot, because process ids are reused; 0
-            if the system does not provide it.
-    """
-
-    host: str
-    machine: str
-    pid: int
-    started: int
-
-    @property
-    def dead(self) -> bool:
-        """True if the process is known to have ended; False if it runs, or cannot be seen here."""
-        if self.machine != _machine():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        if self.started == 0:
-            return False
-        state, started = _status(self.pid)
-        # A zombie (Z) or dead (X) process has ended; its parent has not collected it yet.
-        return state in ("Z", "X") or started not in (0, self.started)
-
-
-def this_process() -> Process:
-    """The calling process."""
-    pid = os.getpid()
-    _, started = _status(pid)
-    return Process(socket.gethostname(), _machine(), pid, started)
-
-
-@cache
-def _machine() -> str:
-    parts = [socket.gethostname()]
-    try:
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    except OSError:
-        pass  # not Linux: only the host name is known
-    return " ".join(parts)
-
-
-def _status(pid: int) -> tuple[str, int]:
-    """A process's state as Linux's letter, and its start as in `Process.started`."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "", 0
-    # Fields 3 and 22. Split behind the last parenthesis: field 2, the program's name in
-    # parentheses, may itself contain spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[19])
-
-
-def acquire(
-    transaction: Transaction, locks_rows: str, scope: str, holder: str, seconds: float
+def _acquire(
+    transaction: Transaction,
+    locks_rows: str,
+    scope: str,
+    holder: str,
+    seconds: float,
+    datasets: Collection[str] | None,
 ) -> Lease:
-    """Take the lease.
+    """Take a lease; end those of dead processes, and those that have expired.
 
     Args:
         transaction: a transaction that may write.
         locks_rows: as in `Database`.
-        scope: what the lease is for, `<project>/<environment>`.
+        scope: where the datasets are, `<project>/<environment>`.
         holder: the identifier of the update that takes it.
         seconds: how long it lasts unless it is prolonged.
+        datasets: what it is for; None: for all that there are.
 
     Raises:
-        UpdateRunningError: another update holds the lease. Its process is alive, or runs on
+        UpdateRunningError: another update holds one of them. Its process is alive, or runs on
             another machine, where that cannot be checked.
     """
     # Make sure that there is a row to lock: else two first updates could both take the lease.
@@ -122,47 +160,70 @@ def acquire(
         " ON CONFLICT (scope) DO NOTHING",
         (scope,),
     )
-    (row,) = transaction.read(
-        "SELECT token, holder, since, expires, host, machine, pid, process_started"
-        f" FROM qanat_leases WHERE scope = ? {locks_rows}",
-        (scope,),
-    )
-    token, current, since, expires, *place = row
+    token = _locked(transaction, locks_rows, scope) + 1
     now = transaction.now()
-    owner = Process(*place)
-    if current is not None and expires > now and not owner.dead:
-        raise UpdateRunningError(
-            f"another update of {scope} is running",
-            got=f"update {current} on {owner.host}, process {owner.pid}, since {_time(since)}",
-            hint="wait for it; if that machine is gone, the lease ends by itself at "
-            f"{_time(expires)}",
-        )
     me = this_process()
+    wanted = None if datasets is None else Names(datasets)
+    lease = Lease(scope, holder, token, now + seconds, me.host, me.pid, now, wanted)
+    _check_free(transaction, lease, now)
+    transaction.write("UPDATE qanat_leases SET token = ? WHERE scope = ?", (token, scope))
     transaction.write(
-        "UPDATE qanat_leases SET token = ?, holder = ?, since = ?, expires = ?, host = ?,"
-        " machine = ?, pid = ?, process_started = ? WHERE scope = ?",
-        (token + 1, holder, now, now + seconds, me.host, me.machine, me.pid, me.started, scope),
+        "INSERT INTO qanat_held (scope, token, holder, since, expires, datasets, host, machine,"
+        " pid, process_started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            scope,
+            token,
+            holder,
+            now,
+            lease.expires,
+            _names_to_text(wanted),
+            me.host,
+            me.machine,
+            me.pid,
+            me.started,
+        ),
     )
-    return Lease(scope, holder, token + 1, now + seconds, me.host, me.pid)
+    return lease
 
 
-def held(transaction: Transaction, scope: str) -> Lease | None:
-    """The lease as it is held now; None if it is free, expired, or its holder is dead."""
-    rows = transaction.read(
-        "SELECT token, holder, expires, host, machine, pid, process_started"
-        " FROM qanat_leases WHERE scope = ?",
-        (scope,),
-    )
-    if not rows:
-        return None
-    token, holder, expires, *place = rows[0]
-    owner = Process(*place)
-    if holder is None or expires <= transaction.now() or owner.dead:
-        return None
-    return Lease(scope, holder, token, expires, owner.host, owner.pid)
+def _extend(
+    transaction: Transaction, lease: Lease, datasets: Collection[str], free_only: bool
+) -> Lease:
+    """Add datasets to a lease that was checked.
+
+    Args:
+        free_only: leave out what another update holds.
+
+    Raises:
+        UpdateRunningError: another update holds one of them.
+    """
+    if lease.datasets is None:
+        return lease
+    others = [o for o, _ in _read_leases(transaction, lease.scope) if o.token != lease.token]
+    if free_only:
+        datasets = [n for n in datasets if not any(o.covers(n) for o in others)]
+    extended = replace(lease, datasets=Names([*lease.datasets, *datasets]))
+    _check_free(transaction, extended, transaction.now())
+    _write_datasets(transaction, extended)
+    return extended
 
 
-def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
+def _narrow(transaction: Transaction, lease: Lease, datasets: Collection[str]) -> Lease:
+    """Give back all datasets but these."""
+    narrowed = replace(lease, datasets=Names(datasets))
+    _write_datasets(transaction, narrowed)
+    return narrowed
+
+
+def _living(transaction: Transaction, scope: str) -> list[Lease]:
+    """The leases as they are held now, by processes that are not known to be dead."""
+    now = transaction.now()
+    return [
+        lease for lease, owner in _read_leases(transaction, scope) if _lives(lease, owner, now)
+    ]
+
+
+def _check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
     """Check that the lease is still ours, and lock it until the transaction ends.
 
     Args:
@@ -171,18 +232,18 @@ def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
         lease: the lease as we took it.
 
     Raises:
-        LeaseLostError: another update took it.
+        LeaseLostError: another update has ended it.
     """
-    rows = transaction.read(
-        f"SELECT token, holder, host, pid, since FROM qanat_leases WHERE scope = ? {locks_rows}",
-        (lease.scope,),
-    )
-    if rows and rows[0][:2] == (lease.token, lease.holder):
-        return
-    got = "another update has had it since"
-    if rows and rows[0][1] is not None:
-        _, holder, host, pid, since = rows[0]
-        got = f"now held by update {holder} on {host}, process {pid}, since {_time(since)}"
+    token = _locked(transaction, locks_rows, lease.scope)
+    others = []
+    for other, _ in _read_leases(transaction, lease.scope):
+        if (other.token, other.holder) == (lease.token, lease.holder):
+            return
+        if other.meets(lease.datasets):
+            others.append(other)
+    got = f"{count(token - lease.token, 'other update')} had a lease since"
+    if others:
+        got = f"now held by {_told(others[-1])}"
     raise LeaseLostError(
         f"update {lease.holder} no longer holds the lease of {lease.scope}",
         got=got,
@@ -190,22 +251,82 @@ def check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
     )
 
 
-def prolong(transaction: Transaction, lease: Lease, seconds: float) -> float:
+def _prolong(transaction: Transaction, lease: Lease, seconds: float) -> float:
     """Prolong a lease that was checked; returns its new end in seconds since 1970."""
     expires = transaction.now() + seconds
     transaction.write(
-        "UPDATE qanat_leases SET expires = ? WHERE scope = ?", (expires, lease.scope)
+        "UPDATE qanat_held SET expires = ? WHERE scope = ? AND token = ?",
+        (expires, lease.scope, lease.token),
     )
     return expires
 
 
-def release(transaction: Transaction, lease: Lease) -> None:
-    """Give the lease back if it is still ours; its row stays, so that the token keeps growing."""
+def _release(transaction: Transaction, lease: Lease) -> None:
+    """Give the lease back if it is still ours."""
     transaction.write(
-        "UPDATE qanat_leases SET holder = NULL, expires = 0"
-        " WHERE scope = ? AND token = ? AND holder = ?",
+        "DELETE FROM qanat_held WHERE scope = ? AND token = ? AND holder = ?",
         (lease.scope, lease.token, lease.holder),
     )
+
+
+def _locked(transaction: Transaction, locks_rows: str, scope: str) -> int:
+    """The newest token of a scope, whose row is locked until the transaction ends."""
+    rows = transaction.read(
+        f"SELECT token FROM qanat_leases WHERE scope = ? {locks_rows}", (scope,)
+    )
+    return int(rows[0][0]) if rows else 0
+
+
+def _read_leases(transaction: Transaction, scope: str) -> list[tuple[Lease, Process]]:
+    found = []
+    for token, holder, since, expires, names, *place in transaction.read(_HELD, (scope,)):
+        owner = Process(*place)
+        datasets = None if names is None else Names(json.loads(names))
+        lease = Lease(scope, holder, token, expires, owner.host, owner.pid, since, datasets)
+        found.append((lease, owner))
+    return found
+
+
+def _lives(lease: Lease, owner: Process, now: float) -> bool:
+    return lease.expires > now and not owner.dead
+
+
+def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
+    """End the leases of dead processes, and those that have expired; refuse what others hold."""
+    for other, owner in _read_leases(transaction, lease.scope):
+        if other.token == lease.token:
+            continue
+        if not _lives(other, owner, now):
+            _release(transaction, other)
+        elif other.meets(lease.datasets):
+            raise UpdateRunningError(
+                f"another update works on {_common(other, lease)}",
+                got=_told(other),
+                hint="wait for it (--wait); if that machine is gone, its lease ends by itself at "
+                f"{_time(other.expires)}",
+            )
+
+
+def _common(other: Lease, lease: Lease) -> str:
+    both = [n for n in lease.datasets or other.datasets or () if other.covers(n)]
+    return listed(both) if both else lease.scope
+
+
+def _told(lease: Lease) -> str:
+    return (
+        f"update {lease.holder} on {lease.host}, process {lease.pid}, since {_time(lease.since)}"
+    )
+
+
+def _write_datasets(transaction: Transaction, lease: Lease) -> None:
+    transaction.write(
+        "UPDATE qanat_held SET datasets = ? WHERE scope = ? AND token = ?",
+        (_names_to_text(lease.datasets), lease.scope, lease.token),
+    )
+
+
+def _names_to_text(names: Names | None) -> str | None:
+    return None if names is None else json.dumps(list(names))
 
 
 def _time(seconds: float) -> str:
@@ -258,132 +379,3 @@ def check_status(transaction: Transaction, scope: str, epoch: Epoch, wanted: Epo
             wanted=f"an epoch that is {wanted.value}",
             got=rows[0][0] if rows else "an epoch that the ledger does not know",
         )
-
-
-_LAST = """
-WITH RECURSIVE flows (flow) AS (
-    SELECT min(flow) FROM qanat_epochs WHERE scope = ?
-    UNION ALL
-    SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
-    FROM flows WHERE flow IS NOT NULL
-)
-SELECT e.flow, e.id, e.number, e.generation, e.fingerprint, e.dataset
-FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
-    AND e.number = (
-        SELECT max(number) FROM qanat_epochs
-        WHERE scope = ? AND flow = flows.flow AND status = 'committed'
-    )
-"""
-# The recursion steps from flow to flow by the index. GROUP BY would read every epoch that there
-# ever was, in SQLite and in PostgreSQL.
-
-
-class Answers(Frozen):
-    """The answers, for all flows and datasets of a scope.
-
-    Args:
-        last: by flow, its newest committed epoch.
-        generations: the current one of each dataset that had a full refresh.
-        positions: as text, by flow, generation and source.
-        described: the flows, generations and sources whose columns are kept. Those may be long
-            texts, so only the database has them.
-    """
-
-    last: dict[str, LastEpoch]
-    generations: Named[int]
-    positions: dict[tuple[str, int, str], str]
-    described: set[tuple[str, int, str]]
-
-    def sources(self) -> Iterator[PastSource]:
-        """What each flow has read as a stream."""
-        for flow, generation, key in sorted(self.described | self.positions.keys()):
-            last = self.last.get(flow)
-            if last is not None and last.generation == generation and not is_mark(key):
-                positioned = (flow, generation, key) in self.positions
-                yield PastSource(flow, last.dataset, generation, key, positioned)
-
-
-class AnswerCache:
-    """Keeps what is known between `begin` and `end`; safe for several threads.
-
-    Args:
-        scope: of the ledger.
-    """
-
-    def __init__(self, database: Database, scope: str) -> None:
-        self._database = database
-        self._scope = scope
-        self._held = False
-        self._known: Answers | None = None
-        # Held while the answers are read, so that writes meanwhile are added after that.
-        self._lock = Lock()
-
-    def begin(self) -> None:
-        """The lease is ours."""
-        with self._lock:
-            self._held, self._known = True, None
-
-    def end(self) -> None:
-        """The lease is no longer ours, as far as we know."""
-        with self._lock:
-            self._held, self._known = False, None
-
-    def doubt(self, error: BaseException) -> None:
-        """A write failed, and may have been kept all the same: read anew when asked."""
-        with self._lock:
-            self._held = self._held and not isinstance(error, LeaseLostError)
-            self._known = None
-
-    def known(self) -> Answers | None:
-        """What is known; None while the lease is not ours: then only the database can tell."""
-        if not self._held:
-            return None
-        with self._lock:
-            if self._held and self._known is None:
-                with self._database.reading() as transaction:
-                    self._known = _read_known(transaction, self._scope)
-            return self._known
-
-    def looked_up(self) -> Answers:
-        """The answers as they are now, whether or not the lease is ours."""
-        known = self.known()
-        if known is None:
-            with self._database.reading() as transaction:
-                known = _read_known(transaction, self._scope)
-        return known
-
-    def settled(self, epoch: Epoch, positions: Mapping[str, str]) -> None:
-        """An epoch was committed, and moved these sources' positions."""
-        with self._lock:
-            if self._known is not None:
-                self._known.last[epoch.flow] = LastEpoch(
-                    epoch.id, epoch.number, epoch.generation, epoch.fingerprint, epoch.dataset
-                )
-                for source, text in positions.items():
-                    self._known.positions[epoch.flow, epoch.generation, source] = text
-                for source in epoch.source_schemas:
-                    self._known.described.add((epoch.flow, epoch.generation, source))
-
-    def began(self, dataset: str, generation: int) -> None:
-        """A dataset began another generation."""
-        with self._lock:
-            if self._known is not None:
-                self._known.generations[dataset] = generation
-
-
-def _read_known(transaction: Transaction, scope: str) -> Answers:
-    last = transaction.read(_LAST, (scope,) * 4)
-    generations = transaction.read(
-        "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
-    )
-    sources = transaction.read(
-        "SELECT flow, generation, source, position, columns IS NOT NULL FROM qanat_sources"
-        " WHERE scope = ?",
-        (scope,),
-    )
-    return Answers(
-        {flow: LastEpoch(*values) for flow, *values in last},
-        Named(generations),
-        {(f, generation, s): text for f, generation, s, text, _ in sources if text is not None},
-        {(f, generation, s) for f, generation, s, _, described in sources if described},
-    )

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from qanat.errors import LedgerError
-from qanat.ledgers.sql import lease as leases
-from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
+from qanat.ledgers.sql.database import Transaction
+from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
 from qanat.ledgers.sql.moves import SqlMoves
-from qanat.ledgers.sql.reader import (
+from qanat.ledgers.sql.reader import current_generation
+from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
-    SqlLedgerReader,
+    UPDATE_COLUMNS,
     counts_to_text,
-    current_generation,
     digest_rows,
     file_rows,
     position_to_text,
@@ -25,6 +24,7 @@ from qanat.ledgers.sql.reader import (
     rules_to_text,
     schema_to_text,
     schemas_to_text,
+    update_row,
 )
 from qanat.model.event import EventRecord
 from qanat.model.name import fold
@@ -40,50 +40,13 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLedgerReader, SqlMoves):
+class SqlLedger(SqlLeases, SqlMoves):
     """The ledger of one project and environment, in a relational database.
 
     Args:
         database: the database; it is closed with the ledger.
         scope: `<project>/<environment>`; several ledgers may share a database.
     """
-
-    def __init__(self, database: Database, scope: str) -> None:
-        super().__init__(database, scope)
-        self._locks = database.locks_rows
-        self._events = WaitingEvents()
-
-    def acquire(self, holder: str, seconds: float) -> Lease:
-        """Take the lease for `seconds`; a lease of a dead process of this machine counts as free.
-
-        Raises:
-            UpdateRunningError: another update holds it; the error says which, where, since when.
-        """
-        with self._database.writing() as transaction:
-            lease = leases.acquire(transaction, self._locks, self.scope, holder, seconds)
-        self._answers.begin()
-        return lease
-
-    def renew(self, lease: Lease, seconds: float) -> Lease:
-        """Prolong the lease by `seconds` from now.
-
-        Raises:
-            LeaseLostError: it expired, and another update took it.
-        """
-        with self._held(lease) as transaction:
-            return replace(lease, expires=leases.prolong(transaction, lease, seconds))
-
-    def release(self, lease: Lease) -> None:
-        """Give the lease back; does nothing if it was lost."""
-        self._events.forget(lease.holder)  # no other write of that update will come
-        self._answers.end()
-        with self._database.writing() as transaction:
-            leases.release(transaction, lease)
-
-    def held(self) -> Lease | None:
-        """The lease as it is held now, for display; None if no living process holds it."""
-        with self._database.reading() as transaction:
-            return leases.held(transaction, self.scope)
 
     def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
         """Record that an update runs.
@@ -94,19 +57,21 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
         """
         with self._held(lease) as transaction:
             transaction.write(
-                "INSERT INTO qanat_updates"
-                " (scope, id, environment, command, started, ended, status, error)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self.scope,
-                    update.id,
-                    update.environment,
-                    update.command,
-                    update.started,
-                    update.ended,
-                    update.status.value,
-                    update.error,
-                ),
+                f"INSERT INTO qanat_updates (scope, {UPDATE_COLUMNS})"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (self.scope, *update_row(update)),
+            )
+
+    def leave(self, update: str, datasets: Collection[str], lease: Lease) -> None:
+        """Record where files of a crashed update may still be left over.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        with self._held(lease) as transaction:
+            transaction.write(
+                "UPDATE qanat_updates SET leaves = ? WHERE scope = ? AND id = ?",
+                (json.dumps(list(datasets)), self.scope, update),
             )
 
     def end_update(
@@ -120,7 +85,7 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
         with self._held(lease) as transaction:
             transaction.write(
                 "UPDATE qanat_updates SET ended = ?, status = ?, error = ?"
-                " WHERE scope = ? AND id = ?",
+                " WHERE scope = ? AND id = ? AND status = 'running'",
                 (time.time(), status.value, error, self.scope, id),
             )
 
@@ -136,7 +101,7 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
             EpochConflictError: the flow already has an open epoch, or another number is due.
         """
         with self._held(lease) as transaction:
-            leases.check_due(transaction, self.scope, epoch)
+            check_due(transaction, self.scope, epoch)
             # The lease's row is locked, so no other update takes the same number in this scope.
             ((last,),) = transaction.read(
                 "SELECT coalesce(max(id), 0) FROM qanat_epochs WHERE scope = ?", (self.scope,)
@@ -215,7 +180,7 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
                 ),
             )
             if not settled:
-                leases.check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
+                check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
             read = {s: r.value for s, r in epoch.ranges.items() if r.positioned}
@@ -261,7 +226,7 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
             ),
         )
         if not written:
-            leases.check_status(transaction, self.scope, epoch, EpochStatus.INTENDED)
+            check_status(transaction, self.scope, epoch, EpochStatus.INTENDED)
         transaction.write_all(
             "UPDATE qanat_epoch_files SET digest = ?"
             " WHERE scope = ? AND epoch_id = ? AND source = ? AND ordinal = ?",
@@ -356,25 +321,6 @@ class SqlLedger(SqlLedgerReader, SqlMoves):
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
-
-    @contextmanager
-    def _held(self, lease: Lease) -> Iterator[Transaction]:
-        """Begin a transaction in which the lease is ours and no other update can take it.
-
-        It also writes the waiting events of the lease's update.
-        """
-        if lease.scope != self.scope:
-            raise LedgerError(f"a lease of {lease.scope} does not hold for {self.scope}")
-        try:
-            with self._database.writing() as transaction:
-                leases.check(transaction, self._locks, lease)
-                yield transaction
-                if events := self._events.of(lease.holder):
-                    write_events(transaction, self.scope, lease.holder, events)
-        except BaseException as error:
-            self._answers.doubt(error)
-            raise
-        self._events.written(lease.holder, events)
 
     def _remember(
         self, transaction: Transaction, epoch: Epoch, column: str, texts: Mapping[str, str]

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 
+from qanat.ledgers.sql.answers import AnswerCache
 from qanat.ledgers.sql.database import Database, Transaction
-from qanat.ledgers.sql.lease import AnswerCache
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold
 from qanat.model.record import Definition, Lease
@@ -76,7 +76,7 @@ class SqlMoves:
                 _carry_out(transaction, self.scope, move)
                 for definition in move.definitions:
                     self._write_definition(transaction, definition)
-        self._answers.begin()  # what was known of the old names is no longer so
+        self._answers.begin(lease)  # what was known of the old names is no longer so
 
 
 def _move(text: str) -> Move:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
@@ -57,19 +57,21 @@ class PostgresLedger(SqlLedger):
         self._server = PostgresDatabase(url)
         super().__init__(self._server, scope)
 
-    def acquire(self, holder: str, seconds: float) -> Lease:
+    def acquire(
+        self, holder: str, seconds: float, datasets: Collection[str] | None = None
+    ) -> Lease:
         """Take the lease for `seconds`, if need be after ending sessions that lock its row.
 
         Raises:
             UpdateRunningError: another update holds it; the error says which, where, since when.
         """
         try:
-            return super().acquire(holder, seconds)
+            return super().acquire(holder, seconds, datasets)
         except LedgerError as error:
             if not isinstance(error.__cause__, LockNotAvailable):
                 raise
         self._server.end_sleepers()
-        return super().acquire(holder, seconds)
+        return super().acquire(holder, seconds, datasets)
 
 
 class PostgresDatabase:

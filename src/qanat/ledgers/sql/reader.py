@@ -1,163 +1,36 @@
-"""The reading half of the ledger, which works while an update writes; its records as rows."""
+"""The reading half of the ledger, which works while updates write."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from qanat.ledgers.sql.database import Database, Row, Transaction, read_events
-from qanat.ledgers.sql.lease import AnswerCache
+from qanat.ledgers.sql.answers import AnswerCache
+from qanat.ledgers.sql.database import Database, Transaction, read_events
+from qanat.ledgers.sql.rows import (
+    EPOCH_COLUMNS,
+    UPDATE_COLUMNS,
+    epoch_from_row,
+    files_of,
+    mark_from_text,
+    position_from_text,
+    schema_from_text,
+    update_from_row,
+)
 from qanat.model.event import EventRecord
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import replay_flow
 from qanat.model.record import (
     Definition,
     Epoch,
-    EpochStatus,
     FileRef,
     LastEpoch,
     PastSource,
     QuarantineMark,
-    Range,
     UpdateRecord,
-    UpdateStatus,
     quarantine_key,
 )
 from qanat.model.schema import Schema
-from qanat.model.work import Counts, RuleCount
-
-EPOCH_COLUMNS = (
-    "id, flow, dataset, number, update_id, generation, replaces, ranges, fingerprint, status,"
-    " started, ended, version, counts, rules, source_schemas, bytes_written, error"
-)
-
-FILE_COLUMNS = "path, size, modified_ns, digest"
-
-
-def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
-    """The epoch of a row.
-
-    Args:
-        row: the values of `EPOCH_COLUMNS`.
-        files: the files of its ranges, by source; the ranges of absent sources stay empty.
-    """
-    counts, rules, schemas = row[13:16]
-    return Epoch(
-        id=row[0],
-        flow=row[1],
-        dataset=row[2],
-        number=row[3],
-        update=row[4],
-        generation=row[5],
-        replaces=bool(row[6]),
-        ranges=_ranges(json.loads(row[7]), files),
-        fingerprint=row[8],
-        status=EpochStatus(row[9]),
-        started=row[10],
-        ended=row[11],
-        version=row[12],
-        counts=None if counts is None else Counts(**json.loads(counts)),
-        rules=tuple(RuleCount(*rule) for rule in json.loads(rules)),
-        source_schemas={k: schema_from_text(v) for k, v in json.loads(schemas).items()},
-        bytes_written=row[16],
-        error=row[17],
-    )
-
-
-def ranges_to_text(ranges: Mapping[str, Range]) -> str:
-    """Ranges as JSON, without the files of file ranges: those have rows of their own."""
-    return json.dumps({k: {"value": r.value, "moves": r.positioned} for k, r in ranges.items()})
-
-
-def file_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """The rows of `qanat_epoch_files`: one for each file of each file range."""
-    for source, range_ in ranges.items():
-        for n, file in enumerate(range_.files):
-            yield (scope, epoch, source, n, *_file_values(file))
-
-
-def digest_rows(scope: str, epoch: int, ranges: Mapping[str, Range]) -> Iterator[Row]:
-    """The digest of each file that has one, followed by the key of the file's row."""
-    for *place, _path, _size, _modified, digest in file_rows(scope, epoch, ranges):
-        if digest is not None:
-            yield (digest, *place)
-
-
-def files_of(transaction: Transaction, scope: str, epoch: int) -> dict[str, tuple[FileRef, ...]]:
-    """The files of an epoch, by source, in the order of the range."""
-    found: dict[str, list[FileRef]] = {}
-    for source, *values in transaction.read(
-        f"SELECT source, {FILE_COLUMNS} FROM qanat_epoch_files"
-        " WHERE scope = ? AND epoch_id = ? ORDER BY source, ordinal",
-        (scope, epoch),
-    ):
-        found.setdefault(source, []).append(FileRef(*values))
-    return {source: tuple(files) for source, files in found.items()}
-
-
-def counts_to_text(counts: Counts | None) -> str | None:
-    """Counts as JSON."""
-    return None if counts is None else json.dumps(vars(counts))
-
-
-def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
-    """The counts of violations as JSON."""
-    return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
-
-
-def schemas_to_text(schemas: Mapping[str, Schema]) -> str:
-    """The columns of several sources as JSON, by source."""
-    return json.dumps({name: schema_to_text(schema) for name, schema in schemas.items()})
-
-
-def schema_to_text(schema: Schema) -> str:
-    """Columns as JSON, in Delta's form."""
-    return json.dumps(schema.to_json())
-
-
-def schema_from_text(text: str) -> Schema:
-    """Read what `schema_to_text` wrote."""
-    return Schema.from_json(json.loads(text))
-
-
-def position_to_text(value: Mapping[str, Any]) -> str:
-    """A position, which only its connector opens, as JSON."""
-    return json.dumps(value)
-
-
-def mark_from_text(text: str) -> QuarantineMark:
-    """Read what `position_to_text` wrote of a quarantine.
-
-    Earlier ledgers hold a range of epochs, which is empty where the quarantine was emptied.
-    """
-    found = json.loads(text)
-    if "number" in found:
-        return QuarantineMark(**found)
-    return QuarantineMark(found["upto"], emptied=found["after"] == found["upto"])
-
-
-def position_from_text(text: str) -> Mapping[str, Any]:
-    """Read what `position_to_text` wrote."""
-    found: Mapping[str, Any] = json.loads(text)
-    return found
-
-
-def _ranges(
-    values: Mapping[str, Any], files: Mapping[str, tuple[FileRef, ...]]
-) -> dict[str, Range]:
-    found = {}
-    for source, value in values.items():
-        # Ledgers from before connectors owned their ranges hold the value alone, with its kind.
-        inner = value.get("value", value)
-        positioned = value.get("moves", value.get("kind") == "table")
-        found[source] = Range(inner, files.get(source, ()), positioned)
-    return found
-
-
-def _file_values(file: FileRef) -> Row:
-    return (file.path, file.size, file.modified_ns, file.digest)
-
 
 _PATHS_A_QUERY = 500
 """SQLite up to 3.31 allows 999 values in one statement."""
@@ -176,9 +49,14 @@ class SqlLedgerReader:
         self.scope = scope
         self._answers = AnswerCache(database, scope)
 
-    def open_updates(self) -> Sequence[UpdateRecord]:
-        """The updates that are recorded as running, oldest first; some may be dead."""
-        return self._updates("status = 'running' ORDER BY started, id", ())
+    def crashed_updates(self) -> Sequence[UpdateRecord]:
+        """The updates that are recorded as running and have no lease any more, oldest first."""
+        return self._updates(
+            "status = 'running' AND NOT EXISTS (SELECT 1 FROM qanat_held h"
+            " WHERE h.scope = qanat_updates.scope AND h.holder = qanat_updates.id)"
+            " ORDER BY started, id",
+            (),
+        )
 
     def open_epochs(self) -> Sequence[Epoch]:
         """The epochs that are intended and neither committed nor failed, oldest first.
@@ -189,7 +67,7 @@ class SqlLedgerReader:
 
     def last_epoch(self, flow: str) -> LastEpoch | None:
         """A flow's newest committed epoch; None if it has none."""
-        known = self._answers.known()
+        known = self._answers.of_flow(flow)
         if known is not None:
             return known.last.get(flow)
         with self._database.reading() as transaction:
@@ -204,6 +82,13 @@ class SqlLedgerReader:
     def sources(self) -> Sequence[PastSource]:
         """What each flow has read as a stream, in the generation of its newest epoch."""
         return list(self._answers.looked_up().sources())
+
+    def others(self, dataset: str) -> Sequence[str]:
+        """The other scopes with committed epochs of a dataset, compared without case; sorted."""
+        sql = "SELECT DISTINCT scope FROM qanat_epochs WHERE dataset_key = ? AND scope <> ?"
+        with self._database.reading() as reading:
+            found = reading.read(f"{sql} AND status = 'committed'", (fold(dataset), self.scope))
+        return sorted(scope for (scope,) in found)
 
     def epochs(
         self,
@@ -294,7 +179,7 @@ class SqlLedgerReader:
 
     def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
         """The columns last found in a flow's source, keyed as in `Epoch.source_schemas`."""
-        known = self._answers.known()
+        known = self._answers.of_flow(flow)
         never = known is not None and (flow, generation, source) not in known.described
         text = None if never else self._remembered(flow, generation, source, "columns")
         return None if text is None else schema_from_text(text)
@@ -311,7 +196,7 @@ class SqlLedgerReader:
 
     def generation(self, dataset: str) -> int:
         """A dataset's current generation: 0 until its first full refresh."""
-        known = self._answers.known()
+        known = self._answers.of_dataset(dataset)
         if known is not None:
             return known.generations.get(dataset, 0)
         with self._database.reading() as transaction:
@@ -335,10 +220,7 @@ class SqlLedgerReader:
 
         Args:
             dataset: the dataset, compared without case.
-            after: only epochs whose `id` is greater.
-
-        Returns:
-            The version; None if no such epoch replaced the rows.
+            after: only epochs whose `id` is greater; None if none of them did.
         """
         with self._database.reading() as transaction:
             ((version,),) = transaction.read(
@@ -351,14 +233,10 @@ class SqlLedgerReader:
     def _updates(self, where: str, values: Sequence[object]) -> list[UpdateRecord]:
         with self._database.reading() as transaction:
             rows = transaction.read(
-                "SELECT id, environment, command, started, ended, status, error"
-                f" FROM qanat_updates WHERE scope = ? AND {where}",
+                f"SELECT {UPDATE_COLUMNS} FROM qanat_updates WHERE scope = ? AND {where}",
                 (self.scope, *values),
             )
-        return [
-            UpdateRecord(id, environment, command, started, ended, UpdateStatus(status), error)
-            for id, environment, command, started, ended, status, error in rows
-        ]
+        return [update_from_row(row) for row in rows]
 
     def _epochs(self, where: str, values: Sequence[object], whole: bool) -> list[Epoch]:
         with self._database.reading() as transaction:
@@ -370,7 +248,7 @@ class SqlLedgerReader:
         return [epoch_from_row(row, found) for row, found in zip(rows, files, strict=True)]
 
     def _position(self, flow: str, generation: int, source: str) -> str | None:
-        known = self._answers.known()
+        known = self._answers.of_flow(flow)
         if known is not None:
             return known.positions.get((flow, generation, source))
         return self._remembered(flow, generation, source, "position")

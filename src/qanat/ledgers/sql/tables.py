@@ -113,6 +113,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     (
+        # Leases are of datasets (as JSON; NULL: of all): a scope has several at a time, and one
+        # row in `qanat_leases`, which writers lock and which counts the tokens.
+        """CREATE TABLE qanat_held (
+            scope TEXT NOT NULL,
+            token BIGINT NOT NULL,
+            holder TEXT NOT NULL,
+            since DOUBLE PRECISION NOT NULL,
+            expires DOUBLE PRECISION NOT NULL,
+            datasets TEXT,
+            host TEXT NOT NULL,
+            machine TEXT NOT NULL,
+            pid BIGINT NOT NULL,
+            process_started BIGINT NOT NULL,
+            PRIMARY KEY (scope, token)
+        )""",
+        """INSERT INTO qanat_held
+            SELECT scope, token, holder, since, expires, NULL, host, machine, pid, process_started
+            FROM qanat_leases WHERE holder IS NOT NULL""",
+        "ALTER TABLE qanat_updates ADD COLUMN leaves TEXT",
+    ),
+    (
         # Renamings and removals that have begun, each until it has ended.
         """CREATE TABLE qanat_moves (
             scope TEXT NOT NULL,

@@ -14,21 +14,25 @@ from qanat.model.event import (
     DatasetStarted,
     EpochCommitted,
     Event,
+    LeaseAwaited,
     Recovered,
     Retried,
     UpdateStarted,
     Warned,
 )
-from qanat.text import count, duration, printable
+from qanat.text import count, duration, listed, printable
 
 
 def remark(event: Event) -> str | None:
-    """The line for a warning, a retry or a recovery; None for all other events.
+    """The line for a wait, a warning, a retry or a recovery; None for all other events.
 
     >>> remark(Warned("silver", "the clock was set back"))
     'silver: warning: the clock was set back'
     """
     match event:
+        case LeaseAwaited(holder, host, pid, datasets):
+            works = f", which works on {listed(datasets)}" if datasets else ""
+            text = f"waiting for update {holder} on {host}, process {pid}{works}"
         case Recovered(dataset, flow, epoch, how):
             text = f"{dataset}: recovered epoch {epoch} of {flow}: {how}"
         case Retried(dataset, attempt, error, wait_seconds):

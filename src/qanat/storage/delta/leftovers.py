@@ -29,7 +29,15 @@ _CANNOT_REMOVE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
 _LOG = re.compile(r"_commit_.*\.json\.tmp|\d{20}\.json#\d+|.*\.checkpoint\..*#\d+")
 
 
-def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
+def _none(path: Path) -> bool:
+    return False
+
+
+def sweep(
+    log: Log,
+    confirm: Callable[[], object] | None = None,
+    spared: Callable[[Path], bool] = _none,
+) -> int:
     """Delete the files that no version mentions, and folders that become empty, durably.
 
     Only files that existed before the call of `confirm` are deleted: an update that takes over
@@ -43,6 +51,7 @@ def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
     Args:
         log: the table's log.
         confirm: called before anything is deleted; raises if the lease was lost.
+        spared: which files stay, whatever else is so.
 
     Returns:
         The number of deleted files.
@@ -52,7 +61,7 @@ def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
     """
     if not log.table.is_dir():
         return 0
-    stale = orphans(log)
+    stale = orphans(log, spared)
     if stale and confirm is not None:
         confirm()
     for path in stale:
@@ -69,16 +78,18 @@ def sweep(log: Log, confirm: Callable[[], object] | None = None) -> int:
     return len(stale)
 
 
-def orphans(log: Log) -> list[Path]:
+def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
     """The files that no version mentions, without those that another tool may still commit."""
     if not log.table.is_dir():
         return []
-    found = {str(path.relative_to(log.table)): path for path in _data_files(log.table)}
+    files = (path for path in _data_files(log.table) if not spared(path))
+    found = {str(path.relative_to(log.table)): path for path in files}
     for name in _mentioned(log, found):
         found.pop(name, None)
         if not found:
             break
-    return [p for p in (*found.values(), *_log_leftovers(log)) if not _in_flight(p)]
+    left = (p for p in _log_leftovers(log) if not spared(p))
+    return [p for p in (*found.values(), *left) if not _in_flight(p)]
 
 
 def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:

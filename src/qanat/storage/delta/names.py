@@ -28,6 +28,11 @@ class DeltaNames:
     ) -> bool:
         raise NotImplementedError
 
+    def forgotten(self, table: TableRef) -> bool:
+        """Never: a Delta table is what its folder says."""
+        del table
+        return False
+
     def check_move(self, table: TableRef) -> None:
         """Nothing forbids it: a Delta table is what its folder says, wherever that is."""
 

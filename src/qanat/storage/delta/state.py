@@ -12,7 +12,7 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,23 @@ def local_path(table: Path, path: str) -> str | None:
     return str(table / decoded)
 
 
+def local_paths(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
+    """The absolute paths of data files, to be read as hive-style Parquet.
+
+    Raises:
+        TableTooNewError: they cannot be.
+    """
+    paths = [local_path(log.table, f.path) for f in files]
+    for file, path in zip(files, paths, strict=True):
+        if path is None or not hive_style(file.path, state.partition_by):
+            raise TableTooNewError(
+                f"cannot read {log.table} as a stream: its files are not in hive-style folders",
+                got=file.path,
+                hint="read it without STREAM",
+            )
+    return tuple(p for p in paths if p is not None)
+
+
 def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
     """True if a path has exactly one folder `column=value` for each partition column, in order.
 
@@ -358,9 +375,11 @@ def _with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapp
 
 def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
     infos = (a["commitInfo"] for a in log.actions(version) if "commitInfo" in a)
+    info: Mapping[str, Any] = next(infos, {})
+    overwritten = (info.get("operationParameters") or {}).get("mode") == "Overwrite"
     return NotAppendOnlyError(
         f"{log.table.name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
-        got=str(next((i.get("operation") for i in infos), None) or "a commit"),
+        got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
         hint=f"read it without STREAM, or start over: {full_refresh()}",
     )

@@ -20,19 +20,21 @@ from qanat.errors import (
     UnsupportedError,
     full_refresh,
 )
+from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log, Stamp, put_if_absent
 from qanat.storage.delta.names import DeltaNames
+from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
-    LiveFile,
     TableState,
     added_files,
     hive_style,
     local_path,
+    local_paths,
     reconciled,
 )
 
@@ -51,12 +53,17 @@ class DeltaStore(DeltaNames):
     Args:
         private: the project's own folder; Delta needs nothing there.
         options: Delta has none.
+        owner: whose tables it writes.
     """
 
     def __init__(
-        self, private: Path | None = None, options: Mapping[str, Any] | None = None
+        self,
+        private: Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        owner: str = "",
     ) -> None:
         del private, options
+        self._owner = owner
         self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
         self._secured: tuple[Path | None, Path] | None = None
 
@@ -81,6 +88,15 @@ class DeltaStore(DeltaNames):
         found: int | None = log.version() if log else _table().newest(table.location)
         return found
 
+    def owner(self, table: TableRef) -> str | None:
+        """Whose a table is; None if it does not say or is not there."""
+        try:
+            return self._state(table).properties.get(OWNER)
+        except TableNotFoundError:
+            return None
+        except (TableCorruptError, TableTooNewError):
+            return owner_in(_here(table))
+
     def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
         """The table at a version (default: newest).
 
@@ -100,7 +116,7 @@ class DeltaStore(DeltaNames):
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
-            properties=state.properties,
+            properties={k: v for k, v in state.properties.items() if k != OWNER},
         )
 
     def added(self, table: TableRef, after: int, upto: int) -> Added:
@@ -126,7 +142,7 @@ class DeltaStore(DeltaNames):
         state = self._state(table, upto)
         if state.mapped:
             raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
-        batch = TableBatch(_local(log, files, state), state.schema, state.partition_by)
+        batch = TableBatch(local_paths(log, files, state), state.schema, state.partition_by)
         for path in batch.files:
             if not Path(path).exists():
                 raise FileVanishedError(
@@ -159,10 +175,11 @@ class DeltaStore(DeltaNames):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
+            ForeignTableError: the table is another owner's.
             SchemaMismatchError: an append does not fit the table's columns.
             StorageFullError: there is no space for the log entry.
         """
-        log = _here(commit.table)
+        log, commit = _here(commit.table), marked(commit, self._owner)
         while True:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
@@ -193,10 +210,12 @@ class DeltaStore(DeltaNames):
         Raises:
             TableCorruptError: the log no longer has that commit.
             CommitConflictError: the gate is gone.
+            ForeignTableError: the table is another owner's.
             StorageFullError: there is no space for the log entry.
         """
         log = Log(table.folder)
         while self.transaction(table, application) == number and log.version() is not None:
+            self._check_owner(table)
             made = commit_of(log, application, number)
             if made is None:
                 raise TableCorruptError(
@@ -216,25 +235,20 @@ class DeltaStore(DeltaNames):
         Args:
             confirm: called between finding and deleting; raises if the lease was lost.
 
-        Those named as Spark and delta-rs name theirs stay for a day: their commit may be
-        under way.
+        Those of Spark and delta-rs stay for a day: their commit may be under way. Those that
+        another owner has staged stay; in its table, all that this one has not.
         """
         try:
-            return sweep(Log(table.folder), confirm)
+            return sweep(Log(table.folder), confirm, self._spared(table))
         except OSError as error:
             raise disk_error(error, "sweep", table) from error
 
     def orphans(self, table: TableRef) -> int:
         """How many files `sweep` would delete now."""
         try:
-            return len(orphans(Log(table.folder)))
+            return len(orphans(Log(table.folder), self._spared(table)))
         except OSError as error:
             raise disk_error(error, "look for leftovers in", table) from error
-
-    def forgotten(self, table: TableRef) -> bool:
-        """Never: a Delta table is what its folder says."""
-        del table
-        return False
 
     def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, and remove what a power loss tore; whether it did.
@@ -244,7 +258,9 @@ class DeltaStore(DeltaNames):
 
         Raises:
             TableCorruptError: the damage is not of that kind; nothing was removed.
+            ForeignTableError: the table is another owner's.
         """
+        self._check_owner(table)
         try:
             repaired = Log(table.folder).repair()
             Log(table.folder).secure()
@@ -252,10 +268,18 @@ class DeltaStore(DeltaNames):
             raise disk_error(error, "repair", table) from error
         return repaired
 
+    def _check_owner(self, table: TableRef) -> None:
+        if self._owner:
+            check_owner(table.name, self.owner(table), self._owner)
+
+    def _spared(self, table: TableRef) -> Callable[[Path], bool]:
+        return spares(self._owner, partial(self.owner, table))
+
     def _newest(self, commit: Commit) -> TableState | None:
         if _here(commit.table).version() is None:
             return None
         state = self._state(commit.table, application=commit.application)
+        check_owner(commit.table.name, state.properties.get(OWNER), self._owner)
         state.features.check_writable(commit.table.location)
         return state
 
@@ -360,18 +384,6 @@ def _batch(table: TableRef, state: TableState) -> Batch:
             )
     place = str(log.table) if log else table.location
     return ArrowBatch(partial(_table().scan, place, state.version), state.schema)
-
-
-def _local(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
-    paths = [local_path(log.table, f.path) for f in files]
-    for file, path in zip(files, paths, strict=True):
-        if path is None or not hive_style(file.path, state.partition_by):
-            raise TableTooNewError(
-                f"cannot read {log.table} as a stream: its files are not in hive-style folders",
-                got=file.path,
-                hint="read it without STREAM",
-            )
-    return tuple(p for p in paths if p is not None)
 
 
 def _total(rows: Iterable[int | None]) -> int | None:

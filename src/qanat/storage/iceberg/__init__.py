@@ -6,9 +6,9 @@ SQLite file in the project's storage, with the tables of Iceberg's SQL catalogs,
 pyiceberg and others can open it. pyiceberg reads and writes everything else; it is
 imported only when files of a table must be read or written, never to ask for its version.
 
-Read `store` (what the port asks for), then `history` (versions and transactions, from the
-snapshots' summaries), `catalog` and `foreign` (where the newest metadata is found and exchanged),
-`gates` (whether one may still be made), `commit` (what a commit changes) and `draft` (the files
+Read `store` (what the port asks for) and `refusals` (what it does not do), then `history`
+(versions and transactions, from the snapshots' summaries), `catalog` and `foreign` (where the
+newest metadata is found and exchanged), `commit` (what a commit changes) and `draft` (the files
 and the metadata that it makes), `described`, `manifests` and `columns` (metadata, data files and
 columns in Iceberg's form), `reading` (what an engine gets), `disk` (files that survive a power
 loss), `leftovers` (what crashes leave), `names` (tables and applications by other names), `moving`

@@ -13,6 +13,7 @@ from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.transforms import IdentityTransform
 
 from qanat.disk import staged_file
+from qanat.model.owner import OWNER
 from qanat.model.table import Change, Commit
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg, narrow_types, to_iceberg
@@ -113,7 +114,9 @@ def initial(commit: Commit) -> tuple[IcebergSchema, dict[str, str]]:
     """Columns and properties of a table before its first snapshot."""
     identifiers = Identifiers()
     schema = to_iceberg(commit.schema, identifiers, 0)
-    return schema, {MAPPING: identifiers.mapping(), TRANSACTIONS: "{}"}
+    # Others must not fence or sweep it meanwhile.
+    owner = {k: v for k, v in commit.properties.items() if k == OWNER}
+    return schema, {MAPPING: identifiers.mapping(), TRANSACTIONS: "{}", **owner}
 
 
 def _describe(draft: Draft, commit: Commit) -> None:

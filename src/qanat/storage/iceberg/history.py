@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.owner import OWNER
 
 TRANSACTIONS = "qanat.transactions"
 """In summaries: JSON of numbers by application. As a table property: these, and whose they are."""
@@ -38,7 +39,7 @@ MOVED = "qanat.moved"
 """Table property: which rewriting of paths made this metadata."""
 MAPPING = "schema.name-mapping.default"
 COMMENT = "comment"
-RESERVED = frozenset({TRANSACTIONS, MAPPING, COMMENT, MOVED})
+RESERVED = frozenset({TRANSACTIONS, MAPPING, COMMENT, MOVED, OWNER})
 """Table properties that are not the author's."""
 
 

@@ -38,6 +38,7 @@ def sweep(
     io: FileIO | None,
     confirm: Callable[[], object] | None,
     fence: Callable[[], Registered | None],
+    spared: Callable[[Path], bool],
 ) -> int:
     """Delete files that no snapshot mentions and empty folders, durably; how many files.
 
@@ -51,11 +52,11 @@ def sweep(
     """
     if not table.folder.is_dir():
         return 0
-    stale = orphans(table, base, io)
+    stale = orphans(table, base, io, spared)
     if stale and confirm is not None:
         confirm()
     if stale and base is not None and io is not None:
-        still = set(orphans(table, fence(), io))
+        still = set(orphans(table, fence(), io, spared))
         stale = [p for p in stale if p in still]
     for path in stale:
         path.unlink(missing_ok=True)
@@ -68,13 +69,23 @@ def sweep(
     return len(stale)
 
 
-def orphans(table: TableRef, base: Registered | None, io: FileIO | None) -> list[Path]:
-    """The files that no snapshot mentions and that no other tool may be about to commit."""
+def orphans(
+    table: TableRef,
+    base: Registered | None,
+    io: FileIO | None,
+    spared: Callable[[Path], bool],
+) -> list[Path]:
+    """The files that no snapshot mentions and that no other tool may be about to commit.
+
+    Args:
+        spared: which files stay, whatever else is so.
+    """
     folder = table.folder
     found = {
         str(p.relative_to(folder)): p
         for part in ("data", "metadata")
         for p in _files(folder / part)
+        if not spared(p)
     }
     if not found:
         return []

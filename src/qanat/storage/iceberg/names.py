@@ -15,7 +15,7 @@ from qanat.disk import explained, remove_folder, rename_folder
 from qanat.errors import UnsupportedError
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
-from qanat.storage.iceberg.gates import check_gate
+from qanat.storage.iceberg.refusals import check_gate
 
 
 class IcebergNames:

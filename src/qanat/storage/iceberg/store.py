@@ -33,30 +33,18 @@ from urllib.parse import unquote
 from qanat.disk import disk_error, explained, is_dropped, staged_file, sync, sync_path
 from qanat.errors import (
     CommitConflictError,
-    OptionError,
     QanatError,
     TableCorruptError,
     TableNotFoundError,
-    UnsupportedError,
     full_refresh,
 )
+from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
-from qanat.storage.iceberg.gates import check_gate
-from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 from qanat.storage.iceberg.names import IcebergNames
+from qanat.storage.iceberg.refusals import check_gate, check_properties, local
 
 _NAMESPACE = "default"
-_REFUSED = {
-    "format-version": "Qanat writes version 2 of the format, which every reader knows",
-    "write.data.path": "data files are in the table's folder",
-    "write.metadata.path": "metadata files are in the table's folder",
-    "write.object-storage.enabled": "data files are in the table's folder",
-    "write.py-location-provider.impl": "files are in the table's folder",
-    MAPPING: "Qanat keeps it itself",
-    TRANSACTIONS: "Qanat keeps it itself",
-    FENCE: "Qanat keeps it itself",
-}
 
 
 class IcebergStore(IcebergNames):
@@ -68,10 +56,11 @@ class IcebergStore(IcebergNames):
         private: the project's own folder, for the catalog, made when needed.
         options: as `qanat.storage.iceberg.OPTIONS` declares them; without any, the catalog is a
             file in `private`.
+        owner: whose tables it writes.
     """
 
-    def __init__(self, private: Path, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
+    def __init__(self, private: Path, options: Mapping[str, Any], owner: str = "") -> None:
+        self._options, self._owner = dict(options), owner
         namespace = str(options.get("namespace") or _NAMESPACE)
         others = {k for k, v in options.items() if v not in (None, "")} - {"namespace"}
         self._file = None if others else FileCatalog(private, namespace)
@@ -89,7 +78,7 @@ class IcebergStore(IcebergNames):
     # -- looking -------------------------------------------------------------------------------
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, and the folders that may be some."""
+        """All tables right below a folder, and the folders that may be some."""
         above = place.rstrip("/")
         folders = (f for f in Path(above).glob("*") if f.is_dir() and not is_dropped(f))
         found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
@@ -106,6 +95,14 @@ class IcebergStore(IcebergNames):
         base = self._catalog.find(table)
         newest = base.history.newest if base else None
         return None if newest is None else newest.version
+
+    def owner(self, table: TableRef) -> str | None:
+        """Whose a table is, or will be once it has its first version; None if it does not say."""
+        try:
+            base = self._catalog.find(table)
+        except TableCorruptError:
+            return None
+        return base.history.properties.get(OWNER) if base else None
 
     def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
         """The table at a version (default: newest).
@@ -175,7 +172,7 @@ class IcebergStore(IcebergNames):
         Raises:
             UnsupportedError: the table is not on this machine.
         """
-        return Path(_local(table).location, "data")
+        return Path(local(table).location, "data")
 
     def publish(self, commit: Commit) -> int:
         """Make staged files part of the table, durably; returns the new version.
@@ -187,18 +184,19 @@ class IcebergStore(IcebergNames):
         Raises:
             CommitConflictError: the application is at another number than `number - 1`, or
                 the gate is gone.
+            ForeignTableError: the table is another owner's.
             SchemaMismatchError: an append does not fit the table's columns.
             OptionError: a property promises what Qanat does not keep.
             StorageFullError: there is no space for the metadata.
         """
-        table = _local(commit.table)
-        _check_properties(commit.properties)
+        table = local(commit.table)
+        check_properties(commit.properties)
         with explained("commit to", table):
-            return self._publish(commit, table)
+            return self._publish(marked(commit, self._owner), table)
 
     def _publish(self, commit: Commit, table: TableRef) -> int:
         while True:
-            base = self._catalog.find(table)
+            base = self._find_own(table)
             if base is not None and (version := self._carries(commit, base)) is not None:
                 return version
             check_gate(commit.gate, table)
@@ -218,6 +216,7 @@ class IcebergStore(IcebergNames):
         Raises:
             TableCorruptError: its snapshot has been expired.
             CommitConflictError: the gate is gone.
+            ForeignTableError: the table is another owner's.
             StorageFullError: there is no space for the metadata.
         """
         with explained("commit to", table):
@@ -228,6 +227,7 @@ class IcebergStore(IcebergNames):
             base = self._catalog.find(table)
             if base is None or base.history.numbers.get(application, 0) != number:
                 return False
+            self._find_own(table)
             made = base.history.committed(application, number)
             if made is None:
                 raise TableCorruptError(
@@ -249,8 +249,10 @@ class IcebergStore(IcebergNames):
 
         Raises:
             TableCorruptError: a file of the table is damaged.
+            ForeignTableError: the table is another owner's.
         """
         with explained("repair", table):
+            self._find_own(table)
             self._catalog.secure()
             self._fence(table)
         return False
@@ -261,7 +263,8 @@ class IcebergStore(IcebergNames):
         Args:
             confirm: called between finding and deleting; raises if the lease was lost.
 
-        Those that may be another tool's stay for a day: their commit may be under way.
+        Those that may be another tool's stay for a day: their commit may be under way. Those that
+        another owner has staged stay; in its table, all that this one has not.
         """
         return self._tidy(table, "sweep", confirm)
 
@@ -271,7 +274,7 @@ class IcebergStore(IcebergNames):
 
     def _fence(self, table: TableRef) -> Registered | None:
         """Make commits on top of the table as it is fail; the table then, if there is one."""
-        while (base := self._catalog.find(table)) is not None:
+        while (base := self._find_own(table)) is not None:
             if self._at_home(table, base):
                 draft = driver("commit").fencing(base, self._io(base, table))
                 if self._exchange(table, base, draft):
@@ -279,6 +282,13 @@ class IcebergStore(IcebergNames):
         return base and self._catalog.find(table)
 
     # -- steps ---------------------------------------------------------------------------------
+
+    def _find_own(self, table: TableRef) -> Registered | None:
+        """The table, unless it is another owner's; None if there is none."""
+        base = self._catalog.find(table)
+        if base is not None:
+            check_owner(table.name, base.history.properties.get(OWNER), self._owner)
+        return base
 
     def _found(self, table: TableRef) -> Registered:
         base = self._catalog.find(table)
@@ -368,25 +378,13 @@ class IcebergStore(IcebergNames):
                 return 0
             io = None if base is None else self._io(base, table)
             leftovers = driver("leftovers")
+            spared = spares(self._owner, partial(self.owner, table))
             if act == "orphans":
-                return len(leftovers.orphans(table, base, io))
-            fence = partial(self._fence, table)
-            removed: int = leftovers.sweep(table, base, io, confirm, fence)
+                return len(leftovers.orphans(table, base, io, spared))
+            # Of a table of others only what this owner has staged goes: no commit is to name that.
+            mine = self.owner(table) in (None, self._owner) or not self._owner
+            fence = partial(self._fence if mine else self._catalog.find, table)
+            removed: int = leftovers.sweep(table, base, io, confirm, fence, spared)
         except OSError as error:
             raise disk_error(error, "look for leftovers in", table) from error
         return removed
-
-
-def _local(table: TableRef) -> TableRef:
-    if "://" in table.location.removeprefix("file://"):
-        raise UnsupportedError(
-            f"{table} cannot be written: Iceberg tables can be written in local folders only",
-            hint="let the project's storage be a folder",
-        )
-    return TableRef(str(table.folder), table.name)
-
-
-def _check_properties(properties: Mapping[str, str]) -> None:
-    for name in properties:
-        if name in _REFUSED:
-            raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])

@@ -128,7 +128,8 @@ _READ: dict[tuple[str, int], Mapping[str, bool]] = {}
 def _entries(manifest: ManifestFile, io: FileIO) -> Mapping[str, bool]:
     """The data files that a manifest mentions, and whether each is live.
 
-    Nobody changes a manifest, and most snapshots list those of the snapshots before them.
+    Kept for the process: a manifest never changes, and most snapshots list those of the snapshots
+    before them.
     """
     key = manifest.manifest_path, manifest.manifest_length
     if key not in _READ:

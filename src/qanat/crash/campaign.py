@@ -100,7 +100,7 @@ def crash_test(
         CommandLineError: a case names a scenario or a call that does not exist.
     """
     session.require()
-    if (lease := session.recorded.held()) is not None:
+    for lease in session.recorded.held():
         raise UpdateRunningError(
             f"an update of {session.scope} is running",
             got=f"update {lease.holder} on {lease.host}, process {lease.pid}",

@@ -1,0 +1,113 @@
+"""Whose a table is, and whose a staged file: the project and environment that made them.
+
+Several projects may be given one storage by mistake, and tables of one name in it. So a table
+carries from its first commit on, in a property, whose it is, and a store writes to no other's. A
+file that is staged carries a digest of that in its name: it is part of no table yet, and the
+project that sweeps the folder may be another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+from qanat.errors import ForeignTableError
+from qanat.model.table import Commit
+
+OWNER = "qanat.owner"
+"""The table property: `<project>/<environment>`."""
+
+_STAGED = re.compile(r"epoch-\d+-([0-9a-f]{8})-[0-9a-f]{32}")
+
+
+@lru_cache(maxsize=100)
+def tag(owner: str) -> str:
+    """An owner in eight characters that any file name takes.
+
+    >>> tag("shop/dev"), tag("shop/prod")
+    ('0692c5ad', '94bedab1')
+    """
+    return blake2b(owner.encode(), digest_size=4).hexdigest()
+
+
+def staged_prefix(owner: str, number: int, unique: str) -> str:
+    """How the names of the files begin that an attempt at an epoch stages.
+
+    Args:
+        number: of the epoch.
+        unique: 32 hexadecimal digits that no other attempt has.
+    """
+    return f"epoch-{number}-{tag(owner)}-{unique}"
+
+
+def is_foreign(file: str, owner: str) -> bool | None:
+    """True if another owner has staged a file, by its name; None if the name does not tell.
+
+    >>> name = staged_prefix("shop/dev", 7, "0" * 32) + "-0.parquet"
+    >>> is_foreign(name, "shop/dev"), is_foreign(name, "shop/prod"), is_foreign("a.parquet", "")
+    (False, True, None)
+    """
+    found = _STAGED.match(file)
+    return None if found is None else found[1] != tag(owner)
+
+
+def spares(owner: str, found: Callable[[], str | None]) -> Callable[[Path], bool]:
+    """Which files of a table's folder an owner may not remove, whatever else is known of them.
+
+    Args:
+        found: gives whose the table is, as it says; None if it does not.
+    """
+    if not owner:
+        return lambda path: False
+    theirs = found() not in (None, owner)
+
+    def spared(path: Path) -> bool:
+        staged = is_foreign(path.name, owner)
+        return theirs if staged is None else staged
+
+    return spared
+
+
+def marked(commit: Commit, owner: str) -> Commit:
+    """The commit, which also says whose the table is; as it is if the store has no owner."""
+    if not owner:
+        return commit
+    return replace(commit, properties={**commit.properties, OWNER: owner})
+
+
+def check_owner(
+    table: str, found: str | None, owner: str, got: str = f"its property {OWNER} is {{!r}}"
+) -> None:
+    """Refuse to change a table that is another's.
+
+    Args:
+        table: its name.
+        found: whose it is; None if that is not known.
+        got: how that is known, with `{!r}` for `found`.
+        owner: who wants to change it; empty for a store without an owner, which checks nothing.
+
+    Raises:
+        ForeignTableError: it is another's.
+    """
+    if not owner or found is None or found == owner:
+        return
+    project, _, environment = found.rpartition("/")
+    mine, _, here = owner.rpartition("/")
+    if project == mine:
+        raise ForeignTableError(
+            f"{table} belongs to environment {environment} of this project",
+            wanted=f"a table of environment {here}",
+            got=got.format(found),
+            hint=f"give environment {here} a `storage` of its own, or the dataset another name",
+        )
+    raise ForeignTableError(
+        f"{table} belongs to another project: {project} (environment {environment})",
+        wanted=f"a table of {mine} (environment {here})",
+        got=got.format(found),
+        hint="give this project another `storage`, or the dataset another name; if it is"
+        f" {project} under a new name, call it that again (`name: {project}`)",
+    )

@@ -1,0 +1,59 @@
+"""What the store refuses before it writes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from qanat.errors import CommitConflictError, OptionError, UnsupportedError
+from qanat.model.table import TableRef
+from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
+
+_REFUSED = {
+    "format-version": "Qanat writes version 2 of the format, which every reader knows",
+    "write.data.path": "data files are in the table's folder",
+    "write.metadata.path": "metadata files are in the table's folder",
+    "write.object-storage.enabled": "data files are in the table's folder",
+    "write.py-location-provider.impl": "files are in the table's folder",
+    MAPPING: "Qanat keeps it itself",
+    TRANSACTIONS: "Qanat keeps it itself",
+    FENCE: "Qanat keeps it itself",
+}
+
+
+def local(table: TableRef) -> TableRef:
+    """The table by its folder.
+
+    Raises:
+        UnsupportedError: it is not on this machine.
+    """
+    if "://" in table.location.removeprefix("file://"):
+        raise UnsupportedError(
+            f"{table} cannot be written: Iceberg tables can be written in local folders only",
+            hint="let the project's storage be a folder",
+        )
+    return TableRef(str(table.folder), table.name)
+
+
+def check_properties(properties: Mapping[str, str]) -> None:
+    """Refuse properties that promise what Qanat does not keep.
+
+    Raises:
+        OptionError: one does.
+    """
+    for name in properties:
+        if name in _REFUSED:
+            raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])
+
+
+def check_gate(gate: Path | None, table: TableRef) -> None:
+    """Refuse to commit once another update has removed the gate.
+
+    Raises:
+        CommitConflictError: it has.
+    """
+    if gate is not None and not gate.is_dir():
+        raise CommitConflictError(
+            f"another update took over before this one committed to {table.name}",
+            hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+        )

@@ -1,0 +1,1 @@
+"""Many processes that update one project at the same time; see `run`."""
