@@ -2,7 +2,7 @@
 
 Read `session` (an opened project with its adapters), `memo` (what its files mean: flows ready to
 run, kept for the next time) and `analysis` (makes that). Then what an update does with a dataset:
-`refresh` gathers the facts, `decide` decides, `plan` shows the decision, and `refresh` carries it
+`dataset` gathers the facts, `decide` decides, `plan` shows the decision, and `dataset` carries it
 out. `inputs` finds what a flow has not read, and binds it for the engine; `full_refresh` says what
 has to start over along with what, and what that would lose; `identity` refuses to read again,
 under another name, what is there already; `owner` refuses to change tables of other projects.

@@ -1,7 +1,7 @@
 """What an update does with a dataset, and why, decided from facts alone.
 
 `decide` is pure: `plan` prints its decisions, `run` executes them, and neither has an opinion of
-its own. `refresh` gathers the facts.
+its own. `dataset` gathers the facts.
 """
 
 from __future__ import annotations

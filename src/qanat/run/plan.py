@@ -8,9 +8,9 @@ from dataclasses import replace
 from qanat.errors import PlanError, QanatError
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
+from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.identity import past_sources
-from qanat.run.refresh import Around, declared, gather
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
