@@ -15,7 +15,16 @@ from qanat.cli.template import contents
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[qanat.Project]:
     """The project of `qanat init`."""
-    folder = tmp_path_factory.mktemp("shop")
+    yield from _up_to_date(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def spare(tmp_path: Path) -> Iterator[qanat.Project]:
+    """Another one, for examples that take something away."""
+    yield from _up_to_date(tmp_path)
+
+
+def _up_to_date(folder: Path) -> Iterator[qanat.Project]:
     for path, text in contents("shop").items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -29,4 +38,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[qanat.Project]:
 def _project(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     """Give the name `project` to the examples that need it, and to no other."""
     if Path(request.node.path).parent.name == "project":
-        doctest_namespace["project"] = request.getfixturevalue("shop")
+        changes = request.node.name.endswith((".rename", ".drop"))
+        project = request.getfixturevalue("spare" if changes else "shop")
+        doctest_namespace["project"] = project

@@ -15,14 +15,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.errors import DatasetNotFoundError
 from qanat.ledgers.sql.sqlite import SqliteDatabase
+from qanat.run.drop import drop
 from qanat.run.quarantine import replay
+from qanat.run.rename import rename
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -37,7 +40,7 @@ _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdi
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 Operation = str
-"""`run`, `replay` or `refresh` (a full refresh of everything)."""
+"""`run`, `replay`, `refresh` (a full refresh of everything), `rename OLD NEW` or `drop NAME`."""
 
 
 def operate(project: Path, operation: Operation) -> None:
@@ -45,6 +48,11 @@ def operate(project: Path, operation: Operation) -> None:
     with Session.open(project) as session:
         if operation == "replay":
             replay(session)
+            return
+        command, *names = operation.split()
+        if command in ("rename", "drop"):
+            with suppress(DatasetNotFoundError):  # an earlier attempt has done it
+                {"rename": rename, "drop": drop}[command](session, *names)
             return
         all_ = operation == "refresh"
         selection = Selection(full_refresh=("export",) if all_ else (), full_refresh_all=all_)

@@ -24,6 +24,8 @@ COMMANDS = (
     "lineage",
     "history",
     "quarantine",
+    "rename",
+    "drop",
     "profile",
     "doctor",
 )

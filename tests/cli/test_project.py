@@ -101,6 +101,33 @@ def test_history_of_an_update(shop: Any) -> None:
     assert shop.type("qanat history --update latest") == 2
 
 
+def test_rename(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    for path in (shop.folder / "transformations").glob("*.sql"):
+        path.write_text(path.read_text().replace("bronze_orders", "raw_orders"))
+    assert shop.type("qanat plan --select raw_orders --select silver_orders") == 1
+    assert shop.type("qanat rename bronze_order raw_orders") == 2
+    assert shop.type("qanat rename silver_orders raw_orders") == 2
+    assert shop.type("qanat rename bronze_orders silver_orders") == 2
+    assert shop.type("qanat rename bronze_orders bronze_orders") == 2
+    assert shop.type("qanat rename bronze_orders raw_orders --output json") == 0
+    assert shop.type("qanat plan") == 0
+    assert shop.type("qanat history") == 0
+
+
+def test_drop(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat drop ranking --yes") == 2
+    (shop.folder / "transformations/ranking.py").unlink()
+    assert shop.type("qanat plan") == 0
+    assert shop.type("qanat drop rankin --yes") == 2
+    assert shop.type("qanat drop ranking") == 2
+    assert shop.type("qanat drop ranking --yes") == 0
+    assert shop.type("qanat drop ranking --yes") == 2
+
+
 def test_quarantine(shop: Any) -> None:
     assert shop.type("qanat quarantine list") == 0
     assert shop.type("qanat run") == 0

@@ -37,6 +37,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
+from qanat.model.move import Move, Moved
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -120,6 +121,17 @@ RANGES = {
 }
 
 
+RENAMED = Move(
+    "update-1",
+    Moved.DATASET,
+    "Bronze",
+    "größe",
+    flows={"bronze": "größe"},
+    sources={"dataset:bronze": "dataset:grösse", "quarantine:bronze": "quarantine:grösse"},
+    definitions=(Definition("größe", "streaming table", "f2", "i1", "SELECT 1"),),
+)
+
+
 def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
     plain = Epoch(
         flow=flow,
@@ -173,6 +185,8 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.give_up(epoch(), "no", old),
         lambda: ledger.begin_generation(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
+        lambda: ledger.begin_move(RENAMED, old),
+        lambda: ledger.end_move(RENAMED, old),
         lambda: ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1.0), old),
         lambda: ledger.end_update("update-2", UpdateStatus.FAILED, old),
         lambda: ledger.renew(old, 60),
@@ -182,6 +196,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
             write()
     assert ledger.open_epochs() == []
     assert ledger.definitions() == {}
+    assert ledger.open_moves() == []
     assert ledger.updates() == []
     ledger.release(old)  # changes nothing
     ledger.renew(new, 60)
@@ -605,6 +620,121 @@ def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease:
     assert ledger.replaced("bronze", 0) == 0
 
 
+def read_by(ledger: Ledger, lease: Lease) -> None:
+    """Two flows into Bronze, a replay of it, and a flow that reads it, all with what they read."""
+    broken = (RuleCount("bronze", "r", "quarantine", 1),)
+    schemas = {"files:/in": COLUMNS}
+    counts = Counts(2, 1, 0, 1)
+    ledger.define(DEFINITION, lease)
+    ledger.begin_generation(["bronze"], lease)
+    facts = {"generation": 1, "counts": counts, "rules": broken, "source_schemas": schemas}
+    committed(ledger, lease, epoch(1, replaces=True, **facts))
+    committed(ledger, lease, epoch(1, "more", **facts))
+    committed(ledger, lease, epoch(1, "Bronze::replay", generation=1))
+    reads = {"dataset:bronze": Range(MOVED, positioned=True)}
+    silver = {"dataset": "silver", "ranges": reads}
+    committed(ledger, lease, epoch(1, "silver", **silver))
+    committed(
+        ledger, lease, epoch(1, "total", dataset="Total", ranges={"now|dataset:bronze": FILES})
+    )
+    ledger.define(replace(DEFINITION, dataset="Total"), lease)
+
+
+def test_an_intention_to_rename_outlives_its_process(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    read_by(ledger, lease)
+    ledger.begin_move(RENAMED, lease)
+    assert another().open_moves() == [RENAMED]
+    assert ledger.position("silver", 0, "dataset:bronze") == MOVED
+    ledger.end_move(RENAMED, lease)
+    assert ledger.open_moves() == another().open_moves() == []
+
+
+def test_all_that_a_name_has_is_the_new_ones(ledger: Ledger, another: Open, lease: Lease) -> None:
+    read_by(ledger, lease)
+    # What another dataset of the new name has left, which is no more.
+    ledger.begin_generation(["größe", "größe"], lease)
+    ledger.begin_move(RENAMED, lease)
+    for _ in range(2):
+        ledger.end_move(RENAMED, lease)
+    for by in (ledger, another()):
+        assert by.definitions()["GRÖSSE"] == RENAMED.definitions[0]
+        assert "bronze" not in by.definitions()
+        assert [by.generation(d) for d in ("größe", "bronze")] == [1, 0]
+        assert by.last_epoch("bronze") is None
+        last = by.last_epoch("größe")
+        assert last is not None
+        assert [last.number, last.generation, last.dataset] == [1, 1, "größe"]
+        assert by.seen("größe", 1, ["/in/ü 1.csv"]).keys() == {"/in/ü 1.csv"}
+        assert by.source_schema("größe", 1, "files:/in") == COLUMNS
+        assert by.position("größe", 1, "dataset:other") == MOVED
+        assert by.position("silver", 0, "dataset:grösse") == MOVED
+        assert by.position("silver", 0, "dataset:bronze") is None
+        assert by.quarantine_marks("größe", 1).keys() == {"größe", "more"}
+        assert by.quarantine_marks("bronze", 1) == {}
+        assert {e.flow for e in by.epochs(dataset="größe")} == {"größe", "more", "Bronze::replay"}
+        assert by.epochs(dataset="bronze") == []
+        assert by.generation_started("größe", 1)
+        assert by.replaced("größe", 0) == 0
+        assert {s.dataset for s in by.sources() if s.flow == "more"} == {"größe"}
+    with pytest.raises(EpochConflictError):
+        ledger.intend(epoch(1, "größe", dataset="größe"), lease)
+    committed(ledger, lease, epoch(1))
+
+
+def test_nothing_that_was_dropped_counts_for_what_comes_later(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    read_by(ledger, lease)
+    gone = ("bronze", "more", "Bronze::replay")
+    keys = ("dataset:bronze", "now|dataset:bronze", "quarantine:bronze")
+    dropped = Move(
+        "update-1", Moved.DATASET, "Bronze", None, gone=gone, sources=dict.fromkeys(keys)
+    )
+    ledger.begin_move(dropped, lease)
+    ledger.end_move(dropped, lease)
+    for by in (ledger, another()):
+        assert by.open_moves() == []
+        assert list(by.definitions()) == ["total"]
+        # A view that was computed from it is not taken for unchanged when it comes again.
+        assert by.definitions()["total"].inputs == ""
+        assert {by.last_epoch(f) for f in gone} == {None}
+        assert by.seen("bronze", 1, ["/in/ü 1.csv"]) == {}
+        assert by.source_schema("bronze", 1, "files:/in") is None
+        assert by.quarantine_marks("bronze", 1) == {}
+        assert by.position("silver", 0, "dataset:bronze") is None
+        assert {s.flow for s in by.sources()} == set()
+        assert by.epochs(dataset="bronze") == []
+        assert not by.generation_started("bronze", 1)
+        assert by.replaced("bronze", 0) is None
+        # Sinks hold epochs of it: what comes is of another generation.
+        assert by.generation("bronze") == 2
+        # The history has it still.
+        assert [e.dataset for e in by.epochs("update-1")] == ["Total", "silver", *["Bronze"] * 3]
+    assert committed(ledger, lease, epoch(1, generation=2)).number == 1
+    assert {e.flow for e in ledger.epochs(dataset="bronze")} == {"bronze"}
+
+
+def test_files_of_a_renamed_folder_are_known(ledger: Ledger, lease: Lease) -> None:
+    found = files((FileRef("in/a.csv", 1, 1), FileRef("up/in/b.csv", 1, 1)))
+    other = files((FileRef("in/c.csv", 1, 1),))
+    read = epoch(
+        ranges={"files:in": found, "files:x": other}, source_schemas={"files:in": COLUMNS}
+    )
+    committed(ledger, lease, read)
+    moved = {"files:in": "files:ü/in"}
+    move = Move("u", Moved.SOURCE, "in", "ü/in", sources=moved, paths=("in/", "ü/in/"))
+    ledger.begin_move(move, lease)
+    for _ in range(2):
+        ledger.end_move(move, lease)
+    paths = ["in/a.csv", "in/c.csv", "ü/in/a.csv", "up/in/b.csv", "up/ü/in/b.csv"]
+    assert ledger.seen("bronze", 0, paths).keys() == {"ü/in/a.csv", "up/in/b.csv", "in/c.csv"}
+    (known,) = ledger.epochs(files=True)
+    assert [f.path for f in known.ranges["files:ü/in"].files] == ["ü/in/a.csv", "up/in/b.csv"]
+    assert [s.key for s in ledger.sources()] == ["files:ü/in"]
+
+
 def test_updates_come_newest_first(ledger: Ledger, lease: Lease) -> None:
     for n in (1, 2, 3):
         ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)
@@ -869,6 +999,7 @@ def test_a_ledger_of_an_older_qanat_becomes_todays(
             "INSERT INTO qanat_leases VALUES (?, 1, 'old', 0, ?, 'h', 1, 'm', 0)",
             (scope, time.time() + 100),
         )
+        transaction.write("DROP TABLE qanat_moves")
         transaction.write("UPDATE qanat_ledger SET version = 1")
     assert another().crashed_updates() == []
     assert another().events("update-1") == []

@@ -169,6 +169,23 @@ def test_flows_are_counted_each_for_itself(outlet: Outlet) -> None:
     assert outlet.sink.last(outlet.target(), "f") == 1
 
 
+def test_a_flow_goes_on_under_another_name(outlet: Outlet) -> None:
+    sink, target = outlet.sink, outlet.target()
+    sink.rename(target, "f", "ü'g")  # nothing was ever sent
+    outlet.send(1, 1)
+    outlet.send(1, 5, flow="other")
+    sink.output(outlet.delivery(1, flow="ü'g"))  # an attempt that came to nothing
+    late = outlet.delivery(2)
+    folder, staged = outlet.stage(late, pa.table({"id": [2]}))
+    for _ in range(2):
+        sink.rename(target, "f", "ü'g")
+        assert [sink.last(target, f) for f in ("f", "ü'g", "other")] == [0, 1, 1]
+    with pytest.raises(CommitConflictError):
+        sink.publish(late, folder, staged, False)
+    outlet.send(2, 3, flow="ü'g")
+    assert outlet.ids == [1, 3, 5]
+
+
 def test_numbers_may_have_gaps(outlet: Outlet) -> None:
     outlet.send(3, 1)
     outlet.send(7, 2)

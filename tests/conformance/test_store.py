@@ -778,3 +778,97 @@ def test_a_torn_entry_does_not_hide_the_owner(
     assert torn.exists()
     assert mine.repair(ref(folder))
     assert mine.version(ref(folder)) == 0
+
+
+# -- other names --------------------------------------------------------------------------------
+
+
+def test_a_table_moves_with_its_whole_history(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    gate, to = tmp_path / "gate", TableRef(str(folder.with_name("ü/2".replace("/", "%2F"))), "ü/2")
+    for number in (1, 2):
+        store.publish(append(store, folder, number))
+    with pytest.raises(CommitConflictError, match="took over"):
+        store.move(ref(folder), to, gate)
+    gate.mkdir()
+    for _ in range(2):
+        store.check_move(ref(folder))
+        store.move(ref(folder), to, gate)
+        assert store.version(ref(folder)) is None
+        assert [store.version(to), store.transaction(to, "qanat:t")] == [1, 2]
+        assert rows(store.snapshot(to).batch) == [(0,), (0,), (1,)]
+        assert rows(store.added(to, 0, 1).batch) == [(0,), (1,)]
+    assert list(gate.iterdir()) == []
+    assert [t.name for t in store.tables(str(folder.parent))] == ["ü/2"]
+    assert not store.forgotten(to)
+    # Another one may be made in the old place; what wakes late does not take that away.
+    folder.mkdir()
+    store.publish(append(store, folder, 1))
+    with pytest.raises(AdapterError):
+        store.move(ref(folder), to, gate)
+    gate.rmdir()
+    with pytest.raises(CommitConflictError):
+        store.drop(ref(folder), gate)
+    assert [store.version(ref(folder)), store.version(to)] == [0, 1]
+    # The table goes on where it is, and back.
+    third = replace(append(store, Path(to.location), 3), table=to)
+    assert store.publish(third) == 2
+    store.drop(ref(folder))
+    store.move(to, ref(folder))
+    assert by_others(store, folder).num_rows == 6
+
+
+def test_a_table_that_was_dropped_is_gone_and_may_come_again(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    store.publish(append(store, folder, 1))
+    left = folder.with_name(".dropped-1")  # by a process that was killed
+    left.mkdir()
+    (left / "x.parquet").touch()
+    assert [t.name for t in store.tables(str(folder.parent))] == ["t"]
+    for _ in range(2):
+        store.drop(ref(folder), gate)
+        assert list(folder.parent.iterdir()) == list(gate.iterdir()) == []
+        assert store.version(ref(folder)) is None
+        assert not store.forgotten(ref(folder))
+    folder.mkdir()
+    assert store.publish(append(store, folder, 1)) == 0
+    assert by_others(store, folder).num_rows == 1
+
+
+def test_an_application_goes_on_under_another_name(
+    store: TableStore, folder: Path, tmp_path: Path
+) -> None:
+    gate, table = tmp_path / "gate", ref(folder)
+    own, other, new = "qanat:t", "qanat:other", "qanat:ü"
+    assert not store.rename_application(table, own, new)
+    store.publish(append(store, folder, 1))
+    store.publish(append(store, folder, 1, range(10, 12), application=other))
+    with pytest.raises(CommitConflictError, match="took over"):
+        store.rename_application(table, own, new, gate)
+    gate.mkdir()
+    assert store.rename_application(table, own, new, gate)
+    assert not store.rename_application(table, own, new, gate)
+    assert [store.transaction(table, a) for a in (own, other, new)] == [0, 1, 1]
+    assert opened(format_of(store), tmp_path / "_qanat").transaction(table, new) == 1
+    newest = store.version(table)
+    assert newest is not None
+    assert store.added(table, 1, newest).amount.files == 0
+    # Its rows are its own, those of whoever is called so later are not.
+    store.publish(append(store, folder, 1, range(20, 21), application=own))
+    store.publish(
+        append(store, folder, 2, range(30, 31), application=new, change=Change.REPLACE_OWN)
+    )
+    assert rows(store.snapshot(table).batch) == [(10,), (11,), (20,), (30,)]
+    assert store.retract(table, new, 2)
+    assert rows(store.snapshot(table).batch) == [(0,), (10,), (11,), (20,)]
+    # An application that is forgotten begins anew, and its rows stay.
+    assert store.rename_application(table, new, None)
+    assert not store.rename_application(table, new, None)
+    store.publish(
+        append(store, folder, 1, range(40, 41), application=new, change=Change.REPLACE_OWN)
+    )
+    assert rows(store.snapshot(table).batch) == [(0,), (10,), (11,), (20,), (40,)]

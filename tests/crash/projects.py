@@ -63,6 +63,10 @@ class Growing:
         )
         self._write("transformations/tables.sql", SQL.format(total=", sum(amount) AS total"))
 
+    def declare(self, text: str) -> None:
+        """Declare other tables."""
+        self._write("transformations/tables.sql", text)
+
     def _write(self, path: str, text: str) -> None:
         (self.root / path).write_text(text, encoding="utf-8")
 
@@ -82,7 +86,13 @@ CREATE OR REFRESH MATERIALIZED VIEW sum_{n} (
 
 def scenarios(folder: Path) -> list[Scenario]:
     """Make all projects below a folder; returns their scenarios."""
-    return [*_paths(folder), *_growing(folder), *_parallel(folder), *_iceberg(folder)]
+    return [
+        *_paths(folder),
+        *_growing(folder),
+        *_parallel(folder),
+        *_iceberg(folder),
+        *_moved(folder),
+    ]
 
 
 def _paths(folder: Path) -> list[Scenario]:
@@ -166,6 +176,34 @@ def _iceberg(folder: Path) -> list[Scenario]:
         Scenario("iceberg-evolve", evolve, Operation.RUN),
         Scenario("iceberg-refresh", project.root, Operation.REFRESH),
     ]
+
+
+def _moved(folder: Path) -> list[Scenario]:
+    """Projects whose author has given a table another name, or has taken one away."""
+    found = []
+    for table_format in ("delta", "iceberg"):
+        project = Growing(folder / f"rename-{table_format}", table_format)
+        for number in range(1, 3):
+            project.add(number)
+            operate(project.root)
+        gone = _at(copy_project(project.root, folder / f"drop-{table_format}"))
+        project.add(3)
+        project.declare(SQL.format(total="").replace("silver", "clean"))
+        gone.declare(SQL.partition("CREATE OR REFRESH STREAMING TABLE silver")[0])
+        again = (Operation.RENAME, Operation.RUN)
+        renamed = Scenario(
+            f"{table_format}-rename",
+            project.root,
+            Operation.RENAME,
+            then=again,
+            names=("silver", "clean"),
+        )
+        again = (Operation.DROP, Operation.RUN)
+        dropped = Scenario(
+            f"{table_format}-drop", gone.root, Operation.DROP, then=again, names=("silver",)
+        )
+        found += [renamed, dropped]
+    return found
 
 
 def _at(root: Path) -> Growing:

@@ -25,6 +25,10 @@ class Operation(StrEnum):
     """An update with a full refresh of every table, or of those that the scenario names."""
     REPLAY = "replay"
     """A replay of all quarantined rows."""
+    RENAME = "rename"
+    """The scenario's first name becomes its second."""
+    DROP = "drop"
+    """The dataset of the scenario's name goes."""
 
 
 class Scenario(Frozen):
@@ -42,6 +46,7 @@ class Scenario(Frozen):
         then: the operations of recovery, in order; empty for the same operation again.
         anew: what a full refresh names, and what has read that as a stream starts over with it;
             empty for every table and sink.
+        names: what `RENAME` and `DROP` are about.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Scenario(Frozen):
     sockets: bool = False
     then: tuple[Operation, ...] = ()
     anew: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def recovery(self) -> tuple[Operation, ...]:
@@ -71,6 +77,7 @@ class Scenario(Frozen):
             "sockets": self.sockets,
             "then": [o.value for o in self.then],
             "anew": list(self.anew),
+            "names": list(self.names),
         }
 
     @classmethod
@@ -86,6 +93,7 @@ class Scenario(Frozen):
             found["sockets"],
             tuple(Operation(o) for o in found["then"]),
             tuple(found["anew"]),
+            tuple(found["names"]),
         )
 
 

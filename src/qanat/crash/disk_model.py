@@ -155,7 +155,14 @@ class Opaque:
     """A symbolic link: no call is expected to write to it."""
 
 
-Node = File | Folder | Opaque
+@dataclass(eq=False, slots=True)
+class Link:
+    """A link to a folder of the model; a way into that folder, and nothing on the disk to lose."""
+
+    target: str
+
+
+Node = File | Folder | Opaque | Link
 
 
 class Disk:
@@ -203,7 +210,7 @@ class Disk:
             case "m":
                 self._change((call.path, Folder()))
             case "y":
-                self._change((call.other, Opaque()))
+                self._change((call.other, Link(call.path)))
             case "u" | "d":
                 self._change((call.path, None))
             case "l":
@@ -218,10 +225,17 @@ class Disk:
         """The file or folder that programs see at a path; None if there is none."""
         node: Node | None = self.root
         for part in _parts(path):
+            if isinstance(node, Link):
+                node = self.find(node.target)
             if not isinstance(node, Folder):
                 return None
             node = node.current.get(part)
         return node
+
+    def _folder(self, path: str) -> Node | None:
+        """What a path leads to when something in it is named."""
+        node = self.find(path)
+        return self.find(node.target) if isinstance(node, Link) else node
 
     def materialize(self, target: Path, loss: Loss, chance: Random) -> None:
         """Turn a copy of the image into what the disk may hold after a power loss.
@@ -251,7 +265,7 @@ class Disk:
         parts = []
         for path, node in named:
             above, _, name = path.strip("/").rpartition("/")
-            folder = self.find(above)
+            folder = self._folder(above)
             if isinstance(folder, Folder):
                 parts.append((folder, name, node))
         self._changes += 1
@@ -348,5 +362,5 @@ def _clear(path: Path, wanted: Node | None) -> None:
     if wanted is None or path.is_dir() != isinstance(wanted, Folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif not isinstance(wanted, Opaque):
+        elif not isinstance(wanted, Opaque | Link):
             path.unlink()

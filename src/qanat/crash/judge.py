@@ -115,11 +115,21 @@ def unreadable_files(root: Path, disk: Disk, witness: Witness) -> Iterator[str]:
         for path in needed:
             name = str(path.relative_to(root))
             seen = disk.find(name)
+            known = seen.content if isinstance(seen, File) else _before(disk, name)
             if not path.exists():
                 yield f"{name} is gone"
-            elif not isinstance(seen, File) or seen.content != path.read_bytes():
+            elif path.read_bytes() != known:
                 yield f"{name} is torn"
         yield from _missing_files(table, witness)
+
+
+def _before(disk: Disk, name: str) -> bytes | None:
+    """What a file had at the beginning that has another name by now, or none.
+
+    The power loss may have undone that.
+    """
+    path = disk.image / name
+    return path.read_bytes() if path.is_file() else None
 
 
 def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:

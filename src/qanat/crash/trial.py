@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,12 +25,14 @@ from qanat.crash.judge import (
     witness_of,
 )
 from qanat.crash.picture import picture
-from qanat.errors import QanatError
+from qanat.errors import DatasetNotFoundError, QanatError
 from qanat.frozen import Frozen
 from qanat.model.event import EpochCommitted, Event
 from qanat.ports import ledger
 from qanat.run import lease
+from qanat.run.drop import drop
 from qanat.run.quarantine import replay
+from qanat.run.rename import rename
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -130,6 +133,9 @@ class Trial:
                 if operation is Operation.REPLAY:
                     replay(session)
                     return []
+                if operation in (Operation.RENAME, Operation.DROP):
+                    self._move(session, operation)
+                    return []
                 anew = operation is Operation.REFRESH
                 everything = anew and not self._scenario.anew
                 again = self._scenario.anew if anew else ()
@@ -141,6 +147,14 @@ class Trial:
         except QanatError as error:
             return [_facts(error)]
         return [_facts(d.error) for d in result.failed if d.error is not None]
+
+    def _move(self, session: Session, operation: Operation) -> None:
+        with suppress(DatasetNotFoundError):  # it was done before
+            old, *new = self._scenario.names
+            if operation is Operation.DROP:
+                drop(session, old)
+            else:
+                rename(session, old, new[0])
 
     def _write(self, outcome: dict[str, Any]) -> None:
         self._report.write_text(json.dumps(outcome), encoding="utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from qanat.model.event import EventRecord
+from qanat.model.move import Move
 from qanat.model.name import Named
 from qanat.model.record import (
     Definition,
@@ -270,6 +271,33 @@ class Ledger(Protocol):
 
         Args:
             after: only epochs whose `id` is greater; None if there is none.
+        """
+        ...
+
+    # -- renaming and removing -------------------------------------------------------------
+
+    def begin_move(self, move: Move, lease: Lease) -> None:
+        """Record a renaming or removal before anything is touched.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
+    def open_moves(self) -> Sequence[Move]:
+        """The renamings and removals that were recorded and have not ended, oldest first."""
+        ...
+
+    def end_move(self, move: Move, lease: Lease) -> None:
+        """Carry it out in the ledger, and forget that it was intended: both or, if that fails,
+        neither. Nothing if it is not intended, so that doing it twice is the same as once.
+
+        From then on what was recorded of an old name is recorded of the new one, in place of
+        whatever that had. What was recorded of a dataset that goes, its flows and what others
+        have read of it counts for nothing any more; updates and their epochs can still be read.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
         """
         ...
 

@@ -77,3 +77,12 @@ class Sink(Protocol):
                 update may have begun. Nothing that came later is removed.
         """
         ...
+
+    def rename(self, target: SinkTarget, flow: str, new: str) -> None:
+        """Let what a flow has sent count as another's, durably: `last` and `carries` of the new
+        one are what those of the old one were. What receivers have seen stays as it is.
+
+        A sink that keeps no books but what receivers see has nothing to do: the ledger knows the
+        number of the last epoch, and `last` may be smaller. Doing it twice is the same as once.
+        """
+        ...

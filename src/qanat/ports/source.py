@@ -143,6 +143,15 @@ class Source(Protocol):
         """
         ...
 
+    def renamed(self, old: str, new: str) -> tuple[str, str]:
+        """What the paths of a place's files begin with (`Range.files`) and, where the place is
+        another now, those of the same files there; two empty texts where paths stay as they are.
+
+        Args:
+            old, new: the place as it was written and as it is (`SourceRef.place`).
+        """
+        ...
+
     def everything(self, ref: SourceRef) -> Range | None:
         """All that is there now, for reads without STREAM; None if it does not exist yet."""
         ...

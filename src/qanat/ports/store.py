@@ -156,3 +156,49 @@ class TableStore(Protocol):
         that makes a table lies in its folder, this is never so.
         """
         ...
+
+    # -- names -----------------------------------------------------------------------------
+
+    def check_move(self, table: TableRef) -> None:
+        """Raise what forbids that a table gets another name.
+
+        Raises:
+            UnsupportedError: this store cannot move it.
+        """
+        ...
+
+    def move(self, table: TableRef, to: TableRef, gate: Path | None = None) -> None:
+        """Give a table another name and place, with its whole history, durably.
+
+        Nothing if there is no such table, so that doing it twice is the same as once.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+            AdapterError: there is something else in that place.
+        """
+        ...
+
+    def drop(self, table: TableRef, gate: Path | None = None) -> None:
+        """Remove a table with all its versions, durably; nothing if there is none.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+        """
+        ...
+
+    def rename_application(
+        self, table: TableRef, old: str, new: str | None, gate: Path | None = None
+    ) -> bool:
+        """Let what an application has committed to a table be another's from now on.
+
+        `transaction` of the new one is what that of the old one was, which becomes 0, and the rows
+        that the old one has brought are the new one's own (`Change.REPLACE_OWN`). No row changes.
+        Returns whether there was anything to do; doing it twice is the same as once.
+
+        Args:
+            new: None lets the old one begin anew, and the rows be nobody's own.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+        """
+        ...

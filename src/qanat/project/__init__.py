@@ -2,6 +2,7 @@
 
 `opened` has the object and its functions, `relation` what can be read as a data frame, `table`
 the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
+`selecting` turns arguments into what is selected, `stamps` tells whether files have changed.
 """
 
 from qanat.project.opened import Project, doctor, open_project
@@ -15,6 +16,7 @@ from qanat.project.shown import (
     Plan,
     Profile,
     QuarantinedRows,
+    Renaming,
     Replays,
     Summaries,
     Update,
@@ -35,6 +37,7 @@ __all__ = [
     "QuarantinedRows",
     "Query",
     "Relation",
+    "Renaming",
     "Replays",
     "Summaries",
     "Table",

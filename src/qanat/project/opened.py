@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from qanat.declare.files import library_files
 from qanat.errors import QanatError, SpecNotFoundError
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query
+from qanat.project.selecting import Names, selection
 from qanat.project.shown import (
     Checks,
     Events,
@@ -20,19 +20,18 @@ from qanat.project.shown import (
     Lineage,
     Plan,
     Profile,
+    Renaming,
     Replays,
     Summaries,
     Update,
     Validation,
     shown,
 )
+from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
-from qanat.run.results import Finding, Selection
+from qanat.run.results import Finding
 from qanat.run.session import Session
 
-Names = str | Iterable[str]
-_Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
-"""Files with when they were changed (ns since 1970) and their bytes; environment variables."""
 _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
 
@@ -72,7 +71,7 @@ class Project:
         self._path = path
         self._environment = environment
         self._opened: Session | None = Session.open(path, environment)
-        self._stamped: _Stamps | None = _stamps(self._opened)
+        self._stamped: Stamps | None = stamps_of(self._opened)
         self._read_at = monotonic()
 
     @property
@@ -80,14 +79,14 @@ class Project:
         """The opened project and its adapters as they are, for `qanat.cli`."""
         if self._opened is None:
             self._opened = Session.open(self._path, self._environment)
-            self._stamped = _stamps(self._opened)
+            self._stamped = stamps_of(self._opened)
             self._read_at = monotonic()
         return self._opened
 
     def _current(self) -> Session:
         """The session, after a look whether files of the project have changed since the last."""
         # A program opens a project for one call: it need not read the same files twice.
-        up_to_date = self._stamped is not None and self._stamped == _stamps(self.session)
+        up_to_date = self._stamped is not None and self._stamped == stamps_of(self.session)
         # What a Python file declares may change without the file: it may import or read others.
         if up_to_date and monotonic() - self._read_at > _FRESH:
             up_to_date = not any(f.suffix == ".py" for f in library_files(self.session.project))
@@ -149,7 +148,7 @@ class Project:
         >>> plan.datasets[0].reason, plan.blocked
         ('nothing new', False)
         """
-        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Plan, _run("plan").plan(self._current(), chosen))
 
     def run(
@@ -192,7 +191,7 @@ class Project:
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
-        chosen = _selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
         return shown(Update, _run("update").update(self._current(), chosen, observers, wait))
 
     def test(self, select: Names = ()) -> Checks:
@@ -204,7 +203,7 @@ class Project:
         >>> project.test("silver_orders").passed
         True
         """
-        return Checks(_run("expectations").check(self._current(), _selection(select)))
+        return Checks(_run("expectations").check(self._current(), selection(select)))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.
@@ -275,6 +274,45 @@ class Project:
         [(3, 0)]
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
+
+    def rename(self, old: str, new: str, observers: Sequence[Observer] = ()) -> Renaming:
+        """Let what a dataset, flow or source has be another name's: table, quarantine, positions,
+        history, and what others have read of it. Change the name in the files first.
+
+        Args:
+            old: as it was last run; of a source: its path or table.
+            new: as it is declared now, or will be.
+
+        Raises:
+            DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
+            PlanError: the old name is still declared, or the new one has a table or history.
+            UpdateRunningError: an update is running.
+
+        >>> for file in (project.root / "transformations").glob("*.sql"):
+        ...     n = file.write_text(file.read_text().replace("bronze_orders", "raw_orders"))
+        >>> print(project.rename("bronze_orders", "raw_orders"))
+        bronze_orders is called raw_orders now, with its table, quarantine, positions and history.
+        >>> project.run("raw_orders").datasets[0].status, len(project.table("raw_orders"))
+        ('unchanged', 9)
+        """
+        found = _run("rename").rename(self._current(), old, new, observers)
+        return shown(Renaming, found)
+
+    def drop(self, name: str, observers: Sequence[Observer] = ()) -> Renaming:
+        """Remove a dataset that is no longer declared, with its table, quarantine and positions.
+
+        Nobody is asked. What a sink has sent stays, and so do the updates in the history.
+
+        Raises:
+            DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
+            PlanError: it is still declared.
+            UpdateRunningError: an update is running.
+
+        >>> (project.root / "transformations" / "ranking.py").unlink()
+        >>> print(project.drop("ranking"))
+        ranking is dropped, with its table, quarantine and positions.
+        """
+        return shown(Renaming, _run("drop").drop(self._current(), name, observers))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -360,40 +398,3 @@ def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Find
 def _run(module: str) -> Any:
     """A module of `qanat.run`, imported when it is first used: most need what others do not."""
     return import_module(f"qanat.run.{module}")
-
-
-def _selection(
-    select: Names = (),
-    refresh: Names = (),
-    full_refresh: Names | bool = False,
-    read_again: Names = (),
-    only: bool = False,
-    accept_loss: bool = False,
-) -> Selection:
-    everything = full_refresh is True
-    full = () if isinstance(full_refresh, bool) else full_refresh
-    return Selection(
-        _names(select),
-        _names(refresh),
-        _names(full),
-        everything,
-        _names(read_again),
-        only,
-        accept_loss,
-    )
-
-
-def _names(names: Names) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _stamps(session: Session) -> _Stamps | None:
-    """Changes when what a project declares may have changed; None while a file is not there."""
-    paths = (session.project.spec, *library_files(session.project))
-    try:
-        status = [(path, path.stat()) for path in paths]
-    except OSError:
-        return None
-    files = tuple((path, each.st_mtime_ns, each.st_size) for path, each in status)
-    # Specs and Python files read the environment.
-    return files, dict(os.environ)

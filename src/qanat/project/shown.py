@@ -179,6 +179,16 @@ class Replays(tuple[ReplayResult, ...]):
         return str(report("quarantine").replay_html(self))
 
 
+class Renaming(results.MoveResult):
+    """What got another name, or was dropped."""
+
+    def __str__(self) -> str:
+        return str(report("move").move_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("move").move_html(self))
+
+
 class QuarantinedRows(results.FirstRows):
     """Rows in quarantine, with the rules that they broke."""
 

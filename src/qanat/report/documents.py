@@ -18,6 +18,7 @@ from qanat.report import (
     events,
     history,
     lineage,
+    move,
     plan,
     quarantine,
     table,
@@ -70,6 +71,7 @@ DOCUMENTS: dict[str, Shape] = {
     "events": events.EVENTS,
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
+    "move": move.MOVE,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""

@@ -25,6 +25,7 @@ from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
+from qanat.run.former import former_target
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners, is_own
 from qanat.run.session import Session
@@ -275,6 +276,8 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
     if compiled.dataset.kind is not DatasetKind.SINK:
         there = _last_number(session, compiled)
         if there != known:
+            if (former := former_target(session, compiled, last)) is not None:
+                return former
             return _out_of_step(compiled, known, "table", there)
         if not known and session.store.forgotten(session.table(compiled.dataset.name)):
             return _forgotten_table(session, compiled)

@@ -1,7 +1,7 @@
 """What an update does with a dataset, and why, decided from facts alone.
 
 `decide` is pure: `plan` prints its decisions, `run` executes them, and neither has an opinion of
-its own. `refresh` gathers the facts.
+its own. `dataset` gathers the facts.
 """
 
 from __future__ import annotations
@@ -289,7 +289,9 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     missing = _missing(facts)
     if facts.flows and len(missing) == len(facts.flows):
         return Step.SKIP, _no_table(missing[0], facts)
-    if facts.asked is Asked.FULL_REFRESH or facts.restarted:
+    # A dataset that was dropped and is declared again is new, whatever generation it has.
+    restarted = facts.restarted and (facts.before is not None or facts.exists)
+    if facts.asked is Asked.FULL_REFRESH or restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
         if facts.restarted_by:

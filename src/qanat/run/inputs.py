@@ -83,7 +83,8 @@ class FlowPast(Frozen):
         return not key.startswith(SNAPSHOT) and key not in streams - {self.key}
 
 
-_REFERENCE = "reference|"
+REFERENCE = "reference|"
+"""Before the folded name of a dataset that a rule refers to."""
 
 
 class Intake(Frozen):
@@ -324,4 +325,4 @@ def bind(
 
 
 def _reference(dataset: str) -> str:
-    return _REFERENCE + fold(dataset)
+    return REFERENCE + fold(dataset)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
-from qanat.errors import QanatError
+from qanat.errors import PlanError, QanatError
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
+from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.identity import past_sources
-from qanat.run.refresh import Around, declared, gather
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
@@ -20,9 +21,11 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     Raises:
         ProblemsError: the declarations are wrong.
         SelectionError: the selection names something that is not there.
+        PlanError: a renaming was interrupted, so that tables and ledger differ in names.
     """
     session.require()
     chosen = choose_datasets(session, selection or Selection())
+    check_moves(session)
     definitions = session.recorded.definitions()
     opened = {e.flow: e for e in session.recorded.open_epochs()}
     past = past_sources(session)
@@ -40,6 +43,21 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     return UpdatePlan(session.project.environment, (*decided.values(), *removed))
 
 
+def check_moves(session: Session) -> None:
+    """Refuse to look at what a crash has left between two names.
+
+    Raises:
+        PlanError: a renaming or removal was interrupted.
+    """
+    for move in session.recorded.open_moves():
+        new = "" if move.new is None else f" {shlex.quote(move.new)}"
+        command = f"qanat {'rename' if new else 'drop'} {shlex.quote(move.old)}{new}"
+        raise PlanError(
+            f"`{command}` was interrupted",
+            hint="type it again; the next `qanat run` finishes it as well",
+        )
+
+
 def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -> Facts:
     """The facts about a dataset; what stands in its way stops only its readers."""
     full = dataset.name in chosen.full_refresh
@@ -51,14 +69,13 @@ def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -
 
 
 def _removed(session: Session, old: Definition) -> Decision:
-    there = session.store.version(session.table(old.dataset)) is not None
+    there = session.store.version(session.table_named(old.dataset)) is not None
     return Decision(
         dataset=old.dataset,
         kind=old.kind,
         definition=DefinitionStatus.REMOVED,
         step=Step.NONE,
         reason="it is no longer declared",
-        consequence="its table stays where it is; delete the folder to be rid of it"
-        if there
-        else "",
+        consequence=f"its {'table' if there else 'history'} stays; to be rid of it:"
+        f" qanat drop {shlex.quote(old.dataset)}",
     )

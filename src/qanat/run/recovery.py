@@ -30,6 +30,7 @@ from qanat.run.commits import (
 )
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
+from qanat.run.moves import carry_out
 from qanat.run.session import Session, sweep_scratch
 
 
@@ -48,9 +49,10 @@ def start_clean(
         anew: datasets that are about to be computed from the start.
     """
     session, ledger, lease = running.session, running.session.ledger, running.lease
+    touched = _finish_moves(running, begin)
     crashed = ledger.crashed_updates()
     left = {u.id: _leaves(session, u) for u in crashed}
-    touched = [*(n for names in left.values() for n in names), *_in_open_epochs(session)]
+    touched += [*(n for names in left.values() for n in names), *_in_open_epochs(session)]
     if touched:
         lease.extend(touched, free_only=True)
     crashed = [u for u in crashed if any(map(lease.covers, left[u.id]))]
@@ -79,6 +81,30 @@ def start_clean(
             ledger.end_update(update.id, status, lease.latest, why)
     if touched:
         lease.narrow()
+
+
+def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> list[str]:
+    """Finish renamings and removals that a crash has interrupted.
+
+    That comes first: until then tables and ledger may know a dataset by different names.
+
+    Returns:
+        What was taken into the lease for that.
+
+    Raises:
+        UpdateRunningError: another update is just finishing one.
+    """
+    taken = []
+    for move in running.session.ledger.open_moves():
+        names = [n for n in (move.old, move.new, move.dataset) if n]
+        # Two updates of other datasets may find it at once. The second one must not go on with it
+        # once the first has ended: there may be a new table of the old name by then.
+        running.lease.extend(names)
+        taken += names
+        if move in running.session.ledger.open_moves():
+            begin()
+            carry_out(running, move)
+    return taken
 
 
 def _leaves(session: Session, update: UpdateRecord) -> Sequence[str]:

@@ -161,6 +161,22 @@ class ReplayResult(Frozen):
     version: int | None = None
 
 
+class MoveResult(Frozen):
+    """What got another name, or went.
+
+    Args:
+        what: `dataset`, `flow` or `source`.
+        new: None if it was dropped.
+        definitions: datasets whose definitions differ from how they were last run by the name
+            alone, and count as unchanged now.
+    """
+
+    what: str
+    old: str
+    new: str | None
+    definitions: tuple[str, ...] = ()
+
+
 class RuleCheck(Frozen):
     """One expectation against a stored table, as `qanat test` finds it.
 

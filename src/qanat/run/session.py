@@ -316,20 +316,17 @@ class Session:
 
     def table(self, dataset: str) -> TableRef:
         """A dataset's table, or that of `<dataset>__quarantine`: of this environment, to write."""
-        table = self._tables.get(dataset)
-        if table is None:
-            table = self._tables[dataset] = self._table(dataset)
-        return table
+        found = self._tables.get(dataset)
+        if found is None:
+            name, declared = dataset, resolve(self.pipeline, dataset)
+            if declared is not None:
+                name = declared.name if same(declared.name, dataset) else declared.quarantine
+            found = self._tables[dataset] = self.table_named(name)
+        return found
 
-    def _table(self, dataset: str) -> TableRef:
-        name, owner = dataset, resolve(self.pipeline, dataset)
-        if owner is not None:
-            name = owner.name if same(owner.name, dataset) else owner.quarantine
-        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
-
-    @cached_property
-    def _place(self) -> str:
-        return str(self.project.tables)
+    def table_named(self, name: str) -> TableRef:
+        """The table of a dataset that is spelled exactly so, declared or not."""
+        return TableRef(f"{self.project.tables}{os.sep}{folder_name(name)}", name)
 
     def readable(self, dataset: str, environment: str | None = None) -> Readable:
         """The table that a read of a dataset gets its rows from: it may be another environment's.

@@ -38,10 +38,10 @@ from qanat.model.work import Counts
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.dataset import Around, DatasetRun
 from qanat.run.identity import past_sources
 from qanat.run.lease import Gate, HeldLease, Patience, Pulse
 from qanat.run.recovery import start_clean
-from qanat.run.refresh import Around, DatasetRun
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
 

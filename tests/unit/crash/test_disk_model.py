@@ -100,6 +100,15 @@ def test_a_rename_is_one_change_of_two_folders(power: Power) -> None:
     assert power.lose(Loss.ALL) == {"d/moved": b"old"}
 
 
+def test_a_rename_through_a_link_is_one_of_the_folder_that_it_leads_to(power: Power) -> None:
+    power.do(call("m", "d"), call("m", "gate"), sync(""))
+    power.do(call("y", "d", "gate/way"), create("gate/way/new"), sync("gate/way/new"))
+    power.do(call("r", "gate/way/new", "gate/way/moved"), call("u", "gate/way"))
+    assert power.lose(Loss.ALL) == {"old": b"old"}
+    power.do(sync("d"))
+    assert power.lose(Loss.ALL) == {"old": b"old", "d/moved": b""}
+
+
 def test_links_share_one_file(power: Power) -> None:
     power.do(create("tmp"), write("tmp", b"x" * 9), sync("tmp"), call("l", "tmp", "final"))
     power.do(call("u", "tmp"))

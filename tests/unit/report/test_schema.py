@@ -29,6 +29,21 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield project
 
 
+def renamed(project: qanat.Project) -> Any:
+    """A dataset that comes, is run, and gets another name."""
+    file = project.root / "transformations/more.sql"
+    file.write_text("CREATE MATERIALIZED VIEW one AS SELECT 1 AS n;")
+    project.run("one")
+    file.write_text("CREATE MATERIALIZED VIEW two AS SELECT 1 AS n;")
+    return project.rename("one", "two")
+
+
+def dropped(project: qanat.Project) -> Any:
+    """The same, which goes."""
+    (project.root / "transformations/more.sql").unlink()
+    return project.drop("two")
+
+
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
@@ -49,6 +64,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
+    "move": (renamed, dropped),
     "doctor": (lambda p: doctor(p.root),),
 }
 

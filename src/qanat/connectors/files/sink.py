@@ -167,6 +167,12 @@ class FilesSink:
         with explained("publish to", folder):
             sync_path(folder)
 
+    def rename(self, target: SinkTarget, flow: str, new: str) -> None:
+        """Nothing: files keep the names that receivers know them by.
+
+        One who watches the folder would take renamed files for new ones.
+        """
+
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
         """Remove what was staged and not published; what another project has staged stays.
 

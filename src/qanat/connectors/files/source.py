@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -169,6 +170,23 @@ class FilesSource:
         taken = _capped(fresh, options)
         more = len(taken) < len(fresh)
         return Unread(self._range(taken), _amount(fresh), more)
+
+    def renamed(self, old: str, new: str) -> tuple[str, str]:
+        """The folders of two patterns; or the places themselves, which are folders or files."""
+        before, after = self._fixed(old), self._fixed(new)
+        if before.endswith("/") or after.endswith("/") or "" in (before, after):
+            # One of them is a pattern: a place without one is the folder that it looks into.
+            before, after = (f"{p.rstrip('/')}/" if p else p for p in (before, after))
+        return before, after
+
+    def _fixed(self, path: str) -> str:
+        """What the paths of files in a place begin with, as ranges have it."""
+        fixed = re.split(r"[*?\[{]", path, maxsplit=1)[0]
+        folder = fixed if fixed == path else fixed[: fixed.rfind("/") + 1]
+        if is_url(path) or not folder:
+            return folder
+        slash = "/" if folder.endswith("/") else ""
+        return self._portable(f"{self._folder.named(folder).rstrip('/')}{slash}")
 
     def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.

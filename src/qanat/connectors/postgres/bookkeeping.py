@@ -114,6 +114,21 @@ class Books(Frozen):
         with self._taken(session, flow):
             session.execute(sql.encode())
 
+    def rename(self, session: Control, flow: str, new: str) -> None:
+        """Let a flow's row be another's, in place of what that has; nothing if there is no row."""
+        moved = f"SELECT 1 FROM {self.epochs} WHERE {self.where(flow)}"
+        with self._taken(session, flow):
+            # A flow that never sent anything may have a row: an attempt of it began.
+            session.execute(
+                f"DELETE FROM {self.epochs} WHERE {self.where(new)} AND EXISTS ({moved})".encode()
+            )
+            session.execute(
+                (
+                    f"UPDATE {self.epochs} SET flow = {literal(new)}, attempt = NULL"
+                    f" WHERE {self.where(flow)}"
+                ).encode()
+            )
+
     @contextmanager
     def _taken(self, session: Control, flow: str) -> Iterator[None]:
         """A transaction that holds the flow's row, alone.

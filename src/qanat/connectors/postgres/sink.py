@@ -146,6 +146,19 @@ class PostgresSink:
     def secure(self, target: SinkTarget) -> None:
         """Nothing: what can be seen was on the server's disk before (synchronous_commit)."""
 
+    def rename(self, target: SinkTarget, flow: str, new: str) -> None:
+        """Let the books have the flow under its new name.
+
+        Raises:
+            OptionError: an option is missing, does not exist or does not fit.
+            QanatError: the server says no, as `server.explained` tells.
+        """
+        to = _target(target)
+        with control(to.url) as session:
+            books = Books.of(session, to.table)
+            if books.exist(session):
+                books.rename(session, flow, new)
+
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
         """Let no earlier attempt of the project commit any more; sessions asleep in one are ended.
 

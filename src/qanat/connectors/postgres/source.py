@@ -60,6 +60,11 @@ class PostgresSource:
             _check_null(found, ruler)
             return _unread(found, ruler, past.position)
 
+    def renamed(self, old: str, new: str) -> tuple[str, str]:
+        """Nothing: there are no files."""
+        del old, new
+        return "", ""
+
     def everything(self, ref: SourceRef) -> Range | None:
         """The whole relation, known by what had been committed in the database.
 

@@ -63,8 +63,15 @@ class TableSource:
         if version == after:
             return None
         amount = store.added(table, after, version).amount
+        if after >= 0 and not amount.files:
+            return None  # versions that brought no row: only a name has changed, say
         value = {"after": after, "upto": version, **read.mark}
         return Unread(Range(value, positioned=True, amount=amount), amount)
+
+    def renamed(self, old: str, new: str) -> tuple[str, str]:
+        """Nothing: there are no files."""
+        del old, new
+        return "", ""
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The table as it is now; None for a dataset that has no table yet.

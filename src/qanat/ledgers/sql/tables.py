@@ -133,6 +133,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             FROM qanat_leases WHERE holder IS NOT NULL""",
         "ALTER TABLE qanat_updates ADD COLUMN leaves TEXT",
     ),
+    (
+        # Renamings and removals that have begun, each until it has ended.
+        """CREATE TABLE qanat_moves (
+            scope TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            PRIMARY KEY (scope, update_id)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 

@@ -12,9 +12,9 @@ and reads tables.
 
 Read `store` (what the port asks for), then `log` (the entries as files, made durably), `state`
 (what a table is at a version, and what it requires of writers) and `table` (the same by delta-rs),
-`commit` (the content of an entry), `retract` (how a commit is undone), `leftovers` (files that
-crashes leave), `owner` (whose a damaged table is) and `witness` (what a crash test asks instead
-of the store).
+`commit` (the content of an entry), `retract` (how a commit is undone), `names` (tables and
+applications by other names), `leftovers` (files that crashes leave), `owner` (whose a damaged
+table is) and `witness` (what a crash test asks instead of the store).
 """
 
 from qanat.model.adapter import OptionTable, TableFormat

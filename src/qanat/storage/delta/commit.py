@@ -26,7 +26,7 @@ from qanat.model.schema import DataType, Decimal, Schema
 from qanat.model.table import Change, Commit
 from qanat.model.work import ColumnStatistics, DataFile
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.retract import emptied, taken_back
+from qanat.storage.delta.retract import RENAMES, emptied, taken_back
 from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
 
 # Delta's own default for how many leading columns get statistics.
@@ -155,6 +155,21 @@ def undoing(log: Log, version: int, state: TableState, application: str, number:
     actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
     actions += ({"add": {**add, "dataChange": True}} for add in back)
     actions.append({"txn": {"appId": application, "version": number - 1}})
+    return _lines(actions)
+
+
+def renaming(old: str, new: str | None, number: int) -> bytes:
+    """The log entry that lets what an application has committed be another's."""
+    info = {
+        "timestamp": time.time_ns() // 1_000_000,
+        "operation": "RENAME APPLICATION",
+        "operationParameters": {},
+        "engineInfo": f"Qanat/{__version__}",
+        RENAMES: {"old": old, "new": new},
+    }
+    numbers = {old: 0} if new is None else {old: 0, new: number}
+    actions: list[dict[str, Any]] = [{"commitInfo": info}]
+    actions += ({"txn": {"appId": a, "version": n}} for a, n in numbers.items())
     return _lines(actions)
 
 

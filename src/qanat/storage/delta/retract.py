@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
+
+RENAMES = "qanat.renames"
+"""In `commitInfo`: the entry lets what one application has committed be another's."""
+
+
+_Made: TypeAlias = tuple[int, int, list[dict[str, Any]]]
+"""A version, the number that an application committed in it, and the actions of its entry."""
+
+
+def commits_of(log: Log, application: str) -> Iterator[_Made]:
+    """The commits of an application that still have an entry, newest first.
+
+    Those under an earlier name are among them, and none of whoever had its name before.
+    """
+    name = application
+    for version in reversed(log.commits()):
+        actions = log.actions(version)
+        found = (a["commitInfo"].get(RENAMES) for a in actions if "commitInfo" in a)
+        renames = next(found, None)
+        if renames is not None:
+            if renames["old"] == name:
+                return
+            if renames["new"] == name:
+                name = renames["old"]
+        elif (number := _number(actions, name)) is not None:
+            yield version, number, actions
 
 
 def added_by(log: Log, application: str) -> frozenset[str]:
     """The paths of all files that an application's commits have added, encoded as in the log."""
     return frozenset(
         action["add"]["path"]
-        for version in log.commits()
-        if _number(actions := log.actions(version), application) is not None
+        for _, _, actions in commits_of(log, application)
         for action in actions
         if "add" in action
     )
@@ -23,10 +48,8 @@ def added_by(log: Log, application: str) -> frozenset[str]:
 
 def commit_of(log: Log, application: str, number: int) -> int | None:
     """The version in which an application committed a number; None if no entry of it is left."""
-    for version in reversed(log.commits()):
-        if _number(log.actions(version), application) == number:
-            return version
-    return None
+    made = (version for version, n, _ in commits_of(log, application) if n == number)
+    return next(made, None)
 
 
 def taken_back(

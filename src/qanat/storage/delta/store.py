@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.disk import disk_error, explained, sync, sync_path
+from qanat.disk import disk_error, explained, is_dropped, sync, sync_path
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
@@ -26,6 +26,7 @@ from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.leftovers import orphans, sweep
 from qanat.storage.delta.log import Log, Stamp, put_if_absent
+from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
@@ -44,7 +45,7 @@ _KEPT_FILES = 10_000
 """A state that lists more is read again each time, rather than kept in memory."""
 
 
-class DeltaStore:
+class DeltaStore(DeltaNames):
     """Delta tables in local folders; tables at URLs can be read.
 
     Safe to use from several threads and processes at once.
@@ -68,7 +69,7 @@ class DeltaStore:
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
-        found = (f for f in Path(place).glob("*") if f.is_dir())
+        found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
         return sorted(TableRef(str(f), unquote(f.name)) for f in found)
 
     def staging(self, table: TableRef) -> Path:
@@ -248,11 +249,6 @@ class DeltaStore:
             return len(orphans(Log(table.folder), self._spared(table)))
         except OSError as error:
             raise disk_error(error, "look for leftovers in", table) from error
-
-    def forgotten(self, table: TableRef) -> bool:
-        """Never: a Delta table is what its folder says."""
-        del table
-        return False
 
     def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, and remove what a power loss tore; whether it did.

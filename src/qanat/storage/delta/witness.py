@@ -41,8 +41,8 @@ class DeltaWitness:
         """All tables below a folder, with the entries of their logs and their live files."""
         for log in sorted(root.glob(f"**/{_LOG}")):
             table, entries = log.parent, sorted(log.glob("[0-9]*.json"))
-            # Names with an underscore are hidden: a checkpoint in the making.
-            if entries and not table.name.startswith("_"):
+            # Hidden names: a checkpoint in the making, a table that was dropped.
+            if entries and table.name[0] not in "_.":
                 yield table, [*entries, *self.live(table)]
 
 
@@ -55,7 +55,7 @@ class DeltaLog:
     def __init__(self, table: Path) -> None:
         self._mentioned: set[str] = set()
         self._rows: dict[tuple[str, int], int] = {}
-        for entry in (table / _LOG).glob("*.json"):
+        for entry in sorted((table / _LOG).glob("*.json")):
             if not _ENTRY.fullmatch(entry.name):
                 continue
             actions = [json.loads(line) for line in entry.read_text("utf-8").splitlines() if line]
@@ -66,9 +66,18 @@ class DeltaLog:
                         self._mentioned.add(unquote(file["path"]))
                 if file := action.get("add"):
                     rows += json.loads(file.get("stats") or "{}").get("numRecords", 0)
+            if renames := actions[0].get("commitInfo", {}).get("qanat.renames"):
+                self._rename(renames["old"], renames["new"])
+                continue
             for action in actions:
                 if made := action.get("txn"):
                     self._rows[made["appId"], made["version"]] = rows
+
+    def _rename(self, old: str, new: str | None) -> None:
+        """What one application has committed is another's from this entry on."""
+        kept = {key: n for key, n in self._rows.items() if key[0] not in (old, new)}
+        moved = {(new, key[1]): n for key, n in self._rows.items() if new and key[0] == old}
+        self._rows = {**kept, **moved}
 
     def rows(self, application: str, number: int) -> int | None:
         """How many rows the commit of that number added; None if there is none."""

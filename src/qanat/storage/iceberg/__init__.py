@@ -8,12 +8,11 @@ imported only when files of a table must be read or written, never to ask for it
 
 Read `store` (what the port asks for) and `refusals` (what it does not do), then `history`
 (versions and transactions, from the snapshots' summaries), `catalog` and `foreign` (where the
-newest metadata is found and exchanged),
-`commit` (what a commit changes) and `draft` (the files and the metadata that it makes),
-`described`, `manifests` and `columns` (metadata, data files and columns in Iceberg's form),
-`reading` (what an engine gets), `disk` (files that survive a power loss), `leftovers` (what
-crashes leave), `moving` (a storage that was copied to another folder) and `witness` (what a crash
-test asks instead).
+newest metadata is found and exchanged), `commit` (what a commit changes) and `draft` (the files
+and the metadata that it makes), `described`, `manifests` and `columns` (metadata, data files and
+columns in Iceberg's form), `reading` (what an engine gets), `disk` (files that survive a power
+loss), `leftovers` (what crashes leave), `names` (tables and applications by other names), `moving`
+(a storage that was copied to another folder) and `witness` (what a crash test asks instead).
 """
 
 from __future__ import annotations

@@ -98,6 +98,10 @@ class Catalog(Protocol):
         """Exchange a table's metadata; False if it is no longer that which the draft builds on."""
         ...
 
+    def remove(self, table: TableRef, base: Registered) -> None:
+        """Forget a table, unless it is another than it was."""
+        ...
+
     def secure(self) -> None:
         """Make every commit durable, also those of other processes."""
         ...
@@ -202,6 +206,35 @@ class FileCatalog:
                 (new, old, NAME, self.namespace, table.name, old),
             )
         return done.rowcount > 0
+
+    def rename(self, table: TableRef, to: TableRef) -> None:
+        """Give a table whose folder has another name by now that name, unless it has it already.
+
+        Its metadata has the old place still, see `qanat.storage.iceberg.moving`.
+        """
+        for _, location in self._select("table_name = ?", table.name):
+            # The new place must be that of this table; else it is one that a sleeper remembers.
+            if not Path(to.location, "metadata", Path(location).name).exists():
+                continue
+            with self._writing() as connection:
+                key = (NAME, self.namespace)
+                known = "catalog_name = ? AND table_namespace = ? AND table_name = ?"
+                # Where there is a row of that name, its table's folder was taken away.
+                connection.execute(f"DELETE FROM iceberg_tables WHERE {known}", (*key, to.name))
+                connection.execute(
+                    f"UPDATE iceberg_tables SET table_name = ? WHERE {known}"
+                    " AND metadata_location = ?",
+                    (to.name, *key, table.name, location),
+                )
+
+    def remove(self, table: TableRef, base: Registered) -> None:
+        """Forget a table, unless it is another than it was."""
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?"
+                " AND table_name = ? AND metadata_location = ?",
+                (NAME, self.namespace, table.name, base.metadata_location),
+            )
 
     def secure(self) -> None:
         """Make every commit durable, also those of other processes."""

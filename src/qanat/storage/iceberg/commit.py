@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from qanat.storage.iceberg.history import (
     FENCE,
     MAPPING,
     NUMBER,
+    RENAMES,
     RETRACTS,
     TRANSACTIONS,
     History,
@@ -93,6 +95,21 @@ def fencing(base: Registered, io: FileIO) -> Draft:
     return draft
 
 
+def renaming(base: Registered, io: FileIO, old: str, new: str | None) -> Draft:
+    """A draft that lets what an application has committed be another's; a fence, as no row moves.
+
+    So it is no version of the table, and whoever reads it as a stream has nothing to read.
+    """
+    draft = Draft(base, io)
+    history = base.history
+    numbers = {a: n for a, n in history.numbers.items() if a != old}
+    if new is not None:
+        numbers[new] = history.numbers[old]
+    more = {FENCE: "true", RENAMES: json.dumps([old, new])}
+    draft.snapshot({}, None, Ending(numbers, history.types, more))
+    return draft
+
+
 def initial(commit: Commit) -> tuple[IcebergSchema, dict[str, str]]:
     """Columns and properties of a table before its first snapshot."""
     identifiers = Identifiers()
@@ -158,13 +175,15 @@ def _exchange(draft: Draft, commit: Commit, io: FileIO, staging: str) -> None:
 def _own(parts: Content, history: History, io: FileIO, application: str) -> frozenset[str]:
     """The paths of the live files that an application has brought."""
     found: set[str] = set()
+    commits = {made.id: name for made, name in history.commits_of(application)}
+    # A file whose snapshot has been expired is known by the application's name when it came.
+    names = {application, *commits.values()}
     for listed in parts.listed:
         expired = [e for e in listed.entries if (e.snapshot_id or 0) not in history.known]
         header = owner(io, listed.manifest) if expired else None
         for each in listed.entries:
             made = history.known.get(each.snapshot_id or 0)
-            by = header if made is None else made.summary.get(APPLICATION)
-            if by == application:
+            if header in names if made is None else made.id in commits:
                 found.add(each.data_file.file_path)
     return frozenset(found)
 

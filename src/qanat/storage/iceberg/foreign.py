@@ -98,6 +98,17 @@ class ForeignCatalog:
                 return False
         return True
 
+    def remove(self, table: TableRef, base: Registered) -> None:
+        """Forget a table, unless it is another than it was.
+
+        Raises:
+            AdapterError: it is in another place, or the catalog refuses.
+        """
+        now = self.find(table)
+        if now is not None and now.metadata_location == base.metadata_location:
+            with self._told(), suppress(NoSuchTableError):
+                self._catalog.drop_table(self._identifier(table))
+
     def secure(self) -> None:
         """Nothing: what such a catalog has acknowledged is its own to keep."""
 

@@ -29,6 +29,8 @@ APPLICATION, NUMBER = "qanat.application", "qanat.number"
 """In summaries: what this snapshot committed."""
 RETRACTS = "qanat.retracts"
 """In summaries: the snapshot takes back what this application committed as this number."""
+RENAMES = "qanat.renames"
+"""In summaries: JSON of two applications; what the first has committed is the second's now."""
 FENCE = "qanat.fence"
 """In summaries: the snapshot changes nothing, and makes commits under way fail."""
 TYPES = "qanat.types"
@@ -136,11 +138,23 @@ class History:
 
     def committed(self, application: str, number: int) -> SnapshotEntry | None:
         """The snapshot in which an application committed that number; None if it is expired."""
+        made = (s for s, _ in self.commits_of(application) if s.summary.get(NUMBER) == str(number))
+        return next(made, None)
+
+    def commits_of(self, application: str) -> Iterator[tuple[SnapshotEntry, str]]:
+        """The snapshots that an application has committed, newest first, each with its name then.
+
+        Those under an earlier name are among them, and none of whoever had its name before.
+        """
+        name = application
         for made in self.line():
-            summary = made.summary
-            if summary.get(APPLICATION) == application and summary.get(NUMBER) == str(number):
-                return made
-        return None
+            if RENAMES in made.summary:
+                old, new = json.loads(made.summary[RENAMES])
+                if old == name:
+                    return
+                name = old if new == name else name
+            elif made.summary.get(APPLICATION) == name:
+                yield made, name
 
 
 def _made(snapshot: Mapping[str, Any]) -> SnapshotEntry:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.disk import disk_error, explained, staged_file, sync, sync_path
+from qanat.disk import disk_error, explained, is_dropped, staged_file, sync, sync_path
 from qanat.errors import (
     CommitConflictError,
     QanatError,
@@ -41,12 +41,13 @@ from qanat.errors import (
 from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, Snapshot, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
+from qanat.storage.iceberg.names import IcebergNames
 from qanat.storage.iceberg.refusals import check_gate, check_properties, local
 
 _NAMESPACE = "default"
 
 
-class IcebergStore:
+class IcebergStore(IcebergNames):
     """Iceberg tables in local folders.
 
     Safe to use from several threads and processes at once.
@@ -79,7 +80,7 @@ class IcebergStore:
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder, and the folders that may be some."""
         above = place.rstrip("/")
-        folders = (f for f in Path(above).glob("*") if f.is_dir())
+        folders = (f for f in Path(above).glob("*") if f.is_dir() and not is_dropped(f))
         found = {f.name: TableRef(str(f), unquote(f.name)) for f in folders}
         for table in self._catalog.tables():
             name = table.location.rpartition("/")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -86,12 +87,14 @@ class IcebergLog:
         self._mentioned.add(f"metadata/{metadata.name}")
         self._mentioned |= {_below(here, e.metadata_file) for e in found.metadata.metadata_log}
         current = found.current_snapshot()
-        for snapshot in found.snapshots():
+        for snapshot in sorted(found.snapshots(), key=lambda s: s.sequence_number or 0):
             summary = snapshot.summary
             said = {} if summary is None else summary.additional_properties
             if "qanat.application" in said:
                 epoch = said["qanat.application"], int(said["qanat.number"])
                 self._rows[epoch] = int(said.get("added-records", 0))
+            if "qanat.renames" in said:
+                self._rename(*json.loads(said["qanat.renames"]))
             paths = [snapshot.manifest_list]
             for manifest in snapshot.manifests(found.io):
                 paths.append(manifest.manifest_path)
@@ -103,6 +106,12 @@ class IcebergLog:
             if current is not None and snapshot.snapshot_id == current.snapshot_id:
                 self.needed += [table / _below(here, p) for p in paths]
         self.needed += self.live
+
+    def _rename(self, old: str, new: str | None) -> None:
+        """What one application has committed is another's from this snapshot on."""
+        kept = {key: n for key, n in self._rows.items() if key[0] not in (old, new)}
+        moved = {(new, key[1]): n for key, n in self._rows.items() if new and key[0] == old}
+        self._rows = {**kept, **moved}
 
     def rows(self, application: str, number: int) -> int | None:
         """How many rows the commit of that number added; None if there is none."""

@@ -1,0 +1,50 @@
+"""`qanat drop`: remove a dataset that is no longer declared."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from qanat.cli import screen
+from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref
+from qanat.cli.run import watching
+from qanat.errors import CommandLineError
+from qanat.report.documents import document
+from qanat.report.failure import dumps
+from qanat.report.move import move_text
+from qanat.run.drop import consequences, dropping
+from qanat.text import printable
+
+
+@click.command("drop", short_help="Remove a dataset that is no longer declared.")
+@click.argument("name")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@project_ref
+@logs
+@output
+def command(name: str, yes: bool, ref: ProjectRef, logs: Logs, json: bool) -> int:
+    """Remove a dataset that is no longer declared, with its table, quarantine and positions.
+
+    What a sink has sent stays where it is, and so do past updates in the history. Declared again,
+    the dataset starts from nothing, and its readers read it from the start.
+    """
+    with ref.open() as project, watching(logs, json) as observers:
+        found = dropping(project.session, name)
+        if not (yes or _confirmed(printable(consequences(found)), json)):
+            screen.note("Nothing is dropped.")
+            return 1
+        result = project.drop(name, observers)
+    screen.write(dumps(document("move", result)) if json else move_text(result))
+    return 0
+
+
+def _confirmed(text: str, json: bool) -> bool:
+    """Ask the user whether to go on.
+
+    Raises:
+        CommandLineError: nobody is there to be asked.
+    """
+    if json or not sys.stdin.isatty():
+        raise CommandLineError(text, hint="this is no terminal to be asked at; say it with --yes")
+    return click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", err=True)

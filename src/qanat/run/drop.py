@@ -1,0 +1,125 @@
+"""Removes a dataset that is no longer declared, with all that is its own.
+
+What a sink has sent stays where it is: others may have taken it. So do the rows that readers have
+made of the dataset's; but they read from its start what is declared by that name later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qanat.errors import DatasetNotFoundError, PlanError, full_refresh, nearest
+from qanat.frozen import Frozen
+from qanat.model.move import Move, Moved
+from qanat.model.name import same
+from qanat.model.owner import check_owner
+from qanat.model.pipeline import DatasetKind
+from qanat.ports.observer import Observer
+from qanat.run.attempt import RunningUpdate
+from qanat.run.moves import table_names
+from qanat.run.names import (
+    NO_KIND,
+    carry_on,
+    check_settled,
+    flows_of,
+    intended,
+    keys_of,
+    known_datasets,
+    spelled,
+)
+from qanat.run.results import MoveResult
+from qanat.run.session import Session
+from qanat.run.update import LedgerEntry
+from qanat.text import count
+
+
+class Dropping(Frozen):
+    """What a removal takes away.
+
+    Args:
+        rows, quarantined: of the table and of its quarantine; None if there is none, or its log
+            does not say.
+    """
+
+    dataset: str
+    kind: str
+    rows: int | None
+    quarantined: int | None
+
+
+def dropping(session: Session, name: str) -> Dropping:
+    """What `drop` would take away, to be asked about first.
+
+    Raises:
+        DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
+        PlanError: it is still declared.
+    """
+    if any(m.new is None and same(m.old, name) for m in session.recorded.open_moves()):
+        return Dropping(name, NO_KIND, None, None)  # it was interrupted, and goes on
+    known = known_datasets(session)
+    found = spelled(known, name)
+    declared = session.pipeline.get(name)
+    if declared is not None:
+        raise PlanError(
+            f"{declared.name} is still declared",
+            location=declared.location,
+            hint="take it out of the file first; to compute it again:"
+            f" {full_refresh(declared.name)}",
+        )
+    if found is None:
+        raise DatasetNotFoundError(
+            f"no dataset {name!r} was ever run",
+            nearest=nearest(name, [n for n in known if session.pipeline.get(n) is None]),
+        )
+    rows, quarantined = (_rows(session, n) for n in table_names(found))
+    return Dropping(found, known[found], rows, quarantined)
+
+
+def _rows(session: Session, name: str) -> int | None:
+    table = session.table_named(name)
+    if session.store.version(table) is None:
+        return None
+    return session.store.snapshot(table).rows
+
+
+def drop(session: Session, name: str, observers: Sequence[Observer] = ()) -> MoveResult:
+    """Remove a dataset that is no longer declared.
+
+    Raises:
+        DatasetNotFoundError, PlanError: as `dropping` tells.
+        UpdateRunningError: an update is running.
+    """
+    session.require()
+
+    def act(running: RunningUpdate, entry: LedgerEntry) -> Move:
+        move = _planned(session, running.id, name)
+        check_settled(running, (move.old, *move.gone), frozenset(move.sources))
+        return intended(running, entry, move)
+
+    done = carry_on(session, (name, None), observers, act)
+    return MoveResult(str(done.what), done.old, None)
+
+
+def _planned(session: Session, update: str, name: str) -> Move:
+    found = dropping(session, name)
+    for each in table_names(found.dataset):
+        check_owner(each, session.store.owner(session.table_named(each)), session.scope)
+    return Move(
+        update=update,
+        what=Moved.DATASET,
+        old=found.dataset,
+        new=None,
+        gone=flows_of(session, found.dataset),
+        sources=dict.fromkeys(keys_of(found.dataset)),
+    )
+
+
+def consequences(found: Dropping) -> str:
+    """What goes, in a sentence, and what stays."""
+    if found.kind == str(DatasetKind.SINK):
+        return f"this forgets the sink {found.dataset}; what it has sent stays where it is"
+    parts = [] if found.rows is None else [count(found.rows, "row")]
+    if found.quarantined:
+        parts.append(f"{count(found.quarantined, 'row')} in quarantine")
+    what = " and ".join(parts) or "whatever is stored of it"
+    return f"this removes {found.dataset} with {what}, for good"

@@ -1,0 +1,156 @@
+"""By which names the ledger and the storage know datasets, flows and sources."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+
+from qanat.disk import explained
+from qanat.errors import PlanError, QanatError
+from qanat.model.event import UpdateEnded, UpdateStarted
+from qanat.model.move import Move
+from qanat.model.name import Named, fold
+from qanat.model.pipeline import QUARANTINE, is_replay, replay_flow
+from qanat.model.query import dataset_ref
+from qanat.model.record import Epoch, UpdateStatus, quarantine_key
+from qanat.ports.observer import Observer
+from qanat.run.attempt import RunningUpdate
+from qanat.run.inputs import REFERENCE, SNAPSHOT
+from qanat.run.lease import Gate, HeldLease
+from qanat.run.moves import carry_out
+from qanat.run.recovery import start_clean
+from qanat.run.session import Session
+from qanat.run.update import Diary, LedgerEntry, failure_of, new_id, telling
+
+NO_KIND = ""
+"""The kind of a dataset of which only a table is known."""
+
+
+def known_datasets(session: Session) -> Named[str]:
+    """The kind of every dataset that was ever run, or has a table or a quarantine."""
+    found: Named[str] = Named()
+    for definition in session.recorded.definitions().values():
+        found[definition.dataset] = definition.kind
+    for table in session.store.tables(str(session.project.tables)):
+        # Another project may share the storage.
+        own = session.store.owner(table) in (None, session.scope)
+        if own and session.store.version(table) is not None:
+            name = table.name.removesuffix(QUARANTINE)
+            found.setdefault(name, NO_KIND)
+    return found
+
+
+def known_flows(session: Session) -> Named[str]:
+    """The target of every flow that has read something as a stream."""
+    sources = session.recorded.sources()
+    return Named((s.flow, s.dataset) for s in sources if not is_replay(s.flow))
+
+
+def spelled(names: Named[str], name: str) -> str | None:
+    """A name as it is known; None if it is not."""
+    return next((n for n in names if fold(n) == fold(name)), None)
+
+
+def keys_of(dataset: str) -> tuple[str, ...]:
+    """All keys by which the ledger keeps what was read of a dataset and its quarantine.
+
+    They are in the same order for every dataset.
+    """
+    keys = [dataset_ref(n).key for n in (dataset, dataset + QUARANTINE)]
+    read = [p + k for k in keys for p in ("", SNAPSHOT)]
+    return (*read, REFERENCE + fold(dataset), quarantine_key(dataset))
+
+
+def flows_of(session: Session, dataset: str) -> tuple[str, ...]:
+    """The flows whose newest epochs went into a dataset, its replay included."""
+    flows = {f for f, target in known_flows(session).items() if fold(target) == fold(dataset)}
+    flows |= {e.flow for e in _epochs(session, dataset)}
+    flows.add(replay_flow(dataset))
+    ledger = session.recorded
+    newest = ((f, ledger.last_epoch(f)) for f in sorted(flows))
+    return tuple(f for f, last in newest if last and fold(last.dataset) == fold(dataset))
+
+
+_MANY = 2**62
+"""More epochs than any dataset has."""
+
+
+def _epochs(session: Session, dataset: str) -> Sequence[Epoch]:
+    return session.recorded.epochs(dataset=dataset, limit=_MANY)
+
+
+def check_settled(running: RunningUpdate, names: Sequence[str], keys: frozenset[str]) -> None:
+    """Refuse to go on while an epoch is open that knows what moves by its old name.
+
+    Args:
+        names: datasets and flows that move.
+        keys: of what readers have read of them.
+
+    Raises:
+        QanatError: what kept recovery from bringing the epoch to an end.
+    """
+    folded = {fold(n) for n in names}
+    for epoch in running.session.ledger.open_epochs():
+        if {fold(epoch.flow), fold(epoch.dataset)} & folded or keys & epoch.ranges.keys():
+            raise running.stuck.get(epoch.dataset) or PlanError(
+                f"epoch {epoch.number} of {epoch.flow} is open", hint="run first: qanat run"
+            )
+
+
+def carry_on(
+    session: Session,
+    names: tuple[str, str | None],
+    observers: Sequence[Observer],
+    act: Callable[[RunningUpdate, LedgerEntry], Move],
+) -> Move:
+    """Do something under the lease, with a line of its own in the history.
+
+    Args:
+        names: the old and the new one; None for one that goes. Where a crash has interrupted just
+            this, it is finished, and nothing else is done.
+        act: what to do.
+
+    Raises:
+        UpdateRunningError: an update is running.
+        QanatError: whatever stopped it.
+    """
+    id_, started = new_id(), time.monotonic()
+    given = [n for n in names if n is not None]
+    command = " ".join(["drop" if names[1] is None else "rename", *map(shlex.quote, given)])
+    diary = Diary(session.ledger, id_)
+    tell = telling((diary, *observers))
+    # Of all datasets: any of them may have read what moves, or have put rows where it has.
+    with session.at_work, HeldLease(session.ledger, id_) as lease:
+        gate = Gate(session.gates, lease)
+        entry = LedgerEntry(session, id_, gate, diary, tuple(given), command)
+        running = RunningUpdate(session, lease, gate, id_, time.time_ns(), tell)
+        tell(UpdateStarted(id_, session.project.environment, tuple(given)))
+        status, error, failure = UpdateStatus.FAILED, None, None
+        try:
+            with explained("use"):
+                interrupted = session.ledger.open_moves()
+                start_clean(running, entry.begin)
+                this = (m for m in interrupted if (m.old, m.new) == names)
+                move = next(this, None) or act(running, entry)
+            status = UpdateStatus.SUCCEEDED
+        except KeyboardInterrupt:
+            error = "interrupted (Ctrl-C)"
+            raise
+        except QanatError as caught:
+            told = lease.explain(caught)
+            error, failure = told.message, failure_of(told)
+            raise told from told.__cause__
+        finally:
+            ended = UpdateEnded(id_, str(status), time.monotonic() - started, failure)
+            entry.end(ended, error, running.untidy.is_set())
+            tell(ended)
+    return move
+
+
+def intended(running: RunningUpdate, entry: LedgerEntry, move: Move) -> Move:
+    """Record what is intended, and carry it out."""
+    entry.begin()
+    running.session.ledger.begin_move(move, running.lease.latest)
+    carry_out(running, move)
+    return move

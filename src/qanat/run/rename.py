@@ -1,0 +1,332 @@
+"""Gives a dataset, flow or source another name, and takes along all that the old one has.
+
+The author changes the files; here only tables, logs, sinks and the ledger follow. So the old name
+must not be declared any more, and the new one is, or will be.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from qanat.declare.registry import check_name
+from qanat.errors import (
+    DatasetNotFoundError,
+    Location,
+    PlanError,
+    nearest,
+)
+from qanat.model.move import Move, Moved
+from qanat.model.name import fold, same
+from qanat.model.owner import check_owner
+from qanat.model.pipeline import DatasetKind, Flow, replay_flow
+from qanat.model.query import Read
+from qanat.model.record import Definition
+from qanat.ports.observer import Observer
+from qanat.run.attempt import RunningUpdate
+from qanat.run.identity import past_sources
+from qanat.run.moves import table_names
+from qanat.run.names import (
+    NO_KIND,
+    carry_on,
+    check_settled,
+    intended,
+    keys_of,
+    known_datasets,
+    known_flows,
+    spelled,
+)
+from qanat.run.results import MoveResult
+from qanat.run.session import Session
+from qanat.run.update import LedgerEntry
+
+
+def rename(session: Session, old: str, new: str, observers: Sequence[Observer] = ()) -> MoveResult:
+    """Move a dataset, flow or source to another name.
+
+    Args:
+        old: as the ledger knows it; of a source, as `plan` names it.
+        new: as it is declared now, or will be.
+
+    Raises:
+        DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
+        PlanError: the old name is still declared, the new one has a table or a history already, or
+            is something else.
+        UpdateRunningError: an update is running.
+    """
+    session.require()
+
+    def act(running: RunningUpdate, entry: LedgerEntry) -> Move:
+        move = planned(session, running.id, old, new)
+        keys = frozenset(move.sources)
+        check_settled(running, (move.old, move.dataset, *move.flows), keys)
+        return intended(running, entry, move)
+
+    done = carry_on(session, (old, new), observers, act)
+    names = tuple(d.dataset for d in done.definitions)
+    return MoveResult(str(done.what), done.old, done.new, names)
+
+
+def planned(session: Session, update: str, old: str, new: str) -> Move:
+    """What a renaming moves.
+
+    Raises:
+        DatasetNotFoundError, PlanError: as `rename` tells.
+    """
+    if not (old.strip() and new.strip()):
+        raise PlanError("a name is empty", wanted="qanat rename OLD NEW")
+    if old == new:
+        raise PlanError(f"{old!r} has that name already")
+    datasets, flows = known_datasets(session), known_flows(session)
+    dataset, flow = spelled(datasets, old), _flow(session, old)
+    if dataset is not None and not _only_its_flow_went(session, dataset):
+        return _dataset(session, update, dataset, new, datasets[dataset])
+    if flow is not None:
+        return _renamed_flow(session, update, *flow, new)
+    keys = _past_keys(session, old)
+    if keys:
+        return _source(session, update, keys[0], new)
+    known = [*datasets, *flows, *(_place(k) for k in _all_keys(session))]
+    raise DatasetNotFoundError(
+        f"nothing that was ever run is called {old!r}",
+        nearest=nearest(old, known),
+        hint="the old name comes first: qanat rename OLD NEW",
+    )
+
+
+# -- datasets -----------------------------------------------------------------------------------
+
+
+def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Move:
+    declared = session.pipeline.get(old)
+    if declared is not None and not (same(old, new) and declared.name == new):
+        raise _still_declared(old, declared.name, declared.location, new)
+    found = session.pipeline.get(new)
+    new = new if found is None else found.name
+    if found is None:
+        _check_new(new)
+        _check_no_flow(session, new)
+    elif kind not in (NO_KIND, str(found.kind)):
+        raise PlanError(
+            f"{old} is a {kind}, and {new} is declared as a {found.kind}",
+            location=found.location,
+            hint="what it holds means something else then: drop the old one, and run the new one",
+        )
+    _check_free(session, old, new)
+    for name in table_names(old):
+        if session.store.version(session.table_named(name)) is not None:
+            check_owner(name, session.store.owner(session.table_named(name)), session.scope)
+            session.store.check_move(session.table_named(name))
+    moved = dict(zip(keys_of(old), keys_of(new), strict=True))
+    flows = {old: new, replay_flow(old): replay_flow(new)}
+    return Move(
+        update=update,
+        what=Moved.DATASET,
+        old=old,
+        new=new,
+        flows=flows,
+        sources={} if same(old, new) else dict(moved),
+        definitions=tuple(_same_but_for(session, old, new, moved=True)),
+    )
+
+
+def _check_new(new: str) -> None:
+    here = Location("the new name")
+    check_name(new, here)
+
+
+def _check_no_flow(session: Session, new: str) -> None:
+    flow = next((f for f in session.pipeline.flows if same(f.name, new)), None)
+    if flow is not None:
+        raise PlanError(
+            f"{new} is declared as a flow into {flow.target}, and not as a dataset",
+            location=flow.location,
+        )
+
+
+def _check_free(session: Session, old: str, new: str) -> None:
+    """Refuse a name that something else has."""
+    if same(old, new):
+        return
+    recorded = session.recorded
+    places = [session.table_named(n) for n in table_names(new)]
+    has_table = any(session.store.version(p) is not None for p in places)
+    if has_table or new in recorded.definitions() or recorded.last_epoch(new) is not None:
+        raise PlanError(
+            f"{new} has {'a table' if has_table else 'a history'} already",
+            hint=f"if it was made since the name has changed, let the files say {old} again,"
+            f" qanat drop {shlex.quote(new)}, and change the name once more",
+        )
+    for place in places:
+        if "://" not in place.location and any(not p.is_dir() for p in place.folder.rglob("*")):
+            raise PlanError(
+                f"there is something in {place.folder} already, which is no table",
+                hint="move it away",
+            )
+
+
+def _still_declared(old: str, declared: str, location: Location, new: str) -> PlanError:
+    return PlanError(
+        f"{declared} is still declared",
+        location=location,
+        hint=f"change its name to {new} in the files first; then: qanat rename"
+        f" {shlex.quote(old)} {shlex.quote(new)}",
+    )
+
+
+# -- flows --------------------------------------------------------------------------------------
+
+
+def _flow(session: Session, old: str) -> tuple[str, str] | None:
+    """A flow as it was last run, and its target."""
+    name = spelled(known_flows(session), old) or old
+    last = session.recorded.last_epoch(name)
+    return None if last is None else (name, last.dataset)
+
+
+def _only_its_flow_went(session: Session, dataset: str) -> bool:
+    """True if a dataset is declared, and has no query of its own any more."""
+    declared = session.pipeline.get(dataset)
+    if declared is None or session.recorded.last_epoch(dataset) is None:
+        return False
+    return not any(same(f.name, dataset) for f in session.pipeline.flows_into(dataset))
+
+
+def _renamed_flow(session: Session, update: str, old: str, target: str, new: str) -> Move:
+    declared = _declared_flow(session, old)
+    if declared is not None and not (same(old, new) and declared.name == new):
+        raise _still_declared(old, f"flow {declared.name}", declared.location, new)
+    found = _declared_flow(session, new)
+    if found is None:
+        _check_new(new)
+        dataset = session.pipeline.get(new)
+        if dataset is not None:
+            raise PlanError(
+                f"{old} is a flow into {target}, and {new} is declared as a {dataset.kind}",
+                location=dataset.location,
+            )
+    elif not same(found.target, target):
+        raise PlanError(
+            f"flow {old} feeds {target}, and flow {found.name} feeds {found.target}",
+            location=found.location,
+        )
+    new = new if found is None else found.name
+    if not same(old, new) and session.recorded.last_epoch(new) is not None:
+        raise PlanError(
+            f"flow {new} has a history already",
+            hint="start over what it feeds: qanat run --full-refresh " + shlex.quote(target),
+        )
+    return Move(
+        update=update,
+        what=Moved.FLOW,
+        old=old,
+        new=new,
+        dataset=target,
+        flows={old: new},
+        definitions=tuple(_same_but_for(session, old, new, only=target)),
+    )
+
+
+def _declared_flow(session: Session, name: str) -> Flow | None:
+    return next((f for f in session.pipeline.flows if same(f.name, name)), None)
+
+
+# -- sources ------------------------------------------------------------------------------------
+
+
+def _source(session: Session, update: str, old: str, new: str) -> Move:
+    reads = [
+        r
+        for flow in session.analysis.flows.values()
+        for r in flow.reads
+        if r.streaming and r.source.dataset is None
+    ]
+    still = next((r for r in reads if r.source.key == old), None)
+    if still is not None:
+        raise _still_declared(_place(old), still.source.label, still.location, new)
+    found = next((r for r in reads if new in _names(r)), None)
+    if found is None or _connector(found.source.key) != _connector(old):
+        raise PlanError(
+            f"no flow reads {new!r} as a stream",
+            nearest=nearest(new, [r.source.label for r in reads]),
+            hint="change the path in the files first",
+        )
+    past = {s.key for s in past_sources(session).every}
+    if found.source.key in past:
+        raise PlanError(f"{found.source.label} has been read already", location=found.location)
+    paths = session.source(found.source).renamed(_place(old), found.source.place)
+    return Move(
+        update=update,
+        what=Moved.SOURCE,
+        old=_place(old),
+        new=found.source.label,
+        sources={old: found.source.key},
+        paths=paths,
+        definitions=tuple(_same_but_for(session, _place(old), found.source.place)),
+    )
+
+
+def _names(read: Read) -> tuple[str, ...]:
+    source = read.source
+    return source.label, source.place, source.key, _place(source.key)
+
+
+def _all_keys(session: Session) -> list[str]:
+    """The keys of all sources outside the project that have been read as streams."""
+    found = {s.key for s in past_sources(session).every}
+    return sorted(k for k in found if _connector(k) != "dataset")
+
+
+def _past_keys(session: Session, old: str) -> list[str]:
+    keys = _all_keys(session)
+    exact = [k for k in keys if old in (k, _place(k))]
+    return exact or [k for k in keys if _place(k).partition("?")[0] == old]
+
+
+def _connector(key: str) -> str:
+    return key.partition(":")[0]
+
+
+def _place(key: str) -> str:
+    return key.partition(":")[2] or key
+
+
+# -- definitions --------------------------------------------------------------------------------
+
+
+def _same_but_for(
+    session: Session, old: str, new: str, only: str = "", moved: bool = False
+) -> Iterator[Definition]:
+    """Definitions that differ from those last run by a name alone; they count as run.
+
+    Of a materialized view only its own name: whether it has to be computed again depends on
+    nothing but its definition and inputs, so that a column which was renamed as well must count.
+
+    Args:
+        only: the one dataset to look at; default: all.
+        moved: whether the name is a dataset's, so that its own definition is kept by that.
+    """
+    whole = re.compile(rf"(?<!\w){re.escape(fold(old))}(?!\w)")
+    own = re.compile(rf"^({_KINDS}|flow) {re.escape(old)}$|^flow {re.escape(old)} as$", re.M)
+    for known in session.recorded.definitions().values():
+        name = new if moved and same(known.dataset, old) else known.dataset
+        declared = session.pipeline.get(name)
+        if declared is None or (only and not same(name, only)):
+            continue
+        fingerprint, text = session.analysis.definitions[declared.name]
+        if declared.kind is DatasetKind.MATERIALIZED_VIEW:
+            was = own.sub(lambda m: m[0].replace(old, new), known.text)
+            is_same = was == text
+        else:
+            is_same = _replaced(whole, known.text, new) == _replaced(whole, text, new)
+        if is_same and known.fingerprint != fingerprint:
+            yield Definition(name, known.kind, fingerprint, known.inputs, text)
+
+
+_KINDS = "|".join(re.escape(k.value) for k in DatasetKind)
+
+
+def _replaced(name: re.Pattern[str], text: str, new: str) -> str:
+    # A name is quoted or not by what letters it has.
+    return name.sub(lambda _: fold(new), fold(text)).replace('"', "").replace("`", "")

@@ -1,0 +1,75 @@
+"""Moves and removes Delta tables, and lets commits of one application count as another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qanat.disk import remove_folder, rename_folder
+from qanat.model.table import TableRef
+from qanat.storage.delta.commit import renaming
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import TableState
+
+
+class DeltaNames:
+    """The part of a Delta store that knows tables and applications by other names."""
+
+    def transaction(self, table: TableRef, application: str) -> int:
+        """The last committed number of an application; 0 if none or no table."""
+        raise NotImplementedError
+
+    def _state(
+        self, table: TableRef, version: int | None = None, application: str | None = None
+    ) -> TableState:
+        raise NotImplementedError
+
+    def _put(
+        self, log: Log, version: int, content: bytes, gate: Path | None, first: bool = False
+    ) -> bool:
+        raise NotImplementedError
+
+    def forgotten(self, table: TableRef) -> bool:
+        """Never: a Delta table is what its folder says."""
+        del table
+        return False
+
+    def check_move(self, table: TableRef) -> None:
+        """Nothing forbids it: a Delta table is what its folder says, wherever that is."""
+
+    def move(self, table: TableRef, to: TableRef, gate: Path | None = None) -> None:
+        """Give a table another name and place; nothing if there is none.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+            AdapterError: there is something else in that place.
+        """
+        rename_folder(table.folder, to.folder, gate)
+
+    def drop(self, table: TableRef, gate: Path | None = None) -> None:
+        """Remove a table with all its versions; nothing if there is none.
+
+        Raises:
+            CommitConflictError: the gate is gone.
+        """
+        remove_folder(table.folder, gate)
+
+    def rename_application(
+        self, table: TableRef, old: str, new: str | None, gate: Path | None = None
+    ) -> bool:
+        """Let what an application has committed be another's; with None: nobody's.
+
+        The entry that does it names both, so that whoever looks for an application's files finds
+        those that it brought under its old name (`retract.commits_of`).
+
+        Raises:
+            TableTooNewError: the table needs a feature of its writers that we lack.
+            CommitConflictError: the gate is gone.
+            StorageFullError: there is no space for the log entry.
+        """
+        log = Log(table.folder)
+        while log.version() is not None and (number := self.transaction(table, old)):
+            state = self._state(table, application=old)
+            state.features.check_writable(table.location)
+            if self._put(log, state.version + 1, renaming(old, new, number), gate):
+                return True
+        return False

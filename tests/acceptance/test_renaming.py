@@ -1,0 +1,285 @@
+"""`rename` and `drop`: what a name has moves or goes with it, and nothing is read twice."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import qanat
+from qanat.errors import DatasetNotFoundError, OptionError, PlanError
+from qanat.model.pipeline import application
+from qanat.project import Project
+from qanat.run.rename import planned
+from tests.acceptance.test_identity import CHAIN, declare, flows, ids, root, run
+
+__all__ = ["root"]
+
+FULL = """
+CREATE STREAMING TABLE bronze (CONSTRAINT small EXPECT (x < 100) ON VIOLATION QUARANTINE ROW)
+AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE TEMPORARY VIEW seen (CONSTRAINT even EXPECT (id % 2 = 0) ON VIOLATION QUARANTINE ROW)
+AS SELECT * FROM STREAM bronze;
+CREATE STREAMING TABLE silver AS SELECT id, x FROM STREAM seen;
+CREATE STREAMING TABLE bad AS SELECT id FROM STREAM bronze__quarantine;
+CREATE MATERIALIZED VIEW total AS SELECT sum(x) AS s FROM bronze;
+"""
+"""A table and a view with quarantines, and every kind of reader."""
+
+
+def without(name: str, text: str) -> str:
+    """The declarations without those of a dataset, which are a line of their own."""
+    return "\n".join(line for line in text.splitlines() if f"TABLE {name} " not in line)
+
+
+def unchanged(project: Project) -> None:
+    """Nothing is new, neither to a plan nor to an update."""
+    plan = project.plan()
+    assert {str(d.definition) for d in plan.datasets} == {"unchanged"}, str(plan)
+    assert {str(d.step) for d in plan.datasets} == {"skip"}, str(plan)
+    assert set(run(project).values()) == {"unchanged"}
+
+
+def numbers(project: Project, table: str, *names: str) -> list[int]:
+    """The number of the last commit of each flow in a table's log."""
+    session = project.session
+    return [session.store.transaction(session.table(table), application(n)) for n in names]
+
+
+@pytest.mark.parametrize("format", ["delta", "iceberg"])
+def test_a_dataset_moves_with_all_that_it_has(root: Path, format: str) -> None:
+    (root / "qanat.yml").write_text(f"name: p\ntable_format: {format}\n")
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        (root / "data/c.csv").write_text("id,x\n3,30\n")
+        run(project)
+        declare(root, CHAIN.replace("bronze", "raw"))
+        assert "qanat rename bronze raw" in str(project.plan())
+        assert str(project.rename("bronze", "raw")).startswith("bronze is called raw now")
+        assert project.query("SELECT s FROM total").rows() == [(60,)]
+        unchanged(project)
+        assert numbers(project, "raw", "raw", "bronze") == [2, 0]
+        assert not project.session.table_named("bronze").folder.exists()
+        (root / "data/d.csv").write_text("id,x\n4,40\n")
+        assert set(run(project).values()) == {"updated"}
+        assert ids(project, "raw") == ids(project, "silver") == [1, 2, 3, 4]
+        assert project.query("SELECT s FROM total").rows() == [(100,)]
+        assert project.query("SELECT count(*) AS n FROM raw VERSION AS OF 0").rows() == [(2,)]
+        # The history goes along, and tells of the renaming.
+        entries = project.history("raw")
+        assert [len(e.epochs) for e in entries] == [1, 1, 1]
+        assert project.history()[1].update.command == "rename bronze raw"
+        # What was called so before may be declared again.
+        declare(root, CHAIN.replace("bronze", "raw"))
+        extra = "CREATE STREAMING TABLE bronze AS SELECT id FROM STREAM raw;"
+        declare(root, extra, "u.sql")
+        assert run(project)["bronze"] == "updated"
+        assert ids(project, "bronze") == [1, 2, 3, 4]
+        # A full refresh counts on from there.
+        run(project, full_refresh="raw")
+        assert ids(project, "silver") == [1, 2, 3, 4]
+
+
+def test_quarantines_views_and_every_reader_come_along(root: Path) -> None:
+    (root / "data/b.csv").write_text("id,x\n2,20\n3,300\n")
+    declare(root, FULL)
+    with qanat.open(root) as project:
+        run(project)
+        assert [len(project.quarantine(d)) for d in ("bronze", "seen")] == [1, 1]
+        renamed = FULL.replace("bronze", "raw").replace("seen", "looked_at")
+        declare(root, renamed)
+        project.rename("seen", "looked_at")
+        project.rename("bronze", "raw")
+        assert [len(project.quarantine(d)) for d in ("raw", "looked_at")] == [1, 1]
+        # A view that reads the table is computed again: to know that it need not costs more.
+        assert {n for n, s in run(project).items() if s != "unchanged"} <= {"total"}
+        unchanged(project)
+        assert ids(project, "bad") == [3]
+        # Rows in quarantine are still those of their flow: a replay and a refresh take them.
+        declare(root, without("bad", renamed.replace("100", "500")))
+        assert [r.replayed for r in project.replay("raw")] == [1]
+        run(project)
+        assert ids(project, "raw") == [1, 2, 3]
+        run(project, full_refresh="silver")
+        assert [len(project.quarantine(d)) for d in ("raw", "looked_at")] == [0, 2]
+        assert ids(project, "silver") == [2]
+
+
+@pytest.mark.parametrize("limit", ["", ", max_files_per_trigger => 1"])
+def test_a_flow_moves_and_nothing_is_sent_again(root: Path, limit: str) -> None:
+    flows(root, "one", limit)
+    with qanat.open(root) as project:
+        run(project)
+        sent = sorted((root / "out").glob("*.csv"))
+        flows(root, "two", limit)
+        assert "qanat rename one two" in str(project.plan())
+        project.rename("one", "two")
+        assert "qanat rename send_one send_two" in str(project.plan())
+        project.rename("send_one", "send_two")
+        unchanged(project)
+        assert sorted((root / "out").glob("*.csv")) == sent
+        (root / "data/0.csv").write_text("id,x\n0,0\n")
+        run(project)
+        assert ids(project, "all_rows") == [0, 1, 2]
+        new = set((root / "out").glob("*.csv")) - set(sent)
+        assert [p.read_text() for p in new] == ["id,x\n0,0\n"]
+        # The sink itself, with its flow.
+        text = (root / "transformations/f.py").read_text()
+        text = text.replace('"out",', '"sent",').replace('"out")', '"sent")')
+        declare(root, text, "f.py")
+        project.rename("out", "sent")
+        unchanged(project)
+        # A dropped sink that is declared again sends everything, and counts on.
+        declare(
+            root, re.sub(r'dp.create_sink.*|@dp.append_flow.target="sent"[^@]*', "", text), "f.py"
+        )
+        before = set((root / "out").glob("*.csv"))
+        project.drop("sent")
+        assert set((root / "out").glob("*.csv")) == before
+        declare(root, text, "f.py")
+        run(project)
+        again = set((root / "out").glob("*.csv")) - before
+        assert sum(len(p.read_text().splitlines()) - 1 for p in again) == 3
+        unchanged(project)
+
+
+def test_a_source_moves_with_what_was_read_of_it(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        (root / "data").rename(root / "incoming")
+        declare(root, CHAIN.replace("data/*.csv", "incoming/*.csv"))
+        with pytest.raises(PlanError, match="no flow reads 'incomin"):
+            project.rename("data/*.csv", "incoming/*.CSV")
+        project.rename("data/*.csv", "incoming/*.csv")
+        unchanged(project)
+        (root / "incoming/c.csv").write_text("id,x\n3,30\n")
+        run(project)
+        assert ids(project, "silver") == [1, 2, 3]
+        # What was read before is known to a full refresh as well.
+        (root / "incoming/a.csv").unlink()
+        with pytest.raises(qanat.errors.QanatError, match=r"1 of the 3 files .*incoming/a\.csv"):
+            project.run(full_refresh="bronze")
+
+
+@pytest.mark.parametrize("format", ["delta", "iceberg"])
+def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
+    (root / "qanat.yml").write_text(f"name: p\ntable_format: {format}\n")
+    (root / "data/b.csv").write_text("id,x\n2,20\n3,300\n")
+    rest = FULL.replace("bronze", "raw")
+    declare(root, FULL)
+    with qanat.open(root) as project:
+        run(project)
+        run(project, full_refresh="silver")
+        declare(root, rest)
+        removed = project.plan().datasets[-1]
+        assert "qanat drop bronze" in removed.consequence
+        assert str(project.drop("BRONZE")) == (
+            "bronze is dropped, with its table, quarantine and positions."
+        )
+        places = {p.name for p in (root / "storage/tables").iterdir()}
+        assert not any("bronze" in p or p.startswith(".") for p in places)
+        assert "bronze" not in {d.dataset for d in project.plan().datasets}
+        with pytest.raises(DatasetNotFoundError):
+            project.drop("bronze")
+        # Past updates still have its epochs.
+        assert "bronze" in {e.dataset for h in project.history() for e in h.epochs}
+        # Declared again, with other rows: it and its readers begin anew.
+        for file in (root / "data").iterdir():
+            file.unlink()
+        (root / "data/a.csv").write_text("id,x\n4,40\n5,500\n")
+        declare(root, FULL)
+        plan = {d.dataset: d.reason for d in project.plan().datasets}
+        assert plan["bronze"] == "it has never run"
+        run(project)
+        assert ids(project, "bronze") == [4]
+        assert ids(project, "silver") == [2, 4]
+        assert ids(project, "bad") == [3, 5]
+        assert project.query("SELECT s FROM total").rows() == [(40,)]
+        assert len(project.history("bronze")) == 1
+        unchanged(project)
+        # A flow leaves no rows in the quarantines of views that it reads.
+        assert len(project.quarantine("seen")) == 1
+        declare(root, without("silver", FULL))
+        project.drop("silver")
+        assert len(project.quarantine("seen")) == 0
+        declare(root, FULL)
+        run(project)
+        assert ids(project, "silver") == [4]
+        unchanged(project)
+
+
+def test_names_that_differ_in_case_and_names_of_other_letters(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        for old, new in (("bronze", "Bronze"), ("Bronze", "größe 50%"), ("größe 50%", "ROH")):
+            declare(root, CHAIN.replace("bronze", f'"{new}"'))
+            project.rename(old, new)
+            assert ids(project, f'"{new}"') == [1, 2]
+        unchanged(project)
+
+
+REFUSED: dict[str, tuple[str, str, type[Exception], str]] = {
+    "empty": ("bronze", " ", PlanError, "a name is empty"),
+    "the same": ("bronze", "bronze", PlanError, "has that name already"),
+    "unknown": ("bronce", "raw", DatasetNotFoundError, "nothing that was ever run"),
+    "declared": ("silver", "raw", PlanError, "silver is still declared"),
+    "of another kind": ("bronze", "total", PlanError, "declared as a materialized view"),
+    "taken": ("bronze", "silver", PlanError, "has a table already"),
+    "no name": ("bronze", "a/b", OptionError, "cannot be a folder"),
+    "a quarantine's": ("bronze", "x__quarantine", OptionError, "belongs to a quarantine"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_renamed(root: Path, case: str) -> None:
+    old, new, error, text = REFUSED[case]
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(
+            root,
+            "\n".join(CHAIN.replace("STREAM bronze", "STREAM raw").splitlines()).replace(
+                "TABLE bronze", "TABLE raw"
+            ),
+        )
+        with pytest.raises(error, match=text) as caught:
+            project.rename(old, new)
+        assert len(project.history()) == 1
+        if case == "unknown":
+            assert caught.value.nearest == "bronze"  # type: ignore[attr-defined]
+        if case == "declared":
+            assert caught.value.location is not None  # type: ignore[attr-defined]
+
+
+def test_a_declared_dataset_is_not_dropped(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        with pytest.raises(PlanError, match="bronze is still declared") as caught:
+            project.drop("Bronze")
+        assert caught.value.location is not None
+        assert caught.value.hint is not None
+        assert "--full-refresh bronze" in caught.value.hint
+        with pytest.raises(DatasetNotFoundError):
+            project.drop("bronz")
+
+
+def test_what_was_interrupted_is_told_and_finished(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(root, CHAIN.replace("bronze", "raw"))
+        project.validate()  # reads the files
+        ledger = project.session.ledger
+        lease = ledger.acquire("dies", 60)
+        ledger.begin_move(planned(project.session, "dies", "bronze", "raw"), lease)
+        ledger.release(lease)
+        with pytest.raises(PlanError, match="`qanat rename bronze raw` was interrupted"):
+            project.plan()
+        assert {d.status for d in project.run().datasets} == {"unchanged"}
+        assert ids(project, "raw") == [1, 2]
+        unchanged(project)
