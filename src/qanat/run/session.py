@@ -327,7 +327,11 @@ class Session:
 
     def table_named(self, name: str) -> TableRef:
         """The table of a dataset that is spelled exactly so, declared or not."""
-        return TableRef(f"{self.project.tables}{os.sep}{folder_name(name)}", name)
+        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
+
+    @cached_property
+    def _place(self) -> str:
+        return str(self.project.tables)
 
     def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
         """The table of a dataset of another project, and the store that it is in.
