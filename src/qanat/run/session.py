@@ -313,15 +313,13 @@ class Session:
         # Each closes all others that it finds here.
         return self.project.private / "commits" / tag(self.scope)
 
-    # -- places ----------------------------------------------------------------------------
-
     def table(self, dataset: str) -> TableRef:
         """A dataset's table, or that of `<dataset>__quarantine`."""
         found = self._tables.get(dataset)
         if found is None:
-            name, declared = dataset, resolve(self.pipeline, dataset)
-            if declared is not None:
-                name = declared.name if same(declared.name, dataset) else declared.quarantine
+            name, known = dataset, resolve(self.pipeline, dataset)
+            if known is not None:
+                name = known.name if same(known.name, dataset) else known.quarantine
             found = self._tables[dataset] = self.table_named(name)
         return found
 
