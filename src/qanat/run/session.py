@@ -312,21 +312,23 @@ class Session:
         # Each closes all others that it finds here.
         return self.project.private / "commits" / tag(self.scope)
 
-    # -- places ----------------------------------------------------------------------------
-
     def table(self, dataset: str) -> TableRef:
         """A dataset's table, or that of `<dataset>__quarantine`: of this environment, to write."""
         found = self._tables.get(dataset)
         if found is None:
-            name, declared = dataset, resolve(self.pipeline, dataset)
-            if declared is not None:
-                name = declared.name if same(declared.name, dataset) else declared.quarantine
+            name, known = dataset, resolve(self.pipeline, dataset)
+            if known is not None:
+                name = known.name if same(known.name, dataset) else known.quarantine
             found = self._tables[dataset] = self.table_named(name)
         return found
 
     def table_named(self, name: str) -> TableRef:
         """The table of a dataset that is spelled exactly so, declared or not."""
-        return TableRef(f"{self.project.tables}{os.sep}{folder_name(name)}", name)
+        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
+
+    @cached_property
+    def _place(self) -> str:
+        return str(self.project.tables)
 
     def readable(self, dataset: str, environment: str | None = None) -> Readable:
         """The table that a read of a dataset gets its rows from: it may be another environment's.
