@@ -183,7 +183,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.give_up(epoch(), "no", old),
-        lambda: ledger.begin_generation(["bronze"], old),
+        lambda: ledger.begin_generation({"bronze": ["bronze"]}, old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_move(RENAMED, old),
         lambda: ledger.end_move(RENAMED, old),
@@ -222,7 +222,7 @@ def test_leases_of_other_datasets_are_held_side_by_side(ledger: Ledger, another:
     # Each writes what is its own, and knows what the other one has written.
     committed(ledger, first, epoch(1))
     committed(other, second, epoch(1, flow="gold", dataset="gold"))
-    other.begin_generation(["gold"], second)
+    other.begin_generation({"gold": ["gold"]}, second)
     assert ledger.last_epoch("gold") == other.last_epoch("gold") != None  # noqa: E711
     assert ledger.generation("gold") == 1
     assert {s.flow for s in ledger.sources()} == {s.flow for s in other.sources()}
@@ -538,7 +538,7 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     committed(ledger, lease, epoch(2, counts=Counts(2, 1, 0, 1), rules=broken))
     committed(ledger, lease, epoch(7, flow="more"))
     assert told(ledger) == told(reader)
-    ledger.begin_generation(["BRONZE"], lease)
+    ledger.begin_generation({"BRONZE": ["BRONZE"]}, lease)
     committed(ledger, lease, epoch(3, generation=1, replaces=True))
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
@@ -582,7 +582,7 @@ def test_what_has_been_read_as_a_stream(
     mine = {(s.key, s.positioned) for s in sources if s.flow == "bronze"}
     assert mine == {("files:/in", False), ("dataset:other", True)}
     # The keys of a generation before are past.
-    ledger.begin_generation(["bronze"], lease)
+    ledger.begin_generation({"bronze": ["bronze"]}, lease)
     committed(ledger, lease, epoch(3, generation=1))
     assert {(s.flow, s.generation) for s in ledger.sources()} == {("bronze", 1), ("more", 0)}
 
@@ -599,11 +599,21 @@ def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> N
     assert ledger.generation("bronze") == 0
     committed(ledger, lease, epoch())
     assert ledger.generation_started("BRONZE", 0)
-    ledger.begin_generation(["bronze", "silver"], lease)
+    ledger.begin_generation({"bronze": ["bronze"], "silver": []}, lease)
     assert ledger.generation("Bronze") == ledger.generation("silver") == 1
     assert not ledger.generation_started("bronze", 1)
     committed(ledger, lease, epoch(2, generation=1))
     assert ledger.generation_started("bronze", 1)
+
+
+def test_a_generation_is_higher_than_any_of_a_flow_into_it(ledger: Ledger, lease: Lease) -> None:
+    """What a flow has read is kept by its name and generation, wherever it went."""
+    ledger.begin_generation({"other": ["bronze"]}, lease)
+    committed(ledger, lease, epoch(dataset="other", generation=1))
+    assert ledger.next_generation("bronze", ["bronze", "more"]) == 2
+    assert ledger.next_generation("bronze", ["more"]) == 1
+    ledger.begin_generation({"bronze": ["more", "bronze"], "other": []}, lease)
+    assert (ledger.generation("bronze"), ledger.generation("other")) == (2, 2)
 
 
 def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease: Lease) -> None:
@@ -626,7 +636,7 @@ def read_by(ledger: Ledger, lease: Lease) -> None:
     schemas = {"files:/in": COLUMNS}
     counts = Counts(2, 1, 0, 1)
     ledger.define(DEFINITION, lease)
-    ledger.begin_generation(["bronze"], lease)
+    ledger.begin_generation({"bronze": ["bronze"]}, lease)
     facts = {"generation": 1, "counts": counts, "rules": broken, "source_schemas": schemas}
     committed(ledger, lease, epoch(1, replaces=True, **facts))
     committed(ledger, lease, epoch(1, "more", **facts))
@@ -654,7 +664,7 @@ def test_an_intention_to_rename_outlives_its_process(
 def test_all_that_a_name_has_is_the_new_ones(ledger: Ledger, another: Open, lease: Lease) -> None:
     read_by(ledger, lease)
     # What another dataset of the new name has left, which is no more.
-    ledger.begin_generation(["größe", "größe"], lease)
+    ledger.begin_generation({"größe": ["größe"]}, lease)
     ledger.begin_move(RENAMED, lease)
     for _ in range(2):
         ledger.end_move(RENAMED, lease)
@@ -826,7 +836,7 @@ def test_events_wait_for_whatever_is_written_next(
         lambda: ledger.prepare(ledger.open_epochs()[0], lease),
         lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
         lambda: ledger.define(DEFINITION, lease),
-        lambda: ledger.begin_generation(["bronze"], lease),
+        lambda: ledger.begin_generation({"bronze": ["bronze"]}, lease),
         lambda: ledger.renew(lease, 60),
         lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
     ]

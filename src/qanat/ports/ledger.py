@@ -253,9 +253,20 @@ class Ledger(Protocol):
         """The current generation: 0 until the first full refresh."""
         ...
 
-    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
+    def next_generation(self, dataset: str, flows: Iterable[str]) -> int:
+        """The generation that a full refresh of a dataset begins.
+
+        Higher than any that it, or one of the flows into it, has had: a flow may have read into
+        another dataset before, and what it has read is kept by its name and generation.
+        """
+        ...
+
+    def begin_generation(self, datasets: Mapping[str, Iterable[str]], lease: Lease) -> None:
         """Begin the next generation of datasets: every flow into them reads from the start, and
         the first commit replaces the table. All of them or, if that fails, none.
+
+        Args:
+            datasets: each with the names of the flows into it.
 
         Raises:
             LeaseLostError: the lease is no longer ours.

@@ -60,8 +60,10 @@ def check_moves(session: Session) -> None:
 
 def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -> Facts:
     """The facts about a dataset; what stands in its way stops only its readers."""
-    full = dataset.name in chosen.full_refresh
-    generation = session.recorded.generation(dataset.name) + (1 if full else 0)
+    name, generation = dataset.name, session.recorded.generation(dataset.name)
+    if name in chosen.full_refresh:
+        flows = [f.name for f in session.pipeline.flows_into(name)]
+        generation = session.recorded.next_generation(name, flows)
     try:
         return gather(session, dataset, chosen, around, generation)
     except QanatError as error:

@@ -265,7 +265,9 @@ def update(
                     # All of them before anything starts: if this update is interrupted, the next
                     # one goes on with the rest.
                     entry.begin()
-                    session.ledger.begin_generation(sorted(chosen.full_refresh), lease.latest)
+                    full = sorted(chosen.full_refresh)
+                    begun = {n: [f.name for f in session.pipeline.flows_into(n)] for n in full}
+                    session.ledger.begin_generation(begun, lease.latest)
             with session.readables.running(chosen.datasets):
                 results = _walk(running, chosen, entry, _around(session))
             failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]

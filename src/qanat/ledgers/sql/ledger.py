@@ -11,7 +11,7 @@ from typing import Any
 from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
 from qanat.ledgers.sql.moves import SqlMoves
-from qanat.ledgers.sql.reader import current_generation
+from qanat.ledgers.sql.reader import next_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -299,16 +299,19 @@ class SqlLedger(SqlLeases, SqlMoves):
             ),
         )
 
-    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
+    def begin_generation(self, datasets: Mapping[str, Iterable[str]], lease: Lease) -> None:
         """Begin the next generation of datasets, for a full refresh.
+
+        Args:
+            datasets: each with the names of the flows into it.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
         """
         begun = {}
         with self._held(lease) as transaction:
-            for dataset in datasets:
-                begun[dataset] = current_generation(transaction, self.scope, dataset) + 1
+            for dataset, flows in datasets.items():
+                begun[dataset] = next_generation(transaction, self.scope, dataset, flows)
                 transaction.write(
                     "INSERT INTO qanat_generations (scope, dataset_key, generation)"
                     " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"

@@ -202,6 +202,11 @@ class SqlLedgerReader:
         with self._database.reading() as transaction:
             return current_generation(transaction, self.scope, dataset)
 
+    def next_generation(self, dataset: str, flows: Iterable[str]) -> int:
+        """The generation that a full refresh of a dataset begins, with these flows into it."""
+        with self._database.reading() as transaction:
+            return next_generation(transaction, self.scope, dataset, flows)
+
     def generation_started(self, dataset: str, generation: int) -> bool:
         """True if an epoch of a dataset's generation has been committed.
 
@@ -261,6 +266,20 @@ class SqlLedgerReader:
                 (self.scope, flow, generation, source),
             )
         return rows[0][0] if rows else None
+
+
+def next_generation(
+    transaction: Transaction, scope: str, dataset: str, flows: Iterable[str]
+) -> int:
+    """Higher than any generation that a dataset, or one of the flows into it, has had."""
+    newest = current_generation(transaction, scope, dataset)
+    for flow in flows:
+        ((had,),) = transaction.read(
+            "SELECT coalesce(max(generation), 0) FROM qanat_epochs WHERE scope = ? AND flow = ?",
+            (scope, flow),
+        )
+        newest = max(newest, int(had))
+    return newest + 1
 
 
 def current_generation(transaction: Transaction, scope: str, dataset: str) -> int:
