@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import qanat
-from qanat.errors import RereadError
+from qanat.errors import PlanError, RereadError
 from qanat.project import Project
 
 CHAIN = """
@@ -138,6 +138,31 @@ def test_a_layer_in_between_doubles_nothing(root: Path) -> None:
         assert ids(project, "silver") == [1, 2]
 
 
+def test_a_folder_that_was_moved_is_not_read_again(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        (root / "data").rename(root / "incoming")
+        (root / "incoming/new.csv").write_text("id,x\n3,30\n")
+        declare(root, CHAIN.replace("data/", "incoming/"))
+        assert run(project)["bronze"] == "failed"
+        way = "qanat rename 'data/*.csv' 'incoming/*.csv'"
+        assert way in str(project.plan("bronze"))
+        project.rename("data/*.csv", "incoming/*.csv")
+        assert run(project)["bronze"] == "updated"
+        assert ids(project, "bronze") == [1, 2, 3]
+
+
+def test_another_folder_with_files_of_the_same_names_is_read(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        shutil.copytree(root / "data", root / "next")
+        declare(root, CHAIN.replace("data/", "next/"))
+        assert run(project)["bronze"] == "updated"
+        assert ids(project, "bronze") == [1, 1, 2, 2]
+
+
 def test_the_case_of_a_name_does_not_matter_to_its_readers(root: Path) -> None:
     declare(root, CHAIN)
     with qanat.open(root) as project:
@@ -230,6 +255,9 @@ def test_a_renamed_sink_sends_nothing_again(root: Path) -> None:
         declare(root, renamed, "f.py")
         assert run(project) == {"all_rows": "updated", "to": "updated"}
         assert len(list((root / "out").glob("*.csv"))) == len(sent) + 1
+        with pytest.raises(PlanError, match="to goes on where out was") as caught:
+            project.rename("out", "to")
+        assert caught.value.hint == "to forget the old name: qanat drop out"
         declare(root, text.replace("send_one", "send"), "f.py")
         assert run(project) == {"all_rows": "unchanged", "out": "failed"}
         assert len(list((root / "out").glob("*.csv"))) == len(sent) + 1

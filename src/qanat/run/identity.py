@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from qanat.errors import RereadError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.query import Read
-from qanat.model.record import Definition, Epoch, PastSource, Range
+from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
 from qanat.model.work import Amount
 from qanat.run.decide import Decision
 from qanat.run.inputs import ONCE, SNAPSHOT, Intake, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count, size
+
+_ALL = 2**62
+"""More epochs than any dataset has."""
 
 
 class PastSources(Frozen):
@@ -195,9 +199,28 @@ def _may_have(
         return True
     # All of them: options may limit what the next epoch takes.
     now = session.source(read.source).everything(read.source)
-    paths = [f.path for f in now.files] if now is not None else []
+    files = now.files if now is not None else ()
     flows = {(s.flow, s.generation) for s in gone.sources if s.flow != compiled.flow.name or new}
-    return any(session.recorded.seen(*f, paths) for f in flows)
+    if any(session.recorded.seen(*f, [x.path for x in files]) for f in flows):
+        return True
+    return not new and any(_moved(session, s, files) for s in gone.sources)
+
+
+def _moved(session: Session, gone: PastSource, files: Sequence[FileRef]) -> bool:
+    """True if files that were read as one source may be those of another by now.
+
+    They are no longer where they were, and some of the same name and size are here. That is a
+    guess; to ask is better than to double every row of a folder that was moved.
+    """
+    here = {(PurePosixPath(f.path).name, f.size) for f in files}
+    epochs = session.recorded.epochs(dataset=gone.dataset, limit=_ALL, files=True)
+    root = session.project.root  # what is below it is kept relative to it
+    return any(
+        (PurePosixPath(f.path).name, f.size) in here and not (root / f.path).exists()
+        for epoch in epochs
+        if epoch.flow == gone.flow and epoch.generation == gone.generation
+        for f in (epoch.ranges[gone.key].files if gone.key in epoch.ranges else ())
+    )
 
 
 def _refusal(
@@ -226,6 +249,8 @@ def _refusal(
         ways = f"{rename} {shlex.quote(compiled.flow.name)}, or {ways}"
     elif read.source.dataset is not None and gone.name in session.recorded.definitions():
         ways = f"{rename} {shlex.quote(read.source.dataset)}, or {ways}"
+    elif read.source.dataset is None:
+        ways = f"{rename} {shlex.quote(read.source.place)}, or {ways}"
     return RereadError(
         f"{name} would read {source} from its start ({what}), beside what it has"
         f" read of {gone.words}, which it reads no more",

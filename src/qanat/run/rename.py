@@ -113,7 +113,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
             location=found.location,
             hint="what it holds means something else then: drop the old one, and run the new one",
         )
-    _check_free(session, old, new)
+    _check_free(session, old, new, kind)
     for name in table_names(old):
         if session.store.version(session.table_named(name)) is not None:
             check_owner(name, session.store.owner(session.table_named(name)), session.scope)
@@ -145,7 +145,7 @@ def _check_no_flow(session: Session, new: str) -> None:
         )
 
 
-def _check_free(session: Session, old: str, new: str) -> None:
+def _check_free(session: Session, old: str, new: str, kind: str) -> None:
     """Refuse a name that something else has."""
     if same(old, new):
         return
@@ -153,6 +153,11 @@ def _check_free(session: Session, old: str, new: str) -> None:
     places = [session.table_named(n) for n in table_names(new)]
     has_table = any(session.store.version(p) is not None for p in places)
     if has_table or new in recorded.definitions() or recorded.last_epoch(new) is not None:
+        if kind == str(DatasetKind.SINK):
+            raise PlanError(
+                f"{new} goes on where {old} was: nothing is left to rename",
+                hint=f"to forget the old name: qanat drop {shlex.quote(old)}",
+            )
         raise PlanError(
             f"{new} has {'a table' if has_table else 'a history'} already",
             hint=f"if it was made since the name has changed, let the files say {old} again,"

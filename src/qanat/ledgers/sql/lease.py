@@ -302,8 +302,8 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
             raise UpdateRunningError(
                 f"another update works on {_common(other, lease)}",
                 got=_told(other),
-                hint="wait for it (--wait); if that machine is gone, its lease ends by itself at "
-                f"{_time(other.expires)}",
+                hint="wait for it (qanat run --wait); if that machine is gone, its lease ends by"
+                f" itself at {_time(other.expires)}",
             )
 
 
