@@ -84,7 +84,7 @@ PLANTED = {
     ),
     "who sweeps is blind, and so who asks for orphans": Defect(
         "from qanat.storage.delta import leftovers, store\n"
-        "store.orphans = leftovers.orphans = lambda log: []\n",
+        "store.orphans = leftovers.orphans = lambda *_: []\n",
         "belongs to nothing",
     ),
     "what a sink was to get is called sent": Defect(
