@@ -36,6 +36,7 @@ from qanat.model.work import ArrowBatch, DataFile, TableBatch
 from qanat.ports.store import TableStore
 from qanat.testing.object_store import object_store
 from tests.forked import FORKED
+from tests.gates import FolderGate
 
 LONG, STRING = Primitive("long"), Primitive("string")
 ID = Schema((Field("id", LONG),))
@@ -657,20 +658,20 @@ def test_nothing_is_committed_through_a_gate_that_is_gone(
     store: TableStore, folder: Path, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    first = replace(append(store, folder, 1), gate=gate)
+    first = replace(append(store, folder, 1), gate=FolderGate(gate))
     with pytest.raises(CommitConflictError, match="took over"):
         store.publish(first)
     assert store.version(ref(folder)) is None
     gate.mkdir()
     assert store.publish(first) == 0
-    second = replace(append(store, folder, 2), gate=gate)
+    second = replace(append(store, folder, 2), gate=FolderGate(gate))
     assert store.publish(second) == 1
     assert list(gate.iterdir()) == []
     gate.rmdir()
     with pytest.raises(CommitConflictError):
-        store.publish(replace(append(store, folder, 3), gate=gate))
+        store.publish(replace(append(store, folder, 3), gate=FolderGate(gate)))
     with pytest.raises(CommitConflictError):
-        store.retract(ref(folder), "qanat:t", 2, gate)
+        store.retract(ref(folder), "qanat:t", 2, FolderGate(gate))
     assert store.version(ref(folder)) == 1
     assert store.transaction(ref(folder), "qanat:t") == 2
     # What is there already needs no gate.
@@ -790,11 +791,11 @@ def test_a_table_moves_with_its_whole_history(
     for number in (1, 2):
         store.publish(append(store, folder, number))
     with pytest.raises(CommitConflictError, match="took over"):
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
     gate.mkdir()
     for _ in range(2):
         store.check_move(ref(folder))
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
         assert store.version(ref(folder)) is None
         assert [store.version(to), store.transaction(to, "qanat:t")] == [1, 2]
         assert rows(store.snapshot(to).batch) == [(0,), (0,), (1,)]
@@ -806,10 +807,10 @@ def test_a_table_moves_with_its_whole_history(
     folder.mkdir()
     store.publish(append(store, folder, 1))
     with pytest.raises(AdapterError):
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
     gate.rmdir()
     with pytest.raises(CommitConflictError):
-        store.drop(ref(folder), gate)
+        store.drop(ref(folder), FolderGate(gate))
     assert [store.version(ref(folder)), store.version(to)] == [0, 1]
     # The table goes on where it is, and back.
     third = replace(append(store, Path(to.location), 3), table=to)
@@ -830,7 +831,7 @@ def test_a_table_that_was_dropped_is_gone_and_may_come_again(
     (left / "x.parquet").touch()
     assert [t.name for t in store.tables(str(folder.parent))] == ["t"]
     for _ in range(2):
-        store.drop(ref(folder), gate)
+        store.drop(ref(folder), FolderGate(gate))
         assert list(folder.parent.iterdir()) == list(gate.iterdir()) == []
         assert store.version(ref(folder)) is None
         assert not store.forgotten(ref(folder))
@@ -848,10 +849,10 @@ def test_an_application_goes_on_under_another_name(
     store.publish(append(store, folder, 1))
     store.publish(append(store, folder, 1, range(10, 12), application=other))
     with pytest.raises(CommitConflictError, match="took over"):
-        store.rename_application(table, own, new, gate)
+        store.rename_application(table, own, new, FolderGate(gate))
     gate.mkdir()
-    assert store.rename_application(table, own, new, gate)
-    assert not store.rename_application(table, own, new, gate)
+    assert store.rename_application(table, own, new, FolderGate(gate))
+    assert not store.rename_application(table, own, new, FolderGate(gate))
     assert [store.transaction(table, a) for a in (own, other, new)] == [0, 1, 1]
     assert opened(format_of(store), tmp_path / "_qanat").transaction(table, new) == 1
     newest = store.version(table)

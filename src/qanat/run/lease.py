@@ -69,6 +69,10 @@ class Gate:
         held = {str(token) for token in self.lease.tokens()} if others else set()
         return [f for f in others if f.name not in held]
 
+    def confirm(self) -> None:
+        """Ask the ledger whether the lease is still ours (see `qanat.model.table.CommitGate`)."""
+        self.lease.confirm()
+
     def close(self) -> None:
         """Close it: the update is over."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -257,7 +257,7 @@ def _bring_to_an_end(running: RunningUpdate, epoch: Epoch, anew: Collection[str]
     if published(session, epoch):
         _settle(running, epoch)
         return "settled"
-    take_back(session, running.gate.folder, epoch)
+    take_back(session, running.gate, epoch)
     why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:

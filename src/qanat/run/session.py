@@ -32,7 +32,7 @@ from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
 from qanat.ports.source import Readable, Source
-from qanat.ports.store import TableStore
+from qanat.ports.store import LocalFolders, TableStore
 from qanat.run import memo
 from qanat.run.memo import Analysis
 from qanat.run.readable import Readables, folder_name
@@ -208,7 +208,8 @@ class Session:
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            store = plugins.imported(kind.store)(project.private, checked, self.scope)
+            folders = LocalFolders(lambda: self.scratch, self.project.private / "cache")
+            store = plugins.imported(kind.store)(project.private, checked, self.scope, folders)
             self._stores[place] = store
         return store
 
@@ -324,11 +325,7 @@ class Session:
 
     def table_named(self, name: str) -> TableRef:
         """The table of a dataset that is spelled exactly so, declared or not."""
-        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
-
-    @cached_property
-    def _place(self) -> str:
-        return str(self.project.tables)
+        return TableRef(f"{self.project.tables}/{folder_name(name)}", name)
 
     def readable(self, dataset: str, environment: str | None = None) -> Readable:
         """The table that a read of a dataset gets its rows from: it may be another environment's.
@@ -360,7 +357,7 @@ class Session:
                 wanted="the folder of a project, relative to this one's",
             )
         other = memo.project(spec, None)
-        table = TableRef(str(other.tables / folder_name(dataset)), dataset)
+        table = TableRef(f"{other.tables}/{folder_name(dataset)}", dataset)
         return self.store_at(other), table
 
     def close(self) -> None:

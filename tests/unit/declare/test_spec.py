@@ -89,7 +89,7 @@ def test_text_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
     text = f"name: {written}\nstorage: {written}\nconfiguration: {{a: {written}}}\n"
     project = load(tmp_path, text + "threads: 0x4\nmemory_limit: 1_000\n")
     assert project.configuration == {"a": written}
-    assert (project.name, project.storage.name) == (written, written)
+    assert (project.name, Path(project.storage).name) == (written, written)
     assert (project.threads, project.memory_limit) == (4, 1000)
     with pytest.raises(ProblemsError, match="have one storage"):
         load(tmp_path, f"{text}environments: {{p: {{storage: '{written}'}}}}")
@@ -113,7 +113,7 @@ def test_sdp_specs_are_in_sparks_dialect(tmp_path: Path) -> None:
     ],
 )
 def test_storage_is_a_folder(tmp_path: Path, storage: str, folder: str) -> None:
-    assert load(tmp_path, f"name: x\nstorage: {storage}").storage == tmp_path / folder
+    assert Path(load(tmp_path, f"name: x\nstorage: {storage}").storage) == tmp_path / folder
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_environments(
 ) -> None:
     project = load(tmp_path, ENVIRONMENTS, environment)
     assert project.environment == (environment or "dev")
-    assert project.storage == tmp_path / storage
+    assert Path(project.storage) == tmp_path / storage
     assert project.configuration == configuration
 
 
@@ -145,7 +145,7 @@ def test_an_environment_reads_from_another(tmp_path: Path) -> None:
     prod = stage.reads_from
     assert prod is not None
     assert prod.reads_from is None
-    assert [p.storage for p in (project, stage, prod)] == [
+    assert [Path(p.storage) for p in (project, stage, prod)] == [
         tmp_path / folder for folder in ("s", "s/stage", "s/prod")
     ]
     # The variables are for the environment that runs.
@@ -175,7 +175,7 @@ def test_variables_override(tmp_path: Path) -> None:
     project = load(tmp_path, ENVIRONMENTS, "prod", environ)
     assert project.memory_limit == 10**9
     assert project.configuration == {"a": "7", "b": "2", "new": "8"}
-    assert project.storage == tmp_path / "elsewhere"
+    assert Path(project.storage) == tmp_path / "elsewhere"
 
 
 def test_variables_are_expanded(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         "name: x\nstorage: ${A}/${B:-b}\nthreads: ${N}\nconfiguration: {k: '${C:-}'}",
         environ={"A": "é", "N": "3"},
     )
-    assert project.storage == tmp_path / "é" / "b"
+    assert Path(project.storage) == tmp_path / "é" / "b"
     assert project.threads == 3
     assert project.configuration == {"k": ""}
 
@@ -483,7 +483,7 @@ def test_what_an_environment_gives_no_value_is_left_out(tmp_path: Path) -> None:
         "environments: {prod: {storage: , configuration: , retries: }}"
     )
     project = load(tmp_path, spec, "prod")
-    assert project.storage == tmp_path / "data" / "prod"
+    assert Path(project.storage) == tmp_path / "data" / "prod"
     assert project.configuration == {"a": "b"}
 
 

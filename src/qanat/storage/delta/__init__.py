@@ -25,4 +25,5 @@ DELTA = TableFormat(
     OptionTable("table_format: delta", ()),
     witness="qanat.storage.delta.witness:DeltaWitness",
     journals=("/_delta_log", "/_checkpoint_"),
+    object_stores=True,
 )
