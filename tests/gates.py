@@ -9,7 +9,7 @@ from qanat.frozen import Frozen
 
 
 class FolderGate(Frozen):
-    """See `qanat.model.table.CommitGate`; who asks the ledger hears the same as the folder says."""
+    """See `qanat.model.table.CommitGate`; the ledger says what the folder does."""
 
     folder: Path
 

@@ -116,7 +116,8 @@ class Objects:
     def download(self, url: ObjectUrl, target: Path, size: int, etag: str | None = None) -> None:
         """Write an object to a file of this machine.
 
-        In ranges, so that a slow line never runs into the time limit of one request.
+        In ranges, so that a slow line never runs into the time limit of one request. The client's
+        errors pass: who fetches knows best what is gone or has changed.
 
         Args:
             size: of the object, in bytes.
@@ -124,7 +125,6 @@ class Objects:
 
         Raises:
             FileNotFoundError: there is no such object.
-            PreconditionError: it has another ETag.
             StorageFullError: there is no space for it.
         """
         options: GetOptions = {} if etag is None else {"if_match": etag}

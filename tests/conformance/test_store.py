@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,8 @@ from qanat.model.owner import staged_prefix
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
-from qanat.ports.store import TableStore
-from qanat.testing.object_store import object_store
+from qanat.ports.store import LocalFolders, TableStore
+from qanat.testing.object_store import ObjectStore, object_store
 from tests.forked import FORKED
 from tests.gates import FolderGate
 
@@ -44,7 +46,9 @@ AWKWARD = ("a b", "ü", "50%", "x=y", "a/b", None, ":", "+", "#", "?", "~", "%41
 
 
 def delta_reader(folder: Path) -> pyarrow.Table:
-    return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
+    options = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    location = ref(folder).location
+    return pyarrow.table(deltalake.DeltaTable(location, storage_options=options).scan())
 
 
 def iceberg_reader(folder: Path) -> pyarrow.Table:
@@ -59,6 +63,9 @@ def iceberg_reader(folder: Path) -> pyarrow.Table:
 READERS = {"delta": delta_reader, "iceberg": iceberg_reader}
 """By table format, how others read its tables."""
 
+BUCKET = ContextVar[str]("bucket", default="")
+"""The URL of the bucket that tables are kept in; empty: in folders."""
+
 OPTIONS: dict[str, dict[str, str]] = {}
 """By table format, the storage options that it cannot do without."""
 
@@ -66,15 +73,39 @@ only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
 """About files or features that only Delta tables have."""
 
 
-@pytest.fixture(params=READERS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
-    return opened(request.param, tmp_path / "_qanat")
+on_disk = pytest.mark.parametrize("store", READERS, indirect=True)
+"""About files and folders."""
+
+
+@pytest.fixture(params=[*READERS, pytest.param("delta s3", marks=pytest.mark.services)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TableStore]:
+    format, _, elsewhere = request.param.partition(" ")
+    bucket = request.getfixturevalue("bucket") if elsewhere else ""
+    token = BUCKET.set(bucket)
+    yield opened(format, tmp_path / "_qanat")
+    BUCKET.reset(token)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as found:
+        found.create_bucket("lake")
+        yield found
+
+
+@pytest.fixture
+def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return "s3://lake"
 
 
 def opened(format: str, private: Path) -> TableStore:
     """The store of a table format."""
     given = OPTIONS.get(format, {})
-    return class_of(format)(private, plugins.table_format(format).options.check_all(given.items()))
+    options = plugins.table_format(format).options.check_all(given.items())
+    scratch = private / "scratch" / uuid4().hex
+    return class_of(format)(private, options, "", LocalFolders(lambda: scratch, private / "cache"))
 
 
 def class_of(format: str) -> Any:
@@ -91,7 +122,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ref(location: Path | str) -> TableRef:
     """The table of that location."""
-    return TableRef(str(location), "t")
+    return TableRef(f"{BUCKET.get()}{location}", "t")
 
 
 def staged(
@@ -99,7 +130,7 @@ def staged(
 ) -> tuple[DataFile, ...]:
     """Write a query's rows as an engine does."""
     folder = store.staging(ref(folder))
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     options = "FORMAT parquet, RETURN_STATS"
     target = folder / f"{name}.parquet"
     if partition_by:
@@ -131,6 +162,7 @@ def append(
 def rows(batch: object) -> list[tuple[Any, ...]]:
     """A batch's rows in order, as an engine reads it."""
     assert isinstance(batch, TableBatch)
+    batch.ready()
     if not batch.files:
         return []
     columns = ", ".join(f'"{name}"' for name in batch.schema.names)

@@ -32,7 +32,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.record import Lease
 from qanat.ports.ledger import Ledger
-from qanat.run.session import locked, make_folder
+from qanat.run.scratch import locked, make_folder
 
 
 class Gate:

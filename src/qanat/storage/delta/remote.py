@@ -14,9 +14,10 @@ before it; one that asks later gives way.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -46,6 +47,7 @@ from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import is_data, is_left_by_others, mentioned
 from qanat.storage.delta.remote_log import RemoteLog
+from qanat.storage.delta.remote_moves import drop, move
 from qanat.storage.delta.state import LiveFile, local_path
 
 if TYPE_CHECKING:
@@ -81,8 +83,7 @@ class Remote:
         with self._lock:
             found = self._tables.get(location)
             if found is None:
-                name = blake2b(location.encode(), digest_size=10).hexdigest()
-                copy = self._folders.scratch() / "objects" / name
+                copy = self._folders.scratch() / "objects" / _digest(location)
                 found = RemoteFiles(self, ObjectUrl.parse(location.rstrip("/")), copy)
                 self._tables[location] = found
             return found
@@ -98,7 +99,8 @@ class Remote:
         Raises:
             UnsupportedError: it does.
         """
-        if url.store in self._conditional:
+        mark = self._folders.cache / "conditional" / _digest(*_endpoints(), url.store)
+        if url.store in self._conditional or mark.exists():
             return
         probe = url.below(f"{_PROBE}{uuid4().hex}")
         self.objects.create(probe, b"")
@@ -113,6 +115,9 @@ class Remote:
                 hint="use another store, or a newer version of this one",
             )
         self._conditional.add(url.store)
+        with suppress(OSError):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
 
 class RemoteFiles:
@@ -278,12 +283,24 @@ class RemoteFiles:
         ]
 
     def move(self, to: Files, gate: CommitGate | None) -> None:
-        """Refuse: see `TableStore.check_move`."""
-        raise UnsupportedError(f"{self.url} cannot be moved: it is in an object store")
+        """Copy all objects, then delete them here."""
+        move(self._objects, self.url, ObjectUrl.parse(to.log.shown), gate)
+        self._remote.look_again()
 
     def drop(self, gate: CommitGate | None) -> None:
-        """Refuse."""
-        raise UnsupportedError(f"{self.url} cannot be removed: it is in an object store")
+        """Delete all objects."""
+        drop(self._objects, self.url, gate)
+        self._remote.look_again()
+
+
+def _digest(*texts: str) -> str:
+    return blake2b("\n".join(texts).encode(), digest_size=10).hexdigest()
+
+
+def _endpoints() -> Iterator[str]:
+    """Where the environment says that stores are: tests have many of one name."""
+    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT")
+    return (os.environ.get(name, "") for name in names)
 
 
 def _key(url: ObjectUrl, size: int) -> str:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
-from qanat.disk import is_dropped
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
     FileVanishedError,
-    MissingExtraError,
     QanatError,
     TableCorruptError,
     TableNotFoundError,
@@ -24,17 +20,16 @@ from qanat.errors import (
     full_refresh,
     install,
 )
-from qanat.model.location import ObjectUrl, is_url
 from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.files import Files
-from qanat.storage.delta.local import LocalFiles
 from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
+from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
     TableState,
@@ -46,7 +41,7 @@ from qanat.storage.delta.state import (
 )
 
 if TYPE_CHECKING:
-    from qanat.storage.delta.remote import Remote
+    pass
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -77,24 +72,16 @@ class DeltaStore(DeltaNames):
     ) -> None:
         del private, options
         self._owner = owner
-        self._folders = folders or LocalFolders(
-            lambda: Path(mkdtemp()), Path(gettempdir(), "qanat-cache")
-        )
+        self._places = Places(folders)
         self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
-        self._secured: dict[Path, Path | None] = {}
-        self._known: dict[str, Files] = {}
 
     def look_again(self) -> None:
         """Let no later answer be older than this call: of tables in object stores some may be."""
-        if "_remote" in vars(self) and self._remote is not None:
-            self._remote.look_again()
+        self._places.look_again()
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
-        if is_url(place):
-            return self._remote.tables(place) if self._remote else ()
-        found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
-        return sorted(TableRef(str(f), unquote(f.name)) for f in found)
+        return self._places.tables(place)
 
     def staging(self, table: TableRef) -> Path:
         """The table's own folder: a file is part of the table once the log names it.
@@ -137,7 +124,7 @@ class DeltaStore(DeltaNames):
             version=state.version,
             schema=state.schema,
             partition_by=state.partition_by,
-            batch=_batch(table, state, self._files(table)),
+            batch=_batch(table, state, self._places.files(table.location)),
             rows=None if state.masked else _total(known),
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
@@ -158,7 +145,7 @@ class DeltaStore(DeltaNames):
         if after < 0:
             snapshot = self.snapshot(table, upto)
             return Added(snapshot.batch, snapshot.amount)
-        there = self._files(table)
+        there = self._places.files(table.location)
         if there is None:
             raise UnsupportedError(
                 f"{table} cannot be read as a stream: only tables in folders, S3, Google Cloud"
@@ -356,44 +343,11 @@ class DeltaStore(DeltaNames):
 
     def _log(self, table: TableRef) -> Log | None:
         """The table's log; None at a URL that only delta-rs can read."""
-        files = self._files(table)
+        files = self._places.files(table.location)
         return None if files is None else files.log
 
     def _here(self, table: TableRef) -> Files:
-        """The files of a table that is to be written.
-
-        Raises:
-            MissingExtraError: it is in an object store, and the package for that is missing.
-        """
-        files = self._files(table)
-        if files is None:
-            raise MissingExtraError(
-                f"writing to {table} needs the package obstore", hint=install("obstore")
-            )
-        return files
-
-    def _files(self, table: TableRef) -> Files | None:
-        location = table.location
-        found = self._known.get(location)
-        if found is None and not is_url(location):
-            found = LocalFiles(table.folder, self._secured)
-        elif found is None and ObjectUrl.is_known(location) and self._remote is not None:
-            found = self._remote.files(location)
-        if found is not None:
-            self._known[location] = found
-        return found
-
-    @cached_property
-    def _remote(self) -> Remote | None:
-        """All tables in object stores; None without the package for them."""
-        try:
-            # Imported here because most projects need it not, and not all have what it imports.
-            module = import_module("qanat.storage.delta.remote")
-        except ModuleNotFoundError as error:
-            if error.name != "obstore":
-                raise
-            return None
-        return cast("Remote", module.Remote(self._folders))
+        return self._places.here(table.location)
 
 
 def _interval(*properties: Mapping[str, str]) -> int:

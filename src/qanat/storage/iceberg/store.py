@@ -61,13 +61,8 @@ class IcebergStore(IcebergNames):
     """
 
     def __init__(
-        self,
-        private: Path,
-        options: Mapping[str, Any],
-        owner: str = "",
-        folders: LocalFolders | None = None,
+        self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
     ) -> None:
-        del folders
         self._options, self._owner = dict(options), owner
         namespace = str(options.get("namespace") or _NAMESPACE)
         others = {k for k, v in options.items() if v not in (None, "")} - {"namespace"}
