@@ -25,6 +25,10 @@ class Files(Protocol):
         """The table's log."""
         ...
 
+    def look_again(self) -> None:
+        """Let no later answer of the log be older than now."""
+        ...
+
     def beginning(self) -> int | None:
         """The version of the first commit of a table that is not there; None if it is there."""
         ...

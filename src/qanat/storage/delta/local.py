@@ -30,6 +30,9 @@ class LocalFiles:
         self.log = Log(table)
         self._secured = secured
 
+    def look_again(self) -> None:
+        """Nothing: no answer is remembered."""
+
     def beginning(self) -> int | None:
         """The first version is 0; whoever else makes the table has made that one."""
         return 0

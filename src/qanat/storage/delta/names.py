@@ -71,7 +71,9 @@ class DeltaNames:
             CommitConflictError: the gate is gone.
             StorageFullError: there is no space for the log entry.
         """
-        log = self._here(table).log
+        files = self._here(table)
+        log = files.log
+        files.look_again()
         while log.version() is not None and (number := self.transaction(table, old)):
             state = self._state(table, application=old)
             state.features.check_writable(table.location)

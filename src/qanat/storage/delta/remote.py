@@ -33,8 +33,8 @@ from obstore.exceptions import BaseError
 from qanat.disk import staged_file
 from qanat.errors import (
     AdapterError,
+    CommitConflictError,
     FileVanishedError,
-    LeaseLostError,
     UnsupportedError,
     full_refresh,
 )
@@ -47,7 +47,7 @@ from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import is_data, is_left_by_others, mentioned
 from qanat.storage.delta.remote_log import RemoteLog
-from qanat.storage.delta.remote_moves import drop, move
+from qanat.storage.delta.remote_moves import drop, move, pass_gate
 from qanat.storage.delta.state import LiveFile, local_path
 
 if TYPE_CHECKING:
@@ -136,6 +136,10 @@ class RemoteFiles:
         self.url = url
         self.log = RemoteLog(url, copy, remote.objects, remote.cache)
 
+    def look_again(self) -> None:
+        """See `RemoteLog.look_again`."""
+        self.log.look_again()
+
     def beginning(self) -> int | None:
         """See `RemoteLog.beginning`."""
         return self.log.beginning()
@@ -145,8 +149,7 @@ class RemoteFiles:
     ) -> bool:
         """Create a log entry, once the ledger says that the lease is still held."""
         self._remote.check_conditional(self.url)
-        if gate is not None:
-            gate.confirm()
+        pass_gate(gate, self.url)
         return self.log.create(version, content, gate)
 
     def upload(self, files: Sequence[DataFile]) -> None:
@@ -177,7 +180,7 @@ class RemoteFiles:
         if not names:
             return
         before = min(self._uploaded.pop(name) for name in names)
-        with suppress(AdapterError, LeaseLostError):
+        with suppress(AdapterError, CommitConflictError):
             self.log.look_again()
             later = [v for v in self.log.commits() if v > before]
             actions = (a["add"] for v in later for a in self.log.actions(v) if "add" in a)
@@ -243,8 +246,7 @@ class RemoteFiles:
         self.log.ready()
 
         def keep(path: Path, name: str) -> None:
-            if gate is not None:
-                gate.confirm()
+            pass_gate(gate, self.url)
             self._objects.upload(self.url.below(f"_delta_log/{name}"), path)
 
         import_module("qanat.storage.delta.table").checkpoint(self.log, None, keep)

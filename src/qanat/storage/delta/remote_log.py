@@ -23,6 +23,7 @@ from qanat.model.table import CommitGate
 from qanat.objects import Objects
 from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.remote_moves import pass_gate
 from qanat.storage.delta.state import NEW_TABLE
 
 _FETCHES = 16
@@ -192,8 +193,7 @@ class RemoteLog(Log):
         if self._doubt is None:
             return
         version, begins, gate = self._doubt
-        if gate is not None:
-            gate.confirm()
+        pass_gate(gate, self._url)
         self._objects.create(self._entry(version), _fence(begins))
         self._doubt = None
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
-from qanat.errors import AdapterError
+from qanat.errors import AdapterError, CommitConflictError, LeaseLostError
 from qanat.model.location import ObjectUrl
 from qanat.model.table import CommitGate
 from qanat.objects import Objects
@@ -34,20 +34,28 @@ def move(objects: Objects, old: ObjectUrl, new: ObjectUrl, gate: CommitGate | No
 
     Raises:
         AdapterError: there is something else in the new place.
-        LeaseLostError: another update has taken over.
+        CommitConflictError: another update has taken over.
     """
     originals, copies = _below(objects, old), _below(objects, new)
-    if not _is_whole(originals, copies):
+    if _is_whole(originals, copies):
+        _check_newest(objects, old, new, originals)
+    else:
         _check_same(originals, copies, new)
-        _confirm(gate)
-        data = [n for n in originals if not n.startswith(_LOG) and n not in copies]
-        with ThreadPoolExecutor(_COPIES, "copy") as pool:
-            list(pool.map(lambda n: objects.copy(old.below(n), new.below(n)), data))
-        for name in sorted(n for n in originals if n.startswith(_LOG) and n not in copies):
-            # Created, not copied: a copy would replace what has come there meanwhile.
-            _confirm(gate)
-            objects.create(new.below(name), objects.read(old.below(name)))
+        _copy(objects, old, new, [n for n in originals if n not in copies], gate)
     _remove(objects, old, originals, gate)
+
+
+def _copy(
+    objects: Objects, old: ObjectUrl, new: ObjectUrl, names: list[str], gate: CommitGate | None
+) -> None:
+    pass_gate(gate, old)
+    with ThreadPoolExecutor(_COPIES, "copy") as pool:
+        data = (n for n in names if not n.startswith(_LOG))
+        list(pool.map(lambda n: objects.copy(old.below(n), new.below(n)), data))
+    for name in sorted(n for n in names if n.startswith(_LOG)):
+        # Created, not copied: a copy would replace what has come there meanwhile.
+        pass_gate(gate, old)
+        objects.create(new.below(name), objects.read(old.below(name)))
 
 
 def drop(objects: Objects, table: ObjectUrl, gate: CommitGate | None) -> None:
@@ -60,13 +68,20 @@ def _remove(objects: Objects, table: ObjectUrl, names: _Names, gate: CommitGate 
         return
     log = sorted((n for n in names if n.startswith(_LOG)), reverse=True)
     for some in (log, [n for n in names if not n.startswith(_LOG)]):
-        _confirm(gate)
+        pass_gate(gate, table)
         objects.delete(table.below(n) for n in some)
 
 
 def _below(objects: Objects, prefix: ObjectUrl) -> _Names:
     skip = len(prefix.key) + 1
     return {meta["path"][skip:]: meta for meta in objects.below(prefix)}
+
+
+def _check_newest(objects: Objects, old: ObjectUrl, new: ObjectUrl, originals: _Names) -> None:
+    """Refuse to take a table for the copy of another one whose entries are as long."""
+    newest = max((n for n in originals if n.startswith(_LOG)), default=None)
+    if newest and objects.read(old.below(newest)) != objects.read(new.below(newest)):
+        raise _occupied(new, newest)
 
 
 def _is_whole(originals: _Names, copies: _Names) -> bool:
@@ -86,13 +101,29 @@ def _check_same(originals: _Names, copies: _Names, new: ObjectUrl) -> None:
         if name not in originals or originals[name]["size"] != meta["size"]
     )
     if (found := next(other, None)) is not None:
-        raise AdapterError(
-            f"a table cannot be moved to {new}: there is something else",
-            got=str(new.below(found)),
-            hint="move that away and run again",
-        )
+        raise _occupied(new, found)
 
 
-def _confirm(gate: CommitGate | None) -> None:
-    if gate is not None:
+def _occupied(new: ObjectUrl, name: str) -> AdapterError:
+    return AdapterError(
+        f"a table cannot be moved to {new}: there is something else",
+        got=str(new.below(name)),
+        hint="move that away and run again",
+    )
+
+
+def pass_gate(gate: CommitGate | None, place: ObjectUrl) -> None:
+    """Go on only as long as the ledger knows the update's lease.
+
+    Raises:
+        CommitConflictError: another update has taken over.
+    """
+    if gate is None:
+        return
+    try:
         gate.confirm()
+    except LeaseLostError as error:
+        raise CommitConflictError(
+            f"another update took over before this one committed to {place}",
+            hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+        ) from error

@@ -206,6 +206,7 @@ class DeltaStore(DeltaNames):
         return version
 
     def _commit(self, files: Files, commit: Commit) -> tuple[int, TableState | None]:
+        looked = False
         while True:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
@@ -213,7 +214,12 @@ class DeltaStore(DeltaNames):
                 # The process that published it may have been killed before it was durable.
                 files.secure()
                 return state.version, None
-            if last != commit.number - 1 and not (commit.gaps and last < commit.number):
+            fits = last == commit.number - 1 or (commit.gaps and last < commit.number)
+            if not fits and not looked:
+                files.look_again()
+                looked = True
+                continue
+            if not fits:
                 raise CommitConflictError(
                     f"{commit.table.name} is at number {last} of {commit.application!r}",
                     wanted=str(commit.number - 1),
@@ -237,7 +243,9 @@ class DeltaStore(DeltaNames):
             ForeignTableError: the table is another owner's.
             StorageFullError: there is no space for the log entry.
         """
-        log = self._here(table).log
+        files = self._here(table)
+        log = files.log
+        files.look_again()
         while self.transaction(table, application) == number and log.version() is not None:
             self._check_owner(table)
             made = commit_of(log, application, number)
