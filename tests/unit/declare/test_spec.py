@@ -40,7 +40,7 @@ def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
         name="flüge",
         root=tmp_path,
         spec=tmp_path / "qanat.yml",
-        storage=tmp_path / "storage",
+        storage=str(tmp_path / "storage"),
         libraries=("transformations/**/*.sql", "transformations/**/*.py"),
     )
 
@@ -228,11 +228,20 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             ),
         ),
         (
-            "name: x\nstorage: s3://b/c",
+            "name: x\nstorage: s4://b/c",
             (
-                "qanat.yml:2:10: storage on s3:// is not possible yet\n"
-                "  wanted: a folder of this machine\n  got: s3://b/c\n"
-                "  hint: keep tables in a folder; read_files can read object stores"
+                "qanat.yml:2:10: storage does not fit\n"
+                "  wanted: a folder, or a URL such as s3://bucket/path, gs://bucket/path or"
+                " abfss://container@account.dfs.core.windows.net/path\n"
+                "  got: 's4://b/c'"
+            ),
+        ),
+        (
+            "name: x\nstorage: s3://lake\ntable_format: iceberg",
+            (
+                "qanat.yml:2:10: iceberg tables cannot be kept in an object store yet\n"
+                "  got: s3://lake\n"
+                "  hint: use `table_format: delta`, or a folder"
             ),
         ),
         (
@@ -590,3 +599,22 @@ def test_dialects_are_those_of_the_engine(tmp_path: Path) -> None:
         with pytest.raises(ProblemsError) as caught:
             dialect(text)
         assert [str(p) for p in caught.value.problems] == [message]
+
+
+@pytest.mark.parametrize(
+    ("storage", "tables"),
+    [
+        ("s3://lake", "s3://lake/tables"),
+        ("s3a://lake/shop/", "s3://lake/shop/tables"),
+        ("abfss://c@a.dfs.core.windows.net/x", "abfss://c@a.dfs.core.windows.net/x/tables"),
+    ],
+)
+def test_tables_in_an_object_store_have_their_ledger_beside_the_spec(
+    tmp_path: Path, storage: str, tables: str
+) -> None:
+    project = load(tmp_path, f"name: x\nstorage: {storage}\nenvironments: {{prod: {{}}}}")
+    assert project.tables == tables
+    assert project.private.parent == tmp_path / ".qanat"
+    prod = load_project(project.spec, plugins.engine, plugins.table_format, "prod", {})
+    assert prod.tables == tables.removesuffix("tables") + "prod/tables"
+    assert prod.private != project.private
