@@ -257,7 +257,7 @@ SETTINGS = OptionTable(
     (
         Option("name", "of the project", type=ValueType.NAME, required=True),
         Option(
-            "storage", "folder for tables and ledger, or `s3://…` for tables", type=ValueType.NAME
+            "storage", "folder of tables and ledger, or `s3://…` of tables", type=ValueType.NAME
         ),
         Option(
             "catalog", "may stand before names in queries; otherwise unused", type=ValueType.NAME
