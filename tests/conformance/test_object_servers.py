@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 
 import obstore
 import pytest
-from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 from obstore.store import ObjectStore, from_url
 
 from qanat.testing.azurite import azurite
@@ -90,14 +90,23 @@ def test_of_creates_that_race_one_wins(request: pytest.FixtureRequest, store: Ob
     assert [str(one).encode() for one in winners] == [content(store, "race/1")]
 
 
-def test_an_upload_in_parts_is_created_once(store: ObjectStore) -> None:
+def test_a_large_object_is_created_once(store: ObjectStore) -> None:
+    # obstore puts it in one request, whatever `use_multipart` says: only a plain put has a mode.
     large = os.urandom(PART * 2 + 17)
-    options = {"mode": "create", "use_multipart": True, "chunk_size": PART}
-    obstore.put(store, "parts/1", large, **options)
-    assert content(store, "parts/1") == large
+    obstore.put(store, "large", large, mode="create")
+    assert content(store, "large") == large
     with pytest.raises(AlreadyExistsError):
-        obstore.put(store, "parts/1", bytes(len(large)), **options)
-    assert content(store, "parts/1") == large
+        obstore.put(store, "large", bytes(len(large)), mode="create")
+    assert content(store, "large") == large
+
+
+def test_a_copy_to_an_object_that_exists_is_refused_or_not_known(store: ObjectStore) -> None:
+    obstore.put(store, "copy/1", b"first")
+    obstore.put(store, "copy/2", b"second")
+    # The client of S3 has no such copy.
+    with pytest.raises((AlreadyExistsError, NotSupportedError)):
+        obstore.copy(store, "copy/1", "copy/2", overwrite=False)
+    assert content(store, "copy/2") == b"second"
 
 
 def test_an_upload_in_parts_replaces(store: ObjectStore) -> None:

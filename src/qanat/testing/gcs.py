@@ -23,6 +23,7 @@ _SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, "
     "SignedHeaders=host, Signature=0"
 )
+_CONDITION = "x-goog-if-generation-match"
 _GONE = Response(
     404, {"content-type": "application/xml"}, b"<Error><Code>NoSuchKey</Code></Error>"
 )
@@ -92,6 +93,11 @@ class _Translation:
             present = forward(Request("HEAD", request.path, {"authorization": _SIGNATURE}))
             if present.status == 404:
                 return _GONE
+        if "x-goog-copy-source" in request.headers and _CONDITION in request.headers:
+            copied = self._read(request, forward)
+            if copied.status != 200:
+                return copied
+            request = replace(request, body=copied.body, headers=_kept(request.headers))
         response = forward(replace(request, headers=self._translated(request.headers)))
         tag = response.headers.get("etag")
         if tag is None:
@@ -99,11 +105,16 @@ class _Translation:
         generation = str(self._generation(tag))
         return replace(response, headers={**response.headers, "x-goog-generation": generation})
 
+    def _read(self, request: Request, forward: Callable[[Request], Response]) -> Response:
+        """The source of a conditional copy, to be put: MiniStack's copies know no condition."""
+        source = "/" + request.headers["x-goog-copy-source"].lstrip("/")
+        return forward(Request("GET", source, {"authorization": _SIGNATURE}))
+
     def _translated(self, headers: dict[str, str]) -> dict[str, str]:
         headers = {**headers, "authorization": _SIGNATURE}
         if source := headers.pop("x-goog-copy-source", None):
             headers["x-amz-copy-source"] = source
-        generation = headers.pop("x-goog-if-generation-match", None)
+        generation = headers.pop(_CONDITION, None)
         if generation == "0":
             headers["if-none-match"] = "*"
         elif generation is not None:
@@ -120,3 +131,7 @@ class _Translation:
         with self._lock:
             known = generation <= len(self._tags)
             return self._tags[generation - 1] if known else '"unknown"'
+
+
+def _kept(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name != "x-goog-copy-source"}

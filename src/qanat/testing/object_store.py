@@ -60,7 +60,7 @@ class ObjectStore(Frozen):
         self._request("DELETE", f"/{quote(bucket)}/{quote(key)}")
 
     def require_credentials(self) -> None:
-        """From now on refuse every request, as none is signed by an IAM user's keys; moto alone can."""
+        """From now on refuse every request: none is signed by an IAM user's keys. moto only."""
         self._request("POST", "/moto-api/reset-auth", b"0")
 
     def _request(self, method: str, path: str, body: bytes = b"") -> None:
