@@ -50,5 +50,11 @@ def seaweedfs() -> Iterator[ObjectStore]:
         }
         return [weed, "server", "-filer", "-s3", *(f"-{k}={v}" for k, v in options.items())]
 
-    with serving("SeaweedFS", command, lambda: status(s3, "/healthz") == 200):
-        yield ObjectStore(f"http://127.0.0.1:{s3}")
+    try:
+        with serving("SeaweedFS", command, lambda: status(s3, "/healthz") == 200):
+            yield ObjectStore(f"http://127.0.0.1:{s3}")
+    finally:
+        # SeaweedFS makes these outside its folder, wherever TMPDIR is, and leaves them there.
+        for port in ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+                left.unlink(missing_ok=True)
