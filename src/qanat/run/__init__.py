@@ -12,8 +12,9 @@ The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `
 epochs, makes one visible or takes half of one back, and compares ledger and tables by the numbers;
 `replay` is an epoch whose rows come out of quarantine. `recovery` deals with what a crash left.
 
-`update` takes all datasets, in parallel, with `lease` (one update at a time; one that slept too
-long cannot commit). `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
+`entry` is the frame around everything that writes: a line in the history and its events, under a
+`lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
+in parallel. `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
 things other names or remove them: `names` says by which ones they are known, `moves` carries out
 what was decided, `former` tells of a flow whose target may have another name. The rest answers
 questions without writing: `validate`, `look`, `query`, `lineage`, `profile`, `expectations`,

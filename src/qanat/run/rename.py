@@ -25,6 +25,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.entry import LedgerEntry
 from qanat.run.identity import past_sources
 from qanat.run.moves import table_names
 from qanat.run.names import (
@@ -39,15 +40,21 @@ from qanat.run.names import (
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry
 
 
-def rename(session: Session, old: str, new: str, observers: Sequence[Observer] = ()) -> MoveResult:
+def rename(
+    session: Session,
+    old: str,
+    new: str,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
+) -> MoveResult:
     """Move a dataset, flow or source to another name.
 
     Args:
         old: as the ledger knows it; of a source, as `plan` names it.
         new: as it is declared now, or will be.
+        wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
@@ -63,7 +70,7 @@ def rename(session: Session, old: str, new: str, observers: Sequence[Observer] =
         check_settled(running, (move.old, move.dataset, *move.flows), keys)
         return intended(running, entry, move)
 
-    done = carry_on(session, (old, new), observers, act)
+    done = carry_on(session, (old, new), observers, act, wait)
     names = tuple(d.dataset for d in done.definitions)
     return MoveResult(str(done.what), done.old, done.new, names)
 
