@@ -92,11 +92,10 @@ def gather(
     anew = facts.asked is Asked.FULL_REFRESH
     if anew:
         check_owners(session, dataset, anew)
-    else:
-        for each in compiled:
-            # An open epoch may have been published without the ledger knowing it yet.
-            if each.flow.name not in around.open:
-                check_history(session, each)
+    for each in () if anew else compiled:
+        # An open epoch may have been published without the ledger knowing it yet.
+        if each.flow.name not in around.open:
+            check_history(session, each)
     exists = dataset.stored and session.store.version(session.table(name)) is not None
     restarted = bool(generation) and not _started(session, dataset, generation, around)
     if restarted and not anew:
@@ -106,8 +105,8 @@ def gather(
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Read the table only if something changes: that is most of an unchanged update's time.
     looks = anew or facts.changed or grows
-    if looks or facts.before is None:
-        check_owners(session, dataset, anew or restarted)
+    if not anew and (looks or facts.before is None):
+        check_owners(session, dataset, anew=restarted)
     stored = _stored(session, dataset) if exists and looks else None
     if grows and stored is not None and not (anew or restarted):
         check_partitions(dataset, stored.partition_by)
