@@ -336,12 +336,13 @@ class Ledger(Protocol):
         self,
         update: str | None = None,
         dataset: str | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         files: bool = False,
     ) -> Sequence[Epoch]:
         """Newest first.
 
         Args:
+            limit: epochs at most; default: all.
             files: whether file ranges come with their files.
         """
         ...

@@ -20,8 +20,6 @@ from qanat.run.inputs import SNAPSHOT
 from qanat.run.session import Session
 from qanat.text import count
 
-_ALL = 2**62
-"""More epochs than any dataset has."""
 _NAMED = 3
 """How many files a message names."""
 
@@ -188,7 +186,7 @@ def _keys(session: Session, dataset: Dataset) -> frozenset[str] | None:
 
 def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
     """The epochs whose rows the table holds, oldest first."""
-    epochs = session.recorded.epochs(dataset=dataset.name, limit=_ALL, files=True)
+    epochs = session.recorded.epochs(dataset=dataset.name, files=True)
     done = [e for e in epochs if e.status is EpochStatus.COMMITTED and not is_replay(e.flow)]
     # Not the ledger's current generation: a full refresh that was interrupted has begun one of
     # which nothing is in the table yet.

@@ -25,9 +25,6 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count, size
 
-_ALL = 2**62
-"""More epochs than any dataset has."""
-
 
 class PastSources(Frozen):
     """What has been read as streams.
@@ -213,7 +210,7 @@ def _moved(session: Session, gone: PastSource, files: Sequence[FileRef]) -> bool
     guess; to ask is better than to double every row of a folder that was moved.
     """
     here = {(PurePosixPath(f.path).name, f.size) for f in files}
-    epochs = session.recorded.epochs(dataset=gone.dataset, limit=_ALL, files=True)
+    epochs = session.recorded.epochs(dataset=gone.dataset, files=True)
     root = session.project.root  # what is below it is kept relative to it
     return any(
         (PurePosixPath(f.path).name, f.size) in here and not (root / f.path).exists()

@@ -16,9 +16,6 @@ from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
-_ALL = 1_000_000
-"""More epochs than one update has."""
-
 LAST = "last"
 """Stands for the identifier of the newest update."""
 
@@ -82,7 +79,7 @@ def history(
 
 
 def _entry(session: Session, update: UpdateRecord, dataset: str | None) -> HistoryEntry:
-    epochs = session.recorded.epochs(update=update.id, dataset=dataset, limit=_ALL)
+    epochs = session.recorded.epochs(update=update.id, dataset=dataset)
     return HistoryEntry(update, tuple(reversed(epochs)))
 
 

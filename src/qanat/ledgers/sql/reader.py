@@ -94,23 +94,28 @@ class SqlLedgerReader:
         self,
         update: str | None = None,
         dataset: str | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         files: bool = False,
     ) -> Sequence[Epoch]:
         """Epochs, newest first; without `files`, their file ranges are empty.
 
         Args:
             dataset: only epochs of this dataset, compared without case.
+            limit: epochs at most; default: all.
         """
-        conditions, values = ["1 = 1"], []
+        conditions: list[str] = ["1 = 1"]
+        values: list[object] = []
         if update is not None:
             conditions.append("update_id = ?")
             values.append(update)
         if dataset is not None:
             conditions.append("dataset_key = ?")
             values.append(fold(dataset))
-        where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-        return self._epochs(where, (*values, limit), whole=files)
+        where = f"{' AND '.join(conditions)} ORDER BY id DESC"
+        if limit is not None:
+            where += " LIMIT ?"
+            values.append(limit)
+        return self._epochs(where, values, whole=files)
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Updates, newest first, at most `limit`."""
