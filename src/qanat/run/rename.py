@@ -107,8 +107,8 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
 
 def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Move:
     declared = session.pipeline.get(old)
-    if declared is not None and not (same(old, new) and declared.name == new):
-        raise _still_declared(old, declared.name, declared.location, new)
+    if declared is not None:
+        _check_respelled(old, new, declared.name, declared.name, declared.location)
     found = session.pipeline.get(new)
     new = new if found is None else found.name
     if found is None:
@@ -178,6 +178,12 @@ def _check_free(session: Session, old: str, new: str, kind: str) -> None:
             )
 
 
+def _check_respelled(old: str, new: str, declared: str, what: str, location: Location) -> None:
+    """Refuse to rename what is declared, unless as the other spelling of its name."""
+    if not (same(old, new) and declared == new):
+        raise _still_declared(old, what, location, new)
+
+
 def _still_declared(old: str, declared: str, location: Location, new: str) -> PlanError:
     return PlanError(
         f"{declared} is still declared",
@@ -207,8 +213,9 @@ def _only_its_flow_went(session: Session, dataset: str) -> bool:
 
 def _renamed_flow(session: Session, update: str, old: str, target: str, new: str) -> Move:
     declared = _declared_flow(session, old)
-    if declared is not None and not (same(old, new) and declared.name == new):
-        raise _still_declared(old, f"flow {declared.name}", declared.location, new)
+    if declared is not None:
+        what = f"flow {declared.name}"
+        _check_respelled(old, new, declared.name, what, declared.location)
     found = _declared_flow(session, new)
     if found is None:
         _check_new(new)
