@@ -17,6 +17,7 @@ from qanat.model.name import Names, fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.work import Amount, Counts, RuleCount
+from qanat.text import work_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,9 @@ class Lease(Frozen):
     pid: int
     since: float = 0.0
     datasets: Names | None = None
+
+    def __str__(self) -> str:
+        return work_of(self.holder, self.host, self.pid, self.since, self.datasets or ())
 
     def covers(self, dataset: str) -> bool:
         """True if it is the right to update that dataset, too."""

@@ -15,7 +15,7 @@ from qanat.run.installation import installation
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
-from qanat.text import count, listed
+from qanat.text import count
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
@@ -90,8 +90,7 @@ def _ledger(session: Session, ledger: Ledger) -> Finding:
 def _updates(ledger: Ledger) -> Iterator[Finding]:
     held = ledger.held()
     for lease in held:
-        works = f", which works on {listed(list(lease.datasets))}" if lease.datasets else ""
-        yield Finding("ok", "lease", f"held by {lease.holder}{works}")
+        yield Finding("ok", "lease", f"held by {lease}")
     if not held:
         yield Finding("ok", "lease", "free")
     epochs = [e for e in ledger.open_epochs() if not any(x.covers(e.dataset) for x in held)]

@@ -134,7 +134,8 @@ def _patience(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
     """How long to wait for other updates: seconds, or True for as long as it takes."""
 
     def tell_of(other: Lease) -> None:
-        tell(LeaseAwaited(other.holder, other.host, other.pid, tuple(other.datasets or ())))
+        works_on = tuple(other.datasets or ())
+        tell(LeaseAwaited(other.holder, other.host, other.pid, works_on, other.since))
 
     return Patience(math.inf if wait is True else float(wait), tell_of)
 
