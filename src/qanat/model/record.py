@@ -8,7 +8,7 @@ may rearrange a query without rereading anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -129,6 +129,16 @@ class UpdateRecord(Frozen):
     status: UpdateStatus = UpdateStatus.RUNNING
     error: str | None = None
     leaves: tuple[str, ...] | None = None
+
+    @property
+    def as_crashed(self) -> UpdateRecord:
+        """How it ended, if it is recorded as running and holds no lease any more."""
+        if self.ended is None:
+            error = "its process ended before it did"
+            return replace(self, status=UpdateStatus.FAILED, error=error)
+        # It did its work, and only could not remove what earlier updates had left.
+        status = UpdateStatus.FAILED if self.error else UpdateStatus.SUCCEEDED
+        return replace(self, status=status)
 
 
 class Epoch(Frozen):

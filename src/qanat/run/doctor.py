@@ -12,6 +12,7 @@ from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
+from qanat.run.look import truly
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
@@ -79,7 +80,7 @@ def _storage(session: Session) -> Iterator[Finding]:
 
 
 def _ledger(session: Session, ledger: Ledger) -> Finding:
-    newest = ledger.updates(1)
+    newest = truly(ledger, ledger.updates(1))
     url = session.project.ledger
     place = url.partition("://")[0] if url else str(session.project.private / "ledger.db")
     if not newest:

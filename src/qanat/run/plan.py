@@ -50,10 +50,8 @@ def check_moves(session: Session) -> None:
         PlanError: a renaming or removal was interrupted.
     """
     for move in session.recorded.open_moves():
-        new = "" if move.new is None else f" {shlex.quote(move.new)}"
-        command = f"qanat {'rename' if new else 'drop'} {shlex.quote(move.old)}{new}"
         raise PlanError(
-            f"`{command}` was interrupted",
+            f"{move} was interrupted",
             hint="type it again; the next `qanat run` finishes it as well",
         )
 
