@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qanat.errors import QanatError, full_refresh, naming
+from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
-from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
 from qanat.run.look import truly
+from qanat.run.mismatch import mismatch_of
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
@@ -153,10 +154,11 @@ def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Fin
     """Where tables and ledger tell different stories about a dataset."""
     try:
         check_owners(session, dataset, anew=False)
-        open_ = {e.flow for e in ledger.open_epochs()}
+        open_ = {(e.flow, fold(e.dataset)) for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.
-            mismatch = None if compiled.flow.name in open_ else mismatch_of(session, compiled)
+            known = (compiled.flow.name, fold(compiled.dataset.name))
+            mismatch = None if known in open_ else mismatch_of(session, compiled)
             if mismatch is not None:
                 facts = f"{mismatch.message} (wanted: {mismatch.wanted}; got: {mismatch.got})"
                 yield Finding("error", f"table {dataset.name}", facts, mismatch.hint or "")

@@ -112,32 +112,14 @@ def _planned(session: Session, update: str, name: str) -> Move:
     found = dropping(session, name)
     for each in table_names(found.dataset):
         check_owner(each, session.store.owner(session.table_named(each)), session.scope)
-    gone = flows_of(session, found.dataset)
-    _check_gone(session, found.dataset, gone)
     return Move(
         update=update,
         what=Moved.DATASET,
         old=found.dataset,
         new=None,
-        gone=gone,
+        gone=flows_of(session, found.dataset),
         sources=dict.fromkeys(keys_of(found.dataset)),
     )
-
-
-def _check_gone(session: Session, dataset: str, flows: Sequence[str]) -> None:
-    """Refuse to forget what a flow has read that feeds another dataset by now.
-
-    That may hold rows of its own from earlier, which the flow would read again.
-    """
-    for flow in session.pipeline.flows:
-        if flow.name in flows:
-            raise PlanError(
-                f"flow {flow.name}, which fed {dataset}, feeds {flow.target} by now: to drop"
-                f" {dataset} would let it read everything again",
-                location=flow.location,
-                hint=f"start over with what it feeds: {full_refresh(flow.target)}; then drop"
-                f" {dataset}",
-            )
 
 
 def consequences(found: Dropping) -> str:

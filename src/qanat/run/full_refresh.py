@@ -121,7 +121,7 @@ def _replaced(session: Session, read: Read, full: Collection[str]) -> Iterator[s
 def _filled(session: Session, name: str, view: Dataset) -> bool:
     """True if flows into a dataset have put rows into the quarantine of a temporary view."""
     generation = session.recorded.generation(name)
-    marks = session.recorded.quarantine_marks(view.name, generation)
+    marks = session.recorded.quarantine_marks(name, generation, view.name)
     flows = (c.flow.name for c in session.analysis.flows_into(name))
     return any(f in marks and not marks[f].emptied for f in flows)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from qanat.disk import explained
 from qanat.errors import PlanError
 from qanat.model.move import Move
-from qanat.model.name import Named, fold
-from qanat.model.pipeline import QUARANTINE, is_replay, replay_flow
+from qanat.model.name import Named, fold, same
+from qanat.model.pipeline import QUARANTINE, is_replay
 from qanat.model.query import dataset_ref
 from qanat.model.record import quarantine_key
 from qanat.ports.observer import Observer
@@ -60,13 +60,10 @@ def keys_of(dataset: str) -> tuple[str, ...]:
 
 
 def flows_of(session: Session, dataset: str) -> tuple[str, ...]:
-    """The flows whose newest epochs went into a dataset, its replay included."""
-    flows = {f for f, target in known_flows(session).items() if fold(target) == fold(dataset)}
-    flows |= {e.flow for e in session.recorded.epochs(dataset=dataset)}
-    flows.add(replay_flow(dataset))
-    ledger = session.recorded
-    newest = ((f, ledger.last_epoch(f)) for f in sorted(flows))
-    return tuple(f for f, last in newest if last and fold(last.dataset) == fold(dataset))
+    """The flows that have fed a dataset, and no other one that is left; its replay included."""
+    flows = {e.flow for e in session.recorded.epochs(dataset=dataset)}
+    fed = ((f, session.recorded.last_epochs(f)) for f in sorted(flows))
+    return tuple(f for f, to in fed if to and all(same(e.dataset, dataset) for e in to))
 
 
 def check_settled(running: RunningUpdate, names: Sequence[str], keys: frozenset[str]) -> None:

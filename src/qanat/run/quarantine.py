@@ -15,8 +15,8 @@ from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.commits import check_history
 from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.mismatch import check_history
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult

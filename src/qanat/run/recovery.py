@@ -23,7 +23,6 @@ from qanat.model.record import Epoch, EpochStatus, UpdateRecord
 from qanat.model.table import TableRef
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
-    mismatch_of,
     published,
     starts_over,
     tables,
@@ -31,6 +30,7 @@ from qanat.run.commits import (
 )
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
+from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
 from qanat.run.session import Session, sweep_scratch
 

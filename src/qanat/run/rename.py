@@ -120,7 +120,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
             location=found.location,
             hint="what it holds means something else then: drop the old one, and run the new one",
         )
-    _check_free(session, old, new, kind)
+    _check_free(session, old, new)
     for name in table_names(old):
         if session.store.version(session.table_named(name)) is not None:
             check_owner(name, session.store.owner(session.table_named(name)), session.scope)
@@ -152,19 +152,14 @@ def _check_no_flow(session: Session, new: str) -> None:
         )
 
 
-def _check_free(session: Session, old: str, new: str, kind: str) -> None:
+def _check_free(session: Session, old: str, new: str) -> None:
     """Refuse a name that something else has."""
     if same(old, new):
         return
     recorded = session.recorded
     places = [session.table_named(n) for n in table_names(new)]
     has_table = any(session.store.version(p) is not None for p in places)
-    if has_table or new in recorded.definitions() or recorded.last_epoch(new) is not None:
-        if kind == str(DatasetKind.SINK):
-            raise PlanError(
-                f"{new} goes on where {old} was: nothing is left to rename",
-                hint=f"to forget the old name: qanat drop {shlex.quote(old)}",
-            )
+    if has_table or new in recorded.definitions() or recorded.last_epochs(new):
         raise PlanError(
             f"{new} has {'a table' if has_table else 'a history'} already",
             hint=f"if it was made since the name has changed, let the files say {old} again,"
@@ -196,27 +191,31 @@ def _still_declared(old: str, declared: str, location: Location, new: str) -> Pl
 # -- flows --------------------------------------------------------------------------------------
 
 
-def _flow(session: Session, old: str) -> tuple[str, str] | None:
-    """A flow as it was last run, and its target."""
+def _flow(session: Session, old: str) -> tuple[str, tuple[str, ...]] | None:
+    """A flow as it was last run, and what it has fed, the newest first."""
     name = spelled(known_flows(session), old) or old
-    last = session.recorded.last_epoch(name)
-    return None if last is None else (name, last.dataset)
+    targets = tuple(last.dataset for last in session.recorded.last_epochs(name))
+    return (name, targets) if targets else None
 
 
 def _only_its_flow_went(session: Session, dataset: str) -> bool:
     """True if a dataset is declared, and has no query of its own any more."""
     declared = session.pipeline.get(dataset)
-    if declared is None or session.recorded.last_epoch(dataset) is None:
+    if declared is None or session.recorded.last_epoch(dataset, dataset) is None:
         return False
     return not any(same(f.name, dataset) for f in session.pipeline.flows_into(dataset))
 
 
-def _renamed_flow(session: Session, update: str, old: str, target: str, new: str) -> Move:
+def _renamed_flow(
+    session: Session, update: str, old: str, targets: tuple[str, ...], new: str
+) -> Move:
     declared = _declared_flow(session, old)
     if declared is not None:
         what = f"flow {declared.name}"
         _check_respelled(old, new, declared.name, what, declared.location)
-    found = _declared_flow(session, new)
+    found, target = _declared_flow(session, new), targets[0]
+    if found is not None:
+        target = next((t for t in targets if same(t, found.target)), target)
     if found is None:
         _check_new(new)
         dataset = session.pipeline.get(new)
@@ -231,7 +230,7 @@ def _renamed_flow(session: Session, update: str, old: str, target: str, new: str
             location=found.location,
         )
     new = new if found is None else found.name
-    if not same(old, new) and session.recorded.last_epoch(new) is not None:
+    if not same(old, new) and session.recorded.last_epochs(new):
         raise PlanError(
             f"flow {new} has a history already",
             hint="start over what it feeds: qanat run --full-refresh " + shlex.quote(target),

@@ -67,8 +67,7 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
             # on with the rest.
             entry.begin()
             full = sorted(chosen.full_refresh)
-            begun = {n: [f.name for f in session.pipeline.flows_into(n)] for n in full}
-            session.ledger.begin_generation(begun, running.lease.latest)
+            session.ledger.begin_generation(full, running.lease.latest)
     with session.readables.running(chosen.datasets):
         return _walk(running, chosen, entry, _around(session))
 

@@ -1,0 +1,182 @@
+"""A flow that is sent into another table is another flow there: none is lost, none doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import qanat
+from qanat.errors import QanatError, RereadError
+from qanat.project import Project
+
+TABLE = """
+CREATE STREAMING TABLE {0} (CONSTRAINT r EXPECT (id % 3 <> 0) ON VIOLATION QUARANTINE ROW);
+"""
+FLOW = """
+CREATE FLOW {0} AS INSERT INTO {1} BY NAME
+SELECT '{0}' AS via, id FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');
+"""
+ALWAYS, MOVING = ("a", "b"), ("f", "g")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+    for folder in ("data", "transformations"):
+        (tmp_path / folder).mkdir()
+    return tmp_path
+
+
+@dataclass(slots=True)
+class Model:
+    """What tables should hold: the files that each flow has read into each of them.
+
+    Args:
+        targets: of the flows that move.
+        read: by flow and table, the files that the table has of the flow.
+        declared: the tables.
+    """
+
+    root: Path
+    targets: dict[str, str] = field(default_factory=lambda: dict.fromkeys(MOVING, "a"))
+    read: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=lambda: {*ALWAYS, "c"})
+    made: set[str] = field(default_factory=set)
+    files: int = 0
+
+    def declare(self) -> None:
+        """Write the project: each table has a flow of its own."""
+        flows = {**{f"own_{t}": t for t in self.declared}, **self.targets}
+        tables = "".join(TABLE.format(t) for t in sorted(self.declared))
+        text = tables + "".join(FLOW.format(*flow) for flow in flows.items())
+        (self.root / "transformations/t.sql").write_text(text)
+
+    def add(self) -> None:
+        """One more file, with one row."""
+        (self.root / f"data/{self.files}.csv").write_text(f"id\n{self.files}\n")
+        self.files += 1
+
+    def into(self, table: str) -> list[str]:
+        """The flows into a table."""
+        return [f"own_{table}", *(f for f, t in self.targets.items() if t == table)]
+
+    def asks(self, flow: str, table: str) -> bool:
+        """True if others still have what a flow has read, and this table has none of it."""
+        others = [t for (f, t), read in self.read.items() if f == flow and t != table and read]
+        return not self.read.get((flow, table)) and bool(others)
+
+    def run(self, project: Project, choice: str, table: str) -> None:
+        """Run, and do the same with the model."""
+        told = {"read_again": table, "full_refresh": table} if choice else {}
+        update = project.run(**({choice: table} if told else {}))  # type: ignore[arg-type]
+        failed = set()
+        for name in [table] if choice == "full_refresh" else sorted(self.declared):
+            flows = self.into(name)
+            if choice == "full_refresh":
+                self.forget(name)
+            elif (choice, table) != ("read_again", name) and any(
+                self.asks(f, name) for f in flows
+            ):
+                failed.add(name)
+                continue
+            for flow in flows:
+                self.read[flow, name] = set(range(self.files))
+            self.made.add(name)
+        assert {d.dataset for d in update.failed} == failed
+        assert all(isinstance(d.error, RereadError) for d in update.failed)
+
+    def forget(self, table: str) -> None:
+        """All that a table has."""
+        for key in [k for k in self.read if k[1] == table]:
+            del self.read[key]
+
+    def check(self, project: Project) -> None:
+        """Compare tables and quarantines."""
+        for table in self.made & self.declared:
+            read = ((f, files) for (f, t), files in self.read.items() if t == table)
+            rows = Counter((f, n) for f, files in read for n in files)
+            there: Counter[tuple[object, ...]] = Counter()
+            for name in (table, f"{table}__quarantine"):
+                there.update(project.query(f"SELECT via, id FROM {name}").rows())
+            assert there == rows, table
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_of_flows_that_move(root: Path, seed: int) -> None:
+    random, model = Random(seed), Model(root)  # noqa: S311
+    model.declare()
+    with qanat.open(root) as project:
+        for _ in range(12):
+            match random.choice(("add", "move", "move", "leave", "come", "refresh", "again")):
+                case "add":
+                    model.add()
+                case "move":
+                    model.targets[random.choice(MOVING)] = random.choice(sorted(model.declared))
+                case "leave" if "c" in model.declared and "c" not in model.targets.values():
+                    model.declared.remove("c")
+                    model.declare()
+                    if "c" in model.made and random.random() < 0.5:
+                        project.drop("c")
+                        model.made.remove("c")
+                        model.forget("c")
+                case "come":
+                    model.declared.add("c")
+                case "refresh" if model.files:
+                    model.declare()
+                    model.run(project, "full_refresh", random.choice(sorted(model.declared)))
+                case "again" if model.files:
+                    model.declare()
+                    model.run(project, "read_again", random.choice(sorted(model.declared)))
+            if not model.files:
+                model.add()
+                model.add()
+            model.declare()
+            model.run(project, "", "")
+            model.check(project)
+
+
+def test_the_ways_on_that_are_named(root: Path) -> None:
+    """From a table that stays, and from one that goes."""
+    model = Model(root)
+    model.add()
+    model.declare()
+    with qanat.open(root) as project:
+        project.run()
+        model.targets["f"] = "b"
+        model.declare()
+        (failed,) = project.run().failed
+        assert isinstance(failed.error, QanatError)
+        assert failed.error.message == (
+            "b would read data/*.csv from its start (1 file, 5 B), as flow f has read it into a,"
+            " which it feeds no more"
+        )
+        assert failed.error.hint == (
+            "if the rows are to be in both: qanat run --read-again b; if not, first:"
+            " qanat run --full-refresh a"
+        )
+        project.run(full_refresh="a")
+        assert not project.run().failed
+        assert _rows(project, "a", "f") == 0
+        assert _rows(project, "b", "f") == 1
+        model.targets["g"] = "c"
+        model.declare()
+        project.run(read_again="c")
+        project.run(full_refresh="a")
+        model.targets["g"] = "b"
+        model.declared.remove("c")
+        model.declare()
+        (failed,) = project.run().failed
+        assert failed.error is not None
+        assert "if not, first: qanat drop c" in str(failed.error.hint)
+
+
+def _rows(project: Project, table: str, flow: str) -> int:
+    """The rows of a flow in a table and its quarantine."""
+    return sum(
+        len(project.query(f"SELECT 1 FROM {name} WHERE via = '{flow}'").rows())
+        for name in (table, f"{table}__quarantine")
+    )
