@@ -6,11 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 import qanat
 from qanat.errors import QanatError, RereadError
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.model.record import Epoch
 from qanat.project import Project
 
 TABLE = """
@@ -174,9 +177,103 @@ def test_the_ways_on_that_are_named(root: Path) -> None:
         assert "if not, first: qanat drop c" in str(failed.error.hint)
 
 
-def _rows(project: Project, table: str, flow: str) -> int:
-    """The rows of a flow in a table and its quarantine."""
+VIEW = """
+CREATE TEMPORARY VIEW v (CONSTRAINT odd EXPECT (id % 2 = 1) ON VIOLATION QUARANTINE ROW)
+AS SELECT id FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');
+CREATE STREAMING TABLE a;
+CREATE STREAMING TABLE b;
+CREATE FLOW f AS INSERT INTO {0} BY NAME SELECT 'f' AS via, id FROM STREAM {1};
+CREATE FLOW own_a AS INSERT INTO a BY NAME SELECT 'a' AS via, id
+FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');
+CREATE FLOW own_b AS INSERT INTO b BY NAME SELECT 'b' AS via, id
+FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');
+"""
+PLAIN = "read_files('data/*.csv', schema => 'id BIGINT')"
+
+
+def test_rows_in_quarantine_of_a_view_stay_where_a_flow_was(root: Path) -> None:
+    """Its epochs are numbered through: what it commits there is never taken for an older one."""
+
+    def declare(target: str, source: str = "v") -> None:
+        (root / "transformations/t.sql").write_text(VIEW.format(target, source))
+
+    def held() -> list[object]:
+        return [row[0] for row in project.query("SELECT id FROM v__quarantine ORDER BY id").rows()]
+
+    model = Model(root)
+    for _ in range(3):
+        model.add()
+    declare("a")
+    with qanat.open(root) as project:
+        assert not project.run().failed
+        assert held() == [0, 2]
+        # Sent elsewhere, it reads all of it again: a flow of its own, with rows of its own.
+        declare("b")
+        assert [d.dataset for d in project.run().failed] == ["b"]
+        assert not project.run(read_again="b").failed
+        assert held() == [0, 0, 2, 2]
+        model.add()
+        model.add()
+        assert not project.run().failed
+        assert held() == [0, 0, 2, 2, 4]
+        # Back again, it goes on where it was; without the view, its rows stay there.
+        declare("a")
+        assert not project.run().failed
+        assert held() == [0, 0, 2, 2, 4, 4]
+        assert _rows(project, "a", "f", quarantine=False) == 2
+        declare("b", PLAIN)
+        model.add()
+        assert [d.dataset for d in project.run().failed] == []
+        assert held() == [0, 0, 2, 2, 4, 4]
+        assert {d.status for d in project.run().datasets} == {"unchanged"}
+
+
+def test_a_flow_that_crashed_and_was_sent_elsewhere(root: Path) -> None:
+    """Its open epoch is one into the table that it fed: settled or given up there."""
+    model = Model(root)
+    model.add()
+    model.declare()
+    with qanat.open(root) as project:
+        project.run()
+        model.add()
+        settle = SqlLedger.settle
+
+        def die(ledger: SqlLedger, epoch: Epoch, *others: Any) -> None:
+            if epoch.flow == "f":
+                raise _Died
+            settle(ledger, epoch, *others)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(SqlLedger, "settle", die)
+            with pytest.raises(_Died):
+                project.run("a")
+    model.targets["f"] = "b"
+    model.declare()
+    with qanat.open(root) as project:
+        plan = {d.dataset: str(d.step) for d in project.plan().datasets}
+        assert plan["b"] == "fail"
+        assert [d.dataset for d in project.run().failed] == ["b"]
+        assert not project.run(read_again="b").failed
+        for table in ("a", "b"):
+            flows = Counter(
+                row[0]
+                for name in (table, f"{table}__quarantine")
+                for row in project.query(f"SELECT via FROM {name}").rows()
+            )
+            assert set(flows.values()) == {2}, table
+        model.targets["f"] = "a"
+        model.declare()
+        assert not project.run().failed
+        assert _rows(project, "a", "f") == 2
+
+
+class _Died(BaseException):
+    pass
+
+
+def _rows(project: Project, table: str, flow: str, quarantine: bool = True) -> int:
+    """The rows of a flow in a table, and in its quarantine."""
+    names = (table, f"{table}__quarantine") if quarantine else (table,)
     return sum(
-        len(project.query(f"SELECT 1 FROM {name} WHERE via = '{flow}'").rows())
-        for name in (table, f"{table}__quarantine")
+        len(project.query(f"SELECT 1 FROM {name} WHERE via = '{flow}'").rows()) for name in names
     )
