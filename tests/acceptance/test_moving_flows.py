@@ -177,6 +177,29 @@ def test_the_ways_on_that_are_named(root: Path) -> None:
         assert "if not, first: qanat drop c" in str(failed.error.hint)
 
 
+def test_what_comes_after_a_flow_that_has_left(root: Path) -> None:
+    """It may read the same as the one that left, and is not that under another name."""
+    model = Model(root)
+    model.add()
+    model.declare()
+    (root / "other").mkdir()
+    (root / "other/x.csv").write_text("id\n70\n")
+    more = FLOW.format("more", "a")
+    with qanat.open(root) as project:
+        project.run()
+        model.targets["f"] = "b"
+        model.declare()
+        project.run(read_again="b")
+        declared = (root / "transformations/t.sql").read_text()
+        (root / "transformations/t.sql").write_text(declared + more.replace("data/", "other/"))
+        assert not project.run().failed
+        (root / "transformations/t.sql").write_text(declared + more.replace("more", "again"))
+        (failed,) = project.run().failed
+        assert failed.error is not None
+        assert "beside what it has read of flow f, which feeds it no more" in failed.error.message
+        assert "rename" not in str(failed.error.hint)
+
+
 VIEW = """
 CREATE TEMPORARY VIEW v (CONSTRAINT odd EXPECT (id % 2 = 1) ON VIOLATION QUARANTINE ROW)
 AS SELECT id FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');
@@ -265,6 +288,77 @@ def test_a_flow_that_crashed_and_was_sent_elsewhere(root: Path) -> None:
         model.declare()
         assert not project.run().failed
         assert _rows(project, "a", "f") == 2
+
+
+def test_a_flow_that_runs_once_runs_elsewhere_when_asked(root: Path) -> None:
+    once = (
+        "CREATE MATERIALIZED VIEW seeds AS SELECT 'seed' AS via, CAST(77 AS BIGINT) AS id;\n"
+        "CREATE FLOW seed AS INSERT INTO ONCE {0} BY NAME SELECT * FROM seeds;\n"
+    )
+
+    def declare(target: str) -> None:
+        own = (
+            f"CREATE STREAMING TABLE {t};\nCREATE FLOW own_{t} AS INSERT INTO {t} BY NAME"
+            f" SELECT 'own' AS via, id FROM STREAM {PLAIN};\n"
+            for t in ("a", "b")
+        )
+        (root / "transformations/t.sql").write_text("".join(own) + once.format(target))
+
+    Model(root).add()
+    declare("a")
+    with qanat.open(root) as project:
+        assert not project.run().failed
+        declare("b")
+        (failed,) = project.run().failed
+        assert isinstance(failed.error, RereadError)
+        assert "flow seed, which was to run once, has run into a" in failed.error.message
+        assert not project.run(read_again="b").failed
+        declare("a")
+        assert not project.run().failed
+        seeded = [_rows(project, t, "seed", quarantine=False) for t in ("a", "b")]
+    assert seeded == [1, 1]
+
+
+def test_a_flow_that_is_sent_to_another_sink(root: Path) -> None:
+    text = """
+from qanat import pipelines as dp
+dp.create_sink("x", "csv", {"path": "x"})
+dp.create_sink("y", "csv", {"path": "y"})
+@dp.append_flow(target="x")
+def own_x():
+    return "SELECT * FROM STREAM read_files('data/*.csv') WHERE id < 0"
+@dp.append_flow(target="y")
+def own_y():
+    return "SELECT * FROM STREAM read_files('data/*.csv') WHERE id < 0"
+@dp.append_flow(target="TARGET")
+def send():
+    return "SELECT * FROM STREAM read_files('data/*.csv')"
+"""
+
+    def declare(target: str) -> None:
+        (root / "transformations/f.py").write_text(text.replace("TARGET", target))
+
+    def sent(sink: str) -> Counter[str]:
+        files = (root / sink).glob("*.csv")
+        return Counter(line for f in files for line in f.read_text().splitlines()[1:])
+
+    model = Model(root)
+    model.add()
+    declare("x")
+    with qanat.open(root) as project:
+        assert not project.run().failed
+        declare("y")
+        (failed,) = project.run().failed
+        assert failed.error is not None
+        assert failed.error.hint == "if the rows are to be in both: qanat run --read-again y"
+        assert not project.run(read_again="y").failed
+        model.add()
+        assert not project.run().failed
+        assert (sent("x"), sent("y")) == (Counter("0"), Counter("01"))
+        declare("x")
+        assert not project.run().failed
+        assert {d.status for d in project.run().datasets} == {"unchanged"}
+    assert (sent("x"), sent("y")) == (Counter("01"), Counter("01"))
 
 
 class _Died(BaseException):

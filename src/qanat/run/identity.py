@@ -54,6 +54,8 @@ class _Gone(Frozen):
         sources: that have gone, or those of the flows that are no longer declared.
         once: whether it was to run a single time, and so was to go.
         target: where it was read into, if that is another dataset.
+        declared: whether it is a flow that is still declared, and feeds another dataset: nothing
+            else is that flow under another name, but may read the same.
     """
 
     words: str
@@ -61,6 +63,7 @@ class _Gone(Frozen):
     sources: tuple[PastSource, ...]
     once: bool = False
     target: str = ""
+    declared: bool = False
 
 
 def past_sources(session: Session) -> PastSources:
@@ -98,6 +101,7 @@ def check_identity(
         RereadError: a source, flow or dataset has gone, and another one has come; or the flow has
             been sent into another dataset.
     """
+    _check_once(session, compiled, past)
     every = past.by_dataset.get(fold(compiled.dataset.name), ())
     known = [s for s in every if s.generation == generation]
     mine = {s.key for s in known if s.flow == compiled.flow.name}
@@ -118,9 +122,31 @@ def check_identity(
         if range_ is None and not will_change(session, read, decided):
             continue
         for each in gone:
-            new = not known or bool(each.target)
+            new = not known or each.declared
             if _may_have(session, compiled, each, read, range_, new):
                 raise _refusal(session, compiled, read, each, intake, new)
+
+
+def _check_once(session: Session, compiled: CompiledFlow, past: PastSources) -> None:
+    """Refuse to run a second time, into another dataset, what was to run once.
+
+    Raises:
+        RereadError: the flow has run, and what it made is there.
+    """
+    flow, name = compiled.flow, compiled.dataset.name
+    if not flow.once or flow.name not in past.once or any(r.streaming for r in compiled.reads):
+        return  # of a stream, it is told what would be read again
+    for last in session.recorded.last_epochs(flow.name):
+        now = session.recorded.generation(last.dataset)
+        if same(last.dataset, name) or last.generation != now or not _holds(session, last.dataset):
+            continue
+        raise RereadError(
+            f"flow {flow.name}, which was to run once, has run into {last.dataset}, and would run"
+            f" into {name}",
+            location=flow.location,
+            hint=f"if its rows are to be in both: qanat run --read-again {shlex.quote(name)}"
+            + _taken_out(session, last.dataset),
+        )
 
 
 def _gone(
@@ -138,7 +164,8 @@ def _gone(
     declared = {c.flow.name for c in session.analysis.flows_into(compiled.dataset.name)}
     for flow in dict.fromkeys(s.flow for s in known if s.flow not in declared):
         sources = tuple(s for s in known if s.flow == flow)
-        yield _Gone(f"flow {flow}", flow, sources, flow in once and not compiled.flow.once)
+        goes = flow in once and not compiled.flow.once
+        yield _Gone(f"flow {flow}", flow, sources, goes, declared=flow in session.analysis.flows)
 
 
 def _elsewhere(session: Session, compiled: CompiledFlow, past: PastSources) -> Iterator[_Gone]:
@@ -150,7 +177,7 @@ def _elsewhere(session: Session, compiled: CompiledFlow, past: PastSources) -> I
         # It may have started over since, without the flow.
         now = session.recorded.generation(target)
         if any(s.generation == now for s in mine) and _holds(session, target):
-            yield _Gone(f"flow {flow}", flow, mine, target=target)
+            yield _Gone(f"flow {flow}", flow, mine, target=target, declared=True)
 
 
 def _holds(session: Session, name: str) -> bool:
@@ -264,6 +291,13 @@ def _refusal(
             f" {gone.target}, which it feeds no more",
             location=read.location,
             hint=f"if the rows are to be in both: {again}" + _taken_out(session, gone.target),
+        )
+    if gone.declared:
+        return RereadError(
+            f"{name} would read {source} from its start ({what}), beside what it has read of"
+            f" {gone.words}, which feeds it no more",
+            location=read.location,
+            hint=f"start over: {full_refresh(name)}; if these are other rows: {again}",
         )
     if new:
         return RereadError(
