@@ -4,8 +4,9 @@ What a dataset that goes has left in the history must never be taken for a new d
 epochs count neither for `last_epoch` and `check_due` (numbers begin anew) nor for `seen`,
 `replaced`, `generation_started` and what else asks for committed epochs. All of these ask by flow
 or by folded name of the dataset. So both get names there that hold the identifier of the update
-that removed them, which no author writes; only the spelling that people read stays. The epochs
-themselves stay: updates list them as before.
+that removed them, which no author writes; only the spelling that people read stays. A flow that
+has fed other datasets, too, keeps its name: quarantines of views have its numbers, which must not
+be given again. The epochs themselves stay: updates list them as before.
 
 The generation stays, too, and grows. A sink may hold epochs of the dataset that went, and refuses
 numbers that the ledger does not know, unless another generation sends them.
