@@ -20,7 +20,7 @@ from qanat.errors import HistoryMismatchError, full_refresh, located
 from qanat.model.pipeline import QUARANTINE, application
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
-from qanat.model.table import Change, Commit, TableRef
+from qanat.model.table import Change, Commit, CommitGate, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.memo import CompiledFlow
@@ -89,7 +89,7 @@ def published(session: Session, epoch: Epoch) -> bool:
     return session.store.owner(table) in (None, session.scope)
 
 
-def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
+def take_back(session: Session, gate: CommitGate, epoch: Epoch) -> None:
     """Make all quarantines as they were before an epoch.
 
     All of them: which views a flow reads may have changed since.
@@ -118,7 +118,7 @@ def tables(session: Session) -> list[TableRef]:
             return False
         return is_own(session, table, table.name.removesuffix(QUARANTINE))
 
-    return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]
+    return [t for t in session.store.tables(session.project.tables) if ours(t)]
 
 
 def publish_epoch(attempt: Attempt) -> int | None:
@@ -254,7 +254,7 @@ def _commit(
         number=epoch.number,
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
-        gate=attempt.running.gate.folder,
+        gate=attempt.running.gate,
     )
     if table.name != dataset.name:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's

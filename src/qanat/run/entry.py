@@ -258,6 +258,7 @@ def open_update(
     held = HeldLease(session.ledger, id, covered, _patience(wait, tell))
     with session.at_work, held as lease:
         if lease.waited:
+            session.look_again()
             datasets = choose()
             lease.extend(datasets)
         gate = Gate(session.gates, lease)

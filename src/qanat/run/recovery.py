@@ -32,7 +32,8 @@ from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
 from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
-from qanat.run.session import Session, sweep_scratch
+from qanat.run.scratch import sweep_scratch
+from qanat.run.session import Session
 
 
 def start_clean(
@@ -49,6 +50,8 @@ def start_clean(
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
+    # What was known before the lease was taken, the update that had it before may have changed.
+    running.session.look_again()
     touched = _finish_moves(running, begin)
     left = _take_left(running, touched)
     lease = running.lease
@@ -289,7 +292,7 @@ def _bring_to_an_end(running: RunningUpdate, epoch: Epoch, anew: Collection[str]
     if published(session, epoch):
         _settle(running, epoch)
         return "settled"
-    take_back(session, running.gate.folder, epoch)
+    take_back(session, running.gate, epoch)
     why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:

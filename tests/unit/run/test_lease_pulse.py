@@ -16,7 +16,8 @@ from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.entry import Diary, LedgerEntry
 from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
-from qanat.run.session import Session, sweep_scratch
+from qanat.run.scratch import sweep_scratch
+from qanat.run.session import Session
 from qanat.run.update import update
 from tests.forked import FORKED
 
