@@ -281,5 +281,6 @@ def test_what_was_interrupted_is_told_and_finished(root: Path) -> None:
         with pytest.raises(PlanError, match="`qanat rename bronze raw` was interrupted"):
             project.plan()
         assert {d.status for d in project.run().datasets} == {"unchanged"}
+        assert "finished `qanat rename bronze raw`, which was interrupted" in str(project.events())
         assert ids(project, "raw") == [1, 2]
         unchanged(project)
