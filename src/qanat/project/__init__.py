@@ -3,9 +3,11 @@
 `opened` has the object and its functions, `relation` what can be read as a data frame, `table`
 the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
 `selecting` turns arguments into what is selected, `stamps` tells whether files have changed.
+`examined` has `doctor`, which needs no project that can be opened.
 """
 
-from qanat.project.opened import Project, doctor, open_project
+from qanat.project.examined import doctor
+from qanat.project.opened import Project, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Self
 
 from qanat.declare.files import library_files
-from qanat.errors import QanatError, SpecNotFoundError
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query
 from qanat.project.selecting import Names, selection
@@ -29,7 +28,6 @@ from qanat.project.shown import (
 )
 from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
-from qanat.run.results import Finding
 from qanat.run.session import Session
 
 _FRESH = 1.0
@@ -221,10 +219,9 @@ class Project:
         return Table(self._current, name, version)
 
     def query(self, sql: str) -> Query:
-        """A query over the stored tables, in the project's dialect.
+        """A query over the stored tables (`<dataset>__quarantine` too), in the project's dialect.
 
-        Tables are read by their names, also `<dataset>__quarantine`, and as they were with
-        `VERSION AS OF 3` behind the name.
+        `VERSION AS OF 3` behind a name reads the table as it was then.
 
         Raises:
             DeclarationError: it is no query, or does not fit the tables; says where in it.
@@ -275,13 +272,16 @@ class Project:
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
 
-    def rename(self, old: str, new: str, observers: Sequence[Observer] = ()) -> Renaming:
+    def rename(
+        self, old: str, new: str, observers: Sequence[Observer] = (), wait: float | bool = False
+    ) -> Renaming:
         """Let what a dataset, flow or source has be another name's: table, quarantine, positions,
         history, and what others have read of it. Change the name in the files first.
 
         Args:
             old: as it was last run; of a source: its path or table.
             new: as it is declared now, or will be.
+            wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
         Raises:
             DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
@@ -295,13 +295,16 @@ class Project:
         >>> project.run("raw_orders").datasets[0].status, len(project.table("raw_orders"))
         ('unchanged', 9)
         """
-        found = _run("rename").rename(self._current(), old, new, observers)
+        found = _run("rename").rename(self._current(), old, new, observers, wait)
         return shown(Renaming, found)
 
-    def drop(self, name: str, observers: Sequence[Observer] = ()) -> Renaming:
+    def drop(
+        self, name: str, observers: Sequence[Observer] = (), wait: float | bool = False
+    ) -> Renaming:
         """Remove a dataset that is no longer declared, with its table, quarantine and positions.
 
-        Nobody is asked. What a sink has sent stays, and so do the updates in the history.
+        Nobody is asked. What a sink has sent stays, and so do the updates in the history. `wait`
+        is as for `rename`.
 
         Raises:
             DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
@@ -312,7 +315,7 @@ class Project:
         >>> print(project.drop("ranking"))
         ranking is dropped, with its table, quarantine and positions.
         """
-        return shown(Renaming, _run("drop").drop(self._current(), name, observers))
+        return shown(Renaming, _run("drop").drop(self._current(), name, observers, wait))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -377,22 +380,6 @@ class Project:
 
     def __repr__(self) -> str:
         return f"Project({self.name!r}, environment={self.environment!r}, root={str(self.root)!r})"
-
-
-def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Finding, ...]:
-    """What is here and what is wrong with it: installation, spec, storage, ledger, tables.
-
-    A project that is not there, or cannot be opened, is a finding and no error.
-    """
-    examine, start = _run("doctor").examine, Path(path)
-    try:
-        with open_project(start, environment) as project:
-            return tuple(examine(project.session, start))
-    except SpecNotFoundError:
-        return tuple(examine(None, start))
-    except QanatError as error:
-        broken = Finding("error", "project", str(error), error.hint or "")
-        return (*examine(None, start), broken)
 
 
 def _run(module: str) -> Any:

@@ -184,7 +184,9 @@ def _sample(
     name = read.source.dataset
     if name is None:
         generation = session.recorded.generation(compiled.dataset.name)
-        before = session.recorded.source_schema(compiled.flow.name, generation, key_of(read))
+        before = session.recorded.source_schema(
+            compiled.flow.name, compiled.dataset.name, generation, key_of(read)
+        )
         policy = drift_of(session, compiled)
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
