@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qanat.frozen import Frozen
+from qanat.model.name import Name
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
@@ -62,6 +63,22 @@ class Readable(Frozen):
     def mark(self) -> Mapping[str, str]:
         """What a range says of where its rows are: nothing of the project's own tables."""
         return {ENVIRONMENT: self.environment} if self.environment else {}
+
+
+class Handover(Frozen):
+    """Rows that one environment has computed, on their way into another's tables.
+
+    Args:
+        origin: the environment that has read what it made them of.
+        versions: by dataset that is handed over along, the version of its table there, and that
+            of the table here which has the same rows.
+        exact: whether what was read as it is must be what is handed over; for a stream's look at
+            a table whose rows it takes at different times, it need not.
+    """
+
+    origin: str
+    versions: Mapping[Name, tuple[int, int]]
+    exact: bool = True
 
 
 class Surroundings(Protocol):
@@ -149,6 +166,14 @@ class Source(Protocol):
 
         Args:
             old, new: the place as it was written and as it is (`SourceRef.place`).
+        """
+        ...
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """What another environment has read, as a range of this one: its flow goes on there.
+
+        Raises:
+            RereadError: this environment has other rows there, or has them in another order.
         """
         ...
 

@@ -28,6 +28,9 @@ SNAPSHOT = "now|"
 ONCE = f"{SNAPSHOT}once"
 """The key by which the ledger remembers that a flow was declared to run a single time."""
 
+PROMOTED = f"{SNAPSHOT}promoted"
+"""The key by which the ledger tells an epoch whose rows another environment has computed."""
+
 
 class FlowPast(Frozen):
     """The `Past` of one source of one flow.

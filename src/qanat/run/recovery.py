@@ -29,6 +29,7 @@ from qanat.run.commits import (
     take_back,
 )
 from qanat.run.epoch import redo_epoch
+from qanat.run.inputs import PROMOTED
 from qanat.run.lease import has_pulse
 from qanat.run.moves import carry_out
 from qanat.run.session import Session, sweep_scratch
@@ -295,6 +296,9 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
+    if PROMOTED in epoch.ranges:
+        # Its rows are still where they were; the user can ask for it once more.
+        return "the promotion was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or not same(compiled.dataset.name, epoch.dataset):
         return "the flow is no longer declared"

@@ -28,7 +28,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input
-from qanat.ports.source import Past, Surroundings
+from qanat.ports.source import Handover, Past, Surroundings
 
 _OWN = frozenset(
     {
@@ -187,6 +187,11 @@ class FilesSource:
             return folder
         slash = "/" if folder.endswith("/") else ""
         return self._portable(f"{self._folder.named(folder).rstrip('/')}{slash}")
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range as it is: a reference names the same files for all environments."""
+        del ref, handover
+        return range
 
     def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.

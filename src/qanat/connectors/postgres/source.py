@@ -18,7 +18,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Amount, ArrowBatch, Batch, Input
-from qanat.ports.source import Past, Surroundings
+from qanat.ports.source import Handover, Past, Surroundings
 from qanat.text import quote
 
 MOST_HASHES = 100_000
@@ -64,6 +64,11 @@ class PostgresSource:
         """Nothing: there are no files."""
         del old, new
         return "", ""
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range as it is: a reference names one database for all environments."""
+        del ref, handover
+        return range
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The whole relation, known by what had been committed in the database.

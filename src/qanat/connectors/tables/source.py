@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from qanat.errors import (
     TableNotFoundError,
     full_refresh,
 )
+from qanat.model.name import fold
 from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.model.work import Batch, Input, TableBatch
-from qanat.ports.source import ENVIRONMENT, Past, Readable, Surroundings
+from qanat.ports.source import ENVIRONMENT, Handover, Past, Readable, Surroundings
 from qanat.text import neither
 
 
@@ -72,6 +74,11 @@ class TableSource:
         """Nothing: there are no files."""
         del old, new
         return "", ""
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range as it is: a reference names the same table in all environments."""
+        del ref, handover
+        return range
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The table as it is now; None for a dataset that has no table yet.
@@ -159,6 +166,36 @@ class DatasetSource(TableSource):
         version = past.replaced(ref.place)
         return version is not None and version <= after
 
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range in the table that this environment reads.
+
+        Raises:
+            RereadError: it is of another table, or of rows that are not handed over along.
+            NotAppendOnlyError: rows of it were removed or rewritten since.
+        """
+        own = self._surroundings.scope.rpartition("/")[2]
+        before = str(range.value.get(ENVIRONMENT, "")) or handover.origin
+        read = self.stored(ref)
+        rest = {k: v for k, v in range.value.items() if k != ENVIRONMENT}
+        if before == (read.environment or own):
+            if "upto" in rest:
+                _check_kept(ref, read, rest["upto"])
+            return replace(range, value={**rest, **read.mark})
+        versions = handover.versions.get(fold(ref.place)) if before == handover.origin else None
+        if versions is None:
+            raise _not_handed_over(ref, before, handover)
+        theirs, ours = versions
+        reached = rest.get("upto", rest.get("version"))
+        if reached != theirs and ("upto" in rest or handover.exact):
+            raise RereadError(
+                f"{before} has read its {ref.label} up to version {reached}, and that is at"
+                f" version {theirs} by now",
+                hint=f"let it read the rest first: qanat run -e {shlex.quote(before)}",
+            )
+        if "upto" in rest:
+            return replace(range, value={**rest, "after": -1, "upto": ours})
+        return replace(range, value={**rest, "version": ours})
+
 
 class ProjectSource(TableSource):
     """Datasets of other projects."""
@@ -212,6 +249,34 @@ def _check_same(ref: SourceRef, position: Mapping[str, Any] | None, read: Readab
         f"{ref.label} was read from {_whose(before)} up to version {_upto(position)}, and is now"
         f" read from {_whose(read.environment)}, whose rows may be the same or others",
         hint=f"start over with what is there now: {anew}",
+    )
+
+
+def _check_kept(ref: SourceRef, read: Readable, upto: int) -> None:
+    """Tell now, and not with the next update, that a stream could not go on.
+
+    Raises:
+        NotAppendOnlyError: rows of the table were removed or rewritten since, or all of it.
+    """
+    version = read.version
+    if version is not None and version >= upto:
+        read.store.added(read.table, upto, version)
+        return
+    raise NotAppendOnlyError(
+        f"{ref.label} was rebuilt or restored since it was last read",
+        wanted=f"the table of which version {upto} has been read",
+        got="no table" if version is None else f"a table at version {version}",
+    )
+
+
+def _not_handed_over(ref: SourceRef, before: str, handover: Handover) -> RereadError:
+    owner = ref.place.removesuffix(QUARANTINE)
+    hint = f"promote {owner} along"
+    if before != handover.origin or owner != ref.place:
+        hint = "compute it here instead, with qanat run"
+    return RereadError(
+        f"it was computed from {ref.label} of {before}, whose rows may be others than those here",
+        hint=hint,
     )
 
 
