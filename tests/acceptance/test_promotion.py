@@ -147,7 +147,7 @@ def test_several_at_once(shop: Shop) -> None:
     assert error.hint == "promote silver along"
     assert isinstance(refused(shop, "total", origin="apart"), RereadError)
     result = promoted(shop, "gold", "total", "silver", origin="apart")
-    assert [d.dataset for d in result.datasets][0] == "silver"
+    assert result.datasets[0].dataset == "silver"
     assert {d.status for d in shop.run("prod").values()} == {"unchanged"}
     shop.file("data/2.csv", "id\n5\n")
     assert {d.counts.written for d in shop.run("prod").values()} == {1}

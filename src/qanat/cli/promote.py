@@ -25,7 +25,7 @@ from qanat.report.promotion import promotion_text
 @click.option(
     "--only",
     is_flag=True,
-    help="Leave alone what has read them as a stream; it has to start over.",
+    help="Leave alone what has read them as a stream, to start over later.",
 )
 @click.option(
     "--accept-loss",

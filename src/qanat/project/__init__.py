@@ -1,8 +1,9 @@
 """A project as a Python object: what `qanat.open` gives, and what the command line calls.
 
-`opening` opens one; `opened` has the object and its functions, `relation` what can be read as a data frame, `table`
-the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
-`selecting` turns arguments into what is selected, `stamps` tells whether files have changed.
+`opening` opens one. `opened` has the object and its functions, `relation` what can be read as a
+data frame, `table` the tables and quarantines among these, `shown` the results, which show
+themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
+files have changed.
 """
 
 from qanat.project.opened import Project

@@ -274,7 +274,7 @@ class Project:
             PromotionError, RereadError, NotAppendOnlyError: the other has computed something else
                 than this environment would have; says the way out.
             ResetError, RowsLostError: rows that are here may not be replaced, or would be lost.
-            ExpectationFailedError: a row violates a `fail` rule; nothing of its dataset is visible.
+            ExpectationFailedError: a row violates a `fail` rule; nothing of that is visible.
             UpdateRunningError: an update works on one of the datasets, here or there.
 
         Example:

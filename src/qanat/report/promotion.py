@@ -20,9 +20,9 @@ DATASET = Shape(
         *("version", "rules"),
     ),
     "One dataset of a promotion.\n\n"
-    "`origin_version` and `rows` are of the table that it comes from, `replaces` is how many rows\n"
-    "were here, `version` that of the table here afterwards. `outdated`: its inputs have moved on\n"
-    "here, so that the next update computes it again. What has not happened yet is null.",
+    "`origin_version` and `rows` are of the table that it comes from, `replaces` is how many\n"
+    "rows were here, `version` is that of the table here afterwards. `outdated`: its inputs have\n"
+    "moved on here, so that the next update computes it again. What has not happened is null.",
 )
 PROMOTION = Shape(
     "PromotionDocument",

@@ -12,6 +12,9 @@ The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `
 epochs, makes one visible or takes half of one back, and compares ledger and tables by the numbers;
 `replay` is an epoch whose rows come out of quarantine. `recovery` deals with what a crash left.
 
+`promote` is an epoch whose rows another environment has computed: `handover` says what is taken
+over with them, `carry` adds the rows that wait there in quarantine.
+
 `update` takes all datasets, in parallel, with `lease` (one update at a time; one that slept too
 long cannot commit). `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
 things other names or remove them: `names` says by which ones they are known, `moves` carries out

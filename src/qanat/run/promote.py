@@ -191,7 +191,11 @@ def _promote(
     tell = telling((diary, *observers))
     patience = patience_of(wait, tell)
     if not origin.has_ledger:
-        raise PromotionError(f"{asked.origin} has never run")
+        raise PromotionError(
+            f"{asked.origin} has never run",
+            hint=f"compute there what is to be promoted: qanat run -e {shlex.quote(asked.origin)}"
+            f" --select {' '.join(map(shlex.quote, names))}",
+        )
     done: list[PromotedDataset] = []
     with (
         session.at_work,
