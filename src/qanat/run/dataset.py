@@ -47,6 +47,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.run.results import Chosen
 from qanat.run.session import Session
+from qanat.run.sinks import check_apart
 
 
 class Around(Frozen):
@@ -86,8 +87,9 @@ def gather(
     """
     name = dataset.name
     facts = declared(session, dataset, chosen, around)
-    if facts.failing:
+    if facts.failing or facts.off:
         return facts
+    check_apart(session, dataset)
     compiled = session.analysis.flows_into(name)
     anew = facts.asked is Asked.FULL_REFRESH
     if anew:
@@ -137,6 +139,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         failing=tuple(sorted(failing)),
         restarted_by=chosen.restarted_by.get(name, ""),
         loss=str(chosen.losses.get(name, "")),
+        off="" if session.project.sinks or dataset.sink is None else session.project.environment,
     )
 
 

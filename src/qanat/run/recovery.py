@@ -248,7 +248,7 @@ def _tidy(running: RunningUpdate) -> None:
 
 def _sweep_sinks(running: RunningUpdate) -> None:
     session = running.session
-    for dataset in session.pipeline.datasets:
+    for dataset in session.pipeline.datasets if session.project.sinks else ():
         if dataset.sink is not None and running.lease.covers(dataset.name):
             session.sink(dataset.sink).sweep(dataset.sink, running.lease.confirm)
 
@@ -304,6 +304,8 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
         return "the flow is no longer declared"
     if compiled.dataset.name in anew and compiled.dataset.sink is None:
         return "the dataset is about to be computed from the start"
+    if compiled.dataset.sink is not None and not session.project.sinks:
+        return "sinks are off"
     fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     if fingerprint != epoch.fingerprint:
         return "the definition has changed"
