@@ -296,7 +296,7 @@ SETTINGS = OptionTable(
         ),
         Option(
             "retries",
-            "of what can be retried, such as a store that times out; 100 wait for about 90 minutes",
+            "of what can be retried, such as a store that times out; 100 take about 90 minutes",
             type=ValueType.COUNT,
             most=100,
         ),
