@@ -59,11 +59,16 @@ class Waiting(Frozen):
 
 
 class Borrowed(Frozen):
-    """A table of another environment that is read, and its newest version."""
+    """A table of another environment or project that is read, and its newest version.
+
+    Args:
+        project: its folder, relative to this one's; empty for this project.
+    """
 
     dataset: str
     environment: str
     version: int
+    project: str = ""
 
 
 class Take(Frozen):

@@ -28,7 +28,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input
-from qanat.ports.source import Handover, Past, Surroundings
+from qanat.ports.source import Handover, Neighbour, Past, Surroundings
 
 _OWN = frozenset(
     {
@@ -192,6 +192,11 @@ class FilesSource:
         """The range as it is: a reference names the same files for all environments."""
         del ref, handover
         return range
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """None: what is read belongs to no project."""
+        del ref
+        return None
 
     def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.

@@ -18,7 +18,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Amount, ArrowBatch, Batch, Input
-from qanat.ports.source import Handover, Past, Surroundings
+from qanat.ports.source import Handover, Neighbour, Past, Surroundings
 from qanat.text import quote
 
 MOST_HASHES = 100_000
@@ -69,6 +69,11 @@ class PostgresSource:
         """The range as it is: a reference names one database for all environments."""
         del ref, handover
         return range
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """None: what is read belongs to no project."""
+        del ref
+        return None
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The whole relation, known by what had been committed in the database.

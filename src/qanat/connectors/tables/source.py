@@ -28,7 +28,15 @@ from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.model.work import Batch, Input, TableBatch
-from qanat.ports.source import ENVIRONMENT, Handover, Past, Readable, Surroundings
+from qanat.ports.source import (
+    ENVIRONMENT,
+    TABLE,
+    Handover,
+    Neighbour,
+    Past,
+    Readable,
+    Surroundings,
+)
 from qanat.text import neither
 
 
@@ -55,11 +63,13 @@ class TableSource:
             self.absent(ref, table)
             return None
         after = _upto(past.position)
-        if version < after or (after >= 0 and self.replaced(ref, past, after)):
+        mark = read.mark
+        another = _is_another(past.position, mark)
+        if another or version < after or (after >= 0 and self.replaced(ref, past, after)):
             raise NotAppendOnlyError(
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
-                got=f"another history, now at version {version}",
+                got=f"another {'table' if another else 'history'}, now at version {version}",
                 hint=f"read it without STREAM, or start over: {full_refresh()}",
             )
         if version == after:
@@ -67,7 +77,7 @@ class TableSource:
         amount = store.added(table, after, version).amount
         if after >= 0 and not amount.files:
             return None  # versions that brought no row: only a name has changed, say
-        value = {"after": after, "upto": version, **read.mark}
+        value = {"after": after, "upto": version, **mark}
         return Unread(Range(value, positioned=True, amount=amount), amount)
 
     def renamed(self, old: str, new: str) -> tuple[str, str]:
@@ -79,6 +89,11 @@ class TableSource:
         """The range as it is: a reference names the same table in all environments."""
         del ref, handover
         return range
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """None: what is read belongs to no project."""
+        del ref
+        return None
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The table as it is now; None for a dataset that has no table yet.
@@ -176,7 +191,7 @@ class DatasetSource(TableSource):
         own = self._surroundings.scope.rpartition("/")[2]
         before = str(range.value.get(ENVIRONMENT, "")) or handover.origin
         read = self.stored(ref)
-        rest = {k: v for k, v in range.value.items() if k != ENVIRONMENT}
+        rest = {k: v for k, v in range.value.items() if k not in (ENVIRONMENT, TABLE)}
         if before == (read.environment or own):
             if "upto" in rest:
                 _check_kept(ref, read, rest["upto"])
@@ -204,9 +219,13 @@ class ProjectSource(TableSource):
         """The table of a dataset there, in that project's own store.
 
         Raises:
-            TableNotFoundError: there is no project in that folder.
+            TableNotFoundError: there is no project in that folder, or no such table.
         """
-        return Readable(*self._surroundings.elsewhere(ref.option("project"), ref.place))
+        return self._surroundings.elsewhere(self.neighbour(ref))
+
+    def neighbour(self, ref: SourceRef) -> Neighbour:
+        """The dataset there."""
+        return Neighbour(ref.option("project"), ref.place, ref.option("environment"))
 
 
 class DeltaSource(TableSource):
@@ -220,7 +239,7 @@ class DeltaSource(TableSource):
         path = ref.place
         outside = "://" in path or Path(path).is_absolute()
         table = TableRef(path if outside else str(self._surroundings.root / path), path)
-        return Readable(self._surroundings.store_of("delta"), table)
+        return Readable(self._surroundings.store_of("delta"), table, foreign=True)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Raise: a path must name a table that exists, while a dataset may not have one yet."""
@@ -278,6 +297,13 @@ def _not_handed_over(ref: SourceRef, before: str, handover: Handover) -> RereadE
         f"it was computed from {ref.label} of {before}, whose rows may be others than those here",
         hint=hint,
     )
+
+
+def _is_another(position: Mapping[str, Any] | None, mark: Mapping[str, str]) -> bool:
+    """True if another table is in the place of the one that was read; its versions began anew."""
+    if position is None or TABLE not in position or TABLE not in mark:
+        return False  # a position of an earlier release says nothing
+    return bool(position[TABLE] != mark[TABLE])
 
 
 def _whose(environment: str) -> str:
