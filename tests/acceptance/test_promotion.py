@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from qanat.run.promote import Promotion, promote
 from qanat.run.results import PromotedDataset, PromotionResult, Selection
 from qanat.run.session import Session
 from qanat.storage.delta.store import DeltaStore
+from tests.acceptance.crashing import copy, count_steps, die_at, operate
+from tests.acceptance.ledgered import check
 from tests.acceptance.projects import Shop
+from tests.acceptance.test_exactly_once import SEED, STEPS
 from tests.forked import FORKED
 
 SPEC = (
@@ -48,6 +52,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def made(folder: Path, dev: str = "delta", prod: str = "delta") -> Shop:
+    folder.mkdir(exist_ok=True)
     shop = Shop(folder)
     shop.file("qanat.yml", SPEC.format(dev=dev, prod=prod))
     shop.sql(SILVER + GOLD + TOTAL)
@@ -305,12 +310,49 @@ def test_a_crash_leaves_all_or_nothing(shop: Shop) -> None:
         assert child.exitcode == DIED
         if rows is None:
             assert _state(shop, "gold")[0] is None
+        else:
+            # A plan sees what the next update will find.
+            assert reasons(shop)["gold"] == "nothing new"
         shop.run("prod", select=("total",))
     assert shop.rows("gold", "prod") == [(1,), (2,)]
     shop.file("data/2.csv", "id\n5\n")
     ran = shop.run("prod")
     assert ran["gold"].counts.written == 1
     assert shop.rows("gold", "prod") == [(1,), (2,), (5,)]
+
+
+def test_dying_at_any_step(tmp_path: Path) -> None:
+    """Whatever comes next: no row is doubled or lost, in tables or in quarantine."""
+    shop = made(tmp_path / "before")
+    spec = "name: shop\nthreads: 1\nenvironments: {trial: {}}\n"
+    shop.file("qanat.yml", spec)
+    shop.run()
+    shop.file("data/2.csv", "id\n5\n-6\n")
+    shop.run("trial")
+    command = "promote trial silver gold total"
+    steps = count_steps(copy(shop.folder, tmp_path / "undisturbed"), command)
+    every = range(1, steps + 1)
+    draw = random.Random(f"{SEED} promote")  # noqa: S311
+    drawn = every if STEPS == "all" else sorted(draw.sample(every, int(STEPS) * 2))
+    for step in drawn:
+        case = Shop(copy(shop.folder, tmp_path / f"case-{step}"))
+        case.file("qanat.yml", spec)
+        try:
+            assert die_at(case.folder, command, step)
+            if step % 2:
+                case.update()
+            operate(case.folder, command)
+            check(case.folder)
+            assert {d.status for d in case.run().values()} == {"unchanged"}
+            case.file("data/3.csv", "id\n7\n-8\n")
+            case.run()
+            check(case.folder)
+            assert case.rows("silver") == case.rows("gold") == [(1,), (2,), (5,), (7,)]
+            assert case.rows("total") == [(15,)]
+            assert [q[0] for q in case.quarantined("silver")] == [-3, -6, -8]
+        except BaseException as error:
+            error.add_note(f"seed {SEED}: died at {step} of {steps}")
+            raise
 
 
 def _die(folder: str, at: str) -> None:

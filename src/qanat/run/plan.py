@@ -8,9 +8,11 @@ from dataclasses import replace
 from qanat.errors import PlanError, QanatError
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
+from qanat.run.commits import published
 from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.identity import past_sources
+from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
@@ -64,6 +66,11 @@ def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -
     if name in chosen.full_refresh:
         flows = [f.name for f in session.pipeline.flows_into(name)]
         generation = session.recorded.next_generation(name, flows)
+    else:
+        # A promotion that was interrupted just before it was settled has begun one.
+        fed = [c.flow.name for c in session.analysis.flows_into(name)]
+        begun = [e for f, e in around.open.items() if f in fed and PROMOTED in e.ranges]
+        generation = max([generation, *(e.generation for e in begun if published(session, e))])
     try:
         return gather(session, dataset, chosen, around, generation)
     except QanatError as error:
