@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import Protocol
@@ -68,7 +67,7 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         table = _named(at, neighbour.dataset)
         if store.version(table) is not None:
             return Readable(store, table, foreign=True)
-        for each in store.tables(str(at.tables)):
+        for each in store.tables(at.tables):
             if store.version(each) is None:
                 continue
             if same(each.name, neighbour.dataset):
@@ -88,4 +87,4 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
 
 
 def _named(project: ProjectSpec, name: str) -> TableRef:
-    return TableRef(f"{project.tables}{os.sep}{folder_name(name)}", name)
+    return TableRef(f"{project.tables}/{folder_name(name)}", name)

@@ -119,7 +119,7 @@ def _check_apart(session: Session, origin: Session) -> None:
     if here.tables == there.tables:
         raise PromotionError(
             f"environments {here.environment} and {there.environment} have one storage",
-            got=str(here.tables),
+            got=here.tables,
         )
 
 
