@@ -101,6 +101,20 @@ class Handover(Frozen):
     exact: bool = True
 
 
+class Everywhere:
+    """What sources answer that are the same for all environments, and of no project."""
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range as it is."""
+        del ref, handover
+        return range
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """None."""
+        del ref
+        return None
+
+
 class Surroundings(Protocol):
     """What a connector may use of the project that it works for."""
 

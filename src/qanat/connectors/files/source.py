@@ -28,7 +28,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input
-from qanat.ports.source import Handover, Neighbour, Past, Surroundings
+from qanat.ports.source import Everywhere, Past, Surroundings
 
 _OWN = frozenset(
     {
@@ -120,7 +120,7 @@ def _moment(name: str, value: Any) -> int | None:
     return round(moment.timestamp() * 1_000_000) * 1000
 
 
-class FilesSource:
+class FilesSource(Everywhere):
     """The `Source` of files, in folders of this machine or in object stores.
 
     A range is a list of whole files. Their paths are relative to the project's root where they
@@ -187,16 +187,6 @@ class FilesSource:
             return folder
         slash = "/" if folder.endswith("/") else ""
         return self._portable(f"{self._folder.named(folder).rstrip('/')}{slash}")
-
-    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
-        """The range as it is: a reference names the same files for all environments."""
-        del ref, handover
-        return range
-
-    def neighbour(self, ref: SourceRef) -> Neighbour | None:
-        """None: what is read belongs to no project."""
-        del ref
-        return None
 
     def everything(self, ref: SourceRef) -> Range:
         """All that is there now; an empty range when a pattern matches nothing.

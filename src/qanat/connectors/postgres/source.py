@@ -18,7 +18,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Amount, ArrowBatch, Batch, Input
-from qanat.ports.source import Handover, Neighbour, Past, Surroundings
+from qanat.ports.source import Everywhere, Past, Surroundings
 from qanat.text import quote
 
 MOST_HASHES = 100_000
@@ -30,7 +30,7 @@ _OTHERS = frozenset({"text", "varchar", "uuid"})
 _ENDLESS = frozenset({"infinity", "Infinity", "NaN"})
 
 
-class PostgresSource:
+class PostgresSource(Everywhere):
     """A `Source` of PostgreSQL tables and queries."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -64,16 +64,6 @@ class PostgresSource:
         """Nothing: there are no files."""
         del old, new
         return "", ""
-
-    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
-        """The range as it is: a reference names one database for all environments."""
-        del ref, handover
-        return range
-
-    def neighbour(self, ref: SourceRef) -> Neighbour | None:
-        """None: what is read belongs to no project."""
-        del ref
-        return None
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The whole relation, known by what had been committed in the database.

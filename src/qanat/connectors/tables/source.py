@@ -31,6 +31,7 @@ from qanat.model.work import Batch, Input, TableBatch
 from qanat.ports.source import (
     ENVIRONMENT,
     TABLE,
+    Everywhere,
     Handover,
     Neighbour,
     Past,
@@ -40,7 +41,7 @@ from qanat.ports.source import (
 from qanat.text import neither
 
 
-class TableSource:
+class TableSource(Everywhere):
     """What all sources of tables have in common; the subclasses say which table is meant."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -84,16 +85,6 @@ class TableSource:
         """Nothing: there are no files."""
         del old, new
         return "", ""
-
-    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
-        """The range as it is: a reference names the same table in all environments."""
-        del ref, handover
-        return range
-
-    def neighbour(self, ref: SourceRef) -> Neighbour | None:
-        """None: what is read belongs to no project."""
-        del ref
-        return None
 
     def everything(self, ref: SourceRef) -> Range | None:
         """The table as it is now; None for a dataset that has no table yet.
