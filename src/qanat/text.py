@@ -13,7 +13,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from qanat.frozen import Frozen
 
@@ -146,6 +146,19 @@ def expanded(path: str) -> str:
     """
     # Not `Path.expanduser`, which raises an error for a user that does not exist.
     return os.path.expanduser(path)  # noqa: PTH111
+
+
+KEY = re.compile(r"\$\{([^}\s]+)\}")
+"""How a text refers to a value of the configuration."""
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with values in place of `${key}`; keys without one stay.
+
+    >>> filled("out/${stage}/${day}", {"stage": "dev"})
+    'out/dev/${day}'
+    """
+    return KEY.sub(lambda m: values.get(m[1], m[0]), text)
 
 
 def quote(name: str) -> str:

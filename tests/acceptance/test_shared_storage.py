@@ -9,6 +9,7 @@ from pathlib import Path
 
 import deltalake
 import pytest
+from qanat.project import doctor
 
 import qanat
 from qanat.errors import ForeignTableError, HistoryMismatchError, OptionError, QanatError
@@ -18,7 +19,6 @@ from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.ports.sink import Delivery
 from qanat.project import Project
-from qanat.project.examined import doctor
 from qanat.run import epoch
 from qanat.run.attempt import Attempt
 from qanat.run.results import UpdateResult

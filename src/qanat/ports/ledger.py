@@ -154,6 +154,8 @@ class Ledger(Protocol):
     def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch committed, with its version, counts, rules and schemas.
 
+        One that replaces the table in a generation of its dataset that has not begun begins it.
+
         Args:
             definition: recorded with it, as `define` does.
 

@@ -19,6 +19,7 @@ from qanat.project.shown import (
     Lineage,
     Plan,
     Profile,
+    Promotion,
     Renaming,
     Replays,
     Summaries,
@@ -32,30 +33,6 @@ from qanat.run.session import Session
 
 _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
-
-
-def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
-    """Open the project at a folder, or at the nearest one above it.
-
-    Use it as a context manager, or call `close`. It may be used for many updates; files of the
-    project that have changed meanwhile are read again.
-
-    Args:
-        environment: of the spec; default: `dev`, the base settings.
-
-    Raises:
-        SpecNotFoundError: there is no spec.
-        SpecError: it is wrong.
-
-    Example:
-
-        import qanat
-
-        with qanat.open("shop") as project:
-            project.run()
-            frame = project.table("revenue_by_city").polars()
-    """
-    return Project(Path(path), environment)
 
 
 class Project:
@@ -271,6 +248,42 @@ class Project:
         [(3, 0)]
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
+
+    def promote(
+        self,
+        *datasets: str,
+        origin: str,
+        only: bool = False,
+        accept_loss: bool = False,
+        dry_run: bool = False,
+        wait: float | bool = False,
+        observers: Sequence[Observer] = (),
+    ) -> Promotion:
+        """Make tables that another environment has computed this one's, each in one commit.
+
+        Rows are checked by the rules first; the next `run` goes on where the other one stopped.
+
+        Args:
+            origin: the environment that has computed them.
+            only: leave alone what has read them as a stream here; it has to start over.
+            accept_loss: even if rows are lost because the files that they came from are gone.
+            dry_run: look at everything but the rules, and write nothing.
+
+        Raises:
+            PromotionError, RereadError, NotAppendOnlyError: the other has computed something else
+                than this environment would have; says the way out.
+            ResetError, RowsLostError: rows that are here may not be replaced, or would be lost.
+            ExpectationFailedError: a row violates a `fail` rule; nothing of that is visible.
+            UpdateRunningError: an update works on one of the datasets, here or there.
+
+        Example:
+
+            with qanat.open("shop", "prod") as project:
+                print(project.promote("revenue", origin="dev"))
+        """
+        module = _run("promote")
+        asked = module.Promotion(datasets, origin, only, accept_loss)
+        return shown(Promotion, module.promote(self._current(), asked, observers, wait, dry_run))
 
     def rename(
         self, old: str, new: str, observers: Sequence[Observer] = (), wait: float | bool = False

@@ -48,6 +48,7 @@ from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
 from qanat.run.results import Chosen
 from qanat.run.session import Session
+from qanat.run.sinks import check_apart
 
 
 class Around(Frozen):
@@ -91,8 +92,9 @@ def gather(
     """
     name = dataset.name
     facts = declared(session, dataset, chosen, around)
-    if facts.failing:
+    if facts.failing or facts.off:
         return facts
+    check_apart(session, dataset)
     compiled = session.analysis.flows_into(name)
     anew = facts.asked is Asked.FULL_REFRESH
     if anew:
@@ -141,6 +143,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         failing=tuple(sorted(failing)),
         restarted_by=chosen.restarted_by.get(name, ""),
         loss=str(chosen.losses.get(name, "")),
+        off="" if session.project.sinks or dataset.sink is None else session.project.environment,
     )
 
 

@@ -107,12 +107,12 @@ def failure_of(error: QanatError) -> Failure:
     return Failure(**error.facts())
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """An identifier for an update: sorted as text, updates are sorted by their start (UTC)."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
 
 
-def _telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
+def telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
     """What hands an event to all observers."""
 
     def tell(event: Event) -> None:
@@ -122,7 +122,7 @@ def _telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
     return tell
 
 
-def _leased(session: Session, datasets: Collection[str]) -> Names | None:
+def leased(session: Session, datasets: Collection[str]) -> Names | None:
     """What a lease has to cover for an update of datasets; None for all that there are."""
     names = Names(datasets)
     kinds = DatasetKind.TEMPORARY_VIEW
@@ -130,7 +130,7 @@ def _leased(session: Session, datasets: Collection[str]) -> Names | None:
     return None if next(rest, None) is None else names
 
 
-def _patience(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
+def patience(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
     """How long to wait for other updates: seconds, or True for as long as it takes."""
 
     def tell_of(other: Lease) -> None:
@@ -251,11 +251,11 @@ def open_update(
         UpdateRunningError: another update works on one of the datasets.
         QanatError: whatever stopped it; `LeaseLostError` if that explains the rest.
     """
-    id, started, datasets = _new_id(), time.monotonic(), choose()
+    id, started, datasets = new_id(), time.monotonic(), choose()
     diary = Diary(session.ledger, id)
-    tell = _telling((diary, *observers))
-    covered = None if everything else _leased(session, datasets)
-    held = HeldLease(session.ledger, id, covered, _patience(wait, tell))
+    tell = telling((diary, *observers))
+    covered = None if everything else leased(session, datasets)
+    held = HeldLease(session.ledger, id, covered, patience(wait, tell))
     with session.at_work, held as lease:
         if lease.waited:
             session.look_again()

@@ -157,7 +157,7 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
 def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if session.store.version(session.table(dataset.name)) is None:
         return None  # its rows were lost with the table
-    epochs = _epochs(session, dataset)
+    epochs = kept_epochs(session, dataset)
     keys = _keys(session, dataset)
     taken = {path for e in epochs for path in _files(e, keys)}
     gone = taken - set(_there(session, dataset)) if taken else taken
@@ -184,7 +184,7 @@ def _keys(session: Session, dataset: Dataset) -> frozenset[str] | None:
     return frozenset(r.source.key for r in reads)
 
 
-def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
+def kept_epochs(session: Session, dataset: Dataset) -> list[Epoch]:
     """The epochs whose rows the table holds, oldest first."""
     epochs = session.recorded.epochs(dataset=dataset.name, files=True)
     done = [e for e in epochs if e.status is EpochStatus.COMMITTED and not is_replay(e.flow)]

@@ -10,7 +10,7 @@ from typing import Any
 from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Names, fold, same
-from qanat.model.pipeline import Drift
+from qanat.model.pipeline import Drift, ProjectSpec
 from qanat.model.query import Read
 from qanat.model.record import Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
@@ -27,6 +27,9 @@ SNAPSHOT = "now|"
 
 ONCE = f"{SNAPSHOT}once"
 """The key by which the ledger remembers that a flow was declared to run a single time."""
+
+PROMOTED = f"{SNAPSHOT}promoted"
+"""The key by which the ledger tells an epoch whose rows another environment has computed."""
 
 
 class FlowPast(Frozen):
@@ -188,8 +191,13 @@ def _of_others(
     """What a flow and its rules read in other environments, and what is in none of them."""
     borrowed: list[Borrowed] = []
     looked: dict[str, tuple[str, ...]] = {}
+    for source in (r.source for r in compiled.reads):
+        there = session.source(source).neighbour(source)
+        if there is not None and (version := session.elsewhere(there).version) is not None:
+            environment = there.environment or ProjectSpec.environment
+            borrowed.append(Borrowed(there.dataset, environment, version, there.project))
     if session.project.reads_from is None:
-        return (), looked
+        return tuple(borrowed), looked
     named = (r.source.dataset for r in compiled.reads if r.source.dataset)
     for dataset in Names((*named, *compiled.references)):
         read = session.readable(dataset)

@@ -9,9 +9,11 @@ from qanat.errors import PlanError, QanatError
 from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
+from qanat.run.commits import published
 from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.identity import past_sources
+from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
@@ -62,6 +64,11 @@ def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -
     name, generation = dataset.name, session.recorded.generation(dataset.name)
     if name in chosen.full_refresh:
         generation += 1
+    else:
+        # A promotion that was interrupted just before it was settled has begun one.
+        found = [around.opened(c) for c in session.analysis.flows_into(name)]
+        begun = [e for e in found if e is not None and PROMOTED in e.ranges]
+        generation = max([generation, *(e.generation for e in begun if published(session, e))])
     try:
         return gather(session, dataset, chosen, around, generation)
     except QanatError as error:

@@ -29,6 +29,7 @@ from qanat.run.commits import (
     take_back,
 )
 from qanat.run.epoch import redo_epoch
+from qanat.run.inputs import PROMOTED
 from qanat.run.lease import has_pulse
 from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
@@ -282,7 +283,7 @@ def _tidy(running: RunningUpdate) -> None:
 
 def _sweep_sinks(running: RunningUpdate) -> None:
     session = running.session
-    for dataset in session.pipeline.datasets:
+    for dataset in session.pipeline.datasets if session.project.sinks else ():
         if dataset.sink is not None and running.lease.covers(dataset.name):
             session.sink(dataset.sink).sweep(dataset.sink, running.lease.confirm)
 
@@ -330,11 +331,16 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
+    if PROMOTED in epoch.ranges:
+        # Its rows are still where they were; the user can ask for it once more.
+        return "the promotion was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or not same(compiled.dataset.name, epoch.dataset):
         return "the flow is no longer declared"
     if compiled.dataset.name in anew and compiled.dataset.sink is None:
         return "the dataset is about to be computed from the start"
+    if compiled.dataset.sink is not None and not session.project.sinks:
+        return "sinks are off"
     fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     if fingerprint != epoch.fingerprint:
         return "the definition has changed"

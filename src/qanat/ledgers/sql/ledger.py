@@ -155,7 +155,8 @@ class SqlLedger(SqlLeases, SqlMoves):
     def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch as committed, with its results; its range counts as read.
 
-        Settling an epoch twice is the same as settling it once.
+        Settling an epoch twice is the same as settling it once. One that replaces the table of a
+        dataset in a generation that has not begun begins it.
 
         Args:
             definition: recorded in the same transaction.
@@ -189,7 +190,11 @@ class SqlLedger(SqlLeases, SqlMoves):
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
+            if epoch.replaces and epoch.generation:
+                self._write_generation(transaction, epoch.dataset, epoch.generation)
         self._answers.settled(epoch, texts)
+        if epoch.replaces and epoch.generation:
+            self._answers.began(epoch.dataset, epoch.generation)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
@@ -309,14 +314,18 @@ class SqlLedger(SqlLeases, SqlMoves):
         with self._held(lease) as transaction:
             for dataset in datasets:
                 begun[dataset] = current_generation(transaction, self.scope, dataset) + 1
-                transaction.write(
-                    "INSERT INTO qanat_generations (scope, dataset_key, generation)"
-                    " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
-                    " DO UPDATE SET generation = excluded.generation",
-                    (self.scope, fold(dataset), begun[dataset]),
-                )
+                self._write_generation(transaction, dataset, begun[dataset])
         for dataset, generation in begun.items():
             self._answers.began(dataset, generation)
+
+    def _write_generation(self, transaction: Transaction, dataset: str, generation: int) -> None:
+        transaction.write(
+            "INSERT INTO qanat_generations (scope, dataset_key, generation)"
+            " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
+            " DO UPDATE SET generation = excluded.generation"
+            " WHERE excluded.generation > qanat_generations.generation",
+            (self.scope, fold(dataset), generation),
+        )
 
     def close(self) -> None:
         """Close every connection."""

@@ -130,6 +130,7 @@ class DeltaStore(DeltaNames):
             files=len(state.files),
             comment=state.comment,
             properties={k: v for k, v in state.properties.items() if k != OWNER},
+            id=state.id,
         )
 
     def added(self, table: TableRef, after: int, upto: int) -> Added:
