@@ -257,8 +257,9 @@ def open_update(
     covered = None if everything else leased(session, datasets)
     held = HeldLease(session.ledger, id, covered, patience(wait, tell))
     with session.at_work, held as lease:
+        # What was known before, the update that had the lease until now may have changed.
+        session.look_again(n for n in datasets if session.pipeline.get(n) is not None)
         if lease.waited:
-            session.look_again()
             datasets = choose()
             lease.extend(datasets)
         gate = Gate(session.gates, lease)

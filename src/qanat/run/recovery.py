@@ -51,8 +51,6 @@ def start_clean(
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    # What was known before the lease was taken, the update that had it before may have changed.
-    running.session.look_again()
     touched = _finish_moves(running, begin)
     left = _take_left(running, touched)
     lease = running.lease

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
@@ -129,10 +130,18 @@ class Session:
             self._stores[place] = store
         return store
 
-    def look_again(self) -> Self:
-        """Let no later answer of a store be older than now."""
+    def look_again(self, datasets: Iterable[str] = ()) -> Self:
+        """Let no later answer of a store be older than now.
+
+        Args:
+            datasets: those that will be worked on next.
+        """
         for store in self._stores.values():
             store.look_again()
+        if names := list(datasets):
+            known = [self.pipeline.dataset(n) for n in names]
+            own = [d.name for d in known if d.stored] + [d.quarantine for d in known]
+            self.store.look_again([self.table(n) for n in own])
         return self
 
     @cached_property
