@@ -16,6 +16,9 @@ from qanat.ports import ledger
 from qanat.run import lease
 from tests.forked import FORKED
 
+# Where other tests have started the server already, commands import what they need by themselves.
+FORKED.set_forkserver_preload(["tests.objects.loaded"])
+
 LEASE_SECONDS = 0.3
 """How long the lease of a process lasts that is put to sleep."""
 PATIENCE = 180.0

@@ -32,12 +32,14 @@ class Found(Frozen):
     Args:
         rows: of every table and quarantine.
         complaints: a sentence for everything that is wrong with a log or its files.
+        orphans: the objects that belong to no version of a table.
         uploads: uploads in parts that nobody has ended: S3 keeps them until a rule of the bucket
             removes them, and no reader sees them.
     """
 
     rows: Rows
     complaints: Sequence[str] = ()
+    orphans: Sequence[str] = ()
     uploads: int = 0
 
 
@@ -45,17 +47,18 @@ def look(site: Site) -> Found:
     """Read everything that lies in a site's bucket."""
     sizes = site.sizes()
     tables: dict[str, dict[str, int]] = defaultdict(dict)
-    complaints = []
+    complaints, orphans = [], []
     for key, size in sizes.items():
         name, _, path = key.removeprefix(_TABLES).partition("/")
         if not key.startswith(_TABLES) or not path:
-            complaints.append(f"{key} belongs to nothing")
+            orphans.append(key)
         else:
             tables[name][path] = size
     rows: dict[str, Counter[str]] = {}
     for name, files in sorted(tables.items()):
         log = _Log(site, name, files)
         complaints += log.complaints()
+        orphans += log.orphans()
         if not log.versions:
             continue
         try:
@@ -66,7 +69,7 @@ def look(site: Site) -> Found:
         complaints += wrong
         if found:
             rows[unquote(name)] = found
-    return Found(rows, complaints, len(site.uploads()))
+    return Found(rows, complaints, orphans, len(site.uploads()))
 
 
 def compare(wanted: Rows, there: Rows) -> tuple[list[str], int, int]:
@@ -120,16 +123,20 @@ class _Log:
         """A sentence for everything that is wrong."""
         if [*self.versions] != [*range(len(self.versions))]:
             yield f"{self._name} has the versions {[*self.versions]}"
-        live, mentioned = self._named()
+        live, _ = self._named()
         for path, size in live.items():
             if (there := self._files.get(path)) != size:
                 yield f"{self._name}: {path} has {there} bytes, and its log says {size}"
+        yield from self._doubled()
+
+    def orphans(self) -> Iterator[str]:
+        """The keys of objects that are in no version."""
+        _, mentioned = self._named()
         for path in self._files:
             folder, _, entry = path.rpartition("/")
             known = _ENTRY.fullmatch(entry) or _CHECKPOINT.fullmatch(entry)
             if not (known if folder == "_delta_log" else path in mentioned):
-                yield f"{self._name}: {path} is in no version"
-        yield from self._doubled()
+                yield f"{_TABLES}{self._name}/{path}"
 
     def _named(self) -> tuple[dict[str, int], set[str]]:
         """The files of the newest version with their sizes, and those of all versions."""

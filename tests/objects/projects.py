@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from random import Random
@@ -57,7 +58,9 @@ RUN = ("run",)
 REPLAY = ("quarantine", "replay")
 REFRESH = ("run", "--full-refresh")
 RENAME = ("rename", "silver", "clean")
-DROP = ("drop", "silver")
+DROP = ("drop", "silver", "--yes")
+
+_DONE = re.compile("nothing that was ever run is called|no dataset .* was ever run")
 
 Words = tuple[str, ...]
 
@@ -71,7 +74,7 @@ class Scenario(Frozen):
         words: the command that meets faults.
         then: the commands of recovery, in order; the last of them leaves nothing to do.
         beside: a command that runs at the same time, undisturbed; none if empty.
-        done: what one of `then` says that has nothing to do any more, and so fails.
+        done: what a command says that finds itself done already, and so fails.
     """
 
     name: str
@@ -79,7 +82,7 @@ class Scenario(Frozen):
     words: Words = RUN
     then: Sequence[Words] = (RUN,)
     beside: Words = ()
-    done: str = ""
+    done: re.Pattern[str] | None = None
 
 
 class Maker:
@@ -107,8 +110,9 @@ class Maker:
         self._new(SQL.format(silver="silver", limit=150))
         self._add(1)
         first = self._image()
-        self._run()
-        self._add(2)
+        for number in range(2, 4):
+            self._run()
+            self._add(number)
         append = self._image()
         self._run()
         self._declare(SQL.format(silver="silver", limit=165))
@@ -122,16 +126,16 @@ class Maker:
             Scenario("append", append),
             Scenario("refresh", later, REFRESH, (REFRESH, RUN)),
             Scenario("replay", later, REPLAY, (REPLAY, RUN)),
-            Scenario("rename", renamed, RENAME, (RENAME, RUN), done="clean"),
-            Scenario("drop", dropped, DROP, (DROP, RUN), done="silver"),
+            Scenario("rename", renamed, RENAME, (RENAME, RUN), done=_DONE),
+            Scenario("drop", dropped, DROP, (DROP, RUN), done=_DONE),
         ]
 
     def _pair(self) -> list[Scenario]:
-        self._new("\n".join(APART.format(name=name) for name in ("left", "right")))
+        self._new("\n".join(APART.format(name=name) for name in ("east", "west")))
         self._add(1)
         self._run()
         self._add(2)
-        words, beside = (("run", "--select", f"{name}+") for name in ("left", "right"))
+        words, beside = (("run", "--select", f"{name}+") for name in ("east", "west"))
         return [Scenario("pair", self._image(), words, beside=beside)]
 
     def _large(self) -> list[Scenario]:

@@ -19,7 +19,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 _SECONDS = 120.0
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16,32}")
+_DRAWN = re.compile(r"[0-9a-f]{8,}(-[0-9a-f]{4,})*")
 _LOG_ENTRY = re.compile(r"/_delta_log/\d{20}\.json$")
 _NOT_PASSED_ON = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
@@ -64,7 +64,7 @@ class Request:
         'PUT t/part-*.parquet'
         """
         query = ",".join(sorted(q.partition("=")[0] for q in self._query() if q))
-        name = _UUID.sub("*", self.key)
+        name = _DRAWN.sub("*", self.key)
         if not name:
             prefix = next((q for q in self._query() if q.startswith("prefix=")), "prefix=")
             name = f"below {unquote(prefix.partition('=')[2])}"

@@ -29,7 +29,7 @@ from qanat.testing.object_store import object_store
 from tests.objects.faults import KINDS, Case, cases
 from tests.objects.projects import Maker, Scenario
 from tests.objects.site import Site
-from tests.objects.trial import UPLOAD_LEFT, Reference, Trial
+from tests.objects.trial import Reference, Trial
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.objects.run"
@@ -59,9 +59,7 @@ def main() -> int:
         folder = Path(
             ends.enter_context(tempfile.TemporaryDirectory(prefix="objects-", dir=memory()))
         )
-        sites = [
-            ends.enter_context(started(folder / f"site-{n}", ends)) for n in range(options.jobs)
-        ]
+        sites = [started(folder / f"site-{n}", ends) for n in range(options.jobs)]
         known = prepared(sites[0], folder, wanted)
         if options.list:
             listed(known)
@@ -186,10 +184,12 @@ def said(verdicts: Sequence[Verdict]) -> int:
     places = len({s for v in verdicts for s in v.sites})
     lost, doubled = sum(v.lost for v in verdicts), sum(v.doubled for v in verdicts)
     unexplained = sum(bool(v.complaints) for v in verdicts)
-    uploads = sum(v.errors.count(UPLOAD_LEFT) for v in verdicts)
+    left = Counter(e for v in verdicts for e in v.errors if "left" in e)
+    for what, count in sorted(left.items()):
+        print(f"{what}: {count:,}")
     print(
         f"{hits:,} faults took effect at {places:,} kinds of requests: {lost:,} rows lost,"
-        f" {doubled:,} doubled, {unexplained:,} unexplained; {uploads:,} uploads in parts left"
+        f" {doubled:,} doubled, {unexplained:,} unexplained"
     )
     return 1 if unexplained or not hits else 0
 

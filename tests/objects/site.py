@@ -74,15 +74,27 @@ class Site:
         return Proxy(self.environment["AWS_ENDPOINT_URL"], meet, self._creating)
 
     def start(
-        self, proxy: Proxy, words: Sequence[str], impatient: bool = False, patch: str = ""
+        self,
+        proxy: Proxy,
+        words: Sequence[str],
+        impatient: bool = False,
+        patch: str = "",
+        elsewhere: bool = False,
     ) -> Client:
-        """Start a command of Qanat that reaches the server through a proxy."""
+        """Start a command of Qanat that reaches the server through a proxy.
+
+        Args:
+            elsewhere: without what earlier commands have kept of the bucket, as on a machine that
+                has only the ledger in common.
+        """
         environment = self.environment | {
             "AWS_ENDPOINT_URL": proxy.endpoint,
             "QANAT__THREADS": "1",
-            "XDG_CACHE_HOME": str(self._folder / "cache"),
+            "XDG_CACHE_HOME": str(self.project / ".cache"),
         }
         self._outputs += 1
+        if elsewhere:
+            environment["XDG_CACHE_HOME"] = str(self.project / f".cache-{self._outputs}")
         output = self._folder / f"output-{self._outputs}.txt"
         return Client(self.project, words, environment, output, impatient, patch)
 
