@@ -91,6 +91,12 @@ def _kill_after(exchange: Exchange, stage: Stage) -> None:
     exchange.cut()
 
 
+def _kill_and_late(exchange: Exchange, stage: Stage) -> None:
+    stage.kill()
+    stage.later(exchange)
+    exchange.cut()
+
+
 def _lost(exchange: Exchange, stage: Stage) -> None:
     exchange.forward()
     exchange.cut()
@@ -146,6 +152,7 @@ def _follows_a_commit(request: Request) -> bool:
 _ALL = (
     Fault("kill-before", _kill_before, deadly=True),
     Fault("kill-after", _kill_after, _changes, deadly=True),
+    Fault("kill-late", _kill_and_late, _changes, deadly=True),
     Fault("lost", _lost, _changes, fails=True),
     Fault("lost-all", _lost, _changes, GIVES_UP, fails=True),
     Fault("lost-outage", _lost, _changes, _ALWAYS, any_request, _reset, fails=True),

@@ -25,7 +25,7 @@ _KILLED = -9
 UPLOAD_LEFT = "upload left"
 """Among the errors of a verdict: an upload in parts that nobody has ended."""
 LATE_LEFT = "late object left"
-"""Among them: an object that arrived so late that the next recovery from a crash has to find it."""
+"""Among them: an object that arrived when nothing looked for leftovers any more."""
 _FOREIGN = b'{"commitInfo":{"timestamp":1,"operation":"OPTIMIZE","engineInfo":"another tool"}}\n'
 
 
@@ -57,7 +57,7 @@ class Late:
         self.moment = draw.choice(MOMENTS)
         self.key = exchange.request.key
         self._exchange = exchange
-        self._left = draw.randint(1, 4 if self.moment == "meanwhile" else 40)
+        self._left = draw.randint(1, 4 if self.moment == "meanwhile" else 25)
         self._arriving = threading.Lock()
         self._arrived = False
 
@@ -92,6 +92,8 @@ class Attempt:
         self.draw = draw
         self.hit: Request | None = None
         self.late: list[Late] = []
+        self.foreign: list[str] = []
+        """The keys of log entries of another tool."""
         self._site = site
         self._number = shot.request
         self._tries = 0
@@ -151,6 +153,7 @@ class Attempt:
         """Make an entry of another tool where a request is about to make one."""
         if request.key not in self._site.sizes():
             self._site.put(request.key, _FOREIGN)
+            self.foreign.append(request.key)
 
 
 class Trial:
@@ -180,7 +183,7 @@ class Trial:
                 beside.wait()
             assert code == 0, f"{scenario.name} fails without a fault: {client.said()}"
             requests = list(proxy.requests)
-        self._recover(scenario, found, [], failing=False)
+        self._recover(scenario, found, [])
         rows = self._judge(found, [], {})
         assert not found.complaints, f"{scenario.name}: {found.complaints}"
         return Reference(requests, rows)
@@ -190,14 +193,14 @@ class Trial:
         found = _Findings()
         self._site.restore(scenario.image)
         late: list[Late] = []
-        failing = False
+        foreign: list[str] = []
         for number, shot in enumerate(case.shots):
             draw = Random(f"{case} {number}")
             words = scenario.words if number == 0 else scenario.then[0]
             attempt = Attempt(self._site, shot, draw)
             self._meet(scenario, words, attempt, found)
             late += attempt.late
-            failing = attempt.fault.name == "conflict"
+            foreign += attempt.foreign
             if attempt.hit is None:
                 break
         if found.hits:
@@ -205,9 +208,12 @@ class Trial:
             for one in late:
                 if one.moment in ("meanwhile", "ended"):
                     one.arrive()
-            self._recover(scenario, found, late, failing)
+            self._recover(scenario, found, late)
             found.seconds.append(time.monotonic() - began)
             self._judge(found, late, reference.rows)
+            for key in foreign:
+                if self._site.read(key) != _FOREIGN:
+                    found.complaints.append(f"{key} of another tool was replaced")
         return Verdict(
             str(case),
             found.hits,
@@ -235,7 +241,7 @@ class Trial:
                 client.wake()
             code = client.wait()
             if beside:
-                self._note("beside", beside, beside.wait(), found, fails=fault.sleeps)
+                self._note("beside", beside, beside.wait(), found, fails=True)
         if attempt.hit is not None:
             found.hits += 1
             found.sites.append(attempt.hit.site)
@@ -244,7 +250,8 @@ class Trial:
             return
         if scenario.done and scenario.done.search(client.said()):
             return
-        fails = attempt.hit is not None and (fault.fails or fault.sleeps)
+        # Who runs beside may hold what a recovery asks for.
+        fails = bool(beside) or (attempt.hit is not None and (fault.fails or fault.sleeps))
         self._note(" ".join(words), client, code, found, fails)
 
     def _beside(self, scenario: Scenario, impatient: bool) -> Client | None:
@@ -256,9 +263,7 @@ class Trial:
         rival = self._site.start(self._site.plain, scenario.then[-1], True, self._patch, True)
         self._note("rival", rival, rival.wait(), found, fails=True)
 
-    def _recover(
-        self, scenario: Scenario, found: _Findings, late: Sequence[Late], failing: bool
-    ) -> None:
+    def _recover(self, scenario: Scenario, found: _Findings, late: Sequence[Late]) -> None:
         """Do what recovers, until nothing is left to do; what is still under way arrives."""
 
         def meet(exchange: Exchange) -> None:
@@ -269,14 +274,14 @@ class Trial:
         with self._site.proxy(meet) as proxy:
             for words in scenario.then:
                 # What arrives during a recovery may make it fail, but not the next one.
-                under_way = failing or any(one.moment == "recovering" for one in late)
+                under_way = any(one.moment == "recovering" for one in late)
                 client = self._site.start(proxy, words, False, self._patch)
                 code = client.wait()
                 if not (scenario.done and scenario.done.search(client.said())):
                     self._note(f"{' '.join(words)} again", client, code, found, under_way)
         for one in late:
             one.arrive()
-        if late or failing:
+        if late:
             client = self._site.start(self._site.plain, RUN, False, self._patch)
             self._note("run in the end", client, client.wait(), found, fails=False)
         before = self._site.sizes()
