@@ -22,20 +22,22 @@ libraries:
 # A checkpoint is due after two commits instead of a hundred.
 SQL = """\
 CREATE OR REFRESH STREAMING TABLE bronze (
-  CONSTRAINT has_kind EXPECT (kind IS NOT NULL) ON VIOLATION QUARANTINE ROW
+  CONSTRAINT has_kind EXPECT (kind IS NOT NULL{also}) ON VIOLATION QUARANTINE ROW
 ) TBLPROPERTIES ('delta.checkpointInterval' = '2')
 AS SELECT id, kind, amount FROM STREAM read_files('in/*.csv', format => 'csv', header => true,
   schema => 'id BIGINT, kind STRING, amount BIGINT');
 
 CREATE OR REFRESH STREAMING TABLE {silver} (
   CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION DROP ROW,
-  CONSTRAINT small EXPECT (amount < {limit}) ON VIOLATION QUARANTINE ROW
+  CONSTRAINT small EXPECT (amount < {limit}{also}) ON VIOLATION QUARANTINE ROW
 ) PARTITIONED BY (kind) AS SELECT id, kind, amount FROM STREAM bronze;
 
 CREATE OR REFRESH MATERIALIZED VIEW gold AS
 SELECT kind, count(*) AS n, sum(amount) AS total FROM {silver} GROUP BY kind;
 """
-# Of silver, without what reads it.
+ALSO = " AND id IS NOT NULL"
+"""Makes another definition of what gives the same rows."""
+# Without silver and what reads it.
 DROPPED = SQL.partition("CREATE OR REFRESH STREAMING TABLE {silver}")[0]
 
 APART = """\
@@ -62,6 +64,10 @@ DROP = ("drop", "silver", "--yes")
 
 _DONE = re.compile("nothing that was ever run is called|no dataset .* was ever run")
 
+SHOP = ("first", "append", "edited", "refresh", "replay", "rename", "drop")
+"""The scenarios of the project that `SQL` declares."""
+DECLARED = "transformations/tables.sql"
+
 Words = tuple[str, ...]
 
 
@@ -75,6 +81,7 @@ class Scenario(Frozen):
         then: the commands of recovery, in order; the last of them leaves nothing to do.
         beside: a command that runs at the same time, undisturbed; none if empty.
         done: what a command says that finds itself done already, and so fails.
+        edit: the tables as the author declares them before the recovery; empty: as they are.
     """
 
     name: str
@@ -83,6 +90,11 @@ class Scenario(Frozen):
     then: Sequence[Words] = (RUN,)
     beside: Words = ()
     done: re.Pattern[str] | None = None
+    edit: str = ""
+
+
+def _sql(silver: str = "silver", limit: int = 150, also: str = "") -> str:
+    return SQL.format(silver=silver, limit=limit, also=also)
 
 
 class Maker:
@@ -103,11 +115,12 @@ class Maker:
         Args:
             wanted: names; none means all.
         """
-        found = [s for make in (self._shop, self._pair, self._large) for s in make()]
-        return [s for s in found if not wanted or s.name in wanted]
+        makers = {("pair",): self._pair, ("large",): self._large, SHOP: self._shop}
+        needed = [make for names, make in makers.items() if not wanted or {*names} & {*wanted}]
+        return [s for make in needed for s in make() if not wanted or s.name in wanted]
 
     def _shop(self) -> list[Scenario]:
-        self._new(SQL.format(silver="silver", limit=150))
+        self._new(_sql())
         self._add(1)
         first = self._image()
         for number in range(2, 4):
@@ -115,15 +128,16 @@ class Maker:
             self._add(number)
         append = self._image()
         self._run()
-        self._declare(SQL.format(silver="silver", limit=165))
+        self._declare(_sql(limit=165))
         later = self._image()
-        self._declare(SQL.format(silver="clean", limit=150))
+        self._declare(_sql(silver="clean"))
         renamed = self._image()
-        self._declare(DROPPED)
+        self._declare(DROPPED.format(also=""))
         dropped = self._image()
         return [
             Scenario("first", first),
             Scenario("append", append),
+            Scenario("edited", append, edit=_sql(also=ALSO)),
             Scenario("refresh", later, REFRESH, (REFRESH, RUN)),
             Scenario("replay", later, REPLAY, (REPLAY, RUN)),
             Scenario("rename", renamed, RENAME, (RENAME, RUN), done=_DONE),
@@ -154,7 +168,7 @@ class Maker:
         self._declare(sql)
 
     def _declare(self, sql: str) -> None:
-        self._write("transformations/tables.sql", sql)
+        self._write(DECLARED, sql)
 
     def _add(self, number: int) -> None:
         """Write a file with rows of every kind."""

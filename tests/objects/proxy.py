@@ -52,8 +52,8 @@ class Request:
 
     @property
     def commits(self) -> bool:
-        """True if it creates a log entry of a Delta table."""
-        return self.conditional and _LOG_ENTRY.search(self.key) is not None
+        """True if it writes a log entry of a Delta table."""
+        return self.method == "PUT" and _LOG_ENTRY.search(self.key) is not None
 
     @property
     def site(self) -> str:

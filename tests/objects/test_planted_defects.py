@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -12,8 +12,9 @@ import pytest
 from qanat.testing.object_store import object_store
 from tests.objects.faults import FAULTS, Case, Shot
 from tests.objects.projects import Maker, Scenario
+from tests.objects.proxy import Request
 from tests.objects.site import Site
-from tests.objects.trial import Reference, Trial
+from tests.objects.trial import Reference, Trial, moment
 
 pytestmark = [pytest.mark.crash, pytest.mark.services]
 
@@ -33,6 +34,7 @@ class Defect:
         kinds: of the cases, tried in random order.
         site: what the requests must match.
         scenario: what meets the faults.
+        moment: when late requests arrive; any if empty.
     """
 
     patch: str
@@ -40,6 +42,7 @@ class Defect:
     kinds: tuple[str, ...]
     site: str = COMMIT
     scenario: str = "append"
+    moment: str = ""
 
 
 PLANTED = {
@@ -59,6 +62,8 @@ PLANTED = {
         "RemoteLog.fence = lambda self: None\n",
         "has None bytes|is in no version|rows lost|cannot be read|exit code",
         ("kill-late",),
+        scenario="edited",
+        moment="recovering",
     ),
     "what is in doubt is forgotten": Defect(
         "from qanat.storage.delta.remote_log import RemoteLog\n"
@@ -114,7 +119,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def known(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Known:
-    made = Maker(site, tmp_path_factory.mktemp("images")).all(["append"])
+    made = Maker(site, tmp_path_factory.mktemp("images")).all(["append", "edited"])
     return {s.name: (s, Trial(site).refer(s)) for s in made}
 
 
@@ -123,7 +128,7 @@ def test_a_planted_defect_is_found(site: Site, known: Known, defect: str) -> Non
     planted = PLANTED[defect]
     scenario, reference = known[planted.scenario]
     trial, tried = Trial(site, planted.patch), []
-    for case in drawn(scenario, reference, planted):
+    for case in drawn(scenario, trial.requests(scenario), planted):
         verdict = trial.attempt(scenario, case, reference)
         tried.append(verdict)
         if any(re.search(planted.says, c) for c in verdict.complaints):
@@ -136,21 +141,22 @@ def test_nothing_is_found_where_nothing_is_wrong(site: Site, known: Known) -> No
     kinds = ("kill-after", "kill-late", "lost-outage", "conflict", "sleep-before", "throttle-all")
     found = []
     for kind in kinds:
-        case = next(drawn(scenario, reference, Defect("", "", (kind,))))
+        case = next(drawn(scenario, reference.requests, Defect("", "", (kind,))))
         found.append(Trial(site).attempt(scenario, case, reference))
     assert {v.case: v.complaints for v in found if v.complaints} == {}
     assert all(v.hits and v.seconds for v in found)
 
 
-def drawn(scenario: Scenario, reference: Reference, defect: Defect) -> Iterator[Case]:
+def drawn(scenario: Scenario, requests: Sequence[Request], defect: Defect) -> Iterator[Case]:
     """Cases of a defect's kinds at its requests, in random order."""
     found = [
         Case(scenario.name, (Shot(kind, request.number),), 5)
         for kind in defect.kinds
-        for request in reference.requests
+        for request in requests
         if FAULTS[kind].applies(request) and re.search(defect.site, request.site)
     ]
     # A late request arrives at a moment that is drawn by the case's seed: try several.
-    several = [Case(c.scenario, c.shots, seed) for c in found for seed in range(5)]
-    Random(5).shuffle(several)
-    yield from several[:MOST]
+    several = [Case(c.scenario, c.shots, seed) for c in found for seed in range(9)]
+    fitting = [c for c in several if defect.moment in ("", moment(c))]
+    Random(5).shuffle(fitting)
+    yield from fitting[:MOST]

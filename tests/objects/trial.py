@@ -16,7 +16,7 @@ from tests.objects.books import misbooked
 from tests.objects.client import LEASE_SECONDS, Client
 from tests.objects.faults import FAULTS, MOMENTS, Case, Fault, Shot
 from tests.objects.judge import Rows, compare, leftovers, look
-from tests.objects.projects import RUN, Scenario, Words
+from tests.objects.projects import DECLARED, RUN, Scenario, Words
 from tests.objects.proxy import Exchange, Request
 from tests.objects.site import Site
 
@@ -77,6 +77,15 @@ class Late:
                     self._exchange.forward()
                 except (OSError, HTTPException) as error:
                     raise AssertionError(f"the server does not answer: {error}") from error
+
+
+def moment(case: Case) -> str:
+    """When a request of a case's first fault arrives, if it comes late."""
+    return _draw(case, 0).choice(MOMENTS)
+
+
+def _draw(case: Case, attempt: int) -> Random:
+    return Random(f"{case} {attempt}")
 
 
 class Attempt:
@@ -173,20 +182,28 @@ class Trial:
         Raises:
             AssertionError: it fails.
         """
-        self._site.restore(scenario.image)
+        requests = self.requests(scenario)
         found = _Findings()
+        self._recover(scenario, found, [])
+        rows = self._judge(found, [], {})
+        assert not found.complaints, f"{scenario.name}: {found.complaints}"
+        return Reference(requests, rows)
+
+    def requests(self, scenario: Scenario) -> Sequence[Request]:
+        """Do the command of a scenario without a fault; returns its requests.
+
+        Raises:
+            AssertionError: it fails.
+        """
+        self._site.restore(scenario.image)
         with self._site.proxy() as proxy:
-            client = self._site.start(proxy, scenario.words)
+            client = self._site.start(proxy, scenario.words, False, self._patch)
             beside = self._beside(scenario, impatient=False)
             code = client.wait()
             if beside:
                 beside.wait()
             assert code == 0, f"{scenario.name} fails without a fault: {client.said()}"
-            requests = list(proxy.requests)
-        self._recover(scenario, found, [])
-        rows = self._judge(found, [], {})
-        assert not found.complaints, f"{scenario.name}: {found.complaints}"
-        return Reference(requests, rows)
+            return list(proxy.requests)
 
     def attempt(self, scenario: Scenario, case: Case, reference: Reference) -> Verdict:
         """Try a case."""
@@ -195,7 +212,7 @@ class Trial:
         late: list[Late] = []
         foreign: list[str] = []
         for number, shot in enumerate(case.shots):
-            draw = Random(f"{case} {number}")
+            draw = _draw(case, number)
             words = scenario.words if number == 0 else scenario.then[0]
             attempt = Attempt(self._site, shot, draw)
             self._meet(scenario, words, attempt, found)
@@ -265,6 +282,8 @@ class Trial:
 
     def _recover(self, scenario: Scenario, found: _Findings, late: Sequence[Late]) -> None:
         """Do what recovers, until nothing is left to do; what is still under way arrives."""
+        if scenario.edit:
+            (self._site.project / DECLARED).write_text(scenario.edit, encoding="utf-8")
 
         def meet(exchange: Exchange) -> None:
             for one in late:
