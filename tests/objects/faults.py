@@ -102,6 +102,10 @@ def _lost(exchange: Exchange, stage: Stage) -> None:
     exchange.cut()
 
 
+def _torn(exchange: Exchange, stage: Stage) -> None:
+    exchange.answer_half(exchange.forward())
+
+
 def _late(exchange: Exchange, stage: Stage) -> None:
     stage.later(exchange)
     exchange.cut()
@@ -156,6 +160,7 @@ _ALL = (
     Fault("lost", _lost, _changes, fails=True),
     Fault("lost-all", _lost, _changes, GIVES_UP, fails=True),
     Fault("lost-outage", _lost, _changes, _ALWAYS, any_request, _reset, fails=True),
+    Fault("torn", _torn, fails=True),
     Fault("late", _late, _changes, fails=True),
     Fault("late-all", _late, _changes, GIVES_UP, again=_cut, fails=True),
     Fault("late-outage", _late, _changes, _ALWAYS, any_request, _reset, fails=True),

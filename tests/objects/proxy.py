@@ -144,6 +144,14 @@ class Exchange:
         headers = (("Content-Type", "application/xml"), ("Content-Length", str(len(body))))
         self.answer(Response(status, headers, body))
 
+    def answer_half(self, response: Response) -> None:
+        """Send a part of an answer, and close the connection."""
+        half = Response(
+            response.status, response.headers, response.body[: len(response.body) // 2]
+        )
+        self.answer(half)
+        self.open = False
+
     def cut(self) -> None:
         """Close the connection without an answer."""
         self.open = False
