@@ -154,7 +154,7 @@ def _picture(project: Path) -> Picture:
         tables = session.store.tables(str(session.project.tables))
         undeclared = {t.name for t in tables} - set(names)
         assert not undeclared & {n + q for n in MOVED for q in ("", "__quarantine")}
-        folders = {p.name for p in session.project.tables.iterdir()}
+        folders = {p.name for p in Path(session.project.tables).iterdir()}
         assert not any(f.startswith(".") for f in folders)
     sent = (project / "out").rglob("*.csv")
     found["out"] = Counter(line for p in sent for line in p.read_text().splitlines()[1:])

@@ -22,7 +22,14 @@ OPTIONAL = {
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
-    "obstore": frozenset({"connectors/files/bucket.py"}),
+    "obstore": frozenset(
+        {
+            "connectors/files/bucket.py",
+            "objects.py",
+            "storage/delta/remote.py",
+            "storage/delta/remote_moves.py",
+        }
+    ),
     "pandas": frozenset({"project/relation.py"}),
     "polars": frozenset({"project/relation.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),

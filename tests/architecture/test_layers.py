@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "model"),
     ("ports",),
     ("declare", "quality", "planning", "dialect"),
-    ("compression", "disk", "plugins"),
+    ("compression", "disk", "objects", "plugins"),
     ("engines", "storage", "ledgers", "connectors", "observe"),
     ("run",),
     ("report",),

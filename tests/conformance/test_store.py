@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,15 +30,15 @@ from qanat.errors import (
     SchemaMismatchError,
     TableNotFoundError,
     TableTooNewError,
-    UnsupportedError,
 )
 from qanat.model.owner import staged_prefix
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import ArrowBatch, DataFile, TableBatch
-from qanat.ports.store import TableStore
-from qanat.testing.object_store import object_store
+from qanat.model.work import DataFile, TableBatch
+from qanat.ports.store import LocalFolders, TableStore
+from qanat.testing.object_store import ObjectStore, object_store
 from tests.forked import FORKED
+from tests.gates import FolderGate
 
 LONG, STRING = Primitive("long"), Primitive("string")
 ID = Schema((Field("id", LONG),))
@@ -43,7 +46,9 @@ AWKWARD = ("a b", "ü", "50%", "x=y", "a/b", None, ":", "+", "#", "?", "~", "%41
 
 
 def delta_reader(folder: Path) -> pyarrow.Table:
-    return pyarrow.table(deltalake.DeltaTable(str(folder)).scan())
+    options = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    location = ref(folder).location
+    return pyarrow.table(deltalake.DeltaTable(location, storage_options=options).scan())
 
 
 def iceberg_reader(folder: Path) -> pyarrow.Table:
@@ -58,6 +63,9 @@ def iceberg_reader(folder: Path) -> pyarrow.Table:
 READERS = {"delta": delta_reader, "iceberg": iceberg_reader}
 """By table format, how others read its tables."""
 
+BUCKET = ContextVar[str]("bucket", default="")
+"""The URL of the bucket that tables are kept in; empty: in folders."""
+
 OPTIONS: dict[str, dict[str, str]] = {}
 """By table format, the storage options that it cannot do without."""
 
@@ -65,15 +73,44 @@ only_delta = pytest.mark.parametrize("store", ["delta"], indirect=True)
 """About files or features that only Delta tables have."""
 
 
-@pytest.fixture(params=READERS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> TableStore:
-    return opened(request.param, tmp_path / "_qanat")
+in_s3 = pytest.mark.parametrize(
+    "store", [pytest.param("delta s3", marks=pytest.mark.services)], indirect=True
+)
+"""About what only object stores do."""
+
+on_disk = pytest.mark.parametrize("store", READERS, indirect=True)
+"""About files and folders."""
+
+
+@pytest.fixture(params=[*READERS, pytest.param("delta s3", marks=pytest.mark.services)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TableStore]:
+    format, _, elsewhere = request.param.partition(" ")
+    bucket = request.getfixturevalue("bucket") if elsewhere else ""
+    token = BUCKET.set(bucket)
+    yield opened(format, tmp_path / "_qanat")
+    BUCKET.reset(token)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as found:
+        found.create_bucket("lake")
+        yield found
+
+
+@pytest.fixture
+def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return "s3://lake"
 
 
 def opened(format: str, private: Path) -> TableStore:
     """The store of a table format."""
     given = OPTIONS.get(format, {})
-    return class_of(format)(private, plugins.table_format(format).options.check_all(given.items()))
+    options = plugins.table_format(format).options.check_all(given.items())
+    scratch = private / "scratch" / uuid4().hex
+    return class_of(format)(private, options, "", LocalFolders(lambda: scratch, private / "cache"))
 
 
 def class_of(format: str) -> Any:
@@ -90,7 +127,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ref(location: Path | str) -> TableRef:
     """The table of that location."""
-    return TableRef(str(location), "t")
+    return TableRef(f"{BUCKET.get()}{location}", "t")
 
 
 def staged(
@@ -98,7 +135,7 @@ def staged(
 ) -> tuple[DataFile, ...]:
     """Write a query's rows as an engine does."""
     folder = store.staging(ref(folder))
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     options = "FORMAT parquet, RETURN_STATS"
     target = folder / f"{name}.parquet"
     if partition_by:
@@ -130,6 +167,7 @@ def append(
 def rows(batch: object) -> list[tuple[Any, ...]]:
     """A batch's rows in order, as an engine reads it."""
     assert isinstance(batch, TableBatch)
+    batch.ready()
     if not batch.files:
         return []
     columns = ", ".join(f'"{name}"' for name in batch.schema.names)
@@ -545,6 +583,7 @@ def test_sweeping_takes_what_no_version_mentions(store: TableStore, folder: Path
     assert rows(store.snapshot(ref(folder), 0).batch) == [(0,)]
 
 
+@on_disk
 def test_what_the_first_commit_never_published_is_swept(store: TableStore, folder: Path) -> None:
     append(store, folder, 1)
     assert store.sweep(ref(folder)) == 1
@@ -553,8 +592,18 @@ def test_what_the_first_commit_never_published_is_swept(store: TableStore, folde
 # -- others at the same time --------------------------------------------------------------------
 
 
-def _publish(kind: tuple[str, Path], commits: list[Commit], gate: Any, results: Any) -> None:
+def _publish(
+    kind: tuple[str, Path], environ: dict[str, str], commits: list[Commit], gate: Any, results: Any
+) -> None:
+    os.environ.update(environ)
     store = opened(*kind)
+    for commit in commits:
+        # Where what is staged is a process's own, so is what it uploads.
+        for file in commit.files:
+            target = store.staging(commit.table) / file.path
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(commit.info["staged"] + "/" + file.path, target)
     gate.wait()
     for commit in commits:
         try:
@@ -565,8 +614,13 @@ def _publish(kind: tuple[str, Path], commits: list[Commit], gate: Any, results: 
 
 def _together(store: TableStore, folder: Path, *work: list[Commit]) -> list[Any]:
     kind = (format_of(store), folder.parent.parent / "_qanat")
+    environ = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    here = {"staged": str(store.staging(ref(folder)))}
+    work = tuple([replace(c, info=here) for c in commits] for commits in work)
     gate, results = FORKED.Barrier(len(work)), FORKED.Queue()
-    processes = [FORKED.Process(target=_publish, args=(kind, w, gate, results)) for w in work]
+    processes = [
+        FORKED.Process(target=_publish, args=(kind, environ, w, gate, results)) for w in work
+    ]
     for process in processes:
         process.start()
     found = [results.get(timeout=60) for commits in work for _ in commits]
@@ -621,25 +675,24 @@ def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> 
         store.snapshot(ref(folder))
 
 
-@only_delta
-@pytest.mark.services
-def test_a_table_in_an_object_store(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    with object_store() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        server.create_bucket("lake")
-        url = "s3://lake/a table"
-        assert store.version(ref(url)) is None
-        with pytest.raises(TableNotFoundError, match="lake"):
-            store.snapshot(ref(url))
-        deltalake.write_deltalake(url, duckdb.sql("SELECT 7::BIGINT AS id").to_arrow_table())
-        assert store.version(ref(url)) == 0
-        snapshot = store.snapshot(ref(url))
-        assert (snapshot.schema, snapshot.rows) == (ID, 1)
-        assert isinstance(snapshot.batch, ArrowBatch)
-        assert duckdb.from_arrow(snapshot.batch.open()).fetchall() == [(7,)]
-        with pytest.raises(UnsupportedError, match="stream"):
-            store.added(ref(url), 0, 0)
+@in_s3
+def test_a_table_of_others_in_an_object_store(store: TableStore, bucket: str) -> None:
+    table = TableRef(f"{bucket}/a table", "t")
+    assert store.version(table) is None
+    with pytest.raises(TableNotFoundError, match="lake"):
+        store.snapshot(table)
+    deltalake.write_deltalake(table.location, duckdb.sql("SELECT 7 AS id").to_arrow_table())
+    assert store.version(table) is None, "nobody has asked to look again"
+    store.look_again()
+    assert store.version(table) == 0
+    snapshot = store.snapshot(table)
+    assert snapshot.rows == 1
+    assert rows(snapshot.batch) == [(7,)]
+    deltalake.write_deltalake(
+        table.location, duckdb.sql("SELECT 8 AS id").to_arrow_table(), mode="append"
+    )
+    store.look_again()
+    assert rows(store.added(table, 0, 1).batch) == [(8,)]
 
 
 @only_delta
@@ -657,26 +710,27 @@ def test_nothing_is_committed_through_a_gate_that_is_gone(
     store: TableStore, folder: Path, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    first = replace(append(store, folder, 1), gate=gate)
+    first = replace(append(store, folder, 1), gate=FolderGate(gate))
     with pytest.raises(CommitConflictError, match="took over"):
         store.publish(first)
     assert store.version(ref(folder)) is None
     gate.mkdir()
     assert store.publish(first) == 0
-    second = replace(append(store, folder, 2), gate=gate)
+    second = replace(append(store, folder, 2), gate=FolderGate(gate))
     assert store.publish(second) == 1
     assert list(gate.iterdir()) == []
     gate.rmdir()
     with pytest.raises(CommitConflictError):
-        store.publish(replace(append(store, folder, 3), gate=gate))
+        store.publish(replace(append(store, folder, 3), gate=FolderGate(gate)))
     with pytest.raises(CommitConflictError):
-        store.retract(ref(folder), "qanat:t", 2, gate)
+        store.retract(ref(folder), "qanat:t", 2, FolderGate(gate))
     assert store.version(ref(folder)) == 1
     assert store.transaction(ref(folder), "qanat:t") == 2
     # What is there already needs no gate.
     assert store.publish(second) == 1
 
 
+@on_disk
 def test_only_what_was_there_before_a_sweep_was_confirmed_is_swept(
     store: TableStore, folder: Path
 ) -> None:
@@ -742,6 +796,7 @@ def test_a_table_without_a_mark_gets_that_of_the_next_commit(
     assert mine.snapshot(ref(folder)).rows == 3
 
 
+@on_disk
 @pytest.mark.parametrize("there", [False, True])
 def test_sweeping_spares_what_other_owners_have_staged(
     store: TableStore, folder: Path, tmp_path: Path, there: bool
@@ -786,33 +841,34 @@ def test_a_torn_entry_does_not_hide_the_owner(
 def test_a_table_moves_with_its_whole_history(
     store: TableStore, folder: Path, tmp_path: Path
 ) -> None:
-    gate, to = tmp_path / "gate", TableRef(str(folder.with_name("ü/2".replace("/", "%2F"))), "ü/2")
+    gate = tmp_path / "gate"
+    to = replace(ref(folder.with_name("ü/2".replace("/", "%2F"))), name="ü/2")
     for number in (1, 2):
         store.publish(append(store, folder, number))
     with pytest.raises(CommitConflictError, match="took over"):
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
     gate.mkdir()
     for _ in range(2):
         store.check_move(ref(folder))
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
         assert store.version(ref(folder)) is None
         assert [store.version(to), store.transaction(to, "qanat:t")] == [1, 2]
         assert rows(store.snapshot(to).batch) == [(0,), (0,), (1,)]
         assert rows(store.added(to, 0, 1).batch) == [(0,), (1,)]
     assert list(gate.iterdir()) == []
-    assert [t.name for t in store.tables(str(folder.parent))] == ["ü/2"]
+    assert [t.name for t in store.tables(ref(folder.parent).location)] == ["ü/2"]
     assert not store.forgotten(to)
     # Another one may be made in the old place; what wakes late does not take that away.
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     store.publish(append(store, folder, 1))
     with pytest.raises(AdapterError):
-        store.move(ref(folder), to, gate)
+        store.move(ref(folder), to, FolderGate(gate))
     gate.rmdir()
     with pytest.raises(CommitConflictError):
-        store.drop(ref(folder), gate)
+        store.drop(ref(folder), FolderGate(gate))
     assert [store.version(ref(folder)), store.version(to)] == [0, 1]
     # The table goes on where it is, and back.
-    third = replace(append(store, Path(to.location), 3), table=to)
+    third = replace(append(store, Path(to.location.removeprefix(BUCKET.get())), 3), table=to)
     assert store.publish(third) == 2
     store.drop(ref(folder))
     store.move(to, ref(folder))
@@ -828,13 +884,14 @@ def test_a_table_that_was_dropped_is_gone_and_may_come_again(
     left = folder.with_name(".dropped-1")  # by a process that was killed
     left.mkdir()
     (left / "x.parquet").touch()
-    assert [t.name for t in store.tables(str(folder.parent))] == ["t"]
+    assert [t.name for t in store.tables(ref(folder.parent).location)] == ["t"]
     for _ in range(2):
-        store.drop(ref(folder), gate)
-        assert list(folder.parent.iterdir()) == list(gate.iterdir()) == []
+        store.drop(ref(folder), FolderGate(gate))
+        assert store.tables(ref(folder.parent).location) == list(gate.iterdir()) == []
+        assert BUCKET.get() or not list(folder.parent.iterdir())
         assert store.version(ref(folder)) is None
         assert not store.forgotten(ref(folder))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     assert store.publish(append(store, folder, 1)) == 0
     assert by_others(store, folder).num_rows == 1
 
@@ -848,10 +905,10 @@ def test_an_application_goes_on_under_another_name(
     store.publish(append(store, folder, 1))
     store.publish(append(store, folder, 1, range(10, 12), application=other))
     with pytest.raises(CommitConflictError, match="took over"):
-        store.rename_application(table, own, new, gate)
+        store.rename_application(table, own, new, FolderGate(gate))
     gate.mkdir()
-    assert store.rename_application(table, own, new, gate)
-    assert not store.rename_application(table, own, new, gate)
+    assert store.rename_application(table, own, new, FolderGate(gate))
+    assert not store.rename_application(table, own, new, FolderGate(gate))
     assert [store.transaction(table, a) for a in (own, other, new)] == [0, 1, 1]
     assert opened(format_of(store), tmp_path / "_qanat").transaction(table, new) == 1
     newest = store.version(table)

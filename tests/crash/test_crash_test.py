@@ -83,8 +83,8 @@ PLANTED = {
         "are in no version",
     ),
     "who sweeps is blind, and so who asks for orphans": Defect(
-        "from qanat.storage.delta import leftovers, store\n"
-        "store.orphans = leftovers.orphans = lambda *_: []\n",
+        "from qanat.storage.delta import leftovers, local\n"
+        "local.orphans = leftovers.orphans = lambda *_: []\n",
         "belongs to nothing",
     ),
     "what a sink was to get is called sent": Defect(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from qanat.cli import screen
@@ -47,7 +49,7 @@ def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool
     """Show rows in quarantine: each with where it came from and every rule it broke."""
     with ref.open() as project:
         view = project.quarantine(dataset).rows(limit, rule)
-        tables, root = project.session.project.tables, project.root
+        tables, root = Path(project.session.project.tables), project.root
     if json:
         screen.write(dumps(document("table", view)))
     elif view.rows:

@@ -29,7 +29,7 @@ def complaints(session: Session, accounts: Accounts, image: Path) -> Iterator[st
         accounts: the ledger's counts.
         image: the folder with the project before the crash test.
     """
-    inventory = Inventory(session.project.storage, session.scratch, witness_of(session))
+    inventory = Inventory(Path(session.project.storage), session.scratch, witness_of(session))
     yield from _unfinished(session)
     yield from accounts.errors(inventory, image)
     yield from _broken_tables(session)
@@ -51,7 +51,7 @@ def _unfinished(session: Session) -> Iterator[str]:
 
 def _broken_tables(session: Session) -> Iterator[str]:
     """Tables with orphans by Qanat's own search, or that another Delta reader cannot read."""
-    for table in session.store.tables(str(session.project.tables)):
+    for table in session.store.tables(session.project.tables):
         if left := session.store.orphans(table):
             yield f"{left} files in {table.name} are in no version"
         yield from _missing_files(table.folder, witness_of(session))

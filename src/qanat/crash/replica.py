@@ -17,6 +17,7 @@ from qanat.crash.quarters import places
 from qanat.crash.slot import copy_project
 from qanat.declare.files import library_files
 from qanat.errors import StorageFullError, UnsupportedError
+from qanat.model.location import is_url
 from qanat.model.pipeline import SinkTarget
 from qanat.run.session import Session
 
@@ -38,7 +39,13 @@ class Replica:
     def __init__(self, session: Session, folder: Path) -> None:
         self._session = session
         self._folder = folder
-        root, storage = session.project.root, session.project.storage
+        if is_url(session.project.storage):
+            raise UnsupportedError(
+                f"a crash test works on copies, and there is none of {session.project.storage}",
+                hint="test an environment whose storage is a folder: qanat doctor --crash-test"
+                " --env NAME",
+            )
+        root, storage = session.project.root, Path(session.project.storage)
         self.storage = str(storage.relative_to(root)) if storage.is_relative_to(root) else _ASIDE
         if session.project.ledger is not None:
             raise UnsupportedError(
@@ -55,7 +62,7 @@ class Replica:
         now = self._image("now", with_storage=True)
         new = self._image("new", with_storage=False)
         named = [("first-run", new, Operation.RUN)]
-        if self._session.project.storage.exists():
+        if Path(self._session.project.storage).exists():
             named.append(("run", now, Operation.RUN))
             named.append(("full-refresh", now, Operation.REFRESH))
         if any(self._quarantined()):
@@ -90,14 +97,14 @@ class Replica:
                 yield bool(self._session.store.snapshot(table).rows)
 
     def _image(self, name: str, with_storage: bool) -> Path:
-        project = self._session.project
+        project, storage = self._session.project, Path(self._session.project.storage)
         image = self._folder / name
         written = {Path(self.storage), *self._sinks}
         _link(project.root, image, Path(), {*written, *self._declared})
         for path in self._declared:
             shutil.copy2(project.root / path, image / path)
-        if with_storage and project.storage.exists():
-            copy_storage(project.storage, image / self.storage)
+        if with_storage and storage.exists():
+            copy_storage(storage, image / self.storage)
             for sink in self._sinks:
                 if (project.root / sink).exists():
                     copy_project(project.root / sink, image / sink)
@@ -114,7 +121,7 @@ def roomy(session: Session, jobs: int) -> Path:
     Raises:
         StorageFullError: no place has enough free space.
     """
-    storage = session.project.storage
+    storage = Path(session.project.storage)
     size = sum(p.stat().st_size for p in storage.rglob("*") if p.is_file())
     # Two images, and for each slot a copy and what an update adds or rewrites; plus 256 MiB.
     wanted = (3 * jobs + 2) * size + 2**28

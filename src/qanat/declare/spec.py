@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from qanat.declare.environments import (
     ALIASES,
@@ -20,16 +18,16 @@ from qanat.declare.environments import (
 )
 from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
+from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
+from qanat.model.location import is_url
 from qanat.model.name import Names
 from qanat.model.pipeline import ProjectSpec
-from qanat.text import expanded
 
 _OVERRIDE = "QANAT__"
 _TOP = (*KEYS, *ALIASES, "environments")
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def load_project(
@@ -86,7 +84,7 @@ def load_project(
         )
     origins = origins_of(environments, problems)
     base = {k: v for k, v in renamed(top, problems).items() if k in KEYS}
-    _check_storages(spec.parent, base, environments, problems)
+    check_storages(spec.parent, base, environments, problems)
     own = {k: v for k, v in environments.get(name, {}).items() if k in KEYS}
     merged = _merge(base, own)
     overrides = _overrides(environ, merged, problems)
@@ -97,14 +95,14 @@ def load_project(
         _check_format(chosen, formats, merged, spec, problems)
     if chosen is None or dialect is None or problems:
         raise ProblemsError(sorted(problems, key=_line))
-    storage = _folder(spec.parent, chosen.storage)
+    storage = location(spec.parent, chosen.storage)
     if name != DEV and "storage" not in own and "storage" not in overrides:
-        storage /= name
+        storage = f"{storage}/{name}"
     reads_from = None
     if name in origins:
         settings = {k: v for k, v in environ.items() if not k.startswith(_OVERRIDE)}
         reads_from = load_project(spec, engines, formats, origins[name], settings)
-        _check_apart(storage, name, reads_from, merged)
+        check_apart(storage, name, reads_from, merged.get("storage"))
     return ProjectSpec(
         name=chosen.name,
         root=spec.parent,
@@ -143,23 +141,6 @@ def _mapping(top: Entry, file: str) -> Entries:
             "the spec is not a mapping", location=top.at, wanted="lines of `key: value`"
         )
     return top.value
-
-
-def _check_apart(storage: Path, name: str, other: ProjectSpec, merged: Entries) -> None:
-    """Refuse to write where only to read: a variable may have set the storage.
-
-    Raises:
-        ProblemsError: both environments have one storage.
-    """
-    if storage == other.storage:
-        given = merged.get("storage")
-        problem = SpecError(
-            f"environment {name!r} has the storage of {other.environment!r}, which it reads from",
-            location=given.at if given else None,
-            got=str(storage),
-            wanted="another storage: an environment never writes to the one that it reads from",
-        )
-        raise ProblemsError([problem])
 
 
 def _merge(weak: Entries, strong: Entries) -> Entries:
@@ -207,60 +188,8 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
     return found
 
 
-def _folder(root: Path, storage: str) -> Path:
-    if storage.lower().startswith("file:"):
-        storage = unquote(re.sub(r"^file:(//)?", "", storage, flags=re.IGNORECASE))
-    return Path(os.path.normpath(root / expanded(storage)))
-
-
-def _check_storages(
-    root: Path, base: Entries, environments: dict[str, Entries], problems: list[QanatError]
-) -> None:
-    """Add a problem for two environments with one storage, which would share their tables."""
-    default = base.get("storage")
-    start = _folder(root, str(default.text if default else "storage"))
-    dev = environments.get(DEV, {}).get("storage")
-    used = {_folder(root, str(dev.text)) if dev else start: DEV}
-    for name, settings in environments.items():
-        own = settings.get("storage")
-        if name == DEV:
-            continue
-        folder = _folder(root, str(own.text)) if own else start / name
-        other = used.setdefault(folder, name)
-        if other != name:
-            problems.append(
-                SpecError(
-                    f"environments {other!r} and {name!r} have one storage",
-                    location=own.at if own else None,
-                    got=str(own.text) if own else str(folder),
-                    hint=f"leave it out to get a folder {name!r} below the spec's storage",
-                )
-            )
-
-
 def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settings | None:
-    storage = merged.get("storage")
-    if storage and isinstance(storage.value, str):
-        if expanded(storage.value).startswith("~"):
-            problems.append(
-                SpecError(
-                    "storage does not fit",
-                    location=storage.at,
-                    wanted="a folder; ~NAME is the home folder of a user of this machine",
-                    got=repr(storage.value),
-                )
-            )
-        scheme = _URL.match(storage.value)
-        if scheme and scheme[1].lower() != "file":
-            problems.append(
-                SpecError(
-                    f"storage on {scheme[1]}:// is not possible yet",
-                    location=storage.at,
-                    wanted="a folder of this machine",
-                    got=storage.value,
-                    hint="keep tables in a folder; read_files can read object stores",
-                )
-            )
+    check_storage(merged.get("storage"), problems)
     found = validated(merged, spec.name, problems)
     if found is not None and found.dialect is None and spec.name in SDP_SPECS:
         return replace(found, dialect=SPARK.name)
@@ -281,7 +210,17 @@ def _check_format(
     entries = given.value if isinstance(given.value, dict) else {}
     before = len(problems)
     try:
-        options = formats(settings.table_format).options
+        known = formats(settings.table_format)
+        options = known.options
+        if is_url(settings.storage) and not known.object_stores:
+            problems.append(
+                SpecError(
+                    f"{settings.table_format} tables cannot be kept in an object store yet",
+                    location=merged["storage"].at,
+                    got=settings.storage,
+                    hint="use `table_format: delta`, or a folder",
+                )
+            )
         for name, value in settings.storage_options.items():
             try:
                 options.check(name, value, entries[name].key_at)

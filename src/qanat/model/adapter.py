@@ -351,6 +351,7 @@ class TableFormat(Frozen):
             none: then they cannot be had.
         journals: parts of the paths of files that say what a table holds (its log, its catalog),
             by which the crash test's page tells them from data files.
+        object_stores: True if the storage may be a URL (`s3://…`).
     """
 
     name: str
@@ -358,6 +359,7 @@ class TableFormat(Frozen):
     options: OptionTable
     witness: str | None = None
     journals: tuple[str, ...] = ()
+    object_stores: bool = False
 
 
 class LedgerKind(Frozen):

@@ -7,9 +7,11 @@ from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
@@ -216,10 +218,10 @@ class ProjectSpec(Frozen):
     Args:
         root: absolute folder of the spec; relative paths in queries start here.
         spec: absolute path of the spec file.
-        storage: absolute folder below which tables and the ledger live.
+        storage: below which the tables are: an absolute folder, or the URL of an object store.
         libraries: globs of transformation files, relative to `root`, as written.
         environment: name of the environment (`dev` unless told).
-        ledger: database URL (`postgresql://…`), or None for SQLite below `storage`.
+        ledger: database URL (`postgresql://…`), or None for SQLite in `private`.
         storage_options: what the table format wants to know, such as where its catalog is.
         memory_limit: bytes the engine may hold before it spills, or None: a share of memory.
         threads: cores to use, or None: all that the process may use.
@@ -231,7 +233,7 @@ class ProjectSpec(Frozen):
     name: str
     root: Path
     spec: Path
-    storage: Path
+    storage: str
     libraries: tuple[str, ...]
     dialect: str = "duckdb"
     environment: str = "dev"
@@ -249,14 +251,16 @@ class ProjectSpec(Frozen):
     reads_from: ProjectSpec | None = None
 
     @property
-    def tables(self) -> Path:
+    def tables(self) -> str:
         """Where the tables are, a folder for each."""
-        return self.storage / "tables"
+        return f"{self.storage}/tables"
 
     @property
     def private(self) -> Path:
-        """Ledger, locks, logs and scratch space: Qanat's own."""
-        return self.storage / "_qanat"
+        """Ledger, locks, logs and scratch space, Qanat's own: always on this machine."""
+        if is_url(self.storage):
+            return self.root / ".qanat" / quote(self.storage, safe="")
+        return Path(self.storage) / "_qanat"
 
 
 class Pipeline(Frozen):

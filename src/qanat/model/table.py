@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from qanat.errors import SchemaMismatchError, full_refresh
 from qanat.frozen import Frozen
@@ -90,6 +91,23 @@ class Added(Frozen):
     amount: Amount
 
 
+class CommitGate(Protocol):
+    """What lets an update commit, until another one takes over."""
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the update's own, on this machine, which the other one renames away."""
+        ...
+
+    def confirm(self) -> None:
+        """Ask whoever may know on any machine.
+
+        Raises:
+            LeaseLostError: another update has taken over.
+        """
+        ...
+
+
 class Commit(Frozen):
     """One atomic change of one table.
 
@@ -101,8 +119,7 @@ class Commit(Frozen):
             tables (epochs without quarantined rows leave no commit there) and fresh starts.
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
-        gate: folder in which the log entry is written before it gets its name. Once
-            another update has taken it away, the commit fails. None: in the table's own folder.
+        gate: the commit fails once another update has closed it. None: nothing can stop it.
     """
 
     table: TableRef
@@ -116,7 +133,7 @@ class Commit(Frozen):
     properties: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
-    gate: Path | None = None
+    gate: CommitGate | None = None
 
     def check_append(
         self, columns: Schema, partition_by: tuple[str, ...] | None, filled: bool

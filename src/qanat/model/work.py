@@ -54,11 +54,27 @@ class FilesBatch(Frozen):
 
 
 class TableBatch(Frozen):
-    """Parquet files of a table: absolute paths, hive-style folders where partitioned."""
+    """Parquet files of a table, in hive-style folders where it is partitioned.
+
+    Args:
+        files: absolute paths on this machine.
+        fetch: brings the files there if they lie elsewhere; None if they are there.
+    """
 
     files: tuple[str, ...]
     schema: Schema
     partition_by: tuple[str, ...] = ()
+    fetch: Callable[[], None] | None = None
+
+    def ready(self) -> None:
+        """See that the files are there; to be called before any of them is opened.
+
+        Raises:
+            FileVanishedError: one is gone.
+            SourceUnavailableError: where they lie does not answer.
+        """
+        if self.fetch is not None:
+            self.fetch()
 
 
 class ArrowBatch(Frozen):

@@ -6,7 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from qanat.model.table import Added, Commit, Snapshot, TableRef
+from qanat.frozen import Frozen
+from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
+
+
+class LocalFolders(Frozen):
+    """Where a store may put files of its own on this machine.
+
+    Args:
+        scratch: gives a folder of this process, which is removed when that ends.
+        cache: a folder that processes share; what is in it may be removed at any time.
+    """
+
+    scratch: Callable[[], Path]
+    cache: Path
 
 
 class TableStore(Protocol):
@@ -20,10 +33,10 @@ class TableStore(Protocol):
     after it has read the table and before it exchanges exactly what it read, and `repair` changes
     the table (a fence), so that an exchange which was already under way fails (Iceberg).
 
-    A session makes one for each table format, as `Class(private, options, owner)`, from the class
-    that `TableFormat.store` names: the project's own folder (which may not exist yet) for whatever
-    the format keeps beside its tables, the spec's `storage_options`, checked by
-    `TableFormat.options`, and `<project>/<environment>`.
+    A session makes one for each table format, as `Class(private, options, owner, folders)`, from
+    the class that `TableFormat.store` names: the project's own folder (which may not exist yet)
+    for whatever the format keeps beside its tables, the spec's `storage_options`, checked by
+    `TableFormat.options`, `<project>/<environment>`, and the session's own `LocalFolders`.
 
     Each commit says in the table's property `qanat.owner` whose the table is, and a table that is
     another owner's is never changed. `qanat.model.owner` has what all stores need for that. One
@@ -32,6 +45,14 @@ class TableStore(Protocol):
     Datasets are updated in parallel: it is safe to call from several threads. Hints of errors have
     `qanat.errors.DATASET` where the dataset's name belongs; the caller fills it in.
     """
+
+    def look_again(self) -> None:
+        """Let no later answer be older than this call.
+
+        Between two calls a store may remember which version of a table is the newest, so that an
+        update asks a distant store once. What it commits itself, it knows.
+        """
+        ...
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder, also those that are no longer declared."""
@@ -99,7 +120,7 @@ class TableStore(Protocol):
         ...
 
     def retract(
-        self, table: TableRef, application: str, number: int, gate: Path | None = None
+        self, table: TableRef, application: str, number: int, gate: CommitGate | None = None
     ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
@@ -167,7 +188,7 @@ class TableStore(Protocol):
         """
         ...
 
-    def move(self, table: TableRef, to: TableRef, gate: Path | None = None) -> None:
+    def move(self, table: TableRef, to: TableRef, gate: CommitGate | None = None) -> None:
         """Give a table another name and place, with its whole history, durably.
 
         Nothing if there is no such table, so that doing it twice is the same as once.
@@ -178,7 +199,7 @@ class TableStore(Protocol):
         """
         ...
 
-    def drop(self, table: TableRef, gate: Path | None = None) -> None:
+    def drop(self, table: TableRef, gate: CommitGate | None = None) -> None:
         """Remove a table with all its versions, durably; nothing if there is none.
 
         Raises:
@@ -187,7 +208,7 @@ class TableStore(Protocol):
         ...
 
     def rename_application(
-        self, table: TableRef, old: str, new: str | None, gate: Path | None = None
+        self, table: TableRef, old: str, new: str | None, gate: CommitGate | None = None
     ) -> bool:
         """Let what an application has committed to a table be another's from now on.
 

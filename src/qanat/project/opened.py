@@ -99,7 +99,7 @@ class Project:
             else:
                 self.close()
                 self._opened = reopened
-        return self.session
+        return self.session.look_again()
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Decide; walk; commit; recover. The only layer that may catch any error.
 
-Read `session` (an opened project with its adapters), `readable` (which table a read gets its rows
+Read `session` (an opened project with its adapters; `scratch` has the folders of processes),
+`readable` (which table a read gets its rows
 from: this environment's, or another's), `memo` (what its files mean: flows ready to
 run, kept for the next time) and `analysis` (makes that). Then what an update does with a dataset:
 `dataset` gathers the facts, `decide` decides, `plan` shows the decision, and `dataset` carries it

@@ -28,7 +28,8 @@ from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
-from qanat.run.session import Session, make_folder
+from qanat.run.scratch import make_folder
+from qanat.run.session import Session
 
 _FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""

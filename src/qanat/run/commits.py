@@ -22,7 +22,7 @@ from qanat.errors import HistoryMismatchError, full_refresh, located
 from qanat.model.pipeline import QUARANTINE, DatasetKind, application, replay_flow
 from qanat.model.record import Epoch, QuarantineMark
 from qanat.model.schema import Schema
-from qanat.model.table import Change, Commit, TableRef
+from qanat.model.table import Change, Commit, CommitGate, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.former import former_target
@@ -90,7 +90,7 @@ def published(session: Session, epoch: Epoch) -> bool:
     return session.store.owner(table) in (None, session.scope)
 
 
-def take_back(session: Session, gate: Path, epoch: Epoch) -> None:
+def take_back(session: Session, gate: CommitGate, epoch: Epoch) -> None:
     """Make all quarantines as they were before an epoch.
 
     All of them: which views a flow reads may have changed since.
@@ -119,7 +119,7 @@ def tables(session: Session) -> list[TableRef]:
             return False
         return is_own(session, table, table.name.removesuffix(QUARANTINE))
 
-    return [t for t in session.store.tables(str(session.project.tables)) if ours(t)]
+    return [t for t in session.store.tables(session.project.tables) if ours(t)]
 
 
 def publish_epoch(attempt: Attempt) -> int | None:
@@ -239,7 +239,7 @@ def _commit(
         number=epoch.number,
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
-        gate=attempt.running.gate.folder,
+        gate=attempt.running.gate,
     )
     if table.name != dataset.name:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from qanat.errors import QanatError, full_refresh, naming
+from qanat.model.location import is_url
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
 from qanat.run.commits import mismatch_of
@@ -61,7 +62,10 @@ def _project(session: Session) -> Iterator[Finding]:
 
 
 def _storage(session: Session) -> Iterator[Finding]:
-    storage = session.project.storage
+    if is_url(session.project.storage):
+        yield _object_store(session)
+        return
+    storage = Path(session.project.storage)
     there = next(p for p in (storage, *storage.parents) if p.exists())
     if not there.is_dir():
         hint = "set `storage` in the spec to a folder"
@@ -76,6 +80,16 @@ def _storage(session: Session) -> Iterator[Finding]:
     level = "error" if free < _FULL else "warning" if free < _SCARCE else "ok"
     hint = "" if level == "ok" else "free space, or set `storage` to another disk"
     yield Finding(level, "storage", detail, hint)
+
+
+def _object_store(session: Session) -> Finding:
+    """Whether the tables that are in an object store can be listed."""
+    storage = session.project.storage
+    try:
+        found = session.store.tables(session.project.tables)
+    except QanatError as error:
+        return Finding("error", "storage", error.message, error.hint or "")
+    return Finding("ok", "storage", f"{storage}, {count(len(found), 'table')}")
 
 
 def _ledger(session: Session, ledger: Ledger) -> Finding:
@@ -105,13 +119,21 @@ def _updates(ledger: Ledger) -> Iterator[Finding]:
         )
 
 
+def _is_there(session: Session, name: str) -> bool:
+    """True if a dataset or a quarantine has a table, or the folder of one."""
+    table = session.table(name)
+    if is_url(table.location):
+        return session.store.version(table) is not None
+    return table.folder.is_dir()
+
+
 def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
     """One finding for each table that has something wrong; one for all others."""
     good = 0
     for dataset in session.pipeline.datasets:
         names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
         for name in names:
-            there = session.table(name).folder.is_dir()
+            there = _is_there(session, name)
             wrong = list(_table(session, dataset, name)) if there else []
             # Also where the folder is gone: the ledger may remember that it was there.
             if name == dataset.name and ledger is not None:

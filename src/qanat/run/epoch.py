@@ -232,7 +232,7 @@ def withdraw(attempt: Attempt, error: BaseException) -> None:
         if not sink and published(session, epoch):
             return  # it is visible; the next update makes it durable and settles it
         unseen = unpublished(attempt)
-        take_back(session, attempt.running.gate.folder, epoch)
+        take_back(session, attempt.running.gate, epoch)
         attempt.unstage(unseen)
         left = [t.name for t in target_tables(attempt) if session.store.orphans(t)]
     except (QanatError, OSError) as second:

@@ -32,7 +32,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.record import Lease
 from qanat.ports.ledger import Ledger
-from qanat.run.session import locked, make_folder
+from qanat.run.scratch import locked, make_folder
 
 
 class Gate:
@@ -68,6 +68,10 @@ class Gate:
         others = [f for f in _inside(self.folder.parent) if f != self.folder]
         held = {str(token) for token in self.lease.tokens()} if others else set()
         return [f for f in others if f.name not in held]
+
+    def confirm(self) -> None:
+        """Ask the ledger whether the lease is still ours (see `qanat.model.table.CommitGate`)."""
+        self.lease.confirm()
 
     def close(self) -> None:
         """Close it: the update is over."""

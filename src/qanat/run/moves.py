@@ -31,9 +31,7 @@ def carry_out(running: RunningUpdate, move: Move) -> None:
     for old, new in move.flows.items():
         for table in _known_tables(running.session, move):
             store = running.session.store
-            store.rename_application(
-                table, application(old), application(new), running.gate.folder
-            )
+            store.rename_application(table, application(old), application(new), running.gate)
         _rename_in_sink(running, move, old, new)
     for flow in move.gone:
         _forget_flow(running, flow)
@@ -49,11 +47,11 @@ def _move_tables(running: RunningUpdate, move: Move) -> None:
     session = running.session
     for old in table_names(move.old):
         if move.new is None:
-            session.store.drop(session.table_named(old), running.gate.folder)
+            session.store.drop(session.table_named(old), running.gate)
         else:
             new = move.new + old.removeprefix(move.old)
             to = session.table_named(new)
-            session.store.move(session.table_named(old), to, running.gate.folder)
+            session.store.move(session.table_named(old), to, running.gate)
 
 
 def _known_tables(session: Session, move: Move) -> Iterator[TableRef]:
@@ -85,7 +83,7 @@ def _forget_flow(running: RunningUpdate, flow: str) -> None:
             columns = session.store.snapshot(table).schema
             session.store.publish(_without_rows(running, table, columns, name, number + 1))
         if number:
-            session.store.rename_application(table, name, None, running.gate.folder)
+            session.store.rename_application(table, name, None, running.gate)
 
 
 def _without_rows(
@@ -99,5 +97,5 @@ def _without_rows(
         application=name,
         number=number,
         info={"qanat.update": running.id},
-        gate=running.gate.folder,
+        gate=running.gate,
     )

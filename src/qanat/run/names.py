@@ -32,7 +32,7 @@ def known_datasets(session: Session) -> Named[str]:
     found: Named[str] = Named()
     for definition in session.recorded.definitions().values():
         found[definition.dataset] = definition.kind
-    for table in session.store.tables(str(session.project.tables)):
+    for table in session.store.tables(session.project.tables):
         # Another project may share the storage.
         own = session.store.owner(table) in (None, session.scope)
         if own and session.store.version(table) is not None:

@@ -7,7 +7,6 @@ quarantine. All others are read where they are: in the table of the first enviro
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -152,5 +151,5 @@ class Readables:
             project = project.reads_from
 
     def _of(self, project: ProjectSpec, table: TableRef) -> Readable:
-        there = TableRef(f"{project.tables}{os.sep}{folder_name(table.name)}", table.name)
+        there = TableRef(f"{project.tables}/{folder_name(table.name)}", table.name)
         return Readable(self._session.store_at(project), there, project.environment)

@@ -31,7 +31,8 @@ from qanat.run.commits import (
 from qanat.run.epoch import redo_epoch
 from qanat.run.lease import has_pulse
 from qanat.run.moves import carry_out
-from qanat.run.session import Session, sweep_scratch
+from qanat.run.scratch import sweep_scratch
+from qanat.run.session import Session
 
 
 def start_clean(
@@ -49,6 +50,8 @@ def start_clean(
         anew: datasets that are about to be computed from the start.
     """
     session, ledger, lease = running.session, running.session.ledger, running.lease
+    # What was known before the lease was taken, the update that had it before may have changed.
+    session.look_again()
     touched = _finish_moves(running, begin)
     crashed = ledger.crashed_updates()
     left = {u.id: _leaves(session, u) for u in crashed}
@@ -257,7 +260,7 @@ def _bring_to_an_end(running: RunningUpdate, epoch: Epoch, anew: Collection[str]
     if published(session, epoch):
         _settle(running, epoch)
         return "settled"
-    take_back(session, running.gate.folder, epoch)
+    take_back(session, running.gate, epoch)
     why = _not_as_intended(session, epoch, anew)
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or why is not None:

@@ -1,26 +1,17 @@
-"""An opened project: what it declares, the adapters that its settings name, its scratch space.
-
-A process that works holds a lock on a file beside its scratch folder for as long as it lives.
-A process that gets that lock knows that the owner is dead, whatever became of its process number
-or machine.
-"""
+"""An opened project: what it declares, and the adapters that its settings name."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 import threading
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
-from uuid import uuid4
 
 from qanat import plugins
 from qanat.declare.files import find_spec
-from qanat.disk import explained
 from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
 from qanat.model.name import same
 from qanat.model.owner import tag
@@ -32,89 +23,13 @@ from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
 from qanat.ports.source import Readable, Source
-from qanat.ports.store import TableStore
+from qanat.ports.store import LocalFolders, TableStore
 from qanat.run import memo
 from qanat.run.memo import Analysis
 from qanat.run.readable import Readables, folder_name
+from qanat.run.scratch import Scratch, make_folder
 
-_LOCK = ".lock"
 _TICK = 0.05  # seconds between two looks whether an update has ended
-
-
-class Scratch:
-    """One process's folder below `parent`.
-
-    Raises:
-        StorageFullError, AdapterError: the folder cannot be made.
-    """
-
-    def __init__(self, parent: Path) -> None:
-        make_folder(parent)
-        self.folder = parent / uuid4().hex
-        self._lock = locked(self.folder.with_suffix(_LOCK))
-        make_folder(self.folder)
-
-    def close(self) -> None:
-        """Remove the folder and release the lock."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        # What the disk refuses to remove now, the next update removes.
-        with suppress(OSError):
-            self.folder.with_suffix(_LOCK).unlink(missing_ok=True)
-        os.close(self._lock)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder of Qanat's own below the project's storage, and those above it.
-
-    Raises:
-        StorageFullError, AdapterError: it cannot be made.
-    """
-    with explained("make", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def sweep_scratch(parent: Path) -> int:
-    """Remove the scratch space of dead processes; how many had left some."""
-    swept = 0
-    if not parent.is_dir():
-        return swept
-    for path in parent.iterdir():
-        # The lock comes first and goes last. A power loss may take it and leave the folder.
-        if path.suffix != _LOCK and not path.with_suffix(_LOCK).exists() and path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-            swept += 1
-    for path in sorted(parent.glob(f"*{_LOCK}")):
-        try:
-            lock = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
-            path.unlink(missing_ok=True)
-            swept += 1
-        finally:
-            os.close(lock)
-    return swept
-
-
-def locked(path: Path) -> int:
-    """Make a file and lock it, for as long as this process lives or the handle is open.
-
-    Raises:
-        StorageFullError, AdapterError: it cannot be made.
-    """
-    while True:
-        with explained("make", path):
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Another process may have swept first: it held the lock and removed the file.
-        if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
-            return lock
-        os.close(lock)
 
 
 class Session:
@@ -208,9 +123,16 @@ class Session:
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())
-            store = plugins.imported(kind.store)(project.private, checked, self.scope)
+            folders = LocalFolders(lambda: self.scratch, self.project.private / "cache")
+            store = plugins.imported(kind.store)(project.private, checked, self.scope, folders)
             self._stores[place] = store
         return store
+
+    def look_again(self) -> Self:
+        """Let no later answer of a store be older than now."""
+        for store in self._stores.values():
+            store.look_again()
+        return self
 
     @cached_property
     def engine(self) -> Engine:
@@ -324,11 +246,7 @@ class Session:
 
     def table_named(self, name: str) -> TableRef:
         """The table of a dataset that is spelled exactly so, declared or not."""
-        return TableRef(f"{self._place}{os.sep}{folder_name(name)}", name)
-
-    @cached_property
-    def _place(self) -> str:
-        return str(self.project.tables)
+        return TableRef(f"{self.project.tables}/{folder_name(name)}", name)
 
     def readable(self, dataset: str, environment: str | None = None) -> Readable:
         """The table that a read of a dataset gets its rows from: it may be another environment's.
@@ -360,7 +278,7 @@ class Session:
                 wanted="the folder of a project, relative to this one's",
             )
         other = memo.project(spec, None)
-        table = TableRef(str(other.tables / folder_name(dataset)), dataset)
+        table = TableRef(f"{other.tables}/{folder_name(dataset)}", dataset)
         return self.store_at(other), table
 
     def close(self) -> None:

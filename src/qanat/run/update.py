@@ -250,6 +250,7 @@ def update(
         HeldLease(session.ledger, id, leased(session, chosen.datasets), patience) as lease,
     ):
         if lease.waited:
+            session.look_again()
             # What the update has waited for may have changed what has to start over.
             chosen = choose_datasets(session, selection)
             lease.extend(chosen.datasets)

@@ -40,7 +40,7 @@ def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
         name="flüge",
         root=tmp_path,
         spec=tmp_path / "qanat.yml",
-        storage=tmp_path / "storage",
+        storage=str(tmp_path / "storage"),
         libraries=("transformations/**/*.sql", "transformations/**/*.py"),
     )
 
@@ -89,7 +89,7 @@ def test_text_stays_as_it_is_written(tmp_path: Path, written: str) -> None:
     text = f"name: {written}\nstorage: {written}\nconfiguration: {{a: {written}}}\n"
     project = load(tmp_path, text + "threads: 0x4\nmemory_limit: 1_000\n")
     assert project.configuration == {"a": written}
-    assert (project.name, project.storage.name) == (written, written)
+    assert (project.name, Path(project.storage).name) == (written, written)
     assert (project.threads, project.memory_limit) == (4, 1000)
     with pytest.raises(ProblemsError, match="have one storage"):
         load(tmp_path, f"{text}environments: {{p: {{storage: '{written}'}}}}")
@@ -113,7 +113,7 @@ def test_sdp_specs_are_in_sparks_dialect(tmp_path: Path) -> None:
     ],
 )
 def test_storage_is_a_folder(tmp_path: Path, storage: str, folder: str) -> None:
-    assert load(tmp_path, f"name: x\nstorage: {storage}").storage == tmp_path / folder
+    assert Path(load(tmp_path, f"name: x\nstorage: {storage}").storage) == tmp_path / folder
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_environments(
 ) -> None:
     project = load(tmp_path, ENVIRONMENTS, environment)
     assert project.environment == (environment or "dev")
-    assert project.storage == tmp_path / storage
+    assert Path(project.storage) == tmp_path / storage
     assert project.configuration == configuration
 
 
@@ -145,7 +145,7 @@ def test_an_environment_reads_from_another(tmp_path: Path) -> None:
     prod = stage.reads_from
     assert prod is not None
     assert prod.reads_from is None
-    assert [p.storage for p in (project, stage, prod)] == [
+    assert [Path(p.storage) for p in (project, stage, prod)] == [
         tmp_path / folder for folder in ("s", "s/stage", "s/prod")
     ]
     # The variables are for the environment that runs.
@@ -175,7 +175,7 @@ def test_variables_override(tmp_path: Path) -> None:
     project = load(tmp_path, ENVIRONMENTS, "prod", environ)
     assert project.memory_limit == 10**9
     assert project.configuration == {"a": "7", "b": "2", "new": "8"}
-    assert project.storage == tmp_path / "elsewhere"
+    assert Path(project.storage) == tmp_path / "elsewhere"
 
 
 def test_variables_are_expanded(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         "name: x\nstorage: ${A}/${B:-b}\nthreads: ${N}\nconfiguration: {k: '${C:-}'}",
         environ={"A": "é", "N": "3"},
     )
-    assert project.storage == tmp_path / "é" / "b"
+    assert Path(project.storage) == tmp_path / "é" / "b"
     assert project.threads == 3
     assert project.configuration == {"k": ""}
 
@@ -228,11 +228,20 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             ),
         ),
         (
-            "name: x\nstorage: s3://b/c",
+            "name: x\nstorage: s4://b/c",
             (
-                "qanat.yml:2:10: storage on s3:// is not possible yet\n"
-                "  wanted: a folder of this machine\n  got: s3://b/c\n"
-                "  hint: keep tables in a folder; read_files can read object stores"
+                "qanat.yml:2:10: storage does not fit\n"
+                "  wanted: a folder, or a URL such as s3://bucket/path, gs://bucket/path or"
+                " abfss://container@account.dfs.core.windows.net/path\n"
+                "  got: 's4://b/c'"
+            ),
+        ),
+        (
+            "name: x\nstorage: s3://lake\ntable_format: iceberg",
+            (
+                "qanat.yml:2:10: iceberg tables cannot be kept in an object store yet\n"
+                "  got: s3://lake\n"
+                "  hint: use `table_format: delta`, or a folder"
             ),
         ),
         (
@@ -483,7 +492,7 @@ def test_what_an_environment_gives_no_value_is_left_out(tmp_path: Path) -> None:
         "environments: {prod: {storage: , configuration: , retries: }}"
     )
     project = load(tmp_path, spec, "prod")
-    assert project.storage == tmp_path / "data" / "prod"
+    assert Path(project.storage) == tmp_path / "data" / "prod"
     assert project.configuration == {"a": "b"}
 
 
@@ -590,3 +599,22 @@ def test_dialects_are_those_of_the_engine(tmp_path: Path) -> None:
         with pytest.raises(ProblemsError) as caught:
             dialect(text)
         assert [str(p) for p in caught.value.problems] == [message]
+
+
+@pytest.mark.parametrize(
+    ("storage", "tables"),
+    [
+        ("s3://lake", "s3://lake/tables"),
+        ("s3a://lake/shop/", "s3://lake/shop/tables"),
+        ("abfss://c@a.dfs.core.windows.net/x", "abfss://c@a.dfs.core.windows.net/x/tables"),
+    ],
+)
+def test_tables_in_an_object_store_have_their_ledger_beside_the_spec(
+    tmp_path: Path, storage: str, tables: str
+) -> None:
+    project = load(tmp_path, f"name: x\nstorage: {storage}\nenvironments: {{prod: {{}}}}")
+    assert project.tables == tables
+    assert project.private.parent == tmp_path / ".qanat"
+    prod = load_project(project.spec, plugins.engine, plugins.table_format, "prod", {})
+    assert prod.tables == tables.removesuffix("tables") + "prod/tables"
+    assert prod.private != project.private

@@ -182,7 +182,7 @@ def test_another_home_is_another_project(
     for home in (tmp_path / "one", tmp_path / "two"):
         monkeypatch.setenv("HOME", str(home))
         with Session.open(project) as session:
-            assert session.project.storage == home / "data"
+            assert Path(session.project.storage) == home / "data"
 
 
 def test_a_file_saved_while_it_was_read_is_read_again(

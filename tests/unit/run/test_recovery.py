@@ -356,7 +356,7 @@ def test_what_could_not_be_swept_is_remembered_once_no_epoch_is_open(
     left = root / "storage/tables/t/epoch-1-left.parquet"
     left.touch()
     with monkeypatch.context() as patched:
-        patched.setattr("qanat.storage.delta.store.sweep", _refuse)
+        patched.setattr("qanat.storage.delta.local.sweep", _refuse)
         for _ in range(2):
             heard, statuses = _run(root)
             assert "cannot sweep" in heard.of(Warned)[0].message

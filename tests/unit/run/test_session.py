@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import AdapterError
-from qanat.run.session import Scratch, sweep_scratch
+from qanat.run.scratch import Scratch, sweep_scratch
 from tests.forked import FORKED
 
 

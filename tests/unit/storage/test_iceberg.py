@@ -40,6 +40,7 @@ from qanat.model.work import ArrowBatch, ColumnStatistics, DataFile, TableBatch
 from qanat.storage.iceberg import ICEBERG
 from qanat.storage.iceberg.catalog import FileCatalog
 from qanat.storage.iceberg.store import IcebergStore
+from tests.gates import FolderGate
 
 # Polars advises to install another package.
 pytestmark = pytest.mark.filterwarnings("ignore:Iceberg scan planning")
@@ -458,11 +459,11 @@ def test_who_sleeps_while_another_takes_over_commits_nothing(
     number: int,
 ) -> None:
     if number == 2:
-        store.publish(append(table, 1, range(3), gate=gate))
+        store.publish(append(table, 1, range(3), gate=FolderGate(gate)))
     seen: list[Any] = []
     asleep(monkeypatch, store, method, lambda: seen.append(take_over()))
     with pytest.raises(CommitConflictError, match="took over"):
-        store.publish(append(table, number, range(9), gate=gate))
+        store.publish(append(table, number, range(9), gate=FolderGate(gate)))
     before = (None, 0) if number == 1 else (0, 1)
     assert seen == [before]
     assert (store.version(table), store.transaction(table, "qanat:t")) == before
@@ -478,7 +479,7 @@ def test_who_sleeps_after_its_commit_is_seen(
     gate: Path,
     take_over: Callable[[], tuple[int | None, int]],
 ) -> None:
-    commit = append(table, 1, range(3), gate=gate)
+    commit = append(table, 1, range(3), gate=FolderGate(gate))
     store.publish(commit)
     assert take_over() == (0, 1)
     assert store.publish(commit) == 0
@@ -491,10 +492,10 @@ def test_who_sleeps_takes_nothing_back(
     take_over: Callable[[], tuple[int | None, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store.publish(append(table, 1, range(3), gate=gate))
+    store.publish(append(table, 1, range(3), gate=FolderGate(gate)))
     asleep(monkeypatch, store, "commit", take_over)
     with pytest.raises(CommitConflictError, match="took over"):
-        store.retract(table, "qanat:t", 1, gate)
+        store.retract(table, "qanat:t", 1, FolderGate(gate))
     assert ids(store, table) == [0, 1, 2]
 
 

@@ -83,6 +83,7 @@ def _bytes(batches: Iterable[Batch]) -> int:
         if isinstance(batch, FilesBatch):
             total += sum(f.size for f in batch.files)
         elif isinstance(batch, TableBatch):
+            batch.ready()
             total += sum(Path(f).stat().st_size for f in batch.files)
     return total
 
@@ -105,6 +106,7 @@ class Bindings:
         """Bind one input; `over` or `define` let queries read it by its name."""
         match batch:
             case TableBatch():
+                batch.ready()
                 found = _bind_table(self.con, name, batch, self.footers)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch)

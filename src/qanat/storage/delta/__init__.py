@@ -10,9 +10,11 @@ in the same commit as the data; an overwrite that changes the partitioning leave
 cannot be opened; and it commits the same (application, number) twice. delta-rs makes checkpoints
 and reads tables.
 
-Read `store` (what the port asks for), then `log` (the entries as files, made durably), `state`
-(what a table is at a version, and what it requires of writers) and `table` (the same by delta-rs),
-`commit` (the content of an entry), `retract` (how a commit is undone), `names` (tables and
+Read `store` (what the port asks for), then `log` (the entries as files), `state` (what a table is
+at a version, and what it requires of writers) and `table` (the same by delta-rs). `places` finds
+the `files` of a table: in a folder they are `local` (with `durable`: how an entry is made), in an
+object store `remote` (with `remote_log`, `remote_moves` and a `cache` of what was fetched).
+Then `commit` (the content of an entry), `retract` (how a commit is undone), `names` (tables and
 applications by other names), `leftovers` (files that crashes leave), `owner` (whose a damaged
 table is) and `witness` (what a crash test asks instead of the store).
 """
@@ -25,4 +27,5 @@ DELTA = TableFormat(
     OptionTable("table_format: delta", ()),
     witness="qanat.storage.delta.witness:DeltaWitness",
     journals=("/_delta_log", "/_checkpoint_"),
+    object_stores=True,
 )

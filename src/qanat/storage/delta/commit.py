@@ -120,7 +120,7 @@ def _timestamps(low: datetime, high: datetime) -> Bounds | None:
     return f"{start}{zone}", f"{end}{zone}"
 
 
-def entry(commit: Commit, state: TableState | None) -> bytes:
+def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     """The log entry that makes a commit, given the table as it is (None: there is none).
 
     Raises:
@@ -132,10 +132,10 @@ def entry(commit: Commit, state: TableState | None) -> bytes:
     now = time.time_ns() // 1_000_000
     actions = [_commit_info(commit, state, now)]
     actions += _head(commit, state, now)
-    if state and (gone := emptied(commit, state)):
+    if state and (gone := emptied(commit, state, log)):
         _check_removable(commit, state)
         actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
-    actions += ({"add": _add(commit, f)} for f in commit.files)
+    actions += ({"add": _add(commit, f, log)} for f in commit.files)
     # Without `lastUpdated` no reader's retention ever lets the number expire.
     actions.append({"txn": {"appId": commit.application, "version": commit.number}})
     return _lines(actions)
@@ -265,9 +265,8 @@ def _check_removable(commit: Commit, state: TableState) -> None:
         )
 
 
-def _add(commit: Commit, file: DataFile) -> dict[str, Any]:
-    folder = commit.table.folder
-    found = staged_file(folder / file.path, file.size)
+def _add(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
+    found = staged_file(log.table / file.path, file.size)
     return {
         "path": encoded(file.path),
         "partitionValues": dict(file.partition_values),

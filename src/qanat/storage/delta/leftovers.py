@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from glob import escape
 from importlib import import_module
@@ -84,7 +84,7 @@ def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
         return []
     files = (path for path in _data_files(log.table) if not spared(path))
     found = {str(path.relative_to(log.table)): path for path in files}
-    for name in _mentioned(log, found):
+    for name in mentioned(log, found):
         found.pop(name, None)
         if not found:
             break
@@ -92,7 +92,18 @@ def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
     return [p for p in (*found.values(), *left) if not _in_flight(p)]
 
 
-def _mentioned(log: Log, wanted: dict[str, Path]) -> Iterator[str]:
+def is_data(name: str) -> bool:
+    """True if a path relative to a table is that of a data file, as the Delta protocol says.
+
+    >>> is_data("year=2013/a.parquet"), is_data("_delta_log/1.checkpoint.parquet")
+    (True, False)
+    """
+    *folders, last = name.split("/")
+    hidden = any(f[:1] in ("_", ".") and "=" not in f for f in folders)
+    return not hidden and last[:1] not in ("_", ".") and bool(_DATA.fullmatch(last))
+
+
+def mentioned(log: Log, wanted: Collection[str]) -> Iterator[str]:
     """Every path in the log, relative to the table, newest first.
 
     Checkpoints are read only if the log's first entries are gone.
@@ -114,7 +125,7 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
     with import_module("duckdb").connect(":memory:") as con:
         for file in log.folder.glob("*.checkpoint*"):
             if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
-                raise TableTooNewError(f"cannot sweep {log.table}: it needs v2Checkpoint")
+                raise TableTooNewError(f"cannot sweep {log.shown}: it needs v2Checkpoint")
             # DuckDB takes every path for a pattern, so the name's own wildcards are escaped.
             rows = con.execute(
                 "SELECT add.path, remove.path FROM read_parquet(?)", [escape(str(file))]
@@ -123,7 +134,7 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
 
 
 def _relative(log: Log, path: str) -> str:
-    return unquote(path).removeprefix("file://").removeprefix(f"{log.table}/")
+    return unquote(path).removeprefix("file://").removeprefix(f"{log.shown}/")
 
 
 def _data_files(table: Path) -> Iterator[Path]:
@@ -151,12 +162,21 @@ def _log_leftovers(log: Log) -> Iterator[Path]:
 
 
 def _in_flight(path: Path) -> bool:
-    if not _FOREIGN.fullmatch(path.name):
-        return False
     try:
-        return time.time() - path.stat().st_mtime < _FOREIGN_SECONDS
+        age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return True
+    return is_left_by_others(path.name, age)
+
+
+def is_left_by_others(name: str, age: float) -> bool:
+    """True if a file may belong to a commit that Spark or delta-rs is about to make.
+
+    Args:
+        name: of the file, without folders.
+        age: of the file, in seconds.
+    """
+    return bool(_FOREIGN.fullmatch(name)) and age < _FOREIGN_SECONDS
 
 
 def _remove_empty(folder: Path, table: Path) -> None:

@@ -1,15 +1,14 @@
-"""The Delta log as files: `_delta_log/<version>.json`, each created durably by one writer.
+"""The Delta log as files: `_delta_log/<version>.json`.
 
 Read with the standard library alone.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
-from importlib import import_module
+from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,116 +16,6 @@ from uuid import uuid4
 
 from qanat.disk import disk_error, sync, sync_path
 from qanat.errors import TableCorruptError, full_refresh
-
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-
-_NO_FLAGS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-_HERE, _NOREPLACE = -100, 1
-"""Linux's AT_FDCWD and RENAME_NOREPLACE, for `renameat2`."""
-
-
-def put_if_absent(path: Path, content: bytes, gate: Path | None = None) -> bool:
-    """Create a file with its whole content, durably, unless it exists.
-
-    The content is on disk before the name: a reader sees the whole file or none, also after a
-    power loss.
-
-    Args:
-        path: the file to create.
-        content: its bytes.
-        gate: the folder in which the file is written before it is linked to `path`. If another
-            update removes that folder, the file is not created. On another file system than
-            `path` that folder is only looked for, just before the file gets its name. Default:
-            the folder of `path`.
-
-    Returns:
-        True if the file was created, False if it exists.
-
-    Raises:
-        FileNotFoundError: the gate was removed.
-        OSError: the disk failed; the file may already have its name, without being durable.
-    """
-    try:
-        created = _put(path, content, gate or path.parent)
-    except OSError as error:
-        if error.errno != errno.EXDEV or gate is None:
-            raise
-        # The gate is on another file system than the table, so no link can be made out of it.
-        created = _put(path, content, path.parent, gate)
-    if created:
-        sync(path.parent)
-    return created
-
-
-def _put(path: Path, content: bytes, beside: Path, gate: Path | None = None) -> bool:
-    """Write a file in the folder `beside`, and give it its name; False if that exists.
-
-    Args:
-        gate: a folder to look for as late as possible before the name is given. An update that
-            is put to sleep in between is not stopped.
-    """
-    # delta-rs uses this name, too, and every reader of the log skips it.
-    temporary = beside / f"_commit_{uuid4()}.json.tmp"
-    try:
-        _write(temporary, content)
-        if gate is not None:
-            gate.stat()
-        _name(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _name(temporary: Path, path: Path) -> None:
-    """Give a file its final name unless that name exists; atomic if the file system allows it.
-
-    exFAT and some network mounts have no hard links, but can rename without replacing. A few
-    cannot do either; there the name exists for a moment before the content does.
-    """
-    try:
-        os.link(temporary, path)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if not _renamed(temporary, path):
-            _copy(temporary, path)
-
-
-def _renamed(temporary: Path, path: Path) -> bool:
-    """Rename unless the name exists; returns False if the file system does not support that."""
-    # Imported here because only few file systems need it.
-    ctypes = import_module("ctypes")
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename is None:
-        return False
-    if rename(_HERE, os.fsencode(temporary), _HERE, os.fsencode(path), _NOREPLACE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_FLAGS:
-        return False
-    raise OSError(number, os.strerror(number), str(temporary), None, str(path))
-
-
-def _copy(temporary: Path, path: Path) -> None:
-    content = temporary.read_bytes()
-    try:
-        _write(path, content)
-    except FileExistsError:
-        raise
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
@@ -141,11 +30,20 @@ Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 class Log:
-    """The log of one table in a local folder."""
+    """The log of one table in a folder of this machine.
 
-    def __init__(self, table: Path) -> None:
+    Args:
+        table: the folder.
+        shown: where the table is, for messages, if that is somewhere else.
+    """
+
+    def __init__(self, table: Path, shown: str = "") -> None:
         self.table = table
         self.folder = table / "_delta_log"
+        self.shown = shown or str(table)
+
+    def ready(self, version: int | None = None) -> None:
+        """See that all is here that tells what the table is at a version (default: newest)."""
 
     def path(self, version: int) -> Path:
         """The file of a version's entry, whether it exists or not."""
@@ -173,6 +71,15 @@ class Log:
             return [], []
         except OSError as error:
             raise disk_error(error, "read", self.folder) from error
+        return self.versions_of(names)
+
+    @staticmethod
+    def versions_of(names: Iterable[str]) -> tuple[list[int], list[int]]:
+        """The versions that have an entry, and a checkpoint, by the names of the log's files.
+
+        >>> Log.versions_of([f"{1:020}.json", f"{0:020}.json", "_last_checkpoint"])
+        ([0, 1], [])
+        """
         commits, checkpoints = [], []
         for name in names:
             if match := _COMMIT.fullmatch(name):
@@ -200,7 +107,7 @@ class Log:
             content = path.read_bytes()
         except FileNotFoundError as error:
             raise TableCorruptError(
-                f"the log of {self.table} no longer has version {version}",
+                f"the log of {self.shown} no longer has version {version}",
                 wanted=str(path),
                 got="another tool has removed old log entries, or the file was lost",
                 hint=f"start over from what is there: {full_refresh()}",
@@ -213,7 +120,7 @@ class Log:
             return found
         except ValueError as error:
             raise TableCorruptError(
-                f"the log of {self.table} is damaged at version {version}",
+                f"the log of {self.shown} is damaged at version {version}",
                 got=f"{path} is not JSON ({len(content)} bytes)",
                 hint="restore that file from a backup",
             ) from error
@@ -376,7 +283,7 @@ class Log:
 
     def _damaged(self, checkpoint: Path) -> TableCorruptError:
         return TableCorruptError(
-            f"a checkpoint of {self.table} is damaged",
+            f"a checkpoint of {self.shown} is damaged",
             got=f"{checkpoint} is not a whole Parquet file",
             hint="remove it and _last_checkpoint beside it if all JSON entries of the log are "
             "there; else restore it from a backup",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from qanat.disk import remove_folder, rename_folder
-from qanat.model.table import TableRef
+from qanat.model.table import CommitGate, TableRef
 from qanat.storage.delta.commit import renaming
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.files import Files
 from qanat.storage.delta.state import TableState
 
 
@@ -24,8 +21,16 @@ class DeltaNames:
         raise NotImplementedError
 
     def _put(
-        self, log: Log, version: int, content: bytes, gate: Path | None, first: bool = False
+        self,
+        table: TableRef,
+        version: int,
+        content: bytes,
+        gate: CommitGate | None,
+        first: bool = False,
     ) -> bool:
+        raise NotImplementedError
+
+    def _here(self, table: TableRef) -> Files:
         raise NotImplementedError
 
     def forgotten(self, table: TableRef) -> bool:
@@ -36,25 +41,25 @@ class DeltaNames:
     def check_move(self, table: TableRef) -> None:
         """Nothing forbids it: a Delta table is what its folder says, wherever that is."""
 
-    def move(self, table: TableRef, to: TableRef, gate: Path | None = None) -> None:
+    def move(self, table: TableRef, to: TableRef, gate: CommitGate | None = None) -> None:
         """Give a table another name and place; nothing if there is none.
 
         Raises:
             CommitConflictError: the gate is gone.
             AdapterError: there is something else in that place.
         """
-        rename_folder(table.folder, to.folder, gate)
+        self._here(table).move(self._here(to), gate)
 
-    def drop(self, table: TableRef, gate: Path | None = None) -> None:
+    def drop(self, table: TableRef, gate: CommitGate | None = None) -> None:
         """Remove a table with all its versions; nothing if there is none.
 
         Raises:
             CommitConflictError: the gate is gone.
         """
-        remove_folder(table.folder, gate)
+        self._here(table).drop(gate)
 
     def rename_application(
-        self, table: TableRef, old: str, new: str | None, gate: Path | None = None
+        self, table: TableRef, old: str, new: str | None, gate: CommitGate | None = None
     ) -> bool:
         """Let what an application has committed be another's; with None: nobody's.
 
@@ -66,10 +71,12 @@ class DeltaNames:
             CommitConflictError: the gate is gone.
             StorageFullError: there is no space for the log entry.
         """
-        log = Log(table.folder)
+        files = self._here(table)
+        log = files.log
+        files.look_again()
         while log.version() is not None and (number := self.transaction(table, old)):
             state = self._state(table, application=old)
             state.features.check_writable(table.location)
-            if self._put(log, state.version + 1, renaming(old, new, number), gate):
+            if self._put(table, state.version + 1, renaming(old, new, number), gate):
                 return True
         return False

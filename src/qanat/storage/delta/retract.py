@@ -66,13 +66,13 @@ def taken_back(
     )
 
 
-def emptied(commit: Commit, state: TableState) -> tuple[LiveFile, ...]:
+def emptied(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]:
     """The files that a commit removes from the table."""
     match commit.change:
         case Change.REPLACE:
             return state.files
         case Change.REPLACE_OWN:
-            mine = added_by(Log(commit.table.folder), commit.application)
+            mine = added_by(log, commit.application)
             return tuple(f for f in state.files if f.path in mine)
     return ()
 

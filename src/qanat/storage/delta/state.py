@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -212,7 +212,7 @@ def local_paths(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple
     for file, path in zip(files, paths, strict=True):
         if path is None or not hive_style(file.path, state.partition_by):
             raise TableTooNewError(
-                f"cannot read {log.table} as a stream: its files are not in hive-style folders",
+                f"cannot read {log.shown} as a stream: its files are not in hive-style folders",
                 got=file.path,
                 hint="read it without STREAM",
             )
@@ -377,8 +377,9 @@ def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
     infos = (a["commitInfo"] for a in log.actions(version) if "commitInfo" in a)
     info: Mapping[str, Any] = next(infos, {})
     overwritten = (info.get("operationParameters") or {}).get("mode") == "Overwrite"
+    name = PurePosixPath(log.shown).name
     return NotAppendOnlyError(
-        f"{log.table.name} is read as a stream, but its version {version} removed or rewrote rows",
+        f"{name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
         hint=f"read it without STREAM, or start over: {full_refresh()}",

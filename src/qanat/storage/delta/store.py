@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
-from qanat.disk import disk_error, explained, is_dropped, sync, sync_path
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
     FileVanishedError,
+    QanatError,
     TableCorruptError,
     TableNotFoundError,
     TableTooNewError,
     UnsupportedError,
     full_refresh,
+    install,
 )
 from qanat.model.owner import OWNER, check_owner, marked, spares
-from qanat.model.table import Added, Commit, Snapshot, TableRef
+from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
+from qanat.ports.store import LocalFolders
 from qanat.storage.delta.commit import entry, undoing
-from qanat.storage.delta.leftovers import orphans, sweep
-from qanat.storage.delta.log import Log, Stamp, put_if_absent
+from qanat.storage.delta.files import Files
+from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
+from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import commit_of
 from qanat.storage.delta.state import (
     TableState,
@@ -38,6 +40,9 @@ from qanat.storage.delta.state import (
     reconciled,
 )
 
+if TYPE_CHECKING:
+    pass
+
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
 
@@ -46,7 +51,7 @@ _KEPT_FILES = 10_000
 
 
 class DeltaStore(DeltaNames):
-    """Delta tables in local folders; tables at URLs can be read.
+    """Delta tables in folders and in object stores.
 
     Safe to use from several threads and processes at once.
 
@@ -54,6 +59,8 @@ class DeltaStore(DeltaNames):
         private: the project's own folder; Delta needs nothing there.
         options: Delta has none.
         owner: whose tables it writes.
+        folders: for copies of what lies in object stores; default: in the system's folder for
+            temporary files.
     """
 
     def __init__(
@@ -61,30 +68,36 @@ class DeltaStore(DeltaNames):
         private: Path | None = None,
         options: Mapping[str, Any] | None = None,
         owner: str = "",
+        folders: LocalFolders | None = None,
     ) -> None:
         del private, options
         self._owner = owner
+        self._places = Places(folders)
         self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
-        self._secured: tuple[Path | None, Path] | None = None
+
+    def look_again(self) -> None:
+        """Let no later answer be older than this call: of tables in object stores some may be."""
+        self._places.look_again()
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
-        found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
-        return sorted(TableRef(str(f), unquote(f.name)) for f in found)
+        return self._places.tables(place)
 
     def staging(self, table: TableRef) -> Path:
-        """The table's own folder: a file is part of the table once the log names it."""
-        return table.folder
+        """The table's own folder: a file is part of the table once the log names it.
+
+        Of a table in an object store, the folder of this process from which files are uploaded.
+        """
+        return self._here(table).log.table
 
     def missing(self, table: TableRef) -> Sequence[str]:
         """The files of the newest version that are not there."""
-        batch = self.snapshot(table).batch
-        files = batch.files if isinstance(batch, TableBatch) else ()
-        return tuple(f for f in files if not Path(f).exists())
+        state = self._state(table)
+        return self._here(table).missing(state.files) if state.plain else ()
 
     def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: lists one folder."""
-        log = _log(table)
+        log = self._log(table)
         found: int | None = log.version() if log else _table().newest(table.location)
         return found
 
@@ -95,7 +108,7 @@ class DeltaStore(DeltaNames):
         except TableNotFoundError:
             return None
         except (TableCorruptError, TableTooNewError):
-            return owner_in(_here(table))
+            return owner_in(self._here(table).log)
 
     def snapshot(self, table: TableRef, version: int | None = None) -> Snapshot:
         """The table at a version (default: newest).
@@ -111,7 +124,7 @@ class DeltaStore(DeltaNames):
             version=state.version,
             schema=state.schema,
             partition_by=state.partition_by,
-            batch=_batch(table, state),
+            batch=_batch(table, state, self._places.files(table.location)),
             rows=None if state.masked else _total(known),
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
@@ -132,30 +145,33 @@ class DeltaStore(DeltaNames):
         if after < 0:
             snapshot = self.snapshot(table, upto)
             return Added(snapshot.batch, snapshot.amount)
-        log = _log(table)
-        if log is None:
+        there = self._places.files(table.location)
+        if there is None:
             raise UnsupportedError(
-                f"{table} cannot be read as a stream: only tables in local folders can",
-                hint="read it without STREAM",
+                f"{table} cannot be read as a stream: only tables in folders, S3, Google Cloud"
+                " Storage and Azure can",
+                hint=f"read it without STREAM, or install what reads it: {install('obstore')}",
             )
+        log = there.log
         files = tuple(added_files(log, after, upto))
         state = self._state(table, upto)
         if state.mapped:
             raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
-        batch = TableBatch(local_paths(log, files, state), state.schema, state.partition_by)
-        for path in batch.files:
-            if not Path(path).exists():
-                raise FileVanishedError(
-                    f"{table} lost rows that have not been read yet",
-                    got=f"{path} is gone (vacuumed?)",
-                    hint=f"start over from what is there: {full_refresh()}",
-                )
+        fetch = there.fetching(files)
+        paths = local_paths(log, files, state)
+        batch = TableBatch(paths, state.schema, state.partition_by, fetch)
+        if fetch is None and (gone := there.missing(files)):
+            raise FileVanishedError(
+                f"{table} lost rows that have not been read yet",
+                got=f"{gone[0]} is gone (vacuumed?)",
+                hint=f"start over from what is there: {full_refresh()}",
+            )
         size = sum(f.size for f in files)
         return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
 
     def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
-        log = _log(table)
+        log = self._log(table)
         number = log.transaction(application) if log else None
         if number is None:
             try:
@@ -179,31 +195,45 @@ class DeltaStore(DeltaNames):
             SchemaMismatchError: an append does not fit the table's columns.
             StorageFullError: there is no space for the log entry.
         """
-        log, commit = _here(commit.table), marked(commit, self._owner)
+        files, commit = self._here(commit.table), marked(commit, self._owner)
+        try:
+            version, state = self._commit(files, commit)
+        except QanatError:
+            files.withdraw(commit.files)
+            raise
+        if state and version % _interval(commit.properties, state.properties) == 0:
+            self._checkpoint(commit)
+        return version
+
+    def _commit(self, files: Files, commit: Commit) -> tuple[int, TableState | None]:
+        looked = False
         while True:
             state = self._newest(commit)
             last = state.transactions.get(commit.application, 0) if state else 0
             if state and last == commit.number:
                 # The process that published it may have been killed before it was durable.
-                with explained("commit to", log.table):
-                    log.secure()
-                return state.version
-            if last != commit.number - 1 and not (commit.gaps and last < commit.number):
+                files.secure()
+                return state.version, None
+            fits = last == commit.number - 1 or (commit.gaps and last < commit.number)
+            if not fits and not looked:
+                files.look_again()
+                looked = True
+                continue
+            if not fits:
                 raise CommitConflictError(
                     f"{commit.table.name} is at number {last} of {commit.application!r}",
                     wanted=str(commit.number - 1),
                     got=str(last),
                     hint="another update committed to the table; run again",
                 )
-            version = state.version + 1 if state else 0
-            if self._put(log, version, entry(commit, state), commit.gate, not last):
-                break
-        if state and version % _interval(commit.properties, state.properties) == 0:
-            self._checkpoint(commit)
-        return version
+            content = entry(commit, state, files.log)
+            version = state.version + 1 if state else files.beginning()
+            files.upload(commit.files)
+            if version is not None and files.put(version, content, commit.gate, not last):
+                return version, state
 
     def retract(
-        self, table: TableRef, application: str, number: int, gate: Path | None = None
+        self, table: TableRef, application: str, number: int, gate: CommitGate | None = None
     ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
@@ -213,7 +243,9 @@ class DeltaStore(DeltaNames):
             ForeignTableError: the table is another owner's.
             StorageFullError: there is no space for the log entry.
         """
-        log = Log(table.folder)
+        files = self._here(table)
+        log = files.log
+        files.look_again()
         while self.transaction(table, application) == number and log.version() is not None:
             self._check_owner(table)
             made = commit_of(log, application, number)
@@ -225,7 +257,7 @@ class DeltaStore(DeltaNames):
             state = self._state(table, application=application)
             state.features.check_writable(table.location)
             content = undoing(log, made, state, application, number)
-            if self._put(log, state.version + 1, content, gate):
+            if self._put(table, state.version + 1, content, gate):
                 return True
         return False
 
@@ -238,17 +270,11 @@ class DeltaStore(DeltaNames):
         Those of Spark and delta-rs stay for a day: their commit may be under way. Those that
         another owner has staged stay; in its table, all that this one has not.
         """
-        try:
-            return sweep(Log(table.folder), confirm, self._spared(table))
-        except OSError as error:
-            raise disk_error(error, "sweep", table) from error
+        return self._here(table).sweep(confirm, self._spared(table))
 
     def orphans(self, table: TableRef) -> int:
         """How many files `sweep` would delete now."""
-        try:
-            return len(orphans(Log(table.folder), self._spared(table)))
-        except OSError as error:
-            raise disk_error(error, "look for leftovers in", table) from error
+        return self._here(table).orphans(self._spared(table))
 
     def repair(self, table: TableRef) -> bool:
         """Make a table durable as it is, and remove what a power loss tore; whether it did.
@@ -261,12 +287,7 @@ class DeltaStore(DeltaNames):
             ForeignTableError: the table is another owner's.
         """
         self._check_owner(table)
-        try:
-            repaired = Log(table.folder).repair()
-            Log(table.folder).secure()
-        except OSError as error:
-            raise disk_error(error, "repair", table) from error
-        return repaired
+        return self._here(table).repair()
 
     def _check_owner(self, table: TableRef) -> None:
         if self._owner:
@@ -276,7 +297,7 @@ class DeltaStore(DeltaNames):
         return spares(self._owner, partial(self.owner, table))
 
     def _newest(self, commit: Commit) -> TableState | None:
-        if _here(commit.table).version() is None:
+        if self._here(commit.table).log.version() is None:
             return None
         state = self._state(commit.table, application=commit.application)
         check_owner(commit.table.name, state.properties.get(OWNER), self._owner)
@@ -286,7 +307,7 @@ class DeltaStore(DeltaNames):
     def _state(
         self, table: TableRef, version: int | None = None, application: str | None = None
     ) -> TableState:
-        log = _log(table)
+        log = self._log(table)
         if log is None:
             loaded: TableState = _table().load(table.location, version, application)
             return loaded
@@ -297,6 +318,7 @@ class DeltaStore(DeltaNames):
             raise TableNotFoundError(
                 f"{table} has no version {version}", got=f"newest version {newest}"
             )
+        log.ready(version)
         # A version never changes; but another table may have been put in the same place.
         stamp = log.stamp(newest if version is None else version)
         kept = self._states.get((table.location, application))
@@ -311,41 +333,29 @@ class DeltaStore(DeltaNames):
         return state
 
     def _put(
-        self, log: Log, version: int, content: bytes, gate: Path | None, first: bool = False
+        self,
+        table: TableRef,
+        version: int,
+        content: bytes,
+        gate: CommitGate | None,
+        first: bool = False,
     ) -> bool:
-        try:
-            log.folder.mkdir(parents=True, exist_ok=True)
-            log.secure_others(version)
-            # The names of new data files, partition folders and the log are in this folder.
-            # Its own name may not be durable: an earlier process may have made it and crashed.
-            if first:
-                self._secure_names(log.table, gate)
-            else:
-                sync(log.table)
-            return put_if_absent(log.path(version), content, gate)
-        except FileNotFoundError as error:
-            if gate is None or gate.is_dir():
-                raise disk_error(error, "commit to", log.table) from error
-            raise CommitConflictError(
-                f"another update took over before this one committed to {log.table.name}",
-                hint="it was stopped for longer than its lease; nothing of it is lost: run again",
-            ) from error
-        except OSError as error:
-            raise disk_error(error, "commit to", log.table) from error
-
-    def _secure_names(self, table: Path, gate: Path | None) -> None:
-        """Make the names in a table's folder durable, its own, and those of the folders above."""
-        # While the gate is there, so are the folders above it that this process has synced.
-        known = gate is not None and self._secured == (gate, table.parent)
-        sync_path(table, upto=table.parent if known else None)
-        self._secured = gate, table.parent
+        return self._here(table).put(version, content, gate, first)
 
     def _checkpoint(self, commit: Commit) -> None:
         try:
-            _table().checkpoint(commit.table.folder, commit.gate)
+            self._here(commit.table).checkpoint(commit.gate)
         except (AdapterError, OSError):
             # The commit is made. A checkpoint only saves readers time; the next one will do.
             return
+
+    def _log(self, table: TableRef) -> Log | None:
+        """The table's log; None at a URL that only delta-rs can read."""
+        files = self._places.files(table.location)
+        return None if files is None else files.log
+
+    def _here(self, table: TableRef) -> Files:
+        return self._places.here(table.location)
 
 
 def _interval(*properties: Mapping[str, str]) -> int:
@@ -358,32 +368,17 @@ def _table() -> Any:
     return import_module("qanat.storage.delta.table")
 
 
-def _log(table: TableRef) -> Log | None:
-    """The log of a local table; None for a URL."""
-    return _log_at(table.location)
-
-
-def _here(table: TableRef) -> Log:
-    """The log of a table in a local folder."""
-    return _log(table) or Log(table.folder)
-
-
-@lru_cache(maxsize=10_000)
-def _log_at(location: str) -> Log | None:
-    path = location.removeprefix("file://")
-    return None if "://" in path else Log(Path(path))
-
-
-def _batch(table: TableRef, state: TableState) -> Batch:
-    log = _log(table)
-    if log and state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
-        files = [local_path(log.table, f.path) for f in state.files]
-        if None not in files:
-            return TableBatch(
-                tuple(f for f in files if f is not None), state.schema, state.partition_by
-            )
-    place = str(log.table) if log else table.location
-    return ArrowBatch(partial(_table().scan, place, state.version), state.schema)
+def _batch(table: TableRef, state: TableState, files: Files | None) -> Batch:
+    if files is None:
+        return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
+    log = files.log
+    if state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
+        found = [local_path(log.table, f.path) for f in state.files]
+        paths = tuple(p for p in found if p is not None)
+        if len(paths) == len(found):
+            fetch = files.fetching(state.files)
+            return TableBatch(paths, state.schema, state.partition_by, fetch)
+    return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
 
 
 def _total(rows: Iterable[int | None]) -> int | None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,31 +103,34 @@ def scan(table: str, version: int) -> Any:
         return _open(table, version).scan()
 
 
-def checkpoint(folder: Path, gate: Path | None = None) -> None:
+def checkpoint(
+    log: Log, gate: Path | None = None, keep: Callable[[Path, str], object] | None = None
+) -> None:
     """Write a checkpoint of the newest version; readers see all of it or none.
 
     delta-rs writes a checkpoint without syncing it. So it writes into a shadow of the table, a
     folder with the same log and no data, and the synced files are moved from there.
 
     Args:
-        folder: the table's folder.
+        log: the table's.
         gate: the folder for the shadow, if it is on the table's file system: it is removed at the
             end of the update even if removing the shadow fails. Default: the table's folder.
+        keep: puts a file into the log under a name; default: moves it there, durably.
 
     Raises:
         AdapterError, OSError: no checkpoint was written; the table is unharmed.
     """
-    log = Log(folder)
-    near = gate is not None and gate.stat().st_dev == folder.stat().st_dev
+    near = gate is not None and gate.stat().st_dev == log.table.stat().st_dev
     shadow = log.shadow(gate if near else None)
+    put = keep or (lambda path, name: _move(path, log.folder / name))
     try:
         _mirror(log, shadow)
         with _errors(str(shadow.table)):
             handle = _open(str(shadow.table), None)
             handle.create_checkpoint()
         for path in shadow.folder.glob(f"{handle.version():020}.checkpoint*"):
-            _move(path, log.folder / path.name)
-        _move(shadow.hint, log.hint)
+            put(path, path.name)
+        put(shadow.hint, log.hint.name)
     finally:
         shutil.rmtree(shadow.table, ignore_errors=True)
 

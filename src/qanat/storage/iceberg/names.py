@@ -8,12 +8,11 @@ goes leaves the catalog first, so that no reader opens files that are being remo
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from qanat.disk import explained, remove_folder, rename_folder
 from qanat.errors import UnsupportedError
-from qanat.model.table import TableRef
+from qanat.model.table import CommitGate, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
 from qanat.storage.iceberg.refusals import check_gate
 
@@ -49,7 +48,7 @@ class IcebergNames:
                 hint="keep the old name; or drop it and declare the new one, which starts over",
             )
 
-    def move(self, table: TableRef, to: TableRef, gate: Path | None = None) -> None:
+    def move(self, table: TableRef, to: TableRef, gate: CommitGate | None = None) -> None:
         """Give a table another name and place; nothing if there is none.
 
         Raises:
@@ -58,7 +57,7 @@ class IcebergNames:
             UnsupportedError: as `check_move` tells.
         """
         self.check_move(table)
-        rename_folder(table.folder, to.folder, gate)
+        rename_folder(table.folder, to.folder, gate.folder if gate else None)
         check_gate(gate, table)
         if self._file is None:
             return
@@ -69,7 +68,7 @@ class IcebergNames:
             while (base := self._file.find(to)) is not None and not self._at_home(to, base):
                 pass
 
-    def drop(self, table: TableRef, gate: Path | None = None) -> None:
+    def drop(self, table: TableRef, gate: CommitGate | None = None) -> None:
         """Remove a table with all its versions; nothing if there is none.
 
         Raises:
@@ -80,10 +79,10 @@ class IcebergNames:
         check_gate(gate, table)
         if base is not None:
             self._catalog.remove(table, base)
-        remove_folder(table.folder, gate)
+        remove_folder(table.folder, gate.folder if gate else None)
 
     def rename_application(
-        self, table: TableRef, old: str, new: str | None, gate: Path | None = None
+        self, table: TableRef, old: str, new: str | None, gate: CommitGate | None = None
     ) -> bool:
         """Let what an application has committed be another's; with None: nobody's.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from qanat.errors import CommitConflictError, OptionError, UnsupportedError
-from qanat.model.table import TableRef
+from qanat.model.table import CommitGate, TableRef
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 
 _REFUSED = {
@@ -46,13 +45,13 @@ def check_properties(properties: Mapping[str, str]) -> None:
             raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])
 
 
-def check_gate(gate: Path | None, table: TableRef) -> None:
+def check_gate(gate: CommitGate | None, table: TableRef) -> None:
     """Refuse to commit once another update has removed the gate.
 
     Raises:
         CommitConflictError: it has.
     """
-    if gate is not None and not gate.is_dir():
+    if gate is not None and not gate.folder.is_dir():
         raise CommitConflictError(
             f"another update took over before this one committed to {table.name}",
             hint="it was stopped for longer than its lease; nothing of it is lost: run again",

@@ -39,7 +39,8 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.model.owner import OWNER, check_owner, marked, spares
-from qanat.model.table import Added, Commit, Snapshot, TableRef
+from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
+from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
 from qanat.storage.iceberg.refusals import check_gate, check_properties, local
@@ -59,7 +60,9 @@ class IcebergStore(IcebergNames):
         owner: whose tables it writes.
     """
 
-    def __init__(self, private: Path, options: Mapping[str, Any], owner: str = "") -> None:
+    def __init__(
+        self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
+    ) -> None:
         self._options, self._owner = dict(options), owner
         namespace = str(options.get("namespace") or _NAMESPACE)
         others = {k for k, v in options.items() if v not in (None, "")} - {"namespace"}
@@ -76,6 +79,9 @@ class IcebergStore(IcebergNames):
         return self._foreign
 
     # -- looking -------------------------------------------------------------------------------
+
+    def look_again(self) -> None:
+        """Nothing: no answer is remembered."""
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All tables right below a folder, and the folders that may be some."""
@@ -209,7 +215,7 @@ class IcebergStore(IcebergNames):
                     return int(draft.before.last_sequence)
 
     def retract(
-        self, table: TableRef, application: str, number: int, gate: Path | None = None
+        self, table: TableRef, application: str, number: int, gate: CommitGate | None = None
     ) -> bool:
         """Take back a commit of an application, if its newest has that number.
 
@@ -222,7 +228,9 @@ class IcebergStore(IcebergNames):
         with explained("commit to", table):
             return self._retract(table, application, number, gate)
 
-    def _retract(self, table: TableRef, application: str, number: int, gate: Path | None) -> bool:
+    def _retract(
+        self, table: TableRef, application: str, number: int, gate: CommitGate | None
+    ) -> bool:
         while True:
             base = self._catalog.find(table)
             if base is None or base.history.numbers.get(application, 0) != number:

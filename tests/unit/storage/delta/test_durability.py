@@ -17,8 +17,9 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import DataFile
-from qanat.storage.delta import log as delta_log
-from qanat.storage.delta.log import Log, put_if_absent
+from qanat.storage.delta import durable
+from qanat.storage.delta.durable import put_if_absent
+from qanat.storage.delta.log import Log
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import checkpoint
 
@@ -185,7 +186,7 @@ def test_a_checkpoint_is_synced_before_readers_see_it(tmp_path: Path, synced: li
     folder = tmp_path / "t"
     commit(folder)
     synced.clear()
-    checkpoint(folder)
+    checkpoint(Log(folder))
     log = folder / "_delta_log"
     made, last = log / f"{0:020}.checkpoint.parquet", log / "_last_checkpoint"
     names = [p.name for p in synced]
@@ -202,11 +203,11 @@ def test_making_a_checkpoint_changes_no_existing_file(tmp_path: Path) -> None:
     """The shadow has hard links to the entries, so writing through them would change them."""
     folder = tmp_path / "t"
     commit(folder)
-    checkpoint(folder)
+    checkpoint(Log(folder))
     commit(folder, 2)
     before = {p: (p.stat().st_ino, p.read_bytes()) for p in (folder / "_delta_log").iterdir()}
     readers = [path.open("rb") for path in before]
-    checkpoint(folder)
+    checkpoint(Log(folder))
     for path, reader in zip(before, readers, strict=True):
         with reader:
             assert reader.read() == before[path][1]
@@ -224,7 +225,7 @@ def test_a_checkpoint_is_made_behind_the_gate(
     gate.mkdir()
     with monkeypatch.context() as patched:
         Refusing("rmdir", errno.EIO).install(patched)
-        checkpoint(folder, gate)
+        checkpoint(Log(folder), gate)
     assert (folder / "_delta_log" / f"{0:020}.checkpoint.parquet").exists()
     assert DeltaStore().orphans(ref(folder)) == 0
     assert len(list(gate.iterdir())) == 1
@@ -237,7 +238,7 @@ def test_a_checkpoint_does_not_create_a_removed_gate(
     folder, gate = tmp_path / "t", tmp_path / "gate"
     commit(folder)
     with pytest.raises(FileNotFoundError):
-        checkpoint(folder, gate)
+        checkpoint(Log(folder), gate)
     shadow = Log.shadow
 
     def closing(log: Log, within: Path | None = None) -> Log:
@@ -247,7 +248,7 @@ def test_a_checkpoint_does_not_create_a_removed_gate(
     gate.mkdir()
     monkeypatch.setattr(Log, "shadow", closing)
     with pytest.raises(FileNotFoundError):
-        checkpoint(folder, gate)
+        checkpoint(Log(folder), gate)
     assert not gate.exists()
 
 
@@ -261,14 +262,14 @@ def test_a_checkpoint_that_fails_fails_no_commit(
         commit(folder, number)
     log = folder / "_delta_log"
     refusing = Refusing(name, errno.ENOSPC)
-    publishing = delta_log.sync
+    publishing = durable.sync
 
     def published(path: Path) -> None:
         publishing(path)
         refusing.install(monkeypatch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(delta_log, "sync", published)
+        patched.setattr(durable, "sync", published)
         commit(folder, 101)
     monkeypatch.undo()
     assert refusing.refused
@@ -323,7 +324,7 @@ def linkless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """A file system that has no hard links, and one that cannot rename without replacing."""
     Refusing("link", errno.EPERM).install(monkeypatch)
     if request.param == "copies":
-        monkeypatch.setattr(delta_log, "_renamed", lambda *_: False)
+        monkeypatch.setattr(durable, "_renamed", lambda *_: False)
     return str(request.param)
 
 

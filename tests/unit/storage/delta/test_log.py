@@ -26,7 +26,7 @@ from qanat.errors import (
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import ArrowBatch, DataFile, TableBatch
-from qanat.storage.delta.log import put_if_absent
+from qanat.storage.delta.durable import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.table import load

@@ -1,0 +1,242 @@
+"""The log of a table in an object store, with a copy of what has been read of it.
+
+An entry never changes, so what was fetched once is not fetched again, by this process nor, thanks
+to the cache, by the next one. Which entries there are is asked once, and again when somebody may
+have added some: `look_again`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+from qanat import __version__
+from qanat.errors import SourceNotFoundError
+from qanat.model.location import ObjectUrl
+from qanat.model.table import CommitGate
+from qanat.objects import Objects
+from qanat.storage.delta.cache import Cache
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.remote_moves import pass_gate
+from qanat.storage.delta.state import NEW_TABLE
+
+_FETCHES = 16
+_FENCE = "FENCE"
+"""The operation of an entry that changes nothing: whoever was about to make it must look again."""
+
+_Known: TypeAlias = tuple[str, int]
+"""ETag and size of an object."""
+
+
+class RemoteLog(Log):
+    """See `Log`. Safe to use from several threads.
+
+    Args:
+        url: of the table.
+        copy: a folder of this process for what it has fetched of the table.
+    """
+
+    def __init__(self, url: ObjectUrl, copy: Path, objects: Objects, cache: Cache) -> None:
+        super().__init__(copy, str(url))
+        self._url = url.below("_delta_log")
+        self._objects = objects
+        self._cache = cache
+        self._lock = threading.RLock()
+        self._known: dict[str, _Known] = {}
+        self._lists: tuple[list[int], list[int]] = [], []
+        self._fresh = False
+        self._doubt: tuple[int, bool, CommitGate | None] | None = None
+
+    # -- what there is -----------------------------------------------------------------------
+
+    def look_again(self) -> None:
+        """Ask the store the next time."""
+        self._fresh = False
+
+    def version(self) -> int | None:
+        """The newest version; None if there is no table, or nothing but fences of one."""
+        with self._lock:
+            newest = super().version()
+            return None if newest is None or self._is_void(newest) else newest
+
+    def beginning(self) -> int | None:
+        """The version of the first commit of a table that is not there; None if it is there."""
+        with self._lock:
+            newest = super().version()
+            if newest is None:
+                return 0
+            return newest + 1 if self._is_void(newest) else None
+
+    def listed(self) -> tuple[list[int], list[int]]:
+        """The versions that have an entry, and those that have a checkpoint, both in order."""
+        with self._lock:
+            if not self._fresh:
+                self._resolve()
+                self._look()
+            return self._lists
+
+    def actions(self, version: int) -> list[dict[str, Any]]:
+        """See `Log.actions`; the entry is fetched if need be."""
+        with self._lock:
+            self.listed()
+            self._bring([self.path(version).name])
+        return super().actions(version)
+
+    def ready(self, version: int | None = None) -> None:
+        """Fetch the newest checkpoint up to a version, and the entries after it."""
+        with self._lock:
+            commits, checkpoints = self.listed()
+            upto = max([*commits[-1:], *checkpoints[-1:]], default=-1)
+            upto = upto if version is None else version
+            start = max((c for c in checkpoints if c <= upto), default=-1)
+            wanted = [self.path(v).name for v in commits if start < v <= upto]
+            marks = [f"{v:020}.checkpoint" for v in checkpoints if v == start]
+            wanted += [n for n in self._known if any(n.startswith(m) for m in marks)]
+            self._bring(wanted)
+
+    def _look(self) -> None:
+        """List the log: all of it, or what came after the newest entry that is known."""
+        known = self._known
+        newest = max((n for n in known if n.endswith(".json") and n[0].isdigit()), default=None)
+        if newest is not None:
+            before = f"{self._url.key}/{int(newest[:20]) - 1:020}.json"
+            found = self._list(before if int(newest[:20]) else None)
+            if found.get(newest) == known[newest]:
+                known = known | found
+            else:
+                newest = None  # another table has been put in the same place
+        if newest is None:
+            known = self._list(None)
+        for name in self._known.keys() - known.keys():
+            (self.folder / name).unlink(missing_ok=True)
+        for name in known.keys() & self._known.keys():
+            if known[name] != self._known[name]:
+                (self.folder / name).unlink(missing_ok=True)
+        self._take(known)
+        self._fresh = True
+
+    def _list(self, after: str | None) -> dict[str, _Known]:
+        skip = len(self._url.key) + 1
+        return {
+            meta["path"][skip:]: (meta["e_tag"] or "", meta["size"])
+            for meta in self._objects.below(self._url, after)
+            if "/" not in meta["path"][skip:]
+        }
+
+    def _take(self, known: dict[str, _Known]) -> None:
+        self._known = known
+        self._lists = self.versions_of(known)
+
+    def _bring(self, names: Iterable[str]) -> None:
+        """Fetch entries that are not here."""
+        missing = [n for n in names if n in self._known and not (self.folder / n).exists()]
+        if not missing:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if len(missing) == 1:
+            self._fetch(missing[0])
+            return
+        with ThreadPoolExecutor(_FETCHES, "log") as pool:
+            list(pool.map(self._fetch, missing))
+
+    def _fetch(self, name: str) -> None:
+        etag, _ = self._known[name]
+        key, target = f"{self._url.below(name)} {etag}", self.folder / name
+        if etag and self._cache.give(key, target):
+            return
+        try:
+            content = self._objects.read(self._url.below(name))
+        except SourceNotFoundError:
+            return  # another tool has just removed it: whoever needs it says so
+        part = target.with_name(f"_{name}.{uuid4().hex}")
+        part.write_bytes(content)
+        part.replace(target)
+        if etag:
+            self._cache.keep(key, target)
+
+    # -- new entries -------------------------------------------------------------------------
+
+    def create(self, version: int, content: bytes, gate: CommitGate | None) -> bool:
+        """Create an entry in the store; False if there is one.
+
+        Where the store does not answer, the entry may be there, or come to be there later. Before
+        anything else is asked of the log, a fence is put in its place then, if there is still
+        room for one.
+        """
+        with self._lock:
+            begins = version == 0 or self._is_void(version - 1)
+            self._doubt = version, begins, gate
+            etag = self._objects.create(self._entry(version), content)
+            self._doubt = None
+            self._fresh = self._fresh and etag is not None
+            if etag is not None:
+                self._learn(version, etag, content)
+            return etag is not None
+
+    def fence(self) -> None:
+        """Change the log, and nothing else: all that were about to do so must look again."""
+        with self._lock:
+            while True:
+                self.look_again()
+                newest = super().version()
+                version = 0 if newest is None else newest + 1
+                if self.create(version, _fence(newest is None or self._is_void(newest)), None):
+                    return
+
+    def _resolve(self) -> None:
+        if self._doubt is None:
+            return
+        version, begins, gate = self._doubt
+        pass_gate(gate, self._url)
+        self._objects.create(self._entry(version), _fence(begins))
+        self._doubt = None
+
+    def _learn(self, version: int, etag: str, content: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.path(version)
+        path.write_bytes(content)
+        self._take({**self._known, path.name: (etag, len(content))})
+        if etag:
+            self._cache.keep(f"{self._entry(version)} {etag}", path)
+
+    def _entry(self, version: int) -> ObjectUrl:
+        return self._url.below(self.path(version).name)
+
+    def _is_void(self, newest: int) -> bool:
+        """True if all entries are fences: there is no table."""
+        return newest >= 0 and all(_is_fence(self.actions(v)) for v in range(newest, -1, -1))
+
+
+def _fence(begins: bool) -> bytes:
+    """The content of a fence.
+
+    Args:
+        begins: True if there is no table: readers want to know what the columns are: none.
+    """
+    info = {
+        "timestamp": time.time_ns() // 1_000_000,
+        "operation": _FENCE,
+        "operationParameters": {},
+        "engineInfo": f"Qanat/{__version__}",
+    }
+    actions: list[dict[str, Any]] = [{"commitInfo": info}]
+    if begins:
+        metadata = {
+            "id": str(uuid4()),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": '{"type":"struct","fields":[]}',
+            "partitionColumns": [],
+            "configuration": {},
+        }
+        actions += [NEW_TABLE.action(), {"metaData": metadata}]
+    return ("\n".join(json.dumps(a, separators=(",", ":")) for a in actions) + "\n").encode()
+
+
+def _is_fence(actions: list[dict[str, Any]]) -> bool:
+    return any(a.get("commitInfo", {}).get("operation") == _FENCE for a in actions)
