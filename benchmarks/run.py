@@ -34,6 +34,7 @@ NAMES = (
     "lineitem_rules",
     "lineitem_keys",
     "memory_bound",
+    "object_store",
     "postgres",
 )
 

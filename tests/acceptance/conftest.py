@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+
+from qanat.testing.object_store import ObjectStore, object_store
 
 SPEC = """\
 name: paths
@@ -93,3 +97,42 @@ def paths(tmp_path: Path) -> Paths:
     made = Paths.make(tmp_path / "project")
     made.first()
     return made
+
+
+# -- tests that are marked `anywhere` run with tables in a folder, and once more with tables in S3
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "anywhere" in marks and "on_disk" not in marks:
+        s3 = pytest.param("s3", marks=pytest.mark.services)
+        metafunc.parametrize("storage", ["folder", s3], indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Iceberg tables are kept in folders only.
+    items[:] = [i for i in items if not {"s3", "iceberg"} <= _given(i)]
+
+
+def _given(item: pytest.Item) -> set[str]:
+    call = getattr(item, "callspec", None)
+    return set() if call is None else {v for v in call.params.values() if isinstance(v, str)}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ObjectStore]:
+    """An S3 server with the bucket `lake`."""
+    with object_store() as found:
+        found.create_bucket("lake")
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where tables are: `folder` as the project says, or `s3`."""
+    where: str = getattr(request, "param", "folder")
+    if where == "s3":
+        for name, value in request.getfixturevalue("server").environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("QANAT__STORAGE", f"s3://lake/{uuid4().hex}")
+    return where

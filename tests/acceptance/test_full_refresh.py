@@ -11,6 +11,8 @@ from qanat.errors import ResetError, RowsLostError
 from qanat.model.event import DatasetStarted, Event
 from qanat.project import Project
 
+pytestmark = pytest.mark.anywhere
+
 CHAIN = """
 CREATE STREAMING TABLE bronze {bronze}AS SELECT * FROM STREAM read_files('data/*.csv');
 CREATE TEMPORARY VIEW large (CONSTRAINT big EXPECT (x > 15) ON VIOLATION QUARANTINE ROW)

@@ -11,6 +11,8 @@ import qanat
 from qanat.errors import PlanError, RereadError
 from qanat.project import Project
 
+pytestmark = pytest.mark.anywhere
+
 CHAIN = """
 CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.csv');
 CREATE STREAMING TABLE silver AS SELECT id, x FROM STREAM bronze;
@@ -205,6 +207,7 @@ def test_other_sources_may_come_and_go(root: Path) -> None:
         assert ids(project, "t") == [1, 2, 3, 4]
 
 
+@pytest.mark.on_disk
 def test_a_new_dataset_reads_nothing_again_that_a_vanished_one_has(root: Path) -> None:
     one = "CREATE STREAMING TABLE one AS SELECT * FROM STREAM read_files('data/*.csv');"
     two = one.replace("one", "two").replace("data/*", "d*/*")

@@ -18,6 +18,8 @@ from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.storage.delta.store import DeltaStore
 
+pytestmark = pytest.mark.anywhere
+
 HISTORIES = int(os.environ.get("QANAT_HISTORIES", "4"))
 STEPS = 12
 

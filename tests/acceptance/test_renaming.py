@@ -16,6 +16,8 @@ from tests.acceptance.test_identity import CHAIN, declare, flows, ids, root, run
 
 __all__ = ["root"]
 
+pytestmark = pytest.mark.anywhere
+
 FULL = """
 CREATE STREAMING TABLE bronze (CONSTRAINT small EXPECT (x < 100) ON VIOLATION QUARANTINE ROW)
 AS SELECT * FROM STREAM read_files('data/*.csv');
@@ -164,6 +166,7 @@ def test_a_source_moves_with_what_was_read_of_it(root: Path) -> None:
             project.run(full_refresh="bronze")
 
 
+@pytest.mark.on_disk
 @pytest.mark.parametrize("format", ["delta", "iceberg"])
 def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
     (root / "qanat.yml").write_text(f"name: p\ntable_format: {format}\n")

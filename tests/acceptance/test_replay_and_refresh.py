@@ -11,6 +11,8 @@ from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
 
+pytestmark = pytest.mark.anywhere
+
 TABLE = (
     "CREATE STREAMING TABLE silver ({columns}CONSTRAINT small EXPECT (a < {limit})"
     " ON VIOLATION QUARANTINE ROW{more}) AS SELECT * FROM STREAM read_files('data/*.{kind}');"

@@ -10,6 +10,8 @@ from qanat.run.look import show
 from qanat.run.session import Session
 from qanat.run.update import update
 
+pytestmark = pytest.mark.anywhere
+
 SPEC = 'name: two\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'
 TABLE = (
     "CREATE OR REFRESH STREAMING TABLE {0} AS SELECT id"

@@ -256,7 +256,9 @@ SETTINGS = OptionTable(
     "the spec",
     (
         Option("name", "of the project", type=ValueType.NAME, required=True),
-        Option("storage", "folder for tables and the ledger", type=ValueType.NAME),
+        Option(
+            "storage", "folder for tables and ledger, or `s3://…` for tables", type=ValueType.NAME
+        ),
         Option(
             "catalog", "may stand before names in queries; otherwise unused", type=ValueType.NAME
         ),
@@ -277,9 +279,7 @@ SETTINGS = OptionTable(
         Option("engine", "what computes", type=ValueType.NAME),
         Option("table_format", "what tables are stored as", type=ValueType.NAME),
         Option("storage_options", "of the table format, such as its catalog"),
-        Option(
-            "ledger", "`postgresql://…`; without it SQLite in the storage", type=ValueType.NAME
-        ),
+        Option("ledger", "`postgresql://…`; without it a file of SQLite", type=ValueType.NAME),
         Option(
             "memory_limit",
             "such as `4GB`, then spill to disk; default: 60 % of the memory",

@@ -301,7 +301,7 @@ def _digest(*texts: str) -> str:
 
 def _endpoints() -> Iterator[str]:
     """Where the environment says that stores are: tests have many of one name."""
-    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT")
+    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AZURITE_BLOB_STORAGE_URL")
     return (os.environ.get(name, "") for name in names)
 
 
