@@ -123,6 +123,12 @@ def known(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Known:
     return {s.name: (s, Trial(site).refer(s)) for s in made}
 
 
+def test_requests_of_every_kind_meet_faults(known: Known) -> None:
+    sites = "\n".join(r.site for r in known["append"][1].requests)
+    for kind in (COMMIT, DATA, r"\.checkpoint\.parquet", "_last_checkpoint", "_qanat_probe"):
+        assert re.search(f"PUT .*{kind}", sites), kind
+
+
 @pytest.mark.parametrize("defect", PLANTED)
 def test_a_planted_defect_is_found(site: Site, known: Known, defect: str) -> None:
     planted = PLANTED[defect]
