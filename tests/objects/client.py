@@ -16,9 +16,6 @@ from qanat.ports import ledger
 from qanat.run import lease
 from tests.forked import FORKED
 
-# Where other tests have started the server already, commands import what they need by themselves.
-FORKED.set_forkserver_preload(["tests.objects.loaded"])
-
 LEASE_SECONDS = 0.3
 """How long the lease of a process lasts that is put to sleep."""
 PATIENCE = 180.0
@@ -53,6 +50,8 @@ class Client:
         """Set when a fault has put it to sleep."""
         self.woken = threading.Event()
         """Set when it has been woken."""
+        # Without effect where other tests have started the server: then each imports by itself.
+        FORKED.set_forkserver_preload(["tests.objects.loaded"])
         self._process = FORKED.Process(
             target=_main,
             args=(str(project), tuple(words), dict(environment), str(output), impatient, patch),
