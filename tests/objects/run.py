@@ -73,6 +73,8 @@ def main() -> int:
             seed,
         )
         verdicts = carry_out(sites, known, chosen[: options.most], journal, options.seconds)
+    for verdict in verdicts if only else ():
+        print(f"{verdict.case}: at {', '.join(verdict.sites)}; {', '.join(verdict.errors)}")
     return said(verdicts)
 
 
@@ -170,8 +172,7 @@ def said(verdicts: Sequence[Verdict]) -> int:
         found["tried"] += 1
         found["hit"] += bool(verdict.hits)
         found["survived"] += not verdict.complaints
-    for kind in KINDS:
-        found = kinds[kind]
+    for kind, found in ((k, kinds[k]) for k in KINDS if k in kinds):
         print(
             f"{kind:<15} {found['tried']:>6,} tried {found['hit']:>6,} took effect"
             f" {found['survived']:>6,} survived"

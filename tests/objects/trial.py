@@ -11,6 +11,7 @@ from http.client import HTTPException
 from random import Random
 
 from qanat.crash.case import Verdict
+from qanat.errors import LeaseLostError, LedgerError, SourceUnavailableError, UpdateRunningError
 from qanat.frozen import Frozen
 from tests.objects.books import misbooked
 from tests.objects.client import LEASE_SECONDS, Client
@@ -22,6 +23,10 @@ from tests.objects.site import Site
 
 _CODE = re.compile(r"\bQ\d{4}\b")
 _KILLED = -9
+_EXPLAINED = {
+    kind.code for kind in (SourceUnavailableError, LedgerError, UpdateRunningError, LeaseLostError)
+}
+"""What a command may end with, if its fault lets it fail."""
 UPLOAD_LEFT = "upload left"
 """Among the errors of a verdict: an upload in parts that nobody has ended."""
 LATE_LEFT = "late object left"
@@ -159,8 +164,13 @@ class Attempt:
         self.late.append(Late(exchange, self.draw))
 
     def commit_elsewhere(self, request: Request) -> None:
-        """Make an entry of another tool where a request is about to make one."""
-        if request.key not in self._site.sizes():
+        """Make an entry of another tool where a request is about to make one.
+
+        Nothing if the request copies an entry of a table that moves: nobody knows the new one.
+        """
+        there, name = self._site.sizes(), request.key.rpartition("/")[2]
+        same = (k for k in there if k.endswith(f"/{name}"))
+        if request.key not in there and all(self._site.read(k) != request.body for k in same):
             self._site.put(request.key, _FOREIGN)
             self.foreign.append(request.key)
 
@@ -313,9 +323,9 @@ class Trial:
     def _note(self, what: str, client: Client, code: int, found: _Findings, fails: bool) -> None:
         """Note how a command has ended, and complain if no fault explains it."""
         said = client.said()
-        if code:
-            found.errors += sorted(set(_CODE.findall(said)))
-        wrong = "Traceback" in said or "defect of Qanat" in said
+        codes = sorted(set(_CODE.findall(said))) if code else []
+        found.errors += codes
+        wrong = "Traceback" in said or "defect of Qanat" in said or set(codes) - _EXPLAINED
         if wrong or code not in ((0, 1) if fails else (0,)):
             found.complaints.append(f"{what}: exit code {code}: {said[-1500:]}")
 
