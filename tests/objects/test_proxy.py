@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -15,7 +14,6 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 from pyarrow import table
 
-from qanat.testing.object_store import ObjectStore, object_store
 from tests.objects.faults import FAULTS, Case, cases
 from tests.objects.proxy import Exchange, Proxy, Request
 from tests.objects.site import Site
@@ -24,20 +22,6 @@ from tests.objects.trial import Attempt, Late, Shot
 pytestmark = pytest.mark.services
 
 ENTRY = "shop/tables/t/_delta_log/00000000000000000001.json"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStore]:
-    with object_store() as found:
-        yield found
-
-
-@pytest.fixture
-def site(server: ObjectStore, tmp_path: Path) -> Iterator[Site]:
-    with Site(tmp_path / "site", server.environment) as made:
-        for key in made.sizes():
-            made._client.delete_object(Bucket=made.bucket, Key=key)
-        yield made
 
 
 class Killed:
@@ -53,8 +37,8 @@ class Killed:
         self.done.append("slept")
 
 
-def attempt(site: Site, fault: str, number: int = 1) -> tuple[Attempt, Killed]:
-    made, client = Attempt(site, Shot(fault, number), Random(1)), Killed()
+def attempt(bucket: Site, fault: str, number: int = 1) -> tuple[Attempt, Killed]:
+    made, client = Attempt(bucket, Shot(fault, number), Random(1)), Killed()
     made.begin(client)  # type: ignore[arg-type]
     return made, client
 
@@ -71,8 +55,8 @@ def store(proxy: Proxy, retries: int = 0) -> S3Store:
     )
 
 
-def test_requests_pass_and_are_numbered(site: Site) -> None:
-    with site.proxy() as proxy:
+def test_requests_pass_and_are_numbered(bucket: Site) -> None:
+    with bucket.proxy() as proxy:
         client = store(proxy)
         obstore.put(client, "a/ä b%.txt", b"hello", use_multipart=False)
         assert bytes(obstore.get(client, "a/ä b%.txt").bytes()) == b"hello"
@@ -86,34 +70,34 @@ def test_requests_pass_and_are_numbered(site: Site) -> None:
         (3, "HEAD a/ä b%.txt"),
         (4, "GET below a/"),
     ]
-    assert site.sizes() == {}
+    assert bucket.sizes() == {}
 
 
-def test_a_file_is_sent_in_parts(site: Site, tmp_path: Path) -> None:
+def test_a_file_is_sent_in_parts(bucket: Site, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(Random(1).randbytes(12 * 2**20))
-    with site.proxy() as proxy:
+    with bucket.proxy() as proxy:
         obstore.put(store(proxy), "large", file, chunk_size=5 * 2**20)
-    assert site.read("large") == file.read_bytes()
+    assert bucket.read("large") == file.read_bytes()
     assert sum(r.method == "PUT" for r in proxy.requests) == 3
-    assert site.uploads() == []
+    assert bucket.uploads() == []
 
 
-def test_an_upload_that_nobody_ends_is_counted(site: Site, tmp_path: Path) -> None:
+def test_an_upload_that_nobody_ends_is_counted(bucket: Site, tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(bytes(12 * 2**20))
-    made, client = attempt(site, "kill-before", 3)
-    with site.proxy(made.meet) as proxy, pytest.raises(BaseError):
+    made, client = attempt(bucket, "kill-before", 3)
+    with bucket.proxy(made.meet) as proxy, pytest.raises(BaseError):
         obstore.put(store(proxy), "large", file, chunk_size=5 * 2**20)
     assert client.done == ["killed"]
     # This client lives, and may have given the upload up; a killed one cannot.
-    assert [key for key, _ in site.uploads()] in ([], ["large"])
+    assert [key for key, _ in bucket.uploads()] in ([], ["large"])
 
 
-def test_a_delta_table_through_the_proxy(site: Site) -> None:
-    with site.proxy() as proxy:
-        options = site.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}
-        url = f"{site.storage}/tables/t"
+def test_a_delta_table_through_the_proxy(bucket: Site) -> None:
+    with bucket.proxy() as proxy:
+        options = bucket.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}
+        url = f"{bucket.storage}/tables/t"
         for n in range(2):
             write_deltalake(url, table({"n": [n]}), mode="append", storage_options=options)
         rows = DeltaTable(url, storage_options=options).to_pyarrow_table().to_pylist()
@@ -141,87 +125,87 @@ def test_a_delta_table_through_the_proxy(site: Site) -> None:
         ("error500-after", True, 0),
     ],
 )
-def test_a_client_that_gives_up(site: Site, fault: str, there: bool, retries: int) -> None:
+def test_a_client_that_gives_up(bucket: Site, fault: str, there: bool, retries: int) -> None:
     """It hears of no answer, and the object is there or not."""
-    made, client = attempt(site, fault)
-    with site.proxy(made.meet) as proxy:
+    made, client = attempt(bucket, fault)
+    with bucket.proxy(made.meet) as proxy:
         with pytest.raises(BaseError):
             obstore.put(store(proxy, retries), "a", b"1", use_multipart=False)
-        assert ("a" in site.sizes()) is there
+        assert ("a" in bucket.sizes()) is there
         assert made.hit is not None
         assert client.done == (["killed"] if FAULTS[fault].deadly else [])
         for late in made.late:
             late.arrive()
-        assert ("a" in site.sizes()) is (there or "late" in fault)
+        assert ("a" in bucket.sizes()) is (there or "late" in fault)
 
 
 @pytest.mark.parametrize("fault", ["reset", "throttle", "error500", "lost", "late"])
-def test_a_client_that_tries_again(site: Site, fault: str) -> None:
-    made, _ = attempt(site, fault)
-    with site.proxy(made.meet) as proxy:
+def test_a_client_that_tries_again(bucket: Site, fault: str) -> None:
+    made, _ = attempt(bucket, fault)
+    with bucket.proxy(made.meet) as proxy:
         obstore.put(store(proxy, 4), "a", b"1", use_multipart=False)
-    assert site.read("a") == b"1"
+    assert bucket.read("a") == b"1"
     assert len(proxy.requests) == 1 + FAULTS[fault].tries
 
 
-def test_half_an_answer_is_none(site: Site) -> None:
-    site.put("a", b"whole" * 100)
-    made, _ = attempt(site, "torn")
-    with site.proxy(made.meet) as proxy:
+def test_half_an_answer_is_none(bucket: Site) -> None:
+    bucket.put("a", b"whole" * 100)
+    made, _ = attempt(bucket, "torn")
+    with bucket.proxy(made.meet) as proxy:
         with pytest.raises(BaseError):
             obstore.get(store(proxy), "a").bytes()
         assert bytes(obstore.get(store(proxy), "a").bytes()) == b"whole" * 100
 
 
 @pytest.mark.parametrize("fault", ["sleep-before", "sleep-after"])
-def test_a_client_that_sleeps_and_goes_on(site: Site, fault: str) -> None:
-    made, client = attempt(site, fault)
-    with site.proxy(made.meet) as proxy:
+def test_a_client_that_sleeps_and_goes_on(bucket: Site, fault: str) -> None:
+    made, client = attempt(bucket, fault)
+    with bucket.proxy(made.meet) as proxy:
         obstore.put(store(proxy), "a", b"1", use_multipart=False)
     assert client.done == ["slept"]
 
 
-def test_a_foreign_commit_comes_first(site: Site) -> None:
-    made, _ = attempt(site, "conflict")
-    with site.proxy(made.meet) as proxy:
+def test_a_foreign_commit_comes_first(bucket: Site) -> None:
+    made, _ = attempt(bucket, "conflict")
+    with bucket.proxy(made.meet) as proxy:
         client = store(proxy)
         obstore.put(client, "shop/x.json", b"1", mode="create", use_multipart=False)
         assert made.hit is None
         with pytest.raises(AlreadyExistsError):
             obstore.put(client, ENTRY, b"2", mode="create", use_multipart=False)
-    assert b"another tool" in site.read(ENTRY)
+    assert b"another tool" in bucket.read(ENTRY)
 
 
-def test_a_late_put_finds_what_was_put_meanwhile(site: Site) -> None:
+def test_a_late_put_finds_what_was_put_meanwhile(bucket: Site) -> None:
     """The server decides when it arrives: a condition that held when it was sent is void."""
-    made, _ = attempt(site, "late-all")
-    with site.proxy(made.meet) as proxy, pytest.raises(BaseError):
+    made, _ = attempt(bucket, "late-all")
+    with bucket.proxy(made.meet) as proxy, pytest.raises(BaseError):
         obstore.put(store(proxy), ENTRY, b"1", mode="create", use_multipart=False)
-    site.put(ENTRY, b"2")
+    bucket.put(ENTRY, b"2")
     for late in made.late:
         late.arrive()
-    assert site.read(ENTRY) == b"2"
+    assert bucket.read(ENTRY) == b"2"
 
 
-def test_a_late_request_arrives_once_at_its_moment(site: Site) -> None:
-    with site.proxy() as proxy:
+def test_a_late_request_arrives_once_at_its_moment(bucket: Site) -> None:
+    with bucket.proxy() as proxy:
         request = Request(1, "PUT", "/lake/late", [("Host", "x"), ("Content-Length", "1")], b"1")
-        server = site.environment["AWS_ENDPOINT_URL"].removeprefix("http://")
+        server = bucket.environment["AWS_ENDPOINT_URL"].removeprefix("http://")
         exchange = Exchange(request, None, server, threading.Lock())  # type: ignore[arg-type]
         late = Late(exchange, Random(1))
         late.moment = "recovering"
         for _ in range(100):
             late.pass_by("meanwhile")
-        assert "late" not in site.sizes()
+        assert "late" not in bucket.sizes()
         for _ in range(100):
             late.pass_by("recovering")
-        assert "late" in site.sizes()
+        assert "late" in bucket.sizes()
         obstore.delete(store(proxy), "late")
         late.arrive()
-    assert "late" not in site.sizes()
+    assert "late" not in bucket.sizes()
 
 
-def test_two_creations_at_once_make_one_object(site: Site) -> None:
+def test_two_creations_at_once_make_one_object(bucket: Site) -> None:
     made = []
 
     def create(n: int) -> None:
@@ -231,7 +215,7 @@ def test_two_creations_at_once_make_one_object(site: Site) -> None:
         except AlreadyExistsError:
             pass
 
-    with site.proxy() as one, site.proxy() as other:
+    with bucket.proxy() as one, bucket.proxy() as other:
         proxies = (one, other)
         threads = [threading.Thread(target=create, args=(n,)) for n in range(8)]
         for thread in threads:
@@ -239,7 +223,7 @@ def test_two_creations_at_once_make_one_object(site: Site) -> None:
         for thread in threads:
             thread.join()
     assert len(made) == 1
-    assert site.read("a") == b"%d" % made[0]
+    assert bucket.read("a") == b"%d" % made[0]
 
 
 def test_cases_are_drawn_for_the_requests_that_they_can_happen_to() -> None:

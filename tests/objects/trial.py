@@ -11,7 +11,13 @@ from http.client import HTTPException
 from random import Random
 
 from qanat.crash.case import Verdict
-from qanat.errors import LeaseLostError, LedgerError, SourceUnavailableError, UpdateRunningError
+from qanat.errors import (
+    CommitConflictError,
+    LeaseLostError,
+    LedgerError,
+    SourceUnavailableError,
+    UpdateRunningError,
+)
 from qanat.frozen import Frozen
 from tests.objects.books import misbooked
 from tests.objects.client import LEASE_SECONDS, Client
@@ -24,7 +30,14 @@ from tests.objects.site import Site
 _CODE = re.compile(r"\bQ\d{4}\b")
 _KILLED = -9
 _EXPLAINED = {
-    kind.code for kind in (SourceUnavailableError, LedgerError, UpdateRunningError, LeaseLostError)
+    kind.code
+    for kind in (
+        CommitConflictError,
+        LeaseLostError,
+        LedgerError,
+        SourceUnavailableError,
+        UpdateRunningError,
+    )
 }
 """What a command may end with, if its fault lets it fail."""
 UPLOAD_LEFT = "upload left"
