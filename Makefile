@@ -16,6 +16,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
 .PHONY: help demo test test-services crash-test crash-sample side-by-side lint format docs clean
+.PHONY: object-crash-test object-crash-sample
 .PHONY: bench bench-peers bench-compare
 
 help:
@@ -24,6 +25,8 @@ help:
 	@echo "make test-services  tests against PostgreSQL, object stores and broken disks, all brought along"
 	@echo "make crash-test     kill, starve and lie to updates at every call (hours; goes on where it was)"
 	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
+	@echo "make object-crash-test  the same at every request to an object store (hours; it goes on, too)"
+	@echo "make object-crash-sample  what a minute of that suffices for"
 	@echo "make side-by-side   eight processes over forty datasets, with kills and sleeps (half an hour)"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"
@@ -82,6 +85,13 @@ side-by-side: $(VENV)/.dev
 
 crash-sample: $(VENV)/.crash
 	@$(BIN)/python -m tests.crash.run --sample $(ARGS)
+
+# `make object-crash-test ARGS='--kinds late,sleep-before --most 200 --seed 7'` for a part of it.
+object-crash-test: $(VENV)/.dev
+	@$(BIN)/python -m tests.objects.run $(ARGS)
+
+object-crash-sample: $(VENV)/.dev
+	@$(BIN)/python -m tests.objects.run --seconds 45 $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -265,7 +265,8 @@ class ProjectSpec(Frozen):
     def private(self) -> Path:
         """Ledger, locks, logs and scratch space, Qanat's own: always on this machine."""
         if is_url(self.storage):
-            return self.root / ".qanat" / quote(self.storage, safe="")
+            # delta-rs 1.6 unescapes a `%2F` in the name of a folder and looks elsewhere.
+            return self.root / ".qanat" / quote(self.storage, safe="").replace("%", "+")
         return Path(self.storage) / "_qanat"
 
 

@@ -55,7 +55,9 @@ def _copy(
     for name in sorted(n for n in names if n.startswith(_LOG)):
         # Created, not copied: a copy would replace what has come there meanwhile.
         pass_gate(gate, old)
-        objects.create(new.below(name), objects.read(old.below(name)))
+        there, content = new.below(name), objects.read(old.below(name))
+        if objects.create(there, content) is None and objects.read(there) != content:
+            raise _occupied(new, name)
 
 
 def drop(objects: Objects, table: ObjectUrl, gate: CommitGate | None) -> None:
