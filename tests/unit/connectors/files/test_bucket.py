@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from qanat.connectors.files.bucket import Buckets, ObjectUrl
 from qanat.connectors.files.source import FilesSource
 from qanat.errors import AdapterError, SourceUnavailableError, UnsupportedError
+from qanat.model.location import ObjectUrl
+from qanat.objects import Objects
 from qanat.testing.reading import reference, surroundings
 
 
@@ -32,7 +33,7 @@ def test_urls(
 ) -> None:
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
     parsed = ObjectUrl.parse(url)
-    store = Buckets()._open(parsed)
+    store = Objects().store(parsed)
     assert isinstance(store, kind)
     assert store.config == config
     assert parsed.key == "in/a.csv"
