@@ -22,7 +22,7 @@ COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 help:
 	@echo "make demo           watch real, dirty data become tested tables"
 	@echo "make test           all tests that need no service (3 minutes on 2 cores)"
-	@echo "make test-services  tests against PostgreSQL, an S3 server and broken disks, all brought along"
+	@echo "make test-services  tests against PostgreSQL, object stores and broken disks, all brought along"
 	@echo "make crash-test     kill, starve and lie to updates at every call (hours; goes on where it was)"
 	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
 	@echo "make object-crash-test  the same at every request to an object store (hours; it goes on, too)"

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from qanat.frozen import Frozen
 
@@ -33,6 +34,30 @@ def neither(places: Sequence[str]) -> str:
     'no table, neither in dev nor in prod'
     """
     return f", neither in {' nor in '.join(places)}" if places else ""
+
+
+def utc(seconds: float) -> str:
+    """A time since 1970, to the second.
+
+    >>> utc(0)
+    '1970-01-01 00:00:00 UTC'
+    """
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def work_of(update: str, host: str, pid: int, since: float, datasets: Collection[str]) -> str:
+    """Who holds a lease, since when, and for what, as every message tells it.
+
+    Args:
+        since: seconds since 1970.
+        datasets: what it works on; empty: all that there are.
+
+    >>> work_of("20260101T000000-abc123", "laptop", 4711, 0, ["silver"])
+    'update 20260101T000000-abc123 on laptop, process 4711, since 1970-01-01 00:00:00 UTC, which \
+works on silver'
+    """
+    works = f", which works on {listed(list(datasets))}" if datasets else ""
+    return f"update {update} on {host}, process {pid}, since {utc(since)}{works}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -121,6 +146,19 @@ def expanded(path: str) -> str:
     """
     # Not `Path.expanduser`, which raises an error for a user that does not exist.
     return os.path.expanduser(path)  # noqa: PTH111
+
+
+KEY = re.compile(r"\$\{([^}\s]+)\}")
+"""How a text refers to a value of the configuration."""
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with values in place of `${key}`; keys without one stay.
+
+    >>> filled("out/${stage}/${day}", {"stage": "dev"})
+    'out/dev/${day}'
+    """
+    return KEY.sub(lambda m: values.get(m[1], m[0]), text)
 
 
 def quote(name: str) -> str:

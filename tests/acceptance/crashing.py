@@ -24,6 +24,7 @@ from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.errors import DatasetNotFoundError
 from qanat.ledgers.sql.sqlite import SqliteDatabase
 from qanat.run.drop import drop
+from qanat.run.promote import Promotion, promote
 from qanat.run.quarantine import replay
 from qanat.run.rename import rename
 from qanat.run.results import Selection
@@ -40,7 +41,8 @@ _CHANGING = frozenset({"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdi
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 Operation = str
-"""`run`, `replay`, `refresh` (a full refresh of everything), `rename OLD NEW` or `drop NAME`."""
+"""`run`, `replay`, `refresh` (a full refresh of everything), `rename OLD NEW`, `drop NAME` or
+`promote ENVIRONMENT NAME…`."""
 
 
 def operate(project: Path, operation: Operation) -> None:
@@ -50,6 +52,9 @@ def operate(project: Path, operation: Operation) -> None:
             replay(session)
             return
         command, *names = operation.split()
+        if command == "promote":
+            promote(session, Promotion(tuple(names[1:]), names[0]))
+            return
         if command in ("rename", "drop"):
             with suppress(DatasetNotFoundError):  # an earlier attempt has done it
                 {"rename": rename, "drop": drop}[command](session, *names)

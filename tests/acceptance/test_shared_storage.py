@@ -17,8 +17,7 @@ from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.ports.sink import Delivery
-from qanat.project import Project
-from qanat.project.opened import doctor
+from qanat.project import Project, doctor
 from qanat.run import epoch
 from qanat.run.attempt import Attempt
 from qanat.run.results import UpdateResult

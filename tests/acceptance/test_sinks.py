@@ -337,3 +337,66 @@ def test_a_lost_quarantine_of_a_sink(tmp_path: Path) -> None:
     shop.run(full_refresh=("out",))
     assert sent(shop) == [0, 0]
     assert shop.quarantined("out") == [(-1, ["plus"])]
+
+
+# -- environments ------------------------------------------------------------------------------
+
+SPEC = "name: shop\nthreads: 1\nconfiguration: {{stage: dev}}\nenvironments:\n  prod: {}\n{}"
+
+
+def test_a_sink_of_each_environment(shop: Shop) -> None:
+    """An option may have a value of the configuration in it."""
+    shop.file("qanat.yml", SPEC.format("{configuration: {stage: prod}}", ""))
+    sink(shop, "csv", {"path": "out/${stage}"})
+    assert not shop.validation().problems
+    assert {d.status for d in shop.run("prod").values()} == {"updated"}
+    assert [f.name for f in files(shop)] == ["prod"]
+    shop.run()
+    assert [f.name for f in files(shop)] == ["dev", "prod"]
+
+
+@pytest.mark.parametrize("path", ["out", "./out/x/..", "${place}"])
+def test_two_environments_do_not_send_to_one_place(shop: Shop, path: str) -> None:
+    """Neither of them: which one is meant, nobody knows."""
+    shop.file(
+        "qanat.yml",
+        SPEC.format("{configuration: {stage: prod, place: out/../out}}", "").replace(
+            "stage: dev", "stage: dev, place: out"
+        ),
+    )
+    sink(shop, "csv", {"path": path})
+    (problem,) = shop.validation().problems
+    assert problem.message == "environments dev and prod would send out to the same place"
+    assert problem.hint is not None
+    assert "{prod: {sinks: off}}" in problem.hint
+    for environment in ("dev", "prod"):
+        ran = shop.update(environment)
+        assert [d.dataset for d in ran.failed] == ["out"]
+    assert files(shop) == []
+
+
+def test_an_environment_whose_sinks_are_off(shop: Shop) -> None:
+    """It sends nothing, and once they are on, all that it has not sent."""
+    shop.file("qanat.yml", SPEC.format("{}", "  dev: {sinks: off}\n"))
+    sink(shop, "csv", {"header": "false"})
+    assert not shop.validation().problems
+    ran = shop.run()
+    assert ran["out"].status == "unchanged"
+    assert ran["out"].reason == "dev sends nothing (sinks: off)"
+    assert shop.run("dev", full_refresh=("out",))["out"].status == "unchanged"
+    assert files(shop) == []
+    shop.run("prod")
+    assert len(files(shop)) == 1
+    shop.file("qanat.yml", SPEC.format("{sinks: off}", ""))
+    for file in files(shop):
+        file.unlink()
+    shop.run()
+    assert [len(f.read_text().splitlines()) for f in files(shop)] == [2]
+
+
+def test_a_value_that_the_configuration_lacks(shop: Shop) -> None:
+    shop.file("qanat.yml", SPEC.format("{}", ""))
+    sink(shop, "csv", {"path": "out/${stgae}"})
+    (problem,) = shop.validation().problems
+    assert problem.message == "no configuration 'stgae'"
+    assert problem.nearest == "stage"

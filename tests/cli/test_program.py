@@ -24,6 +24,7 @@ COMMANDS = (
     "lineage",
     "history",
     "quarantine",
+    "promote",
     "rename",
     "drop",
     "profile",

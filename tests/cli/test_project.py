@@ -216,6 +216,27 @@ def test_environment_that_reads_from_another(shop: Any) -> None:
     assert shop.type("qanat plan --select revenue_by_city --output json") == 0
 
 
+def test_promote(shop: Any) -> None:
+    spec = shop.folder / "qanat.yml"
+    spec.write_text(f"{spec.read_text()}  dev:\n    from: prod\n")
+    assert shop.type("qanat run --env prod") == 0
+    gold = shop.folder / "transformations/gold.sql"
+    gold.write_text(gold.read_text().replace("count(*)", "count(DISTINCT o.order_id)"))
+    shop.text = ""
+    assert shop.type("qanat promote revenue_by_city --env prod --from dev") == 2
+    assert shop.type("qanat run --select revenue_by_city") == 0
+    assert shop.type("qanat promote revenue_by_city --env prod --from dev --dry-run") == 0
+    assert shop.type("qanat promote revenue_by_city --env prod --from dev") == 0
+    assert shop.type("qanat run --env prod") == 0
+    assert shop.type("qanat promote revenue_by_city --env prod --from dev --output json") == 0
+    gold.write_text(gold.read_text().replace("DISTINCT", ""))
+    assert shop.type("qanat promote revenue_by_city --env prod --from dev") == 2
+    assert shop.type("qanat promote silver_orders --env prod --from dev") == 2
+    assert shop.type("qanat promote revenue_by_city --env prod --from prd") == 2
+    assert shop.type("qanat promote revenue_by_city --from dev") == 2
+    assert shop.type("qanat history --env prod --limit 2") == 0
+
+
 def test_continuous(shop: Any) -> None:
     assert shop.type("qanat run --continuous") == 2
 

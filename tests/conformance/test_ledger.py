@@ -22,6 +22,7 @@ from qanat.errors import (
     TableTooNewError,
     UpdateRunningError,
 )
+from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.tables import MIGRATIONS
 from qanat.model.event import (
     DatasetEnded,
@@ -183,7 +184,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.prepare(epoch(), old),
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.give_up(epoch(), "no", old),
-        lambda: ledger.begin_generation({"bronze": ["bronze"]}, old),
+        lambda: ledger.begin_generation(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_move(RENAMED, old),
         lambda: ledger.end_move(RENAMED, old),
@@ -222,11 +223,11 @@ def test_leases_of_other_datasets_are_held_side_by_side(ledger: Ledger, another:
     # Each writes what is its own, and knows what the other one has written.
     committed(ledger, first, epoch(1))
     committed(other, second, epoch(1, flow="gold", dataset="gold"))
-    other.begin_generation({"gold": ["gold"]}, second)
-    assert ledger.last_epoch("gold") == other.last_epoch("gold") != None  # noqa: E711
+    other.begin_generation(["gold"], second)
+    assert ledger.last_epoch("gold", "gold") == other.last_epoch("gold", "gold") != None  # noqa: E711
     assert ledger.generation("gold") == 1
     assert {s.flow for s in ledger.sources()} == {s.flow for s in other.sources()}
-    assert other.last_epoch("bronze") == ledger.last_epoch("bronze")
+    assert other.last_epoch("bronze", "bronze") == ledger.last_epoch("bronze", "bronze")
     other.release(second)
     assert another().acquire("update-3", 60, ["gold"]).token > second.token
 
@@ -331,9 +332,9 @@ def test_an_intended_epoch_is_open_with_its_full_ranges(
     intended = ledger.intend(epoch(), lease)
     assert intended.id > 0
     assert another().open_epochs() == [intended]
-    assert ledger.last_epoch("bronze") is None
-    assert ledger.position("bronze", 0, "dataset:other") is None
-    assert ledger.seen("bronze", 0, ["/in/ü 1.csv"]) == {}
+    assert ledger.last_epoch("bronze", "bronze") is None
+    assert ledger.position("bronze", "bronze", 0, "dataset:other") is None
+    assert ledger.seen("bronze", "bronze", 0, ["/in/ü 1.csv"]) == {}
 
 
 def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, lease: Lease) -> None:
@@ -352,14 +353,14 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     reader = another()
     assert reader.open_epochs() == []
     for each in (ledger, reader):
-        assert each.last_epoch("bronze") == LastEpoch(
+        assert each.last_epoch("bronze", "bronze") == LastEpoch(
             settled.id, 1, 0, settled.fingerprint, "Bronze"
         )
-    assert reader.position("bronze", 0, "dataset:other") == MOVED
-    assert reader.position("bronze", 0, "delta:/d") is None
-    assert reader.position("bronze", 1, "dataset:other") is None
-    assert reader.source_schema("bronze", 0, "files:/in") == COLUMNS
-    assert reader.source_schema("bronze", 0, "files:/elsewhere") is None
+    assert reader.position("bronze", "bronze", 0, "dataset:other") == MOVED
+    assert reader.position("bronze", "bronze", 0, "delta:/d") is None
+    assert reader.position("bronze", "bronze", 1, "dataset:other") is None
+    assert reader.source_schema("bronze", "bronze", 0, "files:/in") == COLUMNS
+    assert reader.source_schema("bronze", "bronze", 0, "files:/elsewhere") is None
     bare = replace(expected, ranges={**expected.ranges, "files:/in": files(())})
     assert reader.epochs() == [bare]
     (whole,) = reader.epochs(files=True)
@@ -371,7 +372,9 @@ def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> 
     own, none = Counts(2, 1, 0, 1), Counts(2, 2)
 
     def kept(generation: int) -> tuple[object, object]:
-        own, view = (ledger.quarantine_mark("bronze", generation, n) for n in ("bronze", "View"))
+        own, view = (
+            ledger.quarantine_mark("bronze", "Bronze", generation, n) for n in ("bronze", "View")
+        )
         return own, view
 
     committed(ledger, lease, epoch(1, counts=none, rules=(fine,)))
@@ -388,8 +391,10 @@ def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> 
     # The first flow does so for all others.
     other = epoch(1, flow="more", generation=1, counts=none, rules=(fine,))
     committed(ledger, lease, other)
-    assert ledger.quarantine_marks("bronze", 1) == {"bronze": QuarantineMark(4, emptied=True)}
-    assert ledger.quarantine_marks("view", 1) == {
+    assert ledger.quarantine_marks("bronze", 1, "bronze") == {
+        "bronze": QuarantineMark(4, emptied=True)
+    }
+    assert ledger.quarantine_marks("bronze", 1, "view") == {
         "bronze": QuarantineMark(5),
         "more": QuarantineMark(1, emptied=True),
     }
@@ -406,7 +411,7 @@ def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Le
     ledger.settle(
         replace(intended, version=0, ranges={**intended.ranges, "files:/in": read}), lease
     )
-    assert ledger.seen("bronze", 0, ["/in/ü 1.csv", "s3://b/2", "/new"]) == {
+    assert ledger.seen("bronze", "bronze", 0, ["/in/ü 1.csv", "s3://b/2", "/new"]) == {
         f.path: f for f in read.files
     }
 
@@ -414,10 +419,10 @@ def test_settling_keeps_the_digests_that_reading_found(ledger: Ledger, lease: Le
 def test_what_was_seen_belongs_to_a_flow_and_generation(ledger: Ledger, lease: Lease) -> None:
     committed(ledger, lease, epoch())
     paths = [f.path for f in FILES.files]
-    assert len(ledger.seen("bronze", 0, paths)) == 2
-    assert ledger.seen("bronze", 1, paths) == {}
-    assert ledger.seen("silver", 0, paths) == {}
-    assert ledger.seen("bronze", 0, []) == {}
+    assert len(ledger.seen("bronze", "bronze", 0, paths)) == 2
+    assert ledger.seen("bronze", "bronze", 1, paths) == {}
+    assert ledger.seen("silver", "silver", 0, paths) == {}
+    assert ledger.seen("bronze", "bronze", 0, []) == {}
 
 
 def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, lease: Lease) -> None:
@@ -428,22 +433,22 @@ def test_what_was_seen_counts_by_the_source_it_was_read_for(ledger: Ledger, leas
         epoch(ranges={"files:1": files((one,)), "files:2": files((other,))}),
     )
     for source, file in (("files:1", one), ("files:2", other)):
-        assert ledger.seen("bronze", 0, ["/in/a"], source.__eq__) == {"/in/a": file}
-    assert ledger.seen("bronze", 0, ["/in/a"], lambda _: False) == {}
+        assert ledger.seen("bronze", "bronze", 0, ["/in/a"], source.__eq__) == {"/in/a": file}
+    assert ledger.seen("bronze", "bronze", 0, ["/in/a"], lambda _: False) == {}
 
 
 def test_a_file_read_again_is_seen_as_it_was_last(ledger: Ledger, lease: Lease) -> None:
     first, second = (FileRef("/in/a", size, 1, "x") for size in (1, 2))
     for n, file in enumerate((first, second), 1):
         committed(ledger, lease, epoch(n, ranges={"files:/in": files((file,))}))
-    assert ledger.seen("bronze", 0, ["/in/a"]) == {"/in/a": second}
+    assert ledger.seen("bronze", "bronze", 0, ["/in/a"]) == {"/in/a": second}
 
 
 def test_ten_thousand_files_in_one_epoch(ledger: Ledger, lease: Lease) -> None:
     many = tuple(FileRef(f"/in/{n:05}.csv", n, n) for n in range(10_000))
     committed(ledger, lease, epoch(ranges={"files:/in": files(many)}))
     new = [f"/in/new-{n}.csv" for n in range(10)]
-    assert len(ledger.seen("bronze", 0, [f.path for f in many] + new)) == 10_000
+    assert len(ledger.seen("bronze", "bronze", 0, [f.path for f in many] + new)) == 10_000
     assert ledger.epochs(files=True)[0].ranges["files:/in"].files == many
 
 
@@ -477,9 +482,9 @@ def test_a_prepared_epoch_is_open_with_what_was_staged(
     )
     ledger.prepare(prepared, lease)
     assert another().open_epochs() == [prepared]
-    assert ledger.source_schema("bronze", 0, "files:/in") is None
+    assert ledger.source_schema("bronze", "bronze", 0, "files:/in") is None
     ledger.settle(replace(prepared, version=0), lease)
-    assert ledger.source_schema("bronze", 0, "files:/in") == COLUMNS
+    assert ledger.source_schema("bronze", "bronze", 0, "files:/in") == COLUMNS
     with pytest.raises(EpochConflictError, match="does not know"):
         ledger.prepare(epoch(id=99), lease)
 
@@ -488,7 +493,7 @@ def test_an_epoch_given_up_leaves_its_range_unread(ledger: Ledger, lease: Lease)
     intended = ledger.intend(epoch(), lease)
     ledger.give_up(intended, "no space", lease)
     assert ledger.open_epochs() == []
-    assert ledger.seen("bronze", 0, ["s3://b/2"]) == {}
+    assert ledger.seen("bronze", "bronze", 0, ["s3://b/2"]) == {}
     assert ledger.epochs()[0].status is EpochStatus.FAILED
     assert ledger.epochs()[0].error == "no space"
     with pytest.raises(EpochConflictError, match="failed"):
@@ -523,12 +528,19 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     ledger: Ledger, another: Open, lease: Lease
 ) -> None:
     def told(by: Ledger) -> list[object]:
-        flows = ("bronze", "more", "never")
+        flows, targets = ("bronze", "more", "never"), ("bronze", "OTHER")
         return [
-            *(by.last_epoch(f) for f in flows),
-            *(by.position(f, g, "dataset:other") for f in flows for g in (0, 1)),
-            *(by.quarantine_marks("bronze", g) for g in (0, 1)),
-            *(by.quarantine_mark(f, g, "bronze") for f in flows for g in (0, 1)),
+            *(by.last_epoch(f, d) for f in flows for d in targets),
+            *(by.last_epochs(f) for f in flows),
+            *(by.last_number(f) for f in flows),
+            *(
+                by.position(f, d, g, "dataset:other")
+                for f in flows
+                for d in targets
+                for g in (0, 1)
+            ),
+            *(by.quarantine_marks("bronze", g, "bronze") for g in (0, 1)),
+            *(by.quarantine_mark(f, "bronze", g, "bronze") for f in flows for g in (0, 1)),
             *(by.generation(d) for d in ("bronze", "Bronze", "never")),
         ]
 
@@ -538,12 +550,14 @@ def test_who_holds_the_lease_knows_what_everybody_can_read(
     committed(ledger, lease, epoch(2, counts=Counts(2, 1, 0, 1), rules=broken))
     committed(ledger, lease, epoch(7, flow="more"))
     assert told(ledger) == told(reader)
-    ledger.begin_generation({"BRONZE": ["BRONZE"]}, lease)
+    ledger.begin_generation(["BRONZE"], lease)
     committed(ledger, lease, epoch(3, generation=1, replaces=True))
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(3, generation=1), lease)
     assert told(ledger) == told(reader)
-    assert ledger.last_epoch("bronze") == LastEpoch(4, 3, 1, epoch(3).fingerprint, "Bronze")
+    assert ledger.last_epoch("bronze", "bronze") == LastEpoch(
+        4, 3, 1, epoch(3).fingerprint, "Bronze"
+    )
     # Once another update has the lease, nothing is known any more.
     ledger.release(lease)
     other = another()
@@ -582,7 +596,7 @@ def test_what_has_been_read_as_a_stream(
     mine = {(s.key, s.positioned) for s in sources if s.flow == "bronze"}
     assert mine == {("files:/in", False), ("dataset:other", True)}
     # The keys of a generation before are past.
-    ledger.begin_generation({"bronze": ["bronze"]}, lease)
+    ledger.begin_generation(["bronze"], lease)
     committed(ledger, lease, epoch(3, generation=1))
     assert {(s.flow, s.generation) for s in ledger.sources()} == {("bronze", 1), ("more", 0)}
 
@@ -599,21 +613,54 @@ def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> N
     assert ledger.generation("bronze") == 0
     committed(ledger, lease, epoch())
     assert ledger.generation_started("BRONZE", 0)
-    ledger.begin_generation({"bronze": ["bronze"], "silver": []}, lease)
+    ledger.begin_generation(["bronze", "silver"], lease)
     assert ledger.generation("Bronze") == ledger.generation("silver") == 1
     assert not ledger.generation_started("bronze", 1)
     committed(ledger, lease, epoch(2, generation=1))
     assert ledger.generation_started("bronze", 1)
 
 
-def test_a_generation_is_higher_than_any_of_a_flow_into_it(ledger: Ledger, lease: Lease) -> None:
-    """What a flow has read is kept by its name and generation, wherever it went."""
-    ledger.begin_generation({"other": ["bronze"]}, lease)
-    committed(ledger, lease, epoch(dataset="other", generation=1))
-    assert ledger.next_generation("bronze", ["bronze", "more"]) == 2
-    assert ledger.next_generation("bronze", ["more"]) == 1
-    ledger.begin_generation({"bronze": ["more", "bronze"], "other": []}, lease)
-    assert (ledger.generation("bronze"), ledger.generation("other")) == (2, 2)
+def test_a_flow_has_read_into_one_dataset_what_it_has_not_into_another(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    broken = (RuleCount("View", "r", "quarantine", 1),)
+    facts = {"counts": Counts(2, 2), "rules": broken, "source_schemas": {"files:/in": COLUMNS}}
+    there = {"dataset:other": Range({"after": 9}, positioned=True)}
+    committed(ledger, lease, epoch(1, **facts))
+    committed(ledger, lease, epoch(2, dataset="Other", ranges=there, **facts))
+    with pytest.raises(EpochConflictError):
+        ledger.intend(epoch(2, dataset="third"), lease)  # numbers are given once
+    for by in (ledger, another()):
+        first, second = (by.last_epoch("bronze", d) for d in ("bronze", "other"))
+        assert first is not None
+        assert second is not None
+        assert (first.number, second.number, by.last_number("bronze")) == (1, 2, 2)
+        assert by.last_epochs("bronze") == [second, first]
+        assert by.last_epoch("bronze", "third") is None
+        assert by.position("bronze", "bronze", 0, "dataset:other") == MOVED
+        assert by.position("bronze", "OTHER", 0, "dataset:other") == {"after": 9}
+        assert by.seen("bronze", "bronze", 0, ["/in/ü 1.csv"])
+        assert not by.seen("bronze", "other", 0, ["/in/ü 1.csv"])
+        assert by.source_schema("bronze", "third", 0, "files:/in") is None
+        assert by.quarantine_marks("bronze", 0, "view") == {"bronze": QuarantineMark(1)}
+        assert by.quarantine_mark("bronze", "other", 0, "view") == QuarantineMark(2)
+        read = {(s.dataset, s.key) for s in by.sources()}
+        assert read == {(d, "dataset:other") for d in ("Bronze", "Other")} | {
+            (d, "files:/in") for d in ("Bronze", "Other")
+        }
+    # A full refresh of one of them leaves the other as it is.
+    ledger.begin_generation(["other"], lease)
+    committed(ledger, lease, epoch(3, dataset="other", generation=1, replaces=True, **facts))
+    assert ledger.position("bronze", "bronze", 0, "dataset:other") == MOVED
+    # So does a removal, after which the flow counts on.
+    dropped = Move("update-1", Moved.DATASET, "other", None)
+    ledger.begin_move(dropped, lease)
+    ledger.end_move(dropped, lease)
+    for by in (ledger, another()):
+        assert [e.dataset for e in by.last_epochs("bronze")] == ["Bronze"]
+        assert by.last_number("bronze") == 3
+        assert by.last_epoch("bronze", "other") is None
+        assert {s.dataset for s in by.sources()} == {"Bronze"}
 
 
 def test_the_lowest_version_at_which_a_table_was_replaced(ledger: Ledger, lease: Lease) -> None:
@@ -636,7 +683,7 @@ def read_by(ledger: Ledger, lease: Lease) -> None:
     schemas = {"files:/in": COLUMNS}
     counts = Counts(2, 1, 0, 1)
     ledger.define(DEFINITION, lease)
-    ledger.begin_generation({"bronze": ["bronze"]}, lease)
+    ledger.begin_generation(["bronze"], lease)
     facts = {"generation": 1, "counts": counts, "rules": broken, "source_schemas": schemas}
     committed(ledger, lease, epoch(1, replaces=True, **facts))
     committed(ledger, lease, epoch(1, "more", **facts))
@@ -656,7 +703,7 @@ def test_an_intention_to_rename_outlives_its_process(
     read_by(ledger, lease)
     ledger.begin_move(RENAMED, lease)
     assert another().open_moves() == [RENAMED]
-    assert ledger.position("silver", 0, "dataset:bronze") == MOVED
+    assert ledger.position("silver", "silver", 0, "dataset:bronze") == MOVED
     ledger.end_move(RENAMED, lease)
     assert ledger.open_moves() == another().open_moves() == []
 
@@ -664,7 +711,7 @@ def test_an_intention_to_rename_outlives_its_process(
 def test_all_that_a_name_has_is_the_new_ones(ledger: Ledger, another: Open, lease: Lease) -> None:
     read_by(ledger, lease)
     # What another dataset of the new name has left, which is no more.
-    ledger.begin_generation({"größe": ["größe"]}, lease)
+    ledger.begin_generation(["größe"], lease)
     ledger.begin_move(RENAMED, lease)
     for _ in range(2):
         ledger.end_move(RENAMED, lease)
@@ -672,17 +719,17 @@ def test_all_that_a_name_has_is_the_new_ones(ledger: Ledger, another: Open, leas
         assert by.definitions()["GRÖSSE"] == RENAMED.definitions[0]
         assert "bronze" not in by.definitions()
         assert [by.generation(d) for d in ("größe", "bronze")] == [1, 0]
-        assert by.last_epoch("bronze") is None
-        last = by.last_epoch("größe")
+        assert by.last_epoch("bronze", "bronze") is None
+        last = by.last_epoch("größe", "größe")
         assert last is not None
         assert [last.number, last.generation, last.dataset] == [1, 1, "größe"]
-        assert by.seen("größe", 1, ["/in/ü 1.csv"]).keys() == {"/in/ü 1.csv"}
-        assert by.source_schema("größe", 1, "files:/in") == COLUMNS
-        assert by.position("größe", 1, "dataset:other") == MOVED
-        assert by.position("silver", 0, "dataset:grösse") == MOVED
-        assert by.position("silver", 0, "dataset:bronze") is None
-        assert by.quarantine_marks("größe", 1).keys() == {"größe", "more"}
-        assert by.quarantine_marks("bronze", 1) == {}
+        assert by.seen("größe", "größe", 1, ["/in/ü 1.csv"]).keys() == {"/in/ü 1.csv"}
+        assert by.source_schema("größe", "größe", 1, "files:/in") == COLUMNS
+        assert by.position("größe", "größe", 1, "dataset:other") == MOVED
+        assert by.position("silver", "silver", 0, "dataset:grösse") == MOVED
+        assert by.position("silver", "silver", 0, "dataset:bronze") is None
+        assert by.quarantine_marks("größe", 1, "größe").keys() == {"größe", "more"}
+        assert by.quarantine_marks("bronze", 1, "bronze") == {}
         assert {e.flow for e in by.epochs(dataset="größe")} == {"größe", "more", "Bronze::replay"}
         assert by.epochs(dataset="bronze") == []
         assert by.generation_started("größe", 1)
@@ -709,11 +756,12 @@ def test_nothing_that_was_dropped_counts_for_what_comes_later(
         assert list(by.definitions()) == ["total"]
         # A view that was computed from it is not taken for unchanged when it comes again.
         assert by.definitions()["total"].inputs == ""
-        assert {by.last_epoch(f) for f in gone} == {None}
-        assert by.seen("bronze", 1, ["/in/ü 1.csv"]) == {}
-        assert by.source_schema("bronze", 1, "files:/in") is None
-        assert by.quarantine_marks("bronze", 1) == {}
-        assert by.position("silver", 0, "dataset:bronze") is None
+        assert {by.last_epoch(f, "bronze") for f in gone} == {None}
+        assert [by.last_epochs(f) for f in gone] == [[], [], []]
+        assert by.seen("bronze", "bronze", 1, ["/in/ü 1.csv"]) == {}
+        assert by.source_schema("bronze", "bronze", 1, "files:/in") is None
+        assert by.quarantine_marks("bronze", 1, "bronze") == {}
+        assert by.position("silver", "silver", 0, "dataset:bronze") is None
         assert {s.flow for s in by.sources()} == set()
         assert by.epochs(dataset="bronze") == []
         assert not by.generation_started("bronze", 1)
@@ -739,7 +787,11 @@ def test_files_of_a_renamed_folder_are_known(ledger: Ledger, lease: Lease) -> No
     for _ in range(2):
         ledger.end_move(move, lease)
     paths = ["in/a.csv", "in/c.csv", "ü/in/a.csv", "up/in/b.csv", "up/ü/in/b.csv"]
-    assert ledger.seen("bronze", 0, paths).keys() == {"ü/in/a.csv", "up/in/b.csv", "in/c.csv"}
+    assert ledger.seen("bronze", "bronze", 0, paths).keys() == {
+        "ü/in/a.csv",
+        "up/in/b.csv",
+        "in/c.csv",
+    }
     (known,) = ledger.epochs(files=True)
     assert [f.path for f in known.ranges["files:ü/in"].files] == ["ü/in/a.csv", "up/in/b.csv"]
     assert [s.key for s in ledger.sources()] == ["files:ü/in"]
@@ -836,7 +888,7 @@ def test_events_wait_for_whatever_is_written_next(
         lambda: ledger.prepare(ledger.open_epochs()[0], lease),
         lambda: ledger.settle(replace(ledger.open_epochs()[0], version=0), lease),
         lambda: ledger.define(DEFINITION, lease),
-        lambda: ledger.begin_generation({"bronze": ["bronze"]}, lease),
+        lambda: ledger.begin_generation(["bronze"], lease),
         lambda: ledger.renew(lease, 60),
         lambda: ledger.end_update("update-1", UpdateStatus.SUCCEEDED, lease),
     ]
@@ -1010,6 +1062,7 @@ def test_a_ledger_of_an_older_qanat_becomes_todays(
             (scope, time.time() + 100),
         )
         transaction.write("DROP TABLE qanat_moves")
+        _by_flow_alone(transaction)
         transaction.write("UPDATE qanat_ledger SET version = 1")
     assert another().crashed_updates() == []
     assert another().events("update-1") == []
@@ -1019,6 +1072,49 @@ def test_a_ledger_of_an_older_qanat_becomes_todays(
     with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
         transaction.write("DROP INDEX qanat_updates_open")  # so it was made again
         transaction.write(MIGRATIONS[1][0])
+
+
+def _by_flow_alone(transaction: Transaction) -> None:
+    """Keep positions as Qanat did before version 6: the newest dataset of a flow had them all."""
+    (table,) = (s for s in MIGRATIONS[0] if "CREATE TABLE qanat_sources" in s)
+    transaction.write(table)
+    transaction.write(
+        "INSERT INTO qanat_sources SELECT p.scope, p.flow, p.generation, p.source, p.position,"
+        " p.columns FROM qanat_positions p WHERE p.dataset_key = (SELECT dataset_key"
+        " FROM qanat_epochs e WHERE e.scope = p.scope AND e.flow = p.flow"
+        " AND e.generation = p.generation AND e.status = 'committed' ORDER BY number DESC LIMIT 1)"
+    )
+    transaction.write("DROP TABLE qanat_positions")
+    transaction.write("DELETE FROM qanat_epoch_files WHERE ordinal < 0")
+    transaction.write("DROP INDEX qanat_epochs_by_flow_and_dataset")
+
+
+@pytest.mark.parametrize("kind", ["sink", "streaming table"])
+def test_positions_of_an_older_ledger_are_those_of_the_newest_dataset(
+    ledger: Ledger, another: Open, lease: Lease, kind: str
+) -> None:
+    """A flow that was sent into another sink went on there; into a table it started over."""
+    old, new = FILES.files[0], FileRef("/in/new.csv", 1, 1)
+    committed(ledger, lease, epoch(1, flow="more"))
+    committed(ledger, lease, epoch(1, source_schemas={"files:/in": COLUMNS}))
+    there = {
+        "files:/in": files((new,)),
+        "dataset:other": Range({"after": 9}, positioned=True),
+    }
+    columns = {"source_schemas": {"files:/in": COLUMNS}}
+    committed(ledger, lease, epoch(2, dataset="Other", ranges=there, **columns))
+    ledger.define(replace(DEFINITION, dataset="other", kind=kind), lease)
+    with ledger._database.writing() as transaction:  # type: ignore[attr-defined]
+        _by_flow_alone(transaction)
+        transaction.write("UPDATE qanat_ledger SET version = 5")
+    by = another()
+    assert by.position("bronze", "other", 0, "dataset:other") == {"after": 9}
+    assert by.position("bronze", "bronze", 0, "dataset:other") is None
+    assert by.position("more", "bronze", 0, "dataset:other") == MOVED
+    assert by.source_schema("bronze", "other", 0, "files:/in") == COLUMNS
+    seen = by.seen("bronze", "other", 0, [old.path, new.path])
+    assert seen == ({old.path: old, new.path: new} if kind == "sink" else {new.path: new})
+    assert by.seen("bronze", "bronze", 0, [old.path, new.path]) == {old.path: old}
 
 
 def _read(ledger: Ledger, sql: str) -> list[tuple[int, ...]]:

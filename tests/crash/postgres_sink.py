@@ -105,7 +105,7 @@ def _exported() -> Counter[Any]:
 def _misbooked(project: Path) -> list[str]:
     """Where the ledger and the table's own books differ."""
     with Session.open(project) as opened:
-        known = opened.ledger.last_epoch("exported")
+        known = opened.ledger.last_epoch("exported", "export")
     with closing(psycopg.connect(os.environ[SINK])) as session:
         rows = session.execute(
             f"SELECT epoch, attempt FROM {bookkeeping.TABLE} WHERE flow = 'exported'".encode()

@@ -7,7 +7,7 @@ import sys
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref
+from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
 from qanat.errors import CommandLineError
 from qanat.report.documents import document
@@ -20,10 +20,11 @@ from qanat.text import printable
 @click.command("drop", short_help="Remove a dataset that is no longer declared.")
 @click.argument("name")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@waits
 @project_ref
 @logs
 @output
-def command(name: str, yes: bool, ref: ProjectRef, logs: Logs, json: bool) -> int:
+def command(name: str, yes: bool, wait: float, ref: ProjectRef, logs: Logs, json: bool) -> int:
     """Remove a dataset that is no longer declared, with its table, quarantine and positions.
 
     What a sink has sent stays where it is, and so do past updates in the history. Declared again,
@@ -34,7 +35,7 @@ def command(name: str, yes: bool, ref: ProjectRef, logs: Logs, json: bool) -> in
         if not (yes or _confirmed(printable(consequences(found)), json)):
             screen.note("Nothing is dropped.")
             return 1
-        result = project.drop(name, observers)
+        result = project.drop(name, observers, wait)
     screen.write(dumps(document("move", result)) if json else move_text(result))
     return 0
 

@@ -128,6 +128,7 @@ COMMANDS = {
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
     "quarantine": "Look at rows in quarantine, and replay them.",
+    "promote": "Take over tables that another environment has computed.",
     "rename": "Give a dataset, flow or source another name.",
     "drop": "Remove a dataset that is no longer declared.",
     "profile": "Describe the columns of a table by numbers.",

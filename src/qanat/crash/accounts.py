@@ -28,7 +28,7 @@ class Accounts:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._epochs: Named[list[Epoch]] = Named()
-        for epoch in session.ledger.epochs(limit=_ALL):
+        for epoch in session.ledger.epochs():
             if epoch.status is EpochStatus.COMMITTED:
                 self._epochs.setdefault(epoch.dataset, []).append(epoch)
 

@@ -143,7 +143,7 @@ def lost_epochs(session: Session, acknowledged: Sequence[str]) -> Iterator[str]:
         epoch = json.loads(text)
         dataset = session.pipeline.dataset(epoch["dataset"])
         name = f"epoch {epoch['number']} of {epoch['flow']}"
-        known = session.ledger.last_epoch(epoch["flow"])
+        known = session.ledger.last_epoch(epoch["flow"], dataset.name)
         if known is None or known.number < epoch["number"]:
             yield f"the ledger has forgotten {name}, which was acknowledged"
         if dataset.sink is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.errors import Location, PythonFileError, UnsupportedError, nearest
+from qanat.errors import Location, OptionError, PythonFileError, UnsupportedError, nearest
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import SinkTarget
+from qanat.text import KEY, filled
 
 
 def text_of(argument: str, value: Any, location: Location) -> str:
@@ -90,9 +91,16 @@ def check_conf(value: Any, location: Location) -> None:
 
 
 def sink_target(
-    format_: Any, options: Any, connectors: Connectors, location: Location
+    format_: Any,
+    options: Any,
+    connectors: Connectors,
+    configuration: Mapping[str, str],
+    location: Location,
 ) -> SinkTarget:
     """The target of a sink, from the arguments of `create_sink`.
+
+    Args:
+        configuration: values for `${key}` in options.
 
     Raises:
         UnsupportedError: no connector writes the format.
@@ -110,8 +118,25 @@ def sink_target(
         )
     # Values may be blank: a delimiter can be a tab, and the text for NULL can be empty.
     given = mapping_of_text("options", options, location, blank=True)
-    found = connector.sinks[name].check_all(given.items(), location)
-    return SinkTarget(name, tuple(found.items()), connector.name)
+    for value in given.values():
+        _check_keys(value, configuration, location)
+    values = {k: filled(v, configuration) for k, v in given.items()}
+    table = connector.sinks[name]
+    found = table.check_all(values.items(), location)
+    # By their canonical names, as the options themselves.
+    written = tuple((table.find(k).name, v) for k, v in given.items() if values[k] != v)
+    return SinkTarget(name, tuple(found.items()), connector.name, written)
+
+
+def _check_keys(value: str, configuration: Mapping[str, str], location: Location) -> None:
+    missing = next((m[1] for m in KEY.finditer(value) if m[1] not in configuration), None)
+    if missing is not None:
+        raise OptionError(
+            f"no configuration {missing!r}",
+            location=location,
+            nearest=nearest(missing, configuration),
+            hint=f"add it to the spec: configuration: {{{missing}: …}}",
+        )
 
 
 def _misfit(argument: str, wanted: str, value: Any, location: Location) -> PythonFileError:

@@ -13,12 +13,12 @@ from sqlglot.errors import TokenError
 
 from qanat.errors import Location, OptionError, QanatError, SqlSyntaxError, nearest
 from qanat.frozen import Frozen
+from qanat.text import KEY
 
 # sqlglot logs a warning for each statement that it does not know. Python prints the warnings of a
 # logger without a handler; what they are about, Qanat's own errors say.
 logging.getLogger("sqlglot").addHandler(logging.NullHandler())
 
-_REFERENCE = re.compile(r"\$\{([^}\s]+)\}")
 _OPENING = re.compile(r"'|\"|`|--|/\*")
 _CLOSED = re.compile(
     r"""'(?:[^'\\]|''|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/""",
@@ -73,7 +73,7 @@ class SqlText(Frozen):
         parts: list[str] = []
         pieces: list[tuple[int, int, bool]] = []
         length, last, origin = 0, 0, self.pieces[0][1]
-        for match in _REFERENCE.finditer(self.text):
+        for match in KEY.finditer(self.text):
             value = configuration.get(match[1])
             if value is None:
                 continue
@@ -120,7 +120,7 @@ class SqlText(Frozen):
         self, tokens: list[Token], configuration: Mapping[str, str]
     ) -> QanatError | None:
         """An error for the first `${key}` outside comments that the configuration lacks."""
-        for match in _REFERENCE.finditer(self.text):
+        for match in KEY.finditer(self.text):
             if any(t.start < match.end() and match.start() <= t.end for t in tokens):
                 return OptionError(
                     f"no configuration {match[1]!r}",

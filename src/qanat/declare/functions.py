@@ -107,7 +107,11 @@ class _Maker:
             # Declare a wrong sink, too: else every flow into it would be a second problem.
             with self.registry.collecting():
                 sink = sink_target(
-                    call.format, call.options, self.registry.connectors, call.location
+                    call.format,
+                    call.options,
+                    self.registry.connectors,
+                    self.project.configuration,
+                    call.location,
                 )
         elif call.format is not None:
             written = text_of("format", call.format, call.location)

@@ -255,7 +255,8 @@ def create_sink(
 
     Args:
         format: `parquet`, `csv` or `json`.
-        options: `path` is the folder to write to, relative to the project.
+        options: `path` is the folder to write to, relative to the project. `${key}` is a value of
+            the configuration, which may differ by environment.
     """
     capture = active.get()
     if capture is None:

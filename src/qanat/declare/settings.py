@@ -250,6 +250,7 @@ class Settings(Frozen):
     threads: int | None = None
     retries: int = ProjectSpec.retries
     schema_drift: Drift = ProjectSpec.schema_drift
+    sinks: str = "on"
 
 
 SETTINGS = OptionTable(
@@ -257,7 +258,7 @@ SETTINGS = OptionTable(
     (
         Option("name", "of the project", type=ValueType.NAME, required=True),
         Option(
-            "storage", "folder for tables and ledger, or `s3://…` for tables", type=ValueType.NAME
+            "storage", "folder of tables and ledger, or `s3://…` of tables", type=ValueType.NAME
         ),
         Option(
             "catalog", "may stand before names in queries; otherwise unused", type=ValueType.NAME
@@ -268,7 +269,7 @@ SETTINGS = OptionTable(
             ("database",),
             ValueType.NAME,
         ),
-        Option("configuration", "values for `${name}` in SQL, as in SDP"),
+        Option("configuration", "values for `${name}` in SQL, as in SDP, and in options of sinks"),
         Option("libraries", "globs of `.sql` and `.py` files, also as SDP's `glob: {include: …}`"),
         Option(
             "dialect",
@@ -295,8 +296,7 @@ SETTINGS = OptionTable(
         ),
         Option(
             "retries",
-            "of what can be retried, such as a store that times out; at most 100, which wait for"
-            " about 90 minutes",
+            "of what can be retried, such as a store that times out; 100 take about 90 minutes",
             type=ValueType.COUNT,
             most=100,
         ),
@@ -305,6 +305,7 @@ SETTINGS = OptionTable(
             "of datasets without the property `qanat.schema_drift`",
             choices={str(drift): str(drift) for drift in Drift},
         ),
+        Option("sinks", "`off`: nothing is sent to them", choices={"on": "on", "off": "off"}),
     ),
 )
 """All keys that an author may write."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,7 +123,24 @@ def load_project(
         retries=chosen.retries,
         schema_drift=chosen.schema_drift,
         reads_from=reads_from,
+        sinks=chosen.sinks == "on",
+        senders=dict(_senders(name, base, environments, spec)),
     )
+
+
+def _senders(
+    name: str, base: Entries, environments: Mapping[str, Entries], spec: Path
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The other environments that send to sinks, each with its configuration.
+
+    As the spec has them: variables `QANAT__…` are for the environment that runs.
+    """
+    for other in dict.fromkeys((DEV, *environments)):
+        own = {k: v for k, v in environments.get(other, {}).items() if k in KEYS}
+        # What is wrong with one that does not run is told when it does.
+        settings = validated(_merge(base, own), spec.name, [])
+        if other != name and settings is not None and settings.sinks == "on":
+            yield other, settings.configuration
 
 
 def _line(problem: QanatError) -> tuple[int, int]:

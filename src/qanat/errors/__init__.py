@@ -27,7 +27,8 @@
     │   ├── FlowError                   Q3002
     │   ├── SelectionError              Q3003
     │   ├── ResetError                  Q3004
-    │   └── RereadError                 Q3005
+    │   ├── RereadError                 Q3005
+    │   └── PromotionError              Q3006
     ├── AdapterError                    Q4000  something outside is missing, full or unreachable
     │   ├── MissingExtraError           Q4001
     │   ├── SourceNotFoundError         Q4002
@@ -105,6 +106,7 @@ from qanat.errors.plan import (
     CycleError,
     FlowError,
     PlanError,
+    PromotionError,
     RereadError,
     ResetError,
     SelectionError,
@@ -153,6 +155,7 @@ __all__ = [
     "OptionError",
     "PlanError",
     "ProblemsError",
+    "PromotionError",
     "PythonFileError",
     "QanatError",
     "QueryError",

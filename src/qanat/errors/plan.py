@@ -38,6 +38,12 @@ class RereadError(PlanError):
     code = "Q3005"
 
 
+class PromotionError(PlanError):
+    """What another environment has computed cannot become this one's table as it is."""
+
+    code = "Q3006"
+
+
 class ResetError(PlanError):
     """A full refresh would replace a table that its author protects from that."""
 

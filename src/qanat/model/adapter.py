@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from enum import StrEnum
+from string import Formatter
 from typing import Any
 
 from qanat.errors import Location, OptionError, nearest
@@ -281,12 +282,19 @@ class Connector(Frozen):
             self.name,
             place,
             pairs,
-            key=self.key.format(place=place, **options) if self.key else named,
+            key=self._written(self.key, place, pairs) if self.key else named,
             noun=self.noun,
-            label=self.label.format(place=place, **options),
+            label=self._written(self.label, place, pairs),
             function=self.function or next(iter(self.functions), ""),
             hidden=self.hidden,
         )
+
+    def _written(self, template: str, place: str, pairs: tuple[tuple[str, Any], ...]) -> str:
+        """A name by a template, and behind it the other options that tell sources apart."""
+        named = {name for _, name, _, _ in Formatter().parse(template) if name}
+        text = template.format(place=place, **dict(pairs))
+        more = self.options.identity((k, v) for k, v in pairs if k not in named)
+        return f"{text}?{more}" if more and named - {"place"} else text
 
 
 class Connectors(Frozen):

@@ -38,12 +38,14 @@ class LeaseAwaited(Frozen):
     Args:
         holder: the identifier of the other one.
         datasets: all that it works on; empty: all that there are.
+        since: when it took its lease, seconds since 1970 (UTC).
     """
 
     holder: str
     host: str
     pid: int
     datasets: tuple[str, ...]
+    since: float = 0.0
 
 
 class UpdateStarted(Frozen):

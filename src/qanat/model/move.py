@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from shlex import quote
 
 from qanat.frozen import Frozen
 from qanat.model.record import Definition
@@ -49,3 +50,9 @@ class Move(Frozen):
     sources: Mapping[str, str | None] = field(default_factory=dict)
     paths: tuple[str, str] = ("", "")
     definitions: tuple[Definition, ...] = ()
+
+    def __str__(self) -> str:
+        """The command that intended it."""
+        names = [self.old] if self.new is None else [self.old, self.new]
+        verb = "drop" if self.new is None else "rename"
+        return f"`qanat {' '.join([verb, *map(quote, names)])}`"

@@ -121,11 +121,13 @@ class SinkTarget(Frozen):
         format: `parquet`, `csv`, `json`, …
         options: by canonical name: `path`, …
         connector: whose format it is.
+        written: the options with a `${key}` of the configuration in them, as they were written.
     """
 
     format: str
     options: tuple[tuple[str, Any], ...]
     connector: str = "files"
+    written: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Dataset(Frozen):
@@ -228,6 +230,8 @@ class ProjectSpec(Frozen):
         retries: how often what failed and may succeed later is tried again.
         reads_from: the same project in the environment whose tables are read where this one has
             none of its own; never written to.
+        sinks: whether sinks are sent to.
+        senders: by name, the configuration of each other environment that sends to sinks.
     """
 
     name: str
@@ -249,6 +253,8 @@ class ProjectSpec(Frozen):
     retries: int = 3
     schema_drift: Drift = Drift.EVOLVE
     reads_from: ProjectSpec | None = None
+    sinks: bool = True
+    senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def tables(self) -> str:

@@ -8,7 +8,7 @@ may rearrange a query without rereading anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,7 @@ from qanat.model.name import Names, fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.work import Amount, Counts, RuleCount
+from qanat.text import work_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,16 @@ class UpdateRecord(Frozen):
     status: UpdateStatus = UpdateStatus.RUNNING
     error: str | None = None
     leaves: tuple[str, ...] | None = None
+
+    @property
+    def as_crashed(self) -> UpdateRecord:
+        """How it ended, if it is recorded as running and holds no lease any more."""
+        if self.ended is None:
+            error = "its process ended before it did"
+            return replace(self, status=UpdateStatus.FAILED, error=error)
+        # It did its work, and only could not remove what earlier updates had left.
+        status = UpdateStatus.FAILED if self.error else UpdateStatus.SUCCEEDED
+        return replace(self, status=status)
 
 
 class Epoch(Frozen):
@@ -241,6 +252,9 @@ class Lease(Frozen):
     pid: int
     since: float = 0.0
     datasets: Names | None = None
+
+    def __str__(self) -> str:
+        return work_of(self.holder, self.host, self.pid, self.since, self.datasets or ())
 
     def covers(self, dataset: str) -> bool:
         """True if it is the right to update that dataset, too."""

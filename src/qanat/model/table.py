@@ -66,6 +66,7 @@ class Snapshot(Frozen):
             others have deleted rows by their position.
         rows: number of rows where the log knows it, else None.
         bytes: size of the live files.
+        id: of the table: another one that is made in its place has another.
     """
 
     version: int
@@ -77,6 +78,7 @@ class Snapshot(Frozen):
     files: int
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
 
     @property
     def amount(self) -> Amount:

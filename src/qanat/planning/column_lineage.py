@@ -18,6 +18,8 @@ from qanat.model.work import QUARANTINE_FIELDS
 from qanat.planning.graph import Graph, resolve
 from qanat.planning.lineage import (
     FUNCTION,
+    HERE,
+    Abroad,
     Lineage,
     LineageNode,
     as_graph,
@@ -52,6 +54,7 @@ def column_lineage(
     schemas: Mapping[str, Schema],
     dataset: Dataset,
     column: str,
+    abroad: Abroad = HERE,
 ) -> Lineage:
     """The lineage of one column.
 
@@ -61,11 +64,12 @@ def column_lineage(
         schemas: the columns of datasets by name, as far as they are known.
         dataset: the dataset that has the column.
         column: the column's name, compared without case.
+        abroad: how it goes on in other projects.
 
     Raises:
         ColumnNotFoundError: the dataset is known to have no such column; names the nearest.
     """
-    tracer = _Tracer(pipeline, graph, Named(schemas))
+    tracer = _Tracer(pipeline, graph, Named(schemas), abroad)
     tracer.learn({dataset.name, *graph.upstream(dataset.name)})
     known = tracer.columns.get(dataset.name)
     if known is not None and column not in Names(known):
@@ -89,6 +93,7 @@ class _Tracer:
     pipeline: Pipeline
     graph: Graph
     schemas: Named[Schema]
+    abroad: Abroad
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     projections: dict[str, Projection] = field(default_factory=dict)
 
@@ -159,7 +164,7 @@ class _Tracer:
     def _columns_of(self, read: Read) -> tuple[str, ...] | None:
         name = read.source.dataset
         if name is None:
-            return _declared(read.source)
+            return _declared(read.source) or self.abroad.columns(read.source)
         found = resolve(self.pipeline, name)
         columns = self.columns.get(found.name) if found else None
         if columns is None or found is None or same(name, found.name):
@@ -202,6 +207,11 @@ class _Tracer:
     ) -> LineageNode | None:
         source = origin.read.source
         if source.dataset is None:
+            known = None
+            if origin.column is not None:
+                known = self.abroad.column(source, str(origin.column))
+            if known is not None:
+                return known
             outside = source_node(source)
             if origin.column is None:
                 return LineageNode(f"? in {outside.name}", "unknown")

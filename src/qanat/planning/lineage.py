@@ -29,6 +29,8 @@ class LineageNode(Frozen):
         via: how the reader uses it: `references` for a rule that only compares with it, empty
             if the reader takes its rows or values.
         environment: the one whose table it is, if it is another than the project's.
+        project: the name of the project that it is of, if that is another one.
+        version: the newest of the table, where the project reads that of another one.
     """
 
     name: str
@@ -37,6 +39,8 @@ class LineageNode(Frozen):
     expression: str = ""
     via: str = ""
     environment: str = ""
+    project: str = ""
+    version: int | None = None
 
 
 class Lineage(Frozen):
@@ -48,6 +52,8 @@ class Lineage(Frozen):
         edges: pairs (from, to): `to` is computed from `from`.
         references: the edges that exist only because a rule compares with the table.
         environments: by node, the environment whose table it is, if it is another one's.
+        projects: by node, the name of the project that it is of, if it is another one's.
+        versions: by node, the newest version of a table of another project.
     """
 
     roots: tuple[LineageNode, ...]
@@ -55,6 +61,26 @@ class Lineage(Frozen):
     edges: tuple[tuple[str, str], ...] = ()
     references: frozenset[tuple[str, str]] = frozenset()
     environments: Mapping[str, str] = field(default_factory=dict)
+    projects: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+
+class Abroad(Frozen):
+    """How lineage goes on in other projects; each answers None for a source that is of none.
+
+    Args:
+        table: the node of a source, with all that it is made from there.
+        column: the same of one of its columns.
+        columns: the names of its columns.
+    """
+
+    table: Callable[[SourceRef], LineageNode | None]
+    column: Callable[[SourceRef, str], LineageNode | None]
+    columns: Callable[[SourceRef], tuple[str, ...] | None]
+
+
+HERE = Abroad(lambda _: None, lambda _, __: None, lambda _: None)
+"""Lineage that ends where the project does."""
 
 
 def table_lineage(
@@ -62,6 +88,7 @@ def table_lineage(
     graph: Graph,
     target: str | None = None,
     environment_of: Callable[[str], str] = lambda _: "",
+    abroad: Abroad = HERE,
 ) -> Lineage:
     """The lineage of a dataset, or of every dataset that no other reads.
 
@@ -70,6 +97,7 @@ def table_lineage(
         graph: the order of the pipeline's datasets.
         target: a dataset or its quarantine; None for every dataset that no other reads.
         environment_of: the environment whose table a dataset is read from; empty for its own.
+        abroad: how it goes on in other projects.
 
     Raises:
         DatasetNotFoundError: no file declares the dataset; names the nearest.
@@ -84,7 +112,7 @@ def table_lineage(
         # The inputs of a dataset come before it, so the loop needs no recursion.
         if name in wanted:
             dataset = pipeline.dataset(name)
-            upstream = tuple(_inputs(pipeline, dataset, made))
+            upstream = tuple(_inputs(pipeline, dataset, made, abroad))
             environment = environment_of(name)
             made[name] = LineageNode(name, str(dataset.kind), upstream, environment=environment)
     if target is None:
@@ -125,6 +153,8 @@ def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
     nodes: dict[str, str] = {}
     edges: dict[tuple[str, str], bool] = {}
     environments: dict[str, str] = {}
+    projects: dict[str, str] = {}
+    versions: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
@@ -138,21 +168,25 @@ def as_graph(roots: tuple[LineageNode, ...]) -> Lineage:
         stack.append((node, True))
         if node.environment:
             environments[node.name] = node.environment
+        if node.project:
+            projects[node.name] = node.project
+        if node.version is not None:
+            versions[node.name] = node.version
         for parent in node.upstream:
             edge = (parent.name, node.name)
             edges[edge] = edges.get(edge, True) and parent.via == REFERENCES
         stack.extend((parent, False) for parent in reversed(node.upstream))
     references = frozenset(e for e, rule in edges.items() if rule)
-    return Lineage(roots, nodes, tuple(edges), references, environments)
+    return Lineage(roots, nodes, tuple(edges), references, environments, projects, versions)
 
 
 def _inputs(
-    pipeline: Pipeline, dataset: Dataset, made: Mapping[str, LineageNode]
+    pipeline: Pipeline, dataset: Dataset, made: Mapping[str, LineageNode], abroad: Abroad
 ) -> Iterator[LineageNode]:
     """The nodes that a dataset is made from directly, then those that its rules refer to."""
     seen: set[str] = set()
     for flow in pipeline.flows_into(dataset.name):
-        nodes = (_read(pipeline, dataset, r.source, made) for r in flow.query.reads)
+        nodes = (_read(pipeline, dataset, r.source, made, abroad) for r in flow.query.reads)
         fresh = {n.name: n for n in nodes if n.name not in seen}
         if isinstance(flow.query, FunctionQuery):
             yield LineageNode(f"{flow.name}()", FUNCTION, tuple(fresh.values()))
@@ -170,11 +204,15 @@ def _inputs(
 
 
 def _read(
-    pipeline: Pipeline, reader: Dataset, source: SourceRef, made: Mapping[str, LineageNode]
+    pipeline: Pipeline,
+    reader: Dataset,
+    source: SourceRef,
+    made: Mapping[str, LineageNode],
+    abroad: Abroad,
 ) -> LineageNode:
     name = source.dataset
     if name is None:
-        return source_node(source)
+        return abroad.table(source) or source_node(source)
     found = resolve(pipeline, name)
     if found is None:
         return LineageNode(name, "unknown")

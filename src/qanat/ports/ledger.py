@@ -154,6 +154,8 @@ class Ledger(Protocol):
     def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch committed, with its version, counts, rules and schemas.
 
+        One that replaces the table in a generation of its dataset that has not begun begins it.
+
         Args:
             definition: recorded with it, as `define` does.
 
@@ -186,33 +188,64 @@ class Ledger(Protocol):
         """The intended epochs, oldest first, with their full ranges."""
         ...
 
-    def last_epoch(self, flow: str) -> LastEpoch | None:
-        """The newest committed epoch of a flow."""
+    # A flow is known by its name and its target: what it has read into one dataset, it has not
+    # read into another. Its epochs are numbered through, wherever they went.
+
+    def last_epoch(self, flow: str, dataset: str) -> LastEpoch | None:
+        """The newest committed epoch of a flow into a dataset."""
+        ...
+
+    def last_epochs(self, flow: str) -> Sequence[LastEpoch]:
+        """The newest committed epoch of a flow into each dataset that it has fed.
+
+        Newest first, without datasets that were dropped.
+        """
+        ...
+
+    def last_number(self, flow: str) -> int:
+        """The number of a flow's newest committed epoch, into whatever dataset; 0 if none."""
         ...
 
     def sources(self) -> Sequence[PastSource]:
-        """What each flow that has committed epochs has read as a stream."""
+        """What each flow that has committed epochs has read as a stream, by its datasets."""
         ...
 
-    def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
+    def position(
+        self, flow: str, dataset: str, generation: int, source: str
+    ) -> Mapping[str, Any] | None:
         """The value of the newest committed range of a flow's source that has a position.
 
         Args:
+            dataset: that the flow feeds.
             source: as `SourceRef.key`.
         """
         ...
 
-    def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
-        """What a quarantine must carry of a flow; None if the flow has never changed it."""
+    def quarantine_mark(
+        self, flow: str, dataset: str, generation: int, of: str
+    ) -> QuarantineMark | None:
+        """What a quarantine must carry of a flow; None if the flow has never changed it.
+
+        Args:
+            dataset: that the flow feeds.
+            of: whose quarantine: the dataset's, or that of a view which the flow reads.
+        """
         ...
 
-    def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
-        """What a quarantine must carry, by flow, of each flow that has changed it."""
+    def quarantine_marks(
+        self, dataset: str, generation: int, of: str
+    ) -> Mapping[str, QuarantineMark]:
+        """What a quarantine must carry, by flow, of each flow into a dataset that has changed it.
+
+        Args:
+            of: whose quarantine, as for `quarantine_mark`.
+        """
         ...
 
     def seen(
         self,
         flow: str,
+        dataset: str,
         generation: int,
         paths: Iterable[str],
         relevant: Callable[[str], bool] | None = None,
@@ -224,7 +257,9 @@ class Ledger(Protocol):
         """
         ...
 
-    def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
+    def source_schema(
+        self, flow: str, dataset: str, generation: int, source: str
+    ) -> Schema | None:
         """The columns last found in a flow's source (keyed as in `Epoch.source_schemas`)."""
         ...
 
@@ -253,20 +288,9 @@ class Ledger(Protocol):
         """The current generation: 0 until the first full refresh."""
         ...
 
-    def next_generation(self, dataset: str, flows: Iterable[str]) -> int:
-        """The generation that a full refresh of a dataset begins.
-
-        Higher than any that it, or one of the flows into it, has had: a flow may have read into
-        another dataset before, and what it has read is kept by its name and generation.
-        """
-        ...
-
-    def begin_generation(self, datasets: Mapping[str, Iterable[str]], lease: Lease) -> None:
+    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
         """Begin the next generation of datasets: every flow into them reads from the start, and
         the first commit replaces the table. All of them or, if that fails, none.
-
-        Args:
-            datasets: each with the names of the flows into it.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -336,12 +360,13 @@ class Ledger(Protocol):
         self,
         update: str | None = None,
         dataset: str | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         files: bool = False,
     ) -> Sequence[Epoch]:
         """Newest first.
 
         Args:
+            limit: epochs at most; default: all.
             files: whether file ranges come with their files.
         """
         ...

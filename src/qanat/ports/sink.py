@@ -38,6 +38,10 @@ class Sink(Protocol):
         """Raise what is wrong with a target, as far as it can be told without writing."""
         ...
 
+    def place(self, target: SinkTarget) -> object:
+        """What targets that send to one place have in common; compared, and never shown."""
+        ...
+
     def output(self, delivery: Delivery) -> Output:
         """Where and how the engine stages the rows."""
         ...

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qanat.frozen import Frozen
+from qanat.model.name import Name
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
@@ -17,6 +18,8 @@ from qanat.ports.store import TableStore
 
 ENVIRONMENT = "environment"
 """The key of a range that names the environment whose table was read."""
+TABLE = "table"
+"""The key of a range that says by its identity which table was read, if it is not one's own."""
 
 
 class Past(Protocol):
@@ -46,12 +49,14 @@ class Readable(Frozen):
         store: that the table is in.
         environment: the one that the table belongs to; empty for that of the project at work.
         looked: where no table was found, environments that were looked at; else empty.
+        foreign: whether others write to it, so that another table may be in its place one day.
     """
 
     store: TableStore
     table: TableRef
     environment: str = ""
     looked: tuple[str, ...] = ()
+    foreign: bool = False
 
     @property
     def version(self) -> int | None:
@@ -61,7 +66,53 @@ class Readable(Frozen):
     @property
     def mark(self) -> Mapping[str, str]:
         """What a range says of where its rows are: nothing of the project's own tables."""
-        return {ENVIRONMENT: self.environment} if self.environment else {}
+        mark = {ENVIRONMENT: self.environment} if self.environment else {}
+        if (self.environment or self.foreign) and self.version is not None:
+            mark[TABLE] = self.store.snapshot(self.table).id
+        return mark
+
+
+class Neighbour(Frozen):
+    """A dataset of another project.
+
+    Args:
+        project: its folder, relative to that of the project which reads.
+        environment: whose table is read; None for the default.
+    """
+
+    project: str
+    dataset: str
+    environment: str | None = None
+
+
+class Handover(Frozen):
+    """Rows that one environment has computed, on their way into another's tables.
+
+    Args:
+        origin: the environment that has read what it made them of.
+        versions: by dataset that is handed over along, the version of its table there, and that
+            of the table here which has the same rows.
+        exact: whether what was read as it is must be what is handed over; for a stream's look at
+            a table whose rows it takes at different times, it need not.
+    """
+
+    origin: str
+    versions: Mapping[Name, tuple[int, int]]
+    exact: bool = True
+
+
+class Everywhere:
+    """What sources answer that are the same for all environments, and of no project."""
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range as it is."""
+        del ref, handover
+        return range
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """None."""
+        del ref
+        return None
 
 
 class Surroundings(Protocol):
@@ -94,14 +145,11 @@ class Surroundings(Protocol):
         """
         ...
 
-    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
-        """The table of a dataset of another project, and the store that it is in.
-
-        Args:
-            project: the folder of that project, relative to `root`.
+    def elsewhere(self, neighbour: Neighbour) -> Readable:
+        """The table of a dataset of another project.
 
         Raises:
-            TableNotFoundError: there is no project in that folder.
+            TableNotFoundError: there is no project in that folder, or no such table.
         """
         ...
 
@@ -150,6 +198,18 @@ class Source(Protocol):
         Args:
             old, new: the place as it was written and as it is (`SourceRef.place`).
         """
+        ...
+
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """What another environment has read, as a range of this one: its flow goes on there.
+
+        Raises:
+            RereadError: this environment has other rows there, or has them in another order.
+        """
+        ...
+
+    def neighbour(self, ref: SourceRef) -> Neighbour | None:
+        """The dataset of another project that a source is; None if it is none."""
         ...
 
     def everything(self, ref: SourceRef) -> Range | None:

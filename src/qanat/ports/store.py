@@ -46,11 +46,14 @@ class TableStore(Protocol):
     `qanat.errors.DATASET` where the dataset's name belongs; the caller fills it in.
     """
 
-    def look_again(self) -> None:
+    def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call.
 
         Between two calls a store may remember which version of a table is the newest, so that an
         update asks a distant store once. What it commits itself, it knows.
+
+        Args:
+            tables: what will be asked about next: a distant store can be asked for all at once.
         """
         ...
 

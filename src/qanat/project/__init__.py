@@ -1,11 +1,13 @@
 """A project as a Python object: what `qanat.open` gives, and what the command line calls.
 
-`opened` has the object and its functions, `relation` what can be read as a data frame, `table`
-the tables and quarantines among these, `shown` the results, which show themselves in a notebook.
-`selecting` turns arguments into what is selected, `stamps` tells whether files have changed.
+`opening` opens one. `opened` has the object and its functions, `relation` what can be read as a
+data frame, `table` the tables and quarantines among these, `shown` the results, which show
+themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
+files have changed.
 """
 
-from qanat.project.opened import Project, doctor, open_project
+from qanat.project.opened import Project
+from qanat.project.opening import doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Checks,
@@ -15,6 +17,7 @@ from qanat.project.shown import (
     Lineage,
     Plan,
     Profile,
+    Promotion,
     QuarantinedRows,
     Renaming,
     Replays,
@@ -33,6 +36,7 @@ __all__ = [
     "Plan",
     "Profile",
     "Project",
+    "Promotion",
     "Quarantine",
     "QuarantinedRows",
     "Query",

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any, Self
 
 from qanat.declare.files import library_files
-from qanat.errors import QanatError, SpecNotFoundError
 from qanat.ports.observer import Observer
 from qanat.project.relation import Query
 from qanat.project.selecting import Names, selection
@@ -20,6 +19,7 @@ from qanat.project.shown import (
     Lineage,
     Plan,
     Profile,
+    Promotion,
     Renaming,
     Replays,
     Summaries,
@@ -29,35 +29,10 @@ from qanat.project.shown import (
 )
 from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
-from qanat.run.results import Finding
 from qanat.run.session import Session
 
 _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
-
-
-def open_project(path: str | Path = ".", environment: str | None = None) -> Project:
-    """Open the project at a folder, or at the nearest one above it.
-
-    Use it as a context manager, or call `close`. It may be used for many updates; files of the
-    project that have changed meanwhile are read again.
-
-    Args:
-        environment: of the spec; default: `dev`, the base settings.
-
-    Raises:
-        SpecNotFoundError: there is no spec.
-        SpecError: it is wrong.
-
-    Example:
-
-        import qanat
-
-        with qanat.open("shop") as project:
-            project.run()
-            frame = project.table("revenue_by_city").polars()
-    """
-    return Project(Path(path), environment)
 
 
 class Project:
@@ -221,10 +196,9 @@ class Project:
         return Table(self._current, name, version)
 
     def query(self, sql: str) -> Query:
-        """A query over the stored tables, in the project's dialect.
+        """A query over the stored tables (`<dataset>__quarantine` too), in the project's dialect.
 
-        Tables are read by their names, also `<dataset>__quarantine`, and as they were with
-        `VERSION AS OF 3` behind the name.
+        `VERSION AS OF 3` behind a name reads the table as it was then.
 
         Raises:
             DeclarationError: it is no query, or does not fit the tables; says where in it.
@@ -275,13 +249,52 @@ class Project:
         """
         return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
 
-    def rename(self, old: str, new: str, observers: Sequence[Observer] = ()) -> Renaming:
+    def promote(
+        self,
+        *datasets: str,
+        origin: str,
+        only: bool = False,
+        accept_loss: bool = False,
+        dry_run: bool = False,
+        wait: float | bool = False,
+        observers: Sequence[Observer] = (),
+    ) -> Promotion:
+        """Make tables that another environment has computed this one's, each in one commit.
+
+        Rows are checked by the rules first; the next `run` goes on where the other one stopped.
+
+        Args:
+            origin: the environment that has computed them.
+            only: leave alone what has read them as a stream here; it has to start over.
+            accept_loss: even if rows are lost because the files that they came from are gone.
+            dry_run: look at everything but the rules, and write nothing.
+
+        Raises:
+            PromotionError, RereadError, NotAppendOnlyError: the other has computed something else
+                than this environment would have; says the way out.
+            ResetError, RowsLostError: rows that are here may not be replaced, or would be lost.
+            ExpectationFailedError: a row violates a `fail` rule; nothing of that is visible.
+            UpdateRunningError: an update works on one of the datasets, here or there.
+
+        Example:
+
+            with qanat.open("shop", "prod") as project:
+                print(project.promote("revenue", origin="dev"))
+        """
+        module = _run("promote")
+        asked = module.Promotion(datasets, origin, only, accept_loss)
+        return shown(Promotion, module.promote(self._current(), asked, observers, wait, dry_run))
+
+    def rename(
+        self, old: str, new: str, observers: Sequence[Observer] = (), wait: float | bool = False
+    ) -> Renaming:
         """Let what a dataset, flow or source has be another name's: table, quarantine, positions,
         history, and what others have read of it. Change the name in the files first.
 
         Args:
             old: as it was last run; of a source: its path or table.
             new: as it is declared now, or will be.
+            wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
         Raises:
             DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
@@ -295,13 +308,16 @@ class Project:
         >>> project.run("raw_orders").datasets[0].status, len(project.table("raw_orders"))
         ('unchanged', 9)
         """
-        found = _run("rename").rename(self._current(), old, new, observers)
+        found = _run("rename").rename(self._current(), old, new, observers, wait)
         return shown(Renaming, found)
 
-    def drop(self, name: str, observers: Sequence[Observer] = ()) -> Renaming:
+    def drop(
+        self, name: str, observers: Sequence[Observer] = (), wait: float | bool = False
+    ) -> Renaming:
         """Remove a dataset that is no longer declared, with its table, quarantine and positions.
 
-        Nobody is asked. What a sink has sent stays, and so do the updates in the history.
+        Nobody is asked. What a sink has sent stays, and so do the updates in the history. `wait`
+        is as for `rename`.
 
         Raises:
             DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
@@ -312,7 +328,7 @@ class Project:
         >>> print(project.drop("ranking"))
         ranking is dropped, with its table, quarantine and positions.
         """
-        return shown(Renaming, _run("drop").drop(self._current(), name, observers))
+        return shown(Renaming, _run("drop").drop(self._current(), name, observers, wait))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -377,22 +393,6 @@ class Project:
 
     def __repr__(self) -> str:
         return f"Project({self.name!r}, environment={self.environment!r}, root={str(self.root)!r})"
-
-
-def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Finding, ...]:
-    """What is here and what is wrong with it: installation, spec, storage, ledger, tables.
-
-    A project that is not there, or cannot be opened, is a finding and no error.
-    """
-    examine, start = _run("doctor").examine, Path(path)
-    try:
-        with open_project(start, environment) as project:
-            return tuple(examine(project.session, start))
-    except SpecNotFoundError:
-        return tuple(examine(None, start))
-    except QanatError as error:
-        broken = Finding("error", "project", str(error), error.hint or "")
-        return (*examine(None, start), broken)
 
 
 def _run(module: str) -> Any:

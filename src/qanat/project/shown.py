@@ -189,6 +189,16 @@ class Renaming(results.MoveResult):
         return str(report("move").move_html(self))
 
 
+class Promotion(results.PromotionResult):
+    """What became this environment's, or would."""
+
+    def __str__(self) -> str:
+        return str(report("promotion").promotion_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("promotion").promotion_html(self))
+
+
 class QuarantinedRows(results.FirstRows):
     """Rows in quarantine, with the rules that they broke."""
 

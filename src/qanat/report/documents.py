@@ -20,6 +20,7 @@ from qanat.report import (
     lineage,
     move,
     plan,
+    promotion,
     quarantine,
     table,
     update,
@@ -72,12 +73,14 @@ DOCUMENTS: dict[str, Shape] = {
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
     "move": move.MOVE,
+    "promotion": promotion.PROMOTION,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
 SHAPES = Shapes(
     *DOCUMENTS.values(),
     *plan.PARTS,
+    promotion.DATASET,
     *update.PARTS,
     *checks.PARTS,
     *table.PARTS,

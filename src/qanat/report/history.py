@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.work import Counts
@@ -11,7 +10,7 @@ from qanat.report.html import Mood, Part, heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.shape import Key, Shape
 from qanat.run.results import HistoryEntry
-from qanat.text import PLAIN, Cell, Layout, Value, duration, grid, printable
+from qanat.text import PLAIN, Cell, Layout, Value, duration, grid, printable, utc
 
 
 def _count(name: str) -> Key:
@@ -73,7 +72,7 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
         update, seconds = entry.update, _took(entry.update)
         took = f" in {duration(seconds)}" if seconds is not None else ""
         mood = _MOODS.get(update.status, "plain")
-        text = f"{_started(update)}: {update.command} {update.status.value}{took}"
+        text = f"{utc(update.started)}: {update.command} {update.status.value}{took}"
         parts.append(heading(text, mood, update.id))
         if update.error:
             parts.append(heading(update.error.partition("\n")[0], "bad"))
@@ -86,17 +85,13 @@ def _took(update: UpdateRecord) -> float | None:
     return elapsed(update.started, update.ended)
 
 
-def _started(update: UpdateRecord) -> str:
-    return datetime.fromtimestamp(update.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def update_line(update: UpdateRecord, layout: Layout = PLAIN) -> str:
     """One update on a line: its identifier, start, command, status and duration."""
     seconds = _took(update)
     status = layout.paint(update.status.value, _COLOURS.get(update.status.value, ""))
     took = f" in {duration(seconds)}" if seconds is not None else ""
     id_ = layout.paint(update.id, "bold")
-    return f"{id_}  {_started(update)}  {printable(update.command)}  {status}{took}"
+    return f"{id_}  {utc(update.started)}  {printable(update.command)}  {status}{took}"
 
 
 def _update(entry: HistoryEntry, layout: Layout) -> list[str]:

@@ -18,11 +18,13 @@ class Node(Frozen):
     kind: str
     expression: str | None
     environment: str | None = None
+    project: str | None = None
+    table_version: int | None = None
 
     @property
     def label(self) -> str:
         """Its kind, and whose table it is."""
-        return _kind(self.kind, self.environment)
+        return _kind(self.kind, self.environment, self.project, self.table_version)
 
 
 class Edge(Frozen):
@@ -35,9 +37,11 @@ class Edge(Frozen):
 NODE = Shape(
     "Node",
     Node,
-    ("name", "kind", "expression", "environment"),
+    ("name", "kind", "expression", "environment", "project", "table_version"),
     "A dataset, a source or a column; `expression` is a column's SQL unless it is a copy,\n"
-    "`environment` the one whose table is read, if `from` makes it another one's.",
+    "`environment` the one whose table is read, if `from` makes it another one's, `project` the\n"
+    "name of the project that it is of, if it is another one's; `table_version` is the newest of\n"
+    "a table that is read there.",
 )
 EDGE = Shape("Edge", Edge, ("source", "target"), "`target` is computed from `source`.")
 LINEAGE = Shape(
@@ -68,15 +72,24 @@ def nodes(lineage: Lineage) -> list[Node]:
             if node.expression:
                 expressions[node.name] = node.expression
             waiting += node.upstream
-    environments = lineage.environments
     return [
-        Node(name, kind, expressions.get(name), environments.get(name))
+        Node(
+            name,
+            kind,
+            expressions.get(name),
+            lineage.environments.get(name),
+            lineage.projects.get(name),
+            lineage.versions.get(name),
+        )
         for name, kind in lineage.nodes.items()
     ]
 
 
-def _kind(kind: str, environment: str | None) -> str:
-    return f"{kind}, from {environment}" if environment else kind
+def _kind(kind: str, environment: str | None, project: str | None, version: int | None) -> str:
+    parts = [f"{kind} of project {project}" if project else kind]
+    parts += [f"from {environment}"] if environment else []
+    parts += [f"version {version}"] if version is not None else []
+    return ", ".join(parts)
 
 
 def lineage_text(lineage: Lineage, layout: Layout = PLAIN) -> str:
@@ -93,7 +106,8 @@ def lineage_text(lineage: Lineage, layout: Layout = PLAIN) -> str:
 
 def _branch(node: LineageNode, first: str, rest: str, seen: set[str], layout: Layout) -> list[str]:
     label = layout.paint(printable(node.name), "bold")
-    label += layout.paint(f" ({printable(_kind(node.kind, node.environment))})", "dim")
+    kind = _kind(node.kind, node.environment, node.project, node.version)
+    label += layout.paint(f" ({printable(kind)})", "dim")
     if node.expression:
         label += f" = {printable(' '.join(node.expression.split()))}"
     if node.name in seen and node.upstream:

@@ -20,9 +20,9 @@ WAITING = Shape(
 BORROWED = Shape(
     "Borrowed",
     Borrowed,
-    ("dataset", "environment", Key("table_version", "version")),
-    "A table that is read where it is, in the environment that `from` names; `table_version` is\n"
-    "its newest.",
+    ("dataset", "environment", Key("table_version", "version"), "project"),
+    "A table that is read where it is, in the environment that `from` names, or in another\n"
+    "project, whose folder `project` is then; `table_version` is its newest.",
 )
 DATASET = Shape(
     "PlannedDataset",
@@ -37,7 +37,7 @@ DATASET = Shape(
     "`recompute`, `full refresh`, `skip`, `none` or `fail` (something stands in its way).\n"
     "`difference` is a unified diff of the canonical query and rules, `consequence` what a\n"
     "change means for rows already written, or the way out; both are empty where nothing\n"
-    "changed. `reads_from` has what it reads from the tables of another environment.",
+    "changed. `reads_from` has what it reads from tables of other environments or projects.",
 )
 PLAN = Shape(
     "PlanDocument",
@@ -136,6 +136,8 @@ def _waiting(waiting: Waiting) -> str:
 
 def _borrowed(borrowed: Borrowed) -> str:
     name, environment = printable(borrowed.dataset), printable(borrowed.environment)
+    if borrowed.project:
+        environment = f"{environment} of the project in {printable(borrowed.project)}"
     return f"{name} from {environment} (version {borrowed.version})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
@@ -70,7 +71,7 @@ _HEADERS = (
     "Time",
     "Kind",
 )
-_RULE_HEADERS = ("Expectation", "Violations", "Rows were")
+RULE_HEADERS = ("Expectation", "Violations", "Rows were")
 
 
 def update_text(result: UpdateResult, options: str = "", layout: Layout = PLAIN) -> str:
@@ -87,7 +88,7 @@ def update_text(result: UpdateResult, options: str = "", layout: Layout = PLAIN)
         lines.append(f"… and {len(result.datasets) - len(listed):,} unchanged")
     rules = _violated(result)
     if rules:
-        lines += ["", *grid(_RULE_HEADERS, rules, layout)]
+        lines += ["", *grid(RULE_HEADERS, rules, layout)]
     colour = "bold red" if result.status == "failed" or result.failed else "bold green"
     lines += ["", layout.paint(_verdict(result), colour)]
     hints = _next(result, options)
@@ -107,7 +108,7 @@ def update_html(result: UpdateResult) -> str:
     parts.append(table(_HEADERS, [_row(d) for d in _listed(result)]))
     rules = _violated(result)
     if rules:
-        parts.append(table(_RULE_HEADERS, rules))
+        parts.append(table(RULE_HEADERS, rules))
     for dataset in result.failed:
         error = dataset.error
         text = str(error) if error is not None else dataset.reason
@@ -131,10 +132,14 @@ def _listed(result: UpdateResult) -> list[DatasetResult]:
 
 
 def _violated(result: UpdateResult) -> list[list[Value]]:
+    return [row for d in result.datasets for row in rules_of(d.rules)]
+
+
+def rules_of(rules: Sequence[RuleCount]) -> list[list[Value]]:
+    """The rules that were violated, each as a line of a table below `RULE_HEADERS`."""
     return [
         [f"{r.dataset}.{r.rule}", r.violations, _FATES.get(r.action, r.action)]
-        for d in result.datasets
-        for r in d.rules
+        for r in rules
         if r.violations
     ]
 

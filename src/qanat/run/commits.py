@@ -1,9 +1,7 @@
-"""The commits of epochs: their numbers, when they are visible, whether ledger and tables agree.
+"""The commits of epochs: their numbers, and when they are visible.
 
 An epoch publishes its quarantines first and its table last, each in a commit that carries the
-flow's application and the epoch's number: one more than ledger, tables and sink know. By these
-numbers ledger and tables are compared when an update begins; where they differ, the older one was
-lost, or restored from a copy.
+flow's application and the epoch's number: one more than ledger, tables and sink know.
 
 Recovery that finds only the first commits of an epoch cannot know that computing again gives the
 same rows: the author may have changed a rule meanwhile, or the query may ask for the time. So what
@@ -19,15 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
-from qanat.model.pipeline import QUARANTINE, DatasetKind, application, replay_flow
-from qanat.model.record import Epoch, QuarantineMark
+from qanat.model.pipeline import QUARANTINE, application
+from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, CommitGate, TableRef
 from qanat.model.work import StagedTable, quarantine_fields
 from qanat.run.attempt import Attempt
-from qanat.run.former import former_target
 from qanat.run.memo import CompiledFlow
-from qanat.run.owner import check_owners, is_own
+from qanat.run.owner import is_own
 from qanat.run.session import Session
 
 
@@ -41,16 +38,18 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
             refresh of it was asked for.
     """
     flow, sink = compiled.flow, compiled.dataset.sink
-    last = session.ledger.last_epoch(flow.name)
-    known = last.number if last else 0
+    # Of all datasets that it has fed: what it has put into the quarantines of views is there by
+    # the same numbers.
+    known = session.ledger.last_number(flow.name)
     there = [
         session.store.transaction(t, flow.application)
-        for t in _quarantines(session, compiled).values()
+        for t in quarantines(session, compiled).values()
     ]
     if sink is None:
-        return max(known, _last_number(session, compiled), *there) + 1
+        return max(known, last_commit(session, compiled), *there) + 1
     with located(compiled.dataset.location):
         sent = session.sink(sink).last(sink, flow.name)
+    last = session.ledger.last_epoch(flow.name, compiled.dataset.name)
     if sent > known and generation == (last.generation if last else 0):
         name = compiled.dataset.name
         raise HistoryMismatchError(
@@ -64,13 +63,13 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     return max(known, sent, *there) + 1
 
 
-def _last_number(session: Session, compiled: CompiledFlow) -> int:
+def last_commit(session: Session, compiled: CompiledFlow) -> int:
     """The number of a flow's newest commit, as its table says."""
     table = session.table(compiled.dataset.name)
     return session.store.transaction(table, compiled.flow.application)
 
 
-def _quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
+def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
     """All quarantines that a flow may put rows into, by dataset."""
     datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
     return {d.name: session.table(d.quarantine) for d in datasets}
@@ -131,6 +130,7 @@ def publish_epoch(attempt: Attempt) -> int | None:
         HistoryMismatchError: a sink holds an epoch of that number that is not this one.
     """
     session, epoch = attempt.session, attempt.epoch
+    last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
     over = starts_over(session, epoch)
     for table, staged, change in _changes(attempt, over):
         # Epochs without a quarantined row leave no commit here.
@@ -143,22 +143,24 @@ def publish_epoch(attempt: Attempt) -> int | None:
         return None
     table = session.table(epoch.dataset)
     change = Change.REPLACE if epoch.replaces else Change.APPEND
-    return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps=over))
+    # The numbers between are those of epochs into another dataset.
+    gaps = over or last is None or last.number != epoch.number - 1
+    return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps))
 
 
 def starts_over(session: Session, epoch: Epoch) -> bool:
     """True if this is the flow's first epoch after a full refresh (or replaces all anyway)."""
-    last = session.ledger.last_epoch(epoch.flow)
+    last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
     return epoch.replaces or last is None or last.generation < epoch.generation
 
 
 def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
-    quarantines = _quarantines(session, compiled).values()
+    own = quarantines(session, compiled).values()
     if compiled.dataset.sink is not None:
-        return tuple(quarantines)
-    return (*quarantines, session.table(compiled.dataset.name))
+        return tuple(own)
+    return (*own, session.table(compiled.dataset.name))
 
 
 def unpublished(attempt: Attempt) -> frozenset[Path]:
@@ -178,6 +180,7 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
     session, work, compiled = attempt.session, attempt.work, attempt.compiled
     with_rows = attempt.staged.quarantines
     application = compiled.flow.application
+    over = over and not _has_moved(session, attempt.epoch)
     for view in compiled.views:
         name = view.dataset.name
         table = session.table(view.dataset.quarantine)
@@ -201,6 +204,16 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
         yield table, staged, Change.REPLACE if anew else Change.APPEND
 
 
+def _has_moved(session: Session, epoch: Epoch) -> bool:
+    """True if the flow has fed other datasets, and this one never.
+
+    What it has put into quarantines of views then belongs to rows that those have.
+    """
+    if session.ledger.last_epoch(epoch.flow, epoch.dataset) is not None:
+        return False
+    return bool(session.ledger.last_epochs(epoch.flow))
+
+
 def _may_read_other_views(attempt: Attempt) -> bool:
     """True if the flow may have read other views when it last computed its rows from the start.
 
@@ -209,7 +222,7 @@ def _may_read_other_views(attempt: Attempt) -> bool:
     session, epoch = attempt.session, attempt.epoch
     if session.store.version(session.table(epoch.dataset)) is None:
         return False
-    last = session.ledger.last_epoch(epoch.flow)
+    last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
     return (
         last is None or last.generation < epoch.generation or last.fingerprint != epoch.fingerprint
     )
@@ -217,7 +230,9 @@ def _may_read_other_views(attempt: Attempt) -> bool:
 
 def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
     """The quarantines of views that the flow reads no more, with rows that it has put there."""
-    own = {t.location for t in _quarantines(session, compiled).values()}
+    own = {t.location for t in quarantines(session, compiled).values()}
+    fed = session.ledger.last_epochs(compiled.flow.name)
+    own |= {session.table_named(last.dataset + QUARANTINE).location for last in fed}
     application = compiled.flow.application
     return [
         table
@@ -249,143 +264,3 @@ def _commit(
         comment=dataset.comment,
         properties=dict(dataset.properties),
     )
-
-
-def check_history(session: Session, compiled: CompiledFlow) -> None:
-    """Refuse to go on where ledger and table tell different stories.
-
-    Raises:
-        HistoryMismatchError: one of them was lost or restored from an older copy: going on
-            would lose rows or double them.
-        ForeignTableError: the table is another project's.
-    """
-    mismatch = mismatch_of(session, compiled)
-    if mismatch is not None:
-        check_owners(session, compiled.dataset, anew=False)
-        raise mismatch
-
-
-def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchError | None:
-    """What ledger and tables tell differently about a flow; None if nothing.
-
-    Of a sink only its quarantines can tell: the receiver may have taken away what was sent.
-    """
-    flow = compiled.flow
-    last = session.recorded.last_epoch(flow.name)
-    known = last.number if last else 0
-    if compiled.dataset.kind is not DatasetKind.SINK:
-        there = _last_number(session, compiled)
-        if there != known:
-            if (former := former_target(session, compiled, last)) is not None:
-                return former
-            return _out_of_step(compiled, known, "table", there)
-        if not known and session.store.forgotten(session.table(compiled.dataset.name)):
-            return _forgotten_table(session, compiled)
-    generation = session.recorded.generation(compiled.dataset.name)
-    for dataset, table in _quarantines(session, compiled).items():
-        carried = session.store.transaction(table, flow.application)
-        # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
-        if carried > known:
-            return _out_of_step(compiled, known, "quarantine", carried)
-        # nor forget one that put rows into it, or emptied it.
-        mark = session.recorded.quarantine_mark(flow.name, generation, dataset)
-        if mark is None or carried >= mark.number:
-            continue
-        if (
-            not mark.emptied
-            or carried
-            or _has_rows_of_other_flows(session, compiled, dataset, generation)
-        ):
-            return _lost_quarantine(compiled, dataset, mark, carried)
-    return _forgotten_replay(session, compiled, generation)
-
-
-def _out_of_step(
-    compiled: CompiledFlow, known: int, holder: str, there: int
-) -> HistoryMismatchError:
-    """The ledger's newest epoch of a flow is not the newest that a table or quarantine has."""
-    newer, older = (holder, "ledger") if there > known else ("ledger", holder)
-    return HistoryMismatchError(
-        f"the {older} of {compiled.dataset.name} is older than its {newer}: it was lost, or"
-        " restored from a copy",
-        wanted=f"{_epoch(known)} of flow {compiled.flow.name}, as the ledger says",
-        got=f"{_epoch(there)} in the {holder}",
-        hint=f"restore the {older} of the same time as the {newer}, or"
-        f" {_anew(compiled, 'start over')}",
-    )
-
-
-def _forgotten_table(session: Session, compiled: CompiledFlow) -> HistoryMismatchError:
-    name = compiled.dataset.name
-    return HistoryMismatchError(
-        f"the files of {name} are there, but ledger and catalog do not know of them: both were"
-        " lost",
-        wanted=f"the catalog that {session.table(name)} was committed to",
-        got="no such table in the catalog",
-        hint=f"restore {session.project.private} of the same time as the tables, or"
-        f" {_anew(compiled, 'start over')}",
-    )
-
-
-def _epoch(number: int) -> str:
-    return f"epoch {number}" if number else "no epoch"
-
-
-def _has_rows_of_other_flows(
-    session: Session, compiled: CompiledFlow, dataset: str, generation: int
-) -> bool:
-    """True if a quarantine has rows of other flows from before the table was replaced.
-
-    The flow that replaced the table emptied it, if it was there.
-    """
-    table = session.table(compiled.dataset.quarantine)
-    if dataset != compiled.dataset.name or session.store.version(table) is None:
-        return False
-    if any(e.dataset == dataset for e in session.recorded.open_epochs()):
-        return False  # which may have put rows there
-    since = session.recorded.quarantine_marks(dataset, generation).values()
-    if not all(mark.emptied for mark in since):
-        return False  # whose own flows would miss them
-    return session.store.snapshot(table).rows != 0
-
-
-def _forgotten_replay(
-    session: Session, compiled: CompiledFlow, generation: int
-) -> HistoryMismatchError | None:
-    """A table or quarantine from before rows were moved from one into the other."""
-    name = compiled.dataset.name
-    flow = replay_flow(name)
-    replay = session.recorded.last_epoch(flow)
-    if replay is None or replay.generation != generation:
-        return None
-    for dataset in (name, compiled.dataset.quarantine):
-        carried = session.store.transaction(session.table(dataset), application(flow))
-        if carried < replay.number:
-            return HistoryMismatchError(
-                f"{dataset} is older than its ledger: it was restored from a copy",
-                wanted=f"replay {replay.number}, which moved rows from the quarantine into {name}",
-                got=f"replay {carried}" if carried else "no replay",
-                hint=f"restore {dataset} of the same time as the ledger, or start over with table"
-                f" and quarantine: {full_refresh(name)}",
-            )
-    return None
-
-
-def _lost_quarantine(
-    compiled: CompiledFlow, dataset: str, mark: QuarantineMark, carried: int
-) -> HistoryMismatchError:
-    did = "emptied it" if mark.emptied else "put rows into it"
-    return HistoryMismatchError(
-        f"the quarantine of {dataset} is older than its ledger: it was lost, or restored from a"
-        " copy",
-        wanted=f"epoch {mark.number} of flow {compiled.flow.name}, which {did}",
-        got=f"epoch {carried} in it" if carried else "no quarantine, or one without it",
-        hint="restore the quarantine of the same time as the ledger, or"
-        f" {_anew(compiled, 'start over with table and quarantine')}",
-    )
-
-
-def _anew(compiled: CompiledFlow, what: str) -> str:
-    if compiled.dataset.kind is DatasetKind.SINK:
-        what = "send everything again"
-    return f"{what}: {full_refresh(compiled.dataset.name)}"

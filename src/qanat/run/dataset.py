@@ -19,13 +19,13 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
-from qanat.model.name import Named
+from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
-from qanat.run.commits import check_history, published
+from qanat.run.commits import published
 from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
@@ -44,9 +44,11 @@ from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
 from qanat.run.inputs import check_kept, find_unread, will_change
 from qanat.run.memo import CompiledFlow
+from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
 from qanat.run.results import Chosen
 from qanat.run.session import Session
+from qanat.run.sinks import check_apart
 
 
 class Around(Frozen):
@@ -56,15 +58,19 @@ class Around(Frozen):
         definitions: of all datasets, as last run.
         decided: by name, what the update does before it comes to the dataset; empty once that
             is done.
-        open: by flow, epochs that a crash left open. An update settles them before it
-            decides anything; a plan must see what the update will find then.
+        open: by flow and folded name of its target, epochs that a crash left open. An update
+            settles them before it decides anything; a plan must see what it will find then.
         past: what has been read as streams so far.
     """
 
     definitions: Named[Definition]
     past: PastSources
     decided: Mapping[str, Decision] = field(default_factory=dict)
-    open: Mapping[str, Epoch] = field(default_factory=dict)
+    open: Mapping[tuple[str, Name], Epoch] = field(default_factory=dict)
+
+    def opened(self, compiled: CompiledFlow) -> Epoch | None:
+        """The epoch of a flow that a crash left open."""
+        return self.open.get((compiled.flow.name, fold(compiled.dataset.name)))
 
 
 def gather(
@@ -86,17 +92,17 @@ def gather(
     """
     name = dataset.name
     facts = declared(session, dataset, chosen, around)
-    if facts.failing:
+    if facts.failing or facts.off:
         return facts
+    check_apart(session, dataset)
     compiled = session.analysis.flows_into(name)
     anew = facts.asked is Asked.FULL_REFRESH
     if anew:
         check_owners(session, dataset, anew)
-    else:
-        for each in compiled:
-            # An open epoch may have been published without the ledger knowing it yet.
-            if each.flow.name not in around.open:
-                check_history(session, each)
+    for each in () if anew else compiled:
+        # An open epoch may have been published without the ledger knowing it yet.
+        if around.opened(each) is None:
+            check_history(session, each)
     exists = dataset.stored and session.store.version(session.table(name)) is not None
     restarted = bool(generation) and not _started(session, dataset, generation, around)
     if restarted and not anew:
@@ -106,8 +112,8 @@ def gather(
     grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
     # Read the table only if something changes: that is most of an unchanged update's time.
     looks = anew or facts.changed or grows
-    if looks or facts.before is None:
-        check_owners(session, dataset, anew or restarted)
+    if not anew and (looks or facts.before is None):
+        check_owners(session, dataset, anew=restarted)
     stored = _stored(session, dataset) if exists and looks else None
     if grows and stored is not None and not (anew or restarted):
         check_partitions(dataset, stored.partition_by)
@@ -137,6 +143,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         failing=tuple(sorted(failing)),
         restarted_by=chosen.restarted_by.get(name, ""),
         loss=str(chosen.losses.get(name, "")),
+        off="" if session.project.sinks or dataset.sink is None else session.project.environment,
     )
 
 
@@ -146,9 +153,8 @@ def _stored(session: Session, dataset: Dataset) -> TableFacts:
 
 
 def _started(session: Session, dataset: Dataset, generation: int, around: Around) -> bool:
-    flows = {c.flow.name for c in session.analysis.flows_into(dataset.name)}
-    ends = (e for f, e in around.open.items() if f in flows and e.generation == generation)
-    if any(published(session, e) for e in ends):
+    ends = map(around.opened, session.analysis.flows_into(dataset.name))
+    if any(e and e.generation == generation and published(session, e) for e in ends):
         return True
     return session.recorded.generation_started(dataset.name, generation)
 
@@ -162,21 +168,21 @@ def _flow_facts(
     without: frozenset[str],
 ) -> FlowFacts:
     name = compiled.flow.name
-    opened = around.open.get(name)
+    opened = around.opened(compiled)
     visible = None
     # What was read before a full refresh is unread again.
     if opened is not None and opened.generation == generation and published(session, opened):
         visible = opened
     once = compiled.flow.once
     if once:
-        last = visible or session.recorded.last_epoch(name)
+        last = visible or session.recorded.last_epoch(name, compiled.dataset.name)
         if last is not None and last.generation == generation:
             return FlowFacts(name, {}, once=True, done=True)
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
     intake = find_unread(session, compiled, generation, without, visible)
     check_kept(session, compiled, generation, around.decided, intake)
-    if compiled.dataset.name not in chosen.read_again:
+    if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
     changing = [r for r in compiled.reads if will_change(session, r, around.decided)]
     return FlowFacts(

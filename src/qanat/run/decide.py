@@ -59,11 +59,16 @@ class Waiting(Frozen):
 
 
 class Borrowed(Frozen):
-    """A table of another environment that is read, and its newest version."""
+    """A table of another environment or project that is read, and its newest version.
+
+    Args:
+        project: its folder, relative to this one's; empty for this project.
+    """
 
     dataset: str
     environment: str
     version: int
+    project: str = ""
 
 
 class Take(Frozen):
@@ -189,6 +194,7 @@ class Facts(Frozen):
         restarted_by: the dataset whose full refresh takes this one along: it has read its rows
             as a stream.
         loss: what starting over does not bring back.
+        off: the environment, if it sends nothing to sinks, and the dataset is one.
     """
 
     dataset: Dataset
@@ -204,6 +210,7 @@ class Facts(Frozen):
     failing: tuple[str, ...] = ()
     restarted_by: str = ""
     loss: str = ""
+    off: str = ""
 
     @property
     def changed(self) -> bool:
@@ -227,6 +234,8 @@ def decide(facts: Facts) -> Decision:
     )
     if facts.failing:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
+    if facts.off:
+        return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
     if facts.problem is not None:
         return _refused(undecided, facts.problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from qanat.errors import QanatError, full_refresh, naming
 from qanat.model.location import is_url
+from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.ports.ledger import Ledger
-from qanat.run.commits import mismatch_of
 from qanat.run.installation import installation
+from qanat.run.look import truly
+from qanat.run.mismatch import mismatch_of
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
-from qanat.text import count, listed
+from qanat.text import count
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
@@ -93,7 +95,7 @@ def _object_store(session: Session) -> Finding:
 
 
 def _ledger(session: Session, ledger: Ledger) -> Finding:
-    newest = ledger.updates(1)
+    newest = truly(ledger, ledger.updates(1))
     url = session.project.ledger
     place = url.partition("://")[0] if url else str(session.project.private / "ledger.db")
     if not newest:
@@ -104,8 +106,7 @@ def _ledger(session: Session, ledger: Ledger) -> Finding:
 def _updates(ledger: Ledger) -> Iterator[Finding]:
     held = ledger.held()
     for lease in held:
-        works = f", which works on {listed(list(lease.datasets))}" if lease.datasets else ""
-        yield Finding("ok", "lease", f"held by {lease.holder}{works}")
+        yield Finding("ok", "lease", f"held by {lease}")
     if not held:
         yield Finding("ok", "lease", "free")
     epochs = [e for e in ledger.open_epochs() if not any(x.covers(e.dataset) for x in held)]
@@ -175,10 +176,11 @@ def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Fin
     """Where tables and ledger tell different stories about a dataset."""
     try:
         check_owners(session, dataset, anew=False)
-        open_ = {e.flow for e in ledger.open_epochs()}
+        open_ = {(e.flow, fold(e.dataset)) for e in ledger.open_epochs()}
         for compiled in session.analysis.flows_into(dataset.name):
             # An open epoch may have been published without the ledger knowing it yet.
-            mismatch = None if compiled.flow.name in open_ else mismatch_of(session, compiled)
+            known = (compiled.flow.name, fold(compiled.dataset.name))
+            mismatch = None if known in open_ else mismatch_of(session, compiled)
             if mismatch is not None:
                 facts = f"{mismatch.message} (wanted: {mismatch.wanted}; got: {mismatch.got})"
                 yield Finding("error", f"table {dataset.name}", facts, mismatch.hint or "")

@@ -16,6 +16,7 @@ from qanat.model.owner import check_owner
 from qanat.model.pipeline import DatasetKind
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.entry import LedgerEntry
 from qanat.run.moves import table_names
 from qanat.run.names import (
     NO_KIND,
@@ -29,7 +30,6 @@ from qanat.run.names import (
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry
 from qanat.text import count
 
 
@@ -82,8 +82,16 @@ def _rows(session: Session, name: str) -> int | None:
     return session.store.snapshot(table).rows
 
 
-def drop(session: Session, name: str, observers: Sequence[Observer] = ()) -> MoveResult:
+def drop(
+    session: Session,
+    name: str,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
+) -> MoveResult:
     """Remove a dataset that is no longer declared.
+
+    Args:
+        wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError, PlanError: as `dropping` tells.
@@ -96,7 +104,7 @@ def drop(session: Session, name: str, observers: Sequence[Observer] = ()) -> Mov
         check_settled(running, (move.old, *move.gone), frozenset(move.sources))
         return intended(running, entry, move)
 
-    done = carry_on(session, (name, None), observers, act)
+    done = carry_on(session, (name, None), observers, act, wait)
     return MoveResult(str(done.what), done.old, None)
 
 
@@ -104,32 +112,14 @@ def _planned(session: Session, update: str, name: str) -> Move:
     found = dropping(session, name)
     for each in table_names(found.dataset):
         check_owner(each, session.store.owner(session.table_named(each)), session.scope)
-    gone = flows_of(session, found.dataset)
-    _check_gone(session, found.dataset, gone)
     return Move(
         update=update,
         what=Moved.DATASET,
         old=found.dataset,
         new=None,
-        gone=gone,
+        gone=flows_of(session, found.dataset),
         sources=dict.fromkeys(keys_of(found.dataset)),
     )
-
-
-def _check_gone(session: Session, dataset: str, flows: Sequence[str]) -> None:
-    """Refuse to forget what a flow has read that feeds another dataset by now.
-
-    That may hold rows of its own from earlier, which the flow would read again.
-    """
-    for flow in session.pipeline.flows:
-        if flow.name in flows:
-            raise PlanError(
-                f"flow {flow.name}, which fed {dataset}, feeds {flow.target} by now: to drop"
-                f" {dataset} would let it read everything again",
-                location=flow.location,
-                hint=f"start over with what it feeds: {full_refresh(flow.target)}; then drop"
-                f" {dataset}",
-            )
 
 
 def consequences(found: Dropping) -> str:

@@ -24,6 +24,7 @@ from qanat.model.event import DatasetProgress, EpochCommitted
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
+from qanat.run.carry import with_waiting
 from qanat.run.commits import (
     next_number,
     publish_epoch,
@@ -46,6 +47,7 @@ def run_epoch(
     replaces: bool,
     fingerprint: str,
     records: Definition | None = None,
+    after: int = 0,
 ) -> Done | None:
     """Carry out the next epoch of a flow; None if it turned out to have nothing to do.
 
@@ -55,6 +57,7 @@ def run_epoch(
         replaces: whether its commit replaces the table instead of appending.
         fingerprint: of the target's definition.
         records: that definition, if it is to be recorded with the epoch.
+        after: a number of an epoch elsewhere, whose rows this one takes over.
 
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
@@ -68,7 +71,7 @@ def run_epoch(
     epoch = Epoch(
         flow=compiled.flow.name,
         dataset=compiled.dataset.name,
-        number=next_number(running.session, compiled, generation),
+        number=max(next_number(running.session, compiled, generation), after + 1),
         update=running.id,
         generation=generation,
         replaces=replaces,
@@ -132,7 +135,7 @@ def compute(attempt: Attempt) -> None:
             work.scratch,
         )
         work = replace(work, inputs=bound.inputs, references=bound.references)
-        return work, bound, attempt.session.engine.stage(work, progress)
+        return work, bound, with_waiting(attempt, work, progress)
 
     # Errors that are marked retryable, such as a store that timed out, are tried again.
     attempt.computed(*retrying(once, running, name))
@@ -152,7 +155,10 @@ def audit(attempt: Attempt) -> None:
         ranges=_verified(attempt),
         counts=staged.counts,
         rules=staged.rules,
-        source_schemas={keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
+        source_schemas={
+            **compiled.known,
+            **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
+        },
         bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.files),
     )
     attempt.session.ledger.prepare(attempt.epoch, running.lease.latest)

@@ -20,8 +20,6 @@ from qanat.run.inputs import SNAPSHOT
 from qanat.run.session import Session
 from qanat.text import count
 
-_ALL = 2**62
-"""More epochs than any dataset has."""
 _NAMED = 3
 """How many files a message names."""
 
@@ -123,7 +121,7 @@ def _replaced(session: Session, read: Read, full: Collection[str]) -> Iterator[s
 def _filled(session: Session, name: str, view: Dataset) -> bool:
     """True if flows into a dataset have put rows into the quarantine of a temporary view."""
     generation = session.recorded.generation(name)
-    marks = session.recorded.quarantine_marks(view.name, generation)
+    marks = session.recorded.quarantine_marks(name, generation, view.name)
     flows = (c.flow.name for c in session.analysis.flows_into(name))
     return any(f in marks and not marks[f].emptied for f in flows)
 
@@ -159,7 +157,7 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
 def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if session.store.version(session.table(dataset.name)) is None:
         return None  # its rows were lost with the table
-    epochs = _epochs(session, dataset)
+    epochs = kept_epochs(session, dataset)
     keys = _keys(session, dataset)
     taken = {path for e in epochs for path in _files(e, keys)}
     gone = taken - set(_there(session, dataset)) if taken else taken
@@ -186,9 +184,9 @@ def _keys(session: Session, dataset: Dataset) -> frozenset[str] | None:
     return frozenset(r.source.key for r in reads)
 
 
-def _epochs(session: Session, dataset: Dataset) -> list[Epoch]:
+def kept_epochs(session: Session, dataset: Dataset) -> list[Epoch]:
     """The epochs whose rows the table holds, oldest first."""
-    epochs = session.recorded.epochs(dataset=dataset.name, limit=_ALL, files=True)
+    epochs = session.recorded.epochs(dataset=dataset.name, files=True)
     done = [e for e in epochs if e.status is EpochStatus.COMMITTED and not is_replay(e.flow)]
     # Not the ledger's current generation: a full refresh that was interrupted has begun one of
     # which nothing is in the table yet.

@@ -9,13 +9,13 @@ whose readers then read them twice. So that is refused until the author says whi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from qanat.errors import RereadError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.name import Name, Named, fold
-from qanat.model.pipeline import Dataset
+from qanat.model.name import Name, Named, fold, same
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
 from qanat.model.work import Amount
@@ -25,19 +25,18 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count, size
 
-_ALL = 2**62
-"""More epochs than any dataset has."""
-
 
 class PastSources(Frozen):
     """What has been read as streams.
 
     Args:
         by_dataset: by the dataset that it was read into.
+        by_flow: the same by the flow that read it.
         once: the flows that were declared to run a single time.
     """
 
     by_dataset: Mapping[Name, Sequence[PastSource]]
+    by_flow: Mapping[str, Sequence[PastSource]]
     once: frozenset[str] = frozenset()
 
     @property
@@ -54,24 +53,31 @@ class _Gone(Frozen):
         name: its name, if it is a flow or dataset.
         sources: that have gone, or those of the flows that are no longer declared.
         once: whether it was to run a single time, and so was to go.
+        target: where it was read into, if that is another dataset.
+        declared: whether it is a flow that is still declared, and feeds another dataset: nothing
+            else is that flow under another name, but may read the same.
     """
 
     words: str
     name: str
     sources: tuple[PastSource, ...]
     once: bool = False
+    target: str = ""
+    declared: bool = False
 
 
 def past_sources(session: Session) -> PastSources:
     """What the ledger knows to have been read, by dataset."""
     found: dict[Name, list[PastSource]] = {}
+    flows: dict[str, list[PastSource]] = {}
     once: set[str] = set()
     for source in session.recorded.sources():
         if source.key == ONCE:
             once.add(source.flow)
         elif not source.key.startswith(SNAPSHOT):
             found.setdefault(fold(source.dataset), []).append(source)
-    return PastSources(found, frozenset(once))
+            flows.setdefault(source.flow, []).append(source)
+    return PastSources(found, flows, frozenset(once))
 
 
 def check_identity(
@@ -92,34 +98,55 @@ def check_identity(
         published: an epoch of the flow that readers see, and the ledger does not know yet.
 
     Raises:
-        RereadError: a source, flow or dataset has gone, and another one has come.
+        RereadError: a source, flow or dataset has gone, and another one has come; or the flow has
+            been sent into another dataset.
     """
-    if not any(r.streaming for r in compiled.reads):
-        return
+    _check_once(session, compiled, past)
     every = past.by_dataset.get(fold(compiled.dataset.name), ())
     known = [s for s in every if s.generation == generation]
-    mine = _own(compiled, generation, known if every else past.every)
+    mine = {s.key for s in known if s.flow == compiled.flow.name}
     mine |= published.ranges.keys() if published is not None else set()
     streams = [r for r in compiled.reads if r.streaming and r.source.key not in mine]
+    if not streams:
+        return
     if known:
         gone = [*_gone(session, compiled, known, past.once)]
     elif every or generation or published is not None:
-        return  # it has started over
+        gone = []  # it has started over
     else:
         gone = [*_former(session, compiled.dataset, past)]
+    if known or all(s.flow != compiled.flow.name for s in every):
+        gone += _elsewhere(session, compiled, past)
     for read in streams if gone else ():
         range_ = intake.ranges.get(read.source.key)
         if range_ is None and not will_change(session, read, decided):
             continue
         for each in gone:
-            if _may_have(session, compiled, each, read, range_, new=not known):
-                raise _refusal(session, compiled, read, each, intake, new=not known)
+            new = not known or each.declared
+            if _may_have(session, compiled, each, read, range_, new):
+                raise _refusal(session, compiled, read, each, intake, new)
 
 
-def _own(compiled: CompiledFlow, generation: int, sources: Iterable[PastSource]) -> set[str]:
-    """The keys of what a flow has read; it keeps that when it is sent into another dataset."""
-    flow = compiled.flow.name
-    return {s.key for s in sources if s.flow == flow and s.generation == generation}
+def _check_once(session: Session, compiled: CompiledFlow, past: PastSources) -> None:
+    """Refuse to run a second time, into another dataset, what was to run once.
+
+    Raises:
+        RereadError: the flow has run, and what it made is there.
+    """
+    flow, name = compiled.flow, compiled.dataset.name
+    if not flow.once or flow.name not in past.once or any(r.streaming for r in compiled.reads):
+        return  # of a stream, it is told what would be read again
+    for last in session.recorded.last_epochs(flow.name):
+        now = session.recorded.generation(last.dataset)
+        if same(last.dataset, name) or last.generation != now or not _holds(session, last.dataset):
+            continue
+        raise RereadError(
+            f"flow {flow.name}, which was to run once, has run into {last.dataset}, and would run"
+            f" into {name}",
+            location=flow.location,
+            hint=f"if its rows are to be in both: qanat run --read-again {shlex.quote(name)}"
+            + _taken_out(session, last.dataset),
+        )
 
 
 def _gone(
@@ -137,7 +164,28 @@ def _gone(
     declared = {c.flow.name for c in session.analysis.flows_into(compiled.dataset.name)}
     for flow in dict.fromkeys(s.flow for s in known if s.flow not in declared):
         sources = tuple(s for s in known if s.flow == flow)
-        yield _Gone(f"flow {flow}", flow, sources, flow in once and not compiled.flow.once)
+        goes = flow in once and not compiled.flow.once
+        yield _Gone(f"flow {flow}", flow, sources, goes, declared=flow in session.analysis.flows)
+
+
+def _elsewhere(session: Session, compiled: CompiledFlow, past: PastSources) -> Iterator[_Gone]:
+    """What the flow has read into other datasets, which still have it, before it was sent here."""
+    flow, own = compiled.flow.name, compiled.dataset.name
+    sources = [s for s in past.by_flow.get(flow, ()) if not same(s.dataset, own)]
+    for target in dict.fromkeys(s.dataset for s in sources):
+        mine = tuple(s for s in sources if s.dataset == target)
+        # It may have started over since, without the flow.
+        now = session.recorded.generation(target)
+        if any(s.generation == now for s in mine) and _holds(session, target):
+            yield _Gone(f"flow {flow}", flow, mine, target=target, declared=True)
+
+
+def _holds(session: Session, name: str) -> bool:
+    """True if what was written for a dataset is there, as far as is known of a sink's."""
+    known = session.recorded.definitions().get(name)
+    if known is not None and known.kind == str(DatasetKind.SINK):
+        return True
+    return session.store.version(session.table_named(name)) is not None
 
 
 def _former(session: Session, dataset: Dataset, past: PastSources) -> Iterator[_Gone]:
@@ -200,7 +248,8 @@ def _may_have(
     # All of them: options may limit what the next epoch takes.
     now = session.source(read.source).everything(read.source)
     files = now.files if now is not None else ()
-    flows = {(s.flow, s.generation) for s in gone.sources if s.flow != compiled.flow.name or new}
+    others = (s for s in gone.sources if s.flow != compiled.flow.name or new)
+    flows = {(s.flow, s.dataset, s.generation) for s in others}
     if any(session.recorded.seen(*f, [x.path for x in files]) for f in flows):
         return True
     return not new and any(_moved(session, s, files) for s in gone.sources)
@@ -213,7 +262,7 @@ def _moved(session: Session, gone: PastSource, files: Sequence[FileRef]) -> bool
     guess; to ask is better than to double every row of a folder that was moved.
     """
     here = {(PurePosixPath(f.path).name, f.size) for f in files}
-    epochs = session.recorded.epochs(dataset=gone.dataset, limit=_ALL, files=True)
+    epochs = session.recorded.epochs(dataset=gone.dataset, files=True)
     root = session.project.root  # what is below it is kept relative to it
     return any(
         (PurePosixPath(f.path).name, f.size) in here and not (root / f.path).exists()
@@ -236,6 +285,20 @@ def _refusal(
     what = next((_told(w.amount) for w in intake.waiting if w.source == source), "all of it")
     again = f"qanat run --read-again {dataset}"
     rename = f"qanat rename {shlex.quote(gone.name)}"
+    if gone.target:
+        return RereadError(
+            f"{name} would read {source} from its start ({what}), as {gone.words} has read it into"
+            f" {gone.target}, which it feeds no more",
+            location=read.location,
+            hint=f"if the rows are to be in both: {again}" + _taken_out(session, gone.target),
+        )
+    if gone.declared:
+        return RereadError(
+            f"{name} would read {source} from its start ({what}), beside what it has read of"
+            f" {gone.words}, which feeds it no more",
+            location=read.location,
+            hint=f"start over: {full_refresh(name)}; if these are other rows: {again}",
+        )
     if new:
         return RereadError(
             f"{name} would read {source} from its start ({what}), as {gone.words} has, which is no"
@@ -257,6 +320,14 @@ def _refusal(
         location=read.location,
         hint=f"if only a name has changed: {ways}; if these are other rows: {again}",
     )
+
+
+def _taken_out(session: Session, old: str) -> str:
+    """The way on if the rows of a former target are not to stay there."""
+    declared = session.pipeline.get(old)
+    if declared is None:
+        return f"; if not, first: qanat drop {shlex.quote(old)}"
+    return f"; if not, first: {full_refresh(old)}" if declared.stored else ""
 
 
 def _told(amount: Amount) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Names, fold, same
-from qanat.model.pipeline import Drift
+from qanat.model.pipeline import Drift, ProjectSpec
 from qanat.model.query import Read
 from qanat.model.record import Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
@@ -27,6 +27,9 @@ SNAPSHOT = "now|"
 
 ONCE = f"{SNAPSHOT}once"
 """The key by which the ledger remembers that a flow was declared to run a single time."""
+
+PROMOTED = f"{SNAPSHOT}promoted"
+"""The key by which the ledger tells an epoch whose rows another environment has computed."""
 
 
 class FlowPast(Frozen):
@@ -52,13 +55,14 @@ class FlowPast(Frozen):
             range_ = self.published.ranges.get(self.key)
             if range_ is not None and range_.positioned:
                 return range_.value
-        return self.ledger.position(self.compiled.flow.name, self.generation, self.key)
+        flow, dataset = self.compiled.flow.name, self.compiled.dataset.name
+        return self.ledger.position(flow, dataset, self.generation, self.key)
 
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these files, those that committed epochs have taken, as they were then."""
         asked = tuple(paths)
-        name = self.compiled.flow.name
-        read = dict(self.ledger.seen(name, self.generation, asked, self._relevant))
+        flow, dataset = self.compiled.flow.name, self.compiled.dataset.name
+        read = dict(self.ledger.seen(flow, dataset, self.generation, asked, self._relevant))
         if self.published is not None:
             wanted = set(asked)
             for key, range_ in self.published.ranges.items():
@@ -70,7 +74,8 @@ class FlowPast(Frozen):
         """The lowest version at which a dataset was replaced since the flow's last epoch."""
         if not self.ledger.generation(dataset):
             return None
-        mine = self.published or self.ledger.last_epoch(self.compiled.flow.name)
+        flow, target = self.compiled.flow.name, self.compiled.dataset.name
+        mine = self.published or self.ledger.last_epoch(flow, target)
         return None if mine is None else self.ledger.replaced(dataset, after=mine.id)
 
     def _relevant(self, key: str) -> bool:
@@ -186,8 +191,13 @@ def _of_others(
     """What a flow and its rules read in other environments, and what is in none of them."""
     borrowed: list[Borrowed] = []
     looked: dict[str, tuple[str, ...]] = {}
+    for source in (r.source for r in compiled.reads):
+        there = session.source(source).neighbour(source)
+        if there is not None and (version := session.elsewhere(there).version) is not None:
+            environment = there.environment or ProjectSpec.environment
+            borrowed.append(Borrowed(there.dataset, environment, version, there.project))
     if session.project.reads_from is None:
-        return (), looked
+        return tuple(borrowed), looked
     named = (r.source.dataset for r in compiled.reads if r.source.dataset)
     for dataset in Names((*named, *compiled.references)):
         read = session.readable(dataset)
@@ -253,7 +263,8 @@ def _takes_away(session: Session, decision: Decision, read: Read) -> bool:
     # A view's quarantine loses the rows of the flows that start over, and no others.
     generation = session.recorded.generation(decision.dataset)
     marks = [
-        session.recorded.quarantine_mark(t.flow, generation, read_of.name) for t in decision.takes
+        session.recorded.quarantine_mark(t.flow, decision.dataset, generation, read_of.name)
+        for t in decision.takes
     ]
     return any(m is not None and not m.emptied for m in marks)
 
@@ -262,7 +273,8 @@ def _has_read(
     session: Session, compiled: CompiledFlow, generation: int, read: Read, intake: Intake
 ) -> bool:
     """True if a table still has rows that a flow has read as a stream."""
-    if session.recorded.position(compiled.flow.name, generation, read.source.key) is None:
+    flow, dataset = compiled.flow.name, compiled.dataset.name
+    if session.recorded.position(flow, dataset, generation, read.source.key) is None:
         return False
     there = session.readable(read.source.dataset or "")
     if there.version is None:
@@ -301,7 +313,9 @@ def bind(
     total = Amount(rows=0)
     for read in compiled.reads:
         key = key_of(read)
-        known = session.recorded.source_schema(compiled.flow.name, generation, key)
+        known = session.recorded.source_schema(
+            compiled.flow.name, compiled.dataset.name, generation, key
+        )
         with located(read.location), naming(compiled.dataset.name):
             bound = session.source(read.source).bind(
                 read.source,

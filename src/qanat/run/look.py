@@ -9,15 +9,12 @@ from qanat.errors import Location, UpdateNotFoundError, nearest
 from qanat.model.event import EventRecord, facts_of
 from qanat.model.name import same
 from qanat.model.pipeline import Predicate
-from qanat.model.record import Epoch, UpdateRecord
+from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import stored
-
-_ALL = 1_000_000
-"""More epochs than one update has."""
 
 LAST = "last"
 """Stands for the identifier of the newest update."""
@@ -73,16 +70,28 @@ def history(
         DatasetNotFoundError: no such dataset is declared, and none has epochs.
     """
     if dataset is None:
-        return tuple(_entry(session, u, None) for u in session.recorded.updates(limit))
+        updates = truly(session.recorded, session.recorded.updates(limit))
+        return tuple(_entry(session, u, None) for u in updates)
     # A dataset that is no longer declared still has its history.
     known = dataset
     if not session.recorded.epochs(dataset=dataset, limit=1):
         known = dataset_of(session.pipeline, dataset).name
-    return tuple(_entry(session, u, known) for u in _updates_of(session, known, limit))
+    updates = truly(session.recorded, _updates_of(session, known, limit))
+    return tuple(_entry(session, u, known) for u in updates)
+
+
+def truly(ledger: Ledger, updates: Sequence[UpdateRecord]) -> list[UpdateRecord]:
+    """Updates as they are, also where the ledger still says of one that has crashed that it runs.
+
+    That is so until an update removes what it has left, which others may keep busy.
+    """
+    running = any(u.status is UpdateStatus.RUNNING for u in updates)
+    crashed = {u.id: u for u in ledger.crashed_updates()} if running else {}
+    return [crashed[u.id].as_crashed if u.id in crashed else u for u in updates]
 
 
 def _entry(session: Session, update: UpdateRecord, dataset: str | None) -> HistoryEntry:
-    epochs = session.recorded.epochs(update=update.id, dataset=dataset, limit=_ALL)
+    epochs = session.recorded.epochs(update=update.id, dataset=dataset)
     return HistoryEntry(update, tuple(reversed(epochs)))
 
 
@@ -130,6 +139,7 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
             nearest=nearest(update, known),
             hint="qanat history lists them",
         )
+    (record,) = truly(ledger, [record])
     records = _events(ledger, record.id)
     if dataset is not None:
         if not ledger.epochs(dataset=dataset, limit=1):

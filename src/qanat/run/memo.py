@@ -16,7 +16,7 @@ import sys
 from collections import UserDict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
@@ -34,6 +34,7 @@ from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
+from qanat.model.schema import Schema
 from qanat.planning.graph import Graph
 
 
@@ -53,6 +54,8 @@ class CompiledFlow(Frozen):
         reads: what it reads outside itself: its own inputs and those of its views.
         view_reads: by `Read.name`, the temporary view it stands for.
         readmits: whether its rows come out of the target's quarantine, and leave it if they pass.
+        quarantined: rows that go into the target's quarantine as they are.
+        known: by key, the columns of sources that its epochs do not read themselves.
     """
 
     flow: Flow
@@ -63,6 +66,8 @@ class CompiledFlow(Frozen):
     reads: tuple[Read, ...]
     view_reads: tuple[tuple[str, str], ...]
     readmits: bool = False
+    quarantined: Read | None = None
+    known: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def references(self) -> tuple[str, ...]:

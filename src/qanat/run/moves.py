@@ -69,7 +69,7 @@ def _rename_in_sink(running: RunningUpdate, move: Move, old: str, new: str) -> N
     session = running.session
     fed = move.new if move.what is Moved.DATASET else move.dataset
     dataset = session.pipeline.get(fed or "")
-    if dataset is not None and dataset.sink is not None:
+    if dataset is not None and dataset.sink is not None and session.project.sinks:
         running.lease.confirm()  # a sink knows no gate
         session.sink(dataset.sink).rename(dataset.sink, old, new)
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
 
 from qanat.disk import explained
-from qanat.errors import PlanError, QanatError
-from qanat.model.event import UpdateEnded, UpdateStarted
+from qanat.errors import PlanError
 from qanat.model.move import Move
-from qanat.model.name import Named, fold
-from qanat.model.pipeline import QUARANTINE, is_replay, replay_flow
+from qanat.model.name import Named, fold, same
+from qanat.model.pipeline import QUARANTINE, is_replay
 from qanat.model.query import dataset_ref
-from qanat.model.record import Epoch, UpdateStatus, quarantine_key
+from qanat.model.record import quarantine_key
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.entry import LedgerEntry, open_update
 from qanat.run.inputs import REFERENCE, SNAPSHOT
-from qanat.run.lease import Gate, HeldLease
 from qanat.run.moves import carry_out
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session
-from qanat.run.update import Diary, LedgerEntry, failure_of, new_id, telling
 
 NO_KIND = ""
 """The kind of a dataset of which only a table is known."""
@@ -63,21 +60,10 @@ def keys_of(dataset: str) -> tuple[str, ...]:
 
 
 def flows_of(session: Session, dataset: str) -> tuple[str, ...]:
-    """The flows whose newest epochs went into a dataset, its replay included."""
-    flows = {f for f, target in known_flows(session).items() if fold(target) == fold(dataset)}
-    flows |= {e.flow for e in _epochs(session, dataset)}
-    flows.add(replay_flow(dataset))
-    ledger = session.recorded
-    newest = ((f, ledger.last_epoch(f)) for f in sorted(flows))
-    return tuple(f for f, last in newest if last and fold(last.dataset) == fold(dataset))
-
-
-_MANY = 2**62
-"""More epochs than any dataset has."""
-
-
-def _epochs(session: Session, dataset: str) -> Sequence[Epoch]:
-    return session.recorded.epochs(dataset=dataset, limit=_MANY)
+    """The flows that have fed a dataset, and no other one that is left; its replay included."""
+    flows = {e.flow for e in session.recorded.epochs(dataset=dataset)}
+    fed = ((f, session.recorded.last_epochs(f)) for f in sorted(flows))
+    return tuple(f for f, to in fed if to and all(same(e.dataset, dataset) for e in to))
 
 
 def check_settled(running: RunningUpdate, names: Sequence[str], keys: frozenset[str]) -> None:
@@ -103,6 +89,7 @@ def carry_on(
     names: tuple[str, str | None],
     observers: Sequence[Observer],
     act: Callable[[RunningUpdate, LedgerEntry], Move],
+    wait: float | bool = False,
 ) -> Move:
     """Do something under the lease, with a line of its own in the history.
 
@@ -110,42 +97,23 @@ def carry_on(
         names: the old and the new one; None for one that goes. Where a crash has interrupted just
             this, it is finished, and nothing else is done.
         act: what to do.
+        wait: seconds to wait for other updates; True: as long as it takes.
 
     Raises:
         UpdateRunningError: an update is running.
         QanatError: whatever stopped it.
     """
-    id_, started = new_id(), time.monotonic()
     given = [n for n in names if n is not None]
     command = " ".join(["drop" if names[1] is None else "rename", *map(shlex.quote, given)])
-    diary = Diary(session.ledger, id_)
-    tell = telling((diary, *observers))
     # Of all datasets: any of them may have read what moves, or have put rows where it has.
-    with session.at_work, HeldLease(session.ledger, id_) as lease:
-        gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id_, gate, diary, tuple(given), command)
-        running = RunningUpdate(session, lease, gate, id_, time.time_ns(), tell)
-        tell(UpdateStarted(id_, session.project.environment, tuple(given)))
-        status, error, failure = UpdateStatus.FAILED, None, None
-        try:
-            with explained("use"):
-                interrupted = session.ledger.open_moves()
-                start_clean(running, entry.begin)
-                this = (m for m in interrupted if (m.old, m.new) == names)
-                move = next(this, None) or act(running, entry)
-            status = UpdateStatus.SUCCEEDED
-        except KeyboardInterrupt:
-            error = "interrupted (Ctrl-C)"
-            raise
-        except QanatError as caught:
-            told = lease.explain(caught)
-            error, failure = told.message, failure_of(told)
-            raise told from told.__cause__
-        finally:
-            ended = UpdateEnded(id_, str(status), time.monotonic() - started, failure)
-            entry.end(ended, error, running.untidy.is_set())
-            tell(ended)
-    return move
+    opening = open_update(
+        session, lambda: given, observers, command=command, wait=wait, everything=True
+    )
+    with opening as opened, explained("use"):
+        interrupted = session.ledger.open_moves()
+        start_clean(opened.running, opened.entry.begin)
+        this = (m for m in interrupted if (m.old, m.new) == names)
+        return next(this, None) or act(opened.running, opened.entry)
 
 
 def intended(running: RunningUpdate, entry: LedgerEntry, move: Move) -> Move:

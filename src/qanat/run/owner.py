@@ -77,7 +77,7 @@ def _known(session: Session, dataset: str) -> bool:
     # The definition comes with the last epoch of an update, which may have ended before.
     flows = session.analysis.flows.values()
     return any(
-        recorded.last_epoch(c.flow.name) is not None
+        recorded.last_epoch(c.flow.name, c.dataset.name) is not None
         for c in flows
         if same(c.dataset.name, dataset) or any(same(v.dataset.name, dataset) for v in c.views)
     )

@@ -6,11 +6,14 @@ import shlex
 from dataclasses import replace
 
 from qanat.errors import PlanError, QanatError
+from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
+from qanat.run.commits import published
 from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
 from qanat.run.identity import past_sources
+from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
 
@@ -27,7 +30,7 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     chosen = choose_datasets(session, selection or Selection())
     check_moves(session)
     definitions = session.recorded.definitions()
-    opened = {e.flow: e for e in session.recorded.open_epochs()}
+    opened = {(e.flow, fold(e.dataset)): e for e in session.recorded.open_epochs()}
     past = past_sources(session)
     decided: dict[str, Decision] = {}
     with session.readables.running(chosen.datasets):
@@ -50,10 +53,8 @@ def check_moves(session: Session) -> None:
         PlanError: a renaming or removal was interrupted.
     """
     for move in session.recorded.open_moves():
-        new = "" if move.new is None else f" {shlex.quote(move.new)}"
-        command = f"qanat {'rename' if new else 'drop'} {shlex.quote(move.old)}{new}"
         raise PlanError(
-            f"`{command}` was interrupted",
+            f"{move} was interrupted",
             hint="type it again; the next `qanat run` finishes it as well",
         )
 
@@ -62,8 +63,12 @@ def _facts(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -
     """The facts about a dataset; what stands in its way stops only its readers."""
     name, generation = dataset.name, session.recorded.generation(dataset.name)
     if name in chosen.full_refresh:
-        flows = [f.name for f in session.pipeline.flows_into(name)]
-        generation = session.recorded.next_generation(name, flows)
+        generation += 1
+    else:
+        # A promotion that was interrupted just before it was settled has begun one.
+        found = [around.opened(c) for c in session.analysis.flows_into(name)]
+        begun = [e for e in found if e is not None and PROMOTED in e.ranges]
+        generation = max([generation, *(e.generation for e in begun if published(session, e))])
     try:
         return gather(session, dataset, chosen, around, generation)
     except QanatError as error:

@@ -8,29 +8,19 @@ from collections.abc import Sequence
 
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, QanatError, naming, nearest
-from qanat.model.event import DatasetEnded, DatasetStarted, UpdateEnded, UpdateStarted
+from qanat.model.event import DatasetEnded, DatasetStarted
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import UpdateStatus
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.commits import check_history
-from qanat.run.lease import Gate, HeldLease
+from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.mismatch import check_history
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
-from qanat.run.update import (
-    Diary,
-    LedgerEntry,
-    failure_of,
-    leased,
-    new_id,
-    patience_of,
-    telling,
-)
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
@@ -98,34 +88,15 @@ def replay(
     session.require()
     chosen = _replayable(session, dataset)
     names = tuple(d.name for d in chosen)
-    started = time.monotonic()
-    id = new_id()
     results = []
-    diary = Diary(session.ledger, id)
-    tell = telling((diary, *observers))
-    patience = patience_of(wait, tell)
-    held = HeldLease(session.ledger, id, leased(session, names), patience)
-    with session.at_work, held as lease:
-        gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, diary, names, "quarantine replay")
-        running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
-        tell(UpdateStarted(id, session.project.environment, names))
-        status, failure = UpdateStatus.FAILED, None
-        try:
-            with explained("use"):
-                start_clean(running, entry.begin)
-                for each in chosen:
-                    result = _replay(running, each, entry)
-                    results.extend([] if result is None else [result])
-            status = UpdateStatus.SUCCEEDED
-        except QanatError as caught:
-            told = lease.explain(caught)
-            failure = failure_of(told)
-            raise told from told.__cause__
-        finally:
-            ended = UpdateEnded(id, str(status), time.monotonic() - started, failure)
-            entry.end(ended, untidy=running.untidy.is_set())
-            tell(ended)
+    opening = open_update(
+        session, lambda: names, observers, command="quarantine replay", wait=wait
+    )
+    with opening as opened, explained("use"):
+        start_clean(opened.running, opened.entry.begin)
+        for each in chosen:
+            result = _replay(opened.running, each, opened.entry)
+            results.extend([] if result is None else [result])
     return tuple(results)
 
 

@@ -83,6 +83,16 @@ class Readables:
     def __init__(self, session: Opened) -> None:
         self._session = session
         self._block: _Block | None = None
+        self._lent: tuple[ProjectSpec, ...] = ()
+
+    @contextmanager
+    def lent(self, project: ProjectSpec) -> Iterator[None]:
+        """For as long as the block lasts, tables of an environment can be read by its name."""
+        self._lent = (project,)
+        try:
+            yield
+        finally:
+            self._lent = ()
 
     @contextmanager
     def running(self, datasets: Collection[str] = ()) -> Iterator[None]:
@@ -113,7 +123,7 @@ class Readables:
         return known
 
     def _in(self, environment: str, table: TableRef) -> Readable:
-        for project in self._origins():
+        for project in (*self._lent, *self._origins()):
             if project.environment == environment:
                 return self._of(project, table)
         raise TableNotFoundError(

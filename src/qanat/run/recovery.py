@@ -15,21 +15,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from qanat.errors import LedgerError, QanatError, UpdateRunningError
+from qanat.frozen import Frozen
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
 from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
-from qanat.model.record import Epoch, EpochStatus, UpdateRecord, UpdateStatus
+from qanat.model.record import Epoch, EpochStatus, UpdateRecord
 from qanat.model.table import TableRef
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
-    mismatch_of,
     published,
     starts_over,
     tables,
     take_back,
 )
 from qanat.run.epoch import redo_epoch
+from qanat.run.inputs import PROMOTED
 from qanat.run.lease import has_pulse
+from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
@@ -49,20 +51,14 @@ def start_clean(
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    session, ledger, lease = running.session, running.session.ledger, running.lease
-    # What was known before the lease was taken, the update that had it before may have changed.
-    session.look_again()
     touched = _finish_moves(running, begin)
-    crashed = ledger.crashed_updates()
-    left = {u.id: _leaves(session, u) for u in crashed}
-    touched += [*(n for names in left.values() for n in names), *_in_open_epochs(session)]
-    if touched:
-        lease.extend(touched, free_only=True)
-    crashed = [u for u in crashed if any(map(lease.covers, left[u.id]))]
+    left = _take_left(running, touched)
+    lease = running.lease
+    crashed = [u for u, names in left.updates if any(map(lease.covers, names))]
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
-    asleep = {u.id for u in crashed if has_pulse(session.scratches, u.id)}
+    asleep = {u.id for u in crashed if has_pulse(running.session.scratches, u.id)}
     tidy = True
-    if crashed or any(map(lease.covers, _in_open_epochs(session))):
+    if crashed or any(map(lease.covers, left.open)):
         begin()
         if not crashed:
             # Once the open epochs are settled, only this flag tells that files may be left over:
@@ -72,18 +68,60 @@ def start_clean(
         if tidy:
             running.untidy.clear()
     _tidy(running)
-    for update in crashed:
+    if tidy and not running.stuck:
         # Only now: later updates look for its leftovers as long as it is recorded as running.
-        if not tidy or update.id in asleep or running.stuck:
+        _end_crashed(running, [(u, n) for u, n in left.updates if u in crashed], asleep)
+    if left.touched:
+        lease.narrow()
+
+
+class _Left(Frozen):
+    """What earlier updates have left.
+
+    Args:
+        updates: those that crashed, each with the datasets where files of it may be.
+        open: the datasets with an open epoch.
+        touched: datasets that were taken into the lease for it, as far as they were free.
+    """
+
+    updates: Sequence[tuple[UpdateRecord, Sequence[str]]]
+    open: Sequence[str]
+    touched: Sequence[str]
+
+
+def _take_left(running: RunningUpdate, touched: Sequence[str]) -> _Left:
+    """Take the lease of what crashed updates have left, as far as it is free.
+
+    Args:
+        touched: what is in the lease already beside what the update was to work on.
+    """
+    session, ledger = running.session, running.session.ledger
+    updates = [(u, _leaves(session, u)) for u in ledger.crashed_updates()]
+    opened = _in_open_epochs(session)
+    touched = [*touched, *(n for _, names in updates for n in names), *opened]
+    if not touched:
+        return _Left((), (), ())
+    running.lease.extend(touched, free_only=True)
+    # Again: until the lease was ours, another update may have brought some of them to an end.
+    return _Left(updates, _in_open_epochs(session), touched)
+
+
+def _end_crashed(
+    running: RunningUpdate,
+    crashed: Sequence[tuple[UpdateRecord, Sequence[str]]],
+    asleep: Collection[str],
+) -> None:
+    """Record how crashed updates ended, or where files of them are still to be looked for."""
+    ledger, lease = running.session.ledger, running.lease
+    for update, left in crashed:
+        if update.id in asleep:
             continue
-        rest = [n for n in left[update.id] if n in running.unswept or not lease.covers(n)]
+        rest = [n for n in left if n in running.unswept or not lease.covers(n)]
         if rest:
             ledger.leave(update.id, rest, lease.latest)
         else:
-            status, why = _outcome(update)
-            ledger.end_update(update.id, status, lease.latest, why)
-    if touched:
-        lease.narrow()
+            ended = update.as_crashed
+            ledger.end_update(update.id, ended.status, lease.latest, ended.error)
 
 
 def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> list[str]:
@@ -107,6 +145,7 @@ def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> list[str
         if move in running.session.ledger.open_moves():
             begin()
             carry_out(running, move)
+            running.tell(Warned(None, f"finished {move}, which was interrupted"))
     return taken
 
 
@@ -125,14 +164,6 @@ def _views(session: Session) -> Names:
     """The temporary views: updates of several datasets may put rows into the quarantine of one."""
     views = DatasetKind.TEMPORARY_VIEW
     return Names(d.name for d in session.pipeline.datasets if d.kind is views)
-
-
-def _outcome(update: UpdateRecord) -> tuple[UpdateStatus, str | None]:
-    """How an update ended that is still recorded as running, and what stopped it."""
-    if update.ended is None:
-        return UpdateStatus.FAILED, "its process ended before it did"
-    # It did its work, and only could not remove what earlier updates had left.
-    return UpdateStatus.FAILED if update.error else UpdateStatus.SUCCEEDED, update.error
 
 
 def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool:
@@ -250,7 +281,7 @@ def _tidy(running: RunningUpdate) -> None:
 
 def _sweep_sinks(running: RunningUpdate) -> None:
     session = running.session
-    for dataset in session.pipeline.datasets:
+    for dataset in session.pipeline.datasets if session.project.sinks else ():
         if dataset.sink is not None and running.lease.covers(dataset.name):
             session.sink(dataset.sink).sweep(dataset.sink, running.lease.confirm)
 
@@ -298,11 +329,16 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
+    if PROMOTED in epoch.ranges:
+        # Its rows are still where they were; the user can ask for it once more.
+        return "the promotion was interrupted"
     compiled = session.analysis.flows.get(epoch.flow)
     if compiled is None or not same(compiled.dataset.name, epoch.dataset):
         return "the flow is no longer declared"
     if compiled.dataset.name in anew and compiled.dataset.sink is None:
         return "the dataset is about to be computed from the start"
+    if compiled.dataset.sink is not None and not session.project.sinks:
+        return "sinks are off"
     fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     if fingerprint != epoch.fingerprint:
         return "the definition has changed"

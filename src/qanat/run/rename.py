@@ -25,6 +25,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.entry import LedgerEntry
 from qanat.run.identity import past_sources
 from qanat.run.moves import table_names
 from qanat.run.names import (
@@ -39,15 +40,21 @@ from qanat.run.names import (
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
-from qanat.run.update import LedgerEntry
 
 
-def rename(session: Session, old: str, new: str, observers: Sequence[Observer] = ()) -> MoveResult:
+def rename(
+    session: Session,
+    old: str,
+    new: str,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
+) -> MoveResult:
     """Move a dataset, flow or source to another name.
 
     Args:
         old: as the ledger knows it; of a source, as `plan` names it.
         new: as it is declared now, or will be.
+        wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
@@ -63,7 +70,7 @@ def rename(session: Session, old: str, new: str, observers: Sequence[Observer] =
         check_settled(running, (move.old, move.dataset, *move.flows), keys)
         return intended(running, entry, move)
 
-    done = carry_on(session, (old, new), observers, act)
+    done = carry_on(session, (old, new), observers, act, wait)
     names = tuple(d.dataset for d in done.definitions)
     return MoveResult(str(done.what), done.old, done.new, names)
 
@@ -100,8 +107,8 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
 
 def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Move:
     declared = session.pipeline.get(old)
-    if declared is not None and not (same(old, new) and declared.name == new):
-        raise _still_declared(old, declared.name, declared.location, new)
+    if declared is not None:
+        _check_respelled(old, new, declared.name, declared.name, declared.location)
     found = session.pipeline.get(new)
     new = new if found is None else found.name
     if found is None:
@@ -113,7 +120,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
             location=found.location,
             hint="what it holds means something else then: drop the old one, and run the new one",
         )
-    _check_free(session, old, new, kind)
+    _check_free(session, old, new)
     for name in table_names(old):
         if session.store.version(session.table_named(name)) is not None:
             check_owner(name, session.store.owner(session.table_named(name)), session.scope)
@@ -145,19 +152,14 @@ def _check_no_flow(session: Session, new: str) -> None:
         )
 
 
-def _check_free(session: Session, old: str, new: str, kind: str) -> None:
+def _check_free(session: Session, old: str, new: str) -> None:
     """Refuse a name that something else has."""
     if same(old, new):
         return
     recorded = session.recorded
     places = [session.table_named(n) for n in table_names(new)]
     has_table = any(session.store.version(p) is not None for p in places)
-    if has_table or new in recorded.definitions() or recorded.last_epoch(new) is not None:
-        if kind == str(DatasetKind.SINK):
-            raise PlanError(
-                f"{new} goes on where {old} was: nothing is left to rename",
-                hint=f"to forget the old name: qanat drop {shlex.quote(old)}",
-            )
+    if has_table or new in recorded.definitions() or recorded.last_epochs(new):
         raise PlanError(
             f"{new} has {'a table' if has_table else 'a history'} already",
             hint=f"if it was made since the name has changed, let the files say {old} again,"
@@ -169,6 +171,12 @@ def _check_free(session: Session, old: str, new: str, kind: str) -> None:
                 f"there is something in {place.folder} already, which is no table",
                 hint="move it away",
             )
+
+
+def _check_respelled(old: str, new: str, declared: str, what: str, location: Location) -> None:
+    """Refuse to rename what is declared, unless as the other spelling of its name."""
+    if not (same(old, new) and declared == new):
+        raise _still_declared(old, what, location, new)
 
 
 def _still_declared(old: str, declared: str, location: Location, new: str) -> PlanError:
@@ -183,26 +191,31 @@ def _still_declared(old: str, declared: str, location: Location, new: str) -> Pl
 # -- flows --------------------------------------------------------------------------------------
 
 
-def _flow(session: Session, old: str) -> tuple[str, str] | None:
-    """A flow as it was last run, and its target."""
+def _flow(session: Session, old: str) -> tuple[str, tuple[str, ...]] | None:
+    """A flow as it was last run, and what it has fed, the newest first."""
     name = spelled(known_flows(session), old) or old
-    last = session.recorded.last_epoch(name)
-    return None if last is None else (name, last.dataset)
+    targets = tuple(last.dataset for last in session.recorded.last_epochs(name))
+    return (name, targets) if targets else None
 
 
 def _only_its_flow_went(session: Session, dataset: str) -> bool:
     """True if a dataset is declared, and has no query of its own any more."""
     declared = session.pipeline.get(dataset)
-    if declared is None or session.recorded.last_epoch(dataset) is None:
+    if declared is None or session.recorded.last_epoch(dataset, dataset) is None:
         return False
     return not any(same(f.name, dataset) for f in session.pipeline.flows_into(dataset))
 
 
-def _renamed_flow(session: Session, update: str, old: str, target: str, new: str) -> Move:
+def _renamed_flow(
+    session: Session, update: str, old: str, targets: tuple[str, ...], new: str
+) -> Move:
     declared = _declared_flow(session, old)
-    if declared is not None and not (same(old, new) and declared.name == new):
-        raise _still_declared(old, f"flow {declared.name}", declared.location, new)
-    found = _declared_flow(session, new)
+    if declared is not None:
+        what = f"flow {declared.name}"
+        _check_respelled(old, new, declared.name, what, declared.location)
+    found, target = _declared_flow(session, new), targets[0]
+    if found is not None:
+        target = next((t for t in targets if same(t, found.target)), target)
     if found is None:
         _check_new(new)
         dataset = session.pipeline.get(new)
@@ -217,7 +230,7 @@ def _renamed_flow(session: Session, update: str, old: str, target: str, new: str
             location=found.location,
         )
     new = new if found is None else found.name
-    if not same(old, new) and session.recorded.last_epoch(new) is not None:
+    if not same(old, new) and session.recorded.last_epochs(new):
         raise PlanError(
             f"flow {new} has a history already",
             hint="start over what it feeds: qanat run --full-refresh " + shlex.quote(target),

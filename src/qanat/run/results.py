@@ -177,6 +177,44 @@ class MoveResult(Frozen):
     definitions: tuple[str, ...] = ()
 
 
+class PromotedDataset(Frozen):
+    """A dataset whose table is, or would be, that of another environment.
+
+    Args:
+        origin_version, rows: of the table there.
+        replaces: rows of the table that was here; None if there was none.
+        outdated: whether it was computed from inputs that have moved on here: the next update
+            computes it again.
+        counts: rows written, and those that rules kept out; None in a dry run.
+        version: of the table here, afterwards.
+    """
+
+    dataset: str
+    kind: str
+    origin_version: int
+    rows: int | None
+    replaces: int | None
+    outdated: bool = False
+    counts: Counts | None = None
+    rules: tuple[RuleCount, ...] = ()
+    version: int | None = None
+
+
+class PromotionResult(Frozen):
+    """What a promotion did, or would do.
+
+    Args:
+        id: of its update; empty in a dry run.
+        environment: that has the tables now, computed in `origin`.
+    """
+
+    id: str
+    environment: str
+    origin: str
+    dry_run: bool
+    datasets: tuple[PromotedDataset, ...]
+
+
 class RuleCheck(Frozen):
     """One expectation against a stored table, as `qanat test` finds it.
 

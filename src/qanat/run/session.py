@@ -6,13 +6,14 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
 
 from qanat import plugins
 from qanat.declare.files import find_spec
-from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError
+from qanat.errors import ProblemsError, QanatError
 from qanat.model.name import same
 from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
@@ -22,10 +23,11 @@ from qanat.planning.graph import Graph, resolve
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
 from qanat.ports.sink import Sink
-from qanat.ports.source import Readable, Source
+from qanat.ports.source import Neighbour, Readable, Source
 from qanat.ports.store import LocalFolders, TableStore
 from qanat.run import memo
 from qanat.run.memo import Analysis
+from qanat.run.neighbours import find_table
 from qanat.run.readable import Readables, folder_name
 from qanat.run.scratch import Scratch, make_folder
 
@@ -128,10 +130,18 @@ class Session:
             self._stores[place] = store
         return store
 
-    def look_again(self) -> Self:
-        """Let no later answer of a store be older than now."""
+    def look_again(self, datasets: Iterable[str] = ()) -> Self:
+        """Let no later answer of a store be older than now.
+
+        Args:
+            datasets: those that will be worked on next.
+        """
         for store in self._stores.values():
             store.look_again()
+        if names := list(datasets):
+            known = [self.pipeline.dataset(n) for n in names]
+            own = [d.name for d in known if d.stored] + [d.quarantine for d in known]
+            self.store.look_again([self.table(n) for n in own])
         return self
 
     @cached_property
@@ -260,26 +270,13 @@ class Session:
         """The store of another project, or of this one in another environment, to read from."""
         return self._store(project, project.table_format)
 
-    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
-        """The table of a dataset of another project, and the store that it is in.
+    def elsewhere(self, neighbour: Neighbour) -> Readable:
+        """The table of a dataset of another project.
 
         Raises:
-            TableNotFoundError: there is no project in that folder.
+            TableNotFoundError: there is no project in that folder, or no such table.
         """
-        folder = (self.project.root / project).resolve()
-        try:
-            spec = find_spec(folder)
-        except SpecNotFoundError:
-            spec = None
-        # A spec further up is another project's, perhaps this one's own.
-        if spec is None or spec.parent != folder:
-            raise TableNotFoundError(
-                f"there is no Qanat project in {folder}",
-                wanted="the folder of a project, relative to this one's",
-            )
-        other = memo.project(spec, None)
-        table = TableRef(f"{other.tables}/{folder_name(dataset)}", dataset)
-        return self.store_at(other), table
+        return find_table(self, neighbour)
 
     def close(self) -> None:
         """Close what was opened; an update that another thread runs is stopped first."""

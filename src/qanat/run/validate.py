@@ -25,6 +25,7 @@ from qanat.run.inputs import drift_of, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.results import Validation
 from qanat.run.session import Session
+from qanat.run.sinks import check_apart
 
 
 def validate(session: Session) -> Validation:
@@ -100,6 +101,7 @@ def _sink_problems(session: Session, dataset: Dataset) -> Iterator[QanatError]:
     try:
         with located(dataset.location):
             session.sink(dataset.sink).check(dataset.sink)
+            check_apart(session, dataset)
     except QanatError as error:
         yield error
 
@@ -184,7 +186,9 @@ def _sample(
     name = read.source.dataset
     if name is None:
         generation = session.recorded.generation(compiled.dataset.name)
-        before = session.recorded.source_schema(compiled.flow.name, generation, key_of(read))
+        before = session.recorded.source_schema(
+            compiled.flow.name, compiled.dataset.name, generation, key_of(read)
+        )
         policy = drift_of(session, compiled)
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)

@@ -32,6 +32,11 @@ class ObjectStore(Frozen):
     endpoint: str
 
     @property
+    def url(self) -> str:
+        """The scheme of its URLs."""
+        return "s3://"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment variables with which clients find it."""
         return {
@@ -55,7 +60,7 @@ class ObjectStore(Frozen):
         self._request("DELETE", f"/{quote(bucket)}/{quote(key)}")
 
     def require_credentials(self) -> None:
-        """From now on refuse every request: none is signed by the keys of an IAM user."""
+        """From now on refuse every request: none is signed by an IAM user's keys. moto only."""
         self._request("POST", "/moto-api/reset-auth", b"0")
 
     def _request(self, method: str, path: str, body: bytes = b"") -> None:

@@ -12,7 +12,7 @@ from qanat import plugins
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range
 from qanat.model.table import TableRef
-from qanat.ports.source import Readable, Surroundings
+from qanat.ports.source import Neighbour, Readable, Surroundings
 from qanat.ports.store import TableStore
 
 
@@ -32,9 +32,9 @@ class _Folder:
     def readable(self, dataset: str, environment: str | None = None) -> Readable:
         return Readable(self.store_of(None), self.table(dataset), environment or "")
 
-    def elsewhere(self, project: str, dataset: str) -> tuple[TableStore, TableRef]:
-        other = _Folder((self.root / project).resolve())
-        return self.store_of(None), other.table(dataset)
+    def elsewhere(self, neighbour: Neighbour) -> Readable:
+        other = _Folder((self.root / neighbour.project).resolve())
+        return Readable(self.store_of(None), other.table(neighbour.dataset), foreign=True)
 
     def store_of(self, table_format: str | None) -> TableStore:
         kind = plugins.table_format(table_format or "delta")

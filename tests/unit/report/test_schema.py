@@ -44,6 +44,14 @@ def dropped(project: qanat.Project) -> Any:
     return project.drop("two")
 
 
+def promoted(project: qanat.Project) -> Any:
+    """What another environment has computed, after a look at that."""
+    with qanat.open(project.root, "prod") as prod:
+        prod.run()
+    project.promote("+revenue_by_city", origin="prod", dry_run=True)._repr_html_()
+    return project.promote("+revenue_by_city", origin="prod")
+
+
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
@@ -65,6 +73,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
     "move": (renamed, dropped),
+    "promotion": (promoted,),
     "doctor": (lambda p: doctor(p.root),),
 }
 

@@ -11,10 +11,12 @@ import pytest
 
 from qanat.errors import UpdateRunningError
 from qanat.ledgers.sql.ledger import SqlLedger
-from qanat.model.event import Event, LeaseAwaited
+from qanat.model.event import EpochCommitted, Event, LeaseAwaited
 from qanat.model.record import Lease, UpdateStatus
+from qanat.run.drop import drop
+from qanat.run.look import history
 from qanat.run.quarantine import replay
-from qanat.run.results import Selection, UpdateResult
+from qanat.run.results import MoveResult, Selection, UpdateResult
 from qanat.run.session import Session
 from qanat.run.update import update
 
@@ -139,6 +141,49 @@ def test_one_waits_for_another(root: Path) -> None:
     assert kept[0].event == awaited
 
 
+def test_a_removal_waits_for_updates_of_any_dataset(root: Path) -> None:
+    _run(root)
+    (root / "t.sql").write_text(SQL.replace("TABLE b", "TABLE d"))
+    waits = threading.Event()
+
+    class Observer:
+        def on(self, event: Event) -> None:
+            if isinstance(event, LeaseAwaited):
+                waits.set()
+
+    def remove() -> None:
+        with Session.open(root) as session:
+            results.append(drop(session, "b", [Observer()], wait=True))
+
+    results: list[MoveResult] = []
+    waiter = threading.Thread(target=remove)
+    with _held(root, "a"):
+        with Session.open(root) as session, pytest.raises(UpdateRunningError):
+            drop(session, "b")
+        waiter.start()
+        assert waits.wait(60)
+        assert not results
+    waiter.join(60)
+    assert results[0].old == "b"
+
+
+def test_the_history_says_what_stopped_a_replay(root: Path) -> None:
+    _run(root)
+    (root / "t.sql").write_text(SQL.replace("id < 3", "id < 9"))
+
+    class Observer:
+        def on(self, event: Event) -> None:
+            if isinstance(event, EpochCommitted):
+                raise KeyboardInterrupt
+
+    with Session.open(root) as session:
+        with pytest.raises(KeyboardInterrupt):
+            replay(session, "a", [Observer()])
+        newest = history(session)[0].update
+    assert (newest.command, newest.status) == ("quarantine replay", UpdateStatus.FAILED)
+    assert newest.error == "interrupted (Ctrl-C)"
+
+
 def test_patience_ends(root: Path) -> None:
     with _held(root, "a"), pytest.raises(UpdateRunningError, match="works on a"):
         _run(root, "a", wait=0.01)
@@ -155,6 +200,10 @@ def test_a_crash_is_recovered_as_far_as_nobody_else_works_there(root: Path) -> N
         # quarantine.
         assert [p.exists() for p in left] == [False, True]
         assert sorted(_leaves(root)[0] or ()) == ["c", "v"]
+        # The ledger keeps it as running, so that the next update looks for the rest.
+        with Session.open(root) as session:
+            crashed = history(session)[1].update
+        assert (crashed.status, crashed.error) == ("failed", "its process ended before it did")
     _run(root, "b")
     assert not left[1].exists()
     assert _leaves(root) == []

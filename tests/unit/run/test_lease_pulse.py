@@ -14,10 +14,11 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
+from qanat.run.entry import Diary, LedgerEntry
 from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
-from qanat.run.update import Diary, LedgerEntry, update
+from qanat.run.update import update
 from tests.forked import FORKED
 
 SPEC = 'name: unit\nstorage: storage\nlibraries:\n  - glob:\n      include: "*.sql"\n'

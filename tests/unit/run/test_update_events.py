@@ -24,10 +24,11 @@ from qanat.model.event import (
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
+from qanat.run.entry import Diary
 from qanat.run.look import history, update_events
 from qanat.run.quarantine import replay
 from qanat.run.session import Session
-from qanat.run.update import Diary, update
+from qanat.run.update import update
 from tests.forked import FORKED
 
 ENDED = UpdateEnded("u", "failed", 1.0)

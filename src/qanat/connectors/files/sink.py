@@ -60,6 +60,14 @@ class FilesSink:
         _checked(target)
         self._folder(target)
 
+    def place(self, target: SinkTarget) -> object:
+        """The folder, however it is written.
+
+        Raises:
+            OptionError, UnsupportedError: the place cannot be written to.
+        """
+        return os.path.realpath(self._folder(target))
+
     def output(self, delivery: Delivery) -> Output:
         """Where the engine stages the rows; what a crash had left there is removed.
 

@@ -28,7 +28,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input
-from qanat.ports.source import Past, Surroundings
+from qanat.ports.source import Everywhere, Past, Surroundings
 
 _OWN = frozenset(
     {
@@ -120,7 +120,7 @@ def _moment(name: str, value: Any) -> int | None:
     return round(moment.timestamp() * 1_000_000) * 1000
 
 
-class FilesSource:
+class FilesSource(Everywhere):
     """The `Source` of files, in folders of this machine or in object stores.
 
     A range is a list of whole files. Their paths are relative to the project's root where they

@@ -72,6 +72,11 @@ class PostgresSink:
         """
         _target(target)
 
+    def place(self, target: SinkTarget) -> object:
+        """The database, as its URL has it, and the table."""
+        to = _target(target)
+        return str(to.url), to.table
+
     def output(self, delivery: Delivery) -> Output:
         """A folder for Parquet files; from now on no earlier attempt can commit.
 

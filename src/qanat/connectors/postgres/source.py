@@ -18,7 +18,7 @@ from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Amount, ArrowBatch, Batch, Input
-from qanat.ports.source import Past, Surroundings
+from qanat.ports.source import Everywhere, Past, Surroundings
 from qanat.text import quote
 
 MOST_HASHES = 100_000
@@ -30,7 +30,7 @@ _OTHERS = frozenset({"text", "varchar", "uuid"})
 _ENDLESS = frozenset({"infinity", "Infinity", "NaN"})
 
 
-class PostgresSource:
+class PostgresSource(Everywhere):
     """A `Source` of PostgreSQL tables and queries."""
 
     def __init__(self, surroundings: Surroundings) -> None:

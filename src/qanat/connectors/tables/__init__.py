@@ -10,7 +10,7 @@ Here stand the declarations; `source` reads.
 
 from __future__ import annotations
 
-from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
+from qanat.model.adapter import Connector, Option, OptionTable, TableFunction, ValueType
 from qanat.model.query import DATASET
 
 _SOURCE = "qanat.connectors.tables.source"
@@ -33,6 +33,12 @@ PROJECTS = Connector(
                 "project",
                 "the folder of another project, relative to this one's",
                 required=True,
+                identity=True,
+            ),
+            Option(
+                "environment",
+                "whose table is read there; default: `dev`, or the one that it reads from",
+                type=ValueType.NAME,
                 identity=True,
             ),
         ),

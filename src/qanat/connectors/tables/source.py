@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,27 @@ from qanat.errors import (
     TableNotFoundError,
     full_refresh,
 )
+from qanat.model.name import fold
 from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Schema
 from qanat.model.table import TableRef
 from qanat.model.work import Batch, Input, TableBatch
-from qanat.ports.source import ENVIRONMENT, Past, Readable, Surroundings
+from qanat.ports.source import (
+    ENVIRONMENT,
+    TABLE,
+    Everywhere,
+    Handover,
+    Neighbour,
+    Past,
+    Readable,
+    Surroundings,
+)
 from qanat.text import neither
 
 
-class TableSource:
+class TableSource(Everywhere):
     """What all sources of tables have in common; the subclasses say which table is meant."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -53,11 +64,13 @@ class TableSource:
             self.absent(ref, table)
             return None
         after = _upto(past.position)
-        if version < after or (after >= 0 and self.replaced(ref, past, after)):
+        mark = read.mark
+        another = _is_another(past.position, mark)
+        if another or version < after or (after >= 0 and self.replaced(ref, past, after)):
             raise NotAppendOnlyError(
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
-                got=f"another history, now at version {version}",
+                got=f"another {'table' if another else 'history'}, now at version {version}",
                 hint=f"read it without STREAM, or start over: {full_refresh()}",
             )
         if version == after:
@@ -65,7 +78,7 @@ class TableSource:
         amount = store.added(table, after, version).amount
         if after >= 0 and not amount.files:
             return None  # versions that brought no row: only a name has changed, say
-        value = {"after": after, "upto": version, **read.mark}
+        value = {"after": after, "upto": version, **mark}
         return Unread(Range(value, positioned=True, amount=amount), amount)
 
     def renamed(self, old: str, new: str) -> tuple[str, str]:
@@ -159,6 +172,36 @@ class DatasetSource(TableSource):
         version = past.replaced(ref.place)
         return version is not None and version <= after
 
+    def promoted(self, ref: SourceRef, range: Range, handover: Handover) -> Range:
+        """The range in the table that this environment reads.
+
+        Raises:
+            RereadError: it is of another table, or of rows that are not handed over along.
+            NotAppendOnlyError: rows of it were removed or rewritten since.
+        """
+        own = self._surroundings.scope.rpartition("/")[2]
+        before = str(range.value.get(ENVIRONMENT, "")) or handover.origin
+        read = self.stored(ref)
+        rest = {k: v for k, v in range.value.items() if k not in (ENVIRONMENT, TABLE)}
+        if before == (read.environment or own):
+            if "upto" in rest:
+                _check_kept(ref, read, rest["upto"])
+            return replace(range, value={**rest, **read.mark})
+        versions = handover.versions.get(fold(ref.place)) if before == handover.origin else None
+        if versions is None:
+            raise _not_handed_over(ref, before, handover)
+        theirs, ours = versions
+        reached = rest.get("upto", rest.get("version"))
+        if reached != theirs and ("upto" in rest or handover.exact):
+            raise RereadError(
+                f"{before} has read its {ref.label} up to version {reached}, and that is at"
+                f" version {theirs} by now",
+                hint=f"let it read the rest first: qanat run -e {shlex.quote(before)}",
+            )
+        if "upto" in rest:
+            return replace(range, value={**rest, "after": -1, "upto": ours})
+        return replace(range, value={**rest, "version": ours})
+
 
 class ProjectSource(TableSource):
     """Datasets of other projects."""
@@ -167,9 +210,13 @@ class ProjectSource(TableSource):
         """The table of a dataset there, in that project's own store.
 
         Raises:
-            TableNotFoundError: there is no project in that folder.
+            TableNotFoundError: there is no project in that folder, or no such table.
         """
-        return Readable(*self._surroundings.elsewhere(ref.option("project"), ref.place))
+        return self._surroundings.elsewhere(self.neighbour(ref))
+
+    def neighbour(self, ref: SourceRef) -> Neighbour:
+        """The dataset there."""
+        return Neighbour(ref.option("project"), ref.place, ref.option("environment"))
 
 
 class DeltaSource(TableSource):
@@ -183,7 +230,7 @@ class DeltaSource(TableSource):
         path = ref.place
         outside = "://" in path or Path(path).is_absolute()
         table = TableRef(path if outside else str(self._surroundings.root / path), path)
-        return Readable(self._surroundings.store_of("delta"), table)
+        return Readable(self._surroundings.store_of("delta"), table, foreign=True)
 
     def absent(self, ref: SourceRef, table: TableRef) -> None:
         """Raise: a path must name a table that exists, while a dataset may not have one yet."""
@@ -213,6 +260,41 @@ def _check_same(ref: SourceRef, position: Mapping[str, Any] | None, read: Readab
         f" read from {_whose(read.environment)}, whose rows may be the same or others",
         hint=f"start over with what is there now: {anew}",
     )
+
+
+def _check_kept(ref: SourceRef, read: Readable, upto: int) -> None:
+    """Tell now, and not with the next update, that a stream could not go on.
+
+    Raises:
+        NotAppendOnlyError: rows of the table were removed or rewritten since, or all of it.
+    """
+    version = read.version
+    if version is not None and version >= upto:
+        read.store.added(read.table, upto, version)
+        return
+    raise NotAppendOnlyError(
+        f"{ref.label} was rebuilt or restored since it was last read",
+        wanted=f"the table of which version {upto} has been read",
+        got="no table" if version is None else f"a table at version {version}",
+    )
+
+
+def _not_handed_over(ref: SourceRef, before: str, handover: Handover) -> RereadError:
+    owner = ref.place.removesuffix(QUARANTINE)
+    hint = f"promote {owner} along"
+    if before != handover.origin or owner != ref.place:
+        hint = "compute it here instead, with qanat run"
+    return RereadError(
+        f"it was computed from {ref.label} of {before}, whose rows may be others than those here",
+        hint=hint,
+    )
+
+
+def _is_another(position: Mapping[str, Any] | None, mark: Mapping[str, str]) -> bool:
+    """True if another table is in the place of the one that was read; its versions began anew."""
+    if position is None or TABLE not in position or TABLE not in mark:
+        return False  # a position of an earlier release says nothing
+    return bool(position[TABLE] != mark[TABLE])
 
 
 def _whose(environment: str) -> str:

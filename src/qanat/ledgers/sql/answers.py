@@ -15,7 +15,7 @@ from threading import Lock
 from qanat.errors import LeaseLostError
 from qanat.frozen import Frozen
 from qanat.ledgers.sql.database import Database, Transaction
-from qanat.model.name import Named
+from qanat.model.name import Named, fold
 from qanat.model.record import Epoch, LastEpoch, Lease, PastSource, is_mark
 
 _LAST = """
@@ -24,15 +24,26 @@ WITH RECURSIVE flows (flow) AS (
     UNION ALL
     SELECT (SELECT min(flow) FROM qanat_epochs WHERE scope = ? AND flow > flows.flow)
     FROM flows WHERE flow IS NOT NULL
+),
+fed (flow, dataset) AS (
+    SELECT flow, (SELECT min(dataset_key) FROM qanat_epochs WHERE scope = ? AND flow = flows.flow)
+    FROM flows WHERE flow IS NOT NULL
+    UNION ALL
+    SELECT flow, (
+        SELECT min(dataset_key) FROM qanat_epochs
+        WHERE scope = ? AND flow = fed.flow AND dataset_key > fed.dataset
+    )
+    FROM fed WHERE dataset IS NOT NULL
 )
-SELECT e.flow, e.id, e.number, e.generation, e.fingerprint, e.dataset
-FROM flows JOIN qanat_epochs e ON e.scope = ? AND e.flow = flows.flow AND e.status = 'committed'
-    AND e.number = (
+SELECT e.flow, e.dataset_key, e.id, e.number, e.generation, e.fingerprint, e.dataset
+FROM fed JOIN qanat_epochs e ON e.scope = ? AND e.flow = fed.flow AND e.dataset_key = fed.dataset
+    AND e.status = 'committed' AND e.number = (
         SELECT max(number) FROM qanat_epochs
-        WHERE scope = ? AND flow = flows.flow AND status = 'committed'
+        WHERE scope = ? AND flow = fed.flow AND dataset_key = fed.dataset AND status = 'committed'
     )
 """
-# The recursion steps from flow to flow by the index. GROUP BY would read every epoch that there
+# The recursion steps from flow to flow, and from one of its datasets to the next, by the index.
+# GROUP BY would read every epoch that there
 # ever was, in SQLite and in PostgreSQL.
 
 
@@ -40,24 +51,24 @@ class Answers(Frozen):
     """The answers, for all flows and datasets of a scope.
 
     Args:
-        last: by flow, its newest committed epoch.
+        last: by flow and folded name of a dataset that it feeds, its newest committed epoch there.
         generations: the current one of each dataset that had a full refresh.
-        positions: as text, by flow, generation and source.
-        described: the flows, generations and sources whose columns are kept. Those may be long
-            texts, so only the database has them.
+        positions: as text, by flow, folded name of the dataset, generation and source.
+        described: the flows, datasets, generations and sources whose columns are kept. Those may
+            be long texts, so only the database has them.
     """
 
-    last: dict[str, LastEpoch]
+    last: dict[tuple[str, str], LastEpoch]
     generations: Named[int]
-    positions: dict[tuple[str, int, str], str]
-    described: set[tuple[str, int, str]]
+    positions: dict[tuple[str, str, int, str], str]
+    described: set[tuple[str, str, int, str]]
 
     def sources(self) -> Iterator[PastSource]:
         """What each flow has read as a stream."""
-        for flow, generation, key in sorted(self.described | self.positions.keys()):
-            last = self.last.get(flow)
+        for flow, dataset, generation, key in sorted(self.described | self.positions.keys()):
+            last = self.last.get((flow, dataset))
             if last is not None and last.generation == generation and not is_mark(key):
-                positioned = (flow, generation, key) in self.positions
+                positioned = (flow, dataset, generation, key) in self.positions
                 yield PastSource(flow, last.dataset, generation, key, positioned)
 
 
@@ -93,16 +104,8 @@ class AnswerCache:
                 self._lease = None
             self._known = None
 
-    def of_flow(self, flow: str) -> Answers | None:
-        """The answers about a flow; None if only the database can tell."""
-        lease, known = self._lease, self._now()
-        if lease is None or known is None or lease.datasets is None:
-            return known
-        last = known.last.get(flow)
-        return known if last is not None and lease.covers(last.dataset) else None
-
     def of_dataset(self, dataset: str) -> Answers | None:
-        """The answers about a dataset; None if only the database can tell."""
+        """The answers about a dataset and flows into it; None if only the database can tell."""
         lease, known = self._lease, self._now()
         return known if lease is not None and lease.covers(dataset) else None
 
@@ -127,13 +130,14 @@ class AnswerCache:
         """An epoch was committed, and moved these sources' positions."""
         with self._lock:
             if self._known is not None:
-                self._known.last[epoch.flow] = LastEpoch(
-                    epoch.id, epoch.number, epoch.generation, epoch.fingerprint, epoch.dataset
+                flow, dataset, generation = epoch.flow, fold(epoch.dataset), epoch.generation
+                self._known.last[flow, dataset] = LastEpoch(
+                    epoch.id, epoch.number, generation, epoch.fingerprint, epoch.dataset
                 )
                 for source, text in positions.items():
-                    self._known.positions[epoch.flow, epoch.generation, source] = text
+                    self._known.positions[flow, dataset, generation, source] = text
                 for source in epoch.source_schemas:
-                    self._known.described.add((epoch.flow, epoch.generation, source))
+                    self._known.described.add((flow, dataset, generation, source))
 
     def began(self, dataset: str, generation: int) -> None:
         """A dataset began another generation."""
@@ -143,18 +147,18 @@ class AnswerCache:
 
 
 def _read_known(transaction: Transaction, scope: str) -> Answers:
-    last = transaction.read(_LAST, (scope,) * 4)
+    last = transaction.read(_LAST, (scope,) * 6)
     generations = transaction.read(
         "SELECT dataset_key, generation FROM qanat_generations WHERE scope = ?", (scope,)
     )
     sources = transaction.read(
-        "SELECT flow, generation, source, position, columns IS NOT NULL FROM qanat_sources"
-        " WHERE scope = ?",
+        "SELECT flow, dataset_key, generation, source, position, columns IS NOT NULL"
+        " FROM qanat_positions WHERE scope = ?",
         (scope,),
     )
     return Answers(
-        {flow: LastEpoch(*values) for flow, *values in last},
+        {(flow, dataset): LastEpoch(*values) for flow, dataset, *values in last},
         Named(generations),
-        {(f, generation, s): text for f, generation, s, text, _ in sources if text is not None},
-        {(f, generation, s) for f, generation, s, _, described in sources if described},
+        {(f, d, g, s): text for f, d, g, s, text, _ in sources if text is not None},
+        {(f, d, g, s) for f, d, g, s, _, described in sources if described},
     )

@@ -15,7 +15,6 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from qanat.errors import EpochConflictError, LeaseLostError, LedgerError, UpdateRunningError
 from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
@@ -23,7 +22,7 @@ from qanat.ledgers.sql.process import Process, this_process
 from qanat.ledgers.sql.reader import SqlLedgerReader
 from qanat.model.name import Names
 from qanat.model.record import Epoch, EpochStatus, Lease
-from qanat.text import count, listed
+from qanat.text import count, listed, utc
 
 
 class SqlLeases(SqlLedgerReader):
@@ -243,7 +242,7 @@ def _check(transaction: Transaction, locks_rows: str, lease: Lease) -> None:
             others.append(other)
     got = f"{count(token - lease.token, 'other update')} had a lease since"
     if others:
-        got = f"now held by {_told(others[-1])}"
+        got = f"now held by {others[-1]}"
     raise LeaseLostError(
         f"update {lease.holder} no longer holds the lease of {lease.scope}",
         got=got,
@@ -301,21 +300,15 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
         elif other.meets(lease.datasets):
             raise UpdateRunningError(
                 f"another update works on {_common(other, lease)}",
-                got=_told(other),
+                got=str(other),
                 hint="wait for it (qanat run --wait); if that machine is gone, its lease ends by"
-                f" itself at {_time(other.expires)}",
+                f" itself at {utc(other.expires)}",
             )
 
 
 def _common(other: Lease, lease: Lease) -> str:
     both = [n for n in lease.datasets or other.datasets or () if other.covers(n)]
     return listed(both) if both else lease.scope
-
-
-def _told(lease: Lease) -> str:
-    return (
-        f"update {lease.holder} on {lease.host}, process {lease.pid}, since {_time(lease.since)}"
-    )
 
 
 def _write_datasets(transaction: Transaction, lease: Lease) -> None:
@@ -327,10 +320,6 @@ def _write_datasets(transaction: Transaction, lease: Lease) -> None:
 
 def _names_to_text(names: Names | None) -> str | None:
     return None if names is None else json.dumps(list(names))
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def check_due(transaction: Transaction, scope: str, epoch: Epoch) -> None:

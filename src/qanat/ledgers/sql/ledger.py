@@ -11,7 +11,7 @@ from typing import Any
 from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
 from qanat.ledgers.sql.moves import SqlMoves
-from qanat.ledgers.sql.reader import next_generation
+from qanat.ledgers.sql.reader import current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -155,7 +155,8 @@ class SqlLedger(SqlLeases, SqlMoves):
     def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch as committed, with its results; its range counts as read.
 
-        Settling an epoch twice is the same as settling it once.
+        Settling an epoch twice is the same as settling it once. One that replaces the table of a
+        dataset in a generation that has not begun begins it.
 
         Args:
             definition: recorded in the same transaction.
@@ -189,7 +190,11 @@ class SqlLedger(SqlLeases, SqlMoves):
             self._remember(transaction, epoch, "position", texts)
             columns = {s: schema_to_text(schema) for s, schema in epoch.source_schemas.items()}
             self._remember(transaction, epoch, "columns", columns)
+            if epoch.replaces and epoch.generation:
+                self._write_generation(transaction, epoch.dataset, epoch.generation)
         self._answers.settled(epoch, texts)
+        if epoch.replaces and epoch.generation:
+            self._answers.began(epoch.dataset, epoch.generation)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
@@ -206,9 +211,9 @@ class SqlLedger(SqlLeases, SqlMoves):
         if epoch.replaces or not epoch.generation:
             return epoch.replaces
         return not transaction.read(
-            "SELECT 1 FROM qanat_epochs WHERE scope = ? AND flow = ? AND generation = ?"
-            " AND status = 'committed' AND id <> ? LIMIT 1",
-            (self.scope, epoch.flow, epoch.generation, epoch.id),
+            "SELECT 1 FROM qanat_epochs WHERE scope = ? AND flow = ? AND dataset_key = ?"
+            " AND generation = ? AND status = 'committed' AND id <> ? LIMIT 1",
+            (self.scope, epoch.flow, fold(epoch.dataset), epoch.generation, epoch.id),
         )
 
     def _write_results(self, transaction: Transaction, epoch: Epoch) -> None:
@@ -299,27 +304,28 @@ class SqlLedger(SqlLeases, SqlMoves):
             ),
         )
 
-    def begin_generation(self, datasets: Mapping[str, Iterable[str]], lease: Lease) -> None:
+    def begin_generation(self, datasets: Iterable[str], lease: Lease) -> None:
         """Begin the next generation of datasets, for a full refresh.
-
-        Args:
-            datasets: each with the names of the flows into it.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
         """
         begun = {}
         with self._held(lease) as transaction:
-            for dataset, flows in datasets.items():
-                begun[dataset] = next_generation(transaction, self.scope, dataset, flows)
-                transaction.write(
-                    "INSERT INTO qanat_generations (scope, dataset_key, generation)"
-                    " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
-                    " DO UPDATE SET generation = excluded.generation",
-                    (self.scope, fold(dataset), begun[dataset]),
-                )
+            for dataset in datasets:
+                begun[dataset] = current_generation(transaction, self.scope, dataset) + 1
+                self._write_generation(transaction, dataset, begun[dataset])
         for dataset, generation in begun.items():
             self._answers.began(dataset, generation)
+
+    def _write_generation(self, transaction: Transaction, dataset: str, generation: int) -> None:
+        transaction.write(
+            "INSERT INTO qanat_generations (scope, dataset_key, generation)"
+            " VALUES (?, ?, ?) ON CONFLICT (scope, dataset_key)"
+            " DO UPDATE SET generation = excluded.generation"
+            " WHERE excluded.generation > qanat_generations.generation",
+            (self.scope, fold(dataset), generation),
+        )
 
     def close(self) -> None:
         """Close every connection."""
@@ -329,8 +335,12 @@ class SqlLedger(SqlLeases, SqlMoves):
         self, transaction: Transaction, epoch: Epoch, column: str, texts: Mapping[str, str]
     ) -> None:
         transaction.write_all(
-            f"INSERT INTO qanat_sources (scope, flow, generation, source, {column})"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, flow, generation, source)"
+            f"INSERT INTO qanat_positions"
+            f" (scope, flow, dataset_key, generation, source, {column}) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (scope, flow, dataset_key, generation, source)"
             f" DO UPDATE SET {column} = excluded.{column}",
-            [(self.scope, epoch.flow, epoch.generation, s, text) for s, text in texts.items()],
+            [
+                (self.scope, epoch.flow, fold(epoch.dataset), epoch.generation, s, text)
+                for s, text in texts.items()
+            ],
         )

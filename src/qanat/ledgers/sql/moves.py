@@ -4,8 +4,9 @@ What a dataset that goes has left in the history must never be taken for a new d
 epochs count neither for `last_epoch` and `check_due` (numbers begin anew) nor for `seen`,
 `replaced`, `generation_started` and what else asks for committed epochs. All of these ask by flow
 or by folded name of the dataset. So both get names there that hold the identifier of the update
-that removed them, which no author writes; only the spelling that people read stays. The epochs
-themselves stay: updates list them as before.
+that removed them, which no author writes; only the spelling that people read stays. A flow that
+has fed other datasets, too, keeps its name: quarantines of views have its numbers, which must not
+be given again. The epochs themselves stay: updates list them as before.
 
 The generation stays, too, and grows. A sink may hold epochs of the dataset that went, and refuses
 numbers that the ledger does not know, unless another generation sends them.
@@ -20,6 +21,7 @@ from dataclasses import asdict
 
 from qanat.ledgers.sql.answers import AnswerCache
 from qanat.ledgers.sql.database import Database, Transaction
+from qanat.ledgers.sql.reader import past_name
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold
 from qanat.model.record import Definition, Lease
@@ -100,10 +102,10 @@ def _carry_out(transaction: Transaction, scope: str, move: Move) -> None:
     for key, other in move.sources.items():
         if other is None:
             transaction.write(
-                "DELETE FROM qanat_sources WHERE scope = ? AND source = ?", (scope, key)
+                "DELETE FROM qanat_positions WHERE scope = ? AND source = ?", (scope, key)
             )
         elif other != key:
-            _replace(transaction, scope, "qanat_sources", "source", key, other)
+            _replace(transaction, scope, "qanat_positions", "source", key, other)
 
 
 def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
@@ -120,20 +122,17 @@ def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
     )
     transaction.write(
         "UPDATE qanat_epochs SET dataset_key = ? WHERE scope = ? AND dataset_key = ?",
-        (_past(key, move), scope, key),
+        (past_name(key, move.update), scope, key),
     )
+    transaction.write(
+        "DELETE FROM qanat_positions WHERE scope = ? AND dataset_key = ?", (scope, key)
+    )
+    # Flows that have fed other datasets, too, keep their names: their numbers go on.
     for flow in move.gone:
-        transaction.write("DELETE FROM qanat_sources WHERE scope = ? AND flow = ?", (scope, flow))
         transaction.write(
             "UPDATE qanat_epochs SET flow = ? WHERE scope = ? AND flow = ?",
-            (_past(flow, move), scope, flow),
+            (past_name(flow, move.update), scope, flow),
         )
-
-
-def _past(name: str, move: Move) -> str:
-    """What a flow or dataset that is gone is called in the history."""
-    # No author can write a name with a slash in it.
-    return f"{name}/dropped/{move.update}"
 
 
 def _look_again(transaction: Transaction, scope: str, keys: Sequence[str]) -> None:
@@ -159,7 +158,7 @@ def _look_again(transaction: Transaction, scope: str, keys: Sequence[str]) -> No
 
 def _rename_dataset(transaction: Transaction, scope: str, old: str, new: str) -> None:
     was, key = fold(old), fold(new)
-    for table in ("qanat_definitions", "qanat_generations"):
+    for table in ("qanat_definitions", "qanat_generations", "qanat_positions"):
         # A dataset that has gone leaves a generation behind, which this one's replaces.
         if was != key:
             _replace(transaction, scope, table, "dataset_key", was, key)
@@ -179,7 +178,7 @@ def _rename_flow(transaction: Transaction, scope: str, old: str, new: str) -> No
     transaction.write(
         "UPDATE qanat_epochs SET flow = ? WHERE scope = ? AND flow = ?", (new, scope, old)
     )
-    _replace(transaction, scope, "qanat_sources", "flow", old, new)
+    _replace(transaction, scope, "qanat_positions", "flow", old, new)
 
 
 def _rename_files(transaction: Transaction, scope: str, move: Move) -> None:

@@ -65,22 +65,43 @@ class SqlLedgerReader:
         """
         return self._epochs("status = 'intended' ORDER BY id", (), whole=True)
 
-    def last_epoch(self, flow: str) -> LastEpoch | None:
-        """A flow's newest committed epoch; None if it has none."""
-        known = self._answers.of_flow(flow)
+    def last_epoch(self, flow: str, dataset: str) -> LastEpoch | None:
+        """A flow's newest committed epoch into a dataset; None if it has none."""
+        known = self._answers.of_dataset(dataset)
         if known is not None:
-            return known.last.get(flow)
+            return known.last.get((flow, fold(dataset)))
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT id, number, generation, fingerprint, dataset FROM qanat_epochs"
-                " WHERE scope = ? AND flow = ? AND status = 'committed'"
+                " WHERE scope = ? AND flow = ? AND dataset_key = ? AND status = 'committed'"
                 " ORDER BY number DESC LIMIT 1",
-                (self.scope, flow),
+                (self.scope, flow, fold(dataset)),
             )
         return LastEpoch(*rows[0]) if rows else None
 
+    def last_epochs(self, flow: str) -> Sequence[LastEpoch]:
+        """A flow's newest committed epoch into each dataset that it has fed, newest first."""
+        with self._database.reading() as transaction:
+            rows = transaction.read(
+                "SELECT DISTINCT dataset_key FROM qanat_epochs"
+                " WHERE scope = ? AND flow = ? AND status = 'committed'",
+                (self.scope, flow),
+            )
+        found = (self.last_epoch(flow, key) for (key,) in rows if not is_past(key))
+        return sorted((e for e in found if e is not None), key=lambda e: -e.number)
+
+    def last_number(self, flow: str) -> int:
+        """The number of a flow's newest committed epoch, also into what was dropped; or 0."""
+        with self._database.reading() as transaction:
+            ((number,),) = transaction.read(
+                "SELECT coalesce(max(number), 0) FROM qanat_epochs"
+                " WHERE scope = ? AND flow = ? AND status = 'committed'",
+                (self.scope, flow),
+            )
+        return int(number)
+
     def sources(self) -> Sequence[PastSource]:
-        """What each flow has read as a stream, in the generation of its newest epoch."""
+        """What each flow has read as a stream into what, in the generation of its newest epoch."""
         return list(self._answers.looked_up().sources())
 
     def others(self, dataset: str) -> Sequence[str]:
@@ -94,23 +115,28 @@ class SqlLedgerReader:
         self,
         update: str | None = None,
         dataset: str | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         files: bool = False,
     ) -> Sequence[Epoch]:
         """Epochs, newest first; without `files`, their file ranges are empty.
 
         Args:
             dataset: only epochs of this dataset, compared without case.
+            limit: epochs at most; default: all.
         """
-        conditions, values = ["1 = 1"], []
+        conditions: list[str] = ["1 = 1"]
+        values: list[object] = []
         if update is not None:
             conditions.append("update_id = ?")
             values.append(update)
         if dataset is not None:
             conditions.append("dataset_key = ?")
             values.append(fold(dataset))
-        where = f"{' AND '.join(conditions)} ORDER BY id DESC LIMIT ?"
-        return self._epochs(where, (*values, limit), whole=files)
+        where = f"{' AND '.join(conditions)} ORDER BY id DESC"
+        if limit is not None:
+            where += " LIMIT ?"
+            values.append(limit)
+        return self._epochs(where, values, whole=files)
 
     def updates(self, limit: int = 20) -> Sequence[UpdateRecord]:
         """Updates, newest first, at most `limit`."""
@@ -126,34 +152,41 @@ class SqlLedgerReader:
         with self._database.reading() as transaction:
             return read_events(transaction, self.scope, update, after, limit)
 
-    def position(self, flow: str, generation: int, source: str) -> Mapping[str, Any] | None:
+    def position(
+        self, flow: str, dataset: str, generation: int, source: str
+    ) -> Mapping[str, Any] | None:
         """The value of the newest committed range of a flow's source that has a position."""
-        text = self._position(flow, generation, source)
+        text = self._position(flow, dataset, generation, source)
         return None if text is None else position_from_text(text)
 
-    def quarantine_mark(self, flow: str, generation: int, dataset: str) -> QuarantineMark | None:
+    def quarantine_mark(
+        self, flow: str, dataset: str, generation: int, of: str
+    ) -> QuarantineMark | None:
         """What a quarantine must carry of a flow; None if the flow has never changed it."""
-        text = self._position(flow, generation, quarantine_key(dataset))
+        text = self._position(flow, dataset, generation, quarantine_key(of))
         return None if text is None else mark_from_text(text)
 
-    def quarantine_marks(self, dataset: str, generation: int) -> Mapping[str, QuarantineMark]:
-        """What a quarantine must carry of each flow that has changed it."""
+    def quarantine_marks(
+        self, dataset: str, generation: int, of: str
+    ) -> Mapping[str, QuarantineMark]:
+        """What a quarantine must carry of each flow into a dataset that has changed it."""
         with self._database.reading() as transaction:
             rows = transaction.read(
-                "SELECT flow, position FROM qanat_sources"
-                " WHERE scope = ? AND generation = ? AND source = ? AND position IS NOT NULL",
-                (self.scope, generation, quarantine_key(dataset)),
+                "SELECT flow, position FROM qanat_positions WHERE scope = ? AND dataset_key = ?"
+                " AND generation = ? AND source = ? AND position IS NOT NULL",
+                (self.scope, fold(dataset), generation, quarantine_key(of)),
             )
         return {flow: mark_from_text(text) for flow, text in rows}
 
     def seen(
         self,
         flow: str,
+        dataset: str,
         generation: int,
         paths: Iterable[str],
         relevant: Callable[[str], bool] | None = None,
     ) -> Mapping[str, FileRef]:
-        """By path, those of some files that a flow's committed epochs have read, as last read.
+        """By path, those of some files that a flow has read into a dataset, as last read.
 
         Args:
             relevant: called with the name of a source; False ignores what was read through it.
@@ -167,21 +200,23 @@ class SqlLedgerReader:
                     "SELECT f.source, f.path, f.size, f.modified_ns, f.digest"
                     " FROM qanat_epoch_files f"
                     " JOIN qanat_epochs e ON e.scope = f.scope AND e.id = f.epoch_id"
-                    " WHERE f.scope = ? AND e.flow = ? AND e.generation = ?"
+                    " WHERE f.scope = ? AND e.flow = ? AND e.dataset_key = ? AND e.generation = ?"
                     f" AND e.status = 'committed' AND f.path IN ({', '.join('?' * len(some))})"
                     " ORDER BY f.epoch_id",
-                    (self.scope, flow, generation, *some),
+                    (self.scope, flow, fold(dataset), generation, *some),
                 )
                 for source, *values in rows:
                     if relevant is None or relevant(source):
                         found[values[0]] = FileRef(*values)
         return found
 
-    def source_schema(self, flow: str, generation: int, source: str) -> Schema | None:
+    def source_schema(
+        self, flow: str, dataset: str, generation: int, source: str
+    ) -> Schema | None:
         """The columns last found in a flow's source, keyed as in `Epoch.source_schemas`."""
-        known = self._answers.of_flow(flow)
-        never = known is not None and (flow, generation, source) not in known.described
-        text = None if never else self._remembered(flow, generation, source, "columns")
+        known, key = self._answers.of_dataset(dataset), (flow, fold(dataset), generation, source)
+        never = known is not None and key not in known.described
+        text = None if never else self._remembered(*key, "columns")
         return None if text is None else schema_from_text(text)
 
     def definitions(self) -> Named[Definition]:
@@ -201,11 +236,6 @@ class SqlLedgerReader:
             return known.generations.get(dataset, 0)
         with self._database.reading() as transaction:
             return current_generation(transaction, self.scope, dataset)
-
-    def next_generation(self, dataset: str, flows: Iterable[str]) -> int:
-        """The generation that a full refresh of a dataset begins, with these flows into it."""
-        with self._database.reading() as transaction:
-            return next_generation(transaction, self.scope, dataset, flows)
 
     def generation_started(self, dataset: str, generation: int) -> bool:
         """True if an epoch of a dataset's generation has been committed.
@@ -252,34 +282,20 @@ class SqlLedgerReader:
             files = [files_of(transaction, self.scope, r[0]) if whole else {} for r in rows]
         return [epoch_from_row(row, found) for row, found in zip(rows, files, strict=True)]
 
-    def _position(self, flow: str, generation: int, source: str) -> str | None:
-        known = self._answers.of_flow(flow)
-        if known is not None:
-            return known.positions.get((flow, generation, source))
-        return self._remembered(flow, generation, source, "position")
+    def _position(self, flow: str, dataset: str, generation: int, source: str) -> str | None:
+        known, key = self._answers.of_dataset(dataset), (flow, fold(dataset), generation, source)
+        return known.positions.get(key) if known else self._remembered(*key, "position")
 
-    def _remembered(self, flow: str, generation: int, source: str, column: str) -> str | None:
+    def _remembered(
+        self, flow: str, key: str, generation: int, source: str, column: str
+    ) -> str | None:
         with self._database.reading() as transaction:
             rows = transaction.read(
-                f"SELECT {column} FROM qanat_sources"
-                " WHERE scope = ? AND flow = ? AND generation = ? AND source = ?",
-                (self.scope, flow, generation, source),
+                f"SELECT {column} FROM qanat_positions WHERE scope = ?"
+                " AND flow = ? AND dataset_key = ? AND generation = ? AND source = ?",
+                (self.scope, flow, key, generation, source),
             )
         return rows[0][0] if rows else None
-
-
-def next_generation(
-    transaction: Transaction, scope: str, dataset: str, flows: Iterable[str]
-) -> int:
-    """Higher than any generation that a dataset, or one of the flows into it, has had."""
-    newest = current_generation(transaction, scope, dataset)
-    for flow in flows:
-        ((had,),) = transaction.read(
-            "SELECT coalesce(max(generation), 0) FROM qanat_epochs WHERE scope = ? AND flow = ?",
-            (scope, flow),
-        )
-        newest = max(newest, int(had))
-    return newest + 1
 
 
 def current_generation(transaction: Transaction, scope: str, dataset: str) -> int:
@@ -289,3 +305,17 @@ def current_generation(transaction: Transaction, scope: str, dataset: str) -> in
         (scope, fold(dataset)),
     )
     return int(rows[0][0]) if rows else 0
+
+
+_DROPPED = "/dropped/"
+"""In what is gone; no author can write a name with a slash in it."""
+
+
+def past_name(name: str, update: str) -> str:
+    """What a flow or dataset that an update has removed is called in the history."""
+    return f"{name}{_DROPPED}{update}"
+
+
+def is_past(name: str) -> bool:
+    """True if that is what a flow or dataset was called which is gone."""
+    return _DROPPED in name

@@ -6,6 +6,14 @@ has a `scope`, so that projects and environments may share the tables.
 
 from __future__ import annotations
 
+_NEWEST = """e.scope = {0}.scope AND e.flow = {0}.flow AND e.generation = {0}.generation
+                AND e.status = 'committed' AND e.number = (
+                    SELECT max(number) FROM qanat_epochs n
+                    WHERE n.scope = {0}.scope AND n.flow = {0}.flow
+                        AND n.generation = {0}.generation AND n.status = 'committed'
+                )"""
+"""Of the epochs `e`: the newest of a flow in a generation."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE qanat_leases (
@@ -141,6 +149,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             facts TEXT NOT NULL,
             PRIMARY KEY (scope, update_id)
         )""",
+    ),
+    (
+        # What a flow has read, it has read into one dataset: sent into another one, it reads from
+        # the start there. Until now the newest one of a generation had it all.
+        """CREATE TABLE qanat_positions (
+            scope TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            source TEXT NOT NULL,
+            position TEXT,
+            columns TEXT,
+            PRIMARY KEY (scope, flow, dataset_key, generation, source)
+        )""",
+        f"""INSERT INTO qanat_positions
+            SELECT s.scope, s.flow, e.dataset_key, s.generation, s.source, s.position, s.columns
+            FROM qanat_sources s JOIN qanat_epochs e ON {_NEWEST.format("s")}""",
+        "DROP TABLE qanat_sources",
+        # A sink went on where another one had been; a table started over. The numbers of the
+        # copies are negative, so that they are none of the files of the epoch itself.
+        f"""INSERT INTO qanat_epoch_files
+            SELECT f.scope, e.id, f.source, -(f.epoch_id * 10000000 + f.ordinal + 1), f.path,
+                f.size, f.modified_ns, f.digest
+            FROM qanat_epochs b
+            JOIN qanat_epochs e ON e.dataset_key <> b.dataset_key AND {_NEWEST.format("b")}
+            JOIN qanat_definitions d ON d.scope = e.scope AND d.dataset_key = e.dataset_key
+                AND d.kind = 'sink'
+            JOIN qanat_epoch_files f ON f.scope = b.scope AND f.epoch_id = b.id
+            WHERE b.status = 'committed'""",
+        """CREATE INDEX qanat_epochs_by_flow_and_dataset
+            ON qanat_epochs (scope, flow, dataset_key, status, number)""",
     ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""

@@ -20,7 +20,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
-from qanat.text import count, duration, listed, printable
+from qanat.text import count, duration, printable, work_of
 
 
 def remark(event: Event) -> str | None:
@@ -30,9 +30,8 @@ def remark(event: Event) -> str | None:
     'silver: warning: the clock was set back'
     """
     match event:
-        case LeaseAwaited(holder, host, pid, datasets):
-            works = f", which works on {listed(datasets)}" if datasets else ""
-            text = f"waiting for update {holder} on {host}, process {pid}{works}"
+        case LeaseAwaited(holder, host, pid, datasets, since):
+            text = f"waiting for {work_of(holder, host, pid, since, datasets)}"
         case Recovered(dataset, flow, epoch, how):
             text = f"{dataset}: recovered epoch {epoch} of {flow}: {how}"
         case Retried(dataset, attempt, error, wait_seconds):

@@ -66,10 +66,11 @@ class Places:
         found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
         return sorted(TableRef(str(f), unquote(f.name)) for f in found)
 
-    def look_again(self) -> None:
+    def look_again(self, tables: Sequence[TableRef]) -> None:
         """Let no later answer be older than now: of tables in object stores some may be."""
-        if "_remote" in vars(self) and self._remote is not None:
-            self._remote.look_again()
+        distant = [t.location for t in tables if is_url(t.location)]
+        if ("_remote" in vars(self) or distant) and self._remote is not None:
+            self._remote.look_again(distant)
 
     @cached_property
     def _remote(self) -> Remote | None:

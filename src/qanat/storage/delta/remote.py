@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta  # exists for type checkers only
 
 _TRANSFERS = 8
+_LOOKS = 32
 _PROBE = "_qanat_probe_"
 
 
@@ -88,10 +89,18 @@ class Remote:
                 self._tables[location] = found
             return found
 
-    def look_again(self) -> None:
-        """What is new in the logs is asked the next time."""
+    def look_again(self, locations: Sequence[str] = ()) -> None:
+        """What is new in the logs is asked the next time; of some tables at once."""
         for files in list(self._tables.values()):
             files.log.look_again()
+        if len(locations) > 1:
+            with ThreadPoolExecutor(_LOOKS, "look") as pool:
+                list(pool.map(self._look, locations))
+
+    def _look(self, location: str) -> None:
+        # What is wrong, whoever asks for the table hears.
+        with suppress(AdapterError, CommitConflictError):
+            self.files(location).log.listed()
 
     def check_conditional(self, url: ObjectUrl) -> None:
         """Refuse a store that replaces an object which it was to create; asked once.

@@ -124,7 +124,7 @@ class RemoteLog(Log):
     def _list(self, after: str | None) -> dict[str, _Known]:
         skip = len(self._url.key) + 1
         return {
-            meta["path"][skip:]: (meta["e_tag"] or "", meta["size"])
+            meta["path"][skip:]: (_plain(meta["e_tag"]), meta["size"])
             for meta in self._objects.below(self._url, after)
             if "/" not in meta["path"][skip:]
         }
@@ -201,9 +201,9 @@ class RemoteLog(Log):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(version)
         path.write_bytes(content)
-        self._take({**self._known, path.name: (etag, len(content))})
+        self._take({**self._known, path.name: (_plain(etag), len(content))})
         if etag:
-            self._cache.keep(f"{self._entry(version)} {etag}", path)
+            self._cache.keep(f"{self._entry(version)} {_plain(etag)}", path)
 
     def _entry(self, version: int) -> ObjectUrl:
         return self._url.below(self.path(version).name)
@@ -236,6 +236,11 @@ def _fence(begins: bool) -> bytes:
         }
         actions += [NEW_TABLE.action(), {"metaData": metadata}]
     return ("\n".join(json.dumps(a, separators=(",", ":")) for a in actions) + "\n").encode()
+
+
+def _plain(etag: str | None) -> str:
+    """An ETag as all stores have it: Azure puts quotes around it only in some answers."""
+    return (etag or "").strip('"')
 
 
 def _is_fence(actions: list[dict[str, Any]]) -> bool:

@@ -75,9 +75,9 @@ class DeltaStore(DeltaNames):
         self._places = Places(folders)
         self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
 
-    def look_again(self) -> None:
+    def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call: of tables in object stores some may be."""
-        self._places.look_again()
+        self._places.look_again(tables)
 
     def tables(self, place: str) -> Sequence[TableRef]:
         """All Delta tables right below a folder, and the folders that may be some."""
@@ -130,6 +130,7 @@ class DeltaStore(DeltaNames):
             files=len(state.files),
             comment=state.comment,
             properties={k: v for k, v in state.properties.items() if k != OWNER},
+            id=state.id,
         )
 
     def added(self, table: TableRef, after: int, upto: int) -> Added:

@@ -65,6 +65,7 @@ class Reader:
             files=len(entries),
             comment=properties.get("comment"),
             properties={k: v for k, v in properties.items() if k not in RESERVED},
+            id=self._history.uuid,
         )
 
     def added(self, after: int, upto: int) -> Added:

@@ -80,7 +80,7 @@ class IcebergStore(IcebergNames):
 
     # -- looking -------------------------------------------------------------------------------
 
-    def look_again(self) -> None:
+    def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Nothing: no answer is remembered."""
 
     def tables(self, place: str) -> Sequence[TableRef]:

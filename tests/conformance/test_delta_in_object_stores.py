@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,22 +31,36 @@ from qanat.model.work import DataFile, TableBatch
 from qanat.objects import Objects
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.store import DeltaStore
-from qanat.testing.object_store import ObjectStore, object_store
+from qanat.testing.azurite import azurite
+from qanat.testing.gcs import gcs
+from qanat.testing.ministack import ministack
+from qanat.testing.object_store import object_store
+from qanat.testing.seaweedfs import seaweedfs
+from qanat.testing.server import ObjectServer
 
 pytestmark = pytest.mark.services
 
 ID = Schema((Field("id", Primitive("long")),))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStore]:
-    with object_store() as found:
+SERVERS: list[Callable[[], AbstractContextManager[ObjectServer]]] = [
+    object_store,
+    ministack,
+    seaweedfs,
+    azurite,
+    gcs,
+]
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda one: one.__name__)
+def server(request: pytest.FixtureRequest) -> Iterator[ObjectServer]:
+    with request.param() as found:
         found.create_bucket("lake")
         yield found
 
 
 @pytest.fixture(autouse=True)
-def environment(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
 
@@ -95,8 +110,8 @@ def process(tmp_path: Path) -> Callable[[], Process]:
 
 
 @pytest.fixture
-def table() -> TableRef:
-    return TableRef(f"s3://lake/{uuid4().hex}/tables/t", "t")
+def table(server: ObjectServer) -> TableRef:
+    return TableRef(f"{server.url}lake/{uuid4().hex}/tables/t", "t")
 
 
 def lost() -> None:

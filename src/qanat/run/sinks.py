@@ -1,0 +1,48 @@
+"""Where the sinks of an environment send, and that no other environment sends there too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from qanat import plugins
+from qanat.errors import OptionError, QanatError, located
+from qanat.model.pipeline import Dataset, SinkTarget
+from qanat.run.session import Session
+from qanat.text import filled
+
+
+def check_apart(session: Session, dataset: Dataset) -> None:
+    """Refuse to send where another environment of the spec sends.
+
+    Nobody could tell their rows apart there, and what is only tried out would be among them.
+
+    Raises:
+        OptionError: another environment has the same target.
+    """
+    here, target = session.project.environment, dataset.sink
+    if target is None or not session.project.sinks:
+        return
+    sink = session.sink(target)
+    for other, configuration in session.project.senders.items():
+        theirs = _elsewhere(target, configuration)
+        with located(dataset.location):
+            same = theirs is not None and sink.place(theirs) == sink.place(target)
+        if same:
+            raise OptionError(
+                f"environments {here} and {other} would send {dataset.name} to the same place",
+                location=dataset.location,
+                hint="let an option of the sink differ, by a `${key}` of the configuration; or let"
+                f" one of them send nothing: environments: {{{other}: {{sinks: off}}}}",
+            )
+
+
+def _elsewhere(target: SinkTarget, configuration: Mapping[str, str]) -> SinkTarget | None:
+    """A sink's target in an environment with a configuration; None if it cannot be one there."""
+    options = dict(target.options)
+    table = plugins.connector(target.connector).sinks[target.format]
+    given = {**options, **{name: filled(text, configuration) for name, text in target.written}}
+    try:
+        return replace(target, options=tuple(table.check_all(given.items()).items()))
+    except QanatError:
+        return None  # it is told if that environment runs
