@@ -300,8 +300,10 @@ class Trial:
         return self._site.start(self._site.plain, scenario.beside, impatient, self._patch)
 
     def _rival(self, scenario: Scenario, found: _Findings) -> None:
-        rival = self._site.start(self._site.plain, scenario.then[-1], True, self._patch, True)
-        self._note("rival", rival, rival.wait(), found, fails=True)
+        rival = self._site.start(self._site.plain, scenario.then[0], True, self._patch, True)
+        code = rival.wait()
+        if not (scenario.done and scenario.done.search(rival.said())):
+            self._note("rival", rival, code, found, fails=True)
 
     def _recover(self, scenario: Scenario, found: _Findings, late: Sequence[Late]) -> None:
         """Do what recovers, until nothing is left to do; what is still under way arrives."""
