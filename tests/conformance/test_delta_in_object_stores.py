@@ -14,7 +14,9 @@ from uuid import uuid4
 import deltalake
 import duckdb
 import polars
+import pyarrow
 import pytest
+from obstore.fsspec import FsspecStore
 
 from qanat.errors import (
     CommitConflictError,
@@ -364,3 +366,18 @@ def test_a_large_file_goes_up_in_parts(process: Callable[[], Process], table: Ta
     assert isinstance(batch, TableBatch)
     batch.ready()
     assert Path(batch.files[0]).read_bytes() == (folder / "big.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("server", [object_store], indirect=True, ids=["object_store"])
+def test_others_read_the_files(process: Callable[[], Process], table: TableRef) -> None:
+    """DuckDB's own reader of S3 is an extension to download; obstore gives it a file system."""
+    one = process()
+    one.store.publish(one.commit(table, 1, 1, 2))
+    one.store.publish(one.commit(table, 2, 3))
+    found = deltalake.DeltaTable(table.location, storage_options=dict(os.environ))
+    assert pyarrow.table(found.scan()).num_rows == 3
+    assert polars.scan_delta(table.location).select("id").collect().height == 3
+    with duckdb.connect() as connection:
+        connection.register_filesystem(FsspecStore("s3"))
+        query = "SELECT sum(id) FROM read_parquet($files)"
+        assert connection.execute(query, {"files": found.file_uris()}).fetchall() == [(6,)]

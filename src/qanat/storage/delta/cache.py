@@ -34,10 +34,10 @@ class Cache:
 
     def give(self, key: str, target: Path) -> bool:
         """Put a copy in place; False if there is none."""
-        kept = self._path(key)
+        kept = self.path(key)
         try:
             _link(kept, target)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         with suppress(OSError):
             # The time of its last use alone: by the other one a log knows its entries again.
@@ -51,14 +51,15 @@ class Cache:
         """
         with suppress(OSError):
             self._trim()
-            kept = self._path(key)
+            kept = self.path(key)
             kept.parent.mkdir(parents=True, exist_ok=True)
             sync(path)
             beside = kept.with_name(f"{kept.name}.{uuid4().hex}")
             _link(path, beside)
             beside.replace(kept)
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Where the copy of a key is, or would be."""
         name = blake2b(key.encode(), digest_size=20).hexdigest()
         return self._folder / name[:2] / name
 
@@ -84,7 +85,7 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except FileExistsError:
         return
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError:
         # A file system without hard links, or two of them.

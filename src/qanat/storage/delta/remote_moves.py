@@ -37,11 +37,12 @@ def move(objects: Objects, old: ObjectUrl, new: ObjectUrl, gate: CommitGate | No
         CommitConflictError: another update has taken over.
     """
     originals, copies = _below(objects, old), _below(objects, new)
-    if _is_whole(originals, copies):
-        _check_newest(objects, old, new, originals)
-    else:
+    while not _is_whole(originals, copies):
         _check_same(originals, copies, new)
         _copy(objects, old, new, [n for n in originals if n not in copies], gate)
+        # Another tool may have committed meanwhile.
+        originals, copies = _below(objects, old), _below(objects, new)
+    _check_newest(objects, old, new, originals)
     _remove(objects, old, originals, gate)
 
 

@@ -1,0 +1,118 @@
+"""Tables in S3 and the ledger in PostgreSQL: any machine may go on where another has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars
+import pytest
+
+import qanat
+from qanat.errors import HistoryMismatchError, ProblemsError
+from qanat.testing.object_store import ObjectStore
+from qanat.testing.postgresql import postgresql
+
+pytestmark = pytest.mark.services
+
+SQL = """
+CREATE STREAMING TABLE bronze (
+  CONSTRAINT positive EXPECT (amount > {least}) ON VIOLATION QUARANTINE ROW
+) AS SELECT * FROM STREAM read_files('s3://lake/{place}/in/*.csv', schema => 'id INT, amount INT');
+CREATE STREAMING TABLE silver AS SELECT id, amount FROM STREAM bronze;
+CREATE MATERIALIZED VIEW total AS SELECT sum(amount) AS amount FROM silver;
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path.name
+
+
+def machine(root: Path, place: str, ledger: str = "", least: int = 0) -> Path:
+    (root / "transformations").mkdir(parents=True, exist_ok=True)
+    spec = f"name: shop\nstorage: s3://lake/{place}/lake\n"
+    (root / "qanat.yml").write_text(spec + (f"ledger: {ledger}\n" if ledger else ""))
+    text = SQL.format(place=place, least=least)
+    (root / "transformations" / "all.sql").write_text(text)
+    return root
+
+
+def test_machines_take_turns(
+    tmp_path: Path, server: ObjectStore, postgres: str, place: str
+) -> None:
+    roots = [machine(tmp_path / name, place, postgres) for name in ("one", "two")]
+    for day, root in enumerate([*roots, *roots]):
+        rows = f"id,amount\n{day},{10 + day}\n{day},-{day + 1}\n"
+        server.put("lake", f"{place}/in/{day}.csv", rows.encode())
+        with qanat.open(root) as project:
+            done = {d.dataset: d for d in project.run().datasets}
+            assert (done["bronze"].counts.written, done["bronze"].counts.quarantined) == (1, 1)
+            assert not project.run().counts.written, "nothing is new"
+            assert project.quarantine("bronze").rows().total == day + 1
+    for root in roots:
+        machine(root, place, postgres, least=-3)
+    with qanat.open(roots[0]) as one, qanat.open(roots[1]) as other:
+        assert [r.replayed for r in one.replay()] == [2]
+        assert [r.replayed for r in other.replay()] == [0]
+        other.run()
+        assert one.table("total").polars()["amount"].to_list() == [10 + 11 + 12 + 13 - 1 - 2]
+    found = polars.read_delta(f"s3://lake/{place}/lake/tables/silver")
+    assert sorted(found["amount"].to_list()) == [-2, -1, 10, 11, 12, 13]
+
+
+def test_a_machine_without_the_ledger_is_stopped(
+    tmp_path: Path, server: ObjectStore, place: str
+) -> None:
+    """Each has a ledger of its own: the second would read everything again."""
+    server.put("lake", f"{place}/in/1.csv", b"id,amount\n1,10\n")
+    with qanat.open(machine(tmp_path / "one", place)) as project:
+        project.run()
+    with qanat.open(machine(tmp_path / "two", place)) as project:
+        failed = {d.dataset: d.error for d in project.run().failed}
+        assert isinstance(failed["bronze"], HistoryMismatchError)
+    assert polars.read_delta(f"s3://lake/{place}/lake/tables/bronze").height == 1
+
+
+def test_another_environment_reads_what_is_there_and_promotes(
+    tmp_path: Path, server: ObjectStore, place: str
+) -> None:
+    server.put("lake", f"{place}/in/1.csv", b"id,amount\n1,10\n2,-5\n")
+    root = machine(tmp_path / "one", place)
+    spec = (root / "qanat.yml").read_text()
+    (root / "qanat.yml").write_text(f"{spec}environments: {{feature: {{from: dev}}}}\n")
+    with qanat.open(root) as project:
+        project.run()
+    with (root / "transformations" / "all.sql").open("a") as file:
+        file.write("CREATE MATERIALIZED VIEW most AS SELECT max(amount) AS m FROM silver;\n")
+    with qanat.open(root, "feature") as project:
+        done = project.run(select=["most"])
+        assert [d.dataset for d in done.datasets] == ["most"]
+        assert project.table("most").polars()["m"].to_list() == [10]
+    with qanat.open(root) as project:
+        project.promote("most", origin="feature")
+        assert project.run().counts.written == 0
+    assert polars.read_delta(f"s3://lake/{place}/lake/tables/most")["m"].to_list() == [10]
+
+
+def test_a_bucket_that_is_not_there_is_named(
+    tmp_path: Path, place: str, server: ObjectStore
+) -> None:
+    root = machine(tmp_path / "one", place)
+    server.put("lake", f"{place}/in/1.csv", b"id,amount\n1,10\n")
+    text = (root / "qanat.yml").read_text().replace("s3://lake/", "s3://lakke/")
+    (root / "qanat.yml").write_text(text)
+    with qanat.open(root) as project:
+        failed = {d.dataset: str(d.error) for d in project.run().failed}
+        assert "there is no bucket 's3://lakke'" in failed["bronze"]
+    (root / "qanat.yml").write_text("name: shop\nstorage: s3:///lake\n")
+    with pytest.raises(ProblemsError, match="storage does not fit"):
+        qanat.open(root)
