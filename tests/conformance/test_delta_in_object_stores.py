@@ -178,6 +178,12 @@ def test_a_table_of_which_there_are_only_fences_is_not_there(
     assert one.store.publish(one.commit(table, 1, 7)) == 3
     assert process().rows(table) == [7]
     assert one.store.added(table, -1, 3).amount.rows == 1
+    # Nor is a fence behind the last commit a reason to read the table again.
+    for _ in range(2):
+        process().store.repair(table)
+    one.store.look_again()
+    assert (one.store.version(table), one.store.last_change(table)) == (5, 3)
+    assert not one.store.added(table, 3, 5).amount.files
 
 
 # -- answers that do not come ---------------------------------------------------------------------

@@ -57,8 +57,8 @@ def test_faults_at_calls_to_the_server(prepared: Prepared, name: str, fault: Fau
     crew.attempt(cases, verdicts.append)
     assert {v.case: v.complaints for v in verdicts if v.complaints} == {}
     # Not every fault happens: the numbers of calls shift by one or two from run to run, and only
-    # a message can be cut.
-    assert sum(bool(v.hits) for v in verdicts) > len(verdicts) / 2
+    # a message can be cut. Of eight drawn calls half may miss by chance.
+    assert sum(bool(v.hits) for v in verdicts) > len(verdicts) / 4
     assert len(verdicts) == len(cases)
 
 

@@ -68,6 +68,13 @@ class TableStore(Protocol):
         """
         ...
 
+    def last_change(self, table: TableRef) -> int | None:
+        """The newest version, without those behind it that only fence the table.
+
+        Who reads the table as it is reads this one: a fence gives no reason to read it again.
+        """
+        ...
+
     def owner(self, table: TableRef) -> str | None:
         """Whose a table is; None if it does not say, or if there is none.
 

@@ -93,7 +93,7 @@ class TableSource(Everywhere):
             TableNotFoundError: there is no such table outside the project.
         """
         read = self.stored(ref)
-        version = read.version
+        version = read.store.last_change(read.table)
         if version is None:
             self.absent(ref, read.table)
             return None

@@ -62,6 +62,10 @@ class Log:
         commits, checkpoints = self.listed()
         return max((*commits[-1:], *checkpoints[-1:]), default=None)
 
+    def last_change(self) -> int | None:
+        """The newest version, without fences behind it: there are none in a file system."""
+        return self.version()
+
     def listed(self) -> tuple[list[int], list[int]]:
         """The versions that have an entry, and those that have a checkpoint, both in order."""
         try:

@@ -65,6 +65,14 @@ class RemoteLog(Log):
             newest = super().version()
             return None if newest is None or self._is_void(newest) else newest
 
+    def last_change(self) -> int | None:
+        """The newest version, without the fences behind it; None if there is no table."""
+        with self._lock:
+            found = self.version()
+            while found and found in self.commits() and _is_fence(self.actions(found)):
+                found -= 1
+            return found
+
     def beginning(self) -> int | None:
         """The version of the first commit of a table that is not there; None if it is there."""
         with self._lock:

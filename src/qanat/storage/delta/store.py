@@ -101,6 +101,11 @@ class DeltaStore(DeltaNames):
         found: int | None = log.version() if log else _table().newest(table.location)
         return found
 
+    def last_change(self, table: TableRef) -> int | None:
+        """The newest version, without the fences behind it."""
+        log = self._log(table)
+        return log.last_change() if log else self.version(table)
+
     def owner(self, table: TableRef) -> str | None:
         """Whose a table is; None if it does not say or is not there."""
         try:

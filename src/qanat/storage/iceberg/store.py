@@ -64,10 +64,9 @@ class IcebergStore(IcebergNames):
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
     ) -> None:
         self._options, self._owner = dict(options), owner
-        namespace = str(options.get("namespace") or _NAMESPACE)
+        self._namespace = str(options.get("namespace") or _NAMESPACE)
         others = {k for k, v in options.items() if v not in (None, "")} - {"namespace"}
-        self._file = None if others else FileCatalog(private, namespace)
-        self._namespace = namespace
+        self._file = None if others else FileCatalog(private, self._namespace)
         self._foreign: Catalog | None = None
 
     @property
@@ -99,8 +98,11 @@ class IcebergStore(IcebergNames):
     def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: imports no driver."""
         base = self._catalog.find(table)
-        newest = base.history.newest if base else None
-        return None if newest is None else newest.version
+        return base.history.newest.version if base and base.history.newest else None
+
+    def last_change(self, table: TableRef) -> int | None:
+        """The newest version, also if it is a fence."""
+        return self.version(table)
 
     def owner(self, table: TableRef) -> str | None:
         """Whose a table is, or will be once it has its first version; None if it does not say."""
