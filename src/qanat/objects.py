@@ -36,7 +36,7 @@ CHUNK = 8 * 2**20
 
 _PARTS = 4
 """Parts of one upload on their way at once, so that it holds `_PARTS * CHUNK` bytes."""
-_DELETED = 1000
+DELETED = 1000
 """Objects that S3 deletes in one request."""
 _FAILURES = (BaseError, OSError, ValueError)
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -148,8 +148,8 @@ class Objects:
     def delete(self, urls: Iterable[ObjectUrl]) -> None:
         """Delete objects; one that is not there counts as deleted."""
         found = list(urls)
-        for start in range(0, len(found), _DELETED):
-            some = found[start : start + _DELETED]
+        for start in range(0, len(found), DELETED):
+            some = found[start : start + DELETED]
             with failures(some[0], "delete"):
                 try:
                     obstore.delete(self.store(some[0]), [url.key for url in some])

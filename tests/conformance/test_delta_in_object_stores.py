@@ -23,6 +23,7 @@ from qanat.errors import (
     FileVanishedError,
     LeaseLostError,
     SourceUnavailableError,
+    TableTooNewError,
     UnsupportedError,
 )
 from qanat.frozen import Frozen
@@ -247,6 +248,34 @@ def test_a_store_that_replaces_what_is_there_is_refused(
     assert data(table) == []
 
 
+def test_a_doubt_ends_with_its_update(
+    process: Callable[[], Process], table: TableRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever goes on with the open epoch puts a fence; to look needs no lease."""
+    one, asked = process(), []
+
+    def ask() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            lost()
+
+    create = Objects.create
+
+    def silent(self: Objects, url: ObjectUrl, content: bytes) -> str | None:
+        if "_delta_log" in url.key:
+            raise SourceUnavailableError("no answer")
+        return create(self, url, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "create", silent)
+        with pytest.raises(SourceUnavailableError):
+            one.store.publish(one.commit(table, 1, 7, gate=Gate(ask)))
+    assert one.store.version(table) is None
+    one.store.repair(table)
+    one.store.publish(one.commit(table, 1, 8))
+    assert process().rows(table) == [8]
+
+
 # -- looks and copies -----------------------------------------------------------------------------
 
 
@@ -353,6 +382,10 @@ def test_leftovers_are_found_and_swept(process: Callable[[], Process], table: Ta
         one.store.sweep(table, lost)
     assert one.store.sweep(table) == 3
     assert one.store.sweep(table) == 0
+    # What a checkpoint in parts names, only they tell.
+    Objects().create(url.below("_delta_log/_sidecars/1.parquet"), b"x")
+    with pytest.raises(TableTooNewError, match="v2Checkpoint"):
+        one.store.sweep(table)
     found = {m["path"].removeprefix(f"{url.key}/") for m in Objects().below(url)}
     assert {n for n in found if "_delta_log" not in n} == {commit.files[0].path, *spared}
 

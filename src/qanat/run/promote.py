@@ -195,6 +195,7 @@ def _promote(
         _checked(session, origin, asked, names)
         versions: Versions = {}
         for name in names:
+            still.confirm()  # what is read there must still be what it was
             done.append(_one(running, origin, name, versions, entry.begin))
     return PromotionResult(
         opened.running.id, session.project.environment, asked.origin, False, tuple(done)

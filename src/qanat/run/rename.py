@@ -17,6 +17,7 @@ from qanat.errors import (
     PlanError,
     nearest,
 )
+from qanat.model.location import is_url
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold, same
 from qanat.model.owner import check_owner
@@ -165,10 +166,15 @@ def _check_free(session: Session, old: str, new: str) -> None:
             hint=f"if it was made since the name has changed, let the files say {old} again,"
             f" qanat drop {shlex.quote(new)}, and change the name once more",
         )
+    distant = {t.location for t in session.store.tables(session.project.tables)}
     for place in places:
-        if "://" not in place.location and any(not p.is_dir() for p in place.folder.rglob("*")):
+        if is_url(place.location):
+            taken = place.location in distant
+        else:
+            taken = any(not p.is_dir() for p in place.folder.rglob("*"))
+        if taken:
             raise PlanError(
-                f"there is something in {place.folder} already, which is no table",
+                f"there is something in {place} already, which is no table",
                 hint="move it away",
             )
 

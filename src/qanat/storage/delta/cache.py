@@ -88,5 +88,10 @@ def _link(source: Path, target: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError:
-        # A file system without hard links, or two of them.
-        shutil.copyfile(source, target)
+        # A file system without hard links, or two of them. Nobody may see half of a copy.
+        part = target.with_name(f"_{uuid4().hex}")
+        try:
+            shutil.copyfile(source, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)

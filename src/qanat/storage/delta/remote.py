@@ -35,6 +35,7 @@ from qanat.errors import (
     AdapterError,
     CommitConflictError,
     FileVanishedError,
+    TableTooNewError,
     UnsupportedError,
     full_refresh,
 )
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 _TRANSFERS = 8
 _LOOKS = 32
 _PROBE = "_qanat_probe_"
+_SIDECARS = "_delta_log/_sidecars/"
 
 
 class Remote:
@@ -280,6 +282,8 @@ class RemoteFiles:
             name = meta["path"][skip:]
             if name.startswith(_PROBE) or (is_data(name) and not spared(Path(name))):
                 found[name] = meta
+            if name.startswith(_SIDECARS):
+                raise TableTooNewError(f"cannot sweep {self.url}: it needs v2Checkpoint")
         self.log.look_again()
         self.log.ready()
         for name in mentioned(self.log, found):

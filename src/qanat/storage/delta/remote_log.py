@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 from qanat import __version__
-from qanat.errors import SourceNotFoundError
+from qanat.errors import CommitConflictError, SourceNotFoundError
 from qanat.model.location import ObjectUrl
 from qanat.model.table import CommitGate
 from qanat.objects import Objects
@@ -162,11 +163,19 @@ class RemoteLog(Log):
             content = self._objects.read(self._url.below(name))
         except SourceNotFoundError:
             return  # another tool has just removed it: whoever needs it says so
-        part = target.with_name(f"_{name}.{uuid4().hex}")
-        part.write_bytes(content)
-        part.replace(target)
+        self._write(target, content)
         if etag:
             self._cache.keep(key, target)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file that is there as a whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"_{path.name}.{uuid4().hex}")
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     # -- new entries -------------------------------------------------------------------------
 
@@ -201,14 +210,18 @@ class RemoteLog(Log):
         if self._doubt is None:
             return
         version, begins, gate = self._doubt
-        pass_gate(gate, self._url)
-        self._objects.create(self._entry(version), _fence(begins))
+        # Once the lease is lost, or its update over, the epoch is open in the ledger: whoever goes
+        # on with that puts a fence before it looks.
+        with suppress(CommitConflictError):
+            pass_gate(gate, self._url)
+            self._objects.create(self._entry(version), _fence(begins))
         self._doubt = None
 
     def _learn(self, version: int, etag: str, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(version)
-        path.write_bytes(content)
+        # The commit is made. Where there is no room for a copy, the entry is fetched when needed.
+        with suppress(OSError):
+            self._write(path, content)
         self._take({**self._known, path.name: (_plain(etag), len(content))})
         if etag:
             self._cache.keep(f"{self._entry(version)} {_plain(etag)}", path)

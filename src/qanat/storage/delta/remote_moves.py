@@ -5,9 +5,10 @@ Whoever goes on after a crash sees by the logs how far it came: as long as the n
 entries, the old one is whole.
 
 Between asking the ledger for the lease and a request there is nothing but the request. A process
-that sleeps right there until the table has gone, another one of that name has been made, and that
-has come to exactly the version that the sleeper is about to write, would add an entry to it. No
-store offers anything against that; in a file system the gate does.
+that sleeps right there until the table has gone and another one of that name has been made would
+harm that: add an entry, if it has come to exactly the version that the sleeper is about to write,
+put a checkpoint of the old table beside it, or delete entries of that name. No store offers
+anything against that; in a file system the gate does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from qanat.errors import AdapterError, CommitConflictError, LeaseLostError
 from qanat.model.location import ObjectUrl
 from qanat.model.table import CommitGate
-from qanat.objects import Objects
+from qanat.objects import DELETED, Objects
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta  # exists for type checkers only
@@ -69,10 +70,12 @@ def drop(objects: Objects, table: ObjectUrl, gate: CommitGate | None) -> None:
 def _remove(objects: Objects, table: ObjectUrl, names: _Names, gate: CommitGate | None) -> None:
     if not names:
         return
+    # Newest entries first, data last. The names of entries are not unique: ask for each request.
     log = sorted((n for n in names if n.startswith(_LOG)), reverse=True)
-    for some in (log, [n for n in names if not n.startswith(_LOG)]):
+    ordered = [*log, *(n for n in names if not n.startswith(_LOG))]
+    for start in range(0, len(ordered), DELETED):
         pass_gate(gate, table)
-        objects.delete(table.below(n) for n in some)
+        objects.delete(table.below(n) for n in ordered[start : start + DELETED])
 
 
 def _below(objects: Objects, prefix: ObjectUrl) -> _Names:
