@@ -173,10 +173,10 @@ def failures(url: ObjectUrl, doing: str) -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise object_error(error, url, doing) from error
+        raise _object_error(error, url, doing) from error
 
 
-def object_error(error: Exception, url: ObjectUrl, doing: str = "read") -> AdapterError:
+def _object_error(error: Exception, url: ObjectUrl, doing: str) -> AdapterError:
     """Our error for one of the store's, by what can be done about it."""
     match = _STATUS.search(str(error))
     status = int(match[1]) if match else 0

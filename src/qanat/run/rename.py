@@ -166,10 +166,10 @@ def _check_free(session: Session, old: str, new: str) -> None:
             hint=f"if it was made since the name has changed, let the files say {old} again,"
             f" qanat drop {shlex.quote(new)}, and change the name once more",
         )
-    distant = {t.location for t in session.store.tables(session.project.tables)}
     for place in places:
         if is_url(place.location):
-            taken = place.location in distant
+            known = session.store.tables(session.project.tables)
+            taken = any(t.location == place.location for t in known)
         else:
             taken = any(not p.is_dir() for p in place.folder.rglob("*"))
         if taken:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import PreconditionError
 
 from qanat.connectors.files.format import ending, place_for
 from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
@@ -26,10 +26,9 @@ from qanat.errors import (
 from qanat.model.location import ObjectUrl
 from qanat.model.record import FileRef
 from qanat.model.work import LocalFile
-from qanat.objects import Objects, object_error
+from qanat.objects import Objects, failures
 
 _DOWNLOADS = 8
-_FAILURES = (BaseError, OSError, ValueError)
 
 
 class Buckets:
@@ -86,26 +85,23 @@ class Buckets:
         """The object of exactly that name, if there is one."""
         if not url.key or url.key.endswith("/"):
             return None
-        try:
-            return _ref(url, obstore.head(self._objects.store(url), url.key))
-        except FileNotFoundError:
-            return None
-        except _FAILURES as error:
-            raise object_error(error, url) from error
+        with failures(url, "read"):
+            try:
+                return _ref(url, obstore.head(self._objects.store(url), url.key))
+            except FileNotFoundError:
+                return None
 
     def _listed(self, url: ObjectUrl, globs: Iterable[Glob]) -> list[FileRef]:
         found: dict[str, FileRef] = {}
         for glob in globs:
             skip = len(glob.base) + 1 if glob.base else 0
-            try:
+            with failures(url, "read"):
                 for meta in self._below(url, glob):
                     key = meta["path"]
                     # A zero-byte object without a suffix is how consoles mark a folder.
                     marker = meta["size"] == 0 and "." not in key.rpartition("/")[2]
                     if not marker and glob.accepts_path(key[skip:]):
                         found[key] = _ref(ObjectUrl(url.store, key), meta)
-            except _FAILURES as error:
-                raise object_error(error, url) from error
         return [found[key] for key in sorted(found)]
 
     def _below(self, url: ObjectUrl, glob: Glob) -> Iterator[obstore.ObjectMeta]:
@@ -119,18 +115,14 @@ class Buckets:
     def _exists(self, url: ObjectUrl) -> bool:
         if not url.key:
             return True  # listing it was no error
-        try:
+        with failures(url, "read"):
             below = obstore.list_with_delimiter(self._objects.store(url), url.key)
-        except _FAILURES as error:
-            raise object_error(error, url) from error
         return bool(below["objects"] or below["common_prefixes"])
 
     def _missing(self, url: ObjectUrl) -> SourceNotFoundError:
         parent, _, name = url.key.rstrip("/").rpartition("/")
-        try:
+        with failures(url, "read"):
             beside = obstore.list_with_delimiter(self._objects.store(url), parent or None)
-        except _FAILURES as error:
-            raise object_error(error, url) from error
         keys = [*beside["common_prefixes"], *(m["path"] for m in beside["objects"])]
         by_name = {key.rpartition("/")[2]: key for key in keys}
         close = nearest(name, by_name)
@@ -142,20 +134,19 @@ class Buckets:
     def _download(self, file: FileRef, target: Path) -> None:
         url = ObjectUrl.parse(file.path)
         tag = file.digest.removeprefix("etag:") if file.digest is not None else None
-        try:
-            self._objects.download(url, target, file.size, tag)
-        except (PreconditionError, FileNotFoundError) as error:
-            gone = isinstance(error, FileNotFoundError)
-            vanished = FileVanishedError(
-                f"the object {file.path!r} {'is gone' if gone else 'has changed'} since it was "
-                "found",
-                wanted=described(file),
-                hint="run again: the update then takes what is there",
-            )
-            vanished.path = file.path
-            raise vanished from error
-        except _FAILURES as error:
-            raise object_error(error, url) from error
+        with failures(url, "read"):
+            try:
+                self._objects.download(url, target, file.size, tag)
+            except (PreconditionError, FileNotFoundError) as error:
+                gone = isinstance(error, FileNotFoundError)
+                vanished = FileVanishedError(
+                    f"the object {file.path!r} {'is gone' if gone else 'has changed'} since it"
+                    " was found",
+                    wanted=described(file),
+                    hint="run again: the update then takes what is there",
+                )
+                vanished.path = file.path
+                raise vanished from error
 
     def _unchanged(self, file: FileRef) -> FileRef:
         """For the rare store that gives no ETag when it lists."""

@@ -54,11 +54,6 @@ class Place(Protocol):
         ...
 
 
-def is_url(path: str) -> bool:
-    """True if a path names an object store rather than a local file."""
-    return "://" in path and not path.lower().startswith("file://")
-
-
 def described(file: FileRef) -> str:
     """Size and time of a file, for messages.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from qanat.connectors.files.format import FileFormat
-from qanat.connectors.files.glob import is_url
 from qanat.errors import FileUnreadableError
+from qanat.model.location import is_url
 from qanat.model.record import FileRef
 
 _FILES = 200

@@ -18,7 +18,6 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat.connectors.files import FILES
-from qanat.connectors.files.glob import is_url
 from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
     FileVanishedError,
@@ -27,6 +26,7 @@ from qanat.errors import (
     UnsupportedError,
     nearest,
 )
+from qanat.model.location import is_url
 from qanat.model.name import Named
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget

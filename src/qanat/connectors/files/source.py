@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from qanat.connectors.files.folder import Folder
 from qanat.connectors.files.format import compression_named, readable, shapes
-from qanat.connectors.files.glob import Place, described, is_url, name_regex
+from qanat.connectors.files.glob import Place, described, name_regex
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
     FileChangedError,
@@ -23,6 +23,7 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.frozen import Frozen
+from qanat.model.location import is_url
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread

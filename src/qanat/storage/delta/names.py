@@ -20,16 +20,6 @@ class DeltaNames:
     ) -> TableState:
         raise NotImplementedError
 
-    def _put(
-        self,
-        table: TableRef,
-        version: int,
-        content: bytes,
-        gate: CommitGate | None,
-        first: bool = False,
-    ) -> bool:
-        raise NotImplementedError
-
     def _here(self, table: TableRef) -> Files:
         raise NotImplementedError
 
@@ -77,6 +67,6 @@ class DeltaNames:
         while log.version() is not None and (number := self.transaction(table, old)):
             state = self._state(table, application=old)
             state.features.check_writable(table.location)
-            if self._put(table, state.version + 1, renaming(old, new, number), gate):
+            if files.put(state.version + 1, renaming(old, new, number), gate):
                 return True
         return False

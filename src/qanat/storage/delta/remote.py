@@ -28,8 +28,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from uuid import uuid4
 
-from obstore.exceptions import BaseError
-
 from qanat.disk import staged_file
 from qanat.errors import (
     AdapterError,
@@ -42,7 +40,7 @@ from qanat.errors import (
 from qanat.model.location import ObjectUrl
 from qanat.model.table import CommitGate, TableRef
 from qanat.model.work import DataFile
-from qanat.objects import CHUNK, Objects, object_error
+from qanat.objects import CHUNK, Objects, failures
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.files import Files
@@ -221,19 +219,22 @@ class RemoteFiles:
             return
         part = path.with_name(f"_{uuid4().hex}")
         try:
-            self._objects.download(url, part, file.size)
-            part.replace(path)
+            with failures(url, "read"):
+                self._download(url, part, file.size)
+                part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        self._cache.keep(_key(url, file.size), path)
+
+    def _download(self, url: ObjectUrl, target: Path, size: int) -> None:
+        try:
+            self._objects.download(url, target, size)
         except FileNotFoundError as error:
             raise FileVanishedError(
                 f"{self.url} lost rows that its log still names",
                 got=f"{url} is gone (vacuumed?)",
                 hint=f"start over from what is there: {full_refresh()}",
             ) from error
-        except (BaseError, OSError, ValueError) as error:
-            raise object_error(error, url) from error
-        finally:
-            part.unlink(missing_ok=True)
-        self._cache.keep(_key(url, file.size), path)
 
     def missing(self, files: Sequence[LiveFile]) -> Sequence[str]:
         """The objects that are not there."""

@@ -263,7 +263,7 @@ class DeltaStore(DeltaNames):
             state = self._state(table, application=application)
             state.features.check_writable(table.location)
             content = undoing(log, made, state, application, number)
-            if self._put(table, state.version + 1, content, gate):
+            if files.put(state.version + 1, content, gate):
                 return True
         return False
 
@@ -337,16 +337,6 @@ class DeltaStore(DeltaNames):
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._states[table.location, application] = stamp, state
         return state
-
-    def _put(
-        self,
-        table: TableRef,
-        version: int,
-        content: bytes,
-        gate: CommitGate | None,
-        first: bool = False,
-    ) -> bool:
-        return self._here(table).put(version, content, gate, first)
 
     def _checkpoint(self, commit: Commit) -> None:
         try:
