@@ -248,6 +248,29 @@ def test_a_store_that_replaces_what_is_there_is_refused(
     assert data(table) == []
 
 
+def test_what_a_probe_leaves_the_next_one_takes_away(
+    table: TableRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(self: Objects, url: ObjectUrl, content: bytes) -> None:
+        create(self, url, content)
+        raise SourceUnavailableError("no answer")
+
+    def probes() -> list[str]:
+        return [
+            m["path"] for m in Objects().below(ObjectUrl.parse(f"{table.location}/_qanat_probes"))
+        ]
+
+    one, create = Process(tmp_path), Objects.create
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "create", lose)
+        patched.setattr(Objects, "delete", lambda *_: None)  # as if it were killed
+        with pytest.raises(SourceUnavailableError):
+            one.store.publish(one.commit(table, 1, 7))
+    assert len(probes()) == 1
+    one.store.publish(one.commit(table, 1, 7))
+    assert probes() == []
+
+
 def test_a_doubt_ends_with_its_update(
     process: Callable[[], Process], table: TableRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,7 +396,7 @@ def test_leftovers_are_found_and_swept(process: Callable[[], Process], table: Ta
     commit = one.commit(table, 1, 7)
     one.store.publish(commit)
     url = ObjectUrl.parse(table.location)
-    left = {"epoch-2-left.parquet", "p=x/epoch-2-left.parquet", "_qanat_probe_1"}
+    left = {"epoch-2-left.parquet", "p=x/epoch-2-left.parquet", "_qanat_probes/1"}
     spared = {"part-00001-young.parquet", "notes.txt", "_other/x.parquet"}
     for name in left | spared:
         Objects().create(url.below(name), b"x")

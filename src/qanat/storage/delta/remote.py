@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 
 _TRANSFERS = 8
 _LOOKS = 32
-_PROBE = "_qanat_probe_"
+_PROBES = "_qanat_probes"
+_PROBED = 3
 _SIDECARS = "_delta_log/_sidecars/"
 
 
@@ -111,11 +112,12 @@ class Remote:
         mark = self._folders.cache / "conditional" / _digest(*_endpoints(), url.store)
         if url.store in self._conditional or mark.exists():
             return
-        probe = url.below(f"{_PROBE}{uuid4().hex}")
-        self.objects.create(probe, b"")
-        twice = self.objects.create(probe, b"") is not None
-        self.objects.delete([probe])
-        if twice:
+        folder = url.below(_PROBES)
+        # What probes left that were cut short. Others may be at it: that is why one who can
+        # create an object twice tries again before it blames the store.
+        left = [meta["path"] for meta in self.objects.below(folder)]
+        self.objects.delete(ObjectUrl(url.store, key) for key in left)
+        if all(self._created_twice(folder.below(uuid4().hex)) for _ in range(_PROBED)):
             raise UnsupportedError(
                 f"tables cannot be kept in {url.store}: two writers could replace each other's"
                 " commits",
@@ -127,6 +129,14 @@ class Remote:
         with suppress(OSError):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
+
+    def _created_twice(self, probe: ObjectUrl) -> bool:
+        try:
+            self.objects.create(probe, b"")
+            return self.objects.create(probe, b"") is not None
+        finally:
+            with suppress(AdapterError):
+                self.objects.delete([probe])
 
 
 class RemoteFiles:
@@ -281,7 +291,7 @@ class RemoteFiles:
         found: dict[str, ObjectMeta] = {}
         for meta in self._objects.below(self.url):
             name = meta["path"][skip:]
-            if name.startswith(_PROBE) or (is_data(name) and not spared(Path(name))):
+            if name.startswith(f"{_PROBES}/") or (is_data(name) and not spared(Path(name))):
                 found[name] = meta
             if name.startswith(_SIDECARS):
                 raise TableTooNewError(f"cannot sweep {self.url}: it needs v2Checkpoint")
