@@ -15,8 +15,8 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,8 @@ from qanat.crash.campaign import interleaved
 from qanat.crash.case import Verdict
 from qanat.crash.ending import ends_cleanly
 from qanat.crash.journal import Journal
-from qanat.testing.object_store import object_store
+from qanat.testing.object_store import ObjectStore, object_store
+from qanat.testing.seaweedfs import seaweedfs
 from tests.objects.faults import KINDS, Case, cases
 from tests.objects.projects import Maker, Scenario
 from tests.objects.site import Site
@@ -33,6 +34,8 @@ from tests.objects.trial import Reference, Trial
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.objects.run"
+Serve = Callable[[], AbstractContextManager[ObjectStore]]
+SERVERS: Mapping[str, Serve] = {"moto": object_store, "seaweedfs": seaweedfs}
 
 
 def main() -> int:
@@ -45,6 +48,7 @@ def main() -> int:
     parser.add_argument("--most", type=int, help="so many cases at most")
     parser.add_argument("--seconds", type=float, help="start no case after so many seconds")
     parser.add_argument("--case", action="append", default=[], help="only this case")
+    parser.add_argument("--server", choices=SERVERS, default="moto", help="the S3 server")
     parser.add_argument("--list", action="store_true", help="only print the requests")
     options = parser.parse_args()
     drawn = options.most is not None or options.seconds is not None
@@ -54,12 +58,13 @@ def main() -> int:
     print(f"seed {seed}, {options.jobs} at a time", flush=True)
     only = [Case.parse(c) for c in options.case]
     wanted = {c.scenario for c in only} or {s for s in options.scenarios.split(",") if s}
-    journal = Journal(None if only or options.seconds else cache(), key(seed))
+    journal = Journal(None if only or options.seconds else cache(), key(seed, options.server))
     with ends_cleanly(), ExitStack() as ends:
         folder = Path(
             ends.enter_context(tempfile.TemporaryDirectory(prefix="objects-", dir=memory()))
         )
-        sites = [started(folder / f"site-{n}", ends) for n in range(options.jobs)]
+        server = SERVERS[options.server]
+        sites = [started(folder / f"site-{n}", server, ends) for n in range(options.jobs)]
         known = prepared(sites[0], folder, wanted)
         if options.list:
             listed(known)
@@ -83,9 +88,9 @@ def memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
-def started(folder: Path, ends: ExitStack) -> Site:
+def started(folder: Path, serve: Serve, ends: ExitStack) -> Site:
     """A site with a server of its own."""
-    server = ends.enter_context(object_store())
+    server = ends.enter_context(serve())
     return ends.enter_context(Site(folder, server.environment))
 
 
@@ -208,10 +213,10 @@ def cache() -> Path:
     return home / "qanat-crash" / "objects.jsonl"
 
 
-def key(seed: int) -> str:
+def key(seed: int, server: str) -> str:
     """The key of the journal: a digest of everything that the verdicts depend on."""
     drivers = [f"{name} {version(name)}" for name in ("duckdb", "deltalake", "obstore")]
-    digest = blake2b(f"{seed} {sys.version} {drivers}".encode(), digest_size=16)
+    digest = blake2b(f"{seed} {server} {sys.version} {drivers}".encode(), digest_size=16)
     for path in sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "tests/objects").rglob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()

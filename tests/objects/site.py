@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
+from hashlib import md5
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -107,12 +108,15 @@ class Site:
         copy_project(image.folder, self.project)
         for key, upload in self.uploads():
             self._client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload)
-        gone = [{"Key": key} for key in self.sizes() if key not in image.objects]
+        there = self._listed()
+        gone = [{"Key": key} for key in there if key not in image.objects]
         if gone:
             self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": gone})
-        # What is there may have been written over.
         for key, content in image.objects.items():
-            self.put(key, content)
+            # The ETag of what was written in one request is its digest.
+            digest = md5(content, usedforsecurity=False).hexdigest()
+            if key not in there or there[key]["ETag"].strip('"') != digest:
+                self.put(key, content)
 
     def image(self, folder: Path) -> Image:
         """What folder and bucket are now."""
@@ -121,8 +125,11 @@ class Site:
 
     def sizes(self) -> dict[str, int]:
         """The objects of the bucket, with their sizes in bytes."""
+        return {key: found["Size"] for key, found in self._listed().items()}
+
+    def _listed(self) -> dict[str, Any]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
-        return {o["Key"]: o["Size"] for page in pages for o in page.get("Contents", ())}
+        return {o["Key"]: o for page in pages for o in page.get("Contents", ())}
 
     def uploads(self) -> list[tuple[str, str]]:
         """Key and identifier of all uploads in parts that nobody has ended."""

@@ -78,7 +78,20 @@ class Remote:
         """All folders right below a URL, each as a table."""
         url = ObjectUrl.parse(place)
         names = (PurePosixPath(key).name for key in self.objects.folders(url))
-        return sorted(TableRef(f"{url}/{name}", unquote(name)) for name in names)
+        found = sorted(TableRef(f"{url}/{name}", unquote(name)) for name in names)
+        with ThreadPoolExecutor(_LOOKS, "look") as pool:
+            return [
+                t for t, there in zip(found, pool.map(self._holds, found), strict=True) if there
+            ]
+
+    def _holds(self, table: TableRef) -> bool:
+        """True unless nothing is in a folder: some stores keep one whose content is gone."""
+        try:
+            commits, checkpoints = self.files(table.location).log.listed()
+            below = self.objects.below(ObjectUrl.parse(table.location))
+            return bool(commits or checkpoints) or next(below, None) is not None
+        except (AdapterError, CommitConflictError):
+            return True  # what is wrong, whoever asks for the table hears
 
     def files(self, location: str) -> RemoteFiles:
         """The files of the table at a URL."""
@@ -133,10 +146,13 @@ class Remote:
     def _created_twice(self, probe: ObjectUrl) -> bool:
         try:
             self.objects.create(probe, b"")
-            return self.objects.create(probe, b"") is not None
-        finally:
+            twice = self.objects.create(probe, b"") is not None
+        except AdapterError:
             with suppress(AdapterError):
                 self.objects.delete([probe])
+            raise
+        self.objects.delete([probe])
+        return twice
 
 
 class RemoteFiles:
