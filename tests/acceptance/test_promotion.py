@@ -19,6 +19,8 @@ from qanat.errors import (
     ResetError,
     RowsLostError,
 )
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.model.record import Lease
 from qanat.run.plan import plan
 from qanat.run.promote import Promotion, promote
 from qanat.run.results import PromotedDataset, PromotionResult, Selection
@@ -299,6 +301,26 @@ def test_what_cannot_be_promoted(shop: Shop) -> None:
     assert "fed by 2 flows" in refused(shop, "gold").message
     assert "dev has no table of total" in refused(shop, "total").message
     assert "cannot be promoted to itself" in refused(shop, "total", origin="prod").message
+
+
+def test_both_ways_leases_are_taken_in_one_order(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who each hold what the other waits for would wait for ever."""
+    taken: list[str] = []
+    acquire = SqlLedger.acquire
+
+    def note(ledger: SqlLedger, *given: Any) -> Lease:
+        lease = acquire(ledger, *given)
+        taken.append(lease.scope)
+        return lease
+
+    shop.run(select=("silver",))
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlLedger, "acquire", note)
+        promoted(shop, "silver", origin="dev", to="prod")
+        promoted(shop, "silver", origin="prod", to="dev")
+    assert taken == ["shop/dev", "shop/prod"] * 2
 
 
 def test_a_crash_leaves_all_or_nothing(shop: Shop) -> None:

@@ -254,14 +254,23 @@ def open_update(
     id, started, datasets = new_id(), time.monotonic(), choose()
     diary = Diary(session.ledger, id)
     tell = telling((diary, *observers))
-    covered = None if everything else leased(session, datasets)
-    held = HeldLease(session.ledger, id, covered, patience(wait, tell))
-    with session.at_work, held as lease:
+
+    def look_again() -> None:
         # What was known before, the update that had the lease until now may have changed.
         session.look_again(n for n in datasets if session.pipeline.get(n) is not None)
-        if lease.waited:
-            datasets = choose()
-            lease.extend(datasets)
+
+    def choose_again() -> Names | None:
+        nonlocal datasets
+        look_again()
+        datasets = choose()
+        return covered()
+
+    def covered() -> Names | None:
+        return None if everything else leased(session, datasets)
+
+    held = HeldLease(session.ledger, id, covered(), patience(wait, tell), choose_again)
+    with session.at_work, held as lease:
+        look_again()
         gate = Gate(session.gates, lease)
         entry = LedgerEntry(session, id, gate, diary, datasets, command)
         running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)

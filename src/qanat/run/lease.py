@@ -167,6 +167,9 @@ class HeldLease:
 
     Args:
         datasets: what the update is about to work on; None: all that there are.
+        choose: what it is to work on once the updates that were waited for have ended: they may
+            have changed that. If the lease does not cover all of it, it is given back first, so
+            that no two updates wait for each other.
 
     Raises:
         UpdateRunningError: another update holds one of them, and did so to the end of patience.
@@ -178,8 +181,10 @@ class HeldLease:
         update: str,
         datasets: Names | None = None,
         patience: Patience | None = None,
+        choose: Callable[[], Names | None] | None = None,
     ) -> None:
         self._ledger = ledger
+        self._choose = choose
         self._holder = update
         self._datasets = datasets
         self._patience = patience or Patience()
@@ -283,11 +288,15 @@ class HeldLease:
         end, pause, told = time.monotonic() + self._patience.seconds, _FIRST_LOOK, set[int]()
         while True:
             try:
-                return self._ledger.acquire(self._holder, SECONDS, self._datasets)
+                lease = self._ledger.acquire(self._holder, SECONDS, self._datasets)
             except UpdateRunningError:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise
+            else:
+                if self._suffices(lease):
+                    return lease
+                continue
             self.waited = True
             for other in self._ledger.held():
                 if other.meets(self._datasets) and other.token not in told:
@@ -295,6 +304,22 @@ class HeldLease:
                     self._patience.tell(other)
             time.sleep(min(pause, left))
             pause = min(1.5 * pause, _LONGEST_LOOK)
+
+    def _suffices(self, lease: Lease) -> bool:
+        """True if a lease is of all that is to be worked on now; otherwise it is given back."""
+        if not self.waited or self._choose is None:
+            return True
+        suffices = False
+        try:
+            wanted = self._choose()
+            covered = wanted is not None and all(map(lease.covers, wanted))
+            suffices = lease.datasets is None or covered
+        finally:
+            if not suffices:
+                self._ledger.release(lease)
+        if not suffices:
+            self._datasets = wanted
+        return suffices
 
     def __exit__(self, *error: object) -> None:
         self._done.set()

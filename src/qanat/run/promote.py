@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from qanat.disk import explained
@@ -188,7 +188,14 @@ def _promote(
     command = shlex.join(("promote", *asked.datasets, "--from", asked.origin))
     opening = open_update(session, lambda: names, observers, command=command, wait=wait)
     done: list[PromotedDataset] = []
-    with session.at_work, still, opening as opened, explained("use"):
+    with ExitStack() as leases, explained("use"):
+        leases.enter_context(session.at_work)
+        # In one order whatever the direction: two who wait for each other would wait for ever.
+        if origin.scope < session.scope:
+            leases.enter_context(still)
+        opened = leases.enter_context(opening)
+        if session.scope < origin.scope:
+            leases.enter_context(still)
         origin.look_again()
         running, entry = opened.running, opened.entry
         start_clean(running, entry.begin)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from qanat.errors import HistoryMismatchError, LeaseLostError
+from qanat.model.name import Names
+from qanat.model.record import Lease
 from qanat.plugins import open_ledger
 from qanat.run import lease
-from qanat.run.lease import HeldLease
+from qanat.run.lease import HeldLease, Patience
 
 
 def test_who_has_lost_the_lease_blames_nothing_else(
@@ -32,4 +34,30 @@ def test_who_has_lost_the_lease_blames_nothing_else(
             assert "now held by update next" in str(told)
             assert second.explain(met) is met
         assert "1 other update had a lease since" in str(first.explain(met))
+    ledger.close()
+
+
+def test_who_has_more_to_do_than_it_waited_for_holds_nothing_while_it_waits(
+    tmp_path: Path,
+) -> None:
+    ledger = open_ledger(None, tmp_path, "p/dev")
+    held = {n: ledger.acquire(f"holder of {n}", 60, Names([n])) for n in ("a", "b")}
+    waited: list[str] = []
+
+    def tell(other: Lease) -> None:
+        waited.append(other.holder)
+        # Nobody but that holder is in the way of all that there is.
+        assert [one.holder for one in ledger.held()] == [*map("holder of {}".format, held)]
+        ledger.release(held.pop(other.holder[-1]))
+
+    def choose() -> Names:
+        return Names(["a", "b"])
+
+    patience = Patience(60, tell)
+    with HeldLease(ledger, "waiter", Names(["a"]), patience, choose) as lease:
+        assert waited == ["holder of a", "holder of b"]
+        assert lease.covers("a")
+        assert lease.covers("b")
+        assert not lease.covers("c")
+    assert ledger.held() == []
     ledger.close()
