@@ -7,6 +7,7 @@ region come from the environment variables that delta-rs and others use, too: `A
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
+from qanat.disk import disk_error
 from qanat.errors import (
     AdapterError,
     FileUnreadableError,
@@ -39,6 +41,8 @@ _PARTS = 4
 DELETED = 1000
 """Objects that S3 deletes in one request."""
 _FAILURES = (BaseError, OSError, ValueError)
+# What the system says of a file of this machine; errors of the network are of another type.
+_LOCAL = re.compile(r"\(os error (\d+)\)$")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -178,6 +182,9 @@ def failures(url: ObjectUrl, doing: str) -> Iterator[None]:
 
 def _object_error(error: Exception, url: ObjectUrl, doing: str) -> AdapterError:
     """Our error for one of the store's, by what can be done about it."""
+    if number := _local(error):
+        system = OSError(number, os.strerror(number))
+        return disk_error(system, f"use a file of this machine to {doing}", url)
     match = _STATUS.search(str(error))
     status = int(match[1]) if match else 0
     if isinstance(error, FileNotFoundError) or status == 404:
@@ -200,6 +207,14 @@ def _object_error(error: Exception, url: ObjectUrl, doing: str) -> AdapterError:
         f"the store of {str(url)!r} does not answer: {_detail(error)}",
         hint="check the network, the endpoint and the credentials in the environment",
     )
+
+
+def _local(error: Exception) -> int:
+    """The system's number of an error about a file of this machine; 0 if it is about the store."""
+    if not isinstance(error, OSError):
+        return 0
+    match = _LOCAL.search(_detail(error))
+    return error.errno or (int(match[1]) if match else 0)
 
 
 def _detail(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -19,6 +20,7 @@ import pytest
 from obstore.fsspec import FsspecStore
 
 from qanat.errors import (
+    AdapterError,
     CommitConflictError,
     FileVanishedError,
     LeaseLostError,
@@ -130,6 +132,17 @@ def data(table: TableRef) -> list[str]:
     url = ObjectUrl.parse(table.location)
     names = (m["path"].rpartition("/")[2] for m in Objects().below(url))
     return [n for n in names if n.endswith(".parquet")]
+
+
+def test_a_folder_whose_content_is_gone_is_no_table(
+    process: Callable[[], Process], table: TableRef
+) -> None:
+    one = process()
+    one.store.publish(one.commit(table, 1, 7))
+    place = table.location.rpartition("/")[0]
+    assert one.store.tables(place) == [table]
+    one.store.drop(table, None)
+    assert one.store.tables(place) == []
 
 
 # -- sleepers -----------------------------------------------------------------------------------
@@ -271,6 +284,15 @@ def test_what_a_probe_leaves_the_next_one_takes_away(
     assert probes() == []
 
 
+def test_what_this_machine_refuses_is_not_blamed_on_the_store(
+    table: TableRef, tmp_path: Path
+) -> None:
+    url = ObjectUrl.parse(table.location)
+    with pytest.raises(AdapterError, match="cannot use a file of this machine to write") as caught:
+        Objects().upload(url, tmp_path)
+    assert caught.value.got == "Is a directory"
+
+
 def test_a_doubt_ends_with_its_update(
     process: Callable[[], Process], table: TableRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,12 +427,23 @@ def test_leftovers_are_found_and_swept(process: Callable[[], Process], table: Ta
         one.store.sweep(table, lost)
     assert one.store.sweep(table) == 3
     assert one.store.sweep(table) == 0
+    # Another tool may write whole paths, and spell the scheme in its own way.
+    Objects().create(url.below("whole.parquet"), b"x")
+    path = str(url.below("whole.parquet")).replace("s3://", "s3a://")
+    added = {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 1}
+    entry = json.dumps({"add": added | {"dataChange": False}}).encode()
+    Objects().create(url.below(f"_delta_log/{1:020}.json"), entry)
+    assert one.store.sweep(table) == 0
     # What a checkpoint in parts names, only they tell.
     Objects().create(url.below("_delta_log/_sidecars/1.parquet"), b"x")
     with pytest.raises(TableTooNewError, match="v2Checkpoint"):
         one.store.sweep(table)
     found = {m["path"].removeprefix(f"{url.key}/") for m in Objects().below(url)}
-    assert {n for n in found if "_delta_log" not in n} == {commit.files[0].path, *spared}
+    assert {n for n in found if "_delta_log" not in n} == {
+        commit.files[0].path,
+        "whole.parquet",
+        *spared,
+    }
 
 
 def test_a_large_file_goes_up_in_parts(process: Callable[[], Process], table: TableRef) -> None:

@@ -82,7 +82,8 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         nearest=nearest(neighbour.dataset, list(known)),
         hint="if it was renamed there, let the name here follow; `qanat plan` says how to go on"
         if known
-        else f"run it there first: qanat run -C {shlex.quote(neighbour.project)}",
+        else f"run it there first: qanat run -C {shlex.quote(neighbour.project)}"
+        + (f" -e {shlex.quote(neighbour.environment)}" if neighbour.environment else ""),
     )
 
 

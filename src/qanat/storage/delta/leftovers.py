@@ -11,12 +11,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from glob import escape
 from importlib import import_module
+from os.path import realpath, relpath
 from pathlib import Path
 from urllib.parse import unquote
 
 from qanat.disk import sync
 from qanat.errors import TableTooNewError
+from qanat.model.location import ObjectUrl, is_url
 from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import local_path
 
 # Data files of Spark and delta-rs. One that no version mentions may belong to a commit that the
 # other tool is about to make, so it is kept for a day. Qanat's own files are protected by the
@@ -134,7 +137,15 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
 
 
 def _relative(log: Log, path: str) -> str:
-    return unquote(path).removeprefix("file://").removeprefix(f"{log.shown}/")
+    """A path of the log relative to its table, if it is below that: it may be an absolute one."""
+    decoded = unquote(path)
+    if is_url(log.shown) and ObjectUrl.is_known(decoded):
+        # By the key alone: tools differ in how they write a store's scheme, and Azure's account.
+        return ObjectUrl.parse(decoded).key.removeprefix(f"{ObjectUrl.parse(log.shown).key}/")
+    if decoded.startswith("file:"):
+        # Who wrote it may have come here by another way.
+        return relpath(realpath(local_path(log.table, path) or decoded), realpath(log.table))
+    return decoded
 
 
 def _data_files(table: Path) -> Iterator[Path]:

@@ -240,6 +240,25 @@ def test_sweeping_reads_checkpoints_if_entries_are_gone(store: DeltaStore, table
     assert (table / "q1.parquet").exists()
 
 
+@pytest.mark.parametrize("by_link", [False, True])
+def test_sweeping_spares_what_the_log_names_by_its_whole_path(
+    store: DeltaStore, table: Path, tmp_path: Path, by_link: bool
+) -> None:
+    there = table
+    if by_link:
+        there = tmp_path / "li nk"
+        there.symlink_to(table)
+    first = entry(table, 1)
+    lines = [json.loads(line) for line in first.read_text().splitlines()]
+    for action in lines:
+        if "add" in action:
+            action["add"]["path"] = (there / action["add"]["path"]).as_uri()
+    first.write_text("".join(json.dumps(a) + "\n" for a in lines))
+    (table / "q9.parquet").touch()
+    assert store.sweep(ref(table)) == 1
+    assert not (table / "q9.parquet").exists()
+
+
 # -- tables of others ---------------------------------------------------------------------------
 
 
