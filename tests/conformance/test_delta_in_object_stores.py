@@ -293,6 +293,19 @@ def test_what_this_machine_refuses_is_not_blamed_on_the_store(
     assert caught.value.got == "Is a directory"
 
 
+def test_a_table_that_needs_what_we_lack_gets_no_fence(
+    process: Callable[[], Process], table: TableRef
+) -> None:
+    one = process()
+    one.store.publish(one.commit(table, 1, 7))
+    needs = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["rowTracking"]}
+    entry = ObjectUrl.parse(table.location).below(f"_delta_log/{1:020}.json")
+    Objects().create(entry, json.dumps({"protocol": needs}).encode())
+    with pytest.raises(TableTooNewError, match="rowTracking"):
+        process().store.repair(table)
+    assert len(log(table)) == 2
+
+
 def test_a_doubt_ends_with_its_update(
     process: Callable[[], Process], table: TableRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:

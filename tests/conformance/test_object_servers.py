@@ -1,7 +1,6 @@
 """What the object stores that tests start promise, each asked through obstore.
 
-A test that trusts a condition has to know that the server enforces it. All do, but moto only for
-requests that do not race: it looks and writes without a lock.
+A test that trusts a condition has to know that the server enforces it.
 """
 
 from __future__ import annotations
@@ -72,9 +71,7 @@ def test_a_second_create_is_refused_until_the_first_is_deleted(store: ObjectStor
     assert content(store, "create/1") == b"third"
 
 
-def test_of_creates_that_race_one_wins(request: pytest.FixtureRequest, store: ObjectStore) -> None:
-    if request.node.callspec.params["server"] is object_store:
-        pytest.skip("moto looks and writes without a lock")
+def test_of_creates_that_race_one_wins(store: ObjectStore) -> None:
     together = threading.Barrier(RIVALS)
 
     def create(rival: int) -> int | None:

@@ -46,11 +46,6 @@ class Request:
         return path.lstrip("/").partition("/")[2]
 
     @property
-    def conditional(self) -> bool:
-        """True if it creates an object only where there is none."""
-        return self.method == "PUT" and any(n.lower() == "if-none-match" for n, _ in self.headers)
-
-    @property
     def commits(self) -> bool:
         """True if it writes a log entry of a Delta table."""
         return self.method == "PUT" and _LOG_ENTRY.search(self.key) is not None
@@ -89,27 +84,16 @@ class Exchange:
     Args:
         connection: to the client.
         server: host and port.
-        creating: held while an object is created on a condition: not every server does it as one
-            step.
     """
 
-    def __init__(
-        self, request: Request, connection: socket.socket, server: str, creating: threading.Lock
-    ) -> None:
+    def __init__(self, request: Request, connection: socket.socket, server: str) -> None:
         self.request = request
         self.open = True
         self._connection = connection
         self._server = server
-        self._creating = creating
 
     def forward(self) -> Response:
         """Have the server carry out the request."""
-        if not self.request.conditional:
-            return self._forward()
-        with self._creating:
-            return self._forward()
-
-    def _forward(self) -> Response:
         request = self.request
         with closing(HTTPConnection(self._server, timeout=_SECONDS)) as server:
             server.putrequest(
@@ -179,16 +163,12 @@ class Proxy:
         server: the URL of the server.
         meet: is given each exchange, in the thread of its connection, and has to answer it or to
             cut the connection.
-        creating: see `Exchange`; shared by all proxies before one server.
     """
 
-    def __init__(
-        self, server: str, meet: Meet = passed_on, creating: threading.Lock | None = None
-    ) -> None:
+    def __init__(self, server: str, meet: Meet = passed_on) -> None:
         self.requests: list[Request] = []
         self._server = urlsplit(server).netloc
         self._meet = meet
-        self._creating = creating or threading.Lock()
         self._counting = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._connections: set[socket.socket] = set()
@@ -230,7 +210,7 @@ class Proxy:
                 with self._counting:
                     request = Request(len(self.requests) + 1, *received)
                     self.requests.append(request)
-                exchange = Exchange(request, connection, self._server, self._creating)
+                exchange = Exchange(request, connection, self._server)
                 try:
                     self._meet(exchange)
                 except (OSError, HTTPException):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from hashlib import md5
 from pathlib import Path
@@ -43,7 +42,6 @@ class Site:
         self.bucket = bucket
         self.environment = dict(environment)
         self._folder = folder
-        self._creating = threading.Lock()
         self._outputs = 0
         self._client = boto3.client(
             "s3",
@@ -72,7 +70,7 @@ class Site:
 
     def proxy(self, meet: Meet = passed_on) -> Proxy:
         """A proxy before the server."""
-        return Proxy(self.environment["AWS_ENDPOINT_URL"], meet, self._creating)
+        return Proxy(self.environment["AWS_ENDPOINT_URL"], meet)
 
     def start(
         self,

@@ -191,7 +191,7 @@ def test_a_late_request_arrives_once_at_its_moment(bucket: Site) -> None:
     with bucket.proxy() as proxy:
         request = Request(1, "PUT", "/lake/late", [("Host", "x"), ("Content-Length", "1")], b"1")
         server = bucket.environment["AWS_ENDPOINT_URL"].removeprefix("http://")
-        exchange = Exchange(request, None, server, threading.Lock())  # type: ignore[arg-type]
+        exchange = Exchange(request, None, server)  # type: ignore[arg-type]
         late = Late(exchange, Random(1))
         late.moment = "recovering"
         for _ in range(100):

@@ -86,7 +86,7 @@ def object_store() -> Iterator[ObjectStore]:
     """
     with create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "qanat.testing.moto_server", str(port)]
     with subprocess.Popen(  # noqa: S603 - our own interpreter, nothing from outside
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:

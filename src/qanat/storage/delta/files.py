@@ -67,8 +67,13 @@ class Files(Protocol):
         """Make the newest entry durable."""
         ...
 
-    def repair(self) -> bool:
-        """See `TableStore.repair`."""
+    def repair(self, check_writable: Callable[[], None]) -> bool:
+        """See `TableStore.repair`.
+
+        Args:
+            check_writable: called before an entry is added; raises if the table needs a feature
+                that we lack.
+        """
         ...
 
     def checkpoint(self, gate: CommitGate | None) -> None:

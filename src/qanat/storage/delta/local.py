@@ -90,7 +90,7 @@ class LocalFiles:
         with explained("commit to", self.log.table):
             self.log.secure()
 
-    def repair(self) -> bool:
+    def repair(self, check_writable: Callable[[], None]) -> bool:
         """Remove what a power loss tore, make the rest durable; the gate fences by itself."""
         try:
             repaired = self.log.repair()

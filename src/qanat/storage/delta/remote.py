@@ -273,9 +273,10 @@ class RemoteFiles:
     def secure(self) -> None:
         """Nothing: an object is durable when the store has answered."""
 
-    def repair(self) -> bool:
+    def repair(self, check_writable: Callable[[], None]) -> bool:
         """Fence the table: no entry is ever torn."""
         self._remote.check_conditional(self.url)
+        check_writable()
         self.log.fence()
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -291,9 +292,15 @@ class DeltaStore(DeltaNames):
         Raises:
             TableCorruptError: the damage is not of that kind; nothing was removed.
             ForeignTableError: the table is another owner's.
+            TableTooNewError: it is in an object store, and needs a feature of its writers that we
+                lack.
         """
         self._check_owner(table)
-        return self._here(table).repair()
+        return self._here(table).repair(partial(self._check_writable, table))
+
+    def _check_writable(self, table: TableRef) -> None:
+        with suppress(TableNotFoundError, TableCorruptError):
+            self._state(table).features.check_writable(table.location)
 
     def _check_owner(self, table: TableRef) -> None:
         if self._owner:
