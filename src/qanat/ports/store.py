@@ -28,10 +28,15 @@ class TableStore(Protocol):
     A process may be stopped at any instruction, lose its lease, and wake in the middle of a
     commit; that commit must fail. `Commit.gate` names a folder of the update for this. The update
     that takes over renames that folder away, calls `repair` for every table, and only then looks
-    at what was committed. So a store commits in one of two ways: it makes the commit out of the
-    gate, by a link or a rename that fails once the folder is gone (Delta); or it looks at the gate
-    after it has read the table and before it exchanges exactly what it read, and `repair` changes
-    the table (a fence), so that an exchange which was already under way fails (Iceberg).
+    at what was committed. So a store commits in one of three ways:
+
+    1. It makes the commit out of the gate, by a link or a rename that fails once the folder is
+       gone (Delta in a file system).
+    2. It looks at the gate after it has read the table and before it exchanges exactly what it
+       read, and `repair` changes the table (a fence), so that an exchange which was already under
+       way fails (Iceberg).
+    3. Where no folder is shared it calls `CommitGate.confirm`, which asks the ledger, in place of
+       looking at the gate; `repair` puts a fence (Delta in object stores).
 
     A session makes one for each table format, as `Class(private, options, owner, folders)`, from
     the class that `TableFormat.store` names: the project's own folder (which may not exist yet)

@@ -79,7 +79,7 @@ def promote(
     session.require()
     names = _chosen(session, asked)
     with Session.open(session.root, asked.origin) as origin:
-        _check_apart(session, origin)
+        _check_environments(session, origin)
         with session.readables.lent(origin.project), session.readables.running(names):
             if dry_run:
                 taken = _checked(session, origin, asked, names)
@@ -99,7 +99,7 @@ def _chosen(session: Session, asked: Promotion) -> tuple[str, ...]:
     )
 
 
-def _check_apart(session: Session, origin: Session) -> None:
+def _check_environments(session: Session, origin: Session) -> None:
     origin.require()
     here, there = session.project, origin.project
     if here.environment == there.environment:
@@ -184,7 +184,7 @@ def _promote(
         )
     waiting = patience(wait, telling(observers))
     # Nothing may change there while it is read: table and positions are of one time.
-    still = HeldLease(origin.ledger, new_id(), leased(origin, names), waiting)
+    origin_lease = HeldLease(origin.ledger, new_id(), leased(origin, names), waiting)
     command = shlex.join(("promote", *asked.datasets, "--from", asked.origin))
     opening = open_update(session, lambda: names, observers, command=command, wait=wait)
     done: list[PromotedDataset] = []
@@ -192,17 +192,17 @@ def _promote(
         leases.enter_context(session.at_work)
         # In one order whatever the direction: two who wait for each other would wait for ever.
         if origin.scope < session.scope:
-            leases.enter_context(still)
+            leases.enter_context(origin_lease)
         opened = leases.enter_context(opening)
         if session.scope < origin.scope:
-            leases.enter_context(still)
+            leases.enter_context(origin_lease)
         origin.look_again()
         running, entry = opened.running, opened.entry
         start_clean(running, entry.begin)
         _checked(session, origin, asked, names)
         versions: Versions = {}
         for name in names:
-            still.confirm()  # what is read there must still be what it was
+            origin_lease.confirm()  # what is read there must still be what it was
             done.append(_one(running, origin, name, versions, entry.begin))
     return PromotionResult(
         opened.running.id, session.project.environment, asked.origin, False, tuple(done)

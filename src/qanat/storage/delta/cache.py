@@ -47,7 +47,7 @@ class Cache:
     def keep(self, key: str, path: Path) -> None:
         """Keep what a file has, durably, if there is room; the file itself may go or change name.
 
-        It is an error of nobody's if that fails: the copy is fetched once more.
+        If that fails, nobody is told: the copy is fetched once more.
         """
         with suppress(OSError):
             self._trim()

@@ -29,17 +29,17 @@ class Files(Protocol):
         """Let no later answer of the log be older than now."""
         ...
 
-    def beginning(self) -> int | None:
+    def first_version(self) -> int | None:
         """The version of the first commit of a table that is not there; None if it is there."""
         ...
 
     def put(
-        self, version: int, content: bytes, gate: CommitGate | None, first: bool = False
+        self, version: int, content: bytes, gate: CommitGate | None, new_folder: bool = False
     ) -> bool:
         """Create a log entry, durably, with all files that it names; False if there is one.
 
         Args:
-            first: True if the folder above the table may be new.
+            new_folder: True if the folder above the table may be new.
 
         Raises:
             CommitConflictError, LeaseLostError: the gate is gone.

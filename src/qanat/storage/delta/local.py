@@ -33,12 +33,12 @@ class LocalFiles:
     def look_again(self) -> None:
         """Nothing: no answer is remembered."""
 
-    def beginning(self) -> int | None:
+    def first_version(self) -> int | None:
         """The first version is 0; whoever else makes the table has made that one."""
         return 0
 
     def put(
-        self, version: int, content: bytes, gate: CommitGate | None, first: bool = False
+        self, version: int, content: bytes, gate: CommitGate | None, new_folder: bool = False
     ) -> bool:
         """Create a log entry out of the gate, durably, with the names of all that it names."""
         log = self.log
@@ -47,7 +47,7 @@ class LocalFiles:
             log.secure_others(version)
             # The names of new data files, partition folders and the log are in this folder.
             # Its own name may not be durable: an earlier process may have made it and crashed.
-            if first:
+            if new_folder:
                 self._secure_names(gate)
             else:
                 sync(log.table)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta  # exists for type checkers only
 
 _TRANSFERS = 8
-_LOOKS = 32
+_LISTINGS = 32
 _PROBES = "_qanat_probes"
 _PROBED = 3
 _SIDECARS = "_delta_log/_sidecars/"
@@ -79,7 +79,7 @@ class Remote:
         url = ObjectUrl.parse(place)
         names = (PurePosixPath(key).name for key in self.objects.folders(url))
         found = sorted(TableRef(f"{url}/{name}", unquote(name)) for name in names)
-        with ThreadPoolExecutor(_LOOKS, "look") as pool:
+        with ThreadPoolExecutor(_LISTINGS, "list") as pool:
             return [
                 t for t, there in zip(found, pool.map(self._holds, found), strict=True) if there
             ]
@@ -91,7 +91,7 @@ class Remote:
             below = self.objects.below(ObjectUrl.parse(table.location))
             return bool(commits or checkpoints) or next(below, None) is not None
         except (AdapterError, CommitConflictError):
-            return True  # what is wrong, whoever asks for the table hears
+            return True  # what is wrong is told to whoever asks for the table later
 
     def files(self, location: str) -> RemoteFiles:
         """The files of the table at a URL."""
@@ -108,11 +108,11 @@ class Remote:
         for files in list(self._tables.values()):
             files.log.look_again()
         if len(locations) > 1:
-            with ThreadPoolExecutor(_LOOKS, "look") as pool:
-                list(pool.map(self._look, locations))
+            with ThreadPoolExecutor(_LISTINGS, "list") as pool:
+                list(pool.map(self._list_log, locations))
 
-    def _look(self, location: str) -> None:
-        # What is wrong, whoever asks for the table hears.
+    def _list_log(self, location: str) -> None:
+        # What is wrong is told to whoever asks for the table later.
         with suppress(AdapterError, CommitConflictError):
             self.files(location).log.listed()
 
@@ -175,12 +175,12 @@ class RemoteFiles:
         """See `RemoteLog.look_again`."""
         self.log.look_again()
 
-    def beginning(self) -> int | None:
-        """See `RemoteLog.beginning`."""
-        return self.log.beginning()
+    def first_version(self) -> int | None:
+        """See `RemoteLog.first_version`."""
+        return self.log.first_version()
 
     def put(
-        self, version: int, content: bytes, gate: CommitGate | None, first: bool = False
+        self, version: int, content: bytes, gate: CommitGate | None, new_folder: bool = False
     ) -> bool:
         """Create a log entry, once the ledger says that the lease is still held."""
         self._remote.check_conditional(self.url)

@@ -64,7 +64,7 @@ class RemoteLog(Log):
         """The newest version; None if there is no table, or nothing but fences of one."""
         with self._lock:
             newest = super().version()
-            return None if newest is None or self._is_void(newest) else newest
+            return None if newest is None or self._has_only_fences(newest) else newest
 
     def last_change(self) -> int | None:
         """The newest version, without the fences behind it; None if there is no table."""
@@ -74,20 +74,20 @@ class RemoteLog(Log):
                 found -= 1
             return found
 
-    def beginning(self) -> int | None:
+    def first_version(self) -> int | None:
         """The version of the first commit of a table that is not there; None if it is there."""
         with self._lock:
             newest = super().version()
             if newest is None:
                 return 0
-            return newest + 1 if self._is_void(newest) else None
+            return newest + 1 if self._has_only_fences(newest) else None
 
     def listed(self) -> tuple[list[int], list[int]]:
         """The versions that have an entry, and those that have a checkpoint, both in order."""
         with self._lock:
             if not self._fresh:
                 self._resolve()
-                self._look()
+                self._list_new()
             return self._lists
 
     def actions(self, version: int) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ class RemoteLog(Log):
             wanted += [n for n in self._known if any(n.startswith(m) for m in marks)]
             self._bring(wanted)
 
-    def _look(self) -> None:
+    def _list_new(self) -> None:
         """List the log: all of it, or what came after the newest entry that is known."""
         known = self._known
         newest = max((n for n in known if n.endswith(".json") and n[0].isdigit()), default=None)
@@ -162,7 +162,7 @@ class RemoteLog(Log):
         try:
             content = self._objects.read(self._url.below(name))
         except SourceNotFoundError:
-            return  # another tool has just removed it: whoever needs it says so
+            return  # another tool has just removed it: who reads it gets a TableCorruptError
         self._write(target, content)
         if etag:
             self._cache.keep(key, target)
@@ -187,13 +187,13 @@ class RemoteLog(Log):
         room for one.
         """
         with self._lock:
-            begins = version == 0 or self._is_void(version - 1)
-            self._doubt = version, begins, gate
+            creates_table = version == 0 or self._has_only_fences(version - 1)
+            self._doubt = version, creates_table, gate
             etag = self._objects.create(self._entry(version), content)
             self._doubt = None
             self._fresh = self._fresh and etag is not None
             if etag is not None:
-                self._learn(version, etag, content)
+                self._remember(version, etag, content)
             return etag is not None
 
     def fence(self) -> None:
@@ -203,21 +203,22 @@ class RemoteLog(Log):
                 self.look_again()
                 newest = super().version()
                 version = 0 if newest is None else newest + 1
-                if self.create(version, _fence(newest is None or self._is_void(newest)), None):
+                creates_table = newest is None or self._has_only_fences(newest)
+                if self.create(version, _fence(creates_table), None):
                     return
 
     def _resolve(self) -> None:
         if self._doubt is None:
             return
-        version, begins, gate = self._doubt
+        version, creates_table, gate = self._doubt
         # Once the lease is lost, or its update over, the epoch is open in the ledger: whoever goes
         # on with that puts a fence before it looks.
         with suppress(CommitConflictError):
             pass_gate(gate, self._url)
-            self._objects.create(self._entry(version), _fence(begins))
+            self._objects.create(self._entry(version), _fence(creates_table))
         self._doubt = None
 
-    def _learn(self, version: int, etag: str, content: bytes) -> None:
+    def _remember(self, version: int, etag: str, content: bytes) -> None:
         path = self.path(version)
         # The commit is made. Where there is no room for a copy, the entry is fetched when needed.
         with suppress(OSError):
@@ -229,16 +230,16 @@ class RemoteLog(Log):
     def _entry(self, version: int) -> ObjectUrl:
         return self._url.below(self.path(version).name)
 
-    def _is_void(self, newest: int) -> bool:
+    def _has_only_fences(self, newest: int) -> bool:
         """True if all entries are fences: there is no table."""
         return newest >= 0 and all(_is_fence(self.actions(v)) for v in range(newest, -1, -1))
 
 
-def _fence(begins: bool) -> bytes:
+def _fence(creates_table: bool) -> bytes:
     """The content of a fence.
 
     Args:
-        begins: True if there is no table: readers want to know what the columns are: none.
+        creates_table: True if there is no table: readers want to know what the columns are: none.
     """
     info = {
         "timestamp": time.time_ns() // 1_000_000,
@@ -247,7 +248,7 @@ def _fence(begins: bool) -> bytes:
         "engineInfo": f"Qanat/{__version__}",
     }
     actions: list[dict[str, Any]] = [{"commitInfo": info}]
-    if begins:
+    if creates_table:
         metadata = {
             "id": str(uuid4()),
             "format": {"provider": "parquet", "options": {}},

@@ -234,7 +234,7 @@ class DeltaStore(DeltaNames):
                     hint="another update committed to the table; run again",
                 )
             content = entry(commit, state, files.log)
-            version = state.version + 1 if state else files.beginning()
+            version = state.version + 1 if state else files.first_version()
             files.upload(commit.files)
             if version is not None and files.put(version, content, commit.gate, not last):
                 return version, state
