@@ -15,9 +15,10 @@ from typing import Any
 import click
 
 from qanat import __version__
-from qanat.cli.failure import report, report_defect
+from qanat.cli.failure import options_of, report, report_defect
 from qanat.cli.screen import finish, leave, note, prepare
 from qanat.errors import CommandLineError, QanatError, UnsupportedError, nearest
+from qanat.report.aim import aimed
 
 COMMON = {"-C", "--project", "-e", "--env", "--output", "--debug"}
 """Options that many commands have, and the program itself has not."""
@@ -186,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except QanatError as error:
         code = report(error, given)
     except (click.Abort, KeyboardInterrupt):
-        note("\nInterrupted. Nothing is half-written; `qanat run` continues where this stopped.")
+        text = "Interrupted. Nothing is half-written; `qanat run` continues where this stopped."
+        note("\n" + aimed(text, options_of(given)))
         code = 130
     finish()
     code = code if isinstance(code, int) else 0

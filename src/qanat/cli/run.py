@@ -66,7 +66,8 @@ def command(
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
-            return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
+            show_plan = import_module("qanat.cli.plan").show_plan
+            return cast("int", show_plan(planned, json, ref.options))
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
     if json:
@@ -77,7 +78,7 @@ def command(
         screen.write(update_text(result, ref.options, screen.layout()))
         errors = [d.error for d in result.failed if d.error is not None]
         if errors:
-            screen.note("\n" + failure.describe_all(errors, ref.start))
+            screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
     return exit_code(result)
 
 
