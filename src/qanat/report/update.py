@@ -10,6 +10,7 @@ from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
+from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
 from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid
 
@@ -51,6 +52,9 @@ PARTS = (DATASET, RULE)
 
 MOST = 60
 """Datasets listed one by one before unchanged ones are only counted."""
+
+_CURRENT = ("", HAS_RUN, NOTHING_NEW, UNCHANGED)
+"""The reasons of unchanged datasets that are up to date; all others have something to wait for."""
 
 _COLOURS = {"updated": "green", "failed": "red", "skipped": "yellow", "unchanged": "dim"}
 _FATES = {
@@ -121,8 +125,10 @@ def _idle(result: UpdateResult) -> bool:
 
 
 def _nothing_new(result: UpdateResult) -> str:
-    current = count(len(result.datasets), "dataset is", "datasets are")
-    return f"Nothing new: read 0 files, wrote 0 rows. {current} up to date."
+    waiting = [d for d in result.datasets if d.reason not in _CURRENT]
+    current = count(len(result.datasets) - len(waiting), "dataset is", "datasets are")
+    lines = [f"Nothing new: read 0 files, wrote 0 rows. {current} up to date."]
+    return "\n".join([*lines, *(f"  {d.dataset}: {d.reason}" for d in waiting)])
 
 
 def _listed(result: UpdateResult) -> list[DatasetResult]:

@@ -198,6 +198,7 @@ def _flow_facts(
         volatile=name in session.analysis.volatile,
         borrowed=intake.borrowed,
         looked=intake.looked,
+        idle=intake.idle,
     )
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 from qanat.declare.files import find_spec
-from qanat.errors import SpecNotFoundError, TableNotFoundError, nearest
+from qanat.errors import (
+    ProblemsError,
+    SpecError,
+    SpecNotFoundError,
+    TableNotFoundError,
+    nearest,
+)
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, ProjectSpec
 from qanat.model.table import TableRef
@@ -15,7 +21,7 @@ from qanat.ports.source import Neighbour, Readable
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.readable import folder_name
-from qanat.text import listed
+from qanat.text import count, listed
 
 _FEW = 10
 """A message lists the known tables up to this many."""
@@ -51,6 +57,28 @@ def find_folder(root: Path, neighbour: Neighbour) -> Path:
     return folder
 
 
+def _opened(folder: Path, neighbour: Neighbour) -> ProjectSpec:
+    """What the other project's spec says.
+
+    Raises:
+        SpecError: it is wrong, or has no such environment.
+    """
+    try:
+        return memo.project(find_spec(folder), neighbour.environment)
+    except ProblemsError as error:
+        first, *others = error.problems
+        place = f"{first.location}: " if first.location else ""
+        raise SpecError(
+            f"the project in {neighbour.project} cannot be read: {place}{first.message}",
+            wanted=first.wanted,
+            got=first.got,
+            nearest=first.nearest,
+            hint=f"mend that project: it has {count(len(others), 'more problem')}"
+            if others
+            else first.hint,
+        ) from error
+
+
 def find_table(session: Reading, neighbour: Neighbour) -> Readable:
     """The table of a dataset of another project, as a query there would read it.
 
@@ -58,7 +86,7 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         TableNotFoundError: there is no project in that folder, or no such table.
     """
     folder = find_folder(session.project.root, neighbour)
-    other = memo.project(find_spec(folder), neighbour.environment)
+    other = _opened(folder, neighbour)
     at: ProjectSpec | None = other
     known: dict[str, None] = {}
     while at is not None:

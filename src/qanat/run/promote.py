@@ -24,7 +24,7 @@ from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import failure_of, leased, new_id, open_update, patience, telling
 from qanat.run.epoch import run_epoch
-from qanat.run.full_refresh import check_resets, losses, taken_along
+from qanat.run.full_refresh import check_resets, check_taken_along, losses, taken_along
 from qanat.run.handover import Taken, inputs_now, take_over
 from qanat.run.lease import HeldLease
 from qanat.run.mismatch import check_history
@@ -138,10 +138,12 @@ def _checked(
 
 def _check_readers(session: Session, asked: Promotion, names: Sequence[str]) -> None:
     """Refuse to replace rows that have been read as a stream by what stays as it is."""
-    if asked.only or not session.has_ledger:
+    if not session.has_ledger:
         return
     readers = taken_along(session, names, session.recorded.definitions())
-    if not readers:
+    if asked.only:
+        check_taken_along(session, readers)
+    if asked.only or not readers:
         return
     reader, because = next(iter(readers.items()))
     others = [n for n in readers if session.pipeline.dataset(n).stored]
