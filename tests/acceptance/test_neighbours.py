@@ -13,6 +13,7 @@ from qanat.run.decide import Borrowed, Step
 from qanat.run.plan import plan
 from qanat.run.results import Selection
 from qanat.run.session import Session
+from qanat.run.validate import validate
 from tests.acceptance.projects import Shop
 
 SILVER = (
@@ -20,6 +21,7 @@ SILVER = (
     " (CONSTRAINT positive EXPECT (id > 0) ON VIOLATION QUARANTINE ROW)"
     " AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, note STRING');"
 )
+PROD_MISSPELT = ", environment => 'prd'"
 READ = "read_table('silver', project => '../shop'{})"
 MART = (
     f"CREATE STREAMING TABLE kept AS SELECT id, upper(note) AS loud FROM STREAM {READ};"
@@ -43,6 +45,25 @@ def made(folder: Path, storage: str = "storage", table_format: str = "delta") ->
     shop.file("data/1.csv", "id,note\n1,a\n2,b\n-3,c\n")
     shop.run()
     return shop, mart
+
+
+def test_what_is_wrong_with_the_other_project_is_told(tmp_path: Path) -> None:
+    shop, mart = made(tmp_path)
+    mart.sql(f"CREATE STREAMING TABLE kept AS SELECT * FROM STREAM {READ};".format(PROD_MISSPELT))
+    with Session.open(mart.folder) as session:
+        (decided,) = plan(session, Selection()).datasets
+    assert decided.reason == (
+        "the project in ../shop cannot be read: qanat.yml: no environment 'prd'"
+        " (did you mean 'prod'?)"
+    )
+    shop.file("qanat.yml", "nme: shop\n")
+    with Session.open(mart.folder) as session:
+        (problem,) = validate(session).problems
+    assert "the project in ../shop cannot be read: qanat.yml" in problem.message
+    assert problem.location is not None
+    assert problem.location.file == "transformations/all.sql"
+    assert problem.hint is not None
+    assert problem.hint.startswith("mend that project: it has")
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,16 @@ def test_what_dev_has_computed_is_prods(tmp_path: Path, dev: str, prod: str) -> 
     assert shop.rows("gold", "prod") == [(1,), (2,), (5,)]
 
 
+def test_no_protected_reader_is_left_where_it_can_neither_go_on_nor_start_over(
+    shop: Shop,
+) -> None:
+    protected = "gold TBLPROPERTIES ('pipelines.reset.allowed' = 'false')"
+    shop.sql(SILVER + GOLD.replace("gold", protected, 1) + TOTAL)
+    shop.run("prod", select=("gold",))
+    shop.run(select=("silver",))
+    assert isinstance(refused(shop, "silver", only=True), ResetError)
+
+
 def test_a_dry_run_writes_nothing(shop: Shop) -> None:
     shop.run(select=("gold",))
     before = _state(shop, "gold")

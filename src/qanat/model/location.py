@@ -34,7 +34,7 @@ def meant_url(location: str) -> str | None:
     """
     scheme, colon, rest = location.partition(":")
     wrong = colon and scheme.lower() in _SCHEMES and not rest.startswith("//")
-    return f"{scheme}://{rest.lstrip('/')}" if wrong else None
+    return f"{scheme.lower()}://{rest.lstrip('/')}" if wrong else None
 
 
 class ObjectUrl(Frozen):

@@ -31,7 +31,7 @@ def aimed(text: str, options: str) -> str:
 def _lacking(rest: str, options: str) -> str:
     """The options that a command lacks, which goes on with `rest`."""
     own = set((_END.split(rest, maxsplit=1)[0]).split())
-    if own & {"-C", "--project"}:
+    if own & {"-C", "--project", "--help"}:
         return ""
     words = shlex.split(options)
     pairs = zip(words[::2], words[1::2], strict=True)

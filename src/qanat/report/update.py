@@ -128,7 +128,7 @@ def _nothing_new(result: UpdateResult) -> str:
     waiting = [d for d in result.datasets if d.reason not in _CURRENT]
     current = count(len(result.datasets) - len(waiting), "dataset is", "datasets are")
     lines = [f"Nothing new: read 0 files, wrote 0 rows. {current} up to date."]
-    return "\n".join([*lines, *(f"  {d.dataset}: {d.reason}" for d in waiting)])
+    return "\n".join([*lines, *(f"  {d.dataset}: {d.reason}" for d in waiting[:MOST])])
 
 
 def _listed(result: UpdateResult) -> list[DatasetResult]:

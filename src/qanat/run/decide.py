@@ -372,8 +372,7 @@ def _refused(undecided: Decision, problem: QanatError) -> Decision:
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     """What a change means for rows already written."""
-    dataset, stored = facts.dataset, facts.stored
-    full = facts.asked is Asked.FULL_REFRESH
+    dataset, stored, full = facts.dataset, facts.stored, facts.asked is Asked.FULL_REFRESH
     if dataset.kind is DatasetKind.SINK and full and facts.before is not None:
         return "sends all rows again; what it has sent stays where it is"
     if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
@@ -398,5 +397,4 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
 def _of_rows(text: str) -> tuple[list[str], str]:
     """A definition's text without its comment and the properties that no row depends on."""
     described, *rest = re.split(r"\n(?=sink |expect |flow )", text, maxsplit=1)
-    lines = [t for t in described.splitlines() if not _DESCRIBES.match(t)]
-    return lines, "".join(rest)
+    return [t for t in described.splitlines() if not _DESCRIBES.match(t)], "".join(rest)

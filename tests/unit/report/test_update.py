@@ -16,7 +16,7 @@ def dataset(name: str, status: str, counts: Counts | None = None, **rest: object
         name,
         str(rest.pop("kind", "streaming table")),
         status,
-        "because",
+        str(rest.pop("reason", "nothing new")),
         counts or Counts(),
         rules,  # type: ignore[arg-type]
         int(status == "updated"),
@@ -30,6 +30,20 @@ def test_nothing_new_is_said_plainly() -> None:
     assert update_text(result) == (
         "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date."
     )
+
+
+def test_what_waits_is_not_called_up_to_date() -> None:
+    waits = "nothing to read yet in data/*.csvv"
+    datasets = (
+        dataset("a", "unchanged"),
+        dataset("b", "unchanged", reason=waits),
+        dataset("out", "unchanged", reason="dev sends nothing (sinks: off)", kind="sink"),
+    )
+    assert update_text(UpdateResult("", "succeeded", 0.1, datasets)).splitlines() == [
+        "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date.",
+        f"  b: {waits}",
+        "  out: dev sends nothing (sinks: off)",
+    ]
 
 
 def test_everything_that_happened_is_there() -> None:
