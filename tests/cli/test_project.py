@@ -269,7 +269,7 @@ def test_doctor(terminal: Any) -> None:
 
 
 def test_a_pattern_that_matches_nothing(shop: Any) -> None:
-    (shop.folder / "transformations/bronze.sql").write_text(
+    (shop.folder / "transformations/more.sql").write_text(
         "CREATE STREAMING TABLE o AS SELECT * FROM STREAM read_files('data/orders/*.csvv');\n"
     )
     assert shop.type("qanat plan --select o") == 0

@@ -6,15 +6,17 @@ import pytest
 
 from qanat.report.aim import aimed
 
+OPTIONS = " -C 'my shop' -e prod"
+
 
 @pytest.mark.parametrize(
     ("hint", "expected"),
     [
-        ("start over: qanat run --full-refresh a b", "start over: qanat run{} --full-refresh a b"),
-        ("if it was renamed: qanat rename a b", "if it was renamed: qanat rename{} a b"),
-        ("first: qanat drop a; then qanat run", "first: qanat drop{} a; then qanat run{}"),
-        ("qanat quarantine replay a", "qanat quarantine replay{} a"),
-        ("`qanat plan` says how to go on", "`qanat plan{}` says how to go on"),
+        ("start over: qanat run --full-refresh a b", "start over: qanat run… --full-refresh a b"),
+        ("if it was renamed: qanat rename a b", "if it was renamed: qanat rename… a b"),
+        ("first: qanat drop a; then qanat run", "first: qanat drop… a; then qanat run…"),
+        ("qanat quarantine replay a", "qanat quarantine replay… a"),
+        ("`qanat plan` says how to go on", "`qanat plan…` says how to go on"),
         ("there: qanat run -e dev --select a", "there: qanat run -C 'my shop' -e dev --select a"),
         ("first: qanat run -C ../other", "first: qanat run -C ../other"),
         ("see `qanat run --help`", "see `qanat run --help`"),
@@ -24,5 +26,5 @@ from qanat.report.aim import aimed
     ],
 )
 def test_what_a_command_lacks_is_added(hint: str, expected: str) -> None:
-    assert aimed(hint, " -C 'my shop' -e prod") == expected.format(" -C 'my shop' -e prod")
+    assert aimed(hint, OPTIONS) == expected.replace("…", OPTIONS)
     assert aimed(hint, "") == hint
