@@ -134,12 +134,11 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     if failing:
         upstream = session.graph.upstream(name)
         failing = [n for n in failing if n in upstream]
-    before = around.definitions.get(name)
     return Facts(
         dataset,
         fingerprint,
         text,
-        before,
+        around.definitions.get(name),
         asked,
         failing=tuple(sorted(failing)),
         restarted_by=chosen.restarted_by.get(name, ""),
