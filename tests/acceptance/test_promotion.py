@@ -151,7 +151,8 @@ def test_several_at_once(shop: Shop) -> None:
     shop.run("apart")
     error = refused(shop, "gold", origin="apart")
     assert isinstance(error, RereadError)
-    assert error.hint == "promote silver along"
+    both = "promote both: qanat promote silver gold -e prod --from apart"
+    assert error.hint == both
     assert isinstance(refused(shop, "total", origin="apart"), RereadError)
     result = promoted(shop, "gold", "total", "silver", origin="apart")
     assert result.datasets[0].dataset == "silver"
@@ -168,7 +169,8 @@ def test_along_with_what_is_not_up_to_date(shop: Shop) -> None:
     shop.run("apart", select=("silver",))
     for name in ("gold", "total"):
         error = refused(shop, "silver", name, origin="apart")
-        assert error.hint == "let it read the rest first: qanat run -e apart"
+        rest = f"let it read the rest first: qanat run -e apart --select {name}"
+        assert error.hint == rest
     shop.run("apart")
     promoted(shop, "silver", "gold", "total", origin="apart")
     assert {d.status for d in shop.run("prod").values()} == {"unchanged"}

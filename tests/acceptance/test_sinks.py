@@ -15,6 +15,7 @@ from qanat.connectors.files.sink import FilesSink
 from qanat.errors import HistoryMismatchError, QanatError
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.work import Output
+from qanat.report.update import update_text
 from tests.acceptance.projects import Shop
 
 ORDERS = (

@@ -1,4 +1,4 @@
-"""Removes a dataset with all that is its own: one that is no longer declared, or is read elsewhere.
+"""Removes a dataset that is no longer declared, with all that is its own.
 
 What a sink has sent stays where it is: others may have taken it. So do the rows that readers have
 made of the dataset's; but they read from its start what is declared by that name later.
@@ -139,7 +139,8 @@ def _planned(session: Session, update: str, name: str) -> Move:
     found = dropping(session, name)
     for each in table_names(found.dataset):
         check_owner(each, session.store.owner(session.table_named(each)), session.scope)
-    # Where a stream has read to in a table that is given up stays known: that is how it is noticed.
+    # How far streams have read a table that is given up stays known: else they would read the
+    # other environment's from its start, beside the rows that they have.
     kept = streamed_keys(found.dataset) if found.behind else ()
     return Move(
         update=update,

@@ -123,7 +123,7 @@ class Readables:
         return known
 
     def behind(self, dataset: str) -> Readable | None:
-        """The table that would be read if this environment had none of its own; None if none is."""
+        """The table that is read where this environment has none of its own; None if none is."""
         found = self._elsewhere(self._session.table(dataset))
         return None if found.looked else found
 
