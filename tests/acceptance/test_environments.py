@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.storage.delta.store import DeltaStore
+from tests.acceptance.crashing import copy, count_steps, die_at, operate
 from tests.acceptance.projects import Shop
+from tests.acceptance.test_exactly_once import SEED, STEPS
 from tests.forked import FORKED
 
 SILVER = (
@@ -172,6 +176,37 @@ def test_a_table_of_its_own_is_given_up(tmp_path: Path, table_format: str) -> No
     assert (ran["gold"].counts.written, ran["total"].reason) == (1, "its inputs changed")
     assert shop.rows("gold") == [(1,), (2,), (5,)]
     assert shop.rows("total") == [(16,)]
+
+
+def test_dying_while_a_table_is_given_up(tmp_path: Path) -> None:
+    """Whatever comes next finishes it, and that of `prod` is read."""
+    shop = made(tmp_path / "before", "delta", "delta")
+    shop.run(select=("gold", "total"))
+    shop.file("data/2.csv", "id\n5\n-7\n")
+    shop.run(select=("silver", "total"))
+    spec, command = (shop.folder / "qanat.yml").read_text(), "drop silver"
+    steps = count_steps(copy(shop.folder, tmp_path / "undisturbed"), command)
+    every = range(1, steps + 1)
+    draw = random.Random(f"{SEED} give up")  # noqa: S311
+    drawn = every if STEPS == "all" else sorted(draw.sample(every, min(int(STEPS), steps)))
+    for step in drawn:
+        case = Shop(copy(shop.folder, tmp_path / f"case-{step}"))
+        case.file("qanat.yml", spec)
+        try:
+            assert die_at(case.folder, command, step)
+            if step % 2:
+                case.update(select=("total",))
+            with suppress(PlanError):  # it has been finished
+                operate(case.folder, command)
+            case.run(select=("gold", "total"))
+            assert case.rows("silver") == case.rows("gold") == [(1,), (2,)]
+            assert case.rows("total") == [(6,)]
+            case.run("prod", select=("silver",))
+            case.run(select=("gold", "total"))
+            assert case.rows("gold") == [(1,), (2,), (5,)]
+        except BaseException as error:
+            error.add_note(f"seed {SEED}: died at {step} of {steps}")
+            raise
 
 
 def test_a_stream_that_has_read_the_table_that_was_given_up(shop: Shop) -> None:
