@@ -37,12 +37,10 @@ def test_what_waits_is_not_called_up_to_date() -> None:
     datasets = (
         dataset("a", "unchanged"),
         dataset("b", "unchanged", reason=waits),
-        dataset("out", "unchanged", reason="dev sends nothing (sinks: off)", kind="sink"),
     )
     assert update_text(UpdateResult("", "succeeded", 0.1, datasets)).splitlines() == [
         "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date.",
         f"  b: {waits}",
-        "  out: dev sends nothing (sinks: off)",
     ]
 
 
@@ -76,6 +74,12 @@ def test_everything_that_happened_is_there() -> None:
         ),
         "  qanat run -C 'my shop' -e prod                     run again: only what is new is read",
     ]
+
+
+def test_a_selection_is_kept_where_it_has_to_be() -> None:
+    result = UpdateResult("u", "succeeded", 1.0, (dataset("gold", "updated"),))
+    text = update_text(result, " -e dev", selected=" --select gold")
+    assert "  qanat run -e dev --select gold  run again: only what is new is read" in text
 
 
 def test_a_failure_says_what_it_stopped() -> None:
