@@ -27,6 +27,7 @@ from qanat.run.names import (
     keys_of,
     known_datasets,
     spelled,
+    told_of_origin,
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
@@ -52,7 +53,8 @@ def dropping(session: Session, name: str) -> Dropping:
 
     Raises:
         DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
-        PlanError: it is still declared.
+        PlanError: it is still declared, or still read.
+        QanatError: the project's files are wrong.
     """
     if any(m.new is None and same(m.old, name) for m in session.recorded.open_moves()):
         return Dropping(name, NO_KIND, None, None)  # it was interrupted, and goes on
@@ -63,16 +65,42 @@ def dropping(session: Session, name: str) -> Dropping:
         raise PlanError(
             f"{declared.name} is still declared",
             location=declared.location,
-            hint="take it out of the file first; to compute it again:"
+            hint=f"take it out of the file first; to {_again(declared.kind)} again:"
             f" {full_refresh(declared.name)}",
         )
     if found is None:
         raise DatasetNotFoundError(
-            f"no dataset {name!r} was ever run",
+            f"no dataset {name!r} was ever run (environment {session.project.environment})",
             nearest=nearest(name, [n for n in known if session.pipeline.get(n) is None]),
+            hint=told_of_origin(session, name, "drop", name),
         )
+    _check_unread(session, found)
+    session.require()
     rows, quarantined = (_rows(session, n) for n in table_names(found))
     return Dropping(found, known[found], rows, quarantined)
+
+
+def _again(kind: DatasetKind) -> str:
+    return "send everything" if kind is DatasetKind.SINK else "compute it"
+
+
+def _check_unread(session: Session, name: str) -> None:
+    """Refuse to drop what a query still reads.
+
+    That the project is wrong then, it says anyway; but as a name that may be misspelt.
+
+    Raises:
+        PlanError: a query still reads it.
+    """
+    for problem in session.problems:
+        where = problem.location
+        missing = isinstance(problem, DatasetNotFoundError) and where is not None
+        if missing and same(problem.message, f"no dataset {name!r}"):
+            raise PlanError(
+                f"{name} is no longer declared, but still read",
+                location=where,
+                hint=f"let this query read something else, or declare {name} again",
+            )
 
 
 def _rows(session: Session, name: str) -> int | None:

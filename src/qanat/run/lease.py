@@ -289,8 +289,10 @@ class HeldLease:
         while True:
             try:
                 lease = self._ledger.acquire(self._holder, SECONDS, self._datasets)
-            except UpdateRunningError:
+            except UpdateRunningError as error:
                 left = end - time.monotonic()
+                if left <= 0 and self.waited:
+                    raise _still_running(error, self._patience.seconds) from error
                 if left <= 0:
                     raise
             else:
@@ -332,3 +334,14 @@ class HeldLease:
             # A lease that is not released expires; the error that stopped the update matters more.
             if error is None:
                 raise
+
+
+def _still_running(error: UpdateRunningError, seconds: float) -> UpdateRunningError:
+    """The same error for one who has waited: that there is `--wait` is known."""
+    _, _, if_dead = (error.hint or "").partition("; ")
+    return UpdateRunningError(
+        f"{error.message}, still after {seconds:g} s of waiting",
+        got=error.got,
+        hint="wait as long as it takes (qanat run --wait, without a number)"
+        + (f"; {if_dead}" if if_dead else ""),
+    )
