@@ -195,34 +195,9 @@ def test_another_environment_has_the_table(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_dataset_there(tmp_path: Path) -> None:
-    """Plan and run name the nearest."""
     _, mart = made(tmp_path)
     mart.sql(MART.format("", "").replace("'silver'", "'silber'"))
     assert mart.failures()["kept"].nearest == "Silver"
-    with Session.open(mart.folder) as session:
-        kept = plan(session, Selection(("kept",))).datasets[0]
-    assert "did you mean 'Silver'?" in kept.consequence
-
-
-def test_a_misspelt_environment_there(tmp_path: Path) -> None:
-    _, mart = made(tmp_path)
-    mart.sql(MART.format(", environment => 'prd'", ""))
-    error = mart.failures()["kept"]
-    assert isinstance(error, TableNotFoundError)
-    assert error.message.startswith("the project in ../shop cannot be read: no environment 'prd'")
-    assert error.nearest == "prod"
-
-
-def test_a_wrong_spec_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop, mart = made(tmp_path)
-    shop.file("qanat.yml", "name: shop\nstorge: x\nthreds: 1\n")
-    monkeypatch.chdir(mart.folder)
-    error = mart.failures()["kept"]
-    assert error.message == (
-        "the project in ../shop cannot be read: unknown key 'storge' (qanat.yml:2:1)"
-    )
-    assert error.nearest == "storage"
-    assert error.hint == "1 more problem there; check it: qanat validate -C ../shop"
 
 
 # -- lineage -----------------------------------------------------------------------------------

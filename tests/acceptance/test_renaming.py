@@ -274,11 +274,9 @@ def test_a_declared_dataset_is_not_dropped(root: Path) -> None:
             project.drop("bronz")
 
 
-def test_what_another_environment_has(tmp_path: Path) -> None:
+def test_what_another_environment_has(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is read from another environment gets its name, or goes, over there."""
-    root = tmp_path
-    (root / "data").mkdir()
-    (root / "data/a.csv").write_text("id,x\n1,10\n")
+    monkeypatch.delenv("QANAT__STORAGE", raising=False)  # one place for all environments
     (root / "qanat.yml").write_text("name: p\nenvironments: {prod: {}, feature: {from: prod}}\n")
     declare(root, CHAIN)
     with qanat.open(root, "prod") as project:

@@ -47,7 +47,7 @@ def test_wrong_command_line(transcript: Any) -> None:
         "qanat init a b",
         "qanat init --output json --tmplate x",
         "qanat run orders",
-        "qanat plan a 'b c'",
+        "qanat plan a b",
         "qanat run --full-refresh --only orders",
         "qanat run --wait orders",
         "qanat run --only",

@@ -354,7 +354,6 @@ def _missing(facts: Facts) -> list[str]:
 
 def _refused(undecided: Decision, problem: QanatError) -> Decision:
     way_out = [str(problem.location)] if problem.location else []
-    way_out += [f"did you mean {problem.nearest!r}?"] if problem.nearest else []
     way_out += [problem.hint] if problem.hint else []
     consequence = ": ".join(way_out)
     return replace(undecided, step=Step.FAIL, reason=problem.message, consequence=consequence)

@@ -125,6 +125,9 @@ def drop(
         DatasetNotFoundError, PlanError: as `dropping` tells.
         UpdateRunningError: an update is running.
     """
+    found = spelled(known_datasets(session), name)
+    if found is not None:
+        _check_unread(session, found)
     session.require()
 
     def act(running: RunningUpdate, entry: LedgerEntry) -> Move:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from qanat.declare.files import find_spec
-from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, TableNotFoundError, nearest
+from qanat.errors import QanatError, SpecNotFoundError, TableNotFoundError, nearest
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, ProjectSpec
 from qanat.model.table import TableRef
@@ -18,7 +18,7 @@ from qanat.ports.source import Neighbour, Readable
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.readable import folder_name
-from qanat.text import count, listed
+from qanat.text import listed
 
 _FEW = 10
 """A message lists the known tables up to this many."""
@@ -58,11 +58,10 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
     """The table of a dataset of another project, as a query there would read it.
 
     Raises:
-        TableNotFoundError: there is no project in that folder, its spec is wrong, or there is no
-            such table.
+        TableNotFoundError: there is no project in that folder, or no such table.
     """
     folder = find_folder(session.project.root, neighbour)
-    other = _read(folder, neighbour)
+    other = memo.project(find_spec(folder), neighbour.environment)
     at: ProjectSpec | None = other
     known: dict[str, None] = {}
     while at is not None:
@@ -97,28 +96,6 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         nearest=nearest(neighbour.dataset, list(known)),
         hint=hint,
     )
-
-
-def _read(folder: Path, neighbour: Neighbour) -> ProjectSpec:
-    """The spec of another project, as the environment that is read sees it.
-
-    Raises:
-        TableNotFoundError: it is wrong, or has no such environment. What is wrong is told here,
-            for the message points at the query.
-    """
-    try:
-        return memo.project(find_spec(folder), neighbour.environment)
-    except ProblemsError as error:
-        first, *more = error.problems
-        place = f" ({first.location})" if first.location else ""
-        rest = f"{count(len(more), 'more problem')} there; " if more else ""
-        raise TableNotFoundError(
-            f"the project in {neighbour.project} cannot be read: {first.message}{place}",
-            wanted=first.wanted,
-            got=first.got,
-            nearest=first.nearest,
-            hint=f"{rest}check it: qanat validate{_typed(folder, neighbour.environment)}",
-        ) from error
 
 
 def _typed(folder: Path, environment: str | None) -> str:

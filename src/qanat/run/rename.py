@@ -114,6 +114,9 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
     keys = _past_keys(session, old)
     if keys:
         return _source(session, update, keys[0], new)
+    declared = session.pipeline.get(old) or _declared_flow(session, old)
+    if declared is not None:
+        raise _still_declared(old, declared.name, declared.location, new)
     known = [*datasets, *flows, *(n for k in _all_keys(session) for n in _spellings(k))]
     raise DatasetNotFoundError(
         f"nothing that was ever run is called {old!r} (environment {session.project.environment})",
