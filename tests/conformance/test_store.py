@@ -331,6 +331,33 @@ def test_taking_back_a_replacement_brings_back_what_was_there(
     assert len(by_others(store, folder)) == 3
 
 
+def test_who_has_skipped_numbers_is_taken_back_to_where_it_was(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(store, folder, 1))
+    store.publish(append(store, folder, 5, gaps=True))
+    assert store.retract(ref(folder), "qanat:t", 5)
+    assert store.transaction(ref(folder), "qanat:t") == 1
+    store.publish(append(store, folder, 2))
+    assert store.snapshot(ref(folder)).rows == 3
+    store.publish(append(store, folder, 7, gaps=True, application="qanat:other"))
+    assert store.retract(ref(folder), "qanat:other", 7)
+    assert store.transaction(ref(folder), "qanat:other") == 0
+
+
+def test_taking_back_a_replacement_brings_back_its_columns(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(store, folder, 1))
+    text = Schema((Field("id", Primitive("string")),))
+    files = staged(store, folder, f"t{uuid4().hex}", "SELECT 'x' AS id")
+    store.publish(append(store, folder, 2, files=files, schema=text, change=Change.REPLACE))
+    assert store.retract(ref(folder), "qanat:t", 2)
+    assert store.snapshot(ref(folder)).schema == ID
+    assert rows(store.snapshot(ref(folder)).batch) == [(0,)]
+    assert len(by_others(store, folder)) == 1
+
+
 def test_nothing_is_taken_back_from_what_is_not_there(store: TableStore, folder: Path) -> None:
     assert store.retract(ref(folder / "nowhere"), "qanat:t", 1) is False
     store.publish(append(store, folder, 1))

@@ -224,15 +224,24 @@ class HeldLease:
         self.confirm()
         return [lease.token for lease in self._ledger.leases()]
 
-    def confirm_alone(self) -> None:
+    def confirm_alone(self, newest: int | None = None) -> int:
         """Make sure that no other update holds a lease now.
+
+        Args:
+            newest: what an earlier call returned: nor may one have begun since, and ended.
+
+        Returns:
+            The newest token that was given to anybody.
 
         Raises:
             LeaseLostError: another update has ended ours.
             UpdateRunningError: one does.
         """
-        if len(self.tokens()) > 1:
+        # First: whoever begins after that is either still there, or seen by the next call.
+        given = self._ledger.newest_token()
+        if len(self.tokens()) > 1 or newest not in (None, given):
             raise UpdateRunningError("another update has begun")
+        return given
 
     def extend(self, datasets: Collection[str], free_only: bool = False) -> None:
         """Take more datasets.

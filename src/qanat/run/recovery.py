@@ -205,7 +205,8 @@ def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool
             session.store.sweep(table, running.lease.confirm)
             return
         try:
-            session.store.sweep(table, running.lease.confirm_alone)
+            newest = running.lease.confirm_alone()
+            session.store.sweep(table, lambda: running.lease.confirm_alone(newest))
         except UpdateRunningError:
             running.unswept.add(view)
 
