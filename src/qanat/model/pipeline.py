@@ -255,7 +255,7 @@ class ProjectSpec(Frozen):
     schema_drift: Drift = Drift.EVOLVE
     reads_from: ProjectSpec | None = None
     sinks: bool = True
-    environments: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ("dev",)
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
