@@ -21,6 +21,7 @@ from qanat.model.name import Names, same
 from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord
 from qanat.model.table import TableRef
+from qanat.run import defined
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
     published,
@@ -322,7 +323,7 @@ def _settle(running: RunningUpdate, epoch: Epoch) -> None:
         # Only sinks: recovery has already synced the tables (TableStore.repair).
         session.sink(dataset.sink).secure(dataset.sink)
     settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
-    session.ledger.settle(settled, running.lease.latest)
+    session.ledger.settle(settled, running.lease.latest, defined.settled(session, epoch))
 
 
 def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> str | None:

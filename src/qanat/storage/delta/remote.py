@@ -324,7 +324,8 @@ class RemoteFiles:
         return [
             name
             for name, meta in found.items()
-            if not is_left_by_others(Path(name).name, now - meta["last_modified"].timestamp())
+            if name.startswith(f"{_PROBES}/")
+            or not is_left_by_others(Path(name).name, now - meta["last_modified"].timestamp())
         ]
 
     def move(self, to: Files, gate: CommitGate | None) -> None:
