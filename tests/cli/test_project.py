@@ -220,6 +220,10 @@ def test_environment_that_reads_from_another(shop: Any) -> None:
     assert shop.type("qanat show silver_orders --limit 1") == 0
     assert shop.type("qanat lineage revenue_by_city") == 0
     assert shop.type("qanat plan --select revenue_by_city --output json") == 0
+    assert shop.type("qanat run --full-refresh silver_orders --select bronze_orders") == 0
+    assert shop.type("qanat drop silver_orders --yes") == 0
+    assert shop.type("qanat drop silver_orders --yes") == 2
+    assert shop.type("qanat run --select revenue_by_city") == 0
 
 
 def test_promote(shop: Any) -> None:

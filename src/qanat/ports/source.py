@@ -89,6 +89,7 @@ class Handover(Frozen):
     """Rows that one environment has computed, on their way into another's tables.
 
     Args:
+        dataset: whose rows they are.
         origin: the environment that has read what it made them of.
         versions: by dataset that is handed over along, the version of its table there, and that
             of the table here which has the same rows.
@@ -96,6 +97,7 @@ class Handover(Frozen):
             a table whose rows it takes at different times, it need not.
     """
 
+    dataset: str
     origin: str
     versions: Mapping[Name, tuple[int, int]]
     exact: bool = True

@@ -72,9 +72,14 @@ def keys_of(dataset: str) -> tuple[str, ...]:
 
     They are in the same order for every dataset.
     """
-    keys = [dataset_ref(n).key for n in (dataset, dataset + QUARANTINE)]
+    keys = streamed_keys(dataset)
     read = [p + k for k in keys for p in ("", SNAPSHOT)]
     return (*read, REFERENCE + fold(dataset), quarantine_key(dataset))
+
+
+def streamed_keys(dataset: str) -> tuple[str, ...]:
+    """Those of them by which it keeps how far streams have read the two."""
+    return tuple(dataset_ref(n).key for n in (dataset, dataset + QUARANTINE))
 
 
 def flows_of(session: Session, dataset: str) -> tuple[str, ...]:

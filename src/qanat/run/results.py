@@ -72,6 +72,7 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
+        off: whether it is a sink of an environment that sends nothing.
     """
 
     dataset: str
@@ -85,6 +86,7 @@ class DatasetResult(Frozen):
     version: int | None = None
     read: int | None = None
     error: QanatError | None = None
+    off: bool = False
 
 
 class UpdateResult(Frozen):

@@ -64,6 +64,12 @@ def test_everything_that_happened_is_there() -> None:
     ]
 
 
+def test_a_selection_is_kept_where_it_has_to_be() -> None:
+    result = UpdateResult("u", "succeeded", 1.0, (dataset("gold", "updated"),))
+    text = update_text(result, " -e dev", selected=" --select gold")
+    assert "  qanat run -e dev --select gold  run again: only what is new is read" in text
+
+
 def test_a_failure_says_what_it_stopped() -> None:
     result = UpdateResult(
         "u",

@@ -90,7 +90,7 @@ class Remote:
             commits, checkpoints = self.files(table.location).log.listed()
             below = self.objects.below(ObjectUrl.parse(table.location))
             return bool(commits or checkpoints) or next(below, None) is not None
-        except (AdapterError, CommitConflictError):
+        except CommitConflictError:
             return True  # what is wrong is told to whoever asks for the table later
 
     def files(self, location: str) -> RemoteFiles:
