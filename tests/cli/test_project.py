@@ -111,6 +111,8 @@ def test_rename(shop: Any) -> None:
     assert shop.type("qanat rename silver_orders raw_orders") == 2
     assert shop.type("qanat rename bronze_orders silver_orders") == 2
     assert shop.type("qanat rename bronze_orders bronze_orders") == 2
+    assert shop.type("qanat rename bronze_orders raw_order") == 2
+    assert shop.type("qanat rename bronze_orders raw_orders -e prod") == 2
     assert shop.type("qanat rename bronze_orders raw_orders --output json") == 0
     assert shop.type("qanat plan") == 0
     assert shop.type("qanat history") == 0
@@ -126,6 +128,10 @@ def test_drop(shop: Any) -> None:
     assert shop.type("qanat drop ranking") == 2
     assert shop.type("qanat drop ranking --yes") == 0
     assert shop.type("qanat drop ranking --yes") == 2
+    text = (shop.folder / "transformations/bronze.sql").read_text()
+    (shop.folder / "transformations/bronze.sql").write_text("")
+    assert shop.type("qanat drop bronze_orders") == 2
+    (shop.folder / "transformations/bronze.sql").write_text(text)
 
 
 def test_quarantine(shop: Any) -> None:

@@ -7,6 +7,8 @@ Exit codes: 0 fine, 1 data or run failed, 2 the author must change a file or the
 from __future__ import annotations
 
 import gc
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -115,7 +117,24 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
             hint=hint,
         )
     message = error.format_message().rstrip(".")
-    return CommandLineError(message[:1].lower() + message[1:], hint=f"see `{path} --help`")
+    hint = f"see `{path} --help`"
+    options = {o for p in context.command.params for o in p.opts} if context else set[str]()
+    if isinstance(error, click.BadParameter) and error.param and error.param.name == "wait":
+        message = message.replace("is not a valid float range", "is no number of seconds")
+        hint = f"{path} --wait 300, or as long as it takes: {path} --wait"
+    elif "--select" in options and (names := _names(error, arguments)):
+        hint = f"{path} --select " + " --select ".join(map(shlex.quote, names))
+        if any(a in ("--full-refresh", "--only", "--accept-loss") for a in arguments):
+            hint = f"{path} --full-refresh {shlex.join(names)}"
+            hint += "".join(f" {a}" for a in arguments if a in ("--only", "--accept-loss"))
+    return CommandLineError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _names(error: click.UsageError, arguments: Sequence[str]) -> list[str]:
+    """What was given beside the options of a command that takes no names by themselves."""
+    extra = re.search(r"unexpected extra arguments? \((.*)\)$", error.format_message().rstrip("."))
+    given = extra[1].split(" ") if extra else []
+    return given if all(name in arguments for name in given) else []
 
 
 COMMANDS = {

@@ -33,6 +33,7 @@ from qanat.run.names import (
     known_datasets,
     spelled,
     streamed_keys,
+    told_of_origin,
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
@@ -62,6 +63,7 @@ def dropping(session: Session, name: str) -> Dropping:
         DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
         PlanError: it is still declared, and no other environment has it.
         ResetError: it is still declared, and protected.
+        QanatError: the project's files are wrong.
     """
     if any(m.new is None and same(m.old, name) for m in session.recorded.open_moves()):
         return Dropping(name, NO_KIND, None, None)  # it was interrupted, and goes on
@@ -71,9 +73,12 @@ def dropping(session: Session, name: str) -> Dropping:
     behind = "" if declared is None else _given_up(session, declared, made=found is not None)
     if found is None:
         raise DatasetNotFoundError(
-            f"no dataset {name!r} was ever run",
+            f"no dataset {name!r} was ever run (environment {session.project.environment})",
             nearest=nearest(name, [n for n in known if session.pipeline.get(n) is None]),
+            hint=told_of_origin(session, name, "drop", name),
         )
+    _check_unread(session, found)
+    session.require()
     rows, quarantined = (_rows(session, n) for n in table_names(found))
     return Dropping(found, known[found], rows, quarantined, behind)
 
@@ -91,7 +96,8 @@ def _given_up(session: Session, dataset: Dataset, made: bool) -> str:
         raise PlanError(
             f"{name} is still declared",
             location=dataset.location,
-            hint=f"take it out of the file first; to compute it again: {full_refresh(name)}",
+            hint=f"take it out of the file first; to {_again(dataset.kind)} again:"
+            f" {full_refresh(name)}",
         )
     if not made:
         raise PlanError(
@@ -100,6 +106,29 @@ def _given_up(session: Session, dataset: Dataset, made: bool) -> str:
         )
     check_resets(session, (name,))
     return other.environment
+
+
+def _again(kind: DatasetKind) -> str:
+    return "send everything" if kind is DatasetKind.SINK else "compute it"
+
+
+def _check_unread(session: Session, name: str) -> None:
+    """Refuse to drop what a query still reads.
+
+    That the project is wrong then, it says anyway; but as a name that may be misspelt.
+
+    Raises:
+        PlanError: a query still reads it.
+    """
+    for problem in session.problems:
+        where = problem.location
+        missing = isinstance(problem, DatasetNotFoundError) and where is not None
+        if missing and same(problem.message, f"no dataset {name!r}"):
+            raise PlanError(
+                f"{name} is no longer declared, but still read",
+                location=where,
+                hint=f"let this query read something else, or declare {name} again",
+            )
 
 
 def _rows(session: Session, name: str) -> int | None:
@@ -124,6 +153,9 @@ def drop(
         DatasetNotFoundError, PlanError, ResetError: as `dropping` tells.
         UpdateRunningError: an update is running.
     """
+    found = spelled(known_datasets(session), name)
+    if found is not None:
+        _check_unread(session, found)
     session.require()
 
     def act(running: RunningUpdate, entry: LedgerEntry) -> Move:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from qanat.declare.files import find_spec
 from qanat.errors import (
     ProblemsError,
+    QanatError,
     SpecError,
     SpecNotFoundError,
     TableNotFoundError,
@@ -103,16 +107,43 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
             known[each.name] = None
         at = at.reads_from
     names = [n for n in known if not n.endswith(QUARANTINE)]
+    holder = next(_holders(session, folder, other, neighbour.dataset), None)
+    there = _typed(folder, neighbour.environment)
+    if holder is not None:
+        hint = f"environment {holder} there has it: environment => '{holder}'"
+    elif known:
+        hint = (
+            f"if it was renamed there, change the name here, and then `qanat plan` says how the"
+            f" position follows; if it has not run there yet: qanat run{there}"
+        )
+    else:
+        hint = f"run it there first: qanat run{there}"
     raise TableNotFoundError(
         f"environment {other.environment} of the project in {neighbour.project} has no table"
         f" {neighbour.dataset}",
         wanted=listed(names) if 0 < len(names) <= _FEW else None,
         nearest=nearest(neighbour.dataset, list(known)),
-        hint="if it was renamed there, let the name here follow; `qanat plan` says how to go on"
-        if known
-        else f"run it there first: qanat run -C {shlex.quote(neighbour.project)}"
-        + (f" -e {shlex.quote(neighbour.environment)}" if neighbour.environment else ""),
+        hint=hint,
     )
+
+
+def _typed(folder: Path, environment: str | None) -> str:
+    """The options that name a project and environment, for a command to type from here."""
+    where = shlex.join(("-C", os.path.relpath(folder)))
+    return f" {where}" + (f" -e {shlex.quote(environment)}" if environment else "")
+
+
+def _holders(session: Reading, folder: Path, project: ProjectSpec, dataset: str) -> Iterator[str]:
+    """The other environments of a project that have a table themselves."""
+    for name in project.environments:
+        if name == project.environment:
+            continue
+        with suppress(QanatError):  # what is wrong with others is no matter here
+            at = memo.project(find_spec(folder), name)
+            store = session.store_at(at)
+            named = (t for t in store.tables(at.tables) if same(t.name, dataset))
+            if any(store.version(t) is not None for t in named):
+                yield name
 
 
 def _named(project: ProjectSpec, name: str) -> TableRef:

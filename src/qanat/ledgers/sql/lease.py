@@ -307,8 +307,8 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
             raise UpdateRunningError(
                 f"another update works on {_common(other, lease)}",
                 got=str(other),
-                hint="wait for it (qanat run --wait); if that machine is gone, its lease ends by"
-                f" itself at {utc(other.expires)}",
+                hint="wait for it (the same command with --wait); if that machine is gone, its"
+                f" lease ends by itself at {utc(other.expires)}",
             )
 
 
