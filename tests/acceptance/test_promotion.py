@@ -392,6 +392,17 @@ def test_what_cannot_be_promoted(shop: Shop) -> None:
     assert "cannot be promoted to itself" in refused(shop, "total", origin="prod").message
 
 
+def test_versions_without_rows_need_not_have_been_read(shop: Shop) -> None:
+    """What went to quarantine as a whole leaves a version that no reader takes."""
+    shop.run(select=("silver", "gold"))
+    shop.file("data/2.csv", "id\n-9\n")
+    shop.run(select=("silver", "gold"))
+    promoted(shop, "silver", "gold")
+    assert shop.rows("gold", "prod") == [(1,), (2,)]
+    shop.file("data/3.csv", "id\n7\n")
+    assert shop.run("prod", select=("silver", "gold"))["gold"].counts.written == 1
+
+
 def test_both_ways_leases_are_taken_in_one_order(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from qanat.errors import PromotionError, located, naming
+from qanat.errors import PromotionError, QanatError, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
 from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, Range
 from qanat.planning.difference import difference
-from qanat.ports.source import ENVIRONMENT, Handover
+from qanat.ports.source import ENVIRONMENT, Handover, SameRows
 from qanat.run.decide import fingerprint_of
 from qanat.run.full_refresh import kept_epochs
 from qanat.run.inputs import ONCE, PROMOTED, SNAPSHOT, key_of, references_now
@@ -51,7 +52,7 @@ class Taken(Frozen):
 
 
 def take_over(
-    session: Session, origin: Session, dataset: Dataset, versions: Mapping[Name, tuple[int, int]]
+    session: Session, origin: Session, dataset: Dataset, versions: Mapping[Name, SameRows]
 ) -> Taken:
     """What a dataset takes over of another environment.
 
@@ -116,6 +117,21 @@ def take_over(
         snapshot.rows,
         frozenset(f.path for e in epochs for r in e.ranges.values() for f in r.files),
     )
+
+
+def same_rows(origin: Session, name: str, version: int, ours: int) -> SameRows:
+    """The versions of a dataset's table in the other environment that have the rows of the newest.
+
+    Args:
+        version: of the table there, the newest.
+        ours: see `SameRows`.
+    """
+    since, table = version, origin.table(name)
+    # What removed rows is no append, and where entries are gone nobody knows.
+    with suppress(QanatError):
+        while since > 0 and not origin.store.added(table, since - 1, since).amount.files:
+            since -= 1
+    return SameRows(since, version, ours)
 
 
 def check_there(session: Session, origin: Session, dataset: Dataset) -> int:

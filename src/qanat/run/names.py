@@ -107,6 +107,14 @@ def check_settled(running: RunningUpdate, names: Sequence[str], keys: frozenset[
             )
 
 
+def _is(move: Move, names: tuple[str, str | None]) -> bool:
+    """True if a move is that of these names, in whatever case they are typed."""
+    old, new = names
+    if move.new is None or new is None:
+        return same(move.old, old) and move.new is new
+    return same(move.old, old) and same(move.new, new)
+
+
 def carry_on(
     session: Session,
     names: tuple[str, str | None],
@@ -138,7 +146,7 @@ def carry_on(
             started = True
             interrupted = session.ledger.open_moves()
             start_clean(opened.running, opened.entry.begin)
-            this = (m for m in interrupted if (m.old, m.new) == names)
+            this = (m for m in interrupted if _is(m, names))
             return next(this, None) or act(opened.running, opened.entry)
     except UpdateRunningError as error:
         if started:

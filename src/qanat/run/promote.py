@@ -21,11 +21,12 @@ from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
+from qanat.ports.source import SameRows
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import failure_of, leased, new_id, open_update, patience, telling
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_resets, check_taken_along, losses, taken_along
-from qanat.run.handover import Taken, check_there, inputs_now, take_over
+from qanat.run.handover import Taken, check_there, inputs_now, same_rows, take_over
 from qanat.run.lease import HeldLease
 from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
@@ -34,7 +35,7 @@ from qanat.run.results import PromotedDataset, PromotionResult
 from qanat.run.session import Session
 from qanat.text import listed
 
-Versions = dict[Name, tuple[int, int]]
+Versions = dict[Name, SameRows]
 
 
 class Promotion(Frozen):
@@ -134,7 +135,8 @@ def _checked(
             _check_losses(session, asked, dataset, taken)
         found.append(taken)
         here = session.store.version(session.table(name))
-        versions[fold(name)] = (taken.version, -1 if here is None else here + 1)
+        ours = -1 if here is None else here + 1
+        versions[fold(name)] = same_rows(origin, name, taken.version, ours)
     return found
 
 
@@ -266,7 +268,8 @@ def _one(
             shown = _shown(session, taken)
             result = _publish(running, taken, shown, begin)
         version = result.version
-        versions[fold(name)] = (taken.version, -1 if version is None else version)
+        ours = -1 if version is None else version
+        versions[fold(name)] = same_rows(origin, name, taken.version, ours)
         status = "updated"
         reason = f"promoted from {origin.project.environment}, version {taken.version}"
         return result

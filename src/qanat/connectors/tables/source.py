@@ -190,18 +190,18 @@ class DatasetSource(TableSource):
         versions = handover.versions.get(fold(ref.place)) if before == handover.origin else None
         if versions is None:
             raise _not_handed_over(ref, before, own, handover)
-        theirs, ours = versions
-        reached = rest.get("upto", rest.get("version"))
-        if reached != theirs and ("upto" in rest or handover.exact):
+        reached = int(rest["upto"] if "upto" in rest else rest["version"])
+        had_all = versions.since <= reached <= versions.theirs
+        if not had_all and ("upto" in rest or handover.exact):
             raise RereadError(
                 f"{before} has read its {ref.label} up to version {reached}, and that is at"
-                f" version {theirs} by now",
+                f" version {versions.theirs} by now",
                 hint=f"let it read the rest first: qanat run -e {shlex.quote(before)}"
                 f" --select {shlex.quote(handover.dataset)}",
             )
         if "upto" in rest:
-            return replace(range, value={**rest, "after": -1, "upto": ours})
-        return replace(range, value={**rest, "version": ours})
+            return replace(range, value={**rest, "after": -1, "upto": versions.ours})
+        return replace(range, value={**rest, "version": versions.ours})
 
 
 class ProjectSource(TableSource):
