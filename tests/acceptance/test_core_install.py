@@ -199,7 +199,7 @@ def test_a_log_that_was_cut_is_swept(shop: Shop, core: Core) -> None:
     for entry in (table / "_delta_log").glob("*0.json"):
         entry.unlink()
     kept = set(table.glob("*.parquet"))
-    (table / "stray.parquet").touch()
+    (table / "epoch-9-stray.parquet").touch()
     swept = core(
         "-c",
         "from qanat.model.table import TableRef;"
