@@ -60,7 +60,7 @@ def encoding_named(name: str) -> str:
     """
     try:
         found = codecs.lookup(name)
-        b"-".decode(found.name)  # refuses those that are not of text, such as base64
+        b"-".decode(found.name, "replace")  # refuses those that are not of text, such as base64
     except LookupError as error:
         known = {n.replace("_", "-") for n in encodings.aliases.aliases.values()}
         raise OptionError(

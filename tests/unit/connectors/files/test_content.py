@@ -45,9 +45,12 @@ class Landing:
             f" SELECT * FROM STREAM read_files('in/*'{given})"
         )
         with qanat.open(self._folder) as project:
-            project.run(full_refresh=True)
-            assert not project.quarantine("t")
-            return sorted(tuple(row.values()) for row in project.table("t").arrow().to_pylist())
+            result = project.run(full_refresh=True)
+            for dataset in result.datasets:
+                if dataset.error is not None:
+                    raise dataset.error
+            assert not dataset.counts.malformed
+            return sorted(project.table("t").rows(), key=str)
 
     def refused(self, **options: Any) -> QanatError:
         with pytest.raises(QanatError) as caught:
@@ -115,9 +118,9 @@ def test_a_compression_that_the_name_hides(landing: Landing, pack: Any) -> None:
     assert isinstance(landing.refused(compression="none"), QanatError)
 
 
-def _packed(write: Any) -> bytes:
+def _packed(write: Any, column: str = "id") -> bytes:
     out = io.BytesIO()
-    write(pyarrow.table({"id": [1]}), out)
+    write(pyarrow.table({column: [1]}), out)
     return out.getvalue()
 
 
@@ -159,6 +162,11 @@ def test_columns_may_have_the_names_of_formats(landing: Landing) -> None:
     assert len(landing.rows()) == 2
 
 
+def test_a_column_name_that_no_table_can_keep(landing: Landing) -> None:
+    landing.put("a.parquet", _packed(pyarrow.parquet.write_table, "a\0b"))
+    assert "NUL character" in landing.refused().message
+
+
 def test_what_is_not_of_its_encoding_is_malformed(landing: Landing, tmp_path: Path) -> None:
     landing.put("a.csv", b"a,b\n1,\x81\n2,x\n")  # cp1252 has no 0x81
     with pytest.raises(AssertionError):
@@ -166,7 +174,7 @@ def test_what_is_not_of_its_encoding_is_malformed(landing: Landing, tmp_path: Pa
     with qanat.open(tmp_path) as project:
         assert [r["a"] for r in project.table("t").arrow().to_pylist()] == [2]
         (bad,) = project.quarantine("t").table.arrow().to_pylist()
-        assert "not UTF-8" in bad["_quarantine_error"]
+        assert "not UTF-8" in str(bad["_quarantine_rules"])
 
 
 def test_characters_that_chunks_cut_in_two() -> None:
