@@ -17,6 +17,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from qanat.disk import remove, sync
+from qanat.engines.duckdb.jsonable import jsonable
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
@@ -166,6 +167,8 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
     """
     try:
         output.folder.mkdir(parents=True, exist_ok=True)
+        if output.format == "json":
+            select = jsonable(select, schema)
         found = con.execute(copy_text(select, output)).fetchall()
         if output.format == "parquet":
             described = [_parquet_file(row, schema, output) for row in found]
