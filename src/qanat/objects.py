@@ -44,6 +44,14 @@ _FAILURES = (BaseError, OSError, ValueError)
 # What the system says of a file of this machine; errors of the network are of another type.
 _LOCAL = re.compile(r"\(os error (\d+)\)$")
 _STATUS = re.compile(r"status code: (\d{3})")
+# Where a client asks for the role of the machine it is on, once it has found no key.
+_ROLES = re.compile(r"169\.254\.169\.254|metadata\.google\.internal")
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_SERVICE_ACCOUNT",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "abfss": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
 
 
 class Objects:
@@ -187,10 +195,23 @@ def _object_error(error: Exception, url: ObjectUrl, doing: str) -> AdapterError:
         return disk_error(system, f"use a file of this machine to {doing}", url)
     match = _STATUS.search(str(error))
     status = int(match[1]) if match else 0
+    if _ROLES.search(str(error)):
+        keys = _KEYS[url.store.partition(":")[0]]
+        # A machine with a role may not get an answer for a moment: a later try may help.
+        kind = FileUnreadableError if status in (401, 403, 404) else SourceUnavailableError
+        return kind(
+            f"there are no credentials for {url.store!r}",
+            wanted=f"{keys} in the environment, or a machine with a role",
+            got=_detail(error),
+            hint=f"set {keys}",
+        )
     if isinstance(error, FileNotFoundError) or status == 404:
         bucket = "NoSuchBucket" in str(error) or not url.key
         name = url.store if bucket else str(url)
-        return SourceNotFoundError(f"there is no {'bucket' if bucket else 'object'} {name!r}")
+        return SourceNotFoundError(
+            f"there is no {'bucket' if bucket else 'object'} {name!r}",
+            hint="create it, or name another one" if bucket else None,
+        )
     if status in (401, 403) or isinstance(error, PermissionError):
         return FileUnreadableError(
             f"the store does not let us {doing} {str(url)!r}: {_detail(error)}",

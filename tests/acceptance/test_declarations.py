@@ -151,6 +151,20 @@ def test_references(shop: Shop) -> None:
     assert [k for k, _ in shop.quarantined("checked")] == [2, 2, 3, 6]
 
 
+def test_references_to_what_has_not_run(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE cities AS SELECT * FROM STREAM read_files('cities/*.csv');"
+        "CREATE STREAMING TABLE t (CONSTRAINT known EXPECT (city) REFERENCES cities (city))"
+        " AS SELECT * FROM STREAM read_files('data/*.csv');"
+    )
+    shop.file("cities/1.csv", "city\nRome\n")
+    shop.file("data/1.csv", "city\nRome\n")
+    error = shop.failures(select=("t",))["t"]
+    assert error.hint == "run it first: qanat run --select +cities"
+    shop.run(select=("+cities",))
+    shop.run(select=("t",))
+
+
 def test_references_that_only_warn(shop: Shop) -> None:
     shop.file("staff.csv", "id,boss\n1,\n2,1\n3,9\n")
     shop.sql(

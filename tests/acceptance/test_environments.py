@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import qanat
-from qanat.errors import NotAppendOnlyError, RereadError
+from qanat.errors import NotAppendOnlyError, PlanError, RereadError, ResetError
 from qanat.run.decide import Borrowed, Decision, Step
+from qanat.run.drop import consequences, dropping
 from qanat.run.plan import plan
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.storage.delta.store import DeltaStore
+from tests.acceptance.crashing import copy, count_steps, die_at, operate
 from tests.acceptance.projects import Shop
+from tests.acceptance.test_exactly_once import SEED, STEPS
 from tests.forked import FORKED
 
 SILVER = (
@@ -131,7 +136,10 @@ def test_a_stream_does_not_go_on_in_another_table(shop: Shop) -> None:
     assert isinstance(error, RereadError)
     assert "silver was read from prod up to version 0" in error.message
     assert error.hint is not None
-    assert error.hint.endswith("qanat run --full-refresh gold")
+    assert error.hint == (
+        "go on in prod: qanat drop silver -e dev; or start over with what is there now:"
+        " qanat run --full-refresh gold"
+    )
     assert shop.rows("gold") == [(1,), (2,)]
     shop.run(full_refresh=("gold",))
     shop.file("data/3.csv", "id\n6\n")
@@ -143,6 +151,98 @@ def test_the_way_out_that_a_plan_names(shop: Shop) -> None:
     shop.run(select=("gold",))
     shop.run(select=("silver",), full_refresh=("gold",))
     assert shop.run()["gold"].status == "unchanged"
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_table_of_its_own_is_given_up(tmp_path: Path, table_format: str) -> None:
+    """That of `prod` is read again: a stream that was there goes on, with no row twice."""
+    shop = made(tmp_path, table_format, table_format)
+    shop.run(select=("gold", "total"))
+    shop.file("data/2.csv", "id\n5\n-7\n")
+    shop.run(select=("silver", "total"))
+    assert shop.rows("total") == [(16,)]
+    with qanat.open(shop.folder, "dev") as project:
+        found = dropping(project.session, "Silver")
+        assert consequences(found) == (
+            "this removes silver with 3 rows and 2 rows in quarantine, for good; silver of prod is"
+            " read from then on"
+        )
+        project.drop("silver")
+        with pytest.raises(PlanError, match="dev has no silver of its own: it reads that of prod"):
+            project.drop("silver")
+    assert shop.rows("silver") == [(1,), (2,)]
+    shop.run("prod", select=("silver",))
+    ran = shop.run(select=("gold", "total"))
+    assert (ran["gold"].counts.written, ran["total"].reason) == (1, "its inputs changed")
+    assert shop.rows("gold") == [(1,), (2,), (5,)]
+    assert shop.rows("total") == [(16,)]
+
+
+def test_dying_while_a_table_is_given_up(tmp_path: Path) -> None:
+    """Whatever comes next finishes it, and that of `prod` is read."""
+    shop = made(tmp_path / "before", "delta", "delta")
+    shop.run(select=("gold", "total"))
+    shop.file("data/2.csv", "id\n5\n-7\n")
+    shop.run(select=("silver", "total"))
+    spec, command = (shop.folder / "qanat.yml").read_text(), "drop silver"
+    steps = count_steps(copy(shop.folder, tmp_path / "undisturbed"), command)
+    every = range(1, steps + 1)
+    draw = random.Random(f"{SEED} give up")  # noqa: S311
+    drawn = every if STEPS == "all" else sorted(draw.sample(every, min(int(STEPS), steps)))
+    for step in drawn:
+        case = Shop(copy(shop.folder, tmp_path / f"case-{step}"))
+        case.file("qanat.yml", spec)
+        try:
+            assert die_at(case.folder, command, step)
+            if step % 2:
+                case.update(select=("total",))
+            with suppress(PlanError):  # it has been finished
+                operate(case.folder, command)
+            case.run(select=("gold", "total"))
+            assert case.rows("silver") == case.rows("gold") == [(1,), (2,)]
+            assert case.rows("total") == [(6,)]
+            case.run("prod", select=("silver",))
+            case.run(select=("gold", "total"))
+            assert case.rows("gold") == [(1,), (2,), (5,)]
+        except BaseException as error:
+            error.add_note(f"seed {SEED}: died at {step} of {steps}")
+            raise
+
+
+def test_a_stream_that_has_read_the_table_that_was_given_up(shop: Shop) -> None:
+    """It starts over only if it is told to, whether the table is made anew or not."""
+    shop.run()
+    with qanat.open(shop.folder, "dev") as project:
+        project.drop("silver")
+    error = shop.failures(select=("gold",))["gold"]
+    assert isinstance(error, RereadError)
+    assert "silver was read from this environment's own table up to version 0" in error.message
+    shop.file("data/2.csv", "id\n5\n")
+    shop.file("data/3.csv", "id\n6\n")
+    shop.run(select=("silver", "total"))
+    assert isinstance(shop.failures(select=("gold",))["gold"], NotAppendOnlyError)
+    assert shop.rows("total") == [(28,)]
+    shop.run(full_refresh=("gold",))
+    assert shop.rows("gold") == [(1,), (2,), (5,), (6,)]
+
+
+def test_what_is_not_given_up(shop: Shop) -> None:
+    """What no other environment has, a sink, and what its author protects."""
+    protected = SILVER.replace(" AS", " TBLPROPERTIES ('pipelines.reset.allowed' = 'false') AS")
+    shop.sql(protected + GOLD)
+    shop.run()
+    with qanat.open(shop.folder, "dev") as project:
+        with pytest.raises(ResetError):
+            project.drop("silver")
+        with pytest.raises(PlanError, match="gold is still declared"):
+            project.drop("gold")
+        with pytest.raises(PlanError, match="doubled is still declared"):
+            project.drop("doubled")
+    with (
+        qanat.open(shop.folder, "prod") as project,
+        pytest.raises(PlanError, match="silver is still declared"),
+    ):
+        project.drop("silver")
 
 
 def test_a_view_is_computed_again_from_the_own_table(shop: Shop) -> None:

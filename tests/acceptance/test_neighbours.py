@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 import qanat
-from qanat.errors import NotAppendOnlyError, RereadError, TableNotFoundError
+from qanat.errors import (
+    DatasetNotFoundError,
+    NotAppendOnlyError,
+    RereadError,
+    TableNotFoundError,
+)
 from qanat.run.decide import Borrowed, Step
 from qanat.run.plan import plan
 from qanat.run.results import Selection
 from qanat.run.session import Session
+from qanat.run.validate import validate
 from tests.acceptance.projects import Shop
 
 SILVER = (
@@ -20,6 +26,7 @@ SILVER = (
     " (CONSTRAINT positive EXPECT (id > 0) ON VIOLATION QUARANTINE ROW)"
     " AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, note STRING');"
 )
+PROD_MISSPELT = ", environment => 'prd'"
 READ = "read_table('silver', project => '../shop'{})"
 MART = (
     f"CREATE STREAMING TABLE kept AS SELECT id, upper(note) AS loud FROM STREAM {READ};"
@@ -43,6 +50,25 @@ def made(folder: Path, storage: str = "storage", table_format: str = "delta") ->
     shop.file("data/1.csv", "id,note\n1,a\n2,b\n-3,c\n")
     shop.run()
     return shop, mart
+
+
+def test_what_is_wrong_with_the_other_project_is_told(tmp_path: Path) -> None:
+    shop, mart = made(tmp_path)
+    mart.sql(f"CREATE STREAMING TABLE kept AS SELECT * FROM STREAM {READ};".format(PROD_MISSPELT))
+    with Session.open(mart.folder) as session:
+        (decided,) = plan(session, Selection()).datasets
+    assert decided.reason == (
+        "the project in ../shop cannot be read: qanat.yml: no environment 'prd'"
+        " (did you mean 'prod'?)"
+    )
+    shop.file("qanat.yml", "nme: shop\n")
+    with Session.open(mart.folder) as session:
+        (problem,) = validate(session).problems
+    assert "the project in ../shop cannot be read: qanat.yml" in problem.message
+    assert problem.location is not None
+    assert problem.location.file == "transformations/all.sql"
+    assert problem.hint is not None
+    assert problem.hint.startswith("mend that project: it has")
 
 
 @pytest.mark.parametrize(
@@ -158,18 +184,41 @@ def test_a_table_that_is_renamed_there(tmp_path: Path) -> None:
     assert kept.step is Step.FAIL
     assert "qanat rename '../shop#silver' iron" in kept.consequence
     with qanat.open(mart.folder) as project:
-        project.rename("../shop#silver", "iron")
+        with pytest.raises(DatasetNotFoundError) as caught:
+            project.rename("../shop:silvr", "iron")
+        assert caught.value.nearest in ("../shop:silver", "../shop#silver")
+        project.rename("../shop:silver", "iron")
     assert mart.run()["kept"].status == "unchanged"
     shop.file("data/2.csv", "id,note\n5,e\n")
     shop.run()
     assert mart.run()["kept"].counts.written == 1
 
 
-def test_nothing_has_run_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("here", "typed"), [("mart", "../shop"), ("", "shop"), ("shop", ".")])
+def test_nothing_has_run_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, typed: str
+) -> None:
+    """The hint's command names the folder as it is seen from where it will be typed."""
     shop, mart = made(tmp_path)
     shutil.rmtree(shop.folder / "storage")
+    monkeypatch.chdir(tmp_path / here)
     error = mart.failures()["kept"]
-    assert error.hint == "run it there first: qanat run -C ../shop"
+    assert error.hint == f"run it there first: qanat run -C {typed}"
+
+
+def test_another_environment_has_the_table(tmp_path: Path) -> None:
+    shop, mart = made(tmp_path)
+    shutil.rmtree(shop.folder / "storage")
+    shop.run("prod")
+    assert mart.failures()["kept"].hint == ("environment prod there has it: environment => 'prod'")
+    mart.sql(MART.format(", environment => 'prod'", ", environment => 'prod'"))
+    mart.run()
+
+
+def test_a_misspelt_dataset_there(tmp_path: Path) -> None:
+    _, mart = made(tmp_path)
+    mart.sql(MART.format("", "").replace("'silver'", "'silber'"))
+    assert mart.failures()["kept"].nearest == "Silver"
 
 
 # -- lineage -----------------------------------------------------------------------------------

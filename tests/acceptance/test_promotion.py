@@ -117,6 +117,16 @@ def test_what_dev_has_computed_is_prods(tmp_path: Path, dev: str, prod: str) -> 
     assert shop.rows("gold", "prod") == [(1,), (2,), (5,)]
 
 
+def test_no_protected_reader_is_left_where_it_can_neither_go_on_nor_start_over(
+    shop: Shop,
+) -> None:
+    protected = "gold TBLPROPERTIES ('pipelines.reset.allowed' = 'false')"
+    shop.sql(SILVER + GOLD.replace("gold", protected, 1) + TOTAL)
+    shop.run("prod", select=("gold",))
+    shop.run(select=("silver",))
+    assert isinstance(refused(shop, "silver", only=True), ResetError)
+
+
 def test_a_dry_run_writes_nothing(shop: Shop) -> None:
     shop.run(select=("gold",))
     before = _state(shop, "gold")
@@ -151,7 +161,8 @@ def test_several_at_once(shop: Shop) -> None:
     shop.run("apart")
     error = refused(shop, "gold", origin="apart")
     assert isinstance(error, RereadError)
-    assert error.hint == "promote silver along"
+    both = "promote both: qanat promote silver gold -e prod --from apart"
+    assert error.hint == both
     assert isinstance(refused(shop, "total", origin="apart"), RereadError)
     result = promoted(shop, "gold", "total", "silver", origin="apart")
     assert result.datasets[0].dataset == "silver"
@@ -168,7 +179,8 @@ def test_along_with_what_is_not_up_to_date(shop: Shop) -> None:
     shop.run("apart", select=("silver",))
     for name in ("gold", "total"):
         error = refused(shop, "silver", name, origin="apart")
-        assert error.hint == "let it read the rest first: qanat run -e apart"
+        rest = f"let it read the rest first: qanat run -e apart --select {name}"
+        assert error.hint == rest
     shop.run("apart")
     promoted(shop, "silver", "gold", "total", origin="apart")
     assert {d.status for d in shop.run("prod").values()} == {"unchanged"}
@@ -190,8 +202,11 @@ def test_another_definition(shop: Shop) -> None:
     shop.sql(SILVER + GOLD + TOTAL.replace("sum", "max"))
     error = refused(shop, "total")
     assert isinstance(error, PromotionError)
-    assert "another definition" in error.message
+    assert error.message.endswith("by another definition than the files have now")
+    assert str(error.got).startswith("(- dev has run, + the files have)\n")
     assert "MAX" in str(error.got)
+    assert error.hint is not None
+    assert error.hint.endswith("qanat run -e dev --select total")
     shop.run(select=("total",))
     promoted(shop, "total")
     assert shop.rows("total", "prod") == [(2,)]
@@ -250,13 +265,85 @@ def test_what_has_read_it_as_a_stream(shop: Shop) -> None:
     shop.run(select=("silver",))
     error = refused(shop, "silver")
     assert isinstance(error, PromotionError)
-    assert "gold has read silver as a stream here" in error.message
+    assert "gold has read silver as a stream in prod" in error.message
+    # What dev has no table of cannot come along.
+    again = "qanat run -e prod --full-refresh gold"
+    assert error.hint == (
+        "let gold start over: qanat promote silver -e prod --from dev --only && " + again
+    )
     promoted(shop, "silver", only=True)
     assert isinstance(
         shop.failures(environment="prod", select=("gold",))["gold"], NotAppendOnlyError
     )
     shop.run("prod", full_refresh=("gold",))
     assert shop.rows("gold", "prod") == [(1,), (2,)]
+
+
+def test_readers_that_come_along_and_a_sink_that_cannot(shop: Shop) -> None:
+    shop.run("prod")
+    shop.run(select=("silver", "gold"))
+    hint = refused(shop, "silver").hint
+    assert hint == "promote them together: qanat promote silver gold -e prod --from dev"
+    shop.python(
+        'dp.create_sink("out", format="csv", options={"path": "out"})\n'
+        '@dp.append_flow(target="out")\n'
+        "def send(): return 'SELECT id FROM STREAM silver'\n"
+    )
+    shop.file(
+        "qanat.yml",
+        "name: shop\nthreads: 1\nenvironments:\n  dev: {from: prod, sinks: off}\n  prod: {}\n",
+    )
+    shop.run("prod")
+    error = refused(shop, "silver", "gold")
+    assert "out has read silver as a stream in prod" in error.message
+    assert error.hint == (
+        "let out start over: qanat promote silver gold -e prod --from dev --only"
+        " && qanat run -e prod --full-refresh out; out would send all rows once more"
+    )
+    promoted(shop, "silver", "gold", only=True)
+    assert shop.run("prod", full_refresh=("out",))["out"].counts.written == 2
+    assert {d.status for d in shop.run("prod", select=("silver", "gold", "out")).values()} == {
+        "unchanged"
+    }
+    hint = refused(shop, "out").hint
+    assert hint == "let prod send by itself what it has not sent: qanat run -e prod --select out"
+
+
+def test_what_dev_lacks_is_told_before_who_has_read_it(shop: Shop) -> None:
+    shop.run("prod")
+    shop.run(select=("total",))
+    error = refused(shop, "silver")
+    assert error.message == "dev has no table of silver"
+    assert error.hint == "compute it there first: qanat run -e dev --select silver"
+
+
+def test_what_was_computed_from_a_table_that_is_not_promoted(shop: Shop) -> None:
+    shop.run(select=("silver", "total"))
+    error = refused(shop, "total")
+    assert isinstance(error, RereadError)
+    assert error.message.startswith("total was computed from silver of dev, whose rows may be")
+    assert error.hint == "promote both: qanat promote silver total -e prod --from dev"
+    promoted(shop, "silver", "total")
+    assert shop.rows("total", "prod") == [(3,)]
+
+
+def test_a_definition_that_differs_by_configuration(shop: Shop) -> None:
+    """To compute it once more in the other environment would change nothing."""
+    shop.file(
+        "qanat.yml",
+        "name: shop\nconfiguration: {factor: '1', out: same}\nenvironments:\n"
+        "  dev: {from: prod, configuration: {factor: '7'}}\n  prod: {}\n",
+    )
+    shop.sql(SILVER + GOLD + TOTAL.replace("sum(id)", "sum(id * ${factor})"))
+    shop.run(select=("total",))
+    error = refused(shop, "total")
+    assert error.message == (
+        "total has another definition in dev than in prod, by configuration `factor`"
+    )
+    assert error.hint == "compute it in prod instead: qanat run -e prod --refresh total"
+    assert str(error.got).startswith("(- dev, + prod)\n")
+    assert "- " in str(error.got)
+    assert shop.run("prod", refresh=("total",))["total"].status == "updated"
 
 
 def test_again_and_again(shop: Shop) -> None:
@@ -297,10 +384,23 @@ def test_what_cannot_be_promoted(shop: Shop) -> None:
         "CREATE FLOW more AS INSERT INTO gold BY NAME SELECT id + 100 AS id FROM STREAM silver;"
     )
     shop.run(select=("gold",))
-    assert "v is a temporary view" in refused(shop, "v").message
+    view = refused(shop, "v")
+    assert "v is a temporary view" in view.message
+    assert view.hint == "promote what reads it; prod computes the view itself"
     assert "fed by 2 flows" in refused(shop, "gold").message
     assert "dev has no table of total" in refused(shop, "total").message
     assert "cannot be promoted to itself" in refused(shop, "total", origin="prod").message
+
+
+def test_versions_without_rows_need_not_have_been_read(shop: Shop) -> None:
+    """What went to quarantine as a whole leaves a version that no reader takes."""
+    shop.run(select=("silver", "gold"))
+    shop.file("data/2.csv", "id\n-9\n")
+    shop.run(select=("silver", "gold"))
+    promoted(shop, "silver", "gold")
+    assert shop.rows("gold", "prod") == [(1,), (2,)]
+    shop.file("data/3.csv", "id\n7\n")
+    assert shop.run("prod", select=("silver", "gold"))["gold"].counts.written == 1
 
 
 def test_both_ways_leases_are_taken_in_one_order(

@@ -232,6 +232,7 @@ REFUSED: dict[str, tuple[str, str, type[Exception], str]] = {
     "declared": ("silver", "raw", PlanError, "silver is still declared"),
     "of another kind": ("bronze", "total", PlanError, "declared as a materialized view"),
     "taken": ("bronze", "silver", PlanError, "has a table already"),
+    "not declared": ("bronze", "rwa", PlanError, "no dataset rwa is declared"),
     "no name": ("bronze", "a/b", OptionError, "cannot be a folder"),
     "a quarantine's": ("bronze", "x__quarantine", OptionError, "belongs to a quarantine"),
 }
@@ -254,6 +255,8 @@ def test_what_cannot_be_renamed(root: Path, case: str) -> None:
         assert len(project.history()) == 1
         if case == "unknown":
             assert caught.value.nearest == "bronze"  # type: ignore[attr-defined]
+        if case == "not declared":
+            assert caught.value.hint == "qanat rename bronze raw"  # type: ignore[attr-defined]
         if case == "declared":
             assert caught.value.location is not None  # type: ignore[attr-defined]
 
@@ -269,6 +272,33 @@ def test_a_declared_dataset_is_not_dropped(root: Path) -> None:
         assert "--full-refresh bronze" in caught.value.hint
         with pytest.raises(DatasetNotFoundError):
             project.drop("bronz")
+
+
+def test_what_another_environment_has(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is read from another environment gets its name, or goes, over there."""
+    monkeypatch.delenv("QANAT__STORAGE", raising=False)  # one place for all environments
+    (root / "qanat.yml").write_text("name: p\nenvironments: {prod: {}, feature: {from: prod}}\n")
+    declare(root, CHAIN)
+    with qanat.open(root, "prod") as project:
+        run(project)
+    declare(root, CHAIN.replace("bronze", "raw"))
+    with qanat.open(root, "feature") as project:
+        with pytest.raises(DatasetNotFoundError, match="environment feature") as caught:
+            project.rename("bronze", "raw")
+        assert str(caught.value.hint).endswith("qanat rename bronze raw -e prod")
+        with pytest.raises(DatasetNotFoundError, match="environment feature") as caught:
+            project.drop("bronze")
+        assert str(caught.value.hint).endswith("qanat drop bronze -e prod")
+
+
+def test_what_is_still_read_is_not_dropped(root: Path) -> None:
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(root, without("bronze", CHAIN))
+        with pytest.raises(PlanError, match="bronze is no longer declared, but still read") as no:
+            project.drop("bronze")
+        assert no.value.location is not None
 
 
 def test_what_was_interrupted_is_told_and_finished(root: Path) -> None:

@@ -15,6 +15,7 @@ from qanat.connectors.files.sink import FilesSink
 from qanat.errors import HistoryMismatchError, QanatError
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.work import Output
+from qanat.report.update import update_text
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -368,7 +369,7 @@ def test_two_environments_do_not_send_to_one_place(shop: Shop, path: str) -> Non
     (problem,) = shop.validation().problems
     assert problem.message == "environments dev and prod would send out to the same place"
     assert problem.hint is not None
-    assert "{prod: {sinks: off}}" in problem.hint
+    assert problem.hint.endswith("environments: {dev: {sinks: off}} or {prod: {sinks: off}}")
     for environment in ("dev", "prod"):
         ran = shop.update(environment)
         assert [d.dataset for d in ran.failed] == ["out"]
@@ -383,6 +384,11 @@ def test_an_environment_whose_sinks_are_off(shop: Shop) -> None:
     ran = shop.run()
     assert ran["out"].status == "unchanged"
     assert ran["out"].reason == "dev sends nothing (sinks: off)"
+    off = "out: dev sends nothing (sinks: off)."
+    assert off in update_text(shop.update()).splitlines()[0]
+    assert "Nothing new" in update_text(shop.update())
+    alone = update_text(shop.update(select=("out",)))
+    assert alone == f"Nothing new: read 0 files, wrote 0 rows. {off}"
     assert shop.run("dev", full_refresh=("out",))["out"].status == "unchanged"
     assert files(shop) == []
     shop.run("prod")

@@ -229,6 +229,15 @@ def test_two_updates_at_once(shop: Any) -> None:
         wait_for(shop.folder / "started", first)
         assert shop.type("qanat run") == 1
         assert shop.type("qanat show orders") == 0
+        assert shop.type("qanat run --wait 0.1") == 1
+        shop.file("transformations/orders.sql", ORDERS.replace(" orders ", " sales "), shown=False)
+        shop.file("transformations/slow.py", SLOW.replace("orders:", "sales:"), shown=False)
+        assert shop.type("qanat rename ordrs sales --wait") == 2
+        assert shop.type("qanat rename orders sale --wait") == 2
+        assert shop.type("qanat rename slow sales --wait") == 2
+        assert shop.type("qanat rename orders sales") == 1
+        assert shop.type("qanat rename orders sales --wait 0.1") == 1
+        assert shop.type("qanat drop orders --yes") == 1
     finally:
         (shop.folder / "wait").unlink()
         output, _ = first.communicate(timeout=60)

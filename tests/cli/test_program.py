@@ -46,6 +46,12 @@ def test_wrong_command_line(transcript: Any) -> None:
         "qanat init --output yaml",
         "qanat init a b",
         "qanat init --output json --tmplate x",
+        "qanat run orders",
+        "qanat plan a b",
+        "qanat run --full-refresh --only orders",
+        "qanat run --wait orders",
+        "qanat run --only",
+        "qanat plan --accept-loss",
     ):
         assert transcript.type(line) == 2
 

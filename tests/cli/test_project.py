@@ -111,6 +111,8 @@ def test_rename(shop: Any) -> None:
     assert shop.type("qanat rename silver_orders raw_orders") == 2
     assert shop.type("qanat rename bronze_orders silver_orders") == 2
     assert shop.type("qanat rename bronze_orders bronze_orders") == 2
+    assert shop.type("qanat rename bronze_orders raw_order") == 2
+    assert shop.type("qanat rename bronze_orders raw_orders -e prod") == 2
     assert shop.type("qanat rename bronze_orders raw_orders --output json") == 0
     assert shop.type("qanat plan") == 0
     assert shop.type("qanat history") == 0
@@ -126,6 +128,10 @@ def test_drop(shop: Any) -> None:
     assert shop.type("qanat drop ranking") == 2
     assert shop.type("qanat drop ranking --yes") == 0
     assert shop.type("qanat drop ranking --yes") == 2
+    text = (shop.folder / "transformations/bronze.sql").read_text()
+    (shop.folder / "transformations/bronze.sql").write_text("")
+    assert shop.type("qanat drop bronze_orders") == 2
+    (shop.folder / "transformations/bronze.sql").write_text(text)
 
 
 def test_quarantine(shop: Any) -> None:
@@ -204,6 +210,16 @@ def test_environments(shop: Any) -> None:
     assert shop.type("qanat run --env prd") == 2
 
 
+def test_hints_in_an_environment(shop: Any) -> None:
+    assert shop.type("qanat run -e prod") == 0
+    for path in (shop.folder / "transformations").iterdir():
+        path.write_text(path.read_text().replace("silver_orders", "silver"))
+    shop.text = ""
+    assert shop.type("qanat plan -e prod --select silver") == 1
+    assert shop.type("qanat run --env=prod -C transformations") == 2
+    assert shop.type("qanat run -eprod --dry-run") == 1
+
+
 def test_environment_that_reads_from_another(shop: Any) -> None:
     spec = shop.folder / "qanat.yml"
     spec.write_text(f"{spec.read_text()}  dev:\n    from: prod\n")
@@ -214,6 +230,10 @@ def test_environment_that_reads_from_another(shop: Any) -> None:
     assert shop.type("qanat show silver_orders --limit 1") == 0
     assert shop.type("qanat lineage revenue_by_city") == 0
     assert shop.type("qanat plan --select revenue_by_city --output json") == 0
+    assert shop.type("qanat run --full-refresh silver_orders --select bronze_orders") == 0
+    assert shop.type("qanat drop silver_orders --yes") == 0
+    assert shop.type("qanat drop silver_orders --yes") == 2
+    assert shop.type("qanat run --select revenue_by_city") == 0
 
 
 def test_promote(shop: Any) -> None:
@@ -251,6 +271,20 @@ def test_doctor(terminal: Any) -> None:
     assert {f["level"] for f in document["findings"]} <= {"ok", "warning"}
     terminal.file("qanat.yml", "nme: x\n")
     assert terminal.type("qanat doctor") == 1
+    found = [line for line in terminal.text.splitlines() if " project: " in line]
+    assert found[-2:] == [
+        "✗ project: qanat.yml: 'name' is missing; wanted: name: …",
+        "✗ project: qanat.yml:1:1: unknown key 'nme' (did you mean 'name'?)",
+    ]
+
+
+def test_a_pattern_that_matches_nothing(shop: Any) -> None:
+    (shop.folder / "transformations/more.sql").write_text(
+        "CREATE STREAMING TABLE o AS SELECT * FROM STREAM read_files('data/orders/*.csvv');\n"
+    )
+    assert shop.type("qanat plan --select o") == 0
+    assert shop.type("qanat run --select o") == 0
+    assert shop.type("qanat show o") == 1
 
 
 def test_logs(terminal: Any) -> None:

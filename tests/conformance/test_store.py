@@ -159,7 +159,7 @@ def append(
     if "files" not in changes:
         ids = range(number) if rows is None else rows
         query = f"SELECT range::BIGINT AS id FROM range({ids.start}, {ids.stop})"
-        changes["files"] = staged(store, folder, f"q{number}-{uuid4().hex}", query)
+        changes["files"] = staged(store, folder, f"epoch-{number}-{uuid4().hex}", query)
     plain = Commit(ref(folder), ID, (), change=Change.APPEND, application="qanat:t", number=number)
     return replace(plain, **changes)
 
@@ -329,6 +329,33 @@ def test_taking_back_a_replacement_brings_back_what_was_there(
     assert (rows(snapshot.batch), snapshot.rows) == ([(0,), (1,), (2,)], 3)
     assert store.sweep(ref(folder)) == 0
     assert len(by_others(store, folder)) == 3
+
+
+def test_who_has_skipped_numbers_is_taken_back_to_where_it_was(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(store, folder, 1))
+    store.publish(append(store, folder, 5, gaps=True))
+    assert store.retract(ref(folder), "qanat:t", 5)
+    assert store.transaction(ref(folder), "qanat:t") == 1
+    store.publish(append(store, folder, 2))
+    assert store.snapshot(ref(folder)).rows == 3
+    store.publish(append(store, folder, 7, gaps=True, application="qanat:other"))
+    assert store.retract(ref(folder), "qanat:other", 7)
+    assert store.transaction(ref(folder), "qanat:other") == 0
+
+
+def test_taking_back_a_replacement_brings_back_its_columns(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(store, folder, 1))
+    text = Schema((Field("id", Primitive("string")),))
+    files = staged(store, folder, f"t{uuid4().hex}", "SELECT 'x' AS id")
+    store.publish(append(store, folder, 2, files=files, schema=text, change=Change.REPLACE))
+    assert store.retract(ref(folder), "qanat:t", 2)
+    assert store.snapshot(ref(folder)).schema == ID
+    assert rows(store.snapshot(ref(folder)).batch) == [(0,)]
+    assert len(by_others(store, folder)) == 1
 
 
 def test_nothing_is_taken_back_from_what_is_not_there(store: TableStore, folder: Path) -> None:
@@ -566,18 +593,24 @@ def test_sweeping_takes_what_no_version_mentions(store: TableStore, folder: Path
     store.publish(append(store, folder, 2, change=Change.REPLACE))
     store.publish(append(store, folder, 3))
     log = folder / "_delta_log"
-    crashed = [folder / "q9.parquet", folder / "p=x" / "q9.parquet", log / "_commit_a.json.tmp"]
-    foreign = [folder / "part-00001-abc.parquet", folder / "q.parquet#1", log / f"{9:020}.json#1"]
+    crashed = [folder / "epoch-9.parquet", folder / "p=x" / "epoch-9.parquet"]
+    foreign = [
+        folder / "part-00001-abc.parquet",
+        folder / f"{uuid4()}.parquet",
+        folder / "q.parquet#1",
+        log / f"{9:020}.json#1",
+        log / "_commit_a.json.tmp",
+    ]
     for path in (*crashed, *foreign, folder / "notes.txt"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert store.sweep(ref(folder)) == 3
+    assert store.sweep(ref(folder)) == 2
     assert not any(p.exists() for p in crashed)
     assert not (folder / "p=x").exists()
     assert all(p.exists() for p in foreign), "their commit may be under way"
     for path in foreign:
         os.utime(path, (1, 1))
-    assert store.sweep(ref(folder)) == 3
+    assert store.sweep(ref(folder)) == 5
     assert store.sweep(ref(folder)) == 0
     assert (folder / "notes.txt").exists()
     assert rows(store.snapshot(ref(folder), 0).batch) == [(0,)]
@@ -630,7 +663,7 @@ def _together(store: TableStore, folder: Path, *work: list[Commit]) -> list[Any]
 
 
 def test_of_writers_of_one_epoch_one_wins(store: TableStore, folder: Path) -> None:
-    files = [staged(store, folder, f"w{n}", "SELECT 1::BIGINT AS id") for n in range(3)]
+    files = [staged(store, folder, f"epoch-w{n}", "SELECT 1::BIGINT AS id") for n in range(3)]
     commit = append(store, folder, 1)
     assert _together(store, folder, *[[replace(commit, files=f)] for f in files]) == [0, 0, 0]
     assert store.snapshot(ref(folder)).rows == 1
@@ -641,7 +674,8 @@ def test_writers_of_several_flows_all_get_in(store: TableStore, folder: Path) ->
     for writer in range(3):
         name = f"qanat:flow{writer}"
         files = [
-            staged(store, folder, f"w{writer}-{n}", "SELECT 1::BIGINT AS id") for n in range(5)
+            staged(store, folder, f"epoch-w{writer}-{n}", "SELECT 1::BIGINT AS id")
+            for n in range(5)
         ]
         plain = append(store, folder, 1, application=name)
         work.append([replace(plain, files=f, number=n) for n, f in enumerate(files, 1)])

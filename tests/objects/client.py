@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import qanat.cli
 from qanat.crash.ending import die_with
 from qanat.ports import ledger
 from qanat.run import lease
-from tests.forked import FORKED
+from tests.forked import FORKED, POLLING
 
 LEASE_SECONDS = 0.3
 """How long the lease of a process lasts that is put to sleep."""
@@ -57,7 +58,8 @@ class Client:
             args=(str(project), tuple(words), dict(environment), str(output), impatient, patch),
             daemon=True,
         )
-        self._process.start()
+        with POLLING:
+            self._process.start()
 
     def kill(self) -> None:
         """Kill it and all that it has started."""
@@ -76,17 +78,19 @@ class Client:
 
     def runs(self) -> bool:
         """True until it ends."""
-        return self._process.is_alive()
+        with POLLING:
+            return self._process.is_alive()
 
     def wait(self) -> int:
         """Wait for its end; returns the exit code, that of SIGABRT if it hangs."""
-        self._process.join(PATIENCE)
-        if self._process.exitcode is None:
+        sentinel = [self._process.sentinel]
+        if not wait(sentinel, PATIENCE):
             self._send(signal.SIGABRT)
-            self._process.join(10)
+            wait(sentinel, 10)
             self.kill()
-            self._process.join()
-        code = self._process.exitcode
+            wait(sentinel)
+        with POLLING:
+            code = self._process.exitcode
         assert code is not None
         return code
 

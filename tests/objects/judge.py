@@ -161,7 +161,7 @@ class _Log:
                 name, number = made["appId"], made["version"]
                 before = newest.get(name, 0)
                 newest[name] = number
-                back = info.get("operation") == "RESTORE" and number == before - 1
+                back = info.get("operation") == "RESTORE" and number < before
                 if number <= before and not back and not moved:
                     yield (
                         f"{self._name}: version {version} is number {number} of {name},"

@@ -80,7 +80,7 @@ def command(
     if json:
         screen.write(dumps(document("doctor", findings)))
     else:
-        screen.write(doctor_text(findings, screen.layout()))
+        screen.write(doctor_text(findings, screen.layout(), ref.options))
     return 0 if healthy(findings) else 1
 
 

@@ -27,6 +27,9 @@ from qanat.text import printable
 def command(name: str, yes: bool, wait: float, ref: ProjectRef, logs: Logs, json: bool) -> int:
     """Remove a dataset that is no longer declared, with its table, quarantine and positions.
 
+    Of an environment that reads from another (`from:`), also a table that is declared: that of the
+    other environment is read again.
+
     What a sink has sent stays where it is, and so do past updates in the history. Declared again,
     the dataset starts from nothing, and its readers read it from the start.
     """

@@ -13,6 +13,7 @@ from types import TracebackType
 from qanat.cli.excerpt import excerpt
 from qanat.cli.screen import note, paint, write
 from qanat.errors import ProblemsError, QanatError
+from qanat.report.aim import aimed
 from qanat.report.failure import dumps, failure
 from qanat.text import printable, printable_lines
 
@@ -27,7 +28,8 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
     if _json_wanted(arguments):
         write(dumps(failure(error)))
     else:
-        note(describe_all(problems_of(error), _start(arguments)))
+        start = Path(_value(arguments, "-C", "--project") or ".")
+        note(describe_all(problems_of(error), start, options_of(arguments)))
     if "--debug" in arguments:
         note("".join(traceback.format_exception(error)).rstrip())
     return error.exit_code
@@ -38,17 +40,18 @@ def problems_of(error: QanatError) -> tuple[QanatError, ...]:
     return error.problems if isinstance(error, ProblemsError) else (error,)
 
 
-def describe_all(errors: Sequence[QanatError], start: Path) -> str:
+def describe_all(errors: Sequence[QanatError], start: Path, options: str = "") -> str:
     """Several errors, with their number below when there is more than one."""
-    text = "\n\n".join(describe(e, start) for e in errors)
+    text = "\n\n".join(describe(e, start, options) for e in errors)
     return f"{text}\n\nFound {len(errors)} problems." if len(errors) > 1 else text
 
 
-def describe(error: QanatError, start: Path) -> str:
+def describe(error: QanatError, start: Path, options: str = "") -> str:
     """One error: what, where with the source line, wanted, got, nearest, hint.
 
     Args:
         start: folder of the project or below it, to find the file of the error's location.
+        options: of the user's command, for those in the hint; as `aimed` takes them.
     """
     head = paint(f"error[{error.code}]", "bold red", sys.stderr)
     first, *rest = printable_lines(error.message)
@@ -59,7 +62,8 @@ def describe(error: QanatError, start: Path) -> str:
         lines += excerpt(error.location, start)
     if error.nearest is not None:
         lines.append(f"  = did you mean {printable(error.nearest)!r}?")
-    for label, value in (("wanted", error.wanted), ("got", error.got), ("hint", error.hint)):
+    hint = error.hint and aimed(error.hint, options)
+    for label, value in (("wanted", error.wanted), ("got", error.got), ("hint", hint)):
         if value is not None:
             first, *rest = printable_lines(value)
             lines.append(f"  = {label}: {first}")
@@ -91,12 +95,20 @@ def _json_wanted(arguments: Sequence[str]) -> bool:
     return any(p == ("--output", "json") or p[0] == "--output=json" for p in pairs)
 
 
-def _start(arguments: Sequence[str]) -> Path:
+def options_of(arguments: Sequence[str]) -> str:
+    """The project and environment of a command line, as options of one to be typed next."""
+    named = {"-C": ("-C", "--project"), "-e": ("-e", "--env")}
+    given = {option: _value(arguments, *names) for option, names in named.items()}
+    return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
+
+
+def _value(arguments: Sequence[str], short: str, long: str) -> str | None:
+    """What a command line says for an option; None if it does not have it."""
     for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        if here in ("-C", "--project"):
-            return Path(following)
-        if here.startswith("--project="):
-            return Path(here.partition("=")[2])
-        if here.startswith("-C"):
-            return Path(here[2:])
-    return Path()
+        if here in (short, long):
+            return following
+        if here.startswith(f"{long}="):
+            return here.partition("=")[2]
+        if here.startswith(short):
+            return here[2:]
+    return None

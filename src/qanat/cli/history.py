@@ -6,6 +6,7 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.options import ProjectRef, limit, output, project_ref
+from qanat.report.aim import aimed
 from qanat.report.documents import document
 from qanat.report.events import events_text
 from qanat.report.failure import dumps
@@ -31,7 +32,7 @@ def command(
     with ref.open() as project:
         if update is not None:
             told = project.events(update, dataset)
-            text = events_text(told, screen.layout())
+            text = aimed(events_text(told, screen.layout()), ref.options)
             screen.write(dumps(document("events", told)) if json else text)
             return 0
         entries, environment = project.history(dataset, limit), project.environment
@@ -40,7 +41,6 @@ def command(
     elif entries:
         screen.write(history_text(entries, screen.layout()))
     else:
-        screen.write(
-            f"No update has run yet in environment {environment}; `qanat run` makes the first."
-        )
+        text = f"No update has run yet in environment {environment}; `qanat run` makes the first."
+        screen.write(aimed(text, ref.options))
     return 0

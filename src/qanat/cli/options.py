@@ -159,6 +159,13 @@ def refresh_options(command: Function) -> Function:
         accept_loss: bool,
         **rest: Any,
     ) -> Any:
+        flag = "--only" if only else "--accept-loss"
+        if (only or accept_loss) and not full_refresh:
+            path = click.get_current_context().command_path
+            raise CommandLineError(
+                f"{flag} says something about a full refresh, and none is asked for",
+                hint=f"{path} --full-refresh TABLE {flag}",
+            )
         full = True if EVERYTHING in full_refresh else full_refresh
         asked = Refreshes(refresh, full, read_again, only, accept_loss)
         return command(*args, refreshes=asked, **rest)

@@ -38,10 +38,15 @@ def command(
     """
     with ref.open() as project:
         found = project.plan(select, **vars(refreshes))
-    return show_plan(found, json)
+    return show_plan(found, json, ref.options)
 
 
-def show_plan(plan: UpdatePlan, json: bool) -> int:
-    """Print a plan; the exit code: 1 if a dataset would fail."""
-    screen.write(dumps(document("plan", plan)) if json else plan_text(plan, screen.layout()))
+def show_plan(plan: UpdatePlan, json: bool, options: str) -> int:
+    """Print a plan; the exit code: 1 if a dataset would fail.
+
+    Args:
+        options: to be repeated in the commands that it proposes, such as ` -C shop`.
+    """
+    text = dumps(document("plan", plan)) if json else plan_text(plan, screen.layout(), options)
+    screen.write(text)
     return int(blocked(plan))

@@ -7,6 +7,8 @@ Exit codes: 0 fine, 1 data or run failed, 2 the author must change a file or the
 from __future__ import annotations
 
 import gc
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,9 +17,10 @@ from typing import Any
 import click
 
 from qanat import __version__
-from qanat.cli.failure import report, report_defect
+from qanat.cli.failure import options_of, report, report_defect
 from qanat.cli.screen import finish, leave, note, prepare
 from qanat.errors import CommandLineError, QanatError, UnsupportedError, nearest
+from qanat.report.aim import aimed
 
 COMMON = {"-C", "--project", "-e", "--env", "--output", "--debug"}
 """Options that many commands have, and the program itself has not."""
@@ -114,7 +117,24 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
             hint=hint,
         )
     message = error.format_message().rstrip(".")
-    return CommandLineError(message[:1].lower() + message[1:], hint=f"see `{path} --help`")
+    hint = f"see `{path} --help`"
+    options = {o for p in context.command.params for o in p.opts} if context else set[str]()
+    if isinstance(error, click.BadParameter) and error.param and error.param.name == "wait":
+        message = message.replace("is not a valid float range", "is no number of seconds")
+        hint = f"{path} --wait 300, or as long as it takes: {path} --wait"
+    elif "--select" in options and (names := _names(error, arguments)):
+        hint = f"{path} --select " + " --select ".join(map(shlex.quote, names))
+        if any(a in ("--full-refresh", "--only", "--accept-loss") for a in arguments):
+            hint = f"{path} --full-refresh {shlex.join(names)}"
+            hint += "".join(f" {a}" for a in arguments if a in ("--only", "--accept-loss"))
+    return CommandLineError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _names(error: click.UsageError, arguments: Sequence[str]) -> list[str]:
+    """What was given beside the options of a command that takes no names by themselves."""
+    extra = re.search(r"unexpected extra arguments? \((.*)\)$", error.format_message().rstrip("."))
+    given = extra[1].split(" ") if extra else []
+    return given if all(name in arguments for name in given) else []
 
 
 COMMANDS = {
@@ -186,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except QanatError as error:
         code = report(error, given)
     except (click.Abort, KeyboardInterrupt):
-        note("\nInterrupted. Nothing is half-written; `qanat run` continues where this stopped.")
+        text = "Interrupted. Nothing is half-written; `qanat run` continues where this stopped."
+        note("\n" + aimed(text, options_of(given)))
         code = 130
     finish()
     code = code if isinstance(code, int) else 0

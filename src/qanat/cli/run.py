@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,19 +67,33 @@ def command(
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
-            return cast("int", import_module("qanat.cli.plan").show_plan(planned, json))
+            show_plan = import_module("qanat.cli.plan").show_plan
+            return cast("int", show_plan(planned, json, ref.options))
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
+        # Here, a run of everything would make tables that are read from the other environment.
+        chosen = _chosen(select, refreshes) if project.session.project.reads_from else ()
     if json:
         # Imported only here: all kinds of documents come with it.
         document = import_module("qanat.report.documents").document
         screen.write(dumps(document("update", result)))
     else:
-        screen.write(update_text(result, ref.options, screen.layout()))
+        screen.write(update_text(result, ref.options, screen.layout(), _options(chosen)))
         errors = [d.error for d in result.failed if d.error is not None]
         if errors:
-            screen.note("\n" + failure.describe_all(errors, ref.start))
+            screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
     return exit_code(result)
+
+
+def _chosen(select: tuple[str, ...], refreshes: Refreshes) -> tuple[str, ...]:
+    """What an update was restricted to; empty if it was of everything."""
+    if refreshes.full_refresh is True:
+        return select
+    return (*select, *refreshes.refresh, *cast("tuple[str, ...]", refreshes.full_refresh))
+
+
+def _options(chosen: tuple[str, ...]) -> str:
+    return "".join(f" --select {shlex.quote(each)}" for each in dict.fromkeys(chosen))
 
 
 def exit_code(result: UpdateResult) -> int:

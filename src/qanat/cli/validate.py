@@ -25,7 +25,7 @@ def command(ref: ProjectRef, json: bool) -> int:
     if json:
         screen.write(dumps(document("validation", result)))
     elif result.problems:
-        screen.note(failure.describe_all(result.problems, ref.start))
+        screen.note(failure.describe_all(result.problems, ref.start, ref.options))
     else:
         screen.write(validation_text(result))
     return 2 if result.problems else 0

@@ -124,6 +124,7 @@ def load_project(
         schema_drift=chosen.schema_drift,
         reads_from=reads_from,
         sinks=chosen.sinks == "on",
+        environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
     )
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from qanat.declare.environments import DEV, Entries
 from qanat.declare.settings import Entry
 from qanat.errors import OptionError, ProblemsError, QanatError, SpecError, UnsupportedError
-from qanat.model.location import ObjectUrl, is_url
+from qanat.model.location import ObjectUrl, is_url, meant_url
 from qanat.model.pipeline import ProjectSpec
 from qanat.text import expanded
 
@@ -45,20 +45,30 @@ def check_storage(storage: Entry | None, problems: list[QanatError]) -> None:
                 got=repr(text),
             )
         )
-    if is_url(text):
-        try:
-            ObjectUrl.parse(text)
-        except (OptionError, UnsupportedError) as error:
-            problems.append(
-                SpecError(
-                    "storage does not fit",
-                    location=storage.at,
-                    wanted="a folder, or a URL such as s3://bucket/path, gs://bucket/path or"
-                    " abfss://container@account.dfs.core.windows.net/path",
-                    got=repr(text),
-                    nearest=error.nearest,
-                )
+    wrong = _refusal(text)
+    if wrong is not None:
+        problems.append(
+            SpecError(
+                "storage does not fit",
+                location=storage.at,
+                wanted="a folder, or a URL such as s3://bucket/path, gs://bucket/path or"
+                " abfss://container@account.dfs.core.windows.net/path",
+                got=repr(text),
+                nearest=wrong.nearest,
             )
+        )
+
+
+def _refusal(text: str) -> QanatError | None:
+    """Why a storage is no URL, although it looks like one."""
+    if meant := meant_url(text):
+        return OptionError(f"{text!r} is no URL", nearest=meant)
+    try:
+        if is_url(text):
+            ObjectUrl.parse(text)
+    except (OptionError, UnsupportedError) as error:
+        return error
+    return None
 
 
 def check_apart(storage: str, name: str, other: ProjectSpec, given: Entry | None) -> None:

@@ -26,6 +26,17 @@ def is_url(location: str) -> bool:
     return bool(mark) and scheme.lower() != "file"
 
 
+def meant_url(location: str) -> str | None:
+    """The URL that a path with a slash too few was meant to be; None for any other.
+
+    >>> meant_url("s3:/lake/shop"), meant_url("s3://lake/shop"), meant_url("data/shop")
+    ('s3://lake/shop', None, None)
+    """
+    scheme, colon, rest = location.partition(":")
+    wrong = colon and scheme.lower() in _SCHEMES and not rest.startswith("//")
+    return f"{scheme.lower()}://{rest.lstrip('/')}" if wrong else None
+
+
 class ObjectUrl(Frozen):
     """Where an object or prefix is.
 

@@ -24,6 +24,17 @@ OWNER = "qanat.owner"
 _STAGED = re.compile(r"epoch-\d+-([0-9a-f]{8})-[0-9a-f]{32}")
 
 
+def is_staged(file: str) -> bool:
+    """True if the name of a data file is one that Qanat gives, whatever the project.
+
+    Any other may belong to a commit that another tool is about to make.
+
+    >>> is_staged("epoch-7-0692c5ad-0-0.parquet"), is_staged("part-00000-1f.snappy.parquet")
+    (True, False)
+    """
+    return file.startswith(("epoch-", "replay-"))
+
+
 @lru_cache(maxsize=100)
 def tag(owner: str) -> str:
     """An owner in eight characters that any file name takes.

@@ -231,6 +231,7 @@ class ProjectSpec(Frozen):
         reads_from: the same project in the environment whose tables are read where this one has
             none of its own; never written to.
         sinks: whether sinks are sent to.
+        environments: the names of all that the spec has.
         senders: by name, the configuration of each other environment that sends to sinks.
     """
 
@@ -254,6 +255,7 @@ class ProjectSpec(Frozen):
     schema_drift: Drift = Drift.EVOLVE
     reads_from: ProjectSpec | None = None
     sinks: bool = True
+    environments: tuple[str, ...] = ("dev",)
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property

@@ -91,6 +91,10 @@ class Ledger(Protocol):
         """The leases that nobody has ended, oldest first; some may have expired."""
         ...
 
+    def newest_token(self) -> int:
+        """The token of the last lease that anybody has taken; 0 if nobody ever has."""
+        ...
+
     def held(self) -> Sequence[Lease]:
         """The leases that living processes hold now, oldest first, for people to look at."""
         ...

@@ -85,19 +85,34 @@ class Neighbour(Frozen):
     environment: str | None = None
 
 
+class SameRows(Frozen):
+    """Versions of one dataset's tables in two environments that have the same rows.
+
+    Args:
+        since, theirs: in the environment that hands over, the first and the newest of them; what
+            came between has brought no row.
+        ours: in the other one.
+    """
+
+    since: int
+    theirs: int
+    ours: int
+
+
 class Handover(Frozen):
     """Rows that one environment has computed, on their way into another's tables.
 
     Args:
+        dataset: whose rows they are.
         origin: the environment that has read what it made them of.
-        versions: by dataset that is handed over along, the version of its table there, and that
-            of the table here which has the same rows.
+        versions: by dataset that is handed over along, those of its tables there and here.
         exact: whether what was read as it is must be what is handed over; for a stream's look at
             a table whose rows it takes at different times, it need not.
     """
 
+    dataset: str
     origin: str
-    versions: Mapping[Name, tuple[int, int]]
+    versions: Mapping[Name, SameRows]
     exact: bool = True
 
 

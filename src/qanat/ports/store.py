@@ -140,8 +140,8 @@ class TableStore(Protocol):
         """Take back a commit of an application, if its newest has that number.
 
         What the commit added goes, what it removed comes back, and the application is at
-        `number - 1` again, all in one commit. Returns whether there was anything to take back;
-        doing it twice is the same as once.
+        the number before it again, all in one commit. Returns whether there was anything to take
+        back; doing it twice is the same as once.
 
         Raises:
             CommitConflictError: the gate is gone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from qanat.errors import QanatError, SpecNotFoundError
+from qanat.errors import QanatError
 from qanat.project.opened import Project
 from qanat.run.results import Finding
 
@@ -43,8 +43,5 @@ def doctor(path: str | Path = ".", environment: str | None = None) -> tuple[Find
     try:
         with open_project(start, environment) as project:
             return tuple(examine(project.session, start))
-    except SpecNotFoundError:
-        return tuple(examine(None, start))
     except QanatError as error:
-        broken = Finding("error", "project", str(error), error.hint or "")
-        return (*examine(None, start), broken)
+        return tuple(examine(None, start, error))

@@ -2,10 +2,11 @@
 
 `shape` says how a dataclass becomes a JSON object, `schema` makes JSON schemas from the same,
 `version` and `keys` have what all documents share, `documents` knows them all by name, `failure`
-writes errors. Then one module for each result, with its shapes, its text and its HTML:
-`validation`, `plan`, `update`, `checks`, `table`, `lineage`, `history`, `events` (in the words of
-`narrative`), `quarantine`, `promotion`, `move` and `doctor`. `html` has the pieces that notebooks
-show, `drawing` the picture of a graph, `delimited` writes CSV.
+writes errors, `aim` completes the commands in their hints. Then one module for each result, with
+its shapes, its text and its HTML: `validation`, `plan`, `update`, `checks`, `table`, `lineage`,
+`history`, `events` (in the words of `narrative`), `quarantine`, `promotion`, `move` and `doctor`.
+`html` has the pieces that notebooks show, `drawing` the picture of a graph, `delimited` writes
+CSV.
 
 `report.document(name, value)` and `report.schema(name)` are what a program outside calls. They are
 imported when first used: a command that only prints text needs neither.

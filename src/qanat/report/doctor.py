@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qanat.report.aim import aimed
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.results import Finding
-from qanat.text import PLAIN, Layout, printable
+from qanat.text import PLAIN, Layout, printable, printable_lines
 
 FINDING = Shape(
     "Finding",
@@ -41,13 +42,21 @@ def healthy(findings: Sequence[Finding]) -> bool:
     return all(f.level != "error" for f in findings)
 
 
-def doctor_text(findings: Sequence[Finding], layout: Layout = PLAIN) -> str:
-    """The findings, one after the other."""
-    return "\n".join(line for f in findings for line in _finding(f, layout))
+def doctor_text(findings: Sequence[Finding], layout: Layout = PLAIN, options: str = "") -> str:
+    """The findings, one after the other.
+
+    Args:
+        options: of the user's command, for those in the hints; as `aimed` takes them.
+    """
+    return "\n".join(line for f in findings for line in _finding(f, layout, options))
 
 
-def _finding(finding: Finding, layout: Layout) -> list[str]:
+def _finding(finding: Finding, layout: Layout, options: str) -> list[str]:
     sign, colour = _SIGNS[finding.level]
     head = f"{layout.paint(sign, colour)} {printable(finding.what)}"
-    lines = [f"{head}: {printable(finding.detail)}"]
-    return [*lines, f"  = hint: {printable(finding.hint)}"] if finding.hint else lines
+    first, *rest = printable_lines(finding.detail)
+    lines = [f"{head}: {first}", *(f"  {line}" for line in rest)]
+    if finding.hint:
+        first, *rest = printable_lines(aimed(finding.hint, options))
+        lines += [f"  = hint: {first}", *(f"          {line}" for line in rest)]
+    return lines

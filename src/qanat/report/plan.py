@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import compress
 
+from qanat.report.aim import aimed
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
@@ -63,10 +64,14 @@ def blocked(plan: UpdatePlan) -> bool:
     return any(d.step is Step.FAIL for d in plan.datasets)
 
 
-def plan_text(plan: UpdatePlan, layout: Layout = PLAIN) -> str:
-    """A plan, a dataset after the other, and its sum."""
+def plan_text(plan: UpdatePlan, layout: Layout = PLAIN, options: str = "") -> str:
+    """A plan, a dataset after the other, and its sum.
+
+    Args:
+        options: of the user's command, for those that the plan proposes; as `aimed` takes them.
+    """
     widest = max((cells(printable(d.dataset)) for d in plan.datasets), default=0)
-    lines = [line for d in plan.datasets for line in _dataset(d, widest, layout)]
+    lines = [line for d in plan.datasets for line in _dataset(d, widest, layout, options)]
     return "\n".join([*lines, *([""] if lines else []), _summary(plan)])
 
 
@@ -102,7 +107,7 @@ def _row(decision: Decision) -> list[Value]:
     ]
 
 
-def _dataset(decision: Decision, widest: int, layout: Layout) -> list[str]:
+def _dataset(decision: Decision, widest: int, layout: Layout, options: str) -> list[str]:
     sign, colour = _SIGNS[decision.definition]
     name = printable(decision.dataset)
     head = f"{sign} {name}{' ' * (widest - cells(name))}"
@@ -113,7 +118,8 @@ def _dataset(decision: Decision, widest: int, layout: Layout) -> list[str]:
         colour = _DIFFERENCE.get(text[:1], "")
         lines.append("    " + layout.paint(printable(text), colour))
     if decision.consequence:
-        lines.append("    " + layout.paint(f"! {printable(decision.consequence)}", "yellow"))
+        consequence = printable(aimed(decision.consequence, options))
+        lines.append("    " + layout.paint(f"! {consequence}", "yellow"))
     return lines
 
 

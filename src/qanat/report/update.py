@@ -10,8 +10,9 @@ from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
+from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
-from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid
+from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid, listed
 
 RULE = Shape(
     "Rule",
@@ -52,6 +53,9 @@ PARTS = (DATASET, RULE)
 MOST = 60
 """Datasets listed one by one before unchanged ones are only counted."""
 
+_CURRENT = ("", HAS_RUN, NOTHING_NEW, UNCHANGED)
+"""The reasons of unchanged datasets that are up to date; all others have something to wait for."""
+
 _COLOURS = {"updated": "green", "failed": "red", "skipped": "yellow", "unchanged": "dim"}
 _FATES = {
     "warn": "kept",
@@ -74,24 +78,29 @@ _HEADERS = (
 RULE_HEADERS = ("Expectation", "Violations", "Rows were")
 
 
-def update_text(result: UpdateResult, options: str = "", layout: Layout = PLAIN) -> str:
+def update_text(
+    result: UpdateResult, options: str = "", layout: Layout = PLAIN, selected: str = ""
+) -> str:
     """The text after an update: tables, violations and what to type next.
 
     Args:
         options: to be repeated in the commands to type next, such as ` -C shop`.
+        selected: options that choose the same datasets once more, such as ` --select gold`.
     """
     if _idle(result):
         return _nothing_new(result)
-    listed = _listed(result)
-    lines = grid(_HEADERS, [_row(d) for d in listed], layout)
-    if len(listed) < len(result.datasets):
-        lines.append(f"… and {len(result.datasets) - len(listed):,} unchanged")
+    shown = _listed(result)
+    lines = grid(_HEADERS, [_row(d) for d in shown], layout)
+    if len(shown) < len(result.datasets):
+        lines.append(f"… and {len(result.datasets) - len(shown):,} unchanged")
     rules = _violated(result)
     if rules:
         lines += ["", *grid(RULE_HEADERS, rules, layout)]
+    if silent := _silent(result):
+        lines += ["", silent]
     colour = "bold red" if result.status == "failed" or result.failed else "bold green"
     lines += ["", layout.paint(_verdict(result), colour)]
-    hints = _next(result, options)
+    hints = _next(result, options, selected)
     if hints:
         widest = max(len(typed) for typed, _ in hints)
         lines += ["", "What to type next:"]
@@ -105,6 +114,8 @@ def update_html(result: UpdateResult) -> str:
         return page(heading(_nothing_new(result), "ok"))
     failed = result.status == "failed" or bool(result.failed)
     parts: list[Part] = [heading(_verdict(result), "bad" if failed else "ok")]
+    if silent := _silent(result):
+        parts.append(heading(silent, "ok"))
     parts.append(table(_HEADERS, [_row(d) for d in _listed(result)]))
     rules = _violated(result)
     if rules:
@@ -121,8 +132,20 @@ def _idle(result: UpdateResult) -> bool:
 
 
 def _nothing_new(result: UpdateResult) -> str:
-    current = count(len(result.datasets), "dataset is", "datasets are")
-    return f"Nothing new: read 0 files, wrote 0 rows. {current} up to date."
+    waiting = [d for d in result.datasets if not d.off and d.reason not in _CURRENT]
+    text = "Nothing new: read 0 files, wrote 0 rows."
+    off = sum(d.off for d in result.datasets)
+    if current := len(result.datasets) - off - len(waiting):
+        text += f" {count(current, 'dataset is', 'datasets are')} up to date."
+    if silent := _silent(result):
+        text += f" {silent}"
+    return "\n".join([text, *(f"  {d.dataset}: {d.reason}" for d in waiting[:MOST])])
+
+
+def _silent(result: UpdateResult) -> str:
+    """Which sinks send nothing, and why: they may be behind, although nothing is to be done."""
+    off = [d for d in result.datasets if d.off and d.status == "unchanged"]
+    return f"{listed([d.dataset for d in off])}: {off[0].reason}." if off else ""
 
 
 def _listed(result: UpdateResult) -> list[DatasetResult]:
@@ -175,7 +198,7 @@ def _verdict(result: UpdateResult) -> str:
     return text + "."
 
 
-def _next(result: UpdateResult, options: str) -> list[tuple[str, str]]:
+def _next(result: UpdateResult, options: str, selected: str) -> list[tuple[str, str]]:
     """Commands that make sense now, each with what it does."""
     hints = []
     updated = [d for d in result.datasets if d.status == "updated"]
@@ -189,5 +212,5 @@ def _next(result: UpdateResult, options: str) -> list[tuple[str, str]]:
         typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
     if not result.failed:
-        hints.append((f"qanat run{options}", "run again: only what is new is read"))
+        hints.append((f"qanat run{options}{selected}", "run again: only what is new is read"))
     return hints

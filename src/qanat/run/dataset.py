@@ -39,6 +39,7 @@ from qanat.run.decide import (
     Take,
     decide,
 )
+from qanat.run.defined import begun
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
@@ -133,12 +134,11 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     if failing:
         upstream = session.graph.upstream(name)
         failing = [n for n in failing if n in upstream]
-    before = around.definitions.get(name)
     return Facts(
         dataset,
         fingerprint,
         text,
-        before,
+        around.definitions.get(name),
         asked,
         failing=tuple(sorted(failing)),
         restarted_by=chosen.restarted_by.get(name, ""),
@@ -198,6 +198,7 @@ def _flow_facts(
         volatile=name in session.analysis.volatile,
         borrowed=intake.borrowed,
         looked=intake.looked,
+        idle=intake.idle,
     )
 
 
@@ -276,7 +277,8 @@ class DatasetRun:
         compiled = session.analysis.flows[take.flow]
         fingerprint, _ = session.analysis.definitions[name]
         # The last epoch records the definition: that saves a transaction.
-        records = None if take.more else self._to_record
+        known = self._recorded or self.around.definitions.get(name)
+        records = (None if take.more else self._to_record) or begun(session, self.dataset, known)
         self.begin()
         try:
             done = run_epoch(
@@ -308,8 +310,7 @@ class DatasetRun:
         """Why the epochs that recovery has carried out were intended."""
         if any(d.epoch.replaces for d in self.epochs):
             return INTERRUPTED
-        known = self.around.definitions.get(self.dataset.name)
-        return NEVER_RUN if known is None else UNREAD
+        return UNREAD if self.dataset.name in self.around.definitions else NEVER_RUN
 
     def _decide(self, generation: int) -> Decision:
         session = self.running.session

@@ -130,6 +130,8 @@ _VIEW = DatasetKind.MATERIALIZED_VIEW
 NEVER_RUN = "it has never run"
 UNREAD = "there is unread input"
 INTERRUPTED = "a full refresh was interrupted"
+NOTHING_NEW, HAS_RUN = "nothing new", "has run once"
+UNCHANGED = "inputs and definition are unchanged"
 
 
 class Asked(Enum):
@@ -155,6 +157,7 @@ class FlowFacts(Frozen):
         volatile: whether its query asks for the time or for chance.
         borrowed: what it reads from the tables of another environment.
         looked: by what is absent, the environments that were looked at, if several.
+        idle: streams from outside the project that have nothing the flow has not read.
     """
 
     name: str
@@ -170,6 +173,7 @@ class FlowFacts(Frozen):
     volatile: bool = False
     borrowed: tuple[Borrowed, ...] = ()
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
 
 
 class TableFacts(Frozen):
@@ -291,7 +295,7 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
         return Step.RECOMPUTE, "its inputs changed"
     if flow.volatile:
         return Step.RECOMPUTE, "its query depends on the time or on chance"
-    return Step.SKIP, "inputs and definition are unchanged"
+    return Step.SKIP, UNCHANGED
 
 
 def _stream(facts: Facts) -> tuple[Step, str]:
@@ -313,7 +317,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
     if not new and not changing:
         done = facts.flows and all(f.done for f in facts.flows)
-        return Step.SKIP, "has run once" if done else "nothing new"
+        return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
     if new:
@@ -324,6 +328,12 @@ def _stream(facts: Facts) -> tuple[Step, str]:
 def _no_table(name: str, facts: Facts) -> str:
     looked = next((f.looked[name] for f in facts.flows if name in f.looked), ())
     return f"{name} has no table yet{neither(looked)}"
+
+
+def _nothing(facts: Facts) -> str:
+    empty = tuple(dict.fromkeys(n for f in facts.flows for n in f.idle))
+    none = facts.dataset.stored and not facts.exists and empty
+    return f"nothing to read yet in {listed(empty)}" if none else NOTHING_NEW
 
 
 def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
@@ -353,16 +363,16 @@ def _missing(facts: Facts) -> list[str]:
 
 
 def _refused(undecided: Decision, problem: QanatError) -> Decision:
-    way_out = [str(problem.location)] if problem.location else []
-    way_out += [problem.hint] if problem.hint else []
-    consequence = ": ".join(way_out)
-    return replace(undecided, step=Step.FAIL, reason=problem.message, consequence=consequence)
+    reason = problem.message
+    if problem.nearest is not None:
+        reason += f" (did you mean {problem.nearest!r}?)"
+    consequence = ": ".join(str(each) for each in (problem.location, problem.hint) if each)
+    return replace(undecided, step=Step.FAIL, reason=reason, consequence=consequence)
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     """What a change means for rows already written."""
-    dataset, stored = facts.dataset, facts.stored
-    full = facts.asked is Asked.FULL_REFRESH
+    dataset, stored, full = facts.dataset, facts.stored, facts.asked is Asked.FULL_REFRESH
     if dataset.kind is DatasetKind.SINK and full and facts.before is not None:
         return "sends all rows again; what it has sent stays where it is"
     if dataset.kind is not DatasetKind.STREAMING_TABLE or stored is None:
@@ -387,5 +397,4 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
 def _of_rows(text: str) -> tuple[list[str], str]:
     """A definition's text without its comment and the properties that no row depends on."""
     described, *rest = re.split(r"\n(?=sink |expect |flow )", text, maxsplit=1)
-    lines = [t for t in described.splitlines() if not _DESCRIBES.match(t)]
-    return lines, "".join(rest)
+    return [t for t in described.splitlines() if not _DESCRIBES.match(t)], "".join(rest)

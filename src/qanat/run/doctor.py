@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from qanat.errors import QanatError, full_refresh, naming
+from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, full_refresh, naming
 from qanat.model.location import is_url
 from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
@@ -24,18 +24,21 @@ _SCARCE, _FULL = 2**30, 100 * 2**20
 """Free bytes below which to warn, and below which nothing can be expected to work."""
 
 
-def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
+def examine(
+    session: Session | None, start: Path, error: QanatError | None = None
+) -> tuple[Finding, ...]:
     """What is here, and what is wrong with it.
 
     Args:
-        session: the project, or None where there is none at or above `start`.
+        session: the project, or None where there is none at or above `start`, or a broken one.
+        error: why there is none, if it cannot be opened.
     """
     findings = list(installation())
     if session is None:
-        detail = f"none at {start} or above"
-        return (*findings, Finding("ok", "project", detail, "`qanat init` makes a small one"))
+        return (*findings, *_unopened(start, error))
     findings += _project(session)
-    findings += _storage(session)
+    storage = list(_storage(session))
+    findings += storage
     ledger = None
     try:
         ledger = session.recorded
@@ -44,8 +47,24 @@ def examine(session: Session | None, start: Path) -> tuple[Finding, ...]:
         findings.append(_broken("ledger", error))
     if ledger is not None:
         findings += _updates(ledger)
-    findings += _tables(session, ledger)
+    if not any(f.level == "error" for f in storage):
+        findings += _tables(session, ledger)
     return tuple(findings)
+
+
+def _unopened(start: Path, error: QanatError | None) -> Iterator[Finding]:
+    if error is None or isinstance(error, SpecNotFoundError):
+        yield Finding(
+            "ok", "project", f"none at {start} or above", "`qanat init` makes a small one"
+        )
+        return
+    for problem in error.problems if isinstance(error, ProblemsError) else (error,):
+        place = f"{problem.location}: " if problem.location else ""
+        close = f" (did you mean {problem.nearest!r}?)" if problem.nearest else ""
+        facts = (("wanted", problem.wanted), ("got", problem.got))
+        known = "".join(f"; {label}: {value}" for label, value in facts if value)
+        detail = f"{place}{problem.message}{close}{known}"
+        yield Finding("error", "project", detail, problem.hint or "")
 
 
 def _project(session: Session) -> Iterator[Finding]:
@@ -56,7 +75,7 @@ def _project(session: Session) -> Iterator[Finding]:
         detail = problems[0].message
         if len(problems) > 1:
             detail += f", and {count(len(problems) - 1, 'more problem')}"
-        yield Finding("error", "declarations", detail, "qanat validate shows them all")
+        yield Finding("error", "declarations", detail, "`qanat validate` shows them all")
     else:
         datasets, flows = session.pipeline.datasets, session.pipeline.flows
         detail = f"{count(len(datasets), 'dataset')}, {count(len(flows), 'flow')}"
@@ -134,7 +153,11 @@ def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
     for dataset in session.pipeline.datasets:
         names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
         for name in names:
-            there = _is_there(session, name)
+            try:
+                there = _is_there(session, name)
+            except QanatError as error:
+                yield _broken(f"table {name}", error)
+                continue
             wrong = list(_table(session, dataset, name)) if there else []
             # Also where the folder is gone: the ledger may remember that it was there.
             if name == dataset.name and ledger is not None:

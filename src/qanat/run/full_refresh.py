@@ -75,7 +75,7 @@ def check_taken_along(session: Session, taken: Mapping[str, str]) -> None:
             f"{dataset.name} is protected ({RESET_ALLOWED} is false), and could not go on: it has"
             f" read rows of {other} as a stream, which would be replaced",
             location=dataset.location,
-            hint=f"leave {other} out, or take the property away",
+            hint=f"leave {other} out, or take the property away from {dataset.name}",
         )
 
 

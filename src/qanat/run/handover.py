@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from qanat.errors import PromotionError, located, naming
+from qanat.errors import PromotionError, QanatError, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
 from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, Range
 from qanat.planning.difference import difference
-from qanat.ports.source import ENVIRONMENT, Handover
+from qanat.ports.source import ENVIRONMENT, Handover, SameRows
 from qanat.run.decide import fingerprint_of
 from qanat.run.full_refresh import kept_epochs
 from qanat.run.inputs import ONCE, PROMOTED, SNAPSHOT, key_of, references_now
@@ -51,7 +52,7 @@ class Taken(Frozen):
 
 
 def take_over(
-    session: Session, origin: Session, dataset: Dataset, versions: Mapping[Name, tuple[int, int]]
+    session: Session, origin: Session, dataset: Dataset, versions: Mapping[Name, SameRows]
 ) -> Taken:
     """What a dataset takes over of another environment.
 
@@ -65,25 +66,15 @@ def take_over(
         HistoryMismatchError: ledger and table of the other are not of the same time.
     """
     name, there = dataset.name, origin.project.environment
-    if not dataset.stored:
-        raise PromotionError(
-            f"{name} is a {dataset.kind}: it has no table to promote", location=dataset.location
-        )
+    version = check_there(session, origin, dataset)
     flow = _only_flow(session, dataset)
     table = origin.table(name)
-    version = origin.store.version(table)
-    if version is None or not origin.has_ledger:
-        raise PromotionError(
-            f"{there} has no table of {name}",
-            hint=f"compute it there first: qanat run -e {shlex.quote(there)} --select"
-            f" {shlex.quote(name)}",
-        )
     _check_settled(origin, dataset)
     epochs = _epochs(session, origin, dataset)
     newest = epochs[-1]
     _check_views(origin, flow, newest)
     stream = dataset.kind is DatasetKind.STREAMING_TABLE
-    handover = Handover(there, versions, exact=not stream)
+    handover = Handover(name, there, versions, exact=not stream)
     ranges = {
         **(_ranges(session, flow, epochs if stream else epochs[-1:], handover)),
         **references_now(session, flow),
@@ -128,6 +119,44 @@ def take_over(
     )
 
 
+def same_rows(origin: Session, name: str, version: int, ours: int) -> SameRows:
+    """The versions of a dataset's table in the other environment that have the rows of the newest.
+
+    Args:
+        version: of the table there, the newest.
+        ours: see `SameRows`.
+    """
+    since, table = version, origin.table(name)
+    # What removed rows is no append, and where entries are gone nobody knows.
+    with suppress(QanatError):
+        while since > 0 and not origin.store.added(table, since - 1, since).amount.files:
+            since -= 1
+    return SameRows(since, version, ours)
+
+
+def check_there(session: Session, origin: Session, dataset: Dataset) -> int:
+    """The version of a dataset's table in the other environment.
+
+    Raises:
+        PromotionError: there is none; says the way out.
+    """
+    name, there = dataset.name, origin.project.environment
+    if not dataset.stored:
+        raise PromotionError(
+            f"{name} is a {dataset.kind}: it has no table to promote",
+            location=dataset.location,
+            hint=_without_table(session, dataset),
+        )
+    version = origin.store.version(origin.table(name))
+    if version is None or not origin.has_ledger:
+        raise PromotionError(
+            f"{there} has no table of {name}",
+            hint=f"compute it there first: qanat run -e {shlex.quote(there)} --select"
+            f" {shlex.quote(name)}",
+        )
+    return version
+
+
 def inputs_now(session: Session, flow: CompiledFlow) -> str:
     """The fingerprint of what a view would be computed from now."""
     now = {
@@ -157,6 +186,14 @@ def _here(session: Session, dataset: Dataset) -> str:
     return f"compute it in {session.project.environment} instead: {where} {how} {dataset.name}"
 
 
+def _without_table(session: Session, dataset: Dataset) -> str:
+    here = session.project.environment
+    if dataset.kind is not DatasetKind.SINK:
+        return f"promote what reads it; {here} computes the view itself"
+    run = f"qanat run -e {shlex.quote(here)} --select {shlex.quote(dataset.name)}"
+    return f"let {here} send by itself what it has not sent: {run}"
+
+
 def _check_settled(origin: Session, dataset: Dataset) -> None:
     """Refuse what a crash has left half done, or what is not of the same time."""
     there = origin.project.environment
@@ -181,11 +218,12 @@ def _epochs(session: Session, origin: Session, dataset: Dataset) -> list[Epoch]:
     again = f"compute it there as it is declared now: qanat run -e {shlex.quote(there)} {option}"
     again += f" {shlex.quote(name)}"
     if before is not None and before.fingerprint != fingerprint:
+        _check_configured(session, origin, dataset, before)
         raise PromotionError(
-            f"{name} of {there} was computed by another definition than"
-            f" {session.project.environment} has",
+            f"{name} of {there} was computed by another definition than the files have now",
             location=dataset.location,
-            got="\n" + difference(before.text, text).rstrip(),
+            got=f"(- {there} has run, + the files have)\n"
+            + difference(before.text, text).rstrip(),
             hint=again,
         )
     epochs = kept_epochs(origin, dataset)
@@ -198,6 +236,36 @@ def _epochs(session: Session, origin: Session, dataset: Dataset) -> list[Epoch]:
             hint=again,
         )
     return epochs
+
+
+def _check_configured(
+    session: Session, origin: Session, dataset: Dataset, before: Definition
+) -> None:
+    """Refuse what the two environments define differently: to compute it anew does not help.
+
+    Raises:
+        PromotionError: the other environment has run just what the files have for it.
+    """
+    name, here, there = dataset.name, session.project.environment, origin.project.environment
+    if origin.analysis.definitions[name][0] != before.fingerprint:
+        return
+    text = session.analysis.definitions[name][1]
+    ours, theirs = session.project.configuration, origin.project.configuration
+    # A value may be in the definition by chance; a key more is no harm in a message.
+    keys = [
+        key
+        for key in dict.fromkeys((*ours, *theirs))
+        if ours.get(key) != theirs.get(key)
+        and ours.get(key, "") in text
+        and theirs.get(key, "") in before.text
+    ]
+    values = f", by configuration {' and '.join(f'`{k}`' for k in keys)}" if keys else ""
+    raise PromotionError(
+        f"{name} has another definition in {there} than in {here}{values}",
+        location=dataset.location,
+        got=f"(- {there}, + {here})\n" + difference(before.text, text).rstrip(),
+        hint=_here(session, dataset),
+    )
 
 
 def _check_views(origin: Session, flow: CompiledFlow, newest: Epoch) -> None:

@@ -104,6 +104,7 @@ class Intake(Frozen):
         absent: datasets that are read and have no table yet.
         borrowed: what is read from the tables of another environment.
         looked: by what is absent, the environments that were looked at, if several.
+        idle: streams from outside the project that have nothing the flow has not read.
     """
 
     ranges: Mapping[str, Range]
@@ -112,6 +113,7 @@ class Intake(Frozen):
     absent: tuple[str, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
 
     @property
     def unread(self) -> bool:
@@ -158,6 +160,7 @@ def find_unread(
     ranges: dict[str, Range] = {}
     waiting: list[Waiting] = []
     absent: dict[str, None] = {}
+    idle: dict[str, None] = {}
     more = False
     for read in compiled.reads:
         key = key_of(read)
@@ -172,7 +175,9 @@ def find_unread(
                     ranges[key] = unread.range
                     waiting.append(Waiting(ref.label, unread.waiting))
                     more = more or unread.more
-                elif ref.dataset and session.readable(ref.dataset).version is None:
+                elif not ref.dataset:
+                    idle[ref.label] = None
+                elif session.readable(ref.dataset).version is None:
                     absent[ref.label] = None
             elif (range_ := source.everything(ref)) is not None:
                 ranges[key] = range_
@@ -182,7 +187,7 @@ def find_unread(
     if compiled.flow.once and ranges:
         ranges[ONCE] = Range({"kind": "once"}, positioned=True)
     borrowed, looked = _of_others(session, compiled)
-    return Intake(ranges, tuple(waiting), more, tuple(absent), borrowed, looked)
+    return Intake(ranges, tuple(waiting), more, tuple(absent), borrowed, looked, tuple(idle))
 
 
 def _of_others(

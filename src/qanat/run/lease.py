@@ -224,15 +224,24 @@ class HeldLease:
         self.confirm()
         return [lease.token for lease in self._ledger.leases()]
 
-    def confirm_alone(self) -> None:
+    def confirm_alone(self, newest: int | None = None) -> int:
         """Make sure that no other update holds a lease now.
+
+        Args:
+            newest: what an earlier call returned: nor may one have begun since, and ended.
+
+        Returns:
+            The newest token that was given to anybody.
 
         Raises:
             LeaseLostError: another update has ended ours.
             UpdateRunningError: one does.
         """
-        if len(self.tokens()) > 1:
+        # First: whoever begins after that is either still there, or seen by the next call.
+        given = self._ledger.newest_token()
+        if len(self.tokens()) > 1 or newest not in (None, given):
             raise UpdateRunningError("another update has begun")
+        return given
 
     def extend(self, datasets: Collection[str], free_only: bool = False) -> None:
         """Take more datasets.
@@ -289,9 +298,11 @@ class HeldLease:
         while True:
             try:
                 lease = self._ledger.acquire(self._holder, SECONDS, self._datasets)
-            except UpdateRunningError:
+            except UpdateRunningError as error:
                 left = end - time.monotonic()
-                if left <= 0:
+                if left <= 0 and self.waited:
+                    raise _still_running(error, self._patience.seconds) from error
+                if left <= 0 and not self._patience.seconds:
                     raise
             else:
                 if self._suffices(lease):
@@ -302,7 +313,8 @@ class HeldLease:
                 if other.meets(self._datasets) and other.token not in told:
                     told.add(other.token)
                     self._patience.tell(other)
-            time.sleep(min(pause, left))
+            # At least once, however long the first try took: who waits is told for whom.
+            time.sleep(max(0.0, min(pause, left)))
             pause = min(1.5 * pause, _LONGEST_LOOK)
 
     def _suffices(self, lease: Lease) -> bool:
@@ -332,3 +344,14 @@ class HeldLease:
             # A lease that is not released expires; the error that stopped the update matters more.
             if error is None:
                 raise
+
+
+def _still_running(error: UpdateRunningError, seconds: float) -> UpdateRunningError:
+    """The same error for one who has waited: that there is `--wait` is known."""
+    _, _, if_dead = (error.hint or "").partition("; ")
+    return UpdateRunningError(
+        f"{error.message}, still after {seconds:g} s of waiting",
+        got=error.got,
+        hint="wait as long as it takes (--wait without a number)"
+        + (f"; {if_dead}" if if_dead else ""),
+    )

@@ -6,17 +6,19 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from qanat.disk import explained
-from qanat.errors import PlanError
+from qanat.errors import PlanError, UpdateRunningError
 from qanat.model.move import Move
 from qanat.model.name import Named, fold, same
 from qanat.model.pipeline import QUARANTINE, is_replay
 from qanat.model.query import dataset_ref
 from qanat.model.record import quarantine_key
+from qanat.model.table import TableRef
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update
 from qanat.run.inputs import REFERENCE, SNAPSHOT
 from qanat.run.moves import carry_out
+from qanat.run.readable import folder_name
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session
 
@@ -49,14 +51,35 @@ def spelled(names: Named[str], name: str) -> str | None:
     return next((n for n in names if fold(n) == fold(name)), None)
 
 
+def told_of_origin(session: Session, name: str, *command: str) -> str | None:
+    """A hint about an environment that this one reads from and that has the table itself.
+
+    Args:
+        command: what to type there, without `qanat`.
+    """
+    at = session.project.reads_from
+    while at is not None:
+        table = TableRef(f"{at.tables}/{folder_name(name)}", name)
+        if session.store_at(at).version(table) is not None:
+            typed = shlex.join((*command, "-e", at.environment))
+            return f"that table is {at.environment}'s, and is read from there: qanat {typed}"
+        at = at.reads_from
+    return None
+
+
 def keys_of(dataset: str) -> tuple[str, ...]:
     """All keys by which the ledger keeps what was read of a dataset and its quarantine.
 
     They are in the same order for every dataset.
     """
-    keys = [dataset_ref(n).key for n in (dataset, dataset + QUARANTINE)]
+    keys = streamed_keys(dataset)
     read = [p + k for k in keys for p in ("", SNAPSHOT)]
     return (*read, REFERENCE + fold(dataset), quarantine_key(dataset))
+
+
+def streamed_keys(dataset: str) -> tuple[str, ...]:
+    """Those of them by which it keeps how far streams have read the two."""
+    return tuple(dataset_ref(n).key for n in (dataset, dataset + QUARANTINE))
 
 
 def flows_of(session: Session, dataset: str) -> tuple[str, ...]:
@@ -84,6 +107,14 @@ def check_settled(running: RunningUpdate, names: Sequence[str], keys: frozenset[
             )
 
 
+def _is(move: Move, names: tuple[str, str | None]) -> bool:
+    """True if a move is that of these names, in whatever case they are typed."""
+    old, new = names
+    if move.new is None or new is None:
+        return same(move.old, old) and move.new is new
+    return same(move.old, old) and same(move.new, new)
+
+
 def carry_on(
     session: Session,
     names: tuple[str, str | None],
@@ -104,16 +135,31 @@ def carry_on(
         QanatError: whatever stopped it.
     """
     given = [n for n in names if n is not None]
-    command = " ".join(["drop" if names[1] is None else "rename", *map(shlex.quote, given)])
+    command = shlex.join(["drop" if names[1] is None else "rename", *given])
+    started = False
     # Of all datasets: any of them may have read what moves, or have put rows where it has.
     opening = open_update(
         session, lambda: given, observers, command=command, wait=wait, everything=True
     )
-    with opening as opened, explained("use"):
-        interrupted = session.ledger.open_moves()
-        start_clean(opened.running, opened.entry.begin)
-        this = (m for m in interrupted if (m.old, m.new) == names)
-        return next(this, None) or act(opened.running, opened.entry)
+    try:
+        with opening as opened, explained("use"):
+            started = True
+            interrupted = session.ledger.open_moves()
+            start_clean(opened.running, opened.entry.begin)
+            this = (m for m in interrupted if _is(m, names))
+            return next(this, None) or act(opened.running, opened.entry)
+    except UpdateRunningError as error:
+        if started:
+            raise
+        # The ledger's hint is about `qanat run`, which would start an update instead.
+        sure = " --yes" if names[1] is None else ""
+        _, _, if_dead = (error.hint or "").partition("; ")
+        raise UpdateRunningError(
+            error.message,
+            wanted=f"no other update meanwhile: `qanat {command.split()[0]}` takes all datasets",
+            got=error.got,
+            hint="; ".join(filter(None, (f"wait for it: qanat {command}{sure} --wait", if_dead))),
+        ) from error
 
 
 def intended(running: RunningUpdate, entry: LedgerEntry, move: Move) -> Move:

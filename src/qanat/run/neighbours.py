@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from qanat.declare.files import find_spec
-from qanat.errors import SpecNotFoundError, TableNotFoundError, nearest
+from qanat.errors import (
+    ProblemsError,
+    QanatError,
+    SpecError,
+    SpecNotFoundError,
+    TableNotFoundError,
+    nearest,
+)
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, ProjectSpec
 from qanat.model.table import TableRef
@@ -15,7 +25,7 @@ from qanat.ports.source import Neighbour, Readable
 from qanat.ports.store import TableStore
 from qanat.run import memo
 from qanat.run.readable import folder_name
-from qanat.text import listed
+from qanat.text import count, listed
 
 _FEW = 10
 """A message lists the known tables up to this many."""
@@ -51,6 +61,28 @@ def find_folder(root: Path, neighbour: Neighbour) -> Path:
     return folder
 
 
+def _opened(folder: Path, neighbour: Neighbour) -> ProjectSpec:
+    """What the other project's spec says.
+
+    Raises:
+        SpecError: it is wrong, or has no such environment.
+    """
+    try:
+        return memo.project(find_spec(folder), neighbour.environment)
+    except ProblemsError as error:
+        first, *others = error.problems
+        place = f"{first.location}: " if first.location else ""
+        raise SpecError(
+            f"the project in {neighbour.project} cannot be read: {place}{first.message}",
+            wanted=first.wanted,
+            got=first.got,
+            nearest=first.nearest,
+            hint=f"mend that project: it has {count(len(others), 'more problem')}"
+            if others
+            else first.hint,
+        ) from error
+
+
 def find_table(session: Reading, neighbour: Neighbour) -> Readable:
     """The table of a dataset of another project, as a query there would read it.
 
@@ -58,7 +90,7 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         TableNotFoundError: there is no project in that folder, or no such table.
     """
     folder = find_folder(session.project.root, neighbour)
-    other = memo.project(find_spec(folder), neighbour.environment)
+    other = _opened(folder, neighbour)
     at: ProjectSpec | None = other
     known: dict[str, None] = {}
     while at is not None:
@@ -75,16 +107,43 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
             known[each.name] = None
         at = at.reads_from
     names = [n for n in known if not n.endswith(QUARANTINE)]
+    holder = next(_holders(session, folder, other, neighbour.dataset), None)
+    there = _typed(folder, neighbour.environment)
+    if holder is not None:
+        hint = f"environment {holder} there has it: environment => '{holder}'"
+    elif known:
+        hint = (
+            f"if it was renamed there, change the name here, and then `qanat plan` says how the"
+            f" position follows; if it has not run there yet: qanat run{there}"
+        )
+    else:
+        hint = f"run it there first: qanat run{there}"
     raise TableNotFoundError(
         f"environment {other.environment} of the project in {neighbour.project} has no table"
         f" {neighbour.dataset}",
         wanted=listed(names) if 0 < len(names) <= _FEW else None,
         nearest=nearest(neighbour.dataset, list(known)),
-        hint="if it was renamed there, let the name here follow; `qanat plan` says how to go on"
-        if known
-        else f"run it there first: qanat run -C {shlex.quote(neighbour.project)}"
-        + (f" -e {shlex.quote(neighbour.environment)}" if neighbour.environment else ""),
+        hint=hint,
     )
+
+
+def _typed(folder: Path, environment: str | None) -> str:
+    """The options that name a project and environment, for a command to type from here."""
+    where = shlex.join(("-C", os.path.relpath(folder)))
+    return f" {where}" + (f" -e {shlex.quote(environment)}" if environment else "")
+
+
+def _holders(session: Reading, folder: Path, project: ProjectSpec, dataset: str) -> Iterator[str]:
+    """The other environments of a project that have a table themselves."""
+    for name in project.environments:
+        if name == project.environment:
+            continue
+        with suppress(QanatError):  # what is wrong with others is no matter here
+            at = memo.project(find_spec(folder), name)
+            store = session.store_at(at)
+            named = (t for t in store.tables(at.tables) if same(t.name, dataset))
+            if any(store.version(t) is not None for t in named):
+                yield name
 
 
 def _named(project: ProjectSpec, name: str) -> TableRef:

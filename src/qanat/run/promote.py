@@ -14,18 +14,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from qanat.disk import explained
-from qanat.errors import PromotionError, QanatError, RowsLostError, full_refresh, naming
+from qanat.errors import PromotionError, QanatError, RowsLostError, naming
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetEnded, DatasetStarted
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
+from qanat.ports.source import SameRows
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import failure_of, leased, new_id, open_update, patience, telling
 from qanat.run.epoch import run_epoch
-from qanat.run.full_refresh import check_resets, losses, taken_along
-from qanat.run.handover import Taken, inputs_now, take_over
+from qanat.run.full_refresh import check_resets, check_taken_along, losses, taken_along
+from qanat.run.handover import Taken, check_there, inputs_now, same_rows, take_over
 from qanat.run.lease import HeldLease
 from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
@@ -34,7 +35,7 @@ from qanat.run.results import PromotedDataset, PromotionResult
 from qanat.run.session import Session
 from qanat.text import listed
 
-Versions = dict[Name, tuple[int, int]]
+Versions = dict[Name, SameRows]
 
 
 class Promotion(Frozen):
@@ -119,7 +120,9 @@ def _checked(
 ) -> list[Taken]:
     """Look at all of them before the first is promoted; their versions here are foretold."""
     check_resets(session, names)
-    _check_readers(session, asked, names)
+    for name in names:
+        check_there(session, origin, session.pipeline.dataset(name))
+    _check_readers(session, origin, asked, names)
     versions: Versions = {}
     found = []
     for name in names:
@@ -132,27 +135,64 @@ def _checked(
             _check_losses(session, asked, dataset, taken)
         found.append(taken)
         here = session.store.version(session.table(name))
-        versions[fold(name)] = (taken.version, -1 if here is None else here + 1)
+        ours = -1 if here is None else here + 1
+        versions[fold(name)] = same_rows(origin, name, taken.version, ours)
     return found
 
 
-def _check_readers(session: Session, asked: Promotion, names: Sequence[str]) -> None:
+def _check_readers(
+    session: Session, origin: Session, asked: Promotion, names: Sequence[str]
+) -> None:
     """Refuse to replace rows that have been read as a stream by what stays as it is."""
-    if asked.only or not session.has_ledger:
+    if not session.has_ledger:
         return
     readers = taken_along(session, names, session.recorded.definitions())
-    if not readers:
+    if asked.only:
+        check_taken_along(session, readers)
+    if asked.only or not readers:
         return
     reader, because = next(iter(readers.items()))
-    others = [n for n in readers if session.pipeline.dataset(n).stored]
-    along = " ".join(map(shlex.quote, (*names, *others)))
     raise PromotionError(
         f"{listed(tuple(readers))} {'has' if len(readers) == 1 else 'have'} read {because} as a"
-        " stream here, and could not go on in other rows",
+        f" stream in {session.project.environment}, and could not go on in other rows",
         location=session.pipeline.dataset(reader).location,
-        hint=f"promote what can be along: qanat promote {along} --from {asked.origin}; or add"
-        f" --only, and start over afterwards: {full_refresh(*readers)}",
+        hint=_ways_on(session, origin, asked, names, tuple(readers)),
     )
+
+
+def _ways_on(
+    session: Session,
+    origin: Session,
+    asked: Promotion,
+    names: Sequence[str],
+    readers: Sequence[str],
+) -> str:
+    """The commands by which readers come along, or start over where they cannot."""
+    datasets = [session.pipeline.dataset(n) for n in readers]
+    along = [
+        d.name
+        for d in datasets
+        if d.stored and origin.store.version(origin.table(d.name)) is not None
+    ]
+    options = ["-e", session.project.environment, "--from", asked.origin]
+    options += ["--accept-loss"] if asked.accept_loss else []
+    promotion = shlex.join(("qanat", "promote", *names, *along, *options))
+    if len(along) == len(readers):
+        return f"promote them together: {promotion}"
+    rest = [d for d in datasets if d.name not in along]
+    again = shlex.join(
+        (
+            "qanat",
+            "run",
+            "-e",
+            session.project.environment,
+            "--full-refresh",
+            *(d.name for d in rest),
+        )
+    )
+    sinks = [d.name for d in rest if d.kind is DatasetKind.SINK]
+    sent = f"; {listed(sinks)} would send all rows once more" if sinks else ""
+    return f"let {listed([d.name for d in rest])} start over: {promotion} --only && {again}{sent}"
 
 
 def _check_losses(session: Session, asked: Promotion, dataset: Dataset, taken: Taken) -> None:
@@ -228,7 +268,8 @@ def _one(
             shown = _shown(session, taken)
             result = _publish(running, taken, shown, begin)
         version = result.version
-        versions[fold(name)] = (taken.version, -1 if version is None else version)
+        ours = -1 if version is None else version
+        versions[fold(name)] = same_rows(origin, name, taken.version, ours)
         status = "updated"
         reason = f"promoted from {origin.project.environment}, version {taken.version}"
         return result

@@ -122,6 +122,11 @@ class Readables:
             known = block.found[fold(dataset)] = self._chosen(table, block.own)
         return known
 
+    def behind(self, dataset: str) -> Readable | None:
+        """The table that is read where this environment has none of its own; None if none is."""
+        found = self._elsewhere(self._session.table(dataset))
+        return None if found.looked else found
+
     def _in(self, environment: str, table: TableRef) -> Readable:
         for project in (*self._lent, *self._origins()):
             if project.environment == environment:
@@ -134,13 +139,22 @@ class Readables:
 
     def _chosen(self, table: TableRef, ran: Names) -> Readable:
         session = self._session
-        own = Readable(session.store, table)
-        names = {*writers(session.pipeline, table.name), table.name}
-        if any(n in ran or session.store.version(session.table(n)) is not None for n in names):
-            return own
+        if any(
+            n in ran or session.store.version(session.table(n)) is not None
+            for n in self._together(table)
+        ):
+            return Readable(session.store, table)
+        return self._elsewhere(table)
+
+    def _together(self, table: TableRef) -> set[str]:
+        """A table, and the datasets that fill it: they are all of one environment."""
+        return {*writers(self._session.pipeline, table.name), table.name}
+
+    def _elsewhere(self, table: TableRef) -> Readable:
+        session = self._session
         looked = [session.project.environment]
         for project in self._origins():
-            tables = {n: self._of(project, session.table(n)) for n in names}
+            tables = {n: self._of(project, session.table(n)) for n in self._together(table)}
             # A table without a quarantine has none: that of yet another environment is not its.
             if any(t.version is not None for t in tables.values()):
                 return tables[table.name]

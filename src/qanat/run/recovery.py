@@ -21,6 +21,7 @@ from qanat.model.name import Names, same
 from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord
 from qanat.model.table import TableRef
+from qanat.run import defined
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
     published,
@@ -205,7 +206,8 @@ def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool
             session.store.sweep(table, running.lease.confirm)
             return
         try:
-            session.store.sweep(table, running.lease.confirm_alone)
+            newest = running.lease.confirm_alone()
+            session.store.sweep(table, lambda: running.lease.confirm_alone(newest))
         except UpdateRunningError:
             running.unswept.add(view)
 
@@ -321,7 +323,7 @@ def _settle(running: RunningUpdate, epoch: Epoch) -> None:
         # Only sinks: recovery has already synced the tables (TableStore.repair).
         session.sink(dataset.sink).secure(dataset.sink)
     settled = replace(epoch, status=EpochStatus.COMMITTED, version=version)
-    session.ledger.settle(settled, running.lease.latest)
+    session.ledger.settle(settled, running.lease.latest, defined.settled(session, epoch))
 
 
 def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> str | None:

@@ -1,7 +1,7 @@
 """Gives a dataset, flow or source another name, and takes along all that the old one has.
 
 The author changes the files; here only tables, logs, sinks and the ledger follow. So the old name
-must not be declared any more, and the new one is, or will be.
+must not be declared any more, and the new one must be.
 """
 
 from __future__ import annotations
@@ -11,12 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from qanat.declare.registry import check_name
-from qanat.errors import (
-    DatasetNotFoundError,
-    Location,
-    PlanError,
-    nearest,
-)
+from qanat.errors import DatasetNotFoundError, Location, PlanError, nearest
 from qanat.model.location import is_url
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold, same
@@ -38,6 +33,7 @@ from qanat.run.names import (
     known_datasets,
     known_flows,
     spelled,
+    told_of_origin,
 )
 from qanat.run.results import MoveResult
 from qanat.run.session import Session
@@ -54,16 +50,17 @@ def rename(
 
     Args:
         old: as the ledger knows it; of a source, as `plan` names it.
-        new: as it is declared now, or will be.
+        new: as it is declared now.
         wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
 
     Raises:
         DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
-        PlanError: the old name is still declared, the new one has a table or a history already, or
-            is something else.
+        PlanError: the old name is still declared, or the new one is not, has a table or a history
+            already, or is something else.
         UpdateRunningError: an update is running.
     """
     session.require()
+    _check_at_once(session, old, new)
 
     def act(running: RunningUpdate, entry: LedgerEntry) -> Move:
         move = planned(session, running.id, old, new)
@@ -74,6 +71,28 @@ def rename(
     done = carry_on(session, (old, new), observers, act, wait)
     names = tuple(d.dataset for d in done.definitions)
     return MoveResult(str(done.what), done.old, done.new, names)
+
+
+def _check_at_once(session: Session, old: str, new: str) -> None:
+    """Refuse what other updates cannot change before they are waited for.
+
+    Raises:
+        DatasetNotFoundError, PlanError: as `rename` tells.
+    """
+    if session.recorded.open_moves():
+        return  # recovery finishes it first, and names are others then
+    epochs = session.recorded.open_epochs()
+    begun = {k for e in epochs for k in (fold(e.flow), fold(e.dataset), *map(_place, e.ranges))}
+    try:
+        planned(session, "", old, new)
+    except DatasetNotFoundError:
+        if fold(old) not in begun and old not in begun:
+            raise
+    except PlanError as error:
+        # A refusal with a location is about the files. Others are about tables and histories,
+        # which the lease has to protect while they are looked at.
+        if error.location is not None:
+            raise
 
 
 def planned(session: Session, update: str, old: str, new: str) -> Move:
@@ -95,11 +114,15 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
     keys = _past_keys(session, old)
     if keys:
         return _source(session, update, keys[0], new)
-    known = [*datasets, *flows, *(_place(k) for k in _all_keys(session))]
+    declared = session.pipeline.get(old) or _declared_flow(session, old)
+    if declared is not None:
+        raise _still_declared(old, declared.name, declared.location, new)
+    known = [*datasets, *flows, *(n for k in _all_keys(session) for n in _spellings(k))]
     raise DatasetNotFoundError(
-        f"nothing that was ever run is called {old!r}",
+        f"nothing that was ever run is called {old!r} (environment {session.project.environment})",
         nearest=nearest(old, known),
-        hint="the old name comes first: qanat rename OLD NEW",
+        hint=told_of_origin(session, old, "rename", old, new)
+        or "the old name comes first: qanat rename OLD NEW",
     )
 
 
@@ -111,37 +134,51 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
     if declared is not None:
         _check_respelled(old, new, declared.name, declared.name, declared.location)
     found = session.pipeline.get(new)
-    new = new if found is None else found.name
     if found is None:
         _check_new(new)
         _check_no_flow(session, new)
-    elif kind not in (NO_KIND, str(found.kind)):
+        raise _not_declared(old, new, "dataset", [d.name for d in session.pipeline.datasets])
+    if kind not in (NO_KIND, str(found.kind)):
         raise PlanError(
             f"{old} is a {kind}, and {new} is declared as a {found.kind}",
             location=found.location,
             hint="what it holds means something else then: drop the old one, and run the new one",
         )
+    new = found.name
     _check_free(session, old, new)
     for name in table_names(old):
         if session.store.version(session.table_named(name)) is not None:
             check_owner(name, session.store.owner(session.table_named(name)), session.scope)
             session.store.check_move(session.table_named(name))
     moved = dict(zip(keys_of(old), keys_of(new), strict=True))
-    flows = {old: new, replay_flow(old): replay_flow(new)}
     return Move(
         update=update,
         what=Moved.DATASET,
         old=old,
         new=new,
-        flows=flows,
+        flows={old: new, replay_flow(old): replay_flow(new)},
         sources={} if same(old, new) else dict(moved),
         definitions=tuple(_same_but_for(session, old, new, moved=True)),
     )
 
 
 def _check_new(new: str) -> None:
-    here = Location("the new name")
-    check_name(new, here)
+    check_name(new, Location("the new name"))
+
+
+def _not_declared(old: str, new: str, what: str, declared: Sequence[str]) -> PlanError:
+    """The error about a new name that no file has: a slip, or a file that is still to change."""
+    near = nearest(new, declared)
+    return PlanError(
+        f"no {what} {new} is declared",
+        location=Location("the new name"),
+        nearest=near,
+        hint=_command(old, near) if near else f"let the files say {new} first",
+    )
+
+
+def _command(old: str, new: str) -> str:
+    return f"qanat rename {shlex.quote(old)} {shlex.quote(new)}"
 
 
 def _check_no_flow(session: Session, new: str) -> None:
@@ -163,8 +200,9 @@ def _check_free(session: Session, old: str, new: str) -> None:
     if has_table or new in recorded.definitions() or recorded.last_epochs(new):
         raise PlanError(
             f"{new} has {'a table' if has_table else 'a history'} already",
-            hint=f"if it was made since the name has changed, let the files say {old} again,"
-            f" qanat drop {shlex.quote(new)}, and change the name once more",
+            hint=f"if {new} is another dataset, choose a name that is free; if it was made since"
+            f" the name has changed: let the files say {old} again, qanat drop {shlex.quote(new)},"
+            f" change the name once more, and before the next update: {_command(old, new)}",
         )
     for place in places:
         if is_url(place.location):
@@ -189,8 +227,7 @@ def _still_declared(old: str, declared: str, location: Location, new: str) -> Pl
     return PlanError(
         f"{declared} is still declared",
         location=location,
-        hint=f"change its name to {new} in the files first; then: qanat rename"
-        f" {shlex.quote(old)} {shlex.quote(new)}",
+        hint=f"change its name to {new} in the files first; then: {_command(old, new)}",
     )
 
 
@@ -219,23 +256,23 @@ def _renamed_flow(
     if declared is not None:
         what = f"flow {declared.name}"
         _check_respelled(old, new, declared.name, what, declared.location)
-    found, target = _declared_flow(session, new), targets[0]
-    if found is not None:
-        target = next((t for t in targets if same(t, found.target)), target)
+    found = _declared_flow(session, new)
     if found is None:
         _check_new(new)
         dataset = session.pipeline.get(new)
         if dataset is not None:
             raise PlanError(
-                f"{old} is a flow into {target}, and {new} is declared as a {dataset.kind}",
+                f"{old} is a flow into {targets[0]}, and {new} is declared as a {dataset.kind}",
                 location=dataset.location,
             )
-    elif not same(found.target, target):
+        raise _not_declared(old, new, "flow", [f.name for f in session.pipeline.flows])
+    target = next((t for t in targets if same(t, found.target)), targets[0])
+    if not same(found.target, target):
         raise PlanError(
             f"flow {old} feeds {target}, and flow {found.name} feeds {found.target}",
             location=found.location,
         )
-    new = new if found is None else found.name
+    new = found.name
     if not same(old, new) and session.recorded.last_epochs(new):
         raise PlanError(
             f"flow {new} has a history already",
@@ -304,8 +341,14 @@ def _all_keys(session: Session) -> list[str]:
 
 def _past_keys(session: Session, old: str) -> list[str]:
     keys = _all_keys(session)
-    exact = [k for k in keys if old in (k, _place(k))]
-    return exact or [k for k in keys if _place(k).partition("?")[0] == old]
+    exact = [k for k in keys if old in (k, *_spellings(k))]
+    return exact or [k for k in keys if old in [n.partition("?")[0] for n in _spellings(k)]]
+
+
+def _spellings(key: str) -> tuple[str, ...]:
+    """What a source may be called: `../shop#orders`, as it is kept, or `../shop:orders`."""
+    place = _place(key)
+    return tuple(dict.fromkeys((place, place.replace("#", ":", 1))))
 
 
 def _connector(key: str) -> str:

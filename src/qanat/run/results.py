@@ -72,6 +72,7 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
+        off: whether it is a sink of an environment that sends nothing.
     """
 
     dataset: str
@@ -85,6 +86,7 @@ class DatasetResult(Frozen):
     version: int | None = None
     read: int | None = None
     error: QanatError | None = None
+    off: bool = False
 
 
 class UpdateResult(Frozen):
@@ -327,8 +329,10 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     restarted_by: Mapping[str, str] = {}
     lost: Mapping[str, Loss] = {}
     if full:
-        restarted_by = {} if selection.only else taken_along(session, full, before)
+        restarted_by = taken_along(session, full, before)
+        # A protected reader that is left out could never go on: it may not start over either.
         check_taken_along(session, restarted_by)
+        restarted_by = {} if selection.only else restarted_by
         full |= restarted_by.keys()
         for name in sorted(full):
             check_owners(session, session.pipeline.dataset(name), anew=True)

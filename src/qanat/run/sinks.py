@@ -33,7 +33,8 @@ def check_apart(session: Session, dataset: Dataset) -> None:
                 f"environments {here} and {other} would send {dataset.name} to the same place",
                 location=dataset.location,
                 hint="let an option of the sink differ, by a `${key}` of the configuration; or let"
-                f" one of them send nothing: environments: {{{other}: {{sinks: off}}}}",
+                f" one of the two send nothing: environments: {{{here}: {{sinks: off}}}} or"
+                f" {{{other}: {{sinks: off}}}}",
             )
 
 

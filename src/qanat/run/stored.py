@@ -110,7 +110,11 @@ def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> Qanat
     read = session.readable(dataset.name)
     if quarantined and read.version is not None:
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
+    why = "it has never run"
+    hint = f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}"
+    if session.has_ledger and dataset.name in session.recorded.definitions():
+        why, hint = "no update has found anything to read", "`qanat plan` says what it waits for"
     return TableNotFoundError(
-        f"{dataset.name} has no table yet{neither(read.looked)}: it has never run",
-        hint=f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}",
+        f"{dataset.name} has no table yet{neither(read.looked)}: {why}",
+        hint=hint,
     )

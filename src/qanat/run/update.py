@@ -172,6 +172,7 @@ def _run_dataset(
         version=run.version,
         read=run.read,
         error=error,
+        off=dataset.sink is not None and not running.session.project.sinks,
     )
 
 

@@ -237,6 +237,15 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             ),
         ),
         (
+            "name: x\nstorage: S3:/lake/shop",
+            (
+                "qanat.yml:2:10: storage does not fit (did you mean 's3://lake/shop'?)\n"
+                "  wanted: a folder, or a URL such as s3://bucket/path, gs://bucket/path or"
+                " abfss://container@account.dfs.core.windows.net/path\n"
+                "  got: 'S3:/lake/shop'"
+            ),
+        ),
+        (
             "name: x\nstorage: s3://lake\ntable_format: iceberg",
             (
                 "qanat.yml:2:10: iceberg tables cannot be kept in an object store yet\n"

@@ -16,7 +16,7 @@ def dataset(name: str, status: str, counts: Counts | None = None, **rest: object
         name,
         str(rest.pop("kind", "streaming table")),
         status,
-        "because",
+        str(rest.pop("reason", "nothing new")),
         counts or Counts(),
         rules,  # type: ignore[arg-type]
         int(status == "updated"),
@@ -30,6 +30,18 @@ def test_nothing_new_is_said_plainly() -> None:
     assert update_text(result) == (
         "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date."
     )
+
+
+def test_what_waits_is_not_called_up_to_date() -> None:
+    waits = "nothing to read yet in data/*.csvv"
+    datasets = (
+        dataset("a", "unchanged"),
+        dataset("b", "unchanged", reason=waits),
+    )
+    assert update_text(UpdateResult("", "succeeded", 0.1, datasets)).splitlines() == [
+        "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date.",
+        f"  b: {waits}",
+    ]
 
 
 def test_everything_that_happened_is_there() -> None:
@@ -62,6 +74,12 @@ def test_everything_that_happened_is_there() -> None:
         ),
         "  qanat run -C 'my shop' -e prod                     run again: only what is new is read",
     ]
+
+
+def test_a_selection_is_kept_where_it_has_to_be() -> None:
+    result = UpdateResult("u", "succeeded", 1.0, (dataset("gold", "updated"),))
+    text = update_text(result, " -e dev", selected=" --select gold")
+    assert "  qanat run -e dev --select gold  run again: only what is new is read" in text
 
 
 def test_a_failure_says_what_it_stopped() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import HistoryMismatchError, LeaseLostError
+from qanat.errors import HistoryMismatchError, LeaseLostError, UpdateRunningError
 from qanat.model.name import Names
 from qanat.model.record import Lease
 from qanat.plugins import open_ledger
@@ -60,4 +60,20 @@ def test_who_has_more_to_do_than_it_waited_for_holds_nothing_while_it_waits(
         assert lease.covers("b")
         assert not lease.covers("c")
     assert ledger.held() == []
+    ledger.close()
+
+
+def test_who_has_come_and_gone_is_noticed(tmp_path: Path) -> None:
+    """What lay there when it came may be of a commit that it has made meanwhile."""
+    ledger = open_ledger(None, tmp_path, "p/dev")
+    with HeldLease(ledger, "sweeper", Names(["a"])) as lease:
+        newest = lease.confirm_alone()
+        assert lease.confirm_alone(newest) == newest
+        other = ledger.acquire("other", 60, Names(["b"]))
+        with pytest.raises(UpdateRunningError):
+            lease.confirm_alone()
+        ledger.release(other)
+        with pytest.raises(UpdateRunningError):
+            lease.confirm_alone(newest)
+        assert lease.confirm_alone() > newest
     ledger.close()

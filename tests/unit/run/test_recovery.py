@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, TableFeatures
 
+import qanat
 from qanat.errors import (
     HistoryMismatchError,
     QanatError,
+    RereadError,
     TableCorruptError,
     TableTooNewError,
 )
@@ -189,6 +191,71 @@ def test_a_quarantine_that_knows_more_than_the_ledger(root: Path) -> None:
     with Session.open(root) as session:
         error = update(session).failed[0].error
     assert isinstance(error, HistoryMismatchError)
+
+
+def _dataset(root: Path, sql: str, name: str = "v") -> list[tuple[Any, ...]]:
+    """Declare, run to the end, and read a dataset."""
+    (root / "t.sql").write_text(sql)
+    _run(root)
+    with qanat.open(root) as project:
+        return project.table(name).rows()
+
+
+def test_a_view_that_was_settled_by_recovery_is_that_of_its_definition(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The author goes back to the old one: the table has what the other one has computed."""
+    counts = STREAM + "CREATE MATERIALIZED VIEW v AS SELECT count(*) AS x FROM t;\n"
+    sums = counts.replace("count(*)", "sum(id)")
+    assert _dataset(root, counts) == [(2,)]
+    (root / "t.sql").write_text(sums)
+    _die_in("settle", root, monkeypatch)
+    assert _dataset(root, counts) == [(2,)]
+    assert _dataset(root, sums) == [(3,)]
+
+
+def test_a_view_that_was_settled_by_recovery_is_that_of_its_inputs(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file comes and goes: the view is computed once more, and not again after that."""
+    sums = (
+        "CREATE MATERIALIZED VIEW v AS SELECT sum(id) AS x"
+        " FROM read_files('in/*.csv', format => 'csv', header => true);\n"
+    )
+    assert _dataset(root, sums) == [(3,)]
+    (root / "in/2.csv").write_text("id\n4\n")
+    _die_in("settle", root, monkeypatch)
+    _, statuses = _run(root)
+    assert statuses["v"] == "unchanged"
+    assert _dataset(root, sums) == [(7,)]
+    (root / "in/3.csv").write_text("id\n5\n")
+    _die_in("settle", root, monkeypatch)
+    (root / "in/3.csv").unlink()
+    assert _dataset(root, sums) == [(7,)]
+
+
+def test_what_has_sent_rows_is_known_though_its_update_failed(root: Path) -> None:
+    """A sink of two flows, the second of which fails: under another name it would send again."""
+    sink = (
+        "from qanat import pipelines as sdp\n"
+        "sdp.create_sink('out', 'csv', {{'path': 'sent'}})\n"
+        "@sdp.append_flow(target='{0}')\n"
+        "def one() -> str:\n"
+        "    return 'SELECT * FROM STREAM t'\n"
+        "@sdp.append_flow(target='{0}')\n"
+        "def two() -> str:\n"
+        "    return 'SELECT id // (id - 1) AS id FROM STREAM u'\n"
+    )
+    sink = sink.replace("'out'", "'{0}'")
+    (root / "t.sql").write_text(STREAM + STREAM.replace("TABLE t", "TABLE u"))
+    (root / "sink.py").write_text(sink.format("out"))
+    spec = SPEC.replace('"*.sql"', '"*.sql"\n  - glob:\n      include: "*.py"')
+    (root / "qanat.yml").write_text(spec)
+    assert _ended(root)["out"] is not None
+    with Session.open(root) as session:
+        assert session.recorded.last_epochs("one")
+    (root / "sink.py").write_text(sink.format("other"))
+    assert isinstance(_ended(root)["other"], RereadError)
 
 
 def _declare(root: Path, path: str = "in/*.csv", options: str = "", more: str = "") -> None:

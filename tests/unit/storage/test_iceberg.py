@@ -89,7 +89,7 @@ def stage(
     """Write a query's rows as an engine does."""
     folder = table.folder / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    name = uuid4().hex
+    name = f"epoch-1-{uuid4().hex}"
     target, options = folder / f"{name}.parquet", "FORMAT parquet, RETURN_STATS"
     if partition_by:
         target = folder

@@ -26,6 +26,7 @@ from qanat.errors import (
     full_refresh,
     nearest,
 )
+from qanat.model.location import meant_url
 from qanat.model.record import FileRef
 from qanat.model.work import LocalFile
 from qanat.text import expanded
@@ -144,6 +145,8 @@ class Folder:
 
     def _missing(self, written: str, absolute: str) -> SourceNotFoundError:
         """An error that names what comes closest in the deepest folder that does exist."""
+        if meant := meant_url(written):
+            return SourceNotFoundError(f"read_files({written!r}): this is no URL", nearest=meant)
         gone = Path(os.path.normpath(absolute))
         while not gone.parent.is_dir():
             gone = gone.parent

@@ -58,7 +58,7 @@ class TableSource(Everywhere):
             RereadError: what was read before is in the table of another environment.
         """
         read = self.stored(ref)
-        _check_same(ref, past.position, read)
+        _check_same(ref, past.position, read, self._surroundings)
         store, table, version = read.store, read.table, read.version
         if version is None:
             self.absent(ref, table)
@@ -189,18 +189,19 @@ class DatasetSource(TableSource):
             return replace(range, value={**rest, **read.mark})
         versions = handover.versions.get(fold(ref.place)) if before == handover.origin else None
         if versions is None:
-            raise _not_handed_over(ref, before, handover)
-        theirs, ours = versions
-        reached = rest.get("upto", rest.get("version"))
-        if reached != theirs and ("upto" in rest or handover.exact):
+            raise _not_handed_over(ref, before, own, handover)
+        reached = int(rest["upto"] if "upto" in rest else rest["version"])
+        had_all = versions.since <= reached <= versions.theirs
+        if not had_all and ("upto" in rest or handover.exact):
             raise RereadError(
                 f"{before} has read its {ref.label} up to version {reached}, and that is at"
-                f" version {theirs} by now",
-                hint=f"let it read the rest first: qanat run -e {shlex.quote(before)}",
+                f" version {versions.theirs} by now",
+                hint=f"let it read the rest first: qanat run -e {shlex.quote(before)}"
+                f" --select {shlex.quote(handover.dataset)}",
             )
         if "upto" in rest:
-            return replace(range, value={**rest, "after": -1, "upto": ours})
-        return replace(range, value={**rest, "version": ours})
+            return replace(range, value={**rest, "after": -1, "upto": versions.ours})
+        return replace(range, value={**rest, "version": versions.ours})
 
 
 class ProjectSource(TableSource):
@@ -237,7 +238,12 @@ class DeltaSource(TableSource):
         raise TableNotFoundError(f"there is no Delta table in {table}")
 
 
-def _check_same(ref: SourceRef, position: Mapping[str, Any] | None, read: Readable) -> None:
+def _check_same(
+    ref: SourceRef,
+    position: Mapping[str, Any] | None,
+    read: Readable,
+    surroundings: Surroundings,
+) -> None:
     """Refuse to count the versions of one table on in another.
 
     Rows of both environments may be the same or not: which ones the reader lacks, nobody can tell.
@@ -254,11 +260,16 @@ def _check_same(ref: SourceRef, position: Mapping[str, Any] | None, read: Readab
     # A plan may look before the update that makes the environment's own table.
     missing = not read.environment and read.version is None
     owner = shlex.quote(ref.place.removesuffix(QUARANTINE))
-    anew = f"{full_refresh()} --select {owner}" if missing else full_refresh()
+    anew = f"start over with what is there now: {full_refresh()}"
+    if missing:
+        anew += f" --select {owner}"
+    elif before and not read.environment:
+        own = surroundings.scope.rpartition("/")[2]
+        anew = f"go on in {before}: qanat drop {owner} -e {shlex.quote(own)}; or {anew}"
     raise RereadError(
         f"{ref.label} was read from {_whose(before)} up to version {_upto(position)}, and is now"
         f" read from {_whose(read.environment)}, whose rows may be the same or others",
-        hint=f"start over with what is there now: {anew}",
+        hint=anew,
     )
 
 
@@ -279,13 +290,15 @@ def _check_kept(ref: SourceRef, read: Readable, upto: int) -> None:
     )
 
 
-def _not_handed_over(ref: SourceRef, before: str, handover: Handover) -> RereadError:
-    owner = ref.place.removesuffix(QUARANTINE)
-    hint = f"promote {owner} along"
-    if before != handover.origin or owner != ref.place:
-        hint = "compute it here instead, with qanat run"
+def _not_handed_over(ref: SourceRef, before: str, own: str, handover: Handover) -> RereadError:
+    owner, to = ref.place.removesuffix(QUARANTINE), f"-e {shlex.quote(own)}"
+    hint = f"compute it here instead: qanat run {to} --select {shlex.quote(handover.dataset)}"
+    if before == handover.origin and owner == ref.place:
+        both = shlex.join((owner, handover.dataset))
+        hint = f"promote both: qanat promote {both} {to} --from {shlex.quote(before)}"
     return RereadError(
-        f"it was computed from {ref.label} of {before}, whose rows may be others than those here",
+        f"{handover.dataset} was computed from {ref.label} of {before}, whose rows may be others"
+        f" than those of {own}",
         hint=hint,
     )
 

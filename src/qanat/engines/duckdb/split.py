@@ -10,6 +10,7 @@ partitioned COPY more.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -154,8 +155,10 @@ class Splitter(Frozen):
         source = self.references.get(fold(rule.dataset))
         if source is None:
             raise DatasetNotFoundError(
-                f"expectation {expectation.name} references {rule.dataset!r}, which is not there",
+                f"expectation {expectation.name} references {rule.dataset!r},"
+                " which has no table yet",
                 location=expectation.location,
+                hint=f"run it first: qanat run --select {shlex.quote('+' + rule.dataset)}",
             )
         complete = " AND ".join(f"r.{quote(c)} IS NOT NULL" for c in rule.columns)
         same = " AND ".join(

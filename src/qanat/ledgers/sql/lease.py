@@ -100,6 +100,12 @@ class SqlLeases(SqlLedgerReader):
         with self._database.reading() as transaction:
             return [lease for lease, _ in _read_leases(transaction, self.scope)]
 
+    def newest_token(self) -> int:
+        """The token of the last lease that anybody has taken; 0 if nobody ever has."""
+        with self._database.reading() as transaction:
+            query = "SELECT token FROM qanat_leases WHERE scope = ?"
+            return next((token for (token,) in transaction.read(query, (self.scope,))), 0)
+
     def held(self) -> Sequence[Lease]:
         """The leases that living processes hold now, oldest first, for people to look at."""
         with self._database.reading() as transaction:
@@ -301,8 +307,8 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
             raise UpdateRunningError(
                 f"another update works on {_common(other, lease)}",
                 got=str(other),
-                hint="wait for it (qanat run --wait); if that machine is gone, its lease ends by"
-                f" itself at {utc(other.expires)}",
+                hint="wait for it (the same command with --wait); if that machine is gone, its"
+                f" lease ends by itself at {utc(other.expires)}",
             )
 
 

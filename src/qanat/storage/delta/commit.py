@@ -26,7 +26,13 @@ from qanat.model.schema import DataType, Decimal, Field, Primitive, Schema
 from qanat.model.table import Change, Commit
 from qanat.model.work import ColumnStatistics, DataFile
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.retract import RENAMES, emptied, taken_back
+from qanat.storage.delta.retract import (
+    RENAMES,
+    emptied,
+    metadata_before,
+    number_before,
+    taken_back,
+)
 from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
 
 # Delta's own default for how many leading columns get statistics.
@@ -152,9 +158,11 @@ def undoing(log: Log, version: int, state: TableState, application: str, number:
         "engineInfo": f"Qanat/{__version__}",
     }
     actions: list[dict[str, Any]] = [{"commitInfo": info}]
+    actions += ({"metaData": metadata} for metadata in metadata_before(log, version))
     actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
     actions += ({"add": {**add, "dataChange": True}} for add in back)
-    actions.append({"txn": {"appId": application, "version": number - 1}})
+    before = number_before(log, version, application, number)
+    actions.append({"txn": {"appId": application, "version": before}})
     return _lines(actions)
 
 

@@ -18,13 +18,12 @@ from urllib.parse import unquote
 from qanat.disk import sync
 from qanat.errors import TableTooNewError
 from qanat.model.location import ObjectUrl, is_url
+from qanat.model.owner import is_staged
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import local_path
 
-# Data files of Spark and delta-rs. One that no version mentions may belong to a commit that the
-# other tool is about to make, so it is kept for a day. Qanat's own files are protected by the
-# lease.
-_FOREIGN = re.compile(r"part-\d+-.*|.*#\d+")
+# A file of another tool that no version mentions may belong to a commit that is about to be made,
+# so it is kept for a day. Qanat's own files are protected by the lease.
 _FOREIGN_SECONDS = 24 * 3600
 _DATA = re.compile(r".*\.parquet(#\d+)?")
 # A folder that is not empty, or that another process has removed.
@@ -92,7 +91,8 @@ def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
         if not found:
             break
     left = (p for p in _log_leftovers(log) if not spared(p))
-    return [p for p in (*found.values(), *left) if not _in_flight(p)]
+    stale = [p for p in (*found.values(), *left) if not _in_flight(p)]
+    return [*stale, *(p for p in log.shadows() if not spared(p))]
 
 
 def is_data(name: str) -> bool:
@@ -169,7 +169,6 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _log_leftovers(log: Log) -> Iterator[Path]:
     if log.folder.is_dir():
         yield from (p for p in log.folder.iterdir() if _LOG.fullmatch(p.name))
-    yield from log.shadows()
 
 
 def _in_flight(path: Path) -> bool:
@@ -181,13 +180,13 @@ def _in_flight(path: Path) -> bool:
 
 
 def is_left_by_others(name: str, age: float) -> bool:
-    """True if a file may belong to a commit that Spark or delta-rs is about to make.
+    """True if a file may belong to a commit that another tool is about to make.
 
     Args:
         name: of the file, without folders.
         age: of the file, in seconds.
     """
-    return bool(_FOREIGN.fullmatch(name)) and age < _FOREIGN_SECONDS
+    return not is_staged(name) and age < _FOREIGN_SECONDS
 
 
 def _remove_empty(folder: Path, table: Path) -> None:

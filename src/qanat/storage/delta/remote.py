@@ -90,7 +90,7 @@ class Remote:
             commits, checkpoints = self.files(table.location).log.listed()
             below = self.objects.below(ObjectUrl.parse(table.location))
             return bool(commits or checkpoints) or next(below, None) is not None
-        except (AdapterError, CommitConflictError):
+        except CommitConflictError:
             return True  # what is wrong is told to whoever asks for the table later
 
     def files(self, location: str) -> RemoteFiles:
@@ -218,6 +218,8 @@ class RemoteFiles:
         with suppress(AdapterError, CommitConflictError):
             self.log.look_again()
             later = [v for v in self.log.commits() if v > before]
+            if self.log.may_grow:
+                return  # whoever fences the table sweeps them
             actions = (a["add"] for v in later for a in self.log.actions(v) if "add" in a)
             if names.isdisjoint(unquote(add["path"]) for add in actions):
                 self._objects.delete(self.url.below(name) for name in names)
@@ -322,7 +324,8 @@ class RemoteFiles:
         return [
             name
             for name, meta in found.items()
-            if not is_left_by_others(Path(name).name, now - meta["last_modified"].timestamp())
+            if name.startswith(f"{_PROBES}/")
+            or not is_left_by_others(Path(name).name, now - meta["last_modified"].timestamp())
         ]
 
     def move(self, to: Files, gate: CommitGate | None) -> None:

@@ -53,6 +53,8 @@ class RemoteLog(Log):
         self._lists: tuple[list[int], list[int]] = [], []
         self._fresh = False
         self._doubt: tuple[int, bool, CommitGate | None] | None = None
+        self.may_grow = False
+        """True if an entry that got no answer, and no fence, may still come to be there."""
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -205,6 +207,7 @@ class RemoteLog(Log):
                 version = 0 if newest is None else newest + 1
                 creates_table = newest is None or self._has_only_fences(newest)
                 if self.create(version, _fence(creates_table), None):
+                    self.may_grow = False
                     return
 
     def _resolve(self) -> None:
@@ -213,9 +216,11 @@ class RemoteLog(Log):
         version, creates_table, gate = self._doubt
         # Once the lease is lost, or its update over, the epoch is open in the ledger: whoever goes
         # on with that puts a fence before it looks.
-        with suppress(CommitConflictError):
+        try:
             pass_gate(gate, self._url)
             self._objects.create(self._entry(version), _fence(creates_table))
+        except CommitConflictError:
+            self.may_grow = True
         self._doubt = None
 
     def _remember(self, version: int, etag: str, content: bytes) -> None:
@@ -232,7 +237,14 @@ class RemoteLog(Log):
 
     def _has_only_fences(self, newest: int) -> bool:
         """True if all entries are fences: there is no table."""
-        return newest >= 0 and all(_is_fence(self.actions(v)) for v in range(newest, -1, -1))
+        commits, checkpoints = self.listed()
+        # Where entries were removed, there was a table: only what a checkpoint has goes.
+        whole = commits[: newest + 1] == [*range(newest + 1)] and not checkpoints
+        return (
+            newest >= 0
+            and whole
+            and all(_is_fence(self.actions(v)) for v in range(newest, -1, -1))
+        )
 
 
 def _fence(creates_table: bool) -> bytes:

@@ -52,6 +52,31 @@ def commit_of(log: Log, application: str, number: int) -> int | None:
     return next(made, None)
 
 
+def number_before(log: Log, version: int, application: str, number: int) -> int:
+    """The number at which an application was before it committed `number` in a version.
+
+    Numbers have gaps where a flow's epochs went to another table, or one was promoted.
+    """
+    earlier = (n for v, n, _ in commits_of(log, application) if v < version)
+    whole = log.commits()[:1] == [0]
+    return next(earlier, 0 if whole else number - 1)
+
+
+def metadata_before(log: Log, version: int) -> Iterator[dict[str, Any]]:
+    """The metadata that a version has replaced: none if others have built upon the new one."""
+    commits = log.commits()
+    if not any("metaData" in action for action in log.actions(version)):
+        return
+    later = (a for v in commits if v > version for a in log.actions(v))
+    if any("metaData" in action or "add" in action for action in later):
+        return
+    for earlier in reversed([v for v in commits if v < version]):
+        for action in log.actions(earlier):
+            if "metaData" in action:
+                yield action["metaData"]
+                return
+
+
 def taken_back(
     log: Log, version: int, state: TableState
 ) -> tuple[tuple[LiveFile, ...], tuple[dict[str, Any], ...]]:

@@ -67,7 +67,7 @@ def retracting(
         draft.schema = draft.before.schemas[before.schema]
         draft.spec = draft.before.specs[back[0].data_file.spec_id]
         types = history.types_at(before)
-    numbers = {**history.numbers, application: number - 1}
+    numbers = {**history.numbers, application: history.number_before(made, application, number)}
     draft.snapshot(
         {},
         lambda e: e.data_file.file_path in gone,

@@ -104,7 +104,21 @@ class History:
     @property
     def numbers(self) -> Mapping[str, int]:
         """The last number of each application."""
-        for made in self.line():
+        return self.numbers_at(self.head)
+
+    def number_before(self, made: SnapshotEntry, application: str, number: int) -> int:
+        """The number at which an application was before a snapshot committed `number`.
+
+        Numbers have gaps where a flow's epochs went to another table, or one was promoted.
+        """
+        if made.parent is None:
+            return 0
+        before = self.known.get(made.parent)
+        return number - 1 if before is None else self.numbers_at(before).get(application, 0)
+
+    def numbers_at(self, start: SnapshotEntry | None) -> Mapping[str, int]:
+        """The last number of each application as of a snapshot."""
+        for made in self.line(start) if start else ():
             text = made.summary.get(TRANSACTIONS)
             if text is not None:
                 return _numbers(json.loads(text))

@@ -19,6 +19,7 @@ from pyiceberg.io import FileIO
 
 from qanat.disk import sync
 from qanat.errors import TableCorruptError
+from qanat.model.owner import is_staged
 from qanat.model.table import TableRef
 from qanat.storage.iceberg.catalog import Registered, read_history
 from qanat.storage.iceberg.disk import UNFINISHED
@@ -26,8 +27,6 @@ from qanat.storage.iceberg.history import MOVED, TRANSACTIONS, History
 from qanat.storage.iceberg.manifests import manifests
 
 _FOREIGN_SECONDS = 24 * 3600
-# As Spark, Flink, Trino and pyiceberg name data files.
-_FOREIGN = re.compile(r"\d{5}-\d+-[0-9a-f-]{36}.*|\d{8}_\d{6}_\d{5}_.*|part-\d+-.*")
 _OURS = re.compile(rf"qanat-.*\.avro|snap-.*-qanat-.*\.avro|.*{re.escape(UNFINISHED)}")
 _METADATA = ".metadata.json"
 
@@ -123,7 +122,7 @@ def _is_stale(path: Path, history: History) -> bool:
     elif path.suffix == ".avro" or path.name.endswith(UNFINISHED):
         ours = bool(_OURS.fullmatch(path.name))
     else:
-        ours = not _FOREIGN.fullmatch(path.name)
+        ours = is_staged(path.name)
     if ours:
         return True
     try:

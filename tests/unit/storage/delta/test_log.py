@@ -234,7 +234,7 @@ def test_a_vacuumed_file_that_was_not_read_yet_is_named(store: DeltaStore, table
 def test_sweeping_reads_checkpoints_if_entries_are_gone(store: DeltaStore, table: Path) -> None:
     deltalake.DeltaTable(str(table)).create_checkpoint()
     entry(table, 0).unlink()
-    (table / "q9.parquet").touch()
+    (table / "epoch-9.parquet").touch()
     assert store.sweep(ref(table)) == 1
     assert store.snapshot(ref(table)).rows == 6
     assert (table / "q1.parquet").exists()
@@ -254,9 +254,9 @@ def test_sweeping_spares_what_the_log_names_by_its_whole_path(
         if "add" in action:
             action["add"]["path"] = (there / action["add"]["path"]).as_uri()
     first.write_text("".join(json.dumps(a) + "\n" for a in lines))
-    (table / "q9.parquet").touch()
+    (table / "epoch-9.parquet").touch()
     assert store.sweep(ref(table)) == 1
-    assert not (table / "q9.parquet").exists()
+    assert not (table / "epoch-9.parquet").exists()
 
 
 # -- tables of others ---------------------------------------------------------------------------

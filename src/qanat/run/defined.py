@@ -1,0 +1,46 @@
+"""What the ledger is to know of a dataset by an epoch that does not end its update.
+
+The last epoch records the definition as the dataset's own run has decided it. Here is what holds
+after any other one, and after one that a crash has left for recovery to settle: without it, nobody
+would know what was sent or read, or a view would be taken for another one's result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qanat.model.pipeline import Dataset, DatasetKind, is_replay
+from qanat.model.record import Definition, Epoch
+from qanat.run.decide import fingerprint_of
+from qanat.run.inputs import PROMOTED
+from qanat.run.session import Session
+
+
+def begun(session: Session, dataset: Dataset, known: Definition | None) -> Definition | None:
+    """The definition to record with an epoch that is not the last; None if the ledger has it.
+
+    Args:
+        known: what the ledger has.
+    """
+    new = _as_declared(session, dataset)
+    return None if known is not None and known.fingerprint == new.fingerprint else new
+
+
+def settled(session: Session, epoch: Epoch) -> Definition | None:
+    """The definition by which an epoch was computed; None if nothing is known of it."""
+    dataset = session.pipeline.get(epoch.dataset)
+    if dataset is None or is_replay(epoch.flow):
+        return None
+    new = _as_declared(session, dataset)
+    if new.fingerprint != epoch.fingerprint:
+        known = session.recorded.definitions().get(dataset.name)
+        text = "" if known is None else known.text
+        return replace(new, fingerprint=epoch.fingerprint, text=text)
+    if dataset.kind is DatasetKind.MATERIALIZED_VIEW and PROMOTED not in epoch.ranges:
+        return replace(new, inputs=fingerprint_of(epoch.ranges))
+    return new
+
+
+def _as_declared(session: Session, dataset: Dataset) -> Definition:
+    fingerprint, text = session.analysis.definitions[dataset.name]
+    return Definition(dataset.name, str(dataset.kind), fingerprint, "", text)
