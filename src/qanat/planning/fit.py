@@ -135,6 +135,13 @@ def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> Nam
                 location=location,
                 hint="name them apart with AS, or leave one out with * EXCLUDE (…)",
             )
+        if "\0" in column.name or "\0" in str(column.type):
+            raise SchemaMismatchError(
+                f"the name of a column of {dataset} has a NUL character, which no table can keep",
+                location=location,
+                got=repr(column.name),
+                hint="give it another name with AS",
+            )
         if column.type is None:
             raise TypeNameError(
                 f"column {column.name!r} of {dataset} has a type that tables cannot store",

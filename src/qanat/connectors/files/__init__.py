@@ -1,9 +1,10 @@
 """Files: CSV, JSON, Parquet and ORC, compressed or not, in folders and object stores.
 
-Here stands what an author may say. Read on in this order: `format` (what a name says, and copies
-of what no engine reads as it is, such as `orc`), `glob` (which names are meant, and what a folder
-and a bucket have in common), `folder` and `bucket` (the two places), `columns` (a declared
-schema), `sample` (the heads of files), then `source` and `sink`, which put these together.
+Here stands what an author may say. Read on in this order: `format` (what a name says), `content`
+(what the first bytes say), `copies` (of what no engine reads as it is, such as `orc`), `glob`
+(which names are meant, and what a folder and a bucket have in common), `folder` and `bucket` (the
+two places), `columns` (a declared schema), `sample` (the heads of files), then `source` and
+`sink`, which put these together.
 """
 
 from __future__ import annotations
@@ -36,14 +37,19 @@ _READ = OptionTable(
         Option("quote", "the character around fields that contain a delimiter", ("quote_char",)),
         Option("escape", "the character before a quote inside a quoted field", ("escape_char",)),
         Option("comment", "lines that begin with this character are left out"),
-        Option("encoding", "of the text, such as utf-8 or latin-1", ("charset",)),
+        Option(
+            "encoding",
+            "of the text, by Python's names, such as utf-8, utf-16 or windows-1252; byte order"
+            " marks tell UTF-16 and UTF-32",
+            ("charset",),
+        ),
         Option("null_value", "the text that means NULL", ("nullstr",)),
         Option("date_format", "how dates are written, such as %d/%m/%Y"),
         Option("timestamp_format", "how timestamps are written"),
         Option(
             "skip", "lines to leave out at the start of each file", ("skip_rows",), ValueType.COUNT
         ),
-        Option("compression", "none, gzip, zstd, bz2, xz or lz4; by the file name if left out"),
+        Option("compression", "none, gzip, zstd, bz2, xz or lz4; by name and content if left out"),
         Option(
             "multi_line", "JSON: values may span lines; CSV: fields may", type=ValueType.BOOLEAN
         ),

@@ -15,7 +15,7 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import PreconditionError
 
-from qanat.connectors.files.format import ending, place_for
+from qanat.connectors.files.copies import ending, place_for
 from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
 from qanat.errors import (
     FileChangedError,

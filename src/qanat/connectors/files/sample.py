@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from qanat.connectors.files.content import HEAD, is_plain, open_content
 from qanat.connectors.files.format import FileFormat
 from qanat.errors import FileUnreadableError
 from qanat.model.location import is_url
@@ -15,9 +15,6 @@ from qanat.model.record import FileRef
 
 _FILES = 200
 """How many files are looked at; of more, ones spread over all."""
-
-_HEAD = 64 * 1024
-"""Bytes of a text file."""
 
 _WHOLE = 64 * 1024 * 1024
 """Bytes up to which a file is taken whole that cannot be cut."""
@@ -49,21 +46,26 @@ def heads(
     found = []
     for file, shape in zip(files, each, strict=True):
         text = format in _LINES and shape.compression in (None, "gzip") and not is_url(file.path)
-        if text and file.size > _HEAD:
-            found.append(_cut(file, shape, folder))
+        if text and file.size > HEAD and (head := _plain_head(file, shape)):
+            found.append(_cut(file, head, folder))
         elif format in ("parquet", "orc") or file.size <= _WHOLE:
             found.append(file)
     return found
 
 
-def _cut(file: FileRef, shape: FileFormat, folder: Path) -> FileRef:
+def _plain_head(file: FileRef, shape: FileFormat) -> bytes:
+    """The first bytes of a file; none if they are no text in UTF-8, which alone can be cut."""
     try:
-        with (gzip.open if shape.compression == "gzip" else open)(file.path, "rb") as content:
-            head = content.read(_HEAD)
+        with open_content(file.path, shape.compression) as content:
+            head = bytes(content.read(HEAD))
     except (OSError, EOFError) as error:
         raise FileUnreadableError(
             f"the file {file.path!r} cannot be read", got=str(error)
         ) from error
+    return head if is_plain(head, shape) else b""
+
+
+def _cut(file: FileRef, head: bytes, folder: Path) -> FileRef:
     # Only whole lines; a last one without an end would look malformed.
     end = head.rfind(b"\n") + 1
     path = Path(file.path)

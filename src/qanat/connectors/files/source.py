@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+from qanat.connectors.files.content import UTF_8, encoding_named
+from qanat.connectors.files.copies import readable
 from qanat.connectors.files.folder import Folder
-from qanat.connectors.files.format import compression_named, readable, shapes
+from qanat.connectors.files.format import FileFormat, compression_named, shapes
 from qanat.connectors.files.glob import Place, described, name_regex
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
@@ -35,6 +37,7 @@ _OWN = frozenset(
     {
         "allow_overwrites",
         "dialect",
+        "encoding",
         "format",
         "max_bytes_per_trigger",
         "max_files_per_trigger",
@@ -56,7 +59,8 @@ class ReadOptions(Frozen):
         max_files, max_bytes: how much one epoch takes at most (at least one file).
         schema: the declared columns as text.
         dialect: the SQL dialect that `schema` is written in.
-        compression: as the author said, None to go by the file name (`auto`).
+        compression: as the author said, None to go by name and content (`auto`).
+        encoding: of text, as Python's codecs call it.
         engine: what the engine must obey, by canonical name.
     """
 
@@ -71,6 +75,7 @@ class ReadOptions(Frozen):
     schema: str | None
     dialect: str
     compression: str | None
+    encoding: str
     engine: tuple[tuple[str, Any], ...]
 
 
@@ -101,6 +106,7 @@ def read_options(ref: SourceRef) -> ReadOptions:
         schema=given.get("schema"),
         dialect=dialect,
         compression=None if compression == "auto" else compression,
+        encoding=encoding_named(str(given.get("encoding", UTF_8))),
         engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
     )
 
@@ -226,7 +232,7 @@ class FilesSource(Everywhere):
         if not files:
             return None
         paths = [f.path for f in files]
-        format, each = shapes(paths, ref.place, options.format, options.compression)
+        format, each = _shapes(paths, ref, options)
         cut = heads(files, format, each, scratch / f"heads-{uuid4().hex}")
         if not cut:
             return None
@@ -252,9 +258,10 @@ class FilesSource(Everywhere):
         scratch: Path,
     ) -> FilesBatch:
         paths = [f.path for f in files]
-        format, each = shapes(paths, ref.place, options.format, options.compression)
+        format, each = _shapes(paths, ref, options)
         own = scratch / f"files-{uuid4().hex}"  # several reads of one query share the scratch
-        ready = readable(self._place(ref.place).fetch(files, own), each, own)
+        fetched = self._place(ref.place).fetch(files, own)
+        ready = readable(fetched, each, own, guess=options.compression is None)
         passed = dict(options.engine)
         if format == "tsv":
             passed.setdefault("delimiter", "\t")
@@ -313,6 +320,12 @@ class FilesSource(Everywhere):
     def _was_read(self, path: str, past: Past) -> bool:
         """True if a single file that is gone now has been read before, which is fine."""
         return bool(self._seen(past, [path if is_url(path) else self._folder.named(path)]))
+
+
+def _shapes(
+    paths: Sequence[str], ref: SourceRef, options: ReadOptions
+) -> tuple[str, tuple[FileFormat, ...]]:
+    return shapes(paths, ref.place, options.format, options.compression, options.encoding)
 
 
 def _amount(files: Sequence[FileRef]) -> Amount:

@@ -17,6 +17,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from qanat.disk import remove, sync
+from qanat.engines.duckdb.jsonable import jsonable
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
@@ -112,6 +113,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "timestamp_ntz": _local,
 }
 """By type: what makes a value of DuckDB's text; None where it is none that Python holds."""
+_MOMENTS = frozenset({"date", "timestamp", "timestamp_ntz"})
 
 
 _PARQUET: dict[str, str] = {"none": "uncompressed", "lz4": "lz4_raw"}
@@ -165,6 +167,8 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
     """
     try:
         output.folder.mkdir(parents=True, exist_ok=True)
+        if output.format == "json":
+            select = jsonable(select, schema)
         found = con.execute(copy_text(select, output)).fetchall()
         if output.format == "parquet":
             described = [_parquet_file(row, schema, output) for row in found]
@@ -212,13 +216,29 @@ def _text_file(output: Output, rows: int, name: str) -> DataFile:
 def _parquet_file(row: tuple[Any, ...], schema: Schema, output: Output) -> DataFile:
     path, rows, size, _footer, statistics, partitions, *_ = row
     relative = Path(str(path)).relative_to(output.folder).as_posix()
+    values = dict(partitions or {})
+    _check_partitions(values, schema)
     return DataFile(
         relative,
         int(size),
         int(rows),
-        dict(partitions or {}),
+        values,
         column_statistics(statistics or {}, schema, output.partition_by),
     )
+
+
+def _check_partitions(values: Mapping[str, str | None], schema: Schema) -> None:
+    """Refuse moments that table formats cannot name: no reader could open the table any more."""
+    for name, text in values.items():
+        field = schema.get(name)
+        if text is None or field is None or str(field.type) not in _MOMENTS:
+            continue
+        if _PARSERS[str(field.type)](text) is None:
+            raise AdapterError(
+                f"a table cannot be partitioned by {name!r} where it is {text}",
+                wanted="a point in time of the years 1 to 9999",
+                hint="leave out such rows, or partition by another column",
+            )
 
 
 def _sync(paths: list[Path], folder: Path) -> None:

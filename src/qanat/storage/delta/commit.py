@@ -22,7 +22,7 @@ from uuid import uuid4
 from qanat import __version__
 from qanat.disk import staged_file
 from qanat.errors import AdapterError
-from qanat.model.schema import DataType, Decimal, Schema
+from qanat.model.schema import DataType, Decimal, Field, Primitive, Schema
 from qanat.model.table import Change, Commit
 from qanat.model.work import ColumnStatistics, DataFile
 from qanat.storage.delta.log import Log
@@ -277,12 +277,28 @@ def _add(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
     found = staged_file(log.table / file.path, file.size)
     return {
         "path": encoded(file.path),
-        "partitionValues": dict(file.partition_values),
+        "partitionValues": {
+            name: partition_text(value, commit.schema.get(name))
+            for name, value in file.partition_values.items()
+        },
         "size": file.size,
         "modificationTime": found.st_mtime_ns // 1_000_000,
         "dataChange": True,
         "stats": statistics_text(file, commit.schema, commit.partition_by),
     }
+
+
+def partition_text(value: str | None, field: Field | None) -> str | None:
+    """A partition value as the Delta protocol writes it.
+
+    >>> partition_text("1970-01-01 00:00:00+00", Field("at", Primitive("timestamp")))
+    '1970-01-01T00:00:00.000000Z'
+    """
+    if value is None or field is None or field.type != Primitive("timestamp"):
+        return value
+    # The engine's sessions are in UTC.
+    moment = datetime.fromisoformat(value.removesuffix("+00"))
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def encoded(path: str) -> str:

@@ -127,6 +127,11 @@ def key(name: str) -> str:
 _INTEGERS = frozenset({"long", "integer", "short", "byte"})
 # `517.0` counts as the integer 517: pandas writes integers so if the column has missing values.
 _WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
+# What Python and the table formats have of time.
+_FIRST, _LAST = "0001-01-01", "9999-12-31"
+# Anything behind the time of day: an offset, the name of a zone.
+_BEHIND_CLOCK = r":.*[^0-9:.\s]"
+_FINER = r"\.[0-9]{6}0*[1-9]"
 _JAVA = (
     ("yyyy", "%Y"),
     ("yy", "%y"),
@@ -187,9 +192,20 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
         case Primitive("date"):
             # DuckDB would cut off the time of day; only midnight loses nothing.
             moment = f"TRY_CAST({text} AS TIMESTAMP)"
+            day = f"TRY_CAST({text} AS DATE)"
             return (
-                f"CASE WHEN NOT contains({text}, ':') "
-                f"OR date_trunc('day', {moment}) = {moment} THEN TRY_CAST({text} AS DATE) END"
+                f"CASE WHEN {day} BETWEEN DATE '{_FIRST}' AND DATE '{_LAST}' "
+                f"AND (NOT contains({text}, ':') OR (date_trunc('day', {moment}) = {moment} "
+                f"AND NOT regexp_matches({text}, '{_BEHIND_CLOCK}'))) THEN {day} END"
+            )
+        case Primitive("timestamp" | "timestamp_ntz" as name):
+            # DuckDB would leave out an offset, and digits beyond microseconds.
+            lost = f"{_BEHIND_CLOCK}|{_FINER}" if name == "timestamp_ntz" else _FINER
+            cast = f"TRY_CAST({text} AS {target})"
+            return (
+                f"CASE WHEN {cast} BETWEEN {target} '{_FIRST}' AND "
+                f"{target} '{_LAST} 23:59:59.999999' AND (CAST({cast} AS VARCHAR) = {text} "
+                f"OR NOT regexp_matches({text}, '{lost}')) THEN {cast} END"
             )
         case Decimal(_, scale):
             # DuckDB would round away digits beyond the scale.
@@ -230,7 +246,7 @@ _CANDIDATES: tuple[tuple[str, str], ...] = (
     ("boolean", "lower({0}) IN ('true', 'false')"),
     ("date", "{date} IS NOT NULL AND NOT contains({0}, ':')"),
     ("timestamp_ntz", "{timestamp} IS NOT NULL AND NOT {zoned}"),
-    ("timestamp", "{timestamp} IS NOT NULL AND {zoned}"),
+    ("timestamp", "{instant} IS NOT NULL AND {zoned}"),
 )
 _ZONED = (
     "regexp_matches({0}, '([Zz]|[0-9][+-][0-9]{{2}}(:?[0-9]{{2}})?)\\s*$') AND contains({0}, ':')"
@@ -272,9 +288,11 @@ def evidence(text: str, formats: Formats = ISO) -> str:
     """SQL for the counts that `Evidence.add` takes: of values, then of fits of each candidate."""
     date = from_text(text, Primitive("date"), formats)
     timestamp = from_text(text, Primitive("timestamp_ntz"), formats)
-    zoned = "(" + _ZONED.format(text) + ")"
-    tests = [
-        f"count(*) FILTER (WHERE {t.format(text, date=date, timestamp=timestamp, zoned=zoned)})"
-        for _, t in _CANDIDATES
-    ]
+    names = {
+        "date": date,
+        "timestamp": timestamp,
+        "instant": from_text(text, Primitive("timestamp"), formats),
+        "zoned": "(" + _ZONED.format(text) + ")",
+    }
+    tests = [f"count(*) FILTER (WHERE {t.format(text, **names)})" for _, t in _CANDIDATES]
     return ", ".join([f"count({text})", *tests])

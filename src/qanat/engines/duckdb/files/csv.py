@@ -216,9 +216,7 @@ class _Reader:
 
     def _may_have_quotes(self, local: str) -> bool:
         """True if a file has quotes, or if that would take long to find out."""
-        encoding, mark = self.dialect.encoding, self.dialect.quote.encode()
-        if encoding not in ("utf-8", "latin-1"):
-            return True
+        mark = self.dialect.quote.encode()
         with open_bytes(local, self.dialect.compression) as source:
             packed = not isinstance(source, io.BufferedReader)
             return packed or any(

@@ -17,12 +17,6 @@ from qanat.model.name import Names
 from qanat.model.schema import Schema
 from qanat.text import literal
 
-_ENCODINGS = {
-    "utf8": "utf-8",
-    "utf16": "utf-16",
-    "latin1": "latin-1",
-    "iso88591": "latin-1",
-}
 _TRUE = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _SEPARATORS = (",", ";", "\t", "|")
 
@@ -31,7 +25,7 @@ class Dialect(Frozen):
     """How a CSV file is written.
 
     Args:
-        delimiter, quote, escape, header, skip, comment, encoding, compression: as in DuckDB's
+        delimiter, quote, escape, header, skip, comment, compression: as in DuckDB's
             `read_csv`; an empty `quote`, `escape` or `comment` means that there is none.
         nulls: the texts that mean NULL.
     """
@@ -42,7 +36,6 @@ class Dialect(Frozen):
     header: bool = True
     skip: int = 0
     comment: str = ""
-    encoding: str = "utf-8"
     compression: str | None = None
     nulls: tuple[str, ...] = ("",)
 
@@ -56,8 +49,6 @@ class Dialect(Frozen):
         )
         if self.comment:
             text += f", comment = {literal(self.comment)}"
-        if self.encoding != "utf-8":
-            text += f", encoding = {literal(self.encoding)}"
         if self.compression:
             text += f", compression = {literal(self.compression)}"
         return text
@@ -117,18 +108,11 @@ def dialect_of(
     Raises:
         OptionError: an option has a wrong value.
     """
-    encoding = str(options.get("encoding", "utf-8")).lower()
-    encoding = _ENCODINGS.get(encoding.replace("-", "").replace("_", ""), encoding)
-    if encoding not in set(_ENCODINGS.values()):
-        raise OptionError(
-            f"encoding {encoding!r} cannot be read", wanted="utf-8, utf-16 or latin-1"
-        )
     null = options.get("null_value", "")
     given = [str(n) for n in (null if isinstance(null, (list, tuple)) else [null])]
     base = Dialect(
         skip=int(options.get("skip", 0)),
         comment=str(options.get("comment") or ""),
-        encoding=encoding,
         compression=compression_of(options),
         # An empty field is always NULL: no number or date can be empty.
         nulls=tuple(dict.fromkeys([*given, ""])),
@@ -170,7 +154,7 @@ def _check(delimiter: str, quote: str, escape: str) -> None:
 def _sniff(
     con: duckdb.DuckDBPyConnection, base: Dialect, options: Mapping[str, Any], local: str
 ) -> dict[str, Any]:
-    text = f"skip = {base.skip}, encoding = {literal(base.encoding)}, ignore_errors = true"
+    text = f"skip = {base.skip}, ignore_errors = true"
     if "delimiter" in options:
         text += f", delim = {literal(str(options['delimiter']))}"
     if "quote" in options:

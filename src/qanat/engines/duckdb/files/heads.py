@@ -49,16 +49,12 @@ class Head(Frozen):
 
 def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | None, str]:
     """The path and beginning of the first file with content; (None, "") if all are empty."""
-    encoding = str(options.get("encoding", "utf-8")).lower()
     skip = int(options.get("skip", 0))
     for file in batch.files:
         if file.size == 0:
             continue
         with open_bytes(file.local, compression_of(options)) as source:
-            try:
-                text = text_of(lines(source, encoding))
-            except LookupError:
-                return file.local, ""  # `dialect_of` refuses the encoding with a better message
+            text = text_of(lines(source))
         text = "".join(text.splitlines(keepends=True)[skip:])
         if text.strip():
             return file.local, text
@@ -72,9 +68,8 @@ def only_commas(options: Mapping[str, Any], local: str) -> bool:
     all else. There is no other to find where every row has the same number of commas, and none
     has a quote or another separator. Only types tell whether the first row is a header.
     """
-    encoding = str(options.get("encoding", "utf-8")).lower()
     asked = {"delimiter", "quote", "comment"} & set(options) or "header" not in options
-    if asked or encoding not in ("utf-8", "utf8"):
+    if asked:
         return False
     last = int(options.get("skip", 0)) + _SNIFFED
     with open_bytes(local, compression_of(options)) as source:
@@ -119,18 +114,17 @@ def _read(
     index: int, file: LocalFile, dialect: Dialect, known: Sequence[str],
     cache: dict[tuple[bytes, ...], tuple[str, ...]],
 ) -> Head | None:  # fmt: skip
-    plain = dialect.encoding == "utf-8"
     with open_bytes(file.local, dialect.compression) as source:
         prefix = bytes(source.read(_PREFIX))
         if not prefix:
             return None
         reader = RecordReader(dialect, None)
         whole = chain([prefix], iter(lambda: bytes(source.read(_PREFIX)), b""))
-        record = next(reader.read(split_lines(whole, dialect.encoding)), None)
+        record = next(reader.read(split_lines(whole)), None)
     feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
     # A CR at the end of the prefix may belong to a CR LF that the prefix cuts in two.
     alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
-    odd = plain and (0 < both < feeds or (alone > 0 and feeds > 0))
+    odd = 0 < both < feeds or (alone > 0 and feeds > 0)
     if record is None:
         return None
     cells = record.fields if record.fields is not None else tuple(

@@ -36,9 +36,14 @@ from qanat.text import literal, quote
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20
+# A key with a NUL character, at any depth: no table can have a column of that name.
+_NUL_KEY = (
+    r"(contains(text, '\u0000') AND regexp_matches(text,"
+    r""" '"([^"\\]|\\.)*\\u0000([^"\\]|\\.)*"\s*:'))"""
+)
 _OBJECT = (
     "CASE WHEN NOT json_valid(text) THEN false "
-    f"ELSE json_type(text) = 'OBJECT' AND NOT {too_deep('text')} END"
+    f"ELSE json_type(text) = 'OBJECT' AND NOT {too_deep('text')} AND NOT {_NUL_KEY} END"
 )
 _BIG = ("UBIGINT", "BIGINT", "HUGEINT", "DOUBLE")
 
@@ -114,6 +119,7 @@ def _fault(various: bool) -> str:
         "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
         "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
         f"WHEN {too_deep('text')} THEN 'nested too deeply' "
+        f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
         "THEN 'a key is given twice (names are compared without case)' END"
     )

@@ -9,7 +9,6 @@ The good records are written to a clean file, and the malformed apart.
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 from collections import deque
@@ -98,18 +97,17 @@ def _has_line_end(source: IO[bytes], start: int, end: int) -> bool:
     return False
 
 
-def lines(source: IO[bytes], encoding: str = "utf-8") -> Iterator[bytes]:
+def lines(source: IO[bytes]) -> Iterator[bytes]:
     """The lines of a file; see `split_lines`."""
-    return split_lines(iter(lambda: bytes(source.read(_CHUNK)), b""), encoding)
+    return split_lines(iter(lambda: bytes(source.read(_CHUNK)), b""))
 
 
-def split_lines(data: Iterator[bytes], encoding: str = "utf-8") -> Iterator[bytes]:
-    """The lines of some data as UTF-8 (or bytes that are not), without ends or byte order mark.
+def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of some data, without ends or byte order mark.
 
     A line ends with LF or CR LF; with CR in a file whose first MiB has no LF. What goes beyond
     `LIMIT` is cut off, one byte later: such a line is malformed to every reader here.
     """
-    chunks = data if encoding == "utf-8" else _decoded(data, encoding)
     first = next(chunks, b"").removeprefix(_BOM)
     end = b"\r" if b"\n" not in first and b"\r" in first else b"\n"
     rest: list[bytes] = []
@@ -129,13 +127,6 @@ def split_lines(data: Iterator[bytes], encoding: str = "utf-8") -> Iterator[byte
     last = b"".join(rest)[: LIMIT + 1]
     if last:
         yield last.removesuffix(b"\r")
-
-
-def _decoded(data: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)(errors="backslashreplace")
-    for chunk in data:
-        yield decoder.decode(chunk).encode()
-    yield decoder.decode(b"", final=True).encode()
 
 
 class RecordReader:
@@ -348,7 +339,7 @@ class Salvage:
         good = 0
         with open_bytes(file.local, self._dialect.compression) as source:
             reader = RecordReader(self._dialect, width)
-            for record in reader.read(lines(source, self._dialect.encoding)):
+            for record in reader.read(lines(source)):
                 if header:
                     header = False
                     continue

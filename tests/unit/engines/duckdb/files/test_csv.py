@@ -214,21 +214,6 @@ def test_byte_order_mark_and_no_final_line_end(bench: Any) -> None:
     assert bench.rows(bound) == [(1, 2)]
 
 
-@pytest.mark.parametrize(
-    ("encoding", "data"), [("latin-1", "latin-1"), ("utf-16", "utf-16"), ("ISO-8859-1", "latin-1")]
-)
-def test_encodings(bench: Any, encoding: str, data: str) -> None:
-    file = bench.put("a.csv", "näme,v\né,1\nü,2\n".encode(data))
-    bound = bench.bind(file, encoding=encoding)
-    assert bound.schema.names == ("näme", "v")
-    assert bench.rows(bound) == [("é", 1), ("ü", 2)]
-
-
-def test_an_encoding_that_does_not_exist(bench: Any) -> None:
-    with pytest.raises(OptionError, match="klingon"):
-        bench.bind(bench.put("a.csv", "a\n1\n"), encoding="klingon")
-
-
 def test_compressed(bench: Any) -> None:
     text = b"a,b\n1,2\n3\n"
     zipped = bench.put("a.csv.gz", gzip.compress(text))

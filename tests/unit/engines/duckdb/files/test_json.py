@@ -291,3 +291,15 @@ def test_a_vanished_file(bench: Any) -> None:
     gone = LocalFile("s3://lake/gone.ndjson", str(bench.folder / "gone.ndjson"), 5, 0)
     with pytest.raises(FileVanishedError, match="gone"):
         bench.bind(gone)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"a\\u0000": 1}', '{"a": 1, "b": {"x\\u0000y" : 2}}', '{"a": [{"\\"\\u0000": 2}]}']
+)
+def test_a_key_that_no_column_can_have(bench: Any, line: str) -> None:
+    good = '{"a": 1, "t": "v\\u0000\\": x"}'
+    bound = bench.bind(bench.put("a.ndjson", f"{good}\n{line}\n"), format="ndjson")
+    assert bound.schema.names == ("a", "t")
+    assert bench.rows(bound) == [(1, 'v\0": x')]
+    ((_, row, _, error),) = bench.bad(bound)
+    assert (row, error) == (2, "a key has a NUL character")
