@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Protocol
+from urllib.parse import quote
 
 from qanat.errors import TableNotFoundError
 from qanat.frozen import Frozen
@@ -29,10 +30,12 @@ def folder_name(dataset: str) -> str:
 
     >>> folder_name("sales/2024: größe")
     'sales%2F2024%3A größe'
+    >>> folder_name("2020–2024")
+    '2020%E2%80%932024'
     """
     if dataset.replace("_", "").isalnum():
         return dataset  # most names need no escape
-    escaped = "".join(c if c.isalnum() or c in _SAFE else f"%{ord(c):02X}" for c in dataset)
+    escaped = "".join(c if c.isalnum() or c in _SAFE else quote(c, safe="") for c in dataset)
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
 
 
