@@ -80,9 +80,7 @@ def _check_at_once(session: Session, old: str, new: str) -> None:
         DatasetNotFoundError, PlanError: as `rename` tells.
     """
     if session.recorded.open_moves() or not session.recorded.held():
-        # Recovery comes first, and names may be others then; or there is nobody to wait for, and
-        # the same is looked at under the lease, once what a crash has left is cleared up.
-        return
+        return  # recovery comes first; or nobody is waited for, and the lease protects the look
     epochs = session.recorded.open_epochs()
     begun = {k for e in epochs for k in (fold(e.flow), fold(e.dataset), *map(_place, e.ranges))}
     try:
