@@ -279,6 +279,33 @@ def test_applications_count_for_themselves(store: TableStore, folder: Path) -> N
 
 
 @only_delta
+def test_commits_that_may_be_taken_back_are_told(store: TableStore, folder: Path) -> None:
+    assert store.settled(ref(folder), -1, {}.get) is None
+    one = store.publish(append(store, folder, 1))
+    two = store.publish(append(store, folder, 2))
+    other = store.publish(append(store, folder, 1, application="qanat:u"))
+
+    def settled(after: int = -1, **carried: int) -> int | None:
+        return store.settled(ref(folder), after, lambda a: carried.get(a.removeprefix("qanat:")))
+
+    assert settled() == settled(t=2, u=1) == settled(t=3, u=1) == other
+    assert settled(t=1, u=1) == settled(t=1, u=0) == one
+    assert settled(t=2, u=0) == two
+    assert settled(two, t=1, u=1) == other
+    store.retract(ref(folder), "qanat:u", 1)
+    assert settled(t=2, u=0) == store.version(ref(folder))
+    store.rename_application(ref(folder), "qanat:t", "qanat:s")
+    assert settled(t=0, s=2, u=0) == store.version(ref(folder))
+
+
+def test_a_table_whose_first_commit_may_be_taken_back_has_no_version_that_stays(
+    store: TableStore, folder: Path
+) -> None:
+    store.repair(ref(folder))
+    store.publish(append(store, folder, 1))
+    assert store.settled(ref(folder), -1, {"qanat:t": 0}.get) is None
+
+
 def test_numbers_outlive_checkpoints(store: TableStore, folder: Path) -> None:
     interval = {"delta.checkpointInterval": "3"}
     store.publish(append(store, folder, 1, application="qanat:once", properties=interval))

@@ -1,11 +1,12 @@
-"""Undoes a commit of an application, and finds the files that an application has added."""
+"""Undoes a commit of an application; finds what it has added, and what may still be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from qanat.model.table import Change, Commit
+from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 
@@ -89,6 +90,35 @@ def taken_back(
         tuple(live[path] for path in added if path in live),
         tuple(_original(log, version, gone)),
     )
+
+
+def settled(files: Files, after: int, carried: Callable[[str], int | None]) -> int | None:
+    """See `TableStore.settled`."""
+    log = files.log
+    while True:
+        newest = log.version()
+        first = _first_open(log, after, carried)
+        # A number is given again once its commit was taken back. Unless that has happened by now,
+        # the number elsewhere is that of the commit which is here.
+        files.look_again()
+        if log.version() != newest:
+            continue
+        if newest is None or first is None:
+            return newest
+        return log.version_before(first)
+
+
+def _first_open(log: Log, after: int, carried: Callable[[str], int | None]) -> int | None:
+    """The first version after one with a commit that may still be taken back."""
+    made: dict[str, tuple[int, int]] = {}
+    for version in (v for v in log.commits() if v > after):
+        for action in log.actions(version):
+            if "txn" in action:
+                # Only the newest number of each counts: an application begins an epoch when the
+                # one before has ended.
+                made[action["txn"]["appId"]] = int(action["txn"]["version"]), version
+    numbers = ((n, carried(application), v) for application, (n, v) in made.items())
+    return min((v for n, known, v in numbers if known is not None and n > known), default=None)
 
 
 def emptied(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]:

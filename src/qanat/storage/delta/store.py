@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qanat.errors import (
     AdapterError,
@@ -31,7 +31,7 @@ from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
-from qanat.storage.delta.retract import commit_of
+from qanat.storage.delta.retract import commit_of, settled
 from qanat.storage.delta.state import (
     TableState,
     added_files,
@@ -40,9 +40,6 @@ from qanat.storage.delta.state import (
     local_paths,
     reconciled,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -175,6 +172,13 @@ class DeltaStore(DeltaNames):
             )
         size = sum(f.size for f in files)
         return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
+
+    def settled(
+        self, table: TableRef, after: int, carried: Callable[[str], int | None]
+    ) -> int | None:
+        """The newest version up to which no commit can be taken back any more; None if none."""
+        files = self._places.files(table.location)
+        return settled(files, after, carried) if files else self.version(table)
 
     def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
