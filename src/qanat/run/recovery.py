@@ -24,7 +24,9 @@ from qanat.model.table import TableRef
 from qanat.run import defined
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
+    may_be,
     published,
+    sink_of,
     starts_over,
     tables,
     take_back,
@@ -263,7 +265,9 @@ def _set_aside(
 ) -> str | None:
     """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
     if epoch.dataset not in Names(anew):
-        running.stuck.setdefault(epoch.dataset, error)
+        # What a sink that got another name has sent, it must not send again.
+        for name in (epoch.dataset, *(d.name for d in may_be(running.session, epoch))):
+            running.stuck.setdefault(name, error)
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
         running.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return None
@@ -318,7 +322,7 @@ def _settle(running: RunningUpdate, epoch: Epoch) -> None:
     """Call an epoch done that readers can see."""
     session = running.session
     version = session.store.version(session.table(epoch.dataset))
-    dataset = session.pipeline.get(epoch.dataset)
+    dataset = sink_of(session, epoch)
     if dataset is not None and dataset.sink is not None:
         # Only sinks: recovery has already synced the tables (TableStore.repair).
         session.sink(dataset.sink).secure(dataset.sink)
