@@ -31,7 +31,7 @@ from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
-from qanat.storage.delta.retract import commit_of, settled
+from qanat.storage.delta.retract import RENAMES, commit_of, settled
 from qanat.storage.delta.state import (
     TableState,
     added_files,
@@ -132,7 +132,7 @@ class DeltaStore(DeltaNames):
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
-            properties={k: v for k, v in state.properties.items() if k != OWNER},
+            properties={k: v for k, v in state.properties.items() if k not in (OWNER, RENAMES)},
             id=state.id,
         )
 
