@@ -278,7 +278,6 @@ def test_applications_count_for_themselves(store: TableStore, folder: Path) -> N
     assert store.transaction(ref(folder), "qanat:backfill") == 1
 
 
-@only_delta
 def test_commits_that_may_be_taken_back_are_told(store: TableStore, folder: Path) -> None:
     assert store.settled(ref(folder), -1, {}.get) is None
     one = store.publish(append(store, folder, 1))
@@ -306,6 +305,7 @@ def test_a_table_whose_first_commit_may_be_taken_back_has_no_version_that_stays(
     assert store.settled(ref(folder), -1, {"qanat:t": 0}.get) is None
 
 
+@only_delta
 def test_numbers_outlive_checkpoints(store: TableStore, folder: Path) -> None:
     interval = {"delta.checkpointInterval": "3"}
     store.publish(append(store, folder, 1, application="qanat:once", properties=interval))
