@@ -36,6 +36,8 @@ from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import DataFile, TableBatch
 from qanat.ports.store import LocalFolders, TableStore
+from qanat.storage.delta.remote import RemoteFiles
+from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import ObjectStore, object_store
 from tests.forked import FORKED
 from tests.gates import FolderGate
@@ -734,6 +736,20 @@ def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> 
     _set_protocol(folder, "levitation")
     with pytest.raises(TableTooNewError, match="levitation"):
         store.snapshot(ref(folder))
+
+
+@in_s3
+def test_a_long_session_remembers_no_file_that_it_has_committed(
+    store: TableStore, folder: Path
+) -> None:
+    for number in range(1, 4):
+        store.publish(append(store, folder, number))
+    with pytest.raises(CommitConflictError):
+        store.publish(append(store, folder, 9))
+    assert isinstance(store, DeltaStore)
+    files = store._here(ref(folder))
+    assert isinstance(files, RemoteFiles)
+    assert files._uploaded == {}
 
 
 @in_s3

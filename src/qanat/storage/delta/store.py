@@ -212,6 +212,8 @@ class DeltaStore(DeltaNames):
         except QanatError:
             files.withdraw(commit.files)
             raise
+        finally:
+            files.forget(commit.files)
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit)
         return version
