@@ -394,7 +394,8 @@ def _globs(entry: Entry, problems: list[QanatError]) -> tuple[str, ...]:
 
 
 def _fault(name: str, entry: Entry, wanted: str | None, near: str | None = None) -> SpecError:
-    got = repr(entry.plain)
+    # As it is written: what YAML makes of `no` is False.
+    got = repr(entry.plain) if entry.written is None else entry.written
     return SpecError(
         f"{name} does not fit", location=entry.at, wanted=wanted, got=got, nearest=near
     )
