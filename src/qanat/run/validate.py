@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from qanat.errors import QanatError, located
+from qanat.errors import AdapterError, QanatError, located
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, Expectation, Predicate
+from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Predicate
 from qanat.model.query import FunctionQuery, Read
+from qanat.model.record import Definition
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import (
     QUARANTINE_FIELDS,
@@ -36,8 +37,9 @@ def validate(session: Session) -> Validation:
     """
     problems = list(session.problems)
     known: Named[Schema] = Named()
+    before = session.recorded.definitions()
     for name in session.graph.order:
-        problems += _check(session, name, known)
+        problems += _check(session, name, known, before.get(name))
         problems += _sink_problems(session, session.pipeline.dataset(name))
     problems.sort(key=_place)
     stored = [session.pipeline.dataset(n) for n in session.graph.order]
@@ -54,9 +56,12 @@ def _place(problem: QanatError) -> tuple[str, int, int]:
     return (where.file, where.line or 0, where.column or 0) if where else ("", 0, 0)
 
 
-def _check(session: Session, name: str, known: Named[Schema]) -> list[QanatError]:
+def _check(
+    session: Session, name: str, known: Named[Schema], before: Definition | None
+) -> list[QanatError]:
     """Check one dataset, all above it being checked; learn its columns on the way."""
     dataset = session.pipeline.dataset(name)
+    table = _table(session, dataset, before)
     problems: list[QanatError] = []
     schema: Schema | None = None
     described: Work | None = None
@@ -71,7 +76,7 @@ def _check(session: Session, name: str, known: Named[Schema]) -> list[QanatError
             unknown = True
             continue
         try:
-            work = _work(session, compiled, known)
+            work = _work(session, compiled, known, table)
             given = session.engine.describe(work) if work is not None else None
         except QanatError as error:
             problems.append(error)
@@ -144,11 +149,31 @@ def _merged(schema: Schema | None, more: Schema) -> Schema:
     return Schema((*schema.fields, *new))
 
 
-def _work(session: Session, compiled: CompiledFlow, known: Named[Schema]) -> Work | None:
+def _table(session: Session, dataset: Dataset, before: Definition | None) -> Schema:
+    """The columns that the query of a dataset has to fit, because rows will join those there."""
+    streaming = DatasetKind.STREAMING_TABLE
+    if dataset.kind is not streaming or before is None or before.kind != str(streaming):
+        return NO_COLUMNS  # there is no table yet, or it will be replaced
+    try:
+        table = session.table(dataset.name)
+        if session.store.version(table) is None:
+            return NO_COLUMNS
+        return session.store.snapshot(table).schema
+    except AdapterError:
+        # `qanat run` tells what is wrong with the store or the table; this is about declarations.
+        return NO_COLUMNS
+
+
+def _work(
+    session: Session, compiled: CompiledFlow, known: Named[Schema], table: Schema
+) -> Work | None:
     """A flow over no rows; None where its columns cannot be known.
 
     Those of an input may not be (its own error tells why), and a Python function is not called
     here: its author would not expect a call without any rows.
+
+    Args:
+        table: the columns that its target has already.
     """
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):
@@ -162,8 +187,13 @@ def _work(session: Session, compiled: CompiledFlow, known: Named[Schema]) -> Wor
         if batch is None:
             return None
         inputs[read.name] = batch
-    nowhere = Output(session.scratch / "validate", "none", declared=compiled.dataset.schema)
-    nowhere = replace(nowhere, partition_by=compiled.dataset.partition_by)
+    nowhere = Output(
+        session.scratch / "validate",
+        "none",
+        schema=table,
+        declared=compiled.dataset.schema,
+        partition_by=compiled.dataset.partition_by,
+    )
     return Work(
         flow=compiled.flow.name,
         epoch=0,
@@ -172,7 +202,7 @@ def _work(session: Session, compiled: CompiledFlow, known: Named[Schema]) -> Wor
         query=compiled.query,
         inputs=inputs,
         output=nowhere,
-        quarantine=nowhere,
+        quarantine=replace(nowhere, schema=NO_COLUMNS),
         scratch=session.scratch / "validate" / compiled.flow.name,
         at_ns=0,
         views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
