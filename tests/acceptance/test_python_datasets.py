@@ -117,6 +117,51 @@ def test_a_function_that_raises(shop: Shop) -> None:
     assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
 
 
+RAISED = {
+    "sys.exit(0)": "SystemExit: 0",
+    "raise KeyboardInterrupt": "KeyboardInterrupt",
+    "raise Own('odd')": "Own: odd",
+    "raise pl.exceptions.PanicException('index out of bounds')": "PanicException: index out",
+    "return duckdb.sql('SELECT nothing').pl()": "BinderException",
+    "return pa.RecordBatchReader.from_batches(ONE, late())": "ValueError: late",
+    "return orders.lazy().map_batches(late_frame)": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("statement", RAISED)
+@pytest.mark.parametrize("kind", ["materialized_view", "temporary_view"])
+def test_whatever_a_function_raises_fails_its_dataset(
+    shop: Shop, statement: str, kind: str
+) -> None:
+    line = 9 if "late()" in statement else 11 if "late_frame" in statement else 14
+    shop.python(
+        "import sys\n"
+        "import duckdb\n"
+        "import polars as pl\n"
+        "import pyarrow as pa\n"
+        "class Own(BaseException): ...\n"
+        "ONE = pa.schema({'id': pa.int64()})\n"
+        "def late():\n"
+        "    raise ValueError('late'); yield\n"
+        "def late_frame(frame):\n"
+        "    sys.exit(3)\n"
+        f"@dp.{kind}\n"
+        f"def v(orders: pl.DataFrame):\n    {statement}\n"
+    )
+    shop.sql(f"{ORDERS}CREATE MATERIALIZED VIEW w AS SELECT * FROM v;\n")
+    failures = shop.failures()
+    failed = "w" if kind == "temporary_view" else "v"
+    assert f"v raised {RAISED[statement]}" in failures[failed].message
+    assert str(failures[failed].location) == f"transformations/all.py:{line}"
+    assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+def test_whatever_a_file_raises_is_a_problem_of_the_file(shop: Shop) -> None:
+    shop.python("class Own(BaseException): ...\nraise Own('odd')\n")
+    (problem,) = shop.problems()
+    assert problem == "transformations/all.py:3: Own: odd"
+
+
 def test_a_function_that_returns_no_table(shop: Shop) -> None:
     shop.python(
         "import pyarrow as pa\n@dp.materialized_view\n"

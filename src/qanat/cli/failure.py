@@ -25,7 +25,7 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
         arguments: the whole command line. It is searched rather than the parsed options, for
             the error may be that they do not parse.
     """
-    if _json_wanted(arguments):
+    if json_wanted(arguments):
         write(dumps(failure(error)))
     else:
         start = Path(_value(arguments, "-C", "--project") or ".")
@@ -90,7 +90,8 @@ def report_defect(
     )
 
 
-def _json_wanted(arguments: Sequence[str]) -> bool:
+def json_wanted(arguments: Sequence[str]) -> bool:
+    """True if a command line asks for one JSON document on standard output."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(p == ("--output", "json") or p[0] == "--output=json" for p in pairs)
 

@@ -11,14 +11,16 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import click
 
 from qanat import __version__
-from qanat.cli.failure import options_of, report, report_defect
-from qanat.cli.screen import finish, leave, note, prepare
+from qanat.cli.failure import json_wanted, options_of, report, report_defect
+from qanat.cli.interrupt import listen
+from qanat.cli.screen import finish, leave, note, only_results, prepare
 from qanat.errors import CommandLineError, QanatError, UnsupportedError, nearest
 from qanat.report.aim import aimed
 
@@ -199,8 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     if "--debug" not in given:
         sys.excepthook = report_defect
+    if arguments is None:
+        listen()
     try:
-        code = program.main(given, prog_name="qanat", standalone_mode=False)
+        with only_results() if json_wanted(given) else nullcontext():
+            code = program.main(given, prog_name="qanat", standalone_mode=False)
     except click.UsageError as error:
         code = report(usage_error(error, given), given)
     except QanatError as error:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from qanat.disk import disk_error
 from qanat.errors import (
     FileChangedError,
     FileVanishedError,
     InvariantError,
-    Location,
-    QanatError,
-    QueryError,
-    RunError,
 )
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.query import FunctionQuery, Read
+from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
@@ -333,27 +327,6 @@ class DatasetRun:
         known = self._recorded or self.around.definitions.get(name)
         return None if known == new else new
 
-    def explain(self, error: Exception) -> QanatError:
-        """An exception that is not ours: the user's function's, or a defect of Qanat."""
-        flows = self.running.session.pipeline.flows_into(self.dataset.name)
-        functions = [f.query for f in flows if isinstance(f.query, FunctionQuery)]
-        trace = traceback.extract_tb(error.__traceback__)
-        for query in functions:
-            code = query.function.__code__
-            mine = [f for f in trace if f.filename == code.co_filename]
-            if mine:
-                return _raised(error, query, mine[-1].lineno)
-        told: QanatError
-        if isinstance(error, OSError):
-            told = disk_error(error, "use", error.filename or "the disk")
-        else:
-            told = RunError(
-                f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
-                hint="this is a defect of Qanat: please report it with what --debug shows",
-            )
-        told.__cause__ = error
-        return told
-
     # -- sums ------------------------------------------------------------------------------
 
     @property
@@ -389,12 +362,3 @@ class DatasetRun:
 
 def _take_of(decision: Decision, flow: str) -> Take | None:
     return next((t for t in decision.takes if t.flow == flow), None)
-
-
-def _raised(error: Exception, query: FunctionQuery, line: int | None) -> QueryError:
-    raised = QueryError(
-        f"{query.function.__name__} raised {type(error).__name__}: {error}",
-        location=Location(query.location.file, line),
-    )
-    raised.__cause__ = error
-    return raised
