@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.model.work import Staged, Work
+from qanat.ports.engine import Progress
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -153,6 +156,23 @@ def test_whatever_a_function_raises_fails_its_dataset(
     failed = "w" if kind == "temporary_view" else "v"
     assert f"v raised {RAISED[statement]}" in failures[failed].message
     assert str(failures[failed].location) == f"transformations/all.py:{line}"
+    assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+def test_a_panic_outside_of_functions_fails_one_dataset(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panic = type("PanicException", (BaseException,), {})
+
+    def raises(engine: DuckDBEngine, work: Work, progress: Progress) -> Staged:
+        if work.dataset == "v":
+            raise panic("index out of bounds")
+        return stage(engine, work, progress)
+
+    stage = DuckDBEngine.stage
+    monkeypatch.setattr(DuckDBEngine, "stage", raises)
+    shop.sql(f"{ORDERS}CREATE MATERIALIZED VIEW v AS SELECT * FROM orders;\n")
+    assert "PanicException: index out of bounds" in shop.failures()["v"].message
     assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
 
 

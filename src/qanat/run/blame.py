@@ -27,6 +27,11 @@ def explain(error: BaseException) -> QanatError:
     return told
 
 
+def is_panic(error: BaseException) -> bool:
+    """True if a library written in Rust has failed: PyO3 gives each a class of its own."""
+    return type(error).__name__ == "PanicException"
+
+
 @contextmanager
 def blaming(queries: Iterable[Computation]) -> Iterator[None]:
     """Turn what a function of the project raises into an error at the function's line.

@@ -24,17 +24,14 @@ from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
     UNREAD,
-    Asked,
     Decision,
-    Facts,
-    FlowFacts,
     Step,
-    TableFacts,
     Take,
     decide,
 )
 from qanat.run.defined import begun
 from qanat.run.epoch import run_epoch
+from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
 from qanat.run.inputs import check_kept, find_unread, will_change
