@@ -631,6 +631,27 @@ CASES = {
         "CREATE FLOW n AS AUTO CDC INTO orders FROM STREAM orders KEYS (id) SEQUENCE BY id;\n",
         stream("SELECT * FROM STREAM orders"),
     ),
+    "Jinja": mended(
+        "read a dataset by its name (FROM orders)",
+        view("SELECT id FROM {{ ref('orders') }}"),
+        view("SELECT id FROM orders"),
+    ),
+    "no semicolon": mended(
+        "end the statement before it with a semicolon",
+        "CREATE STREAMING TABLE silver\n" + view("SELECT id FROM orders"),
+        SILVER + view("SELECT id FROM orders"),
+    ),
+    "on violation warn": mended(
+        "leave ON VIOLATION out: a violation only warns then",
+        "CREATE MATERIALIZED VIEW gold (CONSTRAINT a EXPECT (id > 1) ON VIOLATION WARN)"
+        " AS SELECT id FROM orders;\n",
+        "CREATE MATERIALIZED VIEW gold (CONSTRAINT a EXPECT (id > 1)) AS SELECT id FROM orders;\n",
+    ),
+    "an expectation without a name": mended(
+        "CONSTRAINT name EXPECT (condition)",
+        "CREATE MATERIALIZED VIEW gold (EXPECT (id > 1)) AS SELECT id FROM orders;\n",
+        "CREATE MATERIALIZED VIEW gold (CONSTRAINT a EXPECT (id > 1)) AS SELECT id FROM orders;\n",
+    ),
     "a filter of rows": mended(
         "filter in the query",
         "CREATE MATERIALIZED VIEW gold WITH ROW FILTER f ON (id) AS SELECT id FROM orders;\n",

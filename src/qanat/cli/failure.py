@@ -92,7 +92,7 @@ def report_defect(
 
 def json_wanted(arguments: Sequence[str]) -> bool:
     """True if a command line asks for one JSON document on standard output."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments, ""][1:], strict=True)
     return any(p == ("--output", "json") or p[0] == "--output=json" for p in pairs)
 
 
@@ -105,7 +105,7 @@ def options_of(arguments: Sequence[str]) -> str:
 
 def _value(arguments: Sequence[str], short: str, long: str) -> str | None:
     """What a command line says for an option; None if it does not have it."""
-    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for here, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if here in (short, long):
             return following
         if here.startswith(f"{long}="):
