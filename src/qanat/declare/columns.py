@@ -210,9 +210,9 @@ def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     action = Action.WARN
     if cursor.take("ON VIOLATION"):
         if cursor.sees("WARN"):
-            error = cursor.unexpected(*ACTIONS)
-            error.hint = "leave ON VIOLATION out: a violation only warns then"
-            raise error
+            warns = cursor.unexpected(*ACTIONS)
+            warns.hint = "leave ON VIOLATION out: a violation only warns then"
+            raise warns
         action = ACTIONS[cursor.expect(*ACTIONS)]
     elif cursor.sees("ON") or not (cursor.sees(",") or cursor.sees(")")):
         raise cursor.unexpected("ON VIOLATION", ",", ")")
