@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from qanat.run.decide import Step
+from qanat.run.plan import plan
+from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 
 BRONZE = (
@@ -54,3 +57,50 @@ def test_columns_that_only_the_table_has_can_be_read(shop: Shop) -> None:
     assert shop.problems() == []
     shop.run()
     assert shop.rows("gold") == [(30,)]
+
+
+def test_a_new_column_can_be_read_at_once(shop: Shop) -> None:
+    """Also before any new row has come, by views and by streams; `plan` says so."""
+    shop.sql(
+        BRONZE
+        + SILVER.format("id, amount, amount * 2 AS twice")
+        + "CREATE STREAMING TABLE copied AS SELECT id, twice FROM STREAM silver;\n"
+        + "CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n, sum(twice) AS twice FROM silver;"
+    )
+    assert shop.problems() == []
+    with Session.open(shop.folder) as session:
+        planned = {d.dataset: d for d in plan(session).datasets}
+    assert (planned["silver"].step, planned["silver"].reason) == (
+        Step.APPEND,
+        "its query has new columns: twice",
+    )
+    results = shop.run()
+    assert {n: r.status for n, r in results.items()} == {
+        "bronze": "unchanged",
+        "silver": "updated",
+        "copied": "updated",
+        "gold": "updated",
+    }
+    assert shop.rows("silver") == [(1, 10, None), (2, 20, None)]
+    assert shop.rows("copied") == [(1, None), (2, None)]
+    assert shop.rows("gold") == [(2, None)]
+    assert {r.status for r in shop.run().values()} == {"unchanged"}
+    shop.file("data/2.csv", "id,amount\n3,30\n")
+    shop.run()
+    assert shop.rows("silver") == [(1, 10, None), (2, 20, None), (3, 30, 60)]
+    assert shop.rows("gold") == [(3, 60)]
+
+
+def test_a_mismatch_is_told_by_plan_and_run_before_rows_come(shop: Shop) -> None:
+    shop.sql(
+        BRONZE
+        + SILVER.format("id, CAST(amount AS VARCHAR) AS amount")
+        + "CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n FROM silver;"
+    )
+    with Session.open(shop.folder) as session:
+        planned = {d.dataset: d for d in plan(session).datasets}
+    assert planned["silver"].step is Step.FAIL
+    assert planned["silver"].reason == "column 'amount' of silver does not fit its table"
+    assert "--full-refresh silver" in planned["silver"].consequence
+    assert planned["gold"].reason == "silver would fail"
+    assert shop.failures()["silver"].message == planned["silver"].reason
