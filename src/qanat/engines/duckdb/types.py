@@ -11,7 +11,7 @@ from qanat.model.query import Computation
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Schema, Struct
 from qanat.model.work import Output
 from qanat.planning.fit import Column, Target, fit as fit_columns
-from qanat.text import quote
+from qanat.text import literal, quote
 
 # Delta has no unsigned and no 128-bit integers: the next wider type holds every value.
 _FROM: dict[str, DataType] = {
@@ -160,8 +160,20 @@ def _expression(target: Target) -> str:
     # DuckDB's two names of one type.
     raw = target.column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
     source = quote(target.column.name)
-    if raw != wanted:
+    if "TIMESTAMP_NS" in raw:
+        source = _whole_micros(source, raw, wanted, target.column.name)
+    elif raw != wanted:
         source = f"CAST({source} AS {wanted})"
     if target.key:
         return f"nullif({source}, '') AS {as_}"
     return source if source == as_ else f"{source} AS {as_}"
+
+
+def _whole_micros(source: str, raw: str, wanted: str, name: str) -> str:
+    """SQL for a column with nanoseconds in a type with microseconds; it fails rather than round."""
+    cast = f"CAST({source} AS {wanted})"
+    text = literal(f"column {name!r} has nanoseconds, which tables do not keep: ")
+    advice = literal("; round it to microseconds or cast it to text")
+    refusal = f"error({text} || CAST({source} AS VARCHAR) || {advice})"
+    same = f"CAST({cast} AS {raw}) IS NOT DISTINCT FROM {source}"
+    return f"CASE WHEN {same} THEN {cast} ELSE {refusal} END"
