@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from qanat.engines.duckdb.files.leaves import (
 from qanat.engines.duckdb.files.lines import Texts
 from qanat.engines.duckdb.files.numbers import HAS_MARK, MAY_BE_LONG, is_long, mark, unmark
 from qanat.engines.duckdb.files.records import lines, open_bytes
-from qanat.engines.duckdb.files.spool import OPTIONS, Spools, blaming
+from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
     changes,
     converted,
@@ -44,7 +44,7 @@ from qanat.engines.duckdb.files.structure import (
 from qanat.model.name import Named
 from qanat.model.schema import STRING
 from qanat.model.work import FilesBatch
-from qanat.text import literal, quote
+from qanat.text import quote
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20
@@ -78,19 +78,18 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
     with blaming(batch.files, batch.format):
         texts = Texts(table, scratch, compression)
         multi = flag(options, "multi_line", False)
-        bad: list[tuple[int, str]] = []
         shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
         for index, file in enumerate(batch.files):
             shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
             if shape == "array" and not _closed(file.local, compression):
-                bad.append((index, "the array is not closed"))
+                texts.add_pieces(index, array=True)
             elif shape:
                 shapes[shape].append(index)
         if shapes["lines"]:
             texts.add_lines(shapes["lines"])
-        bad += texts.add_documents(shapes["array"], "array")
-        bad += texts.add_documents(shapes["unstructured"], "unstructured")
-        return _Objects(table, batch, scratch, texts).bind(bad)
+        texts.add_documents(shapes["array"], "array")
+        texts.add_documents(shapes["unstructured"], "unstructured")
+        return _Objects(table, batch, scratch, texts).bind()
 
 
 def _shape(local: str, compression: str | None, multi: bool) -> str:
@@ -174,7 +173,7 @@ class _Objects:
         self.infers = infers(options)
         self.source = " UNION ALL ".join(texts.paths)
 
-    def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:
+    def bind(self) -> BoundFiles:
         structure, long = self._look()
         numbers = self._numbers(structure) if long else {}
         exact = {path: n.type for path, n in numbers.items() if n.strained}
@@ -199,8 +198,6 @@ class _Objects:
             types if expected(self.batch).fields and self.infers else None,
         )
         spools = Spools(self.table, layout, self.scratch)
-        for index, error in malformed_files:
-            spools.bad.append(self._malformed_file(index, error))
         if self.source:
             wanted = Named((f.name, f.type) for f in layout.fields)
             rounded = bool(numbers) or (long and "JSON" in {kind for _, kind in leaves(structure)})
@@ -290,12 +287,3 @@ class _Objects:
             "fault",
         )
         spools.accept(path, {}, explicit=True)
-
-    def _malformed_file(self, index: int, error: str) -> str:
-        target = str(self.scratch / f"{self.table.name}_bad_file{index}.parquet")
-        self.table.con.execute(
-            "COPY (SELECT CAST(? AS INTEGER) AS file, CAST(1 AS BIGINT) AS row, "
-            f"? AS raw, ? AS error) TO {literal(target)} ({OPTIONS})",
-            [index, self.texts.raw(index), error.removeprefix("Invalid Input Error: ")],
-        )
-        return target
