@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from qanat.engines.duckdb.files.digits import to_decimal, to_double, to_whole
 from qanat.engines.duckdb.files.moments import to_day, to_moment
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.schema import DataType, Decimal, Field, Primitive
 from qanat.text import literal

@@ -10,7 +10,7 @@ from typing import Any
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.files.leaves import Path, leaves, pointer
 from qanat.engines.duckdb.files.numbers import unmarked
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
 from qanat.text import literal, quote
