@@ -201,7 +201,10 @@ def changes(structure: Any, type_: DataType, rounded: bool) -> bool:
             return any(changes(v, wanted, rounded) for v in structure.values())
     kinds = {kind for _, kind in leaves(structure)} & {"DOUBLE", "JSON"}
     # Text shows how a number was written: 1.10 is not 1.1.
-    return bool(kinds) and (type_ == STRING or (rounded and type_ != Primitive("double")))
+    if type_ == STRING or not kinds:
+        return bool(kinds)
+    # The caller knows of doubles alone whether any of them is strained.
+    return rounded and (type_ != Primitive("double") or "JSON" in kinds)
 
 
 def _scalar(structure: Any, type_: DataType) -> bool:

@@ -18,7 +18,6 @@ from qanat.model.schema import (
     Struct,
 )
 
-
 _FLOATING = {Primitive("float"), Primitive("double")}
 
 
