@@ -71,7 +71,7 @@ def pieces(source: IO[bytes], array: bool) -> Iterator[Piece]:
 def _first(source: IO[bytes], array: bool) -> bytes:
     """What follows the opening bracket; at least a byte, unless the file ends there."""
     read = b""
-    while len(read) < 2 and (chunk := bytes(source.read(_CHUNK))):
+    while len(read) < len(_BOM) + 1 and (chunk := bytes(source.read(_CHUNK))):
         read = (read + chunk).removeprefix(_BOM).lstrip()
     return read.removeprefix(b"[") if array else read
 
