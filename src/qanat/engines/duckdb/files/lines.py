@@ -12,13 +12,11 @@ from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.records import (
     LIMIT,
-    MANY,
     RAW_LIMIT,
-    SMALL,
-    Salvage,
     may_have_long_lines,
     open_bytes,
 )
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.text import literal, quote
 
