@@ -98,7 +98,10 @@ def _read(
         if record.fields is None
         else tuple(cell for cell in record.fields if cell is not None)
     )
+    # DuckDB skips records, not lines: one in quotes may go on.
+    skipped = LF.join(prefix.split(LF, dialect.skip)[: dialect.skip])
     odd = end == CR or record.line != dialect.skip + 1
+    odd = odd or (bool(dialect.quote) and dialect.quote.encode() in skipped)
     if not dialect.header:
         names = tuple(known[: len(cells)])
         names = name_columns([*names, *(f"column{i}" for i in range(len(names), len(cells)))])

@@ -213,7 +213,8 @@ class RecordReader:
             error = self._wrong(fields, quoted, cursor.size)
         # The lines of a record that was not found stay: they are read again, each for itself.
         raw = cursor.take(taken)
-        if not error and not raw.isascii():
+        # Names of columns may be anything: what is not UTF-8 in them is written as `\\xff`.
+        if not error and self._width is not None and not raw.isascii():
             try:
                 raw.decode()
             except UnicodeDecodeError as problem:
