@@ -126,7 +126,7 @@ class Delimited:
         rows: list[Row] = []
         malformed: list[int] = []
         for record in records:
-            if record.fields == [] and len(names) != 1:
+            if record.fields == [] and (len(names) != 1 or options.get("null_value")):
                 continue
             values = _fit(record, len(names), options, back)
             if values is None:
@@ -221,11 +221,11 @@ def _fit(
     fields = record.fields or [""]
     bare = _bare(record.text, options)
     assert len(bare) == len(fields)
-    while len(fields) > width and not fields[-1] and bare[-1]:
+    null = options.get("null_value", "")
+    while len(fields) > width and fields[-1] == null and bare[-1]:
         fields, bare = fields[:-1], bare[:-1]
     if len(fields) != width:
         return None
-    null = options.get("null_value", "")
     try:
         texts = [f.translate(back).encode("latin-1").decode() for f in fields]
     except UnicodeDecodeError:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from qanat.engines.duckdb.files.bound import expected
-from qanat.engines.duckdb.files.dialect import name_columns
+from qanat.engines.duckdb.files.dialect import Dialect, name_columns
 from qanat.engines.duckdb.files.records import (
     CHUNK,
     CR,
@@ -98,10 +98,7 @@ def _read(
         if record.fields is None
         else tuple(cell for cell in record.fields if cell is not None)
     )
-    # DuckDB skips records, not lines: one in quotes may go on.
-    skipped = LF.join(prefix.split(LF, dialect.skip)[: dialect.skip])
-    odd = end == CR or record.line != dialect.skip + 1
-    odd = odd or (bool(dialect.quote) and dialect.quote.encode() in skipped)
+    odd = end == CR or record.line != dialect.skip + 1 or _skips_records(prefix, dialect)
     if not dialect.header:
         names = tuple(known[: len(cells)])
         names = name_columns([*names, *(f"column{i}" for i in range(len(names), len(cells)))])
@@ -110,3 +107,9 @@ def _read(
     if cells not in cache:
         cache[cells] = name_columns([readable(c) for c in cells])
     return Head(index, file.local, cache[cells], Manner(dialect, end, record.line), odd)
+
+
+def _skips_records(prefix: bytes, dialect: Dialect) -> bool:
+    """True if DuckDB would skip more than lines: it skips records, which may go on in quotes."""
+    skipped = LF.join(prefix.split(LF, dialect.skip)[: dialect.skip])
+    return any(mark and mark.encode() in skipped for mark in (dialect.quote, dialect.comment))

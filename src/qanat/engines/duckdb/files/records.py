@@ -149,8 +149,8 @@ class RecordReader:
     """Splits lines into records of a dialect.
 
     Args:
-        width: how many fields a good record has; None to take what comes. Empty fields beyond it
-            are left out, as DuckDB does: they hold nothing.
+        width: how many fields a good record has; None to take what comes. As in DuckDB, fields
+            beyond it that mean NULL are left out: they hold nothing.
         end: how lines end (see `split_lines`).
     """
 
@@ -172,7 +172,8 @@ class RecordReader:
         return re.compile(rb"(?:[^" + quote + escape + rb"]++|" + escape + rb".)*+", re.S)
 
     def read(self, source: Iterator[bytes]) -> Iterator[Record]:
-        """The records; blank lines are left out, except where a record has one field."""
+        """The records; blank lines are left out, except where they mean NULL in an only column."""
+        blank = self._width == 1 and b"" in self._nulls
         ahead: deque[bytes] = deque()
         number = 0
         commas = -1 if self._width is None else self._width - 1
@@ -186,7 +187,7 @@ class RecordReader:
                 line = following
             number += 1
             text = line[:-1] if line.endswith(CR) else line
-            if number <= self._skip or (not text and self._width != 1):
+            if number <= self._skip or not (text or blank):
                 continue
             if self._comment and text.startswith(self._comment):
                 continue
@@ -228,9 +229,12 @@ class RecordReader:
     def _parse(self, cursor: _Cursor, fields: list[bytes], quoted: set[int]) -> str:
         """Find the fields, from line to line; returns what is wrong."""
         delimiter, quote, at = self._delimiter, self._quote, 0
+        if not quote or quote not in cursor.text:
+            fields += cursor.text.split(delimiter)
+            return ""
         while True:
             text = cursor.text
-            if not quote or not text.startswith(quote, at):
+            if not text.startswith(quote, at):
                 end = text.find(delimiter, at)
                 fields.append(text[at:] if end < 0 else text[at:end])
                 if end < 0:
@@ -269,14 +273,14 @@ class RecordReader:
         return re.sub(re.escape(self._escape) + rb"(.)", rb"\1", body, flags=re.S)
 
     def _wrong(self, fields: list[bytes], quoted: set[int], size: int) -> str:
-        """What is wrong with a record whose fields were found; empty fields beyond it go."""
+        """What is wrong with a record whose fields were found; NULLs beyond its width go."""
         if size > LIMIT:
             return f"longer than {LIMIT} bytes"
         width = self._width
         if width is None or len(fields) == width:
             return ""
         count = len(fields)
-        while len(fields) > width and not fields[-1] and len(fields) - 1 not in quoted:
+        while len(fields) > width and fields[-1] in self._nulls and len(fields) - 1 not in quoted:
             fields.pop()
         return "" if len(fields) == width else f"expected {width} columns, found {count}"
 

@@ -7,8 +7,9 @@ for a file; it is asked only where a look at the first lines leaves a doubt.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import duckdb
@@ -71,8 +72,10 @@ class Sniffer:
             found = self._merged(sniffed)
         if "header" not in self._asked:
             return found
-        first, others = self._cells(found, rows)
-        header = True if self._named(first) else has_header(first, others)
+        cells = self._cells(found, rows)
+        first = next(cells)
+        # Only a first row that is in doubt needs the others.
+        header = True if self._named(first) or has_names(first) else has_header(first, [*cells])
         if header is None:
             sniffed = self._sniffed(local) if sniffed is None else sniffed
             header = bool(sniffed.get("header", not self._wanted.fields))
@@ -110,17 +113,13 @@ class Sniffer:
         even = [s for s in present if len({line.count(s.encode()) for line in lines}) == 1]
         return even[0] if len(even) == 1 else None
 
-    def _cells(self, dialect: Dialect, rows: Sequence[bytes]) -> tuple[list[str], list[list[str]]]:
-        reader = RecordReader(replace(dialect, skip=0), None)
-        found: list[list[str]] = []
-        for record in reader.read(iter(rows)):
+    def _cells(self, dialect: Dialect, rows: Sequence[bytes]) -> Iterator[list[str]]:
+        reader = RecordReader(replace(dialect, skip=0, nulls=()), None)
+        for record in islice(reader.read(iter(rows)), _ROWS):
             fields = record.fields
-            if record.plain or fields is None:
+            if fields is None:
                 fields = tuple(record.raw.split(dialect.delimiter.encode()))
-            found.append([(f or b"").decode(errors="replace") for f in fields])
-            if len(found) > _ROWS:
-                break
-        return found[0], found[1:]
+            yield [(f or b"").decode(errors="replace") for f in fields]
 
     def _named(self, first: Sequence[str]) -> bool:
         return any(self._wanted.get(name.strip()) is not None for name in first)
@@ -160,17 +159,24 @@ class Sniffer:
         return sniffed
 
 
-def has_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool | None:
-    """Whether the first row has the names of columns; None where only all the types could tell.
+def has_names(first: Sequence[str]) -> bool:
+    """True if a first row has nothing but words: then it has the names of columns.
 
-    It has if it has nothing but words. It has not if it has a number or date where the others
-    have nothing else, and no words above numbers.
-
-    >>> has_header(["id", "name"], []), has_header(["1", "x"], [["2", "y"]])
+    >>> has_names(["id", "name"]), has_names(["1", "x"])
     (True, False)
     """
-    if all(cell.strip() and not _DIGIT.search(cell) for cell in first):
-        return True
+    return all(cell.strip() and not _DIGIT.search(cell) for cell in first)
+
+
+def has_header(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool | None:
+    """Whether another first row has the names of columns; None where only all the types can tell.
+
+    It has not if it has a number or date where the others have nothing else, and no words above
+    numbers.
+
+    >>> has_header(["1", "x"], [["2", "y"]])
+    False
+    """
     if not others or any(len(row) != len(first) for row in others):
         return None
     above = [_kind(cell) for cell in first]

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from qanat.engines.duckdb.files.sniff import Sniffer, has_header
+from qanat.engines.duckdb.files.sniff import Sniffer, has_header, has_names
 from qanat.model.schema import NO_COLUMNS
 
 
@@ -72,9 +72,11 @@ def test_a_doubt_is_left_to_duckdb(bench: Any) -> None:
 
 
 def test_headers_that_are_clear() -> None:
-    assert has_header(["a", "b"], [["1", "x"]]) is True
+    assert has_names(["a", "b"])
+    assert not has_names(["a", ""])
     assert has_header(["1", "b"], [["2", "x"]]) is False
     assert has_header(["name", "2019"], [["x", "1"]]) is False
+    assert has_header(["2", "b"], [["true", "x"]]) is None
     assert has_header(["a1", "b"], [["1", "x"]]) is None
     assert has_header(["1", "b"], []) is None
 
