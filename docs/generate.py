@@ -31,6 +31,7 @@ from qanat.declare import calls, columns, properties, settings, types as column_
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
 from qanat.model.schema import Field
@@ -101,6 +102,11 @@ def command_line() -> Lines:
     yield "errors to standard error. `NO_COLOR` is honoured."
     yield ""
     context = click.Context(program, info_name="qanat")
+    yield "Bash, zsh and fish complete commands, options and names of datasets. In `~/.bashrc`:"
+    yield '`eval "$(_QANAT_COMPLETE=bash_source qanat)"`; in `~/.zshrc`:'
+    yield '`eval "$(_QANAT_COMPLETE=zsh_source qanat)"`; in'
+    yield "`~/.config/fish/completions/qanat.fish`: `_QANAT_COMPLETE=fish_source qanat | source`."
+    yield ""
     for name in program.list_commands(context):
         yield from _command(program, context, name, 2)
     yield "## In later releases"
@@ -647,6 +653,11 @@ def tables() -> Lines:
     )
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
+    yield ""
+    yield (
+        f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
+        " With more, the dataset fails and publishes nothing. Default: no limit."
+    )
     yield ""
     yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
     yield ""

@@ -17,8 +17,9 @@ from qanat.errors import (
     RereadError,
     ResetError,
 )
-from qanat.run.decide import Borrowed, Decision, Step
+from qanat.run.decide import Decision, Step
 from qanat.run.drop import consequences, dropping
+from qanat.run.facts import Borrowed
 from qanat.run.plan import plan
 from qanat.run.rename import rename
 from qanat.run.results import Selection

@@ -394,8 +394,7 @@ def _globs(entry: Entry, problems: list[QanatError]) -> tuple[str, ...]:
 
 
 def _fault(name: str, entry: Entry, wanted: str | None, near: str | None = None) -> SpecError:
-    # As it is written: what YAML makes of `no` is False.
-    got = repr(entry.plain) if entry.written is None else entry.written
+    got = entry.written or repr(entry.plain)  # as it is written: YAML makes False of `no`
     return SpecError(
         f"{name} does not fit", location=entry.at, wanted=wanted, got=got, nearest=near
     )

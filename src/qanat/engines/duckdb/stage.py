@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from qanat.engines.duckdb.quarantine import (
     malformed_rows,
     quarantine_table,
     removed_rows,
+    unparsed_files,
 )
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule
@@ -59,12 +61,14 @@ class Staging:
     Args:
         footers: what is known of the files of tables.
         queries: what is known of queries.
+        stopping: set when functions are to be given up.
     """
 
     con: DuckDBPyConnection
     work: Work
     footers: Footers
     queries: Queries
+    stopping: threading.Event
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
@@ -137,6 +141,7 @@ class Staging:
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
+            unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
         )
 
     def _readmit(self, query: Readmission) -> Staged:
@@ -240,7 +245,7 @@ class Staging:
     def _function(self, name: str, query: FunctionQuery) -> Result:
         path = self.work.scratch / f"{_file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
-        run_function(self.con, query, relations, path)
+        run_function(self.con, query, relations, path, self.stopping)
         relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
         return Result(select, relation.columns, relation.types, (RID,))
