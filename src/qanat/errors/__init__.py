@@ -41,7 +41,8 @@
     │   ├── TableTooNewError            Q4009
     │   ├── TableCorruptError           Q4010
     │   ├── NotAppendOnlyError          Q4011
-    │   └── LedgerError                 Q4012
+    │   ├── LedgerError                 Q4012
+    │   └── NotAllowedError             Q4013
     └── RunError                        Q5000  an update could not do its work
         ├── UpdateRunningError          Q5001
         ├── LeaseLostError              Q5002
@@ -67,6 +68,7 @@ from qanat.errors.adapter import (
     FileVanishedError,
     LedgerError,
     MissingExtraError,
+    NotAllowedError,
     NotAppendOnlyError,
     SourceNotFoundError,
     SourceUnavailableError,
@@ -151,6 +153,7 @@ __all__ = [
     "LedgerError",
     "Location",
     "MissingExtraError",
+    "NotAllowedError",
     "NotAppendOnlyError",
     "OptionError",
     "PlanError",
