@@ -310,6 +310,7 @@ class Staged(Frozen):
         counts: of the target; `view_counts` of the views that have expectations.
         source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
+        unparsed: by path, files that had rows of which not one could be parsed: how many.
     """
 
     table: StagedTable
@@ -319,6 +320,7 @@ class Staged(Frozen):
     view_counts: Mapping[str, Counts] = field(default_factory=dict)
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     read: int | None = None
+    unparsed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

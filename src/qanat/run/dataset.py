@@ -19,6 +19,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
+from qanat.run.columns import new_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
     INTERRUPTED,
@@ -107,8 +108,12 @@ def gather(
     if not anew and (looks or facts.before is None):
         check_owners(session, dataset, anew=restarted)
     stored = _stored(session, dataset) if exists and looks else None
-    if grows and stored is not None and not (anew or restarted):
-        check_partitions(dataset, stored.partition_by)
+    if stored is not None and not (anew or restarted):
+        if grows:
+            check_partitions(dataset, stored.partition_by)
+        if facts.changed and dataset.kind is DatasetKind.STREAMING_TABLE:
+            adds = new_columns(session, dataset, around.definitions)
+            flows = tuple(replace(f, adds=adds.get(f.name, ())) for f in flows)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
 
 

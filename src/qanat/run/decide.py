@@ -209,14 +209,17 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     ready = _ready(facts)
     new = any(f.unread or f.once for f in ready)
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
-    if not new and not changing:
+    adds = tuple(dict.fromkeys(n for f in ready for n in f.adds))
+    if not new and not changing and not adds:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
     if new:
         return Step.APPEND, UNREAD
-    return Step.APPEND, f"{listed(changing)} may bring new rows"
+    if changing:
+        return Step.APPEND, f"{listed(changing)} may bring new rows"
+    return Step.APPEND, f"its query has new columns: {listed(adds)}"
 
 
 def _no_table(name: str, facts: Facts) -> str:
@@ -236,7 +239,8 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
         return ()
     view = facts.dataset.kind is _VIEW
     ready = _ready(facts)
-    working = [f for f in ready if view or f.unread or f.once]
+    # An epoch without rows gives the table new columns, which its readers can use at once.
+    working = [f for f in ready if view or f.unread or f.once or f.adds]
     if facts.restarted and not working:
         # A full refresh replaces the table even if nothing is there to read.
         working = ready[:1]

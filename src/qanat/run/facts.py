@@ -58,6 +58,7 @@ class FlowFacts(Frozen):
         looked: by what is absent, the environments that were looked at, if several.
         idle: sources from outside the project that have nothing: streams nothing that the flow has
             not read, others nothing at all, not even columns.
+        adds: columns that its changed query gives and that the table does not have yet.
     """
 
     name: str
@@ -74,6 +75,7 @@ class FlowFacts(Frozen):
     borrowed: tuple[Borrowed, ...] = ()
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
 
 
 class TableFacts(Frozen):

@@ -6,11 +6,12 @@ that pass leave, all others go back as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
+from qanat.engines.duckdb.inputs import Bound
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.engines.duckdb.write import write
@@ -73,6 +74,21 @@ def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
         f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {_RULES}, "
         f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW} FROM ({union})"
     )
+
+
+def unparsed_files(con: DuckDBPyConnection, inputs: Iterable[Bound]) -> dict[str, int]:
+    """The files of which no row could be parsed, each with how many it has."""
+    found: dict[str, int] = {}
+    for bound in inputs:
+        if bound.malformed:
+            rows = f"SELECT file, count(*) FROM ({bound.malformed}) GROUP BY file"
+            parsed = f"SELECT {FILE} FROM ({bound.full})"
+            found.update(
+                con.execute(
+                    f"SELECT * FROM ({rows}) WHERE file NOT IN ({parsed}) ORDER BY file"
+                ).fetchall()
+            )
+    return found
 
 
 def quarantine_table(
