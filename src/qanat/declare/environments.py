@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from qanat.declare.settings import KEYS, SETTINGS, Entry
+from qanat.declare.document import Entry
+from qanat.declare.settings import KEYS, SETTINGS
 from qanat.errors import QanatError, SpecError, nearest
 
 DEV = "dev"

@@ -8,7 +8,7 @@ from typing import Any
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.model.event import EventRecord
+from qanat.model.event import EventRecord, Recovered
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Definition, Epoch, UpdateRecord
@@ -91,12 +91,17 @@ class DatasetResult(Frozen):
 
 
 class UpdateResult(Frozen):
-    """What an update did. `id` is empty when nothing had to be written."""
+    """What an update did. `id` is empty when nothing had to be written.
+
+    Args:
+        recovered: what became of epochs that a crash had left open.
+    """
 
     id: str
     status: str
     seconds: float
     datasets: tuple[DatasetResult, ...]
+    recovered: tuple[Recovered, ...] = ()
 
     @property
     def failed(self) -> tuple[DatasetResult, ...]:
