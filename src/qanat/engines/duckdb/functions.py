@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from duckdb import DuckDBPyConnection
+from duckdb import DuckDBPyConnection, Error as DuckDBError
 
+from qanat.engines.duckdb.apart import call_apart
 from qanat.errors import MissingExtraError, QueryError, SchemaMismatchError, install
 from qanat.model.name import Names
 from qanat.model.query import FunctionQuery
@@ -16,30 +18,54 @@ from qanat.text import literal, quote
 
 
 def run_function(
-    con: DuckDBPyConnection, query: FunctionQuery, relations: tuple[str, ...], path: Path
+    con: DuckDBPyConnection,
+    query: FunctionQuery,
+    relations: tuple[str, ...],
+    path: Path,
+    stopping: threading.Event,
 ) -> None:
     """Call the function with its inputs and write what it returns to a Parquet file.
 
     Args:
         relations: SELECT text for each parameter, in order.
         path: file to write.
+        stopping: the function is given up once this is set.
 
     Raises:
+        AdapterError: the function was given up.
         MissingExtraError: the annotation wants a library that is not installed.
-        QueryError: the function raised, or returned something that is no table.
+        QueryError: the function returned something that is no table.
         SchemaMismatchError: it returned two columns of one name.
+        BaseException: whatever the function raised.
     """
     arguments = [
         _frame(con.sql(relation), kind, query)
         for relation, kind in zip(relations, query.takes, strict=True)
     ]
-    result = query.function(*arguments)
+    table = call_apart(lambda: _arrow(query.function(*arguments), query), stopping)
+    raised: list[BaseException] = []
+    if hasattr(table, "read_next_batch"):
+        batches = _remembering(table, raised)
+        table = _require("pyarrow", query).RecordBatchReader.from_batches(table.schema, batches)
     name = f"__qanat_result_{path.stem}"
-    con.register(name, _arrow(result, query))
+    con.register(name, table)
     try:
         con.execute(f"COPY (FROM {quote(name)}) TO {literal(str(path))} (FORMAT parquet)")
+    except DuckDBError as error:
+        if raised:
+            raise raised[0] from error
+        raise
     finally:
         con.unregister(name)
+
+
+def _remembering(batches: Iterable[Any], raised: list[BaseException]) -> Iterator[Any]:
+    """Batches as they come; what making them raises is kept: DuckDB passes on only its text."""
+    try:
+        yield from batches
+    except BaseException as error:
+        raised.append(error)
+        raise
 
 
 # What is imported to hand a frame out.
