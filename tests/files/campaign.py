@@ -19,8 +19,9 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import FilesBatch, LocalFile
 from tests.files.delimited import Delimited
 from tests.files.kind import Kind, Read
+from tests.files.lined import Lined
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (Delimited(),)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (Delimited(), Lined())}
 BATCH = 6
 _TOLD_LESS = 0.25
 """The share of batches that are also read without the options that Qanat can find out."""
