@@ -47,6 +47,8 @@ SAMPLE = 20480
 
 _TEXTS = (STRING, Primitive("binary"))
 _SAMPLED_FILES = 5
+_PARALLEL = 256 * 1024
+"""Bytes of a file that DuckDB gives to one thread in any case."""
 _NAMED_RETRIES = 5
 
 
@@ -156,7 +158,7 @@ class _Reader:
         small = self._small(heads)
         doubtful: list[int] = []
         quoted: set[int] = set()
-        found: dict[tuple[tuple[str, ...], Dialect, int, str], list[tuple[int, str]]] = {}
+        found: dict[Group, list[tuple[int, str]]] = {}
         for head in heads:
             trusted = not head.odd and head.index not in small
             if trusted:
@@ -167,11 +169,14 @@ class _Reader:
                 continue
             if seen.quotes:
                 quoted.add(head.index)
-            key = (head.names, head.manner.dialect, head.skip, seen.end)
-            found.setdefault(key, []).append((head.index, head.local))
+            parallel = not seen.spans or self.batch.files[head.index].size < _PARALLEL
+            alike = Group(
+                head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel
+            )
+            found.setdefault(alike, []).append((head.index, head.local))
         groups = [
-            Group(names, dialect, skip, tuple(files), end, frozenset(quoted))
-            for (names, dialect, skip, end), files in found.items()
+            replace(alike, files=tuple(files), quoted=frozenset(quoted))
+            for alike, files in found.items()
         ]
         return groups, doubtful
 
@@ -184,7 +189,9 @@ class _Reader:
         for (names, dialect), files in alike.items():
             copy = self.salvage.rewrite(files, len(names))
             if copy is not None:
-                groups.append(Group(names, dialect, 0, ((files[0], copy),), careful=True))
+                groups.append(
+                    Group(names, dialect, 0, ((files[0], copy),), parallel=False, careful=True)
+                )
         return groups
 
     def _scans(self, group: Group) -> list[Group]:
@@ -224,6 +231,8 @@ class _Reader:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
         else:
             options = group.dialect.options(group.skip, group.end)
+        if not group.parallel:
+            options += ", parallel = false"
         paths = [path for _, path in group.files]
         files = self.table.variable(f"read{purpose}", paths, "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
