@@ -90,7 +90,7 @@ class Salvage:
                 if record.line <= manner.header:
                     continue
                 if record.fields is None:
-                    self._malformed(index, record.line, record.raw, record.error)
+                    self.malformed(index, record.line, record.raw, record.error)
                     continue
                 good += 1
                 raw = record.raw
@@ -103,11 +103,19 @@ class Salvage:
                     out.write(f"{cells},{index},{record.line}\n".encode())
         return good
 
-    def _malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
+    def malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
+        """Put a malformed record aside.
+
+        Args:
+            index: of its file in the batch.
+            row: its 1-based place in the file.
+            raw: its bytes, at most `RAW_LIMIT`.
+            error: what is wrong with it.
+        """
         if self._bad is None:
             path = self._scratch / f"{self._table.name}_malformed.csv"
             self._bad = self._open.enter_context(path.open("w", encoding="utf-8", newline=""))
-        self._bad.write(f"{index},{row},{_quoted(readable(raw))},{_quoted(error)}\n")
+        self._bad.write(f"{index},{row},{quoted(readable(raw))},{quoted(error)}\n")
 
     def finish(self) -> list[str]:
         """Close; the Parquet files of malformed records."""
@@ -145,9 +153,10 @@ def _fields(record: Record, dialect: Dialect) -> Sequence[bytes | None]:
     return [None if f in nulls else f for f in fields]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A field of a normalised copy that is not NULL."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def _cell(field: bytes | None) -> str:
-    return "" if field is None else _quoted(field.decode())
+    return "" if field is None else quoted(field.decode())
