@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from qanat.engines.duckdb.files.cast import (
 from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
+from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.sniff import Sniffer
@@ -39,7 +40,7 @@ from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
 from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType, Primitive
-from qanat.model.work import FilesBatch
+from qanat.model.work import FilesBatch, Overruled
 from qanat.text import literal, quote
 
 SAMPLE = 20480
@@ -103,10 +104,28 @@ class _Reader:
         for group in groups:
             for scan in self._scans(group):
                 dirty |= self._spool(spools, scan)
-        for group in self._careful(sorted(dirty)):
+        again = self._careful(sorted(dirty))
+        for group in again:
             self._spool(spools, group)
+        for group in (*groups, *again):
+            spools.overruled += self._overruled(spools.layout, group, dirty)
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
+
+    def _overruled(
+        self, layout: BatchColumns, group: Group, dirty: Collection[int]
+    ) -> list[Overruled]:
+        if not any(is_folder(self.table, name) for name in group.names):
+            return []
+        files = tuple(f for f in group.files if group.careful or f[0] not in dirty)
+        if not files:
+            return []
+        columns = {name: f"c{i}" for i, name in enumerate(group.names)}
+        self._forget_rejects()
+        source = f"({self._source(replace(group, files=files))})"
+        found = overruled(self.table, layout, source, columns, self.formats)
+        self._forget_rejects()
+        return found
 
     def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
         """The rows of files that all have the same columns, without a spool.
