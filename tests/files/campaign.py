@@ -117,7 +117,8 @@ class Campaign:
         return [_of(f, names, rows, bad) for f in files]
 
     def _with_care(self, files: Sequence[LocalFile], options: Mapping[str, Any]) -> list[Read]:
-        with patch("qanat.engines.duckdb.files.csv.look", lambda *_: Look(True, "\\n", False)):
+        doubtful = Look(True, "\\n", True, False)
+        with patch("qanat.engines.duckdb.files.csv.look", lambda *_: doubtful):
             return self._read(files, options)
 
     def _in_one_pass(self, file: LocalFile, options: Mapping[str, Any]) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from qanat.engines.duckdb.files.cast import (
 from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
+from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.sniff import Sniffer
@@ -39,7 +40,7 @@ from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
 from qanat.model.name import Named
 from qanat.model.schema import STRING, DataType, Primitive
-from qanat.model.work import FilesBatch
+from qanat.model.work import FilesBatch, Overruled
 from qanat.text import literal, quote
 
 SAMPLE = 20480
@@ -47,6 +48,8 @@ SAMPLE = 20480
 
 _TEXTS = (STRING, Primitive("binary"))
 _SAMPLED_FILES = 5
+_PARALLEL = 256 * 1024
+"""Bytes of a file that DuckDB gives to one thread in any case."""
 _NAMED_RETRIES = 5
 
 
@@ -101,10 +104,28 @@ class _Reader:
         for group in groups:
             for scan in self._scans(group):
                 dirty |= self._spool(spools, scan)
-        for group in self._careful(sorted(dirty)):
+        again = self._careful(sorted(dirty))
+        for group in again:
             self._spool(spools, group)
+        for group in (*groups, *again):
+            spools.overruled += self._overruled(spools.layout, group, dirty)
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
+
+    def _overruled(
+        self, layout: BatchColumns, group: Group, dirty: Collection[int]
+    ) -> list[Overruled]:
+        if not any(is_folder(self.table, name) for name in group.names):
+            return []
+        files = tuple(f for f in group.files if group.careful or f[0] not in dirty)
+        if not files:
+            return []
+        columns = {name: f"c{i}" for i, name in enumerate(group.names)}
+        self._forget_rejects()
+        source = f"({self._source(replace(group, files=files))})"
+        found = overruled(self.table, layout, source, columns, self.formats)
+        self._forget_rejects()
+        return found
 
     def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
         """The rows of files that all have the same columns, without a spool.
@@ -156,7 +177,7 @@ class _Reader:
         small = self._small(heads)
         doubtful: list[int] = []
         quoted: set[int] = set()
-        found: dict[tuple[tuple[str, ...], Dialect, int, str], list[tuple[int, str]]] = {}
+        found: dict[Group, list[tuple[int, str]]] = {}
         for head in heads:
             trusted = not head.odd and head.index not in small
             if trusted:
@@ -167,11 +188,14 @@ class _Reader:
                 continue
             if seen.quotes:
                 quoted.add(head.index)
-            key = (head.names, head.manner.dialect, head.skip, seen.end)
-            found.setdefault(key, []).append((head.index, head.local))
+            parallel = not seen.spans or self.batch.files[head.index].size < _PARALLEL
+            alike = Group(
+                head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel
+            )
+            found.setdefault(alike, []).append((head.index, head.local))
         groups = [
-            Group(names, dialect, skip, tuple(files), end, frozenset(quoted))
-            for (names, dialect, skip, end), files in found.items()
+            replace(alike, files=tuple(files), quoted=frozenset(quoted))
+            for alike, files in found.items()
         ]
         return groups, doubtful
 
@@ -184,7 +208,9 @@ class _Reader:
         for (names, dialect), files in alike.items():
             copy = self.salvage.rewrite(files, len(names))
             if copy is not None:
-                groups.append(Group(names, dialect, 0, ((files[0], copy),), careful=True))
+                groups.append(
+                    Group(names, dialect, 0, ((files[0], copy),), parallel=False, careful=True)
+                )
         return groups
 
     def _scans(self, group: Group) -> list[Group]:
@@ -224,6 +250,8 @@ class _Reader:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
         else:
             options = group.dialect.options(group.skip, group.end)
+        if not group.parallel:
+            options += ", parallel = false"
         paths = [path for _, path in group.files]
         files = self.table.variable(f"read{purpose}", paths, "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"

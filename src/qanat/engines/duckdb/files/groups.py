@@ -17,6 +17,7 @@ class Group(Frozen):
         files: (index in the batch, path to read).
         end: how lines end, as `new_line` of `read_csv` has it.
         quoted: the files that may have quotes, by index.
+        parallel: whether several threads may read one file.
         careful: the one path is a normalised copy of all, with file and line as last columns.
         strict: whether a record that DuckDB refuses ends the reading; else it is put aside. A
             line that is longer than its buffer (32 MB) is skipped by DuckDB 2.0, not put aside.
@@ -28,6 +29,7 @@ class Group(Frozen):
     files: tuple[tuple[int, str], ...]
     end: str = "\\n"
     quoted: frozenset[int] = frozenset()
+    parallel: bool = True
     careful: bool = False
     strict: bool = False
 

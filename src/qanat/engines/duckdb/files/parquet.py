@@ -21,6 +21,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.moments import known
+from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
@@ -28,7 +29,7 @@ from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, DataType, Primitive
-from qanat.model.work import RESCUED, FilesBatch
+from qanat.model.work import RESCUED, FilesBatch, Overruled
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
@@ -210,9 +211,26 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
                 )
         relations.append(relation)
         rows += group.rows - misfits
+    hidden_by_folders = [o for n, g in enumerate(groups) for o in _overruled(table, layout, g, n)]
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
-    )
+        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows,
+        tuple(hidden_by_folders),
+    )  # fmt: skip
+
+
+def _overruled(
+    table: FileTable, layout: BatchColumns, group: Group, number: int
+) -> list[Overruled]:
+    own = {
+        c.name: f"CAST({quote(c.name)} AS VARCHAR)"
+        for c in group.columns
+        if is_folder(table, c.name)
+    }
+    if not own:
+        return []
+    names = ", ".join(f"t.{quote(name)}" for name in own)
+    source = f"(SELECT {names}, {_index(table, group, number)} AS file FROM {group.scan})"
+    return overruled(table, layout, source, own)
 
 
 def _index(table: FileTable, group: Group, number: int) -> str:
