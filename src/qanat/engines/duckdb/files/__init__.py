@@ -2,8 +2,9 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values): `csv` with `dialect` and `heads`, `json` with `lines` and
-`structure`; CSV that a query only copies is read in place, too. Files in which DuckDB fails are
+(`cast` converts text to values, `infer` chooses types that nobody declared, `many` reads few or
+thousands of columns): `csv` with `dialect` and `heads`, `json` with `lines` and `structure`. CSV
+that a query only copies is read in place, too. Files in which DuckDB fails are
 read again by `records`, which loses no row.
 """
 
@@ -93,7 +94,7 @@ def _prepared(
     )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
-    return FileTable(con, name, batch.files, partitions), batch
+    return FileTable(con, name, batch.files, partitions, batch.declared), batch
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:

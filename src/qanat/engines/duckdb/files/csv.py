@@ -21,17 +21,15 @@ from qanat.engines.duckdb.files.bound import (
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import (
-    WIDTH,
-    Evidence,
     Formats,
     Value,
-    evidence,
     failed,
-    from_text,
     typed_columns,
 )
 from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
 from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
+from qanat.engines.duckdb.files.infer import Seen, survey
+from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.records import (
     LIMIT,
     MANY,
@@ -44,7 +42,7 @@ from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.name import Named
-from qanat.model.schema import STRING, DataType
+from qanat.model.schema import DataType
 from qanat.model.work import FilesBatch
 from qanat.text import literal, quote
 
@@ -144,15 +142,16 @@ class _Reader:
         if layout.rescue or self.table.partitions.columns:
             return None
         (group,) = groups
-        values, _, _ = self._values(layout, group.names)
+        values, more = self._values(layout, group.names)
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
         scans = self._scans(group)
         sources = (self._source(scan, str(n)) for n, scan in enumerate(scans))
+        rows = beside(" UNION ALL ".join(sources), more)
         relation = (
             f"SELECT {columns}{self.table.metadata('file')} "
-            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({' UNION ALL '.join(sources)}))"
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({rows}))"
         )
         if checks:
             # DuckDB neither drops nor moves a filter with a side effect.
@@ -274,10 +273,14 @@ class _Reader:
         """Spool a group; the files that need care, with their columns."""
         names = group.names
         dirty: dict[int, tuple[str, ...]] = {}
+        values, more = self._values(spools.layout, names)
+        extras = [(name, f"CAST(to_json(c{i}) AS VARCHAR)") for i, name in enumerate(names)
+                  if name in spools.layout.extras]  # fmt: skip
         while group.files:
             self._forget_rejects()
             try:
-                path = spools.write(self._source(group), *self._values(spools.layout, names))
+                source = beside(self._source(group), more)
+                path = spools.write(source, values, extras, self._raw(len(names)))
             except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise
@@ -304,65 +307,47 @@ class _Reader:
 
     def _values(
         self, layout: BatchColumns, names: Sequence[str]
-    ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
+    ) -> tuple[list[Value | None], list[str]]:
         places = Named((name, i) for i, name in enumerate(names))
-        values: list[Value | None] = []
-        for f in layout.fields:
-            place = None if is_folder(self.table, f.name) else places.get(f.name)
-            if place is None:
-                values.append(None)
-            else:
-                text = f"c{place}"
-                typed = from_text(text, f.type, self.formats)
-                json = f"CAST(to_json({text}) AS VARCHAR)"
-                values.append(Value(text, json, typed, f.type != STRING))
-        extras = [
-            (name, f"CAST(to_json(c{i}) AS VARCHAR)")
-            for i, name in enumerate(names)
-            if name in layout.extras
-        ]
-        return values, extras, self._raw(len(names))
+        found = (None if is_folder(self.table, n) else places.get(n) for n in layout.names)
+        texts = [None if place is None else f"c{place}" for place in found]
+        return text_values(layout.fields, texts, self.batch.declared, self.formats)
 
     def _raw(self, width: int) -> str:
         """The record written again: not byte by byte as it was, but with the same values."""
         d = self.dialect
-        if not d.quote:
-            cells = [f"coalesce(c{i}, '')" for i in range(width)]
-        else:
+        cell = "coalesce(x, '')"
+        if d.quote:
             quote_, escaped = literal(d.quote), literal((d.escape or d.quote) + d.quote)
-            cells = [
-                f"CASE WHEN contains(c{i}, {literal(d.delimiter)}) OR contains(c{i}, {quote_}) "
-                f"OR contains(c{i}, chr(10)) "
-                f"THEN {quote_} || replace(c{i}, {quote_}, {escaped}) || {quote_} "
-                f"ELSE coalesce(c{i}, '') END"
-                for i in range(width)
-            ]
-        return f"concat_ws({literal(d.delimiter)}, {', '.join(cells)})"
+            cell = (
+                f"CASE WHEN contains(x, {literal(d.delimiter)}) OR contains(x, {quote_}) "
+                f"OR contains(x, chr(10)) "
+                f"THEN {quote_} || replace(x, {quote_}, {escaped}) || {quote_} ELSE {cell} END"
+            )
+        # One expression for all cells: one for each of 2,000 takes DuckDB 2.0 a second to compile.
+        cells = f"list_transform([{', '.join(f'c{i}' for i in range(width))}], lambda x: {cell})"
+        return f"array_to_string({cells}, {literal(d.delimiter)})"
 
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:
             return {}
-        wanted = Named((name, Evidence()) for name in new)
+        wanted = Named((name, Seen()) for name in new)
         chosen: list[tuple[Group, tuple[int, str]]] = []
         for group in groups:
             if any(n in wanted for n in group.names):
                 chosen += [(group, f) for f in _spread(group.files, self.batch)]
         share = max(SAMPLE // max(len(chosen), 1), 100)
         for group, file in chosen:
-            places = [(i, wanted[n]) for i, n in enumerate(group.names)
-                      if n in wanted]  # fmt: skip
-            tests = ", ".join(evidence(f"c{i}", self.formats) for i, _ in places)
+            names = {f"c{i}": n for i, n in enumerate(group.names) if n in wanted}
             scan = self._scan(Group(group.names, group.skip, (file,), group.careful),
                               ", ignore_errors = true")  # fmt: skip
+            rows = f"(SELECT * FROM {scan} LIMIT {share})"
             try:
-                [row] = self.table.con.execute(
-                    f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
-                ).fetchall()
+                found = survey(self.table.con, rows, tuple(names), self.formats)
             except duckdb.InvalidInputException:
                 continue  # the careful reader takes this file; the other files give the types
-            for k, (_, column) in enumerate(places):
-                part = row[k * WIDTH : (k + 1) * WIDTH]
-                column.add(part[0], part[1:])
+            for name, seen in zip(names.values(), found, strict=True):
+                wanted[name] = wanted[name].merge(seen)
         types = {name: wanted[name].type for name in new}
         return types | folder_types(self.table, new)
 
