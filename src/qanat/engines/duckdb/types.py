@@ -160,7 +160,10 @@ def _expression(target: Target) -> str:
     # DuckDB's two names of one type.
     raw = target.column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
     source = quote(target.column.name)
-    if raw != wanted:
+    if raw in ("DOUBLE", "FLOAT") and wanted.startswith("DECIMAL"):
+        # As `casts` has it: the number as it is written, not the double's binary value.
+        source = f"CAST(CAST({source} AS VARCHAR) AS {wanted})"
+    elif raw != wanted:
         source = f"CAST({source} AS {wanted})"
     if target.key:
         return f"nullif({source}, '') AS {as_}"
