@@ -7,6 +7,7 @@ import sys
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
 from qanat.errors import CommandLineError
@@ -18,7 +19,7 @@ from qanat.text import printable
 
 
 @click.command("drop", short_help="Remove a dataset that is no longer declared.")
-@click.argument("name")
+@click.argument("name", shell_complete=dataset_names)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @waits
 @project_ref

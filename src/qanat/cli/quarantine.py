@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref, waits
 from qanat.cli.program import Group
 from qanat.cli.run import watching
@@ -40,7 +41,7 @@ def list_(ref: ProjectRef, json: bool) -> int:
 
 
 @command.command("show", short_help="Show rows in quarantine and why they are there.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @limit
 @click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
 @project_ref
@@ -61,7 +62,7 @@ def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool
 
 
 @command.command("replay", short_help="Check the rows again and move those that now pass.")
-@click.argument("dataset", required=False)
+@click.argument("dataset", required=False, shell_complete=dataset_names)
 @waits
 @project_ref
 @logs

@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.text import literal
 

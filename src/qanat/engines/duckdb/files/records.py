@@ -344,7 +344,7 @@ class Salvage:
                     header = False
                     continue
                 if record.fields is None:
-                    self._malformed(index, record.line, record.raw, record.error)
+                    self.malformed(index, record.line, record.raw, record.error)
                     continue
                 good += 1
                 raw = record.raw
@@ -358,7 +358,15 @@ class Salvage:
                     out.write(f"{cells},{index},{record.line}\n".encode())
         return good
 
-    def _malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
+    def malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
+        """Put a malformed record aside.
+
+        Args:
+            index: of its file in the batch.
+            row: its 1-based place in the file.
+            raw: its bytes, at most `RAW_LIMIT`.
+            error: what is wrong with it.
+        """
         if self._bad is None:
             path = self._scratch / f"{self._table.name}_malformed.csv"
             self._bad = self._open.enter_context(path.open("w", encoding="utf-8", newline=""))

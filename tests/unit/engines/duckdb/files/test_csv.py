@@ -88,6 +88,7 @@ def test_inference_can_be_switched_off(bench: Any) -> None:
         ("long", " 3 ", 3),
         ("long", "+4", 4),
         ("byte", "127", 127),
+        ("long", "1e2", 100),
         ("double", "1e3", 1000.0),
         ("decimal(5,2)", "1.230", Decimal("1.23")),
         ("date", "2013-01-31", date(2013, 1, 31)),
@@ -105,7 +106,7 @@ def test_values_that_fit(bench: Any, schema: Any, type_: str, text: str, value: 
     ("type_", "text"),
     [
         ("long", "1.5"),
-        ("long", "1e2"),
+        ("long", "1e-2"),
         ("long", "9223372036854775808"),
         ("byte", "128"),
         ("decimal(5,2)", "1.239"),
