@@ -11,16 +11,8 @@ import duckdb
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.documents import pieces
-from qanat.engines.duckdb.files.records import (
-    LIMIT,
-    MANY,
-    SMALL,
-    Salvage,
-    may_have_long_lines,
-    open_bytes,
-    quoted,
-    shorten,
-)
+from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines, open_bytes, shorten
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage, quoted
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.text import literal, quote
 
