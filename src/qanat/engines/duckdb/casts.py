@@ -96,31 +96,35 @@ CAST(round(TRY_CAST(a AS DOUBLE)) AS INT) ELSE CAST(a AS INT) END AS a"
 
 
 def compiled(
-    con: DuckDBPyConnection,
-    sql: str,
-    over: Callable[[str], tuple[str, DuckDBPyRelation]],
+    con: DuckDBPyConnection, sql: str, over: Callable[[str], str]
 ) -> tuple[str, DuckDBPyRelation]:
     """Compile a query with exact casts; its columns keep the names that they have without.
 
     Args:
         sql: the query.
-        over: makes a SELECT of a query, and compiles it.
+        over: makes a SELECT of a query that can be computed.
+
+    Returns:
+        The SELECT, and a relation that has its columns.
 
     Raises:
         duckdb.Error: the query is wrong as its author wrote it.
     """
+
+    def described(select: str) -> tuple[str, DuckDBPyRelation]:
+        return select, con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+
     exact = exact_casts(sql)
     if exact == sql:
-        return over(sql)
+        return described(over(sql))
     try:
-        select, relation = over(exact)
+        select, relation = described(over(exact))
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
         # The message must show the author's text, if the fault is there at all.
-        return over(sql)
+        return described(over(sql))
     if any("typeof(" in name for name in relation.columns):
-        names = ", ".join(quote(name) for name in over(sql)[1].columns)
-        select = f"SELECT * FROM ({select}) AS __qanat_named({names})"
-        relation = con.sql(f"{select} LIMIT 0")
+        names = ", ".join(quote(name) for name in described(over(sql))[1].columns)
+        return described(f"SELECT * FROM ({select}) AS __qanat_named({names})")
     return select, relation
 
 

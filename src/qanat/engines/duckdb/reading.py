@@ -55,9 +55,8 @@ class DuckDBReading:
         # different ones. The closing one has its own line: the text may end in a -- comment.
         most = "" if limit is None else f" LIMIT {int(limit)}"
 
-        def over(sql: str) -> tuple[str, DuckDBPyRelation]:
-            select = f"FROM (\n{sql}\n){most}"
-            return select, con.sql(select)
+        def over(sql: str) -> str:
+            return f"FROM (\n{sql}\n){most}"
 
         with explained(query, self._columns):
             self._sql, relation = compiled(con, query.sql, over)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -217,10 +218,7 @@ class Staging:
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
-        def over(sql: str) -> tuple[str, DuckDBPyRelation]:
-            select = self.bindings.over(sql, reads, carried.needs)
-            return select, self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
-
+        over = partial(self.bindings.over, names=reads, full=carried.needs)
         select, relation = compiled(self.con, carried.sql, over)
         shown = relation.columns[len(carried.positions) :]
         if carried.needs and any(name.startswith(RESERVED) for name in shown):
@@ -368,11 +366,8 @@ class Staging:
         return counts
 
     def _discard(self) -> None:
-        for output in (
-            self.work.output,
-            self.work.quarantine,
-            *(v.quarantine for v in self.work.views),
-        ):
+        views = (v.quarantine for v in self.work.views)
+        for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
 
 

@@ -28,10 +28,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def run(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], tuple[Any, ...]]:
     """The names and the one row of a query with exact casts."""
 
-    def over(query: str) -> tuple[str, duckdb.DuckDBPyRelation]:
-        return query, con.sql(f"SELECT * FROM ({query}\n) LIMIT 0")
-
-    select, relation = compiled(con, sql, over)
+    select, relation = compiled(con, sql, lambda query: f"FROM (\n{query}\n)")
     [row] = con.execute(select).fetchall()
     return relation.columns, row
 

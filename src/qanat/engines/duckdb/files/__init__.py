@@ -2,10 +2,11 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values, `infer` chooses types that nobody declared, `many` reads few or
-thousands of columns): `csv` with `dialect` and `heads`, `json` with `lines` and `structure`. CSV
-that a query only copies is read in place, too. Files in which DuckDB fails are
-read again by `records`, which loses no row.
+(`cast` converts text to values, with `digits` and `moments`; `infer` chooses types that nobody
+declared, `many` reads few or thousands of columns): `csv` with `dialect`, `sniff`, `heads` and
+`groups`, `json` with `lines`, `structure`, `numbers` and `leaves`. CSV that a query only copies is
+read in place, too. Files that DuckDB would misread (`trust` finds them) or fails in are read again
+by `records`, which loses no row, and copied by `salvage`; `documents` does so for JSON.
 """
 
 from __future__ import annotations
