@@ -19,18 +19,16 @@ from qanat.engines.duckdb.files.bound import (
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import (
-    WIDTH,
-    Evidence,
     Formats,
     Value,
-    evidence,
     failed,
-    from_text,
     typed_columns,
 )
 from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
+from qanat.engines.duckdb.files.infer import Seen, survey
+from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
@@ -39,14 +37,13 @@ from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
 from qanat.model.name import Named
-from qanat.model.schema import STRING, DataType, Primitive
+from qanat.model.schema import DataType
 from qanat.model.work import FilesBatch, Overruled
 from qanat.text import literal, quote
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""
 
-_TEXTS = (STRING, Primitive("binary"))
 _SAMPLED_FILES = 5
 _PARALLEL = 256 * 1024
 """Bytes of a file that DuckDB gives to one thread in any case."""
@@ -140,15 +137,16 @@ class _Reader:
         if layout.rescue or self.table.partitions.columns:
             return None
         (group,) = groups
-        values, _, _ = self._values(layout, group)
+        values, more = self._values(layout, group)
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
         scans = self._scans(group)
         sources = (self._source(scan, str(n)) for n, scan in enumerate(scans))
+        rows = beside(" UNION ALL ".join(sources), more)
         relation = (
             f"SELECT {columns}{self.table.metadata('file')} "
-            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({' UNION ALL '.join(sources)}))"
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({rows}))"
         )
         if checks:
             # DuckDB neither drops nor moves a filter with a side effect.
@@ -292,10 +290,15 @@ class _Reader:
     def _spool(self, spools: Spools, group: Group) -> set[int]:
         """Spool a group; returns the files that need care."""
         dirty: set[int] = set()
+        layout, names = spools.layout, group.names
+        extras = [(name, f"CAST(to_json(c{i}) AS VARCHAR)") for i, name in enumerate(names)
+                  if name in layout.extras]  # fmt: skip
         while group.files:
             self._forget_rejects()
+            values, more = self._values(layout, group)
             try:
-                path = spools.write(self._source(group), *self._values(spools.layout, group))
+                source = beside(self._source(group), more)
+                path = spools.write(source, values, extras, raw(group.dialect, len(names)))
             except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise
@@ -320,52 +323,34 @@ class _Reader:
         self._forget_rejects()
         return dirty
 
-    def _values(
-        self, layout: BatchColumns, group: Group
-    ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
-        names = group.names
-        places = Named((name, i) for i, name in enumerate(names))
-        values: list[Value | None] = []
-        for f in layout.fields:
-            place = None if is_folder(self.table, f.name) else places.get(f.name)
-            if place is None:
-                values.append(None)
-            else:
-                text = f"c{place}" if f.type in _TEXTS else present(f"c{place}", group)
-                typed = from_text(text, f.type, self.formats)
-                json = f"CAST(to_json({text}) AS VARCHAR)"
-                values.append(Value(text, json, typed, f.type != STRING))
-        extras = [
-            (name, f"CAST(to_json(c{i}) AS VARCHAR)")
-            for i, name in enumerate(names)
-            if name in layout.extras
-        ]
-        return values, extras, raw(group.dialect, len(names))
+    def _values(self, layout: BatchColumns, group: Group) -> tuple[list[Value | None], list[str]]:
+        places = Named((name, i) for i, name in enumerate(group.names))
+        found = (None if is_folder(self.table, n) else places.get(n) for n in layout.names)
+        texts = [None if place is None else f"c{place}" for place in found]
+        return text_values(
+            layout.fields, texts, lambda t: present(t, group), self.batch.declared, self.formats
+        )
 
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:
             return {}
-        wanted = Named((name, Evidence()) for name in new)
+        wanted = Named((name, Seen()) for name in new)
         chosen: list[tuple[Group, tuple[int, str]]] = []
         for group in groups:
             if any(n in wanted for n in group.names):
                 chosen += [(group, f) for f in _spread(group.files, self.batch)]
         share = max(SAMPLE // max(len(chosen), 1), 100)
         for group, file in chosen:
-            places = [(i, wanted[n]) for i, n in enumerate(group.names)
-                      if n in wanted]  # fmt: skip
-            texts = (present(f"c{i}", group) for i, _ in places)
-            tests = ", ".join(evidence(text, self.formats) for text in texts)
+            names = {f"c{i}": n for i, n in enumerate(group.names) if n in wanted}
             scan = self._scan(replace(group, files=(file,)), ", ignore_errors = true")
+            rows = f"(SELECT * FROM {scan} LIMIT {share})"
             try:
-                [row] = self.table.con.execute(
-                    f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
-                ).fetchall()
+                value = present("v", group)
+                found = survey(self.table.con, rows, tuple(names), self.formats, value)
             except duckdb.InvalidInputException:
                 continue  # the careful reader takes this file; the other files give the types
-            for k, (_, column) in enumerate(places):
-                part = row[k * WIDTH : (k + 1) * WIDTH]
-                column.add(part[0], part[1:])
+            for name, seen in zip(names.values(), found, strict=True):
+                wanted[name] = wanted[name].merge(seen)
         types = {name: wanted[name].type for name in new}
         return types | folder_types(self.table, new)
 

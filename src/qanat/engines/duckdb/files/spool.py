@@ -23,7 +23,7 @@ from qanat.engines.duckdb.files.bound import (
     is_folder,
     nothing,
 )
-from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
+from qanat.engines.duckdb.files.cast import Formats, Value, judged, rescued, typed_columns
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.errors import (
     FileUnreadableError,
@@ -164,17 +164,18 @@ class Spools:
         """
         typed, checks = typed_columns(self.layout.fields, values)
         columns = "".join(f"v{i}, " for i in range(len(values)))
-        wrong, saved = f"coalesce({fault}, {error(checks)})", "CAST(NULL AS VARCHAR)"
+        rows = f"SELECT {', '.join(['*', *typed])} FROM ({source})"
+        rows, error = judged(rows, checks)
+        wrong, saved = f"coalesce({fault}, {error})", "CAST(NULL AS VARCHAR)"
         if self.layout.rescue:
             wrong = f"CAST({fault} AS VARCHAR)"
             saved = rescued(checks, extras, self.table.path("file"))
         target = str(self.path(f"{len(self.paths)}.parquet"))
-        inner = ", ".join(["*", *typed])
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
         self.table.con.execute(
             f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
             f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {wrong} AS error, "
-            f"{saved} AS rescued FROM (SELECT {inner} FROM ({source}))))) "
+            f"{saved} AS rescued FROM ({rows})))) "
             f"TO {literal(target)} ({OPTIONS})"
         )
         return target
