@@ -25,6 +25,7 @@ from qanat.model.work import (
     Work,
     quarantine_fields,
 )
+from qanat.planning.fit import quarantined
 from qanat.text import literal, quote
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
@@ -93,8 +94,7 @@ def quarantine_table(
         number: SQL that numbers the rows uniquely within the call.
     """
     mine = quarantine_fields(schema)
-    known = Names(output.schema.names)
-    fields = [*output.schema.fields, *(f for f in mine if f.name not in known)]
+    fields, misfits = quarantined(output.schema, Schema(mine))
     values = {
         "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, {number})",
         "_quarantine_flow": literal(work.flow),
@@ -102,7 +102,7 @@ def quarantine_table(
         "_quarantine_epoch": str(work.epoch),
         "_quarantine_at": f"make_timestamptz({work.at_ns // 1000})",
     }
-    if any((old := output.schema.get(f.name)) and old.type != f.type for f in schema.fields):
+    if misfits:
         # A column of the view changed its type: the quarantine keeps its own column, and the row
         # goes into the raw text.
         row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
@@ -112,7 +112,7 @@ def quarantine_table(
         f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
         for f in fields
     )
-    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(tuple(fields)), output)
+    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
 
 
 def _value(field: Field, values: dict[str, str], have: Names) -> str:
