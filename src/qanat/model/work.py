@@ -120,6 +120,9 @@ class Input(Frozen):
 MALFORMED = "_malformed"
 """The rule name under which rows that could not even be parsed are quarantined."""
 
+FAILED = "_failed"
+"""The rule name under which rows that a query could not compute are quarantined."""
+
 RESCUED = "_rescued_data"
 """The column that holds unexpected data as JSON under the `rescue` drift policy."""
 
@@ -138,7 +141,11 @@ QUARANTINE_FIELDS: tuple[Field, ...] = (
             )
         ),
     ),
-    Field("_quarantine_raw", STRING, comment="the text of a row that could not be parsed"),
+    Field(
+        "_quarantine_raw",
+        STRING,
+        comment="the text of a row that could not be parsed, or computed",
+    ),
     Field("_quarantine_at", Primitive("timestamp")),
 )
 """What a quarantine table has after the dataset's own columns."""
@@ -193,6 +200,8 @@ class Work(Frozen):
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
+        sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
+            `_failed`); else one of them fails the epoch.
     """
 
     flow: str
@@ -208,6 +217,7 @@ class Work(Frozen):
     views: tuple[ViewWork, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     references: Mapping[Name, Batch] = field(default_factory=dict)
+    sets_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

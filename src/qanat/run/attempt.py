@@ -18,9 +18,9 @@ from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
-from qanat.model.name import Named, Names
+from qanat.model.name import Named, Names, fold
 from qanat.model.owner import staged_prefix
-from qanat.model.pipeline import Dataset, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
@@ -243,7 +243,15 @@ def work_of(attempt: Attempt) -> Work:
             for view in compiled.views
         ),
         expectations=compiled.expectations,
+        sets_aside=_sets_aside(session, compiled.dataset),
     )
+
+
+def _sets_aside(session: Session, dataset: Dataset) -> bool:
+    """True if rows that cannot be computed go to quarantine."""
+    own = dataset.table_property(ON_ROW_ERROR)
+    default = session.project.configuration.get(ON_ROW_ERROR, OnRowError.QUARANTINE)
+    return OnRowError(fold(own or default)) is OnRowError.QUARANTINE
 
 
 def check_partitions(dataset: Dataset, stored: tuple[str, ...]) -> None:

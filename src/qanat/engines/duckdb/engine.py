@@ -22,13 +22,14 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
 from qanat.engines.duckdb.reading import DuckDBReading
+from qanat.engines.duckdb.readmission import Readmitting
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import AdapterError, Location
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import SqlQuery
+from qanat.model.query import Readmission, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
@@ -80,14 +81,18 @@ class DuckDBEngine:
             self._teller.telling(con.query_progress, progress),
             explained(work.query),
         ):
-            staged = Staging(con, work, self._footers, self._queries).run()
+            staged = self._staging(con, work).run()
         self._footers.remember(work.output, staged.table)
         return staged
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
-            return Staging(con, work, self._footers, self._queries).describe().schema
+            return self._staging(con, work).describe().schema
+
+    def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
+        kind = Readmitting if isinstance(work.query, Readmission) else Staging
+        return kind(con, work, self._footers, self._queries)
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

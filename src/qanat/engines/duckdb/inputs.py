@@ -7,7 +7,7 @@ query is told to leave them out of its stars (`hidden.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -94,12 +94,14 @@ class Bindings:
 
     Args:
         footers: what is known of the files of tables.
+        views: the temporary views that are defined.
     """
 
     con: DuckDBPyConnection
     scratch: Path
     footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
+    views: dict[str, Bound] = field(default_factory=dict)
     _keep: list[object] = field(default_factory=list)
 
     def bind(self, name: str, batch: Batch) -> Bound:
@@ -122,8 +124,7 @@ class Bindings:
                 text = f"SELECT * FROM {quote(raw + '_t')}"
                 found = Bound(text, text, schema=batch.schema)
             case ViewBatch(view):
-                text = f"SELECT * FROM {view_name(view)}"
-                found = Bound(text, text)
+                found = self.views[view]
         self.bound[name] = found
         return found
 
@@ -155,6 +156,28 @@ class Bindings:
         found = self.bound[name]
         text = found.full if full else found.plain
         self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+
+    def define_view(
+        self, view: str, select: str, names: Sequence[str], hidden: Sequence[str]
+    ) -> None:
+        """Define a temporary view.
+
+        Args:
+            names: of its columns.
+            hidden: further ones, which tell what its rows came from.
+        """
+        every = ", ".join((*map(quote, names), *hidden))
+        name = view_name(view)
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {every} FROM ({select})")
+        columns = ", ".join(map(quote, names))
+        self.views[view] = Bound(
+            f"SELECT {columns} FROM {name}", f"SELECT {every} FROM {name}", tuple(hidden)
+        )
+
+    def forget_views(self) -> None:
+        """Have views bound anew, as they are defined next."""
+        known = {id(b) for b in self.views.values()}
+        self.bound = {name: b for name, b in self.bound.items() if id(b) not in known}
 
     def over(self, sql: str, names: Iterable[str], full: Collection[str]) -> str:
         """A query over bound inputs as one SELECT text, which needs no views.

@@ -18,6 +18,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.schema import Field, Schema
 from qanat.model.work import (
+    FAILED,
     MALFORMED,
     QUARANTINE_FIELDS,
     Output,
@@ -73,6 +74,28 @@ def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
     return (
         f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {_RULES}, "
         f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW} FROM ({union})"
+    )
+
+
+def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Schema) -> str:
+    """SELECT text of rows of an input that a query fails for: no columns, but the row as JSON.
+
+    All values of that are text: as numbers, some would not come back as they were.
+
+    Args:
+        relation: SELECT text of the input, with its positions.
+        failed: name of a table of (rid, reason).
+        columns: those of the input that make the row.
+        schema: the columns of the dataset.
+    """
+    nothing = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
+    row = ", ".join(f"{literal(c)}: CAST(r.{quote(c)} AS VARCHAR)" for c in columns)
+    rules = f"MAP {{{literal(FAILED)}: f.reason}} AS {_RULES}"
+    source = f"{{'file': r.{FILE}, 'row': r.{ROW}}} AS {_SOURCE}"
+    raw = f"to_json({{{row}}})::VARCHAR AS {_RAW}"
+    return (
+        f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID} FROM ({relation}) AS r "
+        f"JOIN {failed} AS f ON f.rid = r.{RID}"
     )
 
 

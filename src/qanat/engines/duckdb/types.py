@@ -122,10 +122,16 @@ class Result(Frozen):
 
 
 class Fitted(Frozen):
-    """The table's columns after this epoch, and how each is computed from the query's."""
+    """The table's columns after this epoch, and how each is computed from the query's.
+
+    Args:
+        expressions: with the names that the columns get.
+        casts: those that may fail, as SQL, each with the query's column.
+    """
 
     schema: Schema
     expressions: tuple[str, ...]
+    casts: tuple[tuple[str, str], ...] = ()
 
     @property
     def projection(self) -> str:
@@ -142,7 +148,13 @@ def fit(
         for name, type_ in zip(names, types, strict=True)
     ]
     targets = fit_columns(columns, output, query.location, dataset)
-    return Fitted(Schema(tuple(t.field for t in targets)), tuple(_expression(t) for t in targets))
+    sources = ((c, to_duckdb(t.field.type)) for t in targets if (c := t.column) is not None)
+    casts = ((_source(column, wanted), quote(column.name)) for column, wanted in sources)
+    return Fitted(
+        Schema(tuple(t.field for t in targets)),
+        tuple(_expression(t) for t in targets),
+        tuple((sql, column) for sql, column in casts if sql != column),
+    )
 
 
 def stored(type_: DuckDBPyType) -> DataType | None:
@@ -157,11 +169,14 @@ def _expression(target: Target) -> str:
     wanted, as_ = to_duckdb(target.field.type), quote(target.field.name)
     if target.column is None:
         return f"NULL::{wanted} AS {as_}"
-    # DuckDB's two names of one type.
-    raw = target.column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
-    source = quote(target.column.name)
-    if raw != wanted:
-        source = f"CAST({source} AS {wanted})"
+    source = _source(target.column, wanted)
     if target.key:
         return f"nullif({source}, '') AS {as_}"
     return source if source == as_ else f"{source} AS {as_}"
+
+
+def _source(column: Column, wanted: str) -> str:
+    """A column of the query, in the type that the table has."""
+    # DuckDB's two names of one type.
+    raw = column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+    return quote(column.name) if raw == wanted else f"CAST({quote(column.name)} AS {wanted})"
