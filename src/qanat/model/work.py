@@ -320,6 +320,7 @@ class Staged(Frozen):
         counts: of the target; `view_counts` of the views that have expectations.
         source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
+        refreshed: whether a quarantine changes although no row goes from it into the table.
     """
 
     table: StagedTable
@@ -329,6 +330,7 @@ class Staged(Frozen):
     view_counts: Mapping[str, Counts] = field(default_factory=dict)
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     read: int | None = None
+    refreshed: bool = False
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

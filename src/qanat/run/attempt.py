@@ -162,7 +162,8 @@ class Attempt:
     @property
     def idle(self) -> bool:
         """True if the epoch turns out to change nothing that is worth a commit."""
-        return self.compiled.readmits and not self.staged.table.rows
+        changed = self.staged.table.rows or self.staged.refreshed
+        return self.compiled.readmits and not changed
 
     @property
     def delivery(self) -> Delivery | None:

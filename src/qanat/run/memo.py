@@ -54,6 +54,7 @@ class CompiledFlow(Frozen):
         reads: what it reads outside itself: its own inputs and those of its views.
         view_reads: by `Read.name`, the temporary view it stands for.
         readmits: whether its rows come out of the target's quarantine, and leave it if they pass.
+        again: flows into the same target; rows that they could not compute are computed again.
         quarantined: rows that go into the target's quarantine as they are.
         known: by key, the columns of sources that its epochs do not read themselves.
     """
@@ -66,6 +67,7 @@ class CompiledFlow(Frozen):
     reads: tuple[Read, ...]
     view_reads: tuple[tuple[str, str], ...]
     readmits: bool = False
+    again: tuple[CompiledFlow, ...] = ()
     quarantined: Read | None = None
     known: Mapping[str, Schema] = field(default_factory=dict)
 

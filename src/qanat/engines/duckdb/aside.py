@@ -42,7 +42,9 @@ class RowsAside:
         for name in tuple(self._candidates()):
             bound = self.bindings.bound[name]
             self._whole[name] = bound
-            self.con.execute(f"CREATE TEMP TABLE {_table(name)} (rid BIGINT, reason VARCHAR)")
+            self.con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_table(name)} (rid BIGINT, reason VARCHAR)"
+            )
             full = (
                 f"SELECT * FROM ({bound.full}) WHERE {RID} NOT IN (SELECT rid FROM {_table(name)})"
             )
@@ -104,6 +106,10 @@ class RowsAside:
         )
         failing = f"SELECT {RID} AS rid, nullif(concat_ws('; ', {reasons}), '') AS reason"
         self._add(origin, f"FROM ({failing} FROM ({result.select})) WHERE reason IS NOT NULL")
+
+    def reasons(self, name: str) -> str:
+        """SELECT text of `rid` and `reason` of the rows of an input that fail."""
+        return f"SELECT rid, reason FROM {_table(name)}"
 
     @property
     def total(self) -> int:

@@ -1,12 +1,13 @@
 """Rows on their way into quarantine and back.
 
 They go in with the rules they broke and where they came from. A replay checks them again: those
-that pass leave, all others go back as they are.
+that pass leave, all others stay, for the reasons that there are now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -33,6 +34,13 @@ _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_
 # The columns of these rows do not say all that the row was: it could not be parsed, or a value did
 # not fit into the quarantine's columns. The whole row is in its raw text alone.
 _INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
+_MAP = "MAP(VARCHAR, VARCHAR)"
+_STAYING, _COMPUTED = "__qanat_staying", "__qanat_computed"
+_COMPUTABLE = "the row can be computed now, but breaks a rule"
+
+ORIGIN = "__qanat_origin"
+"""Which row of the quarantine a row was that is checked again: its identifier there."""
+
 # A fixed order, that of the sources: two calls give the same rows.
 _ORDER = (
     "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
@@ -46,6 +54,10 @@ BROKEN_RULES = (
     " GROUP BY rule ORDER BY count(*) DESC, rule"
 )
 """How many rows broke each rule."""
+
+
+def _is_failed(rules: str) -> str:
+    return f"list_contains(map_keys({rules}), {literal(FAILED)})"
 
 
 def rows_of_rule(rule: str | None) -> str:
@@ -172,10 +184,99 @@ class Quarantined(Frozen):
         )
         return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {_INCOMPLETE}"
 
-    def remaining(self, split: Split, schema: Schema) -> str:
+    def failed(self, flow: str, types: Mapping[str, str]) -> str:
+        """SELECT text of the rows of a stream that its flow could not compute.
+
+        Args:
+            types: of the columns that the stream has now. A row whose values are not of these
+                types is left out.
+        """
+        texts = json.dumps(dict.fromkeys(types, "VARCHAR"))
+        texts_of = {n: f"texts.{quote(n)}" for n in types}
+        columns = ", ".join(f"CAST({texts_of[n]} AS {t}) AS {quote(n)}" for n, t in types.items())
+        fitting = " AND ".join(
+            f"({texts_of[n]} IS NULL OR TRY_CAST({texts_of[n]} AS {t}) IS NOT NULL)"
+            for n, t in types.items()
+        )
+        rows = (
+            f"SELECT from_json({_RAW}, {literal(texts)}) AS texts, {RID} FROM ({self.relation}) "
+            f"WHERE _quarantine_flow = {literal(flow)} AND {_is_failed(_RULES)}"
+        )
+        return f"SELECT {columns}, {RID} FROM ({rows}) WHERE {fitting or 'true'}"
+
+
+class Staying:
+    """The rows of a quarantine that a replay leaves there, and why.
+
+    Args:
+        rows: of the quarantine.
+    """
+
+    def __init__(self, con: DuckDBPyConnection, rows: Quarantined) -> None:
+        self._con, self._rows = con, rows
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (origin BIGINT, reasons {_MAP})")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (origin BIGINT)")
+
+    @property
+    def origins(self) -> str:
+        """The rows that were checked and stay, as a subquery."""
+        return f"(SELECT origin FROM {_STAYING})"
+
+    def add_failed(self, computed: str, failed: str) -> None:
+        """Add rows that could not be computed, again.
+
+        Args:
+            computed: SELECT text of all that were computed.
+            failed: SELECT text of those that failed, each with its reason.
+        """
+        self._con.execute(f"INSERT INTO {_COMPUTED} {computed}")
+        why = f"MAP {{{literal(FAILED)}: reason}}"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
+
+    def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
+        """Add rows that break rules.
+
+        Args:
+            relation: of the rows that were checked.
+        """
+        if split.removed is None:
+            return
+        rules = f"first({splitter.failed_rules('b')}) AS rules"
+        broken = (
+            f"SELECT r.{ORIGIN} AS origin, {rules} FROM ({relation}) AS r "
+            f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} GROUP BY r.{ORIGIN}"
+        )
+        computable = f"map_concat(MAP {{{literal(FAILED)}: {literal(_COMPUTABLE)}}}, rules)"
+        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {computable} ELSE rules END"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
+
+    @property
+    def _stays(self) -> str:
+        unchecked = f"{_INCOMPLETE} AND q.{RID} NOT IN (FROM {_COMPUTED})"
+        return f"s.origin IS NOT NULL OR ({unchecked})"
+
+    @property
+    def _joined(self) -> str:
+        return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.origin = q.{RID}"
+
+    def select(self, schema: Schema) -> str:
         """SELECT text of the rows that stay, in the columns of the quarantine."""
-        columns = ", ".join(f"q.{quote(n)}" for n in schema.names)
-        stays = _INCOMPLETE
-        if split.removed is not None:
-            stays += f" OR q.{RID} IN (SELECT {RID} FROM {split.removed})"
-        return f"SELECT {columns} FROM ({self.relation}) AS q WHERE {stays}"
+        columns = ", ".join(
+            f"coalesce(s.reasons, q.{_RULES}) AS {_RULES}" if n == _RULES else f"q.{quote(n)}"
+            for n in schema.names
+        )
+        return f"SELECT {columns} FROM {self._joined} WHERE {self._stays}"
+
+    @property
+    def leaving(self) -> int:
+        """How many rows leave the quarantine."""
+        return self._count(f"{self._joined} WHERE NOT ({self._stays})")
+
+    @property
+    def refreshed(self) -> bool:
+        """True if a row stays for other reasons than before."""
+        return bool(self._count(f"{self._joined} WHERE s.reasons <> q.{_RULES}"))
+
+    def _count(self, rows: str) -> int:
+        row = self._con.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        return int(row[0]) if row else 0

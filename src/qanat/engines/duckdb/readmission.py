@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.quarantine import Quarantined
+from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, Staying
+from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import Result, fit
 from qanat.engines.duckdb.write import write
-from qanat.model.query import Computation
+from qanat.model.query import Computation, Readmission
 from qanat.model.work import Counts, Staged
 from qanat.text import quote
 
@@ -22,22 +23,66 @@ class Readmitting(Staging):
         """Stage the rows of a quarantine that pass now, and the quarantine without them."""
         work, query = self.work, self.work.query
         rows = self._quarantined(query)
-        result = self._candidates(rows)
+        staying = Staying(self.con, rows)
+        again = query.again if isinstance(query, Readmission) else ()
+        result = self._with_recomputed(
+            self._candidates(rows),
+            [recomputing(self, each, rows) for each in again],
+            staying,
+        )
         fitted = fit(result.names, result.types, work.output, query, work.dataset)
-        result, _, split = self._split(
+        result, splitter, split = self._split(
             work.dataset, query, result, fitted, work.expectations, work.output.existing
         )
+        staying.add_broken(result.select, splitter, split)
         names = ", ".join(quote(n) for n in fitted.schema.names)
-        kept = f"SELECT {names} FROM ({result.select}) AS r{split.kept}"
+        kept = (
+            f"SELECT {names} FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
+        )
         table = write(self.con, kept, fitted.schema, work.output)
-        left = rows.remaining(split, work.quarantine.schema)
-        rest = write(self.con, left, work.quarantine.schema, work.quarantine)
-        total = self.con.execute(f"SELECT count(*) FROM ({rows.relation})").fetchone()
-        if total is None or table.rows + rest.rows != total[0]:
-            raise unbalanced(work.dataset, total[0] if total else 0, table.rows + rest.rows)
+        rest = write(
+            self.con,
+            staying.select(work.quarantine.schema),
+            work.quarantine.schema,
+            work.quarantine,
+        )
+        total = self._count(rows.relation)
+        gone = total - rest.rows
+        if gone != staying.leaving or table.rows != self._count(kept):
+            raise unbalanced(work.dataset, staying.leaving, gone)
         # Count only the rows that pass: those that stay were counted when they came.
         counts = Counts(out=table.rows, written=table.rows)
-        return Staged(table, counts, (), {work.dataset: rest}, read=total[0])
+        return Staged(
+            table,
+            counts,
+            (),
+            {work.dataset: rest},
+            read=total,
+            refreshed=bool(gone) or staying.refreshed,
+        )
+
+    def _with_recomputed(
+        self, candidates: Result, again: list[Recomputing], staying: Staying
+    ) -> Result:
+        """The rows that may pass, with those that flows compute again."""
+        parts = [f"SELECT *, {RID} AS {ORIGIN} FROM ({candidates.select})"]
+        for each in again:
+            select = each.recomputed()
+            if select is not None:
+                staying.add_failed(*each.failed)
+                parts.append(select)
+        if len(parts) == 1:
+            hidden = (RID, ORIGIN)
+            return Result(parts[0], candidates.names, candidates.types, hidden)
+        parts[0] = f"SELECT * EXCLUDE ({RID}) FROM ({parts[0]})"
+        union = " UNION ALL BY NAME ".join(parts)
+        described = self.con.sql(f"SELECT * EXCLUDE ({ORIGIN}) FROM ({union}) LIMIT 0")
+        result = Result(union, described.columns, described.types, (ORIGIN,))
+        return self._materialize("readmitted", result)
+
+    def _count(self, select: str) -> int:
+        row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone()
+        return int(row[0]) if row else 0
 
     def _query(self, name: str, query: Computation, positions: bool) -> Result:
         return self._candidates(self._quarantined(query))

@@ -52,7 +52,8 @@ class RowWise(Frozen):
             compiles: tells whether SELECT text is valid.
             columns: of the inputs; other names are those of expressions in the same SELECT.
         """
-        known = _aliases(self.tree, columns)
+        given = Names(columns)
+        known = _aliases(self.tree, given)
         where = self.tree.args.get("where")
         condition = _inlined(where.this, known) if where else None
         outputs = [e for e in self._outputs(known) if self._can_be_tried(e, compiles)]
@@ -62,12 +63,12 @@ class RowWise(Frozen):
         if condition is None and not outputs:
             return None
         reasons = ", ".join(
-            f"CASE WHEN {self._fails(e)} THEN {self._reason(e)} END" for e in outputs
+            f"CASE WHEN {self._fails(e)} THEN {self._reason(e, given)} END" for e in outputs
         )
         reason = f"nullif(concat_ws('; ', {reasons}), '')" if outputs else "NULL"
         rows = self._from()
         if condition is not None:
-            holds, broken = self._holds(condition), self._reason(condition)
+            holds, broken = self._holds(condition), self._reason(condition, given)
             reason = f"CASE WHEN {holds} THEN {reason} ELSE {broken} END"
             rows += f" WHERE NOT {self._rejects(condition)}"
         rid = f"{quote(self.alias)}.{RID}"
@@ -113,8 +114,10 @@ class RowWise(Frozen):
                 return f"({self._rejects(condition.left)} AND {self._rejects(condition.right)})"
         return f"coalesce(TRY(({self._sql(condition)}) IS NOT TRUE), false)"
 
-    def _reason(self, expression: exp.Expr) -> str:
-        columns = dict.fromkeys(self._sql(c) for c in expression.find_all(exp.Column))
+    def _reason(self, expression: exp.Expr, given: Names) -> str:
+        # The parameter of a lambda looks like a column, too.
+        used = (c for c in expression.find_all(exp.Column) if c.name in given)
+        columns = dict.fromkeys(map(self._sql, used))
         return reason(self._sql(expression), columns)
 
     def _from(self) -> str:
@@ -165,11 +168,11 @@ def _replaced(item: exp.Expr) -> list[exp.Expr]:
     return list(star.args.get("replace") or star.args.get("replace_") or [])
 
 
-def _aliases(tree: exp.Select, columns: Collection[str]) -> Named[exp.Expr]:
+def _aliases(tree: exp.Select, given: Names) -> Named[exp.Expr]:
     """The expressions that others in the SELECT may call by their aliases."""
-    known, taken = Named[exp.Expr](), Names(columns)
+    known = Named[exp.Expr]()
     for item in tree.expressions:
-        if isinstance(item, exp.Alias) and item.alias not in taken:
+        if isinstance(item, exp.Alias) and item.alias not in given:
             known[item.alias] = _inlined(item.this, known)
     return known
 

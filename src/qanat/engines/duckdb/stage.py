@@ -246,7 +246,7 @@ class Staging:
     def _function(self, name: str, query: FunctionQuery | Readmission) -> Result:
         if isinstance(query, Readmission):
             raise InvariantError("a replay is not staged like this")
-        path = self.work.scratch / f"{_file_name(name)}-result.parquet"
+        path = self.work.scratch / f"{file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
         run_function(self.con, query, relations, path)
         relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
@@ -309,14 +309,14 @@ class Staging:
             with explained(query, result.names, views=self._views):
                 result = self._materialize(name, result)
         references = {
-            key: self.bindings.bind(f"__ref_{_file_name(name)}_{i}", batch).plain
+            key: self.bindings.bind(f"__ref_{file_name(name)}_{i}", batch).plain
             for i, (key, batch) in enumerate(self.work.references.items())
         }
         current = None
         if existing is not None:
-            current = self.bindings.bind(f"__existing_{_file_name(name)}", existing).plain
+            current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
         splitter = Splitter(
-            self.con, _file_name(name), name, result.select, expectations, current, references
+            self.con, file_name(name), name, result.select, expectations, current, references
         )
         split = splitter.split()
         self.rules.extend(split.rules)
@@ -324,7 +324,7 @@ class Staging:
 
     def _materialize(self, name: str, result: Result) -> Result:
         """Compute once what would differ, or cost too much, if computed again per pass."""
-        path = literal(str(self.work.scratch / f"{_file_name(name)}-rows.parquet"))
+        path = literal(str(self.work.scratch / f"{file_name(name)}-rows.parquet"))
         self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))
@@ -391,6 +391,6 @@ def _numbered(name: str, names: Sequence[str]) -> bool:
     return number.isdigit() and any(same(stem, n) for n in names)
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """A name that is safe in file and variable names, and still tells names apart."""
     return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
