@@ -80,6 +80,41 @@ def test_rows_come_back_through_a_join_as_the_table_is_now(shop: Shop) -> None:
     assert shop.rows("silver") == [(1, 7), (2, None), (2, None), (3, 4)]
 
 
+def test_rows_come_back_through_a_view_with_rules(shop: Shop) -> None:
+    shop.file("data/2.csv", "id,delay\n4,xyz\n")
+    view = (
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');"
+        "CREATE TEMPORARY VIEW v (CONSTRAINT r EXPECT (id < {limit}) ON VIOLATION DROP ROW)"
+        " AS SELECT id, {delay} AS delay FROM STREAM bronze;"
+        "CREATE STREAMING TABLE silver AS SELECT * FROM STREAM v;"
+    )
+    shop.sql(view.format(limit=9, delay="CAST(delay AS INT)"))
+    shop.run()
+    for limit, rest in ((4, ["_failed", "r"]), (9, None)):
+        shop.sql(view.format(limit=limit, delay="TRY_CAST(delay AS INT)"))
+        with Session.open(shop.folder) as session:
+            (result,) = replay(session)
+        assert (result.replayed, result.remaining) == (1, 0 if rest is None else 1)
+        assert [rules for _, rules in shop.quarantined("silver")] == ([rest] if rest else [])
+    assert shop.rows("silver") == [(1, 7), (2, None), (3, 4), (4, None)]
+
+
+def test_rows_of_a_flow_that_runs_once_come_back(shop: Shop) -> None:
+    once = (
+        "CREATE STREAMING TABLE t;"
+        "CREATE FLOW f AS INSERT INTO ONCE t BY NAME SELECT id, {} AS delay"
+        " FROM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');"
+    )
+    shop.sql(once.format("CAST(delay AS INT)"))
+    shop.run()
+    shop.sql(once.format("TRY_CAST(delay AS INT)"))
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+    assert (result.replayed, result.remaining) == (1, 0)
+    assert shop.rows("t") == [(1, 7), (2, None), (3, 4)]
+
+
 def test_a_table_may_want_to_fail(shop: Shop) -> None:
     declare(shop, properties="TBLPROPERTIES ('qanat.on_row_error' = 'fail')")
     failed = shop.failures()

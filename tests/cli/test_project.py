@@ -149,6 +149,23 @@ def test_quarantine(shop: Any) -> None:
     assert shop.type("qanat quarantine lst") == 2
 
 
+def test_row_errors(shop: Any) -> None:
+    """Rows that a query cannot compute stop no others, and come back once it can."""
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    gold = (
+        "CREATE STREAMING TABLE priced AS\n"
+        "SELECT order_id, CAST({} AS TINYINT) AS cents FROM STREAM silver_orders;\n"
+    )
+    shop.file("transformations/gold.sql", gold.format("amount * 10"))
+    assert shop.type("qanat run --select priced") == 0
+    assert shop.type("qanat quarantine show priced") == 0
+    assert shop.type("qanat quarantine replay priced") == 0
+    shop.file("transformations/gold.sql", gold.format("least(amount, 12) * 10"))
+    assert shop.type("qanat quarantine replay priced") == 0
+    assert shop.type("qanat show priced") == 0
+
+
 def test_expectations(shop: Any) -> None:
     assert shop.type("qanat run") == 0
     shop.text = ""

@@ -151,39 +151,19 @@ class FunctionQuery(Frozen):
     location: Location
 
 
-class Recomputation(Frozen):
-    """A flow as it is now, for rows that its query could not compute.
-
-    Args:
-        flow: its name. The batch of its input `x` is called `<flow>::x` in `Work.inputs`.
-        query: of the flow.
-        views: the temporary views that it reads, in order, each with its query.
-    """
-
-    flow: str
-    query: Computation
-    views: tuple[tuple[str, Query], ...]
-
-    def key(self, name: str) -> str:
-        """The name in `Work.inputs` of an input."""
-        return f"{self.flow}::{name}"
-
-
 class Readmission(Frozen):
     """The rows of a quarantine, to be checked against the rules as they are now.
 
     Rows that pass go into the table, without what the quarantine knows of them; all others go
     back, with the reasons for which they stay. Rows that could not be computed (`_failed`) are
-    computed again first. Rows that could not be parsed (`_malformed`) never pass.
+    computed again first (`Work.again`). Rows that could not be parsed (`_malformed`) never pass.
 
     Args:
         reads: the quarantine, alone.
-        again: the flows whose rows are computed again.
     """
 
     reads: tuple[Read]
     location: Location
-    again: tuple[Recomputation, ...] = ()
 
 
 Query: TypeAlias = SqlQuery | FunctionQuery

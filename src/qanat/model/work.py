@@ -190,6 +190,28 @@ class ViewWork(Frozen):
     quarantine: Output
 
 
+class Recomputation(Frozen):
+    """A flow as it is now, for rows that its query could not compute.
+
+    Args:
+        flow: its name.
+        query: of the flow.
+        views: the temporary views that it reads, in order. A row that breaks a rule of theirs
+            stays where it is.
+    """
+
+    flow: str
+    query: Computation
+    views: tuple[ViewWork, ...] = ()
+
+    def key(self, name: str) -> str:
+        """The name in `Work.inputs` of an input of the flow.
+
+        Its streams give nothing: the rows to compute take their place.
+        """
+        return f"{self.flow}::{name}"
+
+
 class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
@@ -202,6 +224,7 @@ class Work(Frozen):
         scratch: folder for spills and temporary files; removed afterwards.
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
+        again: of a readmission, the flows that compute such rows again.
     """
 
     flow: str
@@ -218,6 +241,7 @@ class Work(Frozen):
     expectations: tuple[Expectation, ...] = ()
     references: Mapping[Name, Batch] = field(default_factory=dict)
     sets_aside: bool = False
+    again: tuple[Recomputation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

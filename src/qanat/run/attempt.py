@@ -23,7 +23,7 @@ from qanat.model.owner import staged_prefix
 from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
+from qanat.model.work import Output, Recomputation, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs
 from qanat.run.lease import Gate, HeldLease
@@ -234,17 +234,24 @@ def work_of(attempt: Attempt) -> Work:
         quarantine=_quarantine(session, compiled.dataset, prefix, epoch.replaces),
         scratch=scratch,
         at_ns=attempt.running.at_ns,
-        views=tuple(
-            ViewWork(
-                view.dataset.name,
-                view.query,
-                view.expectations,
-                _quarantine(session, view.dataset, prefix, replaces=False),
-            )
-            for view in compiled.views
-        ),
+        views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
         sets_aside=_sets_aside(session, compiled.dataset),
+        again=tuple(
+            Recomputation(f.flow.name, f.query, _views(session, f, prefix)) for f in compiled.again
+        ),
+    )
+
+
+def _views(session: Session, compiled: CompiledFlow, prefix: str) -> tuple[ViewWork, ...]:
+    return tuple(
+        ViewWork(
+            view.dataset.name,
+            view.query,
+            view.expectations,
+            _quarantine(session, view.dataset, prefix, replaces=False),
+        )
+        for view in compiled.views
     )
 
 

@@ -11,10 +11,10 @@ from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Names, fold, same
 from qanat.model.pipeline import Drift, ProjectSpec
-from qanat.model.query import Read, Recomputation
+from qanat.model.query import Read
 from qanat.model.record import Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Amount, Batch, ViewBatch
+from qanat.model.work import Amount, Batch, Recomputation, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.ledger import Ledger
 from qanat.ports.source import ENVIRONMENT
@@ -225,12 +225,6 @@ def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]
     return ranges
 
 
-def recomputation(compiled: CompiledFlow) -> Recomputation:
-    """A flow, for rows that it could not compute."""
-    views = tuple((v.dataset.name, v.query) for v in compiled.views)
-    return Recomputation(compiled.flow.name, compiled.query, views)
-
-
 def will_change(session: Session, read: Read, decided: Mapping[str, Decision]) -> bool:
     """True if what is read may have another version once the update comes to the reader."""
     return any(d.step.works for d in _first(session, read, decided))
@@ -342,7 +336,7 @@ def bind(
     for flow in compiled.again:
         # Its streams have no range: what they give are the rows from the quarantine.
         others = bind(session, flow, ranges, generation, scratch)
-        called = recomputation(flow).key
+        called = Recomputation(flow.flow.name, flow.query).key
         inputs |= {called(name): batch for name, batch in others.inputs.items()}
     references: dict[Name, Batch] = {}
     for dataset in compiled.references:

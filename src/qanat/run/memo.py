@@ -73,10 +73,11 @@ class CompiledFlow(Frozen):
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The datasets that its rules refer to."""
+        """The datasets that its rules refer to, and those of flows that compute again."""
         rules = [*self.expectations, *(e for v in self.views for e in v.expectations)]
         names = (e.rule.dataset for e in rules if isinstance(e.rule, References))
-        return tuple(dict.fromkeys(names))
+        others = (name for flow in self.again for name in flow.references)
+        return tuple(dict.fromkeys((*names, *others)))
 
 
 class Analysis(Frozen):

@@ -17,7 +17,7 @@ from qanat.model.table import Snapshot
 from qanat.model.work import FAILED
 from qanat.run.attempt import RunningUpdate
 from qanat.run.epoch import run_epoch
-from qanat.run.inputs import key_of, recomputation, references_now
+from qanat.run.inputs import key_of, references_now
 from qanat.run.memo import CompiledFlow
 from qanat.run.results import ReplayResult
 from qanat.run.session import Session
@@ -35,7 +35,7 @@ def replay_of(
     """
     where = dataset.location
     read = Read(_NAME, dataset_ref(dataset.quarantine), streaming=False, location=where)
-    query = Readmission((read,), where, tuple(map(recomputation, again)))
+    query = Readmission((read,), where)
     return CompiledFlow(
         flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(session, read), where),
         dataset=dataset,

@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from qanat.errors import ContractError
-from qanat.model.query import Query, Read, Readmission, Recomputation, dataset_ref
-from qanat.model.work import Counts, Output, Staged, TableBatch, ViewBatch, ViewWork
+from qanat.model.query import Query, Read, Readmission, dataset_ref
+from qanat.model.work import (
+    Counts,
+    Output,
+    Recomputation,
+    Staged,
+    TableBatch,
+    ViewBatch,
+    ViewWork,
+)
 from tests.conformance.engine.bench import HERE, Bench, violations
 from tests.conformance.engine.capabilities import needs
 
@@ -149,12 +157,10 @@ def _again(bench: Bench, sql: str, *rules: Any, first: str = "") -> Staged:
     bench.publish(staged.quarantines["target"], folder=QUARANTINE)
     quarantine = bench.published(QUARANTINE)
     query: Query = bench.query(sql, {"t": table})
-    again = Recomputation("flow", query, ())
+    again = Recomputation("flow", query)
     read = Read("q", dataset_ref(QUARANTINE), streaming=False, location=HERE)
     empty = TableBatch((), table.schema)
-    work = bench.work(
-        Readmission((read,), HERE, (again,)), {"q": quarantine, again.key("t"): empty}, rules
-    )
+    work = bench.work(Readmission((read,), HERE), {"q": quarantine, again.key("t"): empty}, rules)
     schema = bench.store.snapshot(bench.ref("target")).schema
     return bench.stage(
         work.query,
@@ -162,6 +168,7 @@ def _again(bench: Bench, sql: str, *rules: Any, first: str = "") -> Staged:
         rules,
         output=replace(work.output, schema=schema),
         quarantine=Output(bench.folder / QUARANTINE, "again", schema=quarantine.schema),
+        again=(again,),
     )
 
 

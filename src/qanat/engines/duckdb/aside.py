@@ -147,6 +147,18 @@ class RowsAside:
             return  # what fails is none of the expressions that were asked, such as that of a join
 
 
+def source_of(work: Work) -> str | None:
+    """The input whose rows those of the result come from, one by one."""
+    views = {v.name: v.query for v in work.views}
+    query: Computation | None = work.query
+    while isinstance(query, SqlQuery) and (asked := row_wise(query)) is not None:
+        batch = work.inputs.get(asked.source)
+        if not isinstance(batch, ViewBatch):
+            return asked.source
+        query = views.get(batch.view)
+    return None
+
+
 def _queries(work: Work) -> tuple[Computation, ...]:
     return (*(v.query for v in work.views), work.query)
 

@@ -37,6 +37,7 @@ _INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RA
 _MAP = "MAP(VARCHAR, VARCHAR)"
 _STAYING, _COMPUTED = "__qanat_staying", "__qanat_computed"
 _COMPUTABLE = "the row can be computed now, but breaks a rule"
+_COMPUTABLE_MAP = f"MAP {{{literal(FAILED)}: {literal(_COMPUTABLE)}}}"
 
 ORIGIN = "__qanat_origin"
 """Which row of the quarantine a row was that is checked again: its identifier there."""
@@ -233,6 +234,16 @@ class Staying:
         why = f"MAP {{{literal(FAILED)}: reason}}"
         self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
 
+    def add_removed(self, removed: Sequence[str]) -> None:
+        """Add rows that rules of views remove, as SELECT texts of `origin` and `rules`."""
+        for each in removed:
+            known = f"origin NOT IN {self.origins}"
+            found = (
+                f"SELECT origin, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY origin"
+            )
+            reasons = f"map_concat({_COMPUTABLE_MAP}, rules)"
+            self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({found})")
+
     def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
         """Add rows that break rules.
 
@@ -244,9 +255,10 @@ class Staying:
         rules = f"first({splitter.failed_rules('b')}) AS rules"
         broken = (
             f"SELECT r.{ORIGIN} AS origin, {rules} FROM ({relation}) AS r "
-            f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} GROUP BY r.{ORIGIN}"
+            f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} "
+            f"WHERE r.{ORIGIN} NOT IN {self.origins} GROUP BY r.{ORIGIN}"
         )
-        computable = f"map_concat(MAP {{{literal(FAILED)}: {literal(_COMPUTABLE)}}}, rules)"
+        computable = f"map_concat({_COMPUTABLE_MAP}, rules)"
         reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {computable} ELSE rules END"
         self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
 

@@ -9,7 +9,7 @@ from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import Result, fit
 from qanat.engines.duckdb.write import write
-from qanat.model.query import Computation, Readmission
+from qanat.model.query import Computation
 from qanat.model.work import Counts, Staged
 from qanat.text import quote
 
@@ -24,10 +24,9 @@ class Readmitting(Staging):
         work, query = self.work, self.work.query
         rows = self._quarantined(query)
         staying = Staying(self.con, rows)
-        again = query.again if isinstance(query, Readmission) else ()
         result = self._with_recomputed(
             self._candidates(rows),
-            [recomputing(self, each, rows) for each in again],
+            [recomputing(self, each, rows) for each in work.again],
             staying,
         )
         fitted = fit(result.names, result.types, work.output, query, work.dataset)
@@ -70,6 +69,7 @@ class Readmitting(Staging):
             select = each.recomputed()
             if select is not None:
                 staying.add_failed(*each.failed)
+                staying.add_removed(each.removed)
                 parts.append(select)
         if len(parts) == 1:
             hidden = (RID, ORIGIN)

@@ -7,6 +7,7 @@ with these rows in the place of what its stream has to give.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import duckdb
 
@@ -15,20 +16,24 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.inputs import Bound
 from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined
 from qanat.engines.duckdb.stage import Staging, file_name
+from qanat.engines.duckdb.types import Result, fit
 from qanat.errors import QanatError
 from qanat.model.name import Names
-from qanat.model.query import Recomputation
-from qanat.model.work import ViewBatch, ViewWork
+from qanat.model.work import Output, Recomputation, ViewBatch, ViewWork
 from qanat.text import literal, quote
 
 
 class Recomputing(Staging):
-    """The computing of one flow's rows."""
+    """The computing of one flow's rows.
 
-    __slots__ = ("_taken", "rows")
+    Args:
+        removed: SELECT texts of `origin` and `rules` of rows that rules of views remove.
+    """
+
+    __slots__ = ("_source", "_taken", "removed", "rows")
 
     rows: Quarantined
-    _taken: str
+    removed: list[str]
 
     def recomputed(self) -> str | None:
         """SELECT text of the rows in columns of the table, and which row each was in quarantine.
@@ -36,16 +41,15 @@ class Recomputing(Staging):
         None if the flow as it is now cannot compute them one by one.
         """
         work = self.work
-        streams = self._streams()
-        if len(streams) != 1:
-            return None
+        source = import_module("qanat.engines.duckdb.aside").source_of(work)
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        if not self._take(*streams):
+        if source is None or not self._take(source):
             return None
         try:
             self._set_aside()
+            self.removed = []
             for view in work.views:
                 self._view(view)
             result, fitted = self._compiled()
@@ -67,17 +71,26 @@ class Recomputing(Staging):
     @property
     def failed(self) -> tuple[str, str]:
         """SELECT texts: of all rows that were computed; of those that failed, with the reason."""
-        (stream,) = self._streams()
-        return self._taken, self.aside.reasons(stream)
+        return self._taken, self.aside.reasons(self._source)
 
-    def _streams(self) -> set[str]:
-        queries = (*self._views, self.work.query)
-        names = {r.name for q in queries for r in q.reads if r.streaming}
-        return {n for n in names if not isinstance(self.work.inputs.get(n), ViewBatch)}
+    def _filter(self, view: ViewWork, result: Result) -> Result:
+        """A temporary view's rows without those that its rules remove: they stay where they are."""
+        plain = Output(view.quarantine.folder, view.quarantine.prefix)
+        fitted = fit(result.names, result.types, plain, view.query, view.name)
+        result, splitter, split = self._split(
+            view.name, view.query, result, fitted, view.expectations, None
+        )
+        if split.removed is not None and FILE in result.hidden:
+            rules = f"CAST(r.{FILE} AS BIGINT) AS origin, {splitter.failed_rules('b')} AS rules"
+            self.removed.append(
+                f"SELECT {rules} FROM ({result.select}) AS r "
+                f"JOIN {split.removed} AS b ON r.{RID} = b.{RID}"
+            )
+        return replace(result, select=f"SELECT * FROM ({result.select}) AS r{split.kept}")
 
     def _take(self, stream: str) -> bool:
         """Put the rows into the place of a stream; False if its rows have no identity."""
-        bound = self.bindings.bound[stream]
+        self._source, bound = stream, self.bindings.bound[stream]
         if RID not in bound.hidden:
             return False
         described = self.con.sql(f"SELECT * FROM ({bound.full}) LIMIT 0")
@@ -100,17 +113,15 @@ class Recomputing(Staging):
 def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Recomputing:
     """What computes the rows of one flow, beside the staging of a replay."""
     work, start = staging.work, again.key("")
-    views = tuple(ViewWork(name, query, (), work.quarantine) for name, query in again.views)
     inputs = {n.removeprefix(start): b for n, b in work.inputs.items() if n.startswith(start)}
     own = replace(
         work,
         flow=again.flow,
         query=again.query,
-        views=views,
+        views=again.views,
         inputs=inputs,
         expectations=(),
-        references={},
     )
     made = Recomputing(staging.con, own, staging.footers, staging.queries)
-    made.rows = rows
+    made.rows, made.removed = rows, []
     return made
