@@ -74,7 +74,7 @@ class Recomputing(Staging):
         return self._taken, self.aside.reasons(self._source)
 
     def _filter(self, view: ViewWork, result: Result) -> Result:
-        """A temporary view's rows without those that its rules remove: they stay where they are."""
+        """A temporary view's rows without those that its rules remove, which stay."""
         plain = Output(view.quarantine.folder, view.quarantine.prefix)
         fitted = fit(result.names, result.types, plain, view.query, view.name)
         result, splitter, split = self._split(
