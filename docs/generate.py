@@ -31,6 +31,7 @@ from qanat.declare import calls, columns, properties, settings, types as column_
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
@@ -658,6 +659,11 @@ def tables() -> Lines:
     )
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
+    yield ""
+    yield (
+        f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
+        " With more, the dataset fails and publishes nothing. Default: no limit."
+    )
     yield ""
     yield f"`{ON_ROW_ERROR}`: {one_line(document(OnRowError)).split('(')[0].strip()}"
     yield "([how](../how-to/quality.md#rows-that-a-query-cannot-compute)). Default:"

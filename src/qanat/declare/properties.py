@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qanat.declare.cursor import Cursor
 from qanat.declare.registry import Registry
 from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
 
@@ -30,6 +31,7 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         DRIFT: tuple(d.value for d in Drift),
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
+        QUARANTINE_LIMIT: (LIMIT,),
     }
 )
 
@@ -149,6 +151,13 @@ def check_property(key: str, value: str, location: Location) -> None:
         raise OptionError(
             f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
         )
+    if same(key, QUARANTINE_LIMIT):
+        try:
+            parse_limit(value)
+        except ValueError:
+            values = (LIMIT,)
+        else:
+            return
     if fold(value) not in values:
         raise OptionError(
             f"table property {key!r} does not fit",

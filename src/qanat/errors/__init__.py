@@ -21,7 +21,8 @@
     │   ├── ExpectationFailedError      Q2001
     │   ├── SchemaDriftError            Q2002
     │   ├── SchemaMismatchError         Q2003
-    │   └── ConversionError             Q2004
+    │   ├── ConversionError             Q2004
+    │   └── QuarantineLimitError        Q2005
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -80,6 +81,7 @@ from qanat.errors.contract import (
     ContractError,
     ConversionError,
     ExpectationFailedError,
+    QuarantineLimitError,
     SchemaDriftError,
     SchemaMismatchError,
 )
@@ -158,6 +160,7 @@ __all__ = [
     "PromotionError",
     "PythonFileError",
     "QanatError",
+    "QuarantineLimitError",
     "QueryError",
     "RereadError",
     "ResetError",

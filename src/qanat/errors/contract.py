@@ -35,3 +35,9 @@ class ConversionError(ContractError):
     """A value cannot be converted to the type that a query or rule asks for."""
 
     code = "Q2004"
+
+
+class QuarantineLimitError(ContractError):
+    """More rows would go to quarantine than `qanat.quarantine_limit` allows."""
+
+    code = "Q2005"

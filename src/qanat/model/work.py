@@ -345,6 +345,7 @@ class Staged(Frozen):
         source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
         refreshed: whether a quarantine changes although no row goes from it into the table.
+        unparsed: by path, files that had rows of which not one could be parsed: how many.
     """
 
     table: StagedTable
@@ -355,6 +356,7 @@ class Staged(Frozen):
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     read: int | None = None
     refreshed: bool = False
+    unparsed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

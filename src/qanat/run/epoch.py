@@ -20,7 +20,7 @@ from qanat.errors import (
     QanatError,
 )
 from qanat.frozen import Frozen
-from qanat.model.event import DatasetProgress, EpochCommitted
+from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
@@ -34,6 +34,7 @@ from qanat.run.commits import (
     unpublished,
 )
 from qanat.run.inputs import BoundInputs, bind, key_of
+from qanat.run.limit import check_limit, unparsed
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.text import count
@@ -149,6 +150,7 @@ def audit(attempt: Attempt) -> None:
         raise _failed(compiled, staged.failed)
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
+    check_limit(compiled, staged)
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(
         attempt.epoch,
@@ -186,6 +188,8 @@ def settle(attempt: Attempt) -> None:
             seconds=time.monotonic() - attempt.started,
         )
     )
+    for path, rows in attempt.staged.unparsed.items():
+        attempt.running.tell(Warned(epoch.dataset, unparsed(path, rows)))
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------

@@ -167,6 +167,9 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
         (f"{V}TBLPROPERTIES ('qanat.schema_drift' = 'resque') AS SELECT 1",
          ("1:43: table property 'qanat.schema_drift' does not fit (did you mean 'rescue'?)\n"
          "  wanted: evolve or freeze or rescue\n  got: 'resque'")),
+        (f"{V}TBLPROPERTIES ('qanat.quarantine_limit' = '200 %') AS SELECT 1",
+         ("1:43: table property 'qanat.quarantine_limit' does not fit\n"
+         "  wanted: a share or a number of rows, such as 20 % or 1000\n  got: '200 %'")),
         ("CREATE TEMPORARY VIEW v PARTITIONED BY (a) AS SELECT 1",
          ("1:25: PARTITIONED BY on a temporary view is not supported\n"
          "  hint: a temporary view is not stored")),

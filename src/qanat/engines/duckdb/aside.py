@@ -50,7 +50,7 @@ class RowsAside:
             )
             hidden = ", ".join(bound.hidden)
             plain = f"SELECT * EXCLUDE ({hidden}) FROM ({full})"
-            self.bindings.bound[name] = replace(bound, plain=plain, full=full)
+            self.bindings.bound[name] = replace(bound, plain=plain, full=full, whole=bound.full)
 
     def _candidates(self) -> Iterator[str]:
         """The inputs whose rows can be told apart, and computed again later.

@@ -46,6 +46,7 @@ class Bound(Frozen):
         schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
+        whole: `full` with the rows that are set aside; empty if none are.
     """
 
     plain: str
@@ -54,6 +55,7 @@ class Bound(Frozen):
     schema: Schema | None = None
     malformed: str | None = None
     rows: int | None = None
+    whole: str = ""
 
 
 def _grown(field: Field, type_: str) -> str:

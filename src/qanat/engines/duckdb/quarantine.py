@@ -7,11 +7,12 @@ that pass leave, all others stay, for the reasons that there are now.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
+from qanat.engines.duckdb.inputs import Bound
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.engines.duckdb.write import write
@@ -110,6 +111,21 @@ def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Sche
         f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID} FROM ({relation}) AS r "
         f"JOIN {failed} AS f ON f.rid = r.{RID}"
     )
+
+
+def unparsed_files(con: DuckDBPyConnection, inputs: Iterable[Bound]) -> dict[str, int]:
+    """The files of which no row could be parsed, each with how many it has."""
+    found: dict[str, int] = {}
+    for bound in inputs:
+        if bound.malformed:
+            rows = f"SELECT file, count(*) FROM ({bound.malformed}) GROUP BY file"
+            parsed = f"SELECT {FILE} FROM ({bound.whole or bound.full})"
+            found.update(
+                con.execute(
+                    f"SELECT * FROM ({rows}) WHERE file NOT IN ({parsed}) ORDER BY file"
+                ).fetchall()
+            )
+    return found
 
 
 def quarantine_table(

@@ -20,6 +20,7 @@ from qanat.engines.duckdb.quarantine import (
     malformed_rows,
     quarantine_table,
     removed_rows,
+    unparsed_files,
 )
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
@@ -150,6 +151,7 @@ class Staging:
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
+            unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
         )
 
     def _set_aside(self) -> int:

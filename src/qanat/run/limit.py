@@ -1,0 +1,61 @@
+"""How much of an epoch may go to quarantine, and what is said when a whole file does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qanat.errors import QuarantineLimitError
+from qanat.model.limit import QUARANTINE_LIMIT, QuarantineLimit, parse_limit
+from qanat.model.pipeline import Dataset
+from qanat.model.work import Counts, RuleCount, Staged
+from qanat.run.memo import CompiledFlow
+from qanat.text import count
+
+
+def limit_of(dataset: Dataset) -> QuarantineLimit | None:
+    """How many rows of an epoch of a dataset may go to quarantine; None for all of them."""
+    written = dataset.table_property(QUARANTINE_LIMIT)
+    return None if written is None else parse_limit(written)
+
+
+def check_limit(compiled: CompiledFlow, staged: Staged) -> None:
+    """Stop an epoch that would put more rows into quarantine than its dataset allows.
+
+    Rows that a temporary view of the flow puts aside are held against the dataset's limit, too,
+    as a share of the view's own rows. A replay has no limit: its rows are there already.
+
+    Raises:
+        QuarantineLimitError: there are too many.
+    """
+    limit = limit_of(compiled.dataset)
+    if limit is None or compiled.readmits:
+        return
+    for name, counts in _counted(compiled.dataset.name, staged):
+        total = counts.out + counts.malformed
+        if not limit.allows(counts.set_aside, total):
+            raise QuarantineLimitError(
+                f"{count(counts.set_aside, 'row')} of {total:,} of {name} would go to quarantine",
+                location=compiled.dataset.location,
+                wanted=f"at most {limit} ({QUARANTINE_LIMIT})",
+                got="; ".join(_reasons(name, staged.rules)),
+                hint="nothing was published; mend the source or the rules and run again, or raise"
+                f" the limit and look at these rows in {compiled.dataset.quarantine}",
+            )
+
+
+def _counted(dataset: str, staged: Staged) -> Iterator[tuple[str, Counts]]:
+    yield dataset, staged.counts
+    yield from staged.view_counts.items()
+
+
+def _reasons(dataset: str, rules: tuple[RuleCount, ...]) -> Iterator[str]:
+    for rule in rules:
+        if rule.dataset == dataset and rule.action == "quarantine" and rule.violations:
+            yield f"{rule.rule}: {count(rule.violations, 'row')}"
+
+
+def unparsed(path: str, rows: int) -> str:
+    """What is said of a file of which no row could be parsed."""
+    if rows == 1:
+        return f"the only row of {path} could not be parsed: it is in quarantine"
+    return f"none of the {rows:,} rows of {path} could be parsed: all are in quarantine"
