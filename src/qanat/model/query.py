@@ -166,5 +166,20 @@ class Readmission(Frozen):
     location: Location
 
 
+class Discard(Frozen):
+    """Rows of a quarantine that are thrown away; all others stay as they are.
+
+    Args:
+        reads: the quarantine, alone.
+        rule: only rows that broke this one.
+        where: only rows for which this condition is true, in the engine's dialect.
+    """
+
+    reads: tuple[Read]
+    location: Location
+    rule: str | None
+    where: str | None
+
+
 Query: TypeAlias = SqlQuery | FunctionQuery
-Computation: TypeAlias = Query | Readmission
+Computation: TypeAlias = Query | Readmission | Discard

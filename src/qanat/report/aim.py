@@ -6,7 +6,7 @@ import re
 import shlex
 
 _COMMAND = re.compile(
-    r"\bqanat (?:quarantine (?:show|replay)|run|validate|plan|test|query|show|lineage|history"
+    r"\bqanat (?:quarantine (?:show|replay|discard|export)|run|validate|plan|test|query|show|lineage|history"
     r"|promote|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")

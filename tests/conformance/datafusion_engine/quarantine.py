@@ -106,10 +106,14 @@ def broken_rules(session: SessionContext, quarantine: str) -> dict[str, int]:
     return {r["rule"]: r["n"] for r in found.to_pylist()}
 
 
-def quarantined(session: SessionContext, quarantine: str, rule: str | None) -> DataFrame:
+def quarantined(
+    session: SessionContext, quarantine: str, rule: str | None, where: str
+) -> DataFrame:
     """The rows of a quarantine, in the order of their sources."""
     condition = "true" if rule is None else broke(rule)
-    return session.sql(f"SELECT * FROM {quarantine} WHERE {condition} ORDER BY {_ORDER}")
+    return session.sql(
+        f"SELECT * FROM {quarantine} WHERE {condition} AND {where} ORDER BY {_ORDER}"
+    )
 
 
 def broke(rule: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from qanat.errors import ColumnNotFoundError
 from qanat.model.pipeline import Expectation, Unique
-from qanat.model.query import Read, Readmission, dataset_ref
+from qanat.model.query import Discard, Read, Readmission, dataset_ref
 from qanat.model.work import MALFORMED, Counts, Output, Staged, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import needs
@@ -102,3 +103,41 @@ def test_other_reasons_are_worth_a_commit_and_the_same_are_not(
     rules = [bench.expect("positive", "v > 0"), bench.expect("small", "v < 100")]
     assert not _readmit(bench, quarantine, *rules).refreshed
     assert _readmit(bench, quarantine, bench.expect("none", "id > 99")).refreshed
+
+
+@needs("discard")
+@pytest.mark.parametrize(
+    ("rule", "where", "left"),
+    [
+        (None, None, set()),
+        ("small", None, {2, 6}),
+        (None, "v < 0", {3, 5}),
+        (None, "v < 0 -- comment", {3, 5}),
+        ("small", "v < 0", {2, 3, 5, 6}),
+    ],
+)
+def test_rows_are_thrown_away(
+    bench: Bench, quarantine: TableBatch, rule: str | None, where: str | None, left: set[int]
+) -> None:
+    read = Read("q", dataset_ref(QUARANTINE), streaming=False, location=HERE)
+    staged = bench.stage(
+        Discard((read,), HERE, rule, where),
+        {"q": quarantine},
+        quarantine=Output(bench.folder / QUARANTINE, "again", schema=quarantine.schema),
+    )
+    assert {r["id"] for r in bench.left(staged)} == left
+    gone = 4 - len(left)
+    assert staged.counts == Counts(out=gone, dropped=gone)
+    assert (staged.table.files, staged.refreshed) == ((), bool(gone))
+
+
+@needs("discard")
+def test_a_condition_that_does_not_fit_throws_nothing_away(
+    bench: Bench, quarantine: TableBatch
+) -> None:
+    read = Read("q", dataset_ref(QUARANTINE), streaming=False, location=HERE)
+    output = Output(bench.folder / QUARANTINE, "again", schema=quarantine.schema)
+    with pytest.raises(ColumnNotFoundError) as caught:
+        bench.stage(Discard((read,), HERE, None, "w < 0"), {"q": quarantine}, quarantine=output)
+    assert str(caught.value.location) == "--where:1:1"
+    assert not list((bench.folder / QUARANTINE).glob("again*"))

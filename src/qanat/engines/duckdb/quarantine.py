@@ -62,10 +62,18 @@ def _is_failed(rules: str) -> str:
     return f"list_contains(map_keys({rules}), {literal(FAILED)})"
 
 
-def rows_of_rule(rule: str | None) -> str:
-    """SELECT text of all rows of a quarantine, or of those that broke one rule."""
-    where = f" WHERE list_contains(map_keys({_RULES}), {literal(rule)})" if rule else ""
-    return f"SELECT * FROM {QUARANTINE}{where} {_ORDER}"
+def chosen(rule: str | None, where: str | None) -> str:
+    """The condition of rows that broke a rule and meet a condition, as far as these are given."""
+    # The user's condition may end in a -- comment, so the closing parenthesis needs its own line.
+    conditions = [f"(\n{where}\n)"] if where else []
+    if rule:
+        conditions.append(f"list_contains(map_keys({_RULES}), {literal(rule)})")
+    return " AND ".join(conditions) or "true"
+
+
+def chosen_rows(rule: str | None, where: str | None) -> str:
+    """SELECT text of all rows of a quarantine, or of some."""
+    return f"SELECT * FROM {QUARANTINE} WHERE {chosen(rule, where)} {_ORDER}"
 
 
 def removed_rows(

@@ -1,16 +1,18 @@
-"""One replay, from the rows of a quarantine to staged files."""
+"""Rows that leave a quarantine: by a replay, if they pass, or for good."""
 
 from __future__ import annotations
 
+from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, Staying
+from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, Staying, chosen
 from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import Result, fit
 from qanat.engines.duckdb.write import write
-from qanat.model.query import Computation
-from qanat.model.work import Counts, Staged
+from qanat.errors import InvariantError, Location
+from qanat.model.query import Computation, Discard, SqlQuery
+from qanat.model.work import Counts, Staged, StagedTable
 from qanat.text import quote
 
 
@@ -102,3 +104,32 @@ class Readmitting(Staging):
         select = rows.candidates(schema)
         relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")
         return Result(select, relation.columns, relation.types, (RID,))
+
+
+class Discarding(Readmitting):
+    """The staging of a quarantine without rows that are thrown away."""
+
+    __slots__ = ()
+
+    def _run(self) -> Staged:
+        """Stage the rows that stay."""
+        work, query = self.work, self.work.query
+        rows = self._quarantined(query)
+        if not isinstance(query, Discard):
+            raise InvariantError("a discard is no other computation")
+        names = ", ".join(quote(n) for n in work.quarantine.schema.names)
+        gone = chosen(query.rule, query.where)
+        left = f"SELECT {names} FROM ({rows.relation}) WHERE ({gone}) IS NOT TRUE"
+        with explained(None if query.where is None else condition(query.where), rows.columns):
+            rest = write(self.con, left, work.quarantine.schema, work.quarantine)
+        total = self._count(rows.relation)
+        discarded = total - rest.rows
+        table = StagedTable(work.output.schema, ())
+        counts = Counts(out=discarded, dropped=discarded)
+        staged = {work.dataset: rest}
+        return Staged(table, counts, (), staged, read=total, refreshed=bool(discarded))
+
+
+def condition(sql: str) -> SqlQuery:
+    """A condition that a user has typed, for messages."""
+    return SqlQuery(sql, sql, "duckdb", (), Location("--where", 1, 1))
