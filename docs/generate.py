@@ -110,6 +110,11 @@ def command_line() -> Lines:
     yield "errors to standard error. `NO_COLOR` is honoured."
     yield ""
     context = click.Context(program, info_name="qanat")
+    yield "Bash, zsh and fish complete commands, options and names of datasets. In `~/.bashrc`:"
+    yield '`eval "$(_QANAT_COMPLETE=bash_source qanat)"`; in `~/.zshrc`:'
+    yield '`eval "$(_QANAT_COMPLETE=zsh_source qanat)"`; in'
+    yield "`~/.config/fish/completions/qanat.fish`: `_QANAT_COMPLETE=fish_source qanat | source`."
+    yield ""
     for name in program.list_commands(context):
         yield from _command(program, context, name, 2)
     yield "## In later releases"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from qanat.errors import NotAppendOnlyError, QanatError
+import qanat
+from qanat.errors import NotAppendOnlyError, QanatError, TableNotFoundError
 from qanat.model.schema import STRING, Decimal, Field
 from qanat.run.decide import Step
 from qanat.run.look import show
@@ -163,6 +165,57 @@ def test_references_to_what_has_not_run(shop: Shop) -> None:
     assert error.hint == "run it first: qanat run --select +cities"
     shop.run(select=("+cities",))
     shop.run(select=("t",))
+
+
+FILES = "read_files('later/*.csv')"
+NOTHING_YET = {
+    "a stream": (
+        f"CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM {FILES};",
+        "nothing to read yet in later/*.csv",
+    ),
+    "a view": (
+        f"CREATE MATERIALIZED VIEW bronze AS SELECT * FROM {FILES};",
+        "nothing to read yet in later/*.csv",
+    ),
+    "once": (
+        f"""
+        CREATE STREAMING TABLE bronze;
+        CREATE FLOW f AS INSERT INTO ONCE bronze BY NAME SELECT * FROM {FILES};
+        """,
+        "nothing to read yet in later/*.csv",
+    ),
+    "below": (
+        f"""
+        CREATE STREAMING TABLE first AS SELECT * FROM STREAM {FILES};
+        CREATE MATERIALIZED VIEW bronze AS SELECT * FROM first;
+        """,
+        "first has no table yet",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING_YET)
+def test_all_say_the_same_of_what_has_nothing_to_read_yet(shop: Shop, kind: str) -> None:
+    statement, why = NOTHING_YET[kind]
+    shop.file("later/readme.txt", "files come here")
+    shop.sql(f"{statement}CREATE MATERIALIZED VIEW gold AS SELECT count(*) AS n FROM bronze;")
+    said = f"bronze has no table yet: {why}"
+    for _ in range(2):
+        with qanat.open(shop.folder) as project:
+            assert project.validate().problems == ()
+            decided = {d.dataset: (str(d.step), d.reason) for d in project.plan().datasets}
+            assert decided["bronze"] == ("skip", why)
+            assert decided["gold"] == ("skip", "bronze has no table yet")
+            for ask in (project.table, lambda name: project.query(f"FROM {name}")):
+                with pytest.raises(TableNotFoundError, match=re.escape(said)) as raised:
+                    ask("bronze").head()
+                assert raised.value.hint == "qanat plan --select +bronze"
+        result = {d.dataset: (d.status, d.reason) for d in shop.update().datasets}
+        assert result["bronze"] == ("unchanged", why)
+        assert result["gold"] == ("unchanged", "bronze has no table yet")
+    shop.file("later/a.csv", "id\n1\n2\n")
+    shop.run()
+    assert shop.rows("gold") == [(2,)]
 
 
 def test_references_that_only_warn(shop: Shop) -> None:

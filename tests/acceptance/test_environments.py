@@ -11,8 +11,9 @@ import pytest
 
 import qanat
 from qanat.errors import NotAppendOnlyError, PlanError, RereadError, ResetError
-from qanat.run.decide import Borrowed, Decision, Step
+from qanat.run.decide import Decision, Step
 from qanat.run.drop import consequences, dropping
+from qanat.run.facts import Borrowed
 from qanat.run.plan import plan
 from qanat.run.results import Selection
 from qanat.run.session import Session

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import qanat
-from qanat.errors import ResetError, RowsLostError
+from qanat.errors import LedgerError, ResetError, RowsLostError
+from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import DatasetStarted, Event
+from qanat.model.record import Epoch
 from qanat.project import Project
 from tests.acceptance.projects import Shop
 
@@ -113,6 +116,38 @@ def test_only_leaves_the_readers_out(root: Path) -> None:
         assert {d.dataset for d in project.run().failed} == {"silver"}
         assert updated(project, full_refresh=["silver", "small"]) == ALONG
         assert ids(project, "silver") == [2, 3]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_reader_whose_first_epoch_a_crash_left_open_starts_over_with_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, published: bool
+) -> None:
+    (root / "transformations/n.sql").write_text(
+        "CREATE STREAMING TABLE new AS SELECT * FROM STREAM bronze;"
+    )
+    stage = "settle" if published else "prepare"
+    real = getattr(SqlLedger, stage)
+
+    def gone(*_: object) -> None:
+        raise LedgerError("the ledger is gone")
+
+    with qanat.open(root) as project:
+        with monkeypatch.context() as patch:
+
+            def lost(self: SqlLedger, epoch: Epoch, *values: Any) -> None:
+                if epoch.dataset == "new":
+                    patch.setattr(SqlLedger, "give_up", gone)
+                    gone()
+                real(self, epoch, *values)
+
+            patch.setattr(SqlLedger, stage, lost)
+            assert {d.dataset for d in project.run().failed} == {"new"}
+        planned = steps(project, full_refresh="bronze")
+        assert planned["new"][0] == "full refresh"
+        assert (
+            updated(project, full_refresh="bronze") == planned.keys() == ALONG | {"bronze", "new"}
+        )
+        assert ids(project, "new") == [1, 2, 3]
 
 
 def test_a_reader_that_never_ran_is_not_taken_along(root: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import qanat
-from qanat.errors import RereadError
+from qanat.connectors.files.sink import FilesSink
+from qanat.errors import AdapterError, LedgerError, RereadError
+from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.model.record import Epoch
 from qanat.project import Project
 
 pytestmark = pytest.mark.anywhere
@@ -268,6 +272,100 @@ def test_a_renamed_sink_sends_nothing_again(root: Path) -> None:
         declare(root, text.replace("send_one", "send").replace('"out"', '"x"'), "f.py")
         assert run(project) == {"all_rows": "unchanged", "x": "updated"}
         assert len(list((root / "x").glob("*.csv"))) == 1
+
+
+def unsettled(project: Project, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run, with the ledger lost just before it is told that an epoch of a dataset is done."""
+    settle = SqlLedger.settle
+
+    def lost(self: SqlLedger, epoch: Epoch, *values: Any) -> None:
+        if epoch.dataset == dataset:
+            raise LedgerError("the ledger is gone")
+        settle(self, epoch, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLedger, "settle", lost)
+        assert dataset in {d.dataset for d in project.run().failed}
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first epoch", "second epoch"])
+@pytest.mark.parametrize("through", ["all_rows", "read_files('data/*.csv')"])
+def test_a_sink_that_is_renamed_before_its_epoch_is_settled_sends_nothing_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch, before: bool, through: str
+) -> None:
+    flows(root, "one")
+    text = (
+        (root / "transformations/f.py").read_text().replace("STREAM all_rows", f"STREAM {through}")
+    )
+    declare(root, text, "f.py")
+    with qanat.open(root) as project:
+        if before:
+            run(project)
+            (root / "data/c.csv").write_text("id,x\n3,30\n")
+        unsettled(project, "out", monkeypatch)
+        sent = sorted((root / "out").glob("*.csv"))
+        assert len(sent) == 1 + before
+        renamed = text.replace('sink("out"', 'sink("to"').replace('target="out"', 'target="to"')
+        declare(root, renamed, "f.py")
+        for _ in range(2):
+            assert run(project)["to"] == "failed"
+            assert "qanat rename out to" in str(project.plan())
+        project.rename("out", "to")
+        assert run(project)["to"] == "unchanged"
+        assert sorted((root / "out").glob("*.csv")) == sent
+        (root / "data/d.csv").write_text("id,x\n4,40\n")
+        assert run(project)["to"] == "updated"
+        assert len(list((root / "out").glob("*.csv"))) == len(sent) + 1
+
+
+def test_a_renamed_sink_that_cannot_be_asked_sends_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows(root, "one")
+    text = (root / "transformations/f.py").read_text()
+    with qanat.open(root) as project:
+        unsettled(project, "out", monkeypatch)
+        renamed = text.replace('sink("out"', 'sink("to"').replace('target="out"', 'target="to"')
+        declare(root, renamed, "f.py")
+
+        def gone(*_: Any) -> bool:
+            raise AdapterError("the folder is not mounted")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FilesSink, "carries", gone)
+            (failed,) = project.run().failed
+        assert failed.dataset == "to"
+        assert failed.reason == "the folder is not mounted"
+        assert len(list((root / "out").glob("*.csv"))) == 1
+        assert run(project)["to"] == "failed"
+
+
+def test_a_sink_that_is_renamed_and_sent_elsewhere_before_it_is_settled_is_another(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows(root, "one")
+    text = (root / "transformations/f.py").read_text()
+    with qanat.open(root) as project:
+        unsettled(project, "out", monkeypatch)
+        declare(root, text.replace('"out"', '"to"'), "f.py")
+        assert run(project)["to"] == "updated"
+        assert len(list((root / "to").glob("*.csv"))) == 1
+
+
+def test_a_table_that_is_renamed_before_its_first_epoch_is_settled_doubles_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "CREATE STREAMING TABLE {0} AS SELECT * FROM STREAM read_files('data/*.csv');"
+    declare(root, table.format("bronze"))
+    with qanat.open(root) as project:
+        unsettled(project, "bronze", monkeypatch)
+        declare(root, table.format("raw"))
+        for _ in range(2):
+            assert run(project) == {"raw": "failed"}
+            assert "qanat rename bronze raw" in str(project.plan())
+        project.rename("bronze", "raw")
+        assert run(project) == {"raw": "unchanged"}
+        assert ids(project, "raw") == [1, 2]
 
 
 def test_a_flow_that_was_to_run_once_goes_without_a_question(root: Path) -> None:

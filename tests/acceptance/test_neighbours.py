@@ -14,7 +14,8 @@ from qanat.errors import (
     RereadError,
     TableNotFoundError,
 )
-from qanat.run.decide import Borrowed, Step
+from qanat.run.decide import Step
+from qanat.run.facts import Borrowed
 from qanat.run.plan import plan
 from qanat.run.results import Selection
 from qanat.run.session import Session

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.model.work import Staged, Work
+from qanat.ports.engine import Progress
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -115,6 +118,68 @@ def test_a_function_that_raises(shop: Shop) -> None:
     assert "broken raised ValueError: 3 rows are too few" in error.message
     assert str(error.location) == "transformations/all.py:6"
     assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+RAISED = {
+    "sys.exit(0)": "SystemExit: 0",
+    "raise KeyboardInterrupt": "KeyboardInterrupt",
+    "raise Own('odd')": "Own: odd",
+    "raise pl.exceptions.PanicException('index out of bounds')": "PanicException: index out",
+    "return duckdb.sql('SELECT nothing').pl()": "BinderException",
+    "return pa.RecordBatchReader.from_batches(ONE, late())": "ValueError: late",
+    "return orders.lazy().map_batches(late_frame)": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("statement", RAISED)
+@pytest.mark.parametrize("kind", ["materialized_view", "temporary_view"])
+def test_whatever_a_function_raises_fails_its_dataset(
+    shop: Shop, statement: str, kind: str
+) -> None:
+    line = 9 if "late()" in statement else 11 if "late_frame" in statement else 14
+    shop.python(
+        "import sys\n"
+        "import duckdb\n"
+        "import polars as pl\n"
+        "import pyarrow as pa\n"
+        "class Own(BaseException): ...\n"
+        "ONE = pa.schema({'id': pa.int64()})\n"
+        "def late():\n"
+        "    raise ValueError('late'); yield\n"
+        "def late_frame(frame):\n"
+        "    sys.exit(3)\n"
+        f"@dp.{kind}\n"
+        f"def v(orders: pl.DataFrame):\n    {statement}\n"
+    )
+    shop.sql(f"{ORDERS}CREATE MATERIALIZED VIEW w AS SELECT * FROM v;\n")
+    failures = shop.failures()
+    failed = "w" if kind == "temporary_view" else "v"
+    assert f"v raised {RAISED[statement]}" in failures[failed].message
+    assert str(failures[failed].location) == f"transformations/all.py:{line}"
+    assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+def test_a_panic_outside_of_functions_fails_one_dataset(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panic = type("PanicException", (BaseException,), {})
+
+    def raises(engine: DuckDBEngine, work: Work, progress: Progress) -> Staged:
+        if work.dataset == "v":
+            raise panic("index out of bounds")
+        return stage(engine, work, progress)
+
+    stage = DuckDBEngine.stage
+    monkeypatch.setattr(DuckDBEngine, "stage", raises)
+    shop.sql(f"{ORDERS}CREATE MATERIALIZED VIEW v AS SELECT * FROM orders;\n")
+    assert "PanicException: index out of bounds" in shop.failures()["v"].message
+    assert shop.rows("orders") == [(1, 10), (2, 20), (3, None)]
+
+
+def test_whatever_a_file_raises_is_a_problem_of_the_file(shop: Shop) -> None:
+    shop.python("class Own(BaseException): ...\nraise Own('odd')\n")
+    (problem,) = shop.problems()
+    assert problem == "transformations/all.py:3: Own: odd"
 
 
 def test_a_function_that_returns_no_table(shop: Shop) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import qanat
-from qanat.errors import DatasetNotFoundError, OptionError, PlanError
+from qanat.errors import DatasetNotFoundError, OptionError, PlanError, UpdateRunningError
+from qanat.model.event import Event, LeaseAwaited
 from qanat.model.pipeline import application
 from qanat.project import Project
 from qanat.run.rename import planned
@@ -315,5 +316,52 @@ def test_what_was_interrupted_is_told_and_finished(root: Path) -> None:
             project.plan()
         assert {d.status for d in project.run().datasets} == {"unchanged"}
         assert "finished `qanat rename bronze raw`, which was interrupted" in str(project.events())
+        assert ids(project, "raw") == [1, 2]
+        unchanged(project)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_update_waits_for_another_one_that_finishes_a_renaming(
+    root: Path, finished: bool
+) -> None:
+    other = "CREATE STREAMING TABLE other AS SELECT * FROM STREAM read_files('data/*.csv');"
+    declare(root, CHAIN + other)
+    with qanat.open(root) as project, qanat.open(root) as rival:
+        run(project)
+        declare(root, CHAIN.replace("bronze", "raw") + other)
+        project.validate()  # reads the files
+        ledger = rival.session.ledger
+        lease = ledger.acquire("dies", 60)
+        move = planned(project.session, "dies", "bronze", "raw")
+        ledger.begin_move(move, lease)
+        ledger.release(lease)
+        lease = ledger.acquire("finishes", 60, ["silver"])
+        lease = ledger.extend(lease, ["bronze", "raw"])
+        with pytest.raises(UpdateRunningError):
+            project.run("other")
+        awaited: list[str] = []
+
+        class End:
+            """Lets the other update end once it is waited for."""
+
+            def on(self, event: Event) -> None:
+                if isinstance(event, LeaseAwaited):
+                    awaited.append(event.holder)
+                    if finished:
+                        rival.session.look_again()
+                        for name in ("bronze", "bronze__quarantine"):
+                            at = [rival.session.table_named(n) for n in (name, "raw" + name[6:])]
+                            rival.session.store.move(*at)
+                        for table in ("raw", "silver"):
+                            place = rival.session.table_named(table)
+                            old, new = application("bronze"), application("raw")
+                            rival.session.store.rename_application(place, old, new)
+                        ledger.end_move(move, lease)
+                    ledger.release(lease)
+
+        update = project.run("other", wait=True, observers=[End()])
+        assert update.status == "succeeded"
+        assert awaited == ["finishes"]
+        assert ledger.leases() == []
         assert ids(project, "raw") == [1, 2]
         unchanged(project)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from qanat.run.quarantine import replay
+from qanat.run.rename import rename
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -143,3 +145,37 @@ def test_a_row_is_not_left_behind_with_a_view_that_is_read_no_more(
         assert update(session, Selection(full_refresh=again)).status == "succeeded"
         assert rows(session, "s") == [(1, 5)]
         assert len(rows(session, "v__quarantine")) == 1
+
+
+VIEWS = (
+    "CREATE TEMPORARY VIEW checked (CONSTRAINT small EXPECT (a < 100) ON VIOLATION QUARANTINE ROW)"
+    " AS SELECT * FROM read_files('data/*.csv');"
+    "CREATE MATERIALIZED VIEW {} AS SELECT sum(a) AS a FROM checked;"
+    "CREATE MATERIALIZED VIEW other AS SELECT max(a) AS a FROM checked;"
+)
+
+
+@pytest.mark.on_disk
+@pytest.mark.parametrize("name", ["total", "renamed"])
+def test_a_log_that_another_tool_has_cleaned_doubles_no_row_in_quarantine(
+    tmp_path: Path, name: str
+) -> None:
+    project(tmp_path)
+    (tmp_path / "data/1.csv").write_text("id,a\n1,1\n2,200\n")
+    (tmp_path / "transformations/t.sql").write_text(VIEWS.format("total"))
+    with Session.open(tmp_path) as session:
+        assert update(session).status == "succeeded"
+    if name != "total":
+        (tmp_path / "transformations/t.sql").write_text(VIEWS.format(name))
+        with Session.open(tmp_path) as session:
+            rename(session, "total", name)
+    table = DeltaTable(tmp_path / "storage/tables/checked__quarantine")
+    table.create_checkpoint()
+    for entry in Path(tmp_path, "storage/tables/checked__quarantine/_delta_log").glob("*.json"):
+        entry.unlink()
+    with Session.open(tmp_path) as session:
+        assert len(rows(session, "checked__quarantine")) == 2
+        assert update(session, Selection(refresh=(name,))).status == "succeeded"
+        assert len(rows(session, "checked__quarantine")) == 2
+        assert update(session, Selection(full_refresh_all=True)).status == "succeeded"
+        assert len(rows(session, "checked__quarantine")) == 2

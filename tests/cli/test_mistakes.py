@@ -109,6 +109,23 @@ def test_mistakes_in_statements(shop: Any) -> None:
     assert shop.type("qanat validate") == 2
 
 
+def test_slips(shop: Any) -> None:
+    """What people who come from other tools write, one file each: the rest of a file is lost."""
+    for name, text in {
+        "dbt": "{{ config(materialized='table') }}\nSELECT * FROM {{ ref('orders') }}\n",
+        "loop": "{% for x in xs %}CREATE MATERIALIZED VIEW a AS SELECT 1 AS n;\n",
+        "ref": "CREATE MATERIALIZED VIEW b AS\nSELECT * FROM {{ ref('orders') }};\n",
+        "query": "CREATE MATERIALIZED VIEW c AS SELECT 1 AS n FROM orders\n"
+        "CREATE MATERIALIZED VIEW d AS SELECT 1 AS n;\n",
+        "table": "CREATE STREAMING TABLE e\nCREATE MATERIALIZED VIEW f AS SELECT 1 AS n;\n",
+        "warn": "CREATE MATERIALIZED VIEW g (\n"
+        "  CONSTRAINT r EXPECT (n > 1) ON VIOLATION WARN\n) AS SELECT 1 AS n;\n",
+        "nameless": "CREATE MATERIALIZED VIEW h (EXPECT (n > 1)) AS SELECT 1 AS n;\n",
+    }.items():
+        shop.file(f"transformations/{name}.sql", text, shown=False)
+    assert shop.type("qanat validate") == 2
+
+
 def test_mistakes_in_sources(shop: Any) -> None:
     shop.file(
         "transformations/gold.sql",

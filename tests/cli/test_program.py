@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -29,6 +30,7 @@ COMMANDS = (
     "drop",
     "profile",
     "doctor",
+    "help",
 )
 
 
@@ -54,6 +56,68 @@ def test_wrong_command_line(transcript: Any) -> None:
         "qanat plan --accept-loss",
     ):
         assert transcript.type(line) == 2
+
+
+def test_help_of_what_is_named(transcript: Any) -> None:
+    assert transcript.type("qanat help rename") == 0
+    assert transcript.type("qanat help quarantine show") == 0
+    assert transcript.type("qanat help rnu") == 2
+    assert transcript.type("qanat help rename x") == 2
+    assert transcript.type("qanat quarantine orders") == 2
+
+
+@pytest.mark.parametrize("line", ["qanat", "qanat quarantine"])
+def test_a_command_line_of_nothing_asks_for_help(terminal: Any, line: str) -> None:
+    assert terminal.type(line) == 0
+    shown = terminal.text.partition("\n")[2]
+    terminal.text = ""
+    assert terminal.type(f"{line} --help") == 0
+    assert terminal.text.partition("\n")[2] == shown
+    assert shown.startswith(f"Usage: {line} [OPTIONS] COMMAND")
+
+
+SHELLS = {
+    "bash": lambda words, last: (words, str(len(words.split(" ")) - 1)),
+    "zsh": lambda words, last: (words, str(len(words.split(" ")) - 1)),
+    "fish": lambda words, last: (words, last),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_complete_names_of_datasets(terminal: Any, shell: str) -> None:
+    terminal.file("qanat.yml", "name: shop\nenvironments: {prod: {}}\n")
+    terminal.file(
+        "transformations/all.sql",
+        "CREATE MATERIALIZED VIEW orders AS SELECT 1 AS n;\n"
+        "CREATE MATERIALIZED VIEW others AS SELECT 1 AS n;\n",
+    )
+
+    def completed(line: str, folder: Path = terminal.folder) -> set[str]:
+        words, last = SHELLS[shell](line, line.rpartition(" ")[2])
+        done = subprocess.run(
+            [sys.executable, "-m", "qanat"],
+            cwd=folder,
+            env={
+                **os.environ,
+                "_QANAT_COMPLETE": f"{shell}_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": last,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        return {w for w in re.split(r"[\n,\t]", done.stdout) if w.strip("+").startswith("o")}
+
+    assert completed("qanat show or") == {"orders"}
+    assert completed("qanat show orders__") == {"orders__quarantine"}
+    assert completed("qanat run --select +o") == {"+orders", "+others"}
+    assert completed("qanat run -e prod --full-refresh orders o") == {"orders", "others"}
+    assert completed("qanat quarantine replay oth") == {"others"}
+    assert completed("qanat show or", Path(os.sep)) == set()
+    terminal.file("transformations/more.py", "1 / 0")
+    assert completed("qanat show or") == {"orders"}
 
 
 def test_later_releases(transcript: Any) -> None:

@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from queue import Queue
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -204,6 +206,51 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
     assert ledger.events("update-1") == []
     with pytest.raises(UpdateRunningError):
         another().acquire("update-3", 60)
+
+
+@contextmanager
+def answers_lost(ledger: Any) -> Iterator[None]:
+    """Lose the connection after each COMMIT, before its answer."""
+    writing = ledger._database.writing
+
+    @contextmanager
+    def lost() -> Iterator[Transaction]:
+        with writing() as transaction:
+            yield transaction
+        raise LedgerError("no answer")
+
+    ledger._database.writing = lost
+    try:
+        yield
+    finally:
+        del ledger._database.writing
+
+
+@pytest.mark.parametrize("holder", ["update-1", "update-2"])
+def test_a_lease_whose_answer_was_lost_stands_in_nobodys_way(
+    ledger: Ledger, another: Open, holder: str
+) -> None:
+    with answers_lost(ledger), pytest.raises(LedgerError, match="no answer"):
+        ledger.acquire("update-1", 60)
+    assert ledger.held() == []
+    lease = another().acquire(holder, 60)
+    assert [x.holder for x in ledger.held()] == [holder]
+    assert [x.token for x in ledger.leases()] == [lease.token]
+
+
+def test_a_lease_that_was_given_back_in_vain_stands_in_nobodys_way(
+    ledger: Ledger, another: Open, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise LedgerError("no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("qanat.ledgers.sql.lease._release", refused)
+        with pytest.raises(LedgerError, match="no connection"):
+            ledger.release(lease)
+    assert [x.token for x in ledger.leases()] == [lease.token]
+    another().acquire("update-2", 60)
+    assert [x.holder for x in ledger.leases()] == ["update-2"]
 
 
 def test_leases_of_other_datasets_are_held_side_by_side(ledger: Ledger, another: Open) -> None:

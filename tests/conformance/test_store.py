@@ -36,6 +36,8 @@ from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.model.work import DataFile, TableBatch
 from qanat.ports.store import LocalFolders, TableStore
+from qanat.storage.delta.remote import RemoteFiles
+from qanat.storage.delta.store import DeltaStore
 from qanat.testing.object_store import ObjectStore, object_store
 from tests.forked import FORKED
 from tests.gates import FolderGate
@@ -282,6 +284,33 @@ def test_applications_count_for_themselves(store: TableStore, folder: Path) -> N
     store.publish(append(store, folder, 2))
     assert store.transaction(ref(folder), "qanat:t") == 2
     assert store.transaction(ref(folder), "qanat:backfill") == 1
+
+
+def test_commits_that_may_be_taken_back_are_told(store: TableStore, folder: Path) -> None:
+    assert store.settled(ref(folder), -1, {}.get) is None
+    one = store.publish(append(store, folder, 1))
+    two = store.publish(append(store, folder, 2))
+    other = store.publish(append(store, folder, 1, application="qanat:u"))
+
+    def settled(after: int = -1, **carried: int) -> int | None:
+        return store.settled(ref(folder), after, lambda a: carried.get(a.removeprefix("qanat:")))
+
+    assert settled() == settled(t=2, u=1) == settled(t=3, u=1) == other
+    assert settled(t=1, u=1) == settled(t=1, u=0) == one
+    assert settled(t=2, u=0) == two
+    assert settled(two, t=1, u=1) == other
+    store.retract(ref(folder), "qanat:u", 1)
+    assert settled(t=2, u=0) == store.version(ref(folder))
+    store.rename_application(ref(folder), "qanat:t", "qanat:s")
+    assert settled(t=0, s=2, u=0) == store.version(ref(folder))
+
+
+def test_a_table_whose_first_commit_may_be_taken_back_has_no_version_that_stays(
+    store: TableStore, folder: Path
+) -> None:
+    store.repair(ref(folder))
+    store.publish(append(store, folder, 1))
+    assert store.settled(ref(folder), -1, {"qanat:t": 0}.get) is None
 
 
 @only_delta
@@ -731,6 +760,20 @@ def test_an_unknown_reader_feature_is_named(store: TableStore, folder: Path) -> 
     _set_protocol(folder, "levitation")
     with pytest.raises(TableTooNewError, match="levitation"):
         store.snapshot(ref(folder))
+
+
+@in_s3
+def test_a_long_session_remembers_no_file_that_it_has_committed(
+    store: TableStore, folder: Path
+) -> None:
+    for number in range(1, 4):
+        store.publish(append(store, folder, number))
+    with pytest.raises(CommitConflictError):
+        store.publish(append(store, folder, 9))
+    assert isinstance(store, DeltaStore)
+    files = store._here(ref(folder))
+    assert isinstance(files, RemoteFiles)
+    assert files._uploaded == {}
 
 
 @in_s3

@@ -6,6 +6,7 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.asking import confirmed
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
 from qanat.report.documents import document
@@ -16,7 +17,7 @@ from qanat.text import printable
 
 
 @click.command("drop", short_help="Remove a dataset that is no longer declared.")
-@click.argument("name")
+@click.argument("name", shell_complete=dataset_names)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @waits
 @project_ref

@@ -25,7 +25,7 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
         arguments: the whole command line. It is searched rather than the parsed options, for
             the error may be that they do not parse.
     """
-    if _json_wanted(arguments):
+    if json_wanted(arguments):
         write(dumps(failure(error)))
     else:
         start = Path(_value(arguments, "-C", "--project") or ".")
@@ -90,8 +90,9 @@ def report_defect(
     )
 
 
-def _json_wanted(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+def json_wanted(arguments: Sequence[str]) -> bool:
+    """True if a command line asks for one JSON document on standard output."""
+    pairs = zip(arguments, [*arguments, ""][1:], strict=True)
     return any(p == ("--output", "json") or p[0] == "--output=json" for p in pairs)
 
 
@@ -104,7 +105,7 @@ def options_of(arguments: Sequence[str]) -> str:
 
 def _value(arguments: Sequence[str], short: str, long: str) -> str | None:
     """What a command line says for an option; None if it does not have it."""
-    for here, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for here, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if here in (short, long):
             return following
         if here.startswith(f"{long}="):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
@@ -12,7 +13,7 @@ from qanat.report.lineage import lineage_mermaid, lineage_text
 
 
 @click.command("lineage", short_help="Show what a table or column is made from.")
-@click.argument("target", required=False)
+@click.argument("target", required=False, shell_complete=dataset_names)
 @click.option(
     "--format",
     type=click.Choice(["tree", "mermaid", "json"]),

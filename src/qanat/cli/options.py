@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from qanat.cli.completion import dataset_names
 from qanat.errors import CommandLineError
 from qanat.frozen import Frozen
 from qanat.project import Project, open_project
@@ -101,6 +103,7 @@ def selection(command: Function) -> Function:
         "--select",
         multiple=True,
         metavar="NAME",
+        shell_complete=dataset_names,
         help="Only this dataset or glob; +NAME with all upstream, NAME+ with all downstream."
         " Repeatable.",
     )(command)
@@ -123,6 +126,7 @@ def refresh_options(command: Function) -> Function:
         "--refresh",
         multiple=True,
         metavar="TABLE",
+        shell_complete=dataset_names,
         help="Bring this table up to date even if nothing changed. Repeatable.",
     )
     @click.option(
@@ -131,6 +135,7 @@ def refresh_options(command: Function) -> Function:
         flag_value=EVERYTHING,
         multiple=True,
         metavar="[TABLE]",
+        shell_complete=dataset_names,
         help="Empty this table and process everything again, and with it what has read it as a"
         " stream; without TABLE: all tables. Repeatable.",
     )
@@ -138,6 +143,7 @@ def refresh_options(command: Function) -> Function:
         "--read-again",
         multiple=True,
         metavar="TABLE",
+        shell_complete=dataset_names,
         help="Let this table read a source or flow of a new name from the start, beside what it"
         " has read of one that is gone. Repeatable.",
     )
@@ -213,6 +219,14 @@ class ListsCommand(click.Command):
                 full = True
             spread.append(argument)
         return super().parse_args(ctx, spread)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options, and names after an option that may be repeated."""
+        found = super().shell_complete(ctx, incomplete)
+        lists = [p.name for p in self.params if isinstance(p, click.Option) and p.multiple]
+        if any(ctx.params.get(name or "") for name in lists):
+            found += map(CompletionItem, dataset_names(ctx, None, incomplete))
+        return found
 
 
 def logs(command: Function) -> Function:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
@@ -12,7 +13,7 @@ from qanat.report.table import profile_text
 
 
 @click.command("profile", short_help="Describe the columns of a table by numbers.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @project_ref
 @output
 def command(dataset: str, ref: ProjectRef, json: bool) -> int:

@@ -11,14 +11,16 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import click
 
 from qanat import __version__
-from qanat.cli.failure import options_of, report, report_defect
-from qanat.cli.screen import finish, leave, note, prepare
+from qanat.cli.failure import json_wanted, options_of, report, report_defect
+from qanat.cli.interrupt import listen
+from qanat.cli.screen import finish, leave, note, only_results, prepare
 from qanat.errors import CommandLineError, QanatError, UnsupportedError, nearest
 from qanat.report.aim import aimed
 
@@ -27,7 +29,11 @@ COMMON = {"-C", "--project", "-e", "--env", "--output", "--debug"}
 
 
 class Group(click.Group):
-    """A group that answers an unknown command with the nearest one."""
+    """A group that shows its help if no command is given, and names the nearest to a wrong one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse a command line; an empty one asks for help (click 8.1 and 8.5 differ in that)."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -41,10 +47,12 @@ class Group(click.Group):
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             known = self.list_commands(ctx)
             match = nearest(name, known)
+            shows = match is None and ctx.parent is not None and "show" in known
             raise CommandLineError(
                 f"no command {name!r} in `{ctx.command_path}`",
                 wanted=None if match else ", ".join(known),
                 nearest=match,
+                hint=f"{ctx.command_path} show {shlex.quote(name)}" if shows else None,
             )
         return super().resolve_command(ctx, args)
 
@@ -153,6 +161,7 @@ COMMANDS = {
     "drop": "Remove a dataset that is no longer declared.",
     "profile": "Describe the columns of a table by numbers.",
     "doctor": "Check the installation and the project's storage.",
+    "help": "Show what a command does.",
 }
 """The commands in the order of a project's life; each lives in `qanat.cli.<name>`."""
 
@@ -199,8 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     if "--debug" not in given:
         sys.excepthook = report_defect
+    if arguments is None:
+        listen()
     try:
-        code = program.main(given, prog_name="qanat", standalone_mode=False)
+        with only_results() if json_wanted(given) else nullcontext():
+            code = program.main(given, prog_name="qanat", standalone_mode=False)
     except click.UsageError as error:
         code = report(usage_error(error, given), given)
     except QanatError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
 from qanat.report.documents import document
@@ -13,7 +14,7 @@ from qanat.report.promotion import promotion_text
 
 
 @click.command("promote", short_help="Take over tables that another environment has computed.")
-@click.argument("datasets", nargs=-1, required=True)
+@click.argument("datasets", nargs=-1, required=True, shell_complete=dataset_names)
 @click.option(
     "--from",
     "origin",

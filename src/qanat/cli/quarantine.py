@@ -8,6 +8,7 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.asking import confirmed
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref, waits
 from qanat.cli.program import Group
 from qanat.cli.query import written
@@ -45,7 +46,7 @@ def list_(ref: ProjectRef, json: bool) -> int:
 
 
 @command.command("show", short_help="Show rows in quarantine and why they are there.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @limit
 @click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
 @project_ref
@@ -66,7 +67,7 @@ def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool
 
 
 @command.command("replay", short_help="Check the rows again and move those that now pass.")
-@click.argument("dataset", required=False)
+@click.argument("dataset", required=False, shell_complete=dataset_names)
 @waits
 @project_ref
 @logs
@@ -86,7 +87,7 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
 
 
 @command.command("discard", short_help="Throw rows away that nobody needs any more.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -121,7 +122,7 @@ def discard_(
 
 
 @command.command("export", short_help="Write the rows to a CSV, JSON or Parquet file.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.argument(
     "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
 from qanat.report.documents import document
@@ -13,8 +14,8 @@ from qanat.report.move import move_text
 
 
 @click.command("rename", short_help="Give a dataset, flow or source another name.")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=dataset_names)
+@click.argument("new", shell_complete=dataset_names)
 @waits
 @project_ref
 @logs

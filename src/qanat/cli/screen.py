@@ -8,6 +8,8 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,16 +35,41 @@ def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
+_results: list[TextIO] = []
+"""Where results go, if standard output is kept for them."""
+
+
+@contextmanager
+def only_results() -> Iterator[None]:
+    """Keep standard output for what `write` writes; all else that goes there goes to the error's.
+
+    Functions of the project print, and so do processes that they start.
+    """
+    sys.stdout.flush()
+    with os.fdopen(
+        os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="backslashreplace"
+    ) as results:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        _results.append(results)
+        try:
+            yield
+        finally:
+            _results.pop()
+            sys.stdout.flush()
+            os.dup2(results.fileno(), sys.stdout.fileno())
+
+
 def write(text: str) -> bool:
     """Print a result to standard output, with a newline; False if its reader has left.
 
     Raises:
         StorageFullError, AdapterError: what it goes to does not take it.
     """
+    stream = _results[-1] if _results else sys.stdout
     try:
-        return _put(sys.stdout, text)
+        return _put(stream, text)
     except OSError as error:
-        _forget(sys.stdout)
+        _forget(stream)
         raise disk_error(error, "write to", "standard output") from error
 
 

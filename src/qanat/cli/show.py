@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, limit, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
@@ -12,7 +13,7 @@ from qanat.report.table import schema_text, table_text
 
 
 @click.command("show", short_help="Look at the rows and columns of a table.")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @limit
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
-from qanat.cli.options import ProjectRef, output, project_ref, selection
+from qanat.cli.options import ListsCommand, ProjectRef, output, project_ref, selection
 from qanat.report.checks import checks_text
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 
 
-@click.command("test", short_help="Check every expectation on the stored tables.")
+@click.command(
+    "test", cls=ListsCommand, short_help="Check every expectation on the stored tables."
+)
 @selection
 @project_ref
 @output

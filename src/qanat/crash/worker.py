@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +34,9 @@ def serve(slot: Slot) -> None:
     references: dict[str, Reference] = {}
     for line in sys.stdin:
         try:
-            answer = _answer(slot, json.loads(line), references)
+            # Standard output has the answers: the project's functions must not print there.
+            with redirect_stdout(sys.stderr):
+                answer = _answer(slot, json.loads(line), references)
         except QanatError as error:
             answer = {"error": error.facts()}
         try:

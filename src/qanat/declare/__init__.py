@@ -11,7 +11,8 @@ functions returned, `functions` makes declarations of it, with what a function u
 text (`closure`). Both use `query`, which finds what a
 query reads (with `calls`), and `registry`, which collects declarations and problems. `adhoc`
 reads a query that no dataset declares. They share `arguments`, `frames` (arguments and
-annotations of decorated functions) and `syntax` (sqlglot's parse errors).
+annotations of decorated functions), `syntax` (sqlglot's parse errors) and `slips` (mistakes that
+are known by their form).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

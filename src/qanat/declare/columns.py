@@ -209,6 +209,10 @@ def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
         cursor.skip_to("ON", ",", ")")
     action = Action.WARN
     if cursor.take("ON VIOLATION"):
+        if cursor.sees("WARN"):
+            warns = cursor.unexpected(*ACTIONS)
+            warns.hint = "leave ON VIOLATION out: a violation only warns then"
+            raise warns
         action = ACTIONS[cursor.expect(*ACTIONS)]
     elif cursor.sees("ON") or not (cursor.sees(",") or cursor.sees(")")):
         raise cursor.unexpected("ON VIOLATION", ",", ")")
@@ -219,6 +223,12 @@ def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
 def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     location = cursor.here
     word = cursor.name("a column, or CONSTRAINT name EXPECT (…)")
+    if word.upper in ("EXPECT", "CHECK") and cursor.sees("("):
+        raise SqlSyntaxError(
+            "an expectation needs a name",
+            location=location,
+            hint="CONSTRAINT name EXPECT (condition)",
+        )
     type_at, start = cursor.here, cursor.word
     if start is None or cursor.sees(",") or cursor.sees(")"):
         raise SqlSyntaxError(f"column {word.text!r} has no type", location=location)

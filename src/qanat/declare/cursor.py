@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlglot import Dialect, Token, TokenType
 from sqlglot.errors import TokenError
 
+from qanat.declare.slips import is_template, template, unended
 from qanat.errors import Location, OptionError, QanatError, SqlSyntaxError, nearest
 from qanat.frozen import Frozen
 from qanat.text import KEY
@@ -234,6 +235,10 @@ class Cursor:
         start, self.index = self.index, self.index + ahead
         word, location = self.word, self.here
         self.index = start
+        if word is not None and is_template(self.sql.text, word.start):
+            return template(location)
+        if word is not None and word.upper == "CREATE" and self.index:
+            return unended(location)
         return SqlSyntaxError(
             f"unexpected {word.text!r}" if word else "the statement ends too early",
             location=location,

@@ -128,7 +128,9 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
             location=_line(error, capture, path),
             hint=_way_out(str(error.name)),
         ) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         text = " ".join(str(error).split())
         raise PythonFileError(
             f"{type(error).__name__}: {text}" if text else type(error).__name__,

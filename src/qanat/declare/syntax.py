@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlglot import Token
+from itertools import pairwise
+
+from sqlglot import Token, TokenType
 from sqlglot.errors import ParseError
 
 from qanat.declare.cursor import SqlText
+from qanat.declare.slips import is_template, template, unended
 from qanat.errors import SqlSyntaxError, nearest
 
 _WORDS = """
@@ -30,6 +33,9 @@ def syntax_error(error: ParseError, source: SqlText, tokens: list[Token]) -> Sql
         source: the text that was parsed.
         tokens: its tokens.
     """
+    known = _slip(source, tokens)
+    if known is not None:
+        return known
     fault = error.errors[0] if error.errors else {}
     index = _find(tokens, source.text, fault)
     for i in range(index, max(index - 3, -1), -1):
@@ -52,6 +58,17 @@ def syntax_error(error: ParseError, source: SqlText, tokens: list[Token]) -> Sql
             f"something is missing after {written!r}", location=source.at(token.start)
         )
     return SqlSyntaxError(f"unexpected {written!r}", location=source.at(token.start))
+
+
+def _slip(source: SqlText, tokens: list[Token]) -> SqlSyntaxError | None:
+    for before, token in pairwise((None, *tokens)):
+        if token is None:
+            continue
+        if is_template(source.text, token.start):
+            return template(source.at(token.start))
+        if before and token.token_type is TokenType.CREATE and token.line > before.line:
+            return unended(source.at(token.start))
+    return None
 
 
 def _near(text: str) -> str | None:

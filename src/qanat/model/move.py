@@ -51,6 +51,11 @@ class Move(Frozen):
     paths: tuple[str, str] = ("", "")
     definitions: tuple[Definition, ...] = ()
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What has to be in the lease of whoever carries it out."""
+        return tuple(n for n in (self.old, self.new, self.dataset) if n)
+
     def __str__(self) -> str:
         """The command that intended it."""
         names = [self.old] if self.new is None else [self.old, self.new]

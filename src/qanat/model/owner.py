@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from uuid import uuid4
 
 from qanat.errors import ForeignTableError
 from qanat.model.table import Commit
@@ -21,7 +22,7 @@ from qanat.model.table import Commit
 OWNER = "qanat.owner"
 """The table property: `<project>/<environment>`."""
 
-_STAGED = re.compile(r"epoch-\d+-([0-9a-f]{8})-[0-9a-f]{32}")
+_STAGED = re.compile(r"epoch-\d+-([0-9a-f]{8})-([0-9a-f]{8})[0-9a-f]{24}")
 
 
 def is_staged(file: str) -> bool:
@@ -45,12 +46,29 @@ def tag(owner: str) -> str:
     return blake2b(owner.encode(), digest_size=4).hexdigest()
 
 
+def attempt_id(application: str) -> str:
+    """32 hexadecimal digits for the names of what one attempt stages; they tell whose it is.
+
+    A table's log may lose the entry that says which application has brought a file.
+
+    >>> is_of("epoch-7-0692c5ad-" + attempt_id("qanat:silver") + "-0.parquet", "qanat:silver")
+    True
+    """
+    return tag(application) + uuid4().hex[8:]
+
+
+def is_of(file: str, application: str) -> bool:
+    """True if an attempt of an application has staged a file, by its name."""
+    found = _STAGED.match(file)
+    return found is not None and found[2] == tag(application)
+
+
 def staged_prefix(owner: str, number: int, unique: str) -> str:
     """How the names of the files begin that an attempt at an epoch stages.
 
     Args:
         number: of the epoch.
-        unique: 32 hexadecimal digits that no other attempt has.
+        unique: of the attempt, see `attempt_id`.
     """
     return f"epoch-{number}-{tag(owner)}-{unique}"
 

@@ -204,9 +204,21 @@ class Flow(Frozen):
         return application(self.name)
 
 
+_OURS = "qanat:"
+
+
 def application(flow: str) -> str:
     """By what name a table's log counts the commits of a flow of that name."""
-    return f"qanat:{flow}"
+    return _OURS + flow
+
+
+def flow_of(application: str) -> str:
+    """The flow whose commits a table's log counts by that name.
+
+    >>> flow_of(application("silver"))
+    'silver'
+    """
+    return application.removeprefix(_OURS)
 
 
 _REPLAY = "::replay"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +50,7 @@ class Readable(Frozen):
         environment: the one that the table belongs to; empty for that of the project at work.
         looked: where no table was found, environments that were looked at; else empty.
         foreign: whether others write to it, so that another table may be in its place one day.
+        carried: of a quarantine, see `TableStore.settled`; None of other tables.
     """
 
     store: TableStore
@@ -57,11 +58,22 @@ class Readable(Frozen):
     environment: str = ""
     looked: tuple[str, ...] = ()
     foreign: bool = False
+    carried: Callable[[str], int | None] | None = None
 
     @property
     def version(self) -> int | None:
         """The table's newest; None if there is no table."""
         return self.store.version(self.table)
+
+    def settled(self, after: int) -> int | None:
+        """The newest version whose rows stay, for a stream that has read up to `after`.
+
+        An epoch commits to quarantines first and to its table last. If that fails, the rows in
+        quarantine are taken back, and a stream that had read them could not go on.
+        """
+        if self.carried is None:
+            return self.version
+        return self.store.settled(self.table, after, self.carried)
 
     @property
     def mark(self) -> Mapping[str, str]:

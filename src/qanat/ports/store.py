@@ -106,6 +106,21 @@ class TableStore(Protocol):
         """
         ...
 
+    def settled(
+        self, table: TableRef, after: int, carried: Callable[[str], int | None]
+    ) -> int | None:
+        """The newest version up to which no commit can be taken back any more; None if none.
+
+        A commit of an application may still be taken back (`retract`) if its number is beyond the
+        one that the application has elsewhere, where its epochs commit last.
+
+        Args:
+            after: commits of this version and of earlier ones are not looked at.
+            carried: the number of an application there; None if nobody can tell, and its commits
+                count.
+        """
+        ...
+
     def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
         ...

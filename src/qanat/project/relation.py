@@ -66,7 +66,10 @@ class Relation:
             return frame
 
     def pandas(self) -> pandas.DataFrame:
-        """All rows as a `pandas.DataFrame`.
+        """All rows as a `pandas.DataFrame` with Arrow types (`pandas.ArrowDtype`).
+
+        Decimals, dates, maps and NULL stay what they are; NumPy's types have no place for them.
+        `arrow().to_pandas()` gives a frame with those.
 
         Raises:
             MissingExtraError: pandas is not installed.
@@ -74,8 +77,8 @@ class Relation:
         >>> len(project.table("silver_orders").pandas())
         5
         """
-        _package("pandas", "pandas")
-        frame: pandas.DataFrame = self.arrow().to_pandas()
+        package = _package("pandas", "pandas")
+        frame: pandas.DataFrame = self.arrow().to_pandas(types_mapper=package.ArrowDtype)
         return frame
 
     def chunks(self, limit: int | None = None) -> Iterator[Sequence[tuple[Any, ...]]]:

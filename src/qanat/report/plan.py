@@ -9,7 +9,8 @@ from qanat.report.aim import aimed
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.run.decide import Borrowed, Decision, DefinitionStatus, Step, UpdatePlan, Waiting
+from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan
+from qanat.run.facts import Borrowed, Waiting
 from qanat.text import PLAIN, Cell, Layout, Value, cells, count, printable, size
 
 WAITING = Shape(

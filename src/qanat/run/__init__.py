@@ -1,20 +1,22 @@
 """Decide; walk; commit; recover. The only layer that may catch any error.
 
 Read `session` (an opened project with its adapters; `scratch` has the folders of processes),
-`readable` (which table a read gets its rows from: this environment's, or another's), `neighbours`
-(tables of other projects), `memo` (what the project's files mean: flows ready to run, kept for the
-next time) and `analysis` (makes that). Then what an update does with a dataset: `dataset` gathers
-the facts, `decide` decides, `plan` shows the decision, and `dataset` carries it out. `inputs`
-finds what a flow has not read, and binds it for the engine; `full_refresh` says what has to start
-over along with what, and what that would lose; `identity` refuses to read again, under another
-name, what is there already; `owner` refuses to change tables of other projects, `sinks` to send
-where another environment does.
+`readable` (which table a read gets its rows from: this environment's, or another's), `settling`
+(how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
+(what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
+that). Then what an update does with a dataset: `dataset` gathers the `facts`, `decide` decides,
+`plan` shows the decision, and `dataset` carries it out. `inputs` finds what a flow has not read,
+and binds it for the engine; `columns` are those that a query gives, known without running it;
+`full_refresh` says what has to start over along with what, and what that would lose; `identity`
+refuses to read again, under another name, what is there already;
+`owner` refuses to change tables of other projects, `sinks` to send where another environment does.
 
-The write path is `epoch`: the stages that every epoch takes, on an `attempt`. `commits` numbers
-epochs, makes one visible or takes half of one back; `mismatch` compares ledger and tables by them;
-`limit` stops an epoch of which too much would go to quarantine; `replay` is an epoch whose rows
-come out of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of
-a dataset by an epoch that is not its update's last.
+The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `blame` says whose
+error ended one. `commits` numbers epochs, makes one visible or takes half of one back; `mismatch`
+compares ledger and tables by them; `limit` stops an epoch of which too much would go to
+quarantine; `replay` is an epoch whose rows come out of it. `recovery` deals with what a crash
+left; `defined` is what the ledger is to know of a dataset by an epoch that is not its update's
+last.
 
 `promote` is an epoch whose rows another environment has computed: `handover` says what is taken
 over with them, `carry` adds the rows that wait there in quarantine.
@@ -23,8 +25,8 @@ over with them, `carry` adds the rows that wait there in quarantine.
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
 in parallel. `quarantine` shows quarantined rows and replays them, `discard` throws them away.
 `rename` and `drop` give things other names or remove them: `names` says by which ones they are
-known, `moves` carries out what was decided. The rest answers questions without writing: `validate`,
-`look`, `query`, `lineage`, `profile`, `expectations`,
+known, `moves` carries out what was decided. The rest answers questions without writing:
+`validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
 `doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
 return.
 """

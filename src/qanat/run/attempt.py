@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Retried
 from qanat.model.name import Named, Names, fold
-from qanat.model.owner import staged_prefix
+from qanat.model.owner import attempt_id, staged_prefix
 from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
@@ -219,7 +218,7 @@ def _known(value: Result | None) -> Result:
 def work_of(attempt: Attempt) -> Work:
     """The work of one attempt: what to compute, and where to stage it."""
     session, compiled, epoch = attempt.session, attempt.compiled, attempt.epoch
-    unique = uuid4().hex
+    unique = attempt_id(compiled.flow.application)
     scratch = session.scratch / unique
     make_folder(scratch)
     prefix = staged_prefix(session.scope, epoch.number, unique)

@@ -12,12 +12,12 @@ or its input is unread; never two of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
-from qanat.model.pipeline import QUARANTINE, application
+from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, CommitGate, TableRef
@@ -77,16 +77,41 @@ def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]
 
 def published(session: Session, epoch: Epoch) -> bool:
     """True if an epoch's last commit has happened, whatever the ledger knows."""
-    dataset = session.pipeline.get(epoch.dataset)
-    if dataset is not None and dataset.sink is not None:
+    dataset = sink_of(session, epoch)
+    if dataset is not None:
         # Before `audit` has recorded what was staged, an epoch of this number is not ours.
-        sink = session.sink(dataset.sink)
-        return epoch.prepared and sink.carries(dataset.sink, epoch.flow, epoch.number)
+        return epoch.prepared and _carries(session, dataset, epoch)
     table = session.table(epoch.dataset)
     if session.store.transaction(table, application(epoch.flow)) < epoch.number:
         return False
     # Another project that shares the storage may have made the table, with a flow of that name.
     return session.store.owner(table) in (None, session.scope)
+
+
+def sink_of(session: Session, epoch: Epoch) -> Dataset | None:
+    """The sink that an epoch was for; None if it was for a table, or no sink has it.
+
+    One that is called otherwise by now is known by what it holds.
+    """
+    dataset = session.pipeline.get(epoch.dataset)
+    if dataset is not None:
+        return None if dataset.sink is None else dataset
+    return next((d for d in may_be(session, epoch) if _carries(session, d, epoch)), None)
+
+
+def may_be(session: Session, epoch: Epoch) -> Sequence[Dataset]:
+    """The sinks that the one which an epoch was for may be called by now."""
+    known = session.recorded.definitions()
+    before = known.get(epoch.dataset)
+    is_table = before is not None and before.kind != str(DatasetKind.SINK)
+    if session.pipeline.get(epoch.dataset) is not None or is_table or not epoch.prepared:
+        return ()
+    return [d for d in session.pipeline.datasets if d.sink is not None and d.name not in known]
+
+
+def _carries(session: Session, dataset: Dataset, epoch: Epoch) -> bool:
+    sink = dataset.sink
+    return sink is not None and session.sink(sink).carries(sink, epoch.flow, epoch.number)
 
 
 def take_back(session: Session, gate: CommitGate, epoch: Epoch) -> None:

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from qanat.disk import disk_error
 from qanat.errors import (
     FileChangedError,
     FileVanishedError,
     InvariantError,
-    Location,
-    QanatError,
-    QueryError,
-    RunError,
 )
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.query import FunctionQuery, Read
+from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
+from qanat.run.columns import new_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
     UNREAD,
-    Asked,
     Decision,
-    Facts,
-    FlowFacts,
     Step,
-    TableFacts,
     Take,
     decide,
 )
 from qanat.run.defined import begun
 from qanat.run.epoch import run_epoch
+from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
 from qanat.run.inputs import check_kept, find_unread, will_change
@@ -116,8 +108,12 @@ def gather(
     if not anew and (looks or facts.before is None):
         check_owners(session, dataset, anew=restarted)
     stored = _stored(session, dataset) if exists and looks else None
-    if grows and stored is not None and not (anew or restarted):
-        check_partitions(dataset, stored.partition_by)
+    if stored is not None and not (anew or restarted):
+        if grows:
+            check_partitions(dataset, stored.partition_by)
+        if facts.changed and dataset.kind is DatasetKind.STREAMING_TABLE:
+            adds = new_columns(session, dataset, around.definitions)
+            flows = tuple(replace(f, adds=adds.get(f.name, ())) for f in flows)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
 
 
@@ -333,27 +329,6 @@ class DatasetRun:
         known = self._recorded or self.around.definitions.get(name)
         return None if known == new else new
 
-    def explain(self, error: Exception) -> QanatError:
-        """An exception that is not ours: the user's function's, or a defect of Qanat."""
-        flows = self.running.session.pipeline.flows_into(self.dataset.name)
-        functions = [f.query for f in flows if isinstance(f.query, FunctionQuery)]
-        trace = traceback.extract_tb(error.__traceback__)
-        for query in functions:
-            code = query.function.__code__
-            mine = [f for f in trace if f.filename == code.co_filename]
-            if mine:
-                return _raised(error, query, mine[-1].lineno)
-        told: QanatError
-        if isinstance(error, OSError):
-            told = disk_error(error, "use", error.filename or "the disk")
-        else:
-            told = RunError(
-                f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
-                hint="this is a defect of Qanat: please report it with what --debug shows",
-            )
-        told.__cause__ = error
-        return told
-
     # -- sums ------------------------------------------------------------------------------
 
     @property
@@ -389,12 +364,3 @@ class DatasetRun:
 
 def _take_of(decision: Decision, flow: str) -> Take | None:
     return next((t for t in decision.takes if t.flow == flow), None)
-
-
-def _raised(error: Exception, query: FunctionQuery, line: int | None) -> QueryError:
-    raised = QueryError(
-        f"{query.function.__name__} raised {type(error).__name__}: {error}",
-        location=Location(query.location.file, line),
-    )
-    raised.__cause__ = error
-    return raised

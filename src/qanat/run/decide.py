@@ -10,15 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 from hashlib import blake2b
 
 from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
-from qanat.model.record import Definition, Range
-from qanat.model.work import Amount
+from qanat.model.pipeline import RESET_ALLOWED, DatasetKind
+from qanat.model.record import Range
 from qanat.planning.difference import difference
+from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
 from qanat.text import count, listed, neither
 
 
@@ -49,26 +49,6 @@ class Step(StrEnum):
     def works(self) -> bool:
         """True if the dataset has another version afterwards."""
         return self not in (Step.SKIP, Step.NONE, Step.FAIL)
-
-
-class Waiting(Frozen):
-    """Unread input of one source."""
-
-    source: str
-    amount: Amount
-
-
-class Borrowed(Frozen):
-    """A table of another environment or project that is read, and its newest version.
-
-    Args:
-        project: its folder, relative to this one's; empty for this project.
-    """
-
-    dataset: str
-    environment: str
-    version: int
-    project: str = ""
 
 
 class Take(Frozen):
@@ -134,94 +114,6 @@ NOTHING_NEW, HAS_RUN = "nothing new", "has run once"
 UNCHANGED = "inputs and definition are unchanged"
 
 
-class Asked(Enum):
-    """What the author's selection says about a dataset."""
-
-    ONLY_WHAT_IS_NEW = "only what is new"
-    REFRESH = "even when unchanged"
-    FULL_REFRESH = "from the start"
-
-
-class FlowFacts(Frozen):
-    """One flow of the dataset.
-
-    Args:
-        ranges: what the next epoch would take.
-        unread: whether a stream has anything that the flow has not read.
-        more: whether an epoch after the next would still find something.
-        absent: datasets that it reads and that have no table yet.
-        once: whether it runs a single time (INSERT INTO ONCE).
-        done: whether it does, and has.
-        changing: datasets that it reads and that this update gives another version first.
-        changing_streams: those of them that it reads as streams.
-        volatile: whether its query asks for the time or for chance.
-        borrowed: what it reads from the tables of another environment.
-        looked: by what is absent, the environments that were looked at, if several.
-        idle: streams from outside the project that have nothing the flow has not read.
-    """
-
-    name: str
-    ranges: Mapping[str, Range]
-    waiting: tuple[Waiting, ...] = ()
-    unread: bool = False
-    more: bool = False
-    absent: tuple[str, ...] = ()
-    once: bool = False
-    done: bool = False
-    changing: tuple[str, ...] = ()
-    changing_streams: tuple[str, ...] = ()
-    volatile: bool = False
-    borrowed: tuple[Borrowed, ...] = ()
-    looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    idle: tuple[str, ...] = ()
-
-
-class TableFacts(Frozen):
-    """The table that a dataset has; `rows` is None where its log does not say."""
-
-    partition_by: tuple[str, ...]
-    rows: int | None
-
-
-class Facts(Frozen):
-    """Everything that the decision about one dataset depends on.
-
-    Args:
-        fingerprint, text: of the definition as it is declared now.
-        before: the definition as it was last run.
-        exists: whether it has a table.
-        stored: what that holds, where its definition changed or a full refresh is asked for.
-        restarted: whether a full refresh has begun, and no epoch of it is committed yet.
-        flows: as declared; empty if `problem` was met before they were looked at.
-        problem: what stands in the way.
-        failing: datasets that it reads and that fail first.
-        restarted_by: the dataset whose full refresh takes this one along: it has read its rows
-            as a stream.
-        loss: what starting over does not bring back.
-        off: the environment, if it sends nothing to sinks, and the dataset is one.
-    """
-
-    dataset: Dataset
-    fingerprint: str
-    text: str
-    before: Definition | None
-    asked: Asked = Asked.ONLY_WHAT_IS_NEW
-    exists: bool = False
-    stored: TableFacts | None = None
-    restarted: bool = False
-    flows: tuple[FlowFacts, ...] = ()
-    problem: QanatError | None = None
-    failing: tuple[str, ...] = ()
-    restarted_by: str = ""
-    loss: str = ""
-    off: str = ""
-
-    @property
-    def changed(self) -> bool:
-        """True if the definition is another than the one last run."""
-        return self.before is not None and self.before.fingerprint != self.fingerprint
-
-
 def decide(facts: Facts) -> Decision:
     """What an update does with a dataset, and why."""
     dataset = facts.dataset
@@ -283,6 +175,8 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
     missing = [n for n in flow.absent if n not in flow.changing]
     if missing:
         return Step.SKIP, _no_table(missing[0], facts)
+    if flow.idle and not facts.exists:
+        return Step.SKIP, _nothing(facts)
     if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
@@ -312,17 +206,20 @@ def _stream(facts: Facts) -> tuple[Step, str]:
             return Step.FULL_REFRESH, why
         asked = facts.asked is Asked.FULL_REFRESH
         return Step.FULL_REFRESH, "asked for" if asked else INTERRUPTED
-    ready = [f for f in facts.flows if not f.done and not _waits(f)]
+    ready = _ready(facts)
     new = any(f.unread or f.once for f in ready)
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
-    if not new and not changing:
+    adds = tuple(dict.fromkeys(n for f in ready for n in f.adds))
+    if not new and not changing and not adds:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
     if new:
         return Step.APPEND, UNREAD
-    return Step.APPEND, f"{listed(changing)} may bring new rows"
+    if changing:
+        return Step.APPEND, f"{listed(changing)} may bring new rows"
+    return Step.APPEND, f"its query has new columns: {listed(adds)}"
 
 
 def _no_table(name: str, facts: Facts) -> str:
@@ -341,8 +238,9 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
     if not step.works:
         return ()
     view = facts.dataset.kind is _VIEW
-    ready = [f for f in facts.flows if not f.done and not _waits(f)]
-    working = [f for f in ready if view or f.unread or f.once]
+    ready = _ready(facts)
+    # An epoch without rows gives the table new columns, which its readers can use at once.
+    working = [f for f in ready if view or f.unread or f.once or f.adds]
     if facts.restarted and not working:
         # A full refresh replaces the table even if nothing is there to read.
         working = ready[:1]
@@ -356,6 +254,12 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
 def _waits(flow: FlowFacts) -> bool:
     """True if a dataset that the flow reads has no table, and gets none before it."""
     return any(n not in flow.changing for n in flow.absent)
+
+
+def _ready(facts: Facts) -> list[FlowFacts]:
+    flows = [f for f in facts.flows if not f.done and not _waits(f)]
+    # What a flow that runs once has not found, no later update would take.
+    return [f for f in flows if f.unread or not (f.once and f.idle)]
 
 
 def _missing(facts: Facts) -> list[str]:

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from qanat.model.pipeline import Dataset, DatasetKind, is_replay
 from qanat.model.record import Definition, Epoch
+from qanat.run.commits import sink_of
 from qanat.run.decide import fingerprint_of
-from qanat.run.inputs import PROMOTED
+from qanat.run.inputs import PROMOTED, SNAPSHOT
 from qanat.run.session import Session
 
 
@@ -28,9 +29,11 @@ def begun(session: Session, dataset: Dataset, known: Definition | None) -> Defin
 
 def settled(session: Session, epoch: Epoch) -> Definition | None:
     """The definition by which an epoch was computed; None if nothing is known of it."""
-    dataset = session.pipeline.get(epoch.dataset)
-    if dataset is None or is_replay(epoch.flow):
+    if is_replay(epoch.flow):
         return None
+    dataset = session.pipeline.get(epoch.dataset)
+    if dataset is None:
+        return _vanished(session, epoch)
     new = _as_declared(session, dataset)
     if new.fingerprint != epoch.fingerprint:
         known = session.recorded.definitions().get(dataset.name)
@@ -39,6 +42,24 @@ def settled(session: Session, epoch: Epoch) -> Definition | None:
     if dataset.kind is DatasetKind.MATERIALIZED_VIEW and PROMOTED not in epoch.ranges:
         return replace(new, inputs=fingerprint_of(epoch.ranges))
     return new
+
+
+def _vanished(session: Session, epoch: Epoch) -> Definition | None:
+    """The same of a dataset that was taken out of the files, or got another name, before that.
+
+    What comes in its place is asked about then, as for one whose epoch was settled in time.
+    """
+    known = session.recorded.definitions().get(epoch.dataset)
+    if known is not None:
+        return replace(known, fingerprint=epoch.fingerprint)
+    sink = sink_of(session, epoch)
+    if sink is not None:
+        _, text = session.analysis.definitions[sink.name]
+        return Definition(epoch.dataset, str(DatasetKind.SINK), epoch.fingerprint, "", text)
+    if any(not key.startswith(SNAPSHOT) for key in epoch.ranges):
+        kind = str(DatasetKind.STREAMING_TABLE)
+        return Definition(epoch.dataset, kind, epoch.fingerprint, "", "")
+    return None
 
 
 def _as_declared(session: Session, dataset: Dataset) -> Definition:

@@ -268,7 +268,12 @@ def open_update(
     def covered() -> Names | None:
         return None if everything else leased(session, datasets)
 
-    held = HeldLease(session.ledger, id, covered(), patience(wait, tell), choose_again)
+    def interrupted() -> list[str]:
+        # Whoever comes next finishes these first; another update may be just doing so.
+        return [n for move in session.ledger.open_moves() for n in move.datasets]
+
+    waiting = patience(wait, tell)
+    held = HeldLease(session.ledger, id, covered(), waiting, choose_again, interrupted)
     with session.at_work, held as lease:
         look_again()
         gate = Gate(session.gates, lease)

@@ -24,6 +24,7 @@ from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.work import RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
+from qanat.run.blame import blaming
 from qanat.run.carry import with_waiting
 from qanat.run.commits import (
     next_number,
@@ -136,7 +137,8 @@ def compute(attempt: Attempt) -> None:
             work.scratch,
         )
         work = replace(work, inputs=bound.inputs, references=bound.references)
-        return work, bound, with_waiting(attempt, work, progress)
+        with blaming((work.query, *(view.query for view in work.views))):
+            return work, bound, with_waiting(attempt, work, progress)
 
     # Errors that are marked retryable, such as a store that timed out, are tried again.
     attempt.computed(*retrying(once, running, name))

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from qanat.errors import ResetError, RowsLostError, SourceNotFoundError, located
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Names
 from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_replay
 from qanat.model.query import Read
-from qanat.model.record import Definition, Epoch, EpochStatus
+from qanat.model.record import Epoch, EpochStatus
 from qanat.planning.graph import resolve, writers
 from qanat.run.inputs import SNAPSHOT
 from qanat.run.session import Session
@@ -84,18 +84,20 @@ def _protected(session: Session, names: Collection[str]) -> Iterator[Dataset]:
     return (d for d in datasets if not d.may_reset)
 
 
-def taken_along(
-    session: Session, full: Collection[str], ran: Named[Definition]
-) -> Mapping[str, str]:
+def taken_along(session: Session, full: Collection[str]) -> Mapping[str, str]:
     """What has to start over, because it has read as a stream what does.
 
     Args:
         full: datasets that start over.
-        ran: all datasets as last run: those that never did have read nothing.
 
     Returns:
         By dataset, the one whose rows it has read.
     """
+    if not session.has_ledger:
+        return {}
+    # Those that never ran have read nothing; those whose first epoch a crash left open have.
+    begun = (e.dataset for e in session.recorded.open_epochs() if not is_replay(e.flow))
+    ran = Names((*(d.dataset for d in session.recorded.definitions().values()), *begun))
     found: dict[str, str] = {}
     for name in session.graph.order:
         if name in full or name not in ran:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
-from qanat.errors import RereadError, full_refresh
+from qanat.errors import QanatError, RereadError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Named, fold, same
-from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.pipeline import Dataset, DatasetKind, is_replay
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
 from qanat.model.work import Amount
+from qanat.run.commits import published
 from qanat.run.decide import Decision
+from qanat.run.defined import settled
 from qanat.run.inputs import ONCE, SNAPSHOT, Intake, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -33,11 +36,14 @@ class PastSources(Frozen):
         by_dataset: by the dataset that it was read into.
         by_flow: the same by the flow that read it.
         once: the flows that were declared to run a single time.
+        begun: of datasets that are no longer declared, the epochs that a crash left open although
+            readers or receivers see them. The next update calls them committed.
     """
 
     by_dataset: Mapping[Name, Sequence[PastSource]]
     by_flow: Mapping[str, Sequence[PastSource]]
     once: frozenset[str] = frozenset()
+    begun: tuple[Epoch, ...] = ()
 
     @property
     def every(self) -> Iterator[PastSource]:
@@ -56,6 +62,7 @@ class _Gone(Frozen):
         target: where it was read into, if that is another dataset.
         declared: whether it is a flow that is still declared, and feeds another dataset: nothing
             else is that flow under another name, but may read the same.
+        files: that it has read in an epoch which the ledger does not call committed yet.
     """
 
     words: str
@@ -64,6 +71,7 @@ class _Gone(Frozen):
     once: bool = False
     target: str = ""
     declared: bool = False
+    files: frozenset[str] = frozenset()
 
 
 def past_sources(session: Session) -> PastSources:
@@ -71,13 +79,28 @@ def past_sources(session: Session) -> PastSources:
     found: dict[Name, list[PastSource]] = {}
     flows: dict[str, list[PastSource]] = {}
     once: set[str] = set()
-    for source in session.recorded.sources():
+    begun = tuple(e for e in session.recorded.open_epochs() if _is_begun(session, e))
+    unsettled = (
+        PastSource(e.flow, e.dataset, e.generation, key, range_.positioned)
+        for e in begun
+        for key, range_ in e.ranges.items()
+    )
+    for source in dict.fromkeys((*session.recorded.sources(), *unsettled)):
         if source.key == ONCE:
             once.add(source.flow)
         elif not source.key.startswith(SNAPSHOT):
             found.setdefault(fold(source.dataset), []).append(source)
             flows.setdefault(source.flow, []).append(source)
-    return PastSources(found, flows, frozenset(once))
+    return PastSources(found, flows, frozenset(once), begun)
+
+
+def _is_begun(session: Session, epoch: Epoch) -> bool:
+    if session.pipeline.get(epoch.dataset) is not None or is_replay(epoch.flow):
+        return False
+    # A sink that cannot be asked now fails its dataset when recovery asks it.
+    with suppress(QanatError):
+        return published(session, epoch)
+    return False
 
 
 def check_identity(
@@ -198,13 +221,16 @@ def _former(session: Session, dataset: Dataset, past: PastSources) -> Iterator[_
     """
     vanished = [n for n in past.by_dataset if session.pipeline.get(n) is None]
     definitions = session.recorded.definitions() if vanished else Named[Definition]()
-    for old in (definitions.get(n) for n in vanished):
+    for name in vanished:
+        begun = [e for e in past.begun if same(e.dataset, name)]
+        old = definitions.get(name) or next((settled(session, e) for e in begun), None)
         if old is None or old.kind != str(dataset.kind) or not _still(session, dataset, old):
             continue
         generation = session.recorded.generation(old.dataset)
         every = past.by_dataset[fold(old.dataset)]
         sources = tuple(s for s in every if s.generation == generation)
-        yield _Gone(old.dataset, old.dataset, sources)
+        unsettled = frozenset(f.path for e in begun for r in e.ranges.values() for f in r.files)
+        yield _Gone(old.dataset, old.dataset, sources, files=unsettled)
 
 
 def _still(session: Session, dataset: Dataset, old: Definition) -> bool:
@@ -248,6 +274,8 @@ def _may_have(
     # All of them: options may limit what the next epoch takes.
     now = session.source(read.source).everything(read.source)
     files = now.files if now is not None else ()
+    if any(f.path in gone.files for f in files):
+        return True
     others = (s for s in gone.sources if s.flow != compiled.flow.name or new)
     flows = {(s.flow, s.dataset, s.generation) for s in others}
     if any(session.recorded.seen(*f, [x.path for x in files]) for f in flows):

@@ -18,7 +18,8 @@ from qanat.model.work import Amount, Batch, Recomputation, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.ledger import Ledger
 from qanat.ports.source import ENVIRONMENT
-from qanat.run.decide import Borrowed, Decision, Step, Waiting
+from qanat.run.decide import Decision, Step
+from qanat.run.facts import Borrowed, Waiting
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 
@@ -104,7 +105,8 @@ class Intake(Frozen):
         absent: datasets that are read and have no table yet.
         borrowed: what is read from the tables of another environment.
         looked: by what is absent, the environments that were looked at, if several.
-        idle: streams from outside the project that have nothing the flow has not read.
+        idle: sources from outside the project that have nothing: streams nothing that the flow has
+            not read, others nothing at all, not even columns.
     """
 
     ranges: Mapping[str, Range]
@@ -181,8 +183,10 @@ def find_unread(
                     absent[ref.label] = None
             elif (range_ := source.everything(ref)) is not None:
                 ranges[key] = range_
-            else:
+            elif ref.dataset:
                 absent[ref.label] = None
+            else:
+                idle[ref.label] = None
     ranges |= references_now(session, compiled)
     if compiled.flow.once and ranges:
         ranges[ONCE] = Range({"kind": "once"}, positioned=True)

@@ -170,6 +170,7 @@ class HeldLease:
         choose: what it is to work on once the updates that were waited for have ended: they may
             have changed that. If the lease does not cover all of it, it is given back first, so
             that no two updates wait for each other.
+        besides: what it has to take along at first, asked before each try; `narrow` gives it back.
 
     Raises:
         UpdateRunningError: another update holds one of them, and did so to the end of patience.
@@ -182,11 +183,13 @@ class HeldLease:
         datasets: Names | None = None,
         patience: Patience | None = None,
         choose: Callable[[], Names | None] | None = None,
+        besides: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._ledger = ledger
         self._choose = choose
         self._holder = update
         self._datasets = datasets
+        self._besides = besides
         self._patience = patience or Patience()
         self._done = threading.Event()
         self._lease: Lease | None = None
@@ -258,7 +261,7 @@ class HeldLease:
 
     def narrow(self) -> None:
         """Give back what the update has taken beside what it was to work on."""
-        if self._datasets is not None:
+        if self._datasets is not None and self.latest.datasets != self._datasets:
             with self._changing:
                 self._lease = self._ledger.narrow(self.latest, self._datasets)
 
@@ -296,8 +299,11 @@ class HeldLease:
     def _acquired(self) -> Lease:
         end, pause, told = time.monotonic() + self._patience.seconds, _FIRST_LOOK, set[int]()
         while True:
+            wanted = self._datasets
+            if wanted is not None and (more := self._besides()):
+                wanted = Names((*wanted, *more))
             try:
-                lease = self._ledger.acquire(self._holder, SECONDS, self._datasets)
+                lease = self._ledger.acquire(self._holder, SECONDS, wanted)
             except UpdateRunningError as error:
                 left = end - time.monotonic()
                 if left <= 0 and self.waited:
@@ -310,7 +316,7 @@ class HeldLease:
                 continue
             self.waited = True
             for other in self._ledger.held():
-                if other.meets(self._datasets) and other.token not in told:
+                if other.meets(wanted) and other.token not in told:
                     told.add(other.token)
                     self._patience.tell(other)
             # At least once, however long the first try took: who waits is told for whom.

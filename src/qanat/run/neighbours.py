@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -98,12 +99,12 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         # As it is spelled first: to look at all tables takes longer.
         table = _named(at, neighbour.dataset)
         if store.version(table) is not None:
-            return Readable(store, table, foreign=True)
+            return _readable(store, at, table)
         for each in store.tables(at.tables):
             if store.version(each) is None:
                 continue
             if same(each.name, neighbour.dataset):
-                return Readable(store, each, foreign=True)
+                return _readable(store, at, each)
             known[each.name] = None
         at = at.reads_from
     names = [n for n in known if not n.endswith(QUARANTINE)]
@@ -144,6 +145,15 @@ def _holders(session: Reading, folder: Path, project: ProjectSpec, dataset: str)
             named = (t for t in store.tables(at.tables) if same(t.name, dataset))
             if any(store.version(t) is not None for t in named):
                 yield name
+
+
+def _readable(store: TableStore, project: ProjectSpec, table: TableRef) -> Readable:
+    dataset = _named(project, table.name.removesuffix(QUARANTINE))
+    if dataset.name == table.name or store.version(dataset) is None:
+        # A quarantine without a table beside it is a view's or a sink's, most likely. Which tables
+        # the rows of its flows go to, only their project knows.
+        return Readable(store, table, foreign=True)
+    return Readable(store, table, foreign=True, carried=partial(store.transaction, dataset))
 
 
 def _named(project: ProjectSpec, name: str) -> TableRef:

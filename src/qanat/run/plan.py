@@ -11,7 +11,14 @@ from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
 from qanat.run.commits import published
 from qanat.run.dataset import Around, declared, gather
-from qanat.run.decide import Decision, DefinitionStatus, Facts, Step, UpdatePlan, decide
+from qanat.run.decide import (
+    Decision,
+    DefinitionStatus,
+    Step,
+    UpdatePlan,
+    decide,
+)
+from qanat.run.facts import Facts
 from qanat.run.identity import past_sources
 from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets

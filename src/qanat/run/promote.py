@@ -144,9 +144,7 @@ def _check_readers(
     session: Session, origin: Session, asked: Promotion, names: Sequence[str]
 ) -> None:
     """Refuse to replace rows that have been read as a stream by what stays as it is."""
-    if not session.has_ledger:
-        return
-    readers = taken_along(session, names, session.recorded.definitions())
+    readers = taken_along(session, names)
     if asked.only:
         check_taken_along(session, readers)
     if asked.only or not readers:

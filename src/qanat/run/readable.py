@@ -21,6 +21,7 @@ from qanat.planning.graph import writers
 from qanat.ports.ledger import Ledger
 from qanat.ports.source import Readable
 from qanat.ports.store import TableStore
+from qanat.run.settling import carried_beside
 
 _SAFE = frozenset(" !#$&'()+,-.;=@[]^_`{}~")
 
@@ -116,7 +117,7 @@ class Readables:
         if environment:
             return self._in(environment, table)
         if environment is not None or session.project.reads_from is None:
-            return Readable(session.store, table)
+            return self._of_own(table)
         block = self._block
         if block is None:
             return self._chosen(table, self._ran())
@@ -146,7 +147,7 @@ class Readables:
             n in ran or session.store.version(session.table(n)) is not None
             for n in self._together(table)
         ):
-            return Readable(session.store, table)
+            return self._of_own(table)
         return self._elsewhere(table)
 
     def _together(self, table: TableRef) -> set[str]:
@@ -177,6 +178,16 @@ class Readables:
             yield project
             project = project.reads_from
 
+    def _of_own(self, table: TableRef) -> Readable:
+        session = self._session
+        carried = carried_beside(session, session.store, table, session.table, own=True)
+        return Readable(session.store, table, carried=carried)
+
     def _of(self, project: ProjectSpec, table: TableRef) -> Readable:
-        there = TableRef(f"{project.tables}/{folder_name(table.name)}", table.name)
-        return Readable(self._session.store_at(project), there, project.environment)
+        def there(name: str) -> TableRef:
+            named = self._session.table(name).name
+            return TableRef(f"{project.tables}/{folder_name(named)}", named)
+
+        store = self._session.store_at(project)
+        carried = carried_beside(self._session, store, table, there, own=False)
+        return Readable(store, there(table.name), project.environment, carried=carried)

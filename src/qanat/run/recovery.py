@@ -24,7 +24,9 @@ from qanat.model.table import TableRef
 from qanat.run import defined
 from qanat.run.attempt import RunningUpdate
 from qanat.run.commits import (
+    may_be,
     published,
+    sink_of,
     starts_over,
     tables,
     take_back,
@@ -52,8 +54,8 @@ def start_clean(
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    touched = _finish_moves(running, begin)
-    left = _take_left(running, touched)
+    _finish_moves(running, begin)
+    left = _take_left(running)
     lease = running.lease
     crashed = [u for u, names in left.updates if any(map(lease.covers, names))]
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
@@ -72,8 +74,7 @@ def start_clean(
     if tidy and not running.stuck:
         # Only now: later updates look for its leftovers as long as it is recorded as running.
         _end_crashed(running, [(u, n) for u, n in left.updates if u in crashed], asleep)
-    if left.touched:
-        lease.narrow()
+    lease.narrow()
 
 
 class _Left(Frozen):
@@ -82,29 +83,23 @@ class _Left(Frozen):
     Args:
         updates: those that crashed, each with the datasets where files of it may be.
         open: the datasets with an open epoch.
-        touched: datasets that were taken into the lease for it, as far as they were free.
     """
 
     updates: Sequence[tuple[UpdateRecord, Sequence[str]]]
     open: Sequence[str]
-    touched: Sequence[str]
 
 
-def _take_left(running: RunningUpdate, touched: Sequence[str]) -> _Left:
-    """Take the lease of what crashed updates have left, as far as it is free.
-
-    Args:
-        touched: what is in the lease already beside what the update was to work on.
-    """
+def _take_left(running: RunningUpdate) -> _Left:
+    """Take the lease of what crashed updates have left, as far as it is free."""
     session, ledger = running.session, running.session.ledger
     updates = [(u, _leaves(session, u)) for u in ledger.crashed_updates()]
     opened = _in_open_epochs(session)
-    touched = [*touched, *(n for _, names in updates for n in names), *opened]
+    touched = [*(n for _, names in updates for n in names), *opened]
     if not touched:
-        return _Left((), (), ())
+        return _Left((), ())
     running.lease.extend(touched, free_only=True)
     # Again: until the lease was ours, another update may have brought some of them to an end.
-    return _Left(updates, _in_open_epochs(session), touched)
+    return _Left(updates, _in_open_epochs(session))
 
 
 def _end_crashed(
@@ -125,29 +120,23 @@ def _end_crashed(
             ledger.end_update(update.id, ended.status, lease.latest, ended.error)
 
 
-def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> list[str]:
+def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> None:
     """Finish renamings and removals that a crash has interrupted.
 
     That comes first: until then tables and ledger may know a dataset by different names.
 
-    Returns:
-        What was taken into the lease for that.
-
     Raises:
         UpdateRunningError: another update is just finishing one.
     """
-    taken = []
     for move in running.session.ledger.open_moves():
-        names = [n for n in (move.old, move.new, move.dataset) if n]
         # Two updates of other datasets may find it at once. The second one must not go on with it
-        # once the first has ended: there may be a new table of the old name by then.
-        running.lease.extend(names)
-        taken += names
+        # once the first has ended: there may be a new table of the old name by then. Most often
+        # the lease covers it from the start (`open_update`).
+        running.lease.extend(move.datasets)
         if move in running.session.ledger.open_moves():
             begin()
             carry_out(running, move)
             running.tell(Warned(None, f"finished {move}, which was interrupted"))
-    return taken
 
 
 def _leaves(session: Session, update: UpdateRecord) -> Sequence[str]:
@@ -263,7 +252,9 @@ def _set_aside(
 ) -> str | None:
     """Leave an epoch open, for its dataset's own run to tell, unless that starts over."""
     if epoch.dataset not in Names(anew):
-        running.stuck.setdefault(epoch.dataset, error)
+        # What a sink that got another name has sent, it must not send again.
+        for name in (epoch.dataset, *(d.name for d in may_be(running.session, epoch))):
+            running.stuck.setdefault(name, error)
         message = f"epoch {epoch.number} of {epoch.flow}, which a crash left open, stays open"
         running.tell(Warned(epoch.dataset, f"{message}: {error.message}"))
         return None
@@ -318,7 +309,7 @@ def _settle(running: RunningUpdate, epoch: Epoch) -> None:
     """Call an epoch done that readers can see."""
     session = running.session
     version = session.store.version(session.table(epoch.dataset))
-    dataset = session.pipeline.get(epoch.dataset)
+    dataset = sink_of(session, epoch)
     if dataset is not None and dataset.sink is not None:
         # Only sinks: recovery has already synced the tables (TableStore.repair).
         session.sink(dataset.sink).secure(dataset.sink)

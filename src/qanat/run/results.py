@@ -337,7 +337,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     restarted_by: Mapping[str, str] = {}
     lost: Mapping[str, Loss] = {}
     if full:
-        restarted_by = taken_along(session, full, before)
+        restarted_by = taken_along(session, full)
         # A protected reader that is left out could never go on: it may not start over either.
         check_taken_along(session, restarted_by)
         restarted_by = {} if selection.only else restarted_by

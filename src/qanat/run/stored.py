@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from qanat.errors import QanatError, TableNotFoundError, naming
@@ -13,7 +14,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
 from qanat.planning.lineage import QUARANTINE, dataset_of
-from qanat.run.results import FirstRows
+from qanat.run.results import FirstRows, Selection
 from qanat.run.session import Session
 from qanat.text import neither
 
@@ -110,11 +111,22 @@ def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> Qanat
     read = session.readable(dataset.name)
     if quarantined and read.version is not None:
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
-    why = "it has never run"
-    hint = f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}"
-    if session.has_ledger and dataset.name in session.recorded.definitions():
-        why, hint = "no update has found anything to read", "`qanat plan` says what it waits for"
+    why, hint = _why_nothing(session, shlex.quote(f"+{dataset.name}"), dataset)
     return TableNotFoundError(
-        f"{dataset.name} has no table yet{neither(read.looked)}: {why}",
-        hint=hint,
+        f"{dataset.name} has no table yet{neither(read.looked)}: {why}", hint=hint
     )
+
+
+def _why_nothing(session: Session, selected: str, dataset: Dataset) -> tuple[str, str]:
+    """Why a dataset has no table, in the words of a plan, and what to type."""
+    if session.problems:
+        return "the project has errors, so that no update can run", "qanat validate"
+    # Imported only here: with it come all that an update needs.
+    plan = import_module("qanat.run.plan").plan
+    try:
+        *_, decision = plan(session, Selection(select=(f"+{dataset.name}",))).datasets
+    except QanatError as error:
+        return error.message, f"qanat plan --select {selected}"
+    if decision.step.works:
+        return "it has never run", f"run it first: qanat run --select {selected}"
+    return decision.reason, f"qanat plan --select {selected}"

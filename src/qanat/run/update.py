@@ -14,6 +14,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.blame import explain, is_panic
 from qanat.run.dataset import Around, DatasetRun
 from qanat.run.entry import LedgerEntry, OpenUpdate, failure_of, open_update
 from qanat.run.identity import past_sources
@@ -154,8 +155,11 @@ def _run_dataset(
     except QanatError as caught:
         error = running.lease.explain(caught)
         status, reason = "failed", error.message
-    except Exception as caught:  # noqa: BLE001 - one dataset's defect must not take the rest
-        error = running.lease.explain(run.explain(caught))
+    except BaseException as caught:
+        # One dataset's defect must not take the rest along, nor a panic in a library's Rust.
+        if not isinstance(caught, Exception) and not is_panic(caught):
+            raise
+        error = running.lease.explain(explain(caught))
         status, reason = "failed", error.message
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)

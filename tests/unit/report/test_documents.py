@@ -18,7 +18,8 @@ from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
 from qanat.report.keys import moment
 from qanat.report.shape import Shapes
-from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan, Waiting
+from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan
+from qanat.run.facts import Waiting
 from qanat.run.results import DatasetResult, FirstRows, HistoryEntry, UpdateResult
 
 

@@ -8,16 +8,8 @@ from qanat.errors import Location
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, FileRef, Range
 from qanat.model.work import Amount
-from qanat.run.decide import (
-    Asked,
-    Facts,
-    FlowFacts,
-    Step,
-    TableFacts,
-    Waiting,
-    decide,
-    fingerprint_of,
-)
+from qanat.run.decide import Step, decide, fingerprint_of
+from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts, Waiting
 
 TABLE = Dataset("t", DatasetKind.STREAMING_TABLE, Location("t.sql"))
 BEFORE = Definition("t", str(TABLE.kind), "same", "", "text")

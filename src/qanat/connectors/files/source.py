@@ -195,8 +195,8 @@ class FilesSource(Everywhere):
         slash = "/" if folder.endswith("/") else ""
         return self._portable(f"{self._folder.named(folder).rstrip('/')}{slash}")
 
-    def everything(self, ref: SourceRef) -> Range:
-        """All that is there now; an empty range when a pattern matches nothing.
+    def everything(self, ref: SourceRef) -> Range | None:
+        """All that is there now; None when a pattern matches nothing and no columns are given.
 
         Raises:
             SourceNotFoundError: the path names a file, folder or bucket that does not exist.
@@ -204,7 +204,8 @@ class FilesSource(Everywhere):
         """
         options = read_options(ref)
         found = self._place(ref.place).find(ref.place, options.recursive)
-        return self._range(_wanted(found, options))
+        wanted = _wanted(found, options)
+        return self._range(wanted) if wanted or options.schema else None
 
     def bind(
         self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path

@@ -59,11 +59,14 @@ class TableSource(Everywhere):
         """
         read = self.stored(ref)
         _check_same(ref, past.position, read, self._surroundings)
-        store, table, version = read.store, read.table, read.version
-        if version is None:
+        store, table = read.store, read.table
+        if read.version is None:
             self.absent(ref, table)
             return None
         after = _upto(past.position)
+        version = read.settled(after)
+        if version is None:
+            return None
         mark = read.mark
         another = _is_another(past.position, mark)
         if another or version < after or (after >= 0 and self.replaced(ref, past, after)):

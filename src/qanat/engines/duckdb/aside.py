@@ -101,8 +101,7 @@ class RowsAside:
         if origin is None or RID not in result.hidden or not fitted.casts:
             return
         reasons = ", ".join(
-            f"CASE WHEN TRY(({sql}) IS NULL) IS NULL THEN {reason(sql, (column,))} END"
-            for sql, column in fitted.casts
+            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
         )
         failing = f"SELECT {RID} AS rid, nullif(concat_ws('; ', {reasons}), '') AS reason"
         self._add(origin, f"FROM ({failing} FROM ({result.select})) WHERE reason IS NOT NULL")

@@ -69,6 +69,7 @@ class DuckDBEngine:
         self._working: set[DuckDBPyConnection] = set()
         self._lent: set[DuckDBPyConnection] = set()
         self._closed = False
+        self._stopping = threading.Event()
         self._teller = _Teller()
         self._footers = Footers()
         self._queries = Queries({} if notes is None else notes)
@@ -89,11 +90,6 @@ class DuckDBEngine:
         """The columns that the epoch's table would have, without running the query."""
         with self._connection() as con, self._space(work), explained(work.query):
             return self._staging(con, work).describe().schema
-
-    def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
-        kinds = {Readmission: Readmitting, Discard: Discarding}
-        kind = kinds.get(type(work.query), Staging)
-        return kind(con, work, self._footers, self._queries)
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None
@@ -165,6 +161,7 @@ class DuckDBEngine:
 
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""
+        self._stopping.set()
         with self._lock:
             self._closed = True
             # Interrupt repeatedly: DuckDB ignores an interrupt that arrives between two
@@ -181,6 +178,11 @@ class DuckDBEngine:
                 self._instance = None
         self._teller.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
+        kinds = {Readmission: Readmitting, Discard: Discarding}
+        kind = kinds.get(type(work.query), Staging)
+        return kind(con, work, self._footers, self._queries, self._stopping)
 
     def _cursor(self, among: set[DuckDBPyConnection]) -> DuckDBPyConnection:
         with self._lock:

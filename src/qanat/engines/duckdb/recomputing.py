@@ -122,6 +122,6 @@ def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Re
         inputs=inputs,
         expectations=(),
     )
-    made = Recomputing(staging.con, own, staging.footers, staging.queries)
+    made = Recomputing(staging.con, own, staging.footers, staging.queries, staging.stopping)
     made.rows, made.removed = rows, []
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -63,12 +64,14 @@ class Staging:
     Args:
         footers: what is known of the files of tables.
         queries: what is known of queries.
+        stopping: set when functions are to be given up.
     """
 
     con: DuckDBPyConnection
     work: Work
     footers: Footers
     queries: Queries
+    stopping: threading.Event
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
@@ -174,9 +177,7 @@ class Staging:
         """Forget what was computed; inputs stay bound."""
         self._discard()
         self.bindings.forget_views()
-        self.rules.clear()
-        self.quarantines.clear()
-        self.view_counts.clear()
+        self.rules, self.quarantines, self.view_counts = [], {}, {}
 
     # -- queries ---------------------------------------------------------------------------
 
@@ -250,7 +251,7 @@ class Staging:
             raise InvariantError("rows of a quarantine are not staged like this")
         path = self.work.scratch / f"{file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
-        run_function(self.con, query, relations, path)
+        run_function(self.con, query, relations, path, self.stopping)
         relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
         return Result(select, relation.columns, relation.types, (RID,))

@@ -1,109 +1,19 @@
-"""DuckDB's types and names and the model's, and a query's columns made those of its table."""
+"""A query's columns made those of its table."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from duckdb.sqltypes import DuckDBPyType
 
+from qanat.engines.duckdb.files.widen import convert, holds
+from qanat.engines.duckdb.typenames import from_duckdb, stored, to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.query import Computation
-from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import DataType, Schema
 from qanat.model.work import Output
 from qanat.planning.fit import Column, Target, fit as fit_columns
-from qanat.text import quote
+from qanat.text import literal, quote
 
-# Delta has no unsigned and no 128-bit integers: the next wider type holds every value.
-_FROM: dict[str, DataType] = {
-    "bigint": Primitive("long"),
-    "integer": Primitive("integer"),
-    "smallint": Primitive("short"),
-    "tinyint": Primitive("byte"),
-    "utinyint": Primitive("short"),
-    "usmallint": Primitive("integer"),
-    "uinteger": Primitive("long"),
-    "ubigint": Decimal(20, 0),
-    "hugeint": Decimal(38, 0),
-    "uhugeint": Decimal(38, 0),
-    "float": Primitive("float"),
-    "double": Primitive("double"),
-    "boolean": Primitive("boolean"),
-    "varchar": Primitive("string"),
-    "blob": Primitive("binary"),
-    "date": Primitive("date"),
-    "timestamp": Primitive("timestamp_ntz"),
-    "timestamp_s": Primitive("timestamp_ntz"),
-    "timestamp_ms": Primitive("timestamp_ntz"),
-    "timestamp_ns": Primitive("timestamp_ntz"),
-    "timestamp with time zone": Primitive("timestamp"),
-    # Types that Delta does not have and that have one obvious text form.
-    "uuid": Primitive("string"),
-    "enum": Primitive("string"),
-    "time": Primitive("string"),
-    "time with time zone": Primitive("string"),
-    "bit": Primitive("string"),
-    # The type of a bare NULL; the column may become anything later.
-    '"null"': Primitive("string"),
-    "null": Primitive("string"),
-    "sqlnull": Primitive("string"),
-}
-
-_TO = {
-    "long": "BIGINT",
-    "integer": "INTEGER",
-    "short": "SMALLINT",
-    "byte": "TINYINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "string": "VARCHAR",
-    "binary": "BLOB",
-    "date": "DATE",
-    "timestamp": "TIMESTAMPTZ",
-    "timestamp_ntz": "TIMESTAMP",
-}
-
-
-def from_duckdb(type_: DuckDBPyType) -> DataType:
-    """The type in which Delta stores a DuckDB type.
-
-    Raises:
-        ValueError: Delta has no place for it (INTERVAL, UNION, VARIANT, …).
-    """
-    match type_.id:
-        case "decimal":
-            digits: dict[str, Any] = dict(type_.children)
-            return Decimal(digits["precision"], digits["scale"])
-        case "list" | "array":
-            child: dict[str, Any] = dict(type_.children)
-            return Array(from_duckdb(child["child"]))
-        case "map":
-            parts: dict[str, Any] = dict(type_.children)
-            return MapType(from_duckdb(parts["key"]), from_duckdb(parts["value"]))
-        case "struct":
-            fields: list[tuple[str, Any]] = list(type_.children)
-            return Struct(tuple(Field(n, from_duckdb(t)) for n, t in fields))
-        case id_:
-            found = _FROM.get(id_)
-            if found is None:
-                raise ValueError(str(type_))
-            return found
-
-
-def to_duckdb(type_: DataType) -> str:
-    """The DuckDB type that holds exactly the values of a model type, as SQL."""
-    match type_:
-        case Primitive(name):
-            return _TO[name]
-        case Decimal(precision, scale):
-            return f"DECIMAL({precision},{scale})"
-        case Array(element):
-            return f"{to_duckdb(element)}[]"
-        case MapType(key, value):
-            return f"MAP({to_duckdb(key)}, {to_duckdb(value)})"
-        case Struct(fields):
-            parts = ", ".join(f"{quote(f.name)} {to_duckdb(f.type)}" for f in fields)
-            return f"STRUCT({parts})"
+__all__ = ["Fitted", "Result", "fit", "from_duckdb", "stored", "to_duckdb"]
 
 
 class Result(Frozen):
@@ -121,17 +31,31 @@ class Result(Frozen):
     hidden: tuple[str, ...] = ()
 
 
+class Conversion(Frozen):
+    """A column of the query that becomes one of another type.
+
+    Args:
+        column: its name as SQL.
+        text: the conversion as people write it.
+        fails: SQL that is true where the value does not fit.
+    """
+
+    column: str
+    text: str
+    fails: str
+
+
 class Fitted(Frozen):
     """The table's columns after this epoch, and how each is computed from the query's.
 
     Args:
         expressions: with the names that the columns get.
-        casts: those that may fail, as SQL, each with the query's column.
+        casts: the conversions among them.
     """
 
     schema: Schema
     expressions: tuple[str, ...]
-    casts: tuple[tuple[str, str], ...] = ()
+    casts: tuple[Conversion, ...] = ()
 
     @property
     def projection(self) -> str:
@@ -148,35 +72,62 @@ def fit(
         for name, type_ in zip(names, types, strict=True)
     ]
     targets = fit_columns(columns, output, query.location, dataset)
-    sources = ((c, to_duckdb(t.field.type)) for t in targets if (c := t.column) is not None)
-    casts = ((_source(column, wanted), quote(column.name)) for column, wanted in sources)
+    conversions = (_conversion(t.column, t.field.type) for t in targets if t.column is not None)
     return Fitted(
         Schema(tuple(t.field for t in targets)),
         tuple(_expression(t) for t in targets),
-        tuple((sql, column) for sql, column in casts if sql != column),
+        tuple(c for c in conversions if c is not None),
     )
-
-
-def stored(type_: DuckDBPyType) -> DataType | None:
-    """The type in which Delta stores a DuckDB type; None if it has no place for it."""
-    try:
-        return from_duckdb(type_)
-    except ValueError:
-        return None
 
 
 def _expression(target: Target) -> str:
     wanted, as_ = to_duckdb(target.field.type), quote(target.field.name)
     if target.column is None:
         return f"NULL::{wanted} AS {as_}"
-    source = _source(target.column, wanted)
+    source = _source(target.column, target.field.type)
     if target.key:
         return f"nullif({source}, '') AS {as_}"
     return source if source == as_ else f"{source} AS {as_}"
 
 
-def _source(column: Column, wanted: str) -> str:
-    """A column of the query, in the type that the table has."""
+def _conversion(column: Column, wanted: DataType) -> Conversion | None:
+    """What may fail of a column on its way into the table; None if nothing can."""
+    source, (value, checked) = quote(column.name), _value(column, wanted)
+    if value == source:
+        return None
+    # TRY does not take the check that fails by `error`.
+    fails = f"TRY(({value}) IS NULL) IS NULL"
+    if checked:
+        fails = f"{source} IS NOT NULL AND ({value}) IS NULL"
+    return Conversion(source, f"CAST({source} AS {to_duckdb(wanted)})", fails)
+
+
+def _source(column: Column, wanted: DataType) -> str:
+    """A column of the query in the type of the table; it fails rather than change a value."""
+    source, (value, checked) = quote(column.name), _value(column, wanted)
+    if not checked:
+        return value
+    before = literal(f"column {column.name!r}: ")
+    behind = f" does not fit {wanted}"
+    if _is_finer(column):
+        behind += ", which has microseconds"
+    told = f"error({before} || CAST({source} AS VARCHAR) || {literal(behind)})"
+    return f"CASE WHEN {source} IS NULL OR {value} IS NOT NULL THEN {value} ELSE {told} END"
+
+
+def _value(column: Column, wanted: DataType) -> tuple[str, bool]:
+    """A column in the type of the table; and True if it is NULL where a value does not fit."""
     # DuckDB's two names of one type.
     raw = column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
-    return quote(column.name) if raw == wanted else f"CAST({quote(column.name)} AS {wanted})"
+    source, target = quote(column.name), to_duckdb(wanted)
+    if raw == target:
+        return source, False
+    fits = column.type is not None and holds(wanted, column.type) and not _is_finer(column)
+    if column.nothing or column.type is None or fits:
+        return f"CAST({source} AS {target})", False
+    return convert(source, raw, column.type, wanted)
+
+
+def _is_finer(column: Column) -> bool:
+    """True if the column has digits that tables do not keep."""
+    return "TIMESTAMP_NS" in column.raw

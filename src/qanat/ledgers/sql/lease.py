@@ -48,8 +48,14 @@ class SqlLeases(SqlLedgerReader):
         Raises:
             UpdateRunningError: another update holds one; the error says which, where, since when.
         """
-        with self._database.writing() as transaction:
-            lease = _acquire(transaction, self._locks, self.scope, holder, seconds, datasets)
+        here = self.scope, holder
+        _HELD_HERE.add(here)
+        try:
+            with self._database.writing() as transaction:
+                lease = _acquire(transaction, self._locks, self.scope, holder, seconds, datasets)
+        except BaseException:
+            _HELD_HERE.discard(here)
+            raise
         self._answers.begin(lease)
         return lease
 
@@ -92,6 +98,7 @@ class SqlLeases(SqlLedgerReader):
         """Give the lease back; does nothing if it was lost."""
         self._events.forget(lease.holder)  # no other write of that update will come
         self._answers.end()
+        _HELD_HERE.discard((self.scope, lease.holder))
         with self._database.writing() as transaction:
             _release(transaction, lease)
 
@@ -130,6 +137,13 @@ class SqlLeases(SqlLedgerReader):
             raise
         self._events.written(lease.holder, events)
 
+
+_HELD_HERE: set[tuple[str, str]] = set()
+"""Scopes and holders of the leases that this process has, or is about to take.
+
+A lease in its name that is not among them is one of which it knows nothing, because the answer to
+the COMMIT that took it, or gave it back, was lost.
+"""
 
 _HELD = (
     "SELECT token, holder, since, expires, datasets, host, machine, pid, process_started"
@@ -293,7 +307,9 @@ def _read_leases(transaction: Transaction, scope: str) -> list[tuple[Lease, Proc
 
 
 def _lives(lease: Lease, owner: Process, now: float) -> bool:
-    return lease.expires > now and not owner.dead
+    if lease.expires <= now or owner.dead:
+        return False
+    return (lease.scope, lease.holder) in _HELD_HERE or owner != this_process()
 
 
 def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
@@ -301,7 +317,8 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
     for other, owner in _read_leases(transaction, lease.scope):
         if other.token == lease.token:
             continue
-        if not _lives(other, owner, now):
+        # One of our own name is from a try whose answer was lost.
+        if other.holder == lease.holder or not _lives(other, owner, now):
             _release(transaction, other)
         elif other.meets(lease.datasets):
             raise UpdateRunningError(

@@ -32,6 +32,7 @@ from qanat.storage.delta.retract import (
     metadata_before,
     number_before,
     taken_back,
+    with_renamed,
 )
 from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
 
@@ -166,7 +167,7 @@ def undoing(log: Log, version: int, state: TableState, application: str, number:
     return _lines(actions)
 
 
-def renaming(old: str, new: str | None, number: int) -> bytes:
+def renaming(state: TableState, old: str, new: str | None, number: int) -> bytes:
     """The log entry that lets what an application has committed be another's."""
     info = {
         "timestamp": time.time_ns() // 1_000_000,
@@ -177,6 +178,7 @@ def renaming(old: str, new: str | None, number: int) -> bytes:
     }
     numbers = {old: 0} if new is None else {old: 0, new: number}
     actions: list[dict[str, Any]] = [{"commitInfo": info}]
+    actions.append(_metadata_of(state, with_renamed(state.properties, old, new)))
     actions += ({"txn": {"appId": a, "version": n}} for a, n in numbers.items())
     return _lines(actions)
 
@@ -250,13 +252,38 @@ def _metadata(
     comment: str | None,
 ) -> dict[str, Any]:
     commit.check_partitions()
+    return _metadata_action(id, name, created, written, commit.partition_by, properties, comment)
+
+
+def _metadata_of(state: TableState, properties: Mapping[str, str]) -> dict[str, Any]:
+    """The metadata of a table as it is, but for its properties."""
+    return _metadata_action(
+        state.id,
+        state.name,
+        state.created,
+        state.written,
+        state.partition_by,
+        properties,
+        state.comment,
+    )
+
+
+def _metadata_action(
+    id: str,
+    name: str | None,
+    created: int | None,
+    written: Mapping[str, Any],
+    partition_by: tuple[str, ...],
+    properties: Mapping[str, str],
+    comment: str | None,
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "id": id,
         "name": name,
         "description": comment,
         "format": {"provider": "parquet", "options": {}},
         "schemaString": _encode_spaced(written),
-        "partitionColumns": list(commit.partition_by),
+        "partitionColumns": list(partition_by),
         "configuration": dict(properties),
         "createdTime": created,
     }

@@ -55,6 +55,10 @@ class Files(Protocol):
         """Undo `upload`: no commit names the files."""
         ...
 
+    def forget(self, files: Sequence[DataFile]) -> None:
+        """Keep nothing in mind of files whose commit is made, or never will be."""
+        ...
+
     def fetching(self, files: Sequence[LiveFile]) -> Callable[[], None] | None:
         """What brings data files to where they are read; None if they are there."""
         ...

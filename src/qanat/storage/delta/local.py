@@ -76,6 +76,9 @@ class LocalFiles:
     def withdraw(self, files: Sequence[DataFile]) -> None:
         """Nothing: who staged them removes them."""
 
+    def forget(self, files: Sequence[DataFile]) -> None:
+        """Nothing is kept in mind."""
+
     def fetching(self, files: Sequence[LiveFile]) -> Callable[[], None] | None:
         """Nothing: they are there."""
         return None

@@ -62,6 +62,10 @@ class Log:
         commits, checkpoints = self.listed()
         return max((*commits[-1:], *checkpoints[-1:]), default=None)
 
+    def version_before(self, version: int) -> int | None:
+        """The version before another; None if there was no table then."""
+        return version - 1 if version else None
+
     def last_change(self) -> int | None:
         """The newest version, without fences behind it: there are none in a file system."""
         return self.version()

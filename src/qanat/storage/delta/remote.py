@@ -167,7 +167,8 @@ class RemoteFiles:
         self._objects = remote.objects
         self._cache = remote.cache
         self._uploaded: dict[str, int] = {}
-        """By path, the newest version that was known when a file was uploaded."""
+        """By path, the newest version that was known when a file was uploaded, while its commit is
+        being made."""
         self.url = url
         self.log = RemoteLog(url, copy, remote.objects, remote.cache)
 
@@ -223,6 +224,11 @@ class RemoteFiles:
             actions = (a["add"] for v in later for a in self.log.actions(v) if "add" in a)
             if names.isdisjoint(unquote(add["path"]) for add in actions):
                 self._objects.delete(self.url.below(name) for name in names)
+
+    def forget(self, files: Sequence[DataFile]) -> None:
+        """Their commit is made, or never will be: no longer remember that they were uploaded."""
+        for file in files:
+            self._uploaded.pop(file.path, None)
 
     def fetching(self, files: Sequence[LiveFile]) -> Callable[[], None] | None:
         """What fetches data files that are not here."""

@@ -68,6 +68,12 @@ class RemoteLog(Log):
             newest = super().version()
             return None if newest is None or self._has_only_fences(newest) else newest
 
+    def version_before(self, version: int) -> int | None:
+        """The version before another; None if there was no table then, or only fences of one."""
+        with self._lock:
+            found = super().version_before(version)
+            return None if found is None or self._has_only_fences(found) else found
+
     def last_change(self) -> int | None:
         """The newest version, without the fences behind it; None if there is no table."""
         with self._lock:

@@ -1,16 +1,21 @@
-"""Undoes a commit of an application, and finds the files that an application has added."""
+"""Undoes a commit of an application; finds what it has added, and what may still be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
+from qanat.model.owner import is_of
 from qanat.model.table import Change, Commit
+from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile, TableState
 
 RENAMES = "qanat.renames"
-"""In `commitInfo`: the entry lets what one application has committed be another's."""
+"""In `commitInfo`: the entry lets what one application has committed be another's. As a table
+property: JSON of earlier names by application, which outlives that entry."""
 
 
 _Made: TypeAlias = tuple[int, int, list[dict[str, Any]]]
@@ -36,14 +41,37 @@ def commits_of(log: Log, application: str) -> Iterator[_Made]:
             yield version, number, actions
 
 
-def added_by(log: Log, application: str) -> frozenset[str]:
-    """The paths of all files that an application's commits have added, encoded as in the log."""
-    return frozenset(
-        action["add"]["path"]
-        for _, _, actions in commits_of(log, application)
-        for action in actions
-        if "add" in action
-    )
+def added_by(log: Log, application: str, state: TableState) -> frozenset[str]:
+    """The paths of the files that an application's commits have added, encoded as in the log.
+
+    Where another tool has removed old entries, the names of the files tell.
+    """
+    found = frozenset(p for _, _, actions in commits_of(log, application) for p in _added(actions))
+    if log.commits()[:1] == [0]:
+        return found
+    told = {path for version in log.commits() for path in _added(log.actions(version))}
+    names = (application, *renamed(state.properties).get(application, ()))
+    rest = (f.path for f in state.files if f.path not in told)
+    return found | {p for p in rest if any(is_of(PurePosixPath(p).name, n) for n in names)}
+
+
+def renamed(properties: Mapping[str, str]) -> dict[str, list[str]]:
+    """By application, its earlier names, as a table's property has them."""
+    found: dict[str, list[str]] = json.loads(properties.get(RENAMES, "{}"))
+    return found
+
+
+def with_renamed(properties: Mapping[str, str], old: str, new: str | None) -> dict[str, str]:
+    """The properties of a table in which an application gets another name (None: none)."""
+    names = renamed(properties)
+    before = [old, *names.pop(old, ())]
+    if new is not None:
+        names[new] = before
+    return {**properties, RENAMES: json.dumps(names)}
+
+
+def _added(actions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (action["add"]["path"] for action in actions if "add" in action)
 
 
 def commit_of(log: Log, application: str, number: int) -> int | None:
@@ -91,13 +119,42 @@ def taken_back(
     )
 
 
+def settled(files: Files, after: int, carried: Callable[[str], int | None]) -> int | None:
+    """See `TableStore.settled`."""
+    log = files.log
+    while True:
+        newest = log.version()
+        first = _first_open(log, after, carried)
+        # A number is given again once its commit was taken back. Unless that has happened by now,
+        # the number elsewhere is that of the commit which is here.
+        files.look_again()
+        if log.version() != newest:
+            continue
+        if newest is None or first is None:
+            return newest
+        return log.version_before(first)
+
+
+def _first_open(log: Log, after: int, carried: Callable[[str], int | None]) -> int | None:
+    """The first version after one with a commit that may still be taken back."""
+    made: dict[str, tuple[int, int]] = {}
+    for version in (v for v in log.commits() if v > after):
+        for action in log.actions(version):
+            if "txn" in action:
+                # Only the newest number of each counts: an application begins an epoch when the
+                # one before has ended.
+                made[action["txn"]["appId"]] = int(action["txn"]["version"]), version
+    numbers = ((n, carried(application), v) for application, (n, v) in made.items())
+    return min((v for n, known, v in numbers if known is not None and n > known), default=None)
+
+
 def emptied(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]:
     """The files that a commit removes from the table."""
     match commit.change:
         case Change.REPLACE:
             return state.files
         case Change.REPLACE_OWN:
-            mine = added_by(log, commit.application)
+            mine = added_by(log, commit.application, state)
             return tuple(f for f in state.files if f.path in mine)
     return ()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qanat.errors import (
     AdapterError,
@@ -31,7 +31,7 @@ from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
-from qanat.storage.delta.retract import commit_of
+from qanat.storage.delta.retract import RENAMES, commit_of, settled
 from qanat.storage.delta.state import (
     TableState,
     added_files,
@@ -40,9 +40,6 @@ from qanat.storage.delta.state import (
     local_paths,
     reconciled,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -135,7 +132,7 @@ class DeltaStore(DeltaNames):
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
-            properties={k: v for k, v in state.properties.items() if k != OWNER},
+            properties={k: v for k, v in state.properties.items() if k not in (OWNER, RENAMES)},
             id=state.id,
         )
 
@@ -176,6 +173,13 @@ class DeltaStore(DeltaNames):
         size = sum(f.size for f in files)
         return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
 
+    def settled(
+        self, table: TableRef, after: int, carried: Callable[[str], int | None]
+    ) -> int | None:
+        """The newest version up to which no commit can be taken back any more; None if none."""
+        files = self._places.files(table.location)
+        return settled(files, after, carried) if files else self.version(table)
+
     def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
         log = self._log(table)
@@ -208,6 +212,8 @@ class DeltaStore(DeltaNames):
         except QanatError:
             files.withdraw(commit.files)
             raise
+        finally:
+            files.forget(commit.files)
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit)
         return version

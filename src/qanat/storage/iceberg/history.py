@@ -17,7 +17,7 @@ numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from qanat.frozen import Frozen
@@ -149,6 +149,14 @@ class History:
     def uuid(self) -> str:
         """The table's identity."""
         return str(self.metadata["table-uuid"])
+
+    def settled(self, after: int, carried: Callable[[str], int | None]) -> int | None:
+        """See `TableStore.settled`."""
+        numbers = ((a, n, carried(a)) for a, n in self.numbers.items())
+        made = (self.committed(a, n) for a, n, known in numbers if known is not None and n > known)
+        first = min((s.version for s in made if s and s.version > after), default=None)
+        versions = (s.version for s in self.line() if not s.is_fence)
+        return next((v for v in versions if first is None or v < first), None)
 
     def committed(self, application: str, number: int) -> SnapshotEntry | None:
         """The snapshot in which an application committed that number; None if it is expired."""

@@ -147,6 +147,17 @@ class IcebergStore(IcebergNames):
         found: Added = self._reader(table, self._found(table)).added(after, upto)
         return found
 
+    def settled(
+        self, table: TableRef, after: int, carried: Callable[[str], int | None]
+    ) -> int | None:
+        """The newest version up to which no commit can be taken back any more; None if none."""
+        while (newest := self.version(table)) is not None:
+            found = self._found(table).history.settled(after, carried)
+            # A number is given again once its commit was taken back.
+            if self.version(table) == newest:
+                return found
+        return None
+
     def transaction(self, table: TableRef, application: str) -> int:
         """The last committed number of an application; 0 if none or no table."""
         base = self._catalog.find(table)
@@ -183,19 +194,11 @@ class IcebergStore(IcebergNames):
         return Path(local(table).location, "data")
 
     def publish(self, commit: Commit) -> int:
-        """Make staged files part of the table, durably; returns the new version.
-
-        Idempotent: when the table already carries (application, number), that is made durable
-        and the current version is returned. Other writers' commits in between are no
-        conflict: the commit is rebuilt on top of them.
+        """See `TableStore.publish`. Other writers' commits in between are no conflict.
 
         Raises:
-            CommitConflictError: the application is at another number than `number - 1`, or
-                the gate is gone.
-            ForeignTableError: the table is another owner's.
-            SchemaMismatchError: an append does not fit the table's columns.
             OptionError: a property promises what Qanat does not keep.
-            StorageFullError: there is no space for the metadata.
+            QanatError: what the port says.
         """
         table = local(commit.table)
         check_properties(commit.properties)
@@ -219,14 +222,7 @@ class IcebergStore(IcebergNames):
     def retract(
         self, table: TableRef, application: str, number: int, gate: CommitGate | None = None
     ) -> bool:
-        """Take back a commit of an application, if its newest has that number.
-
-        Raises:
-            TableCorruptError: its snapshot has been expired.
-            CommitConflictError: the gate is gone.
-            ForeignTableError: the table is another owner's.
-            StorageFullError: there is no space for the metadata.
-        """
+        """See `TableStore.retract`."""
         with explained("commit to", table):
             return self._retract(table, application, number, gate)
 

@@ -328,6 +328,12 @@ class FileTable(Frozen):
         )
 
 
+def is_reserved(name: str) -> bool:
+    """True if Qanat keeps a name for itself: `_metadata`, and all that begin with `__qanat_`."""
+    folded = fold(name)
+    return folded == METADATA or folded.startswith(RESERVED)
+
+
 def check_names(names: Sequence[str], path: str) -> None:
     """Refuse columns with names that Qanat reserves.
 
@@ -339,8 +345,7 @@ def check_names(names: Sequence[str], path: str) -> None:
         OptionError: a column is called `_metadata` or `__qanat_…`.
     """
     for name in names:
-        folded = fold(name)
-        if folded == METADATA or folded.startswith(RESERVED):
+        if is_reserved(name):
             raise OptionError(
                 f"{path} has a column {name!r}, a name that Qanat keeps for itself",
                 wanted=f"a name other than {METADATA} and {RESERVED}…",

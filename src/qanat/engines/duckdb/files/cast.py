@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.files.digits import to_decimal, to_double, to_whole
+from qanat.engines.duckdb.files.moments import to_day, to_moment
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.schema import DataType, Decimal, Field, Primitive
 from qanat.text import literal
@@ -125,13 +127,6 @@ def key(name: str) -> str:
 
 
 _INTEGERS = frozenset({"long", "integer", "short", "byte"})
-# `517.0` counts as the integer 517: pandas writes integers so if the column has missing values.
-_WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
-# What Python and the table formats have of time.
-_FIRST, _LAST = "0001-01-01", "9999-12-31"
-# Anything behind the time of day: an offset, the name of a zone.
-_BEHIND_CLOCK = r":.*[^0-9:.\s]"
-_FINER = r"\.[0-9]{6}0*[1-9]"
 _JAVA = (
     ("yyyy", "%Y"),
     ("yy", "%y"),
@@ -178,39 +173,15 @@ def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
         case Primitive("binary"):
             return f"encode({text})"
         case Primitive(name) if name in _INTEGERS:
-            cast = f"TRY_CAST({text} AS {target})"
-            # Comparing the text is faster than the pattern, which only `+1` and `1.0` need.
-            return (
-                f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
-                f"WHEN regexp_full_match({text}, '{_WHOLE}') THEN {cast} END"
-            )
-        case Primitive("date") if formats.date:
-            return f"CAST(try_strptime({text}, {literal(strptime(formats.date))}) AS DATE)"
-        case Primitive("timestamp" | "timestamp_ntz") if formats.timestamp:
-            parsed = f"try_strptime({text}, {literal(strptime(formats.timestamp))})"
-            return f"CAST({parsed} AS {target})"
+            return to_whole(text, target)
+        case Primitive("double" | "float"):
+            return to_double(text, target)
         case Primitive("date"):
-            # DuckDB would cut off the time of day; only midnight loses nothing.
-            moment = f"TRY_CAST({text} AS TIMESTAMP)"
-            day = f"TRY_CAST({text} AS DATE)"
-            return (
-                f"CASE WHEN {day} BETWEEN DATE '{_FIRST}' AND DATE '{_LAST}' "
-                f"AND (NOT contains({text}, ':') OR (date_trunc('day', {moment}) = {moment} "
-                f"AND NOT regexp_matches({text}, '{_BEHIND_CLOCK}'))) THEN {day} END"
-            )
-        case Primitive("timestamp" | "timestamp_ntz" as name):
-            # DuckDB would leave out an offset, and digits beyond microseconds.
-            lost = f"{_BEHIND_CLOCK}|{_FINER}" if name == "timestamp_ntz" else _FINER
-            cast = f"TRY_CAST({text} AS {target})"
-            return (
-                f"CASE WHEN {cast} BETWEEN {target} '{_FIRST}' AND "
-                f"{target} '{_LAST} 23:59:59.999999' AND (CAST({cast} AS VARCHAR) = {text} "
-                f"OR NOT regexp_matches({text}, '{lost}')) THEN {cast} END"
-            )
+            return to_day(text, formats.date and strptime(formats.date))
+        case Primitive("timestamp" | "timestamp_ntz"):
+            return to_moment(text, target, formats.timestamp and strptime(formats.timestamp))
         case Decimal(_, scale):
-            # DuckDB would round away digits beyond the scale.
-            lossy = f"regexp_matches({text}, '\\.[0-9]{{{scale}}}[0-9]*[1-9]')"
-            return f"CASE WHEN NOT {lossy} THEN TRY_CAST({text} AS {target}) END"
+            return to_decimal(text, target, scale)
         case _:
             return f"TRY_CAST({text} AS {target})"
 

@@ -1,12 +1,10 @@
-"""CSV files: grouped by header, read by DuckDB, and read again carefully where it met trouble."""
+"""CSV files: grouped by dialect and header, read by DuckDB or, where it errs, with care."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -30,48 +28,26 @@ from qanat.engines.duckdb.files.cast import (
     from_text,
     typed_columns,
 )
-from qanat.engines.duckdb.files.dialect import Dialect, dialect_of, formats, infers
-from qanat.engines.duckdb.files.heads import Head, only_commas, read_heads, sample_text
-from qanat.engines.duckdb.files.records import (
-    LIMIT,
-    MANY,
-    SMALL,
-    Salvage,
-    may_have_long_lines,
-    open_bytes,
-)
+from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
+from qanat.engines.duckdb.files.groups import Group, present, raw
+from qanat.engines.duckdb.files.heads import Head, read_heads
+from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
+from qanat.engines.duckdb.files.sniff import Sniffer
 from qanat.engines.duckdb.files.spool import Spools, blaming
+from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
-from qanat.frozen import Frozen
 from qanat.model.name import Named
-from qanat.model.schema import STRING, DataType
+from qanat.model.schema import STRING, DataType, Primitive
 from qanat.model.work import FilesBatch
 from qanat.text import literal, quote
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""
 
+_TEXTS = (STRING, Primitive("binary"))
 _SAMPLED_FILES = 5
 _NAMED_RETRIES = 5
-
-
-class Group(Frozen):
-    """Files with one header, that one `read_csv` reads.
-
-    Args:
-        names: columns in the files' order.
-        skip: lines before the first row.
-        files: (index in the batch, path to read).
-        careful: the one path is a normalised copy of all, with file and line as last columns.
-        strict: whether a record that DuckDB refuses ends the reading; else it is put aside. A
-            line that is longer than its buffer (32 MB) is skipped by DuckDB 2.0, not put aside.
-    """
-
-    names: tuple[str, ...]
-    skip: int
-    files: tuple[tuple[int, str], ...]
-    careful: bool = False
-    strict: bool = False
 
 
 def bind_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -99,34 +75,33 @@ def pass_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | No
 
 def _open(table: FileTable, batch: FilesBatch, scratch: Path) -> tuple[_Reader, list[Head]]:
     options = dict(batch.options)
-    local, head = sample_text(batch, options)
-    sniff = local is None or not only_commas(options, local)
-    dialect = dialect_of(table.con, options, local, head, expected(batch), sniff)
-    heads = read_heads(batch, dialect, table.partitions.names)
-    return _Reader(table, batch, scratch, dialect, options), heads
+    sniffer = Sniffer(table.con, options, expected(batch))
+    heads = read_heads(batch, sniffer, table.partitions.names)
+    return _Reader(table, batch, scratch, sniffer.base, heads), heads
 
 
 class _Reader:
     def __init__(
-        self, table: FileTable, batch: FilesBatch, scratch: Path, dialect: Dialect,
-        options: Mapping[str, Any],
+        self, table: FileTable, batch: FilesBatch, scratch: Path, base: Dialect,
+        heads: Sequence[Head],
     ) -> None:  # fmt: skip
-        self.table, self.batch, self.dialect = table, batch, dialect
+        self.table, self.batch = table, batch
+        options = dict(batch.options)
         self.formats: Formats = formats(options)
         self.infers = infers(options)
-        self.salvage = Salvage(table, scratch, dialect)
+        self.heads = {h.index: h for h in heads}
+        self.salvage = Salvage(table, scratch, base, {h.index: h.manner for h in heads})
         self.scratch = scratch
 
     def read(self, heads: Sequence[Head]) -> BoundFiles:
-        small = self._small(heads)
-        groups = _group(h for h in heads if not (h.odd or h.index in small))
-        groups += self._careful((h.index, h.names) for h in heads if h.odd or h.index in small)
+        groups, doubtful = self._group(heads)
+        groups += self._careful(doubtful)
         spools = Spools(self.table, self._layout(heads, groups), self.scratch)
-        dirty: dict[int, tuple[str, ...]] = {}
+        dirty: set[int] = set()
         for group in groups:
             for scan in self._scans(group):
                 dirty |= self._spool(spools, scan)
-        for group in self._careful(dirty.items()):
+        for group in self._careful(sorted(dirty)):
             self._spool(spools, group)
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
@@ -137,14 +112,14 @@ class _Reader:
         A value that does not fit ends the query that reads it: where it stands, and what else
         is wrong, only the spool can tell. Records that DuckDB refuses are in its rejects.
         """
-        groups = _group(heads)
-        if len(groups) != 1 or any(h.odd for h in heads) or self._small(heads):
+        groups, doubtful = self._group(heads)
+        if len(groups) != 1 or doubtful:
             return None
         layout = self._layout(heads, groups)
         if layout.rescue or self.table.partitions.columns:
             return None
         (group,) = groups
-        values, _, _ = self._values(layout, group.names)
+        values, _, _ = self._values(layout, group)
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
@@ -176,15 +151,40 @@ class _Reader:
         found = frozenset(h.index for h in heads if self.batch.files[h.index].size <= SMALL)
         return found if len(found) >= MANY else frozenset()
 
-    def _careful(self, files: Iterable[tuple[int, tuple[str, ...]]]) -> list[Group]:
-        by_names: dict[tuple[str, ...], list[int]] = {}
-        for index, names in files:
-            by_names.setdefault(names, []).append(index)
+    def _group(self, heads: Sequence[Head]) -> tuple[list[Group], list[int]]:
+        """The files that DuckDB reads together, and those that have to be read with care."""
+        small = self._small(heads)
+        doubtful: list[int] = []
+        quoted: set[int] = set()
+        found: dict[tuple[tuple[str, ...], Dialect, int, str], list[tuple[int, str]]] = {}
+        for head in heads:
+            trusted = not head.odd and head.index not in small
+            if trusted:
+                seen = look(head.local, head.manner.dialect)
+                trusted = seen.trusted
+            if not trusted:
+                doubtful.append(head.index)
+                continue
+            if seen.quotes:
+                quoted.add(head.index)
+            key = (head.names, head.manner.dialect, head.skip, seen.end)
+            found.setdefault(key, []).append((head.index, head.local))
+        groups = [
+            Group(names, dialect, skip, tuple(files), end, frozenset(quoted))
+            for (names, dialect, skip, end), files in found.items()
+        ]
+        return groups, doubtful
+
+    def _careful(self, indexes: Iterable[int]) -> list[Group]:
+        alike: dict[tuple[tuple[str, ...], Dialect], list[int]] = {}
+        for index in indexes:
+            head = self.heads[index]
+            alike.setdefault((head.names, head.manner.dialect), []).append(index)
         groups = []
-        for names, indexes in by_names.items():
-            copy = self.salvage.rewrite(indexes, len(names))
+        for (names, dialect), files in alike.items():
+            copy = self.salvage.rewrite(files, len(names))
             if copy is not None:
-                groups.append(Group(names, 0, ((indexes[0], copy),), True))
+                groups.append(Group(names, dialect, 0, ((files[0], copy),), careful=True))
         return groups
 
     def _scans(self, group: Group) -> list[Group]:
@@ -200,12 +200,12 @@ class _Reader:
         plain: list[tuple[int, str]] = []
         quoted: list[tuple[int, str]] = []
         long: list[tuple[int, str]] = []
-        look = bool(self.dialect.quote) and len(group.files) > together
+        many = len(group.files) > together
         for index, local in group.files:
             size = self.batch.files[index].size
-            if may_have_long_lines(local, self.dialect.compression, size):
+            if may_have_long_lines(local, group.dialect.compression, size):
                 long.append((index, local))
-            elif look and self._may_have_quotes(local):
+            elif many and index in group.quoted:
                 quoted.append((index, local))
             else:
                 plain.append((index, local))
@@ -214,25 +214,16 @@ class _Reader:
         parts = [long[n : n + together] for n in range(0, len(long), together)]
         return scans + [replace(group, files=tuple(files), strict=True) for files in parts]
 
-    def _may_have_quotes(self, local: str) -> bool:
-        """True if a file has quotes, or if that would take long to find out."""
-        mark = self.dialect.quote.encode()
-        with open_bytes(local, self.dialect.compression) as source:
-            packed = not isinstance(source, io.BufferedReader)
-            return packed or any(
-                mark in chunk for chunk in iter(lambda: source.read(1 << 20), b"")
-            )
-
     def _scan(self, group: Group, more: str, purpose: str = "") -> str:
         """FROM text that reads a group as c0, c1, … of text."""
         columns = [f"'c{i}': 'VARCHAR'" for i in range(len(group.names))]
         if group.careful:
             columns += ["'file': 'INTEGER'", "'line': 'BIGINT'"]
-            options = Dialect(nulls=self.dialect.nulls).options(0)
+            options = Dialect().options(0, group.end)
             if self.salvage.longest > 1 << 20:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
         else:
-            options = self.dialect.options(group.skip)
+            options = group.dialect.options(group.skip, group.end)
         paths = [path for _, path in group.files]
         files = self.table.variable(f"read{purpose}", paths, "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
@@ -270,19 +261,18 @@ class _Reader:
         self._forget_rejects()
         return [file_id for (file_id,) in found]
 
-    def _spool(self, spools: Spools, group: Group) -> dict[int, tuple[str, ...]]:
-        """Spool a group; the files that need care, with their columns."""
-        names = group.names
-        dirty: dict[int, tuple[str, ...]] = {}
+    def _spool(self, spools: Spools, group: Group) -> set[int]:
+        """Spool a group; returns the files that need care."""
+        dirty: set[int] = set()
         while group.files:
             self._forget_rejects()
             try:
-                path = spools.write(self._source(group), *self._values(spools.layout, names))
+                path = spools.write(self._source(group), *self._values(spools.layout, group))
             except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise
                 stuck = _named(group, str(error)) if len(dirty) < _NAMED_RETRIES else group.files
-                dirty |= {i: names for i, _ in stuck}
+                dirty |= {i for i, _ in stuck}
                 left = tuple(f for f in group.files if f not in stuck)
                 group = replace(group, files=left)
                 continue
@@ -293,7 +283,7 @@ class _Reader:
                     f"cannot read {self.batch.files[rejected[0]].path} as csv",
                     hint="this is a defect of Qanat: a record it had found good was refused",
                 )
-            dirty |= dict.fromkeys(rejected, names)
+            dirty |= set(rejected)
             if len(rejected) < len(group.files):
                 spools.excluded |= set(rejected)
                 first = dict.fromkeys((i for i, _ in group.files), group.skip + 1)
@@ -303,8 +293,9 @@ class _Reader:
         return dirty
 
     def _values(
-        self, layout: BatchColumns, names: Sequence[str]
+        self, layout: BatchColumns, group: Group
     ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
+        names = group.names
         places = Named((name, i) for i, name in enumerate(names))
         values: list[Value | None] = []
         for f in layout.fields:
@@ -312,7 +303,7 @@ class _Reader:
             if place is None:
                 values.append(None)
             else:
-                text = f"c{place}"
+                text = f"c{place}" if f.type in _TEXTS else present(f"c{place}", group)
                 typed = from_text(text, f.type, self.formats)
                 json = f"CAST(to_json({text}) AS VARCHAR)"
                 values.append(Value(text, json, typed, f.type != STRING))
@@ -321,23 +312,7 @@ class _Reader:
             for i, name in enumerate(names)
             if name in layout.extras
         ]
-        return values, extras, self._raw(len(names))
-
-    def _raw(self, width: int) -> str:
-        """The record written again: not byte by byte as it was, but with the same values."""
-        d = self.dialect
-        if not d.quote:
-            cells = [f"coalesce(c{i}, '')" for i in range(width)]
-        else:
-            quote_, escaped = literal(d.quote), literal((d.escape or d.quote) + d.quote)
-            cells = [
-                f"CASE WHEN contains(c{i}, {literal(d.delimiter)}) OR contains(c{i}, {quote_}) "
-                f"OR contains(c{i}, chr(10)) "
-                f"THEN {quote_} || replace(c{i}, {quote_}, {escaped}) || {quote_} "
-                f"ELSE coalesce(c{i}, '') END"
-                for i in range(width)
-            ]
-        return f"concat_ws({literal(d.delimiter)}, {', '.join(cells)})"
+        return values, extras, raw(group.dialect, len(names))
 
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:
@@ -351,9 +326,9 @@ class _Reader:
         for group, file in chosen:
             places = [(i, wanted[n]) for i, n in enumerate(group.names)
                       if n in wanted]  # fmt: skip
-            tests = ", ".join(evidence(f"c{i}", self.formats) for i, _ in places)
-            scan = self._scan(Group(group.names, group.skip, (file,), group.careful),
-                              ", ignore_errors = true")  # fmt: skip
+            texts = (present(f"c{i}", group) for i, _ in places)
+            tests = ", ".join(evidence(text, self.formats) for text in texts)
+            scan = self._scan(replace(group, files=(file,)), ", ignore_errors = true")
             try:
                 [row] = self.table.con.execute(
                     f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
@@ -365,13 +340,6 @@ class _Reader:
                 column.add(part[0], part[1:])
         types = {name: wanted[name].type for name in new}
         return types | folder_types(self.table, new)
-
-
-def _group(heads: Iterable[Head]) -> list[Group]:
-    groups: dict[tuple[tuple[str, ...], int], list[tuple[int, str]]] = {}
-    for head in heads:
-        groups.setdefault((head.names, head.skip), []).append((head.index, head.local))
-    return [Group(names, skip, tuple(files)) for (names, skip), files in groups.items()]
 
 
 def _spread(files: Sequence[tuple[int, str]], batch: FilesBatch) -> list[tuple[int, str]]:

@@ -1,24 +1,17 @@
-"""The dialect of CSV files (delimiter, quotes, header), from the options or by sniffing."""
+"""The dialect of CSV files (delimiter, quotes, header), and what the options say of it."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import duckdb
 
 from qanat.engines.duckdb.files.cast import Formats
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Names
-from qanat.model.schema import Schema
 from qanat.text import literal
 
 _TRUE = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-_SEPARATORS = (",", ";", "\t", "|")
 
 
 class Dialect(Frozen):
@@ -27,7 +20,7 @@ class Dialect(Frozen):
     Args:
         delimiter, quote, escape, header, skip, comment, compression: as in DuckDB's
             `read_csv`; an empty `quote`, `escape` or `comment` means that there is none.
-        nulls: the texts that mean NULL.
+        nulls: the texts that mean NULL where they stand without quotes.
     """
 
     delimiter: str = ","
@@ -39,14 +32,22 @@ class Dialect(Frozen):
     compression: str | None = None
     nulls: tuple[str, ...] = ("",)
 
-    def options(self, skip: int) -> str:
-        """The options of `read_csv` as SQL; `skip` is the number of lines before the first row."""
+    def options(self, skip: int, end: str | None = None) -> str:
+        r"""The options of `read_csv` as SQL.
+
+        Args:
+            skip: the number of lines before the first row.
+            end: how lines end, written `\n` or `\r\n`; None to let DuckDB look. Where it looks, it
+                fails at a CR in a quoted value.
+        """
         nulls = ", ".join(literal(n) for n in self.nulls)
         text = (
             f"auto_detect = false, header = false, skip = {skip}, "
             f"delim = {literal(self.delimiter)}, quote = {literal(self.quote)}, "
-            f"escape = {literal(self.escape)}, nullstr = [{nulls}]"
+            f"escape = {literal(self.escape)}, nullstr = [{nulls}], allow_quoted_nulls = false"
         )
+        if end:
+            text += f", new_line = {literal(end)}"
         if self.comment:
             text += f", comment = {literal(self.comment)}"
         if self.compression:
@@ -87,56 +88,26 @@ def formats(options: Mapping[str, Any]) -> Formats:
     return Formats(options.get("date_format"), options.get("timestamp_format"))
 
 
-def dialect_of(
-    con: duckdb.DuckDBPyConnection,
-    options: Mapping[str, Any],
-    local: str | None,
-    head: str,
-    wanted: Schema,
-    sniff: bool = True,
-) -> Dialect:
-    """The dialect of a batch's CSV files.
-
-    Args:
-        con: a connection, for DuckDB's sniffer.
-        options: the author's options.
-        local: a file with content to sniff; None if all files are empty.
-        head: the beginning of that file.
-        wanted: the columns that are already known; a first line that names one is a header.
-        sniff: False if the sniffer could only find the standard dialect.
+def chosen(options: Mapping[str, Any]) -> Dialect:
+    """The dialect that the options tell; what they do not say is as in most files.
 
     Raises:
         OptionError: an option has a wrong value.
     """
     null = options.get("null_value", "")
-    given = [str(n) for n in (null if isinstance(null, (list, tuple)) else [null])]
-    base = Dialect(
+    quote = str(options.get("quote", '"') or "")
+    found = Dialect(
+        delimiter=str(options.get("delimiter", ",") or ""),
+        quote=quote,
+        escape=str(options.get("escape", quote) or ""),
+        header=flag(options, "header", True),
         skip=int(options.get("skip", 0)),
         comment=str(options.get("comment") or ""),
         compression=compression_of(options),
-        # An empty field is always NULL: no number or date can be empty.
-        nulls=tuple(dict.fromkeys([*given, ""])),
+        nulls=tuple(str(n) for n in (null if isinstance(null, (list, tuple)) else [null])),
     )
-    sniffed: dict[str, Any] = {}
-    if sniff and local and _must_sniff(options):
-        sniffed = _sniff(con, base, options, local)
-    delimiter = options.get("delimiter", sniffed.get("delimiter", ","))
-    quote = options.get("quote", sniffed.get("quote", '"'))
-    escape = options.get("escape", sniffed.get("escape") or quote)
-    delimiter, quote, escape = (str(x or "") for x in (delimiter, quote, escape))
-    _check(delimiter, quote, escape)
-    found = replace(base, delimiter=delimiter, quote=quote, escape=escape)
-    if "header" in options:
-        header = flag(options, "header", True)
-    elif wanted.fields and local:
-        header = _names(found, head, wanted) or bool(sniffed.get("header", False))
-    else:
-        header = bool(sniffed.get("header", True))
-    return replace(found, header=header)
-
-
-def _must_sniff(options: Mapping[str, Any]) -> bool:
-    return not {"delimiter", "quote", "header"} <= set(options)
+    _check(found.delimiter, found.quote, found.escape)
+    return found
 
 
 def _check(delimiter: str, quote: str, escape: str) -> None:
@@ -149,53 +120,6 @@ def _check(delimiter: str, quote: str, escape: str) -> None:
             raise OptionError(f"option {name!r} of read_files is one character", got=repr(value))
     if quote and quote == delimiter:
         raise OptionError("delimiter and quote are the same character", got=repr(quote))
-
-
-def _sniff(
-    con: duckdb.DuckDBPyConnection, base: Dialect, options: Mapping[str, Any], local: str
-) -> dict[str, Any]:
-    text = f"skip = {base.skip}, ignore_errors = true"
-    if "delimiter" in options:
-        text += f", delim = {literal(str(options['delimiter']))}"
-    if "quote" in options:
-        text += f", quote = {literal(str(options['quote'] or ''))}"
-    if base.compression:
-        text += f", compression = {literal(base.compression)}"
-    if base.comment:
-        text += f", comment = {literal(base.comment)}"
-    try:
-        [row] = con.execute(
-            f"SELECT Delimiter, Quote, Escape, HasHeader FROM sniff_csv(?, {text})", [local]
-        ).fetchall()
-    except duckdb.InvalidInputException:
-        # The sniffer failed: use the standard dialect; lines that do not fit become malformed.
-        return {}
-    delimiter, quote, escape = ("" if v == "(empty)" else v for v in row[:3])
-    # DuckDB's sniffer finds no quote if its sample has none, but later lines may have some.
-    quote = quote or '"'
-    sniffed = {"quote": quote, "escape": escape or quote, "header": row[3]}
-    if delimiter in _SEPARATORS:
-        sniffed["delimiter"] = delimiter
-    return sniffed
-
-
-def _names(dialect: Dialect, head: str, wanted: Schema) -> bool:
-    """True if the first line names a known column."""
-    first: list[str] = next(read_fields(dialect, head), [])
-    return any(wanted.get(name.strip()) is not None for name in first)
-
-
-def read_fields(dialect: Dialect, head: str) -> Iterator[list[str]]:
-    """The records of a piece of text, read with Python's `csv`; blank lines are left out."""
-    reader = csv.reader(
-        io.StringIO(head.replace("\0", ""), newline=""),
-        delimiter=dialect.delimiter[:1],
-        quotechar=dialect.quote or None,
-        doublequote=dialect.escape == dialect.quote,
-        escapechar=None if dialect.escape == dialect.quote else dialect.escape or None,
-        quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-    )
-    return (row for row in reader if row)
 
 
 def name_columns(cells: Sequence[str]) -> tuple[str, ...]:

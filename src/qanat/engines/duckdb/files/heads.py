@@ -1,31 +1,31 @@
-"""The heads of CSV files: each file's columns, read from its first kilobytes."""
+"""The heads of CSV files: how each is written and its columns, read from its first kilobytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 from qanat.engines.duckdb.files.bound import expected
-from qanat.engines.duckdb.files.dialect import Dialect, compression_of, name_columns
+from qanat.engines.duckdb.files.dialect import Dialect, name_columns
 from qanat.engines.duckdb.files.records import (
+    CHUNK,
+    CR,
+    LF,
     RecordReader,
-    lines,
+    chunks_of,
+    line_end,
     open_bytes,
     readable,
     split_lines,
-    text_of,
 )
+from qanat.engines.duckdb.files.salvage import Manner
+from qanat.engines.duckdb.files.sniff import Sniffer
 from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.work import FilesBatch, LocalFile
 
 _PREFIX = 65536
-_SNIFFED = 20480
-"""Rows that DuckDB's sniffer looks at."""
-_SNIFFED_BYTES = 4 * 1024 * 1024
-_UNUSUAL = (b";", b"\t", b"|", b'"', b"'")
-_ELSE = bytes(set(range(256)) - set(b",\n"))
 
 
 class Head(Frozen):
@@ -35,65 +35,29 @@ class Head(Frozen):
         index: the file's index in its batch.
         local: the file's local path.
         names: the names of its columns; unique, also without regard to case.
-        skip: the number of physical lines before the first row.
-        odd: True if DuckDB would misread the file: mixed line ends, or a header that is not on
-            the first line.
+        manner: how it is written.
+        odd: True if DuckDB would misread the file: lines that end with CR alone, or a header that
+            is not on the first line.
     """
 
     index: int
     local: str
     names: tuple[str, ...]
-    skip: int
+    manner: Manner
     odd: bool
 
-
-def sample_text(batch: FilesBatch, options: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The path and beginning of the first file with content; (None, "") if all are empty."""
-    skip = int(options.get("skip", 0))
-    for file in batch.files:
-        if file.size == 0:
-            continue
-        with open_bytes(file.local, compression_of(options)) as source:
-            text = text_of(lines(source))
-        text = "".join(text.splitlines(keepends=True)[skip:])
-        if text.strip():
-            return file.local, text
-    return None, ""
+    @property
+    def skip(self) -> int:
+        """The number of lines before the first row."""
+        return self.manner.dialect.skip + self.manner.dialect.header
 
 
-def only_commas(options: Mapping[str, Any], local: str) -> bool:
-    """True if a file is written so that the sniffer can find nothing but the standard dialect.
-
-    It tries a hundred dialects on so many rows that reading a small file takes it longer than
-    all else. There is no other to find where every row has the same number of commas, and none
-    has a quote or another separator. Only types tell whether the first row is a header.
-    """
-    asked = {"delimiter", "quote", "comment"} & set(options) or "header" not in options
-    if asked:
-        return False
-    last = int(options.get("skip", 0)) + _SNIFFED
-    with open_bytes(local, compression_of(options)) as source:
-        head = bytes(source.read(_SNIFFED_BYTES))
-    rows = head.split(b"\n", last)
-    if len(rows) > last or len(head) == _SNIFFED_BYTES:
-        head = head[: len(head) - len(rows.pop())]
-    if any(c in head for c in _UNUSUAL):
-        return False
-    skipped = last - _SNIFFED
-    # Without all else, rows of the same number of commas are the same. The last one may be empty.
-    alike = set(head.translate(None, _ELSE).removesuffix(b"\n").split(b"\n"))
-    if not skipped and b"" not in alike:
-        return len(alike) == 1
-    found = {row.count(b",") for row in rows[skipped:] if row}
-    return len(found) == 1 and 0 not in found
-
-
-def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -> list[Head]:
+def read_heads(batch: FilesBatch, sniffer: Sniffer, partitions: Sequence[str]) -> list[Head]:
     """The heads of all files that have at least one record or a header.
 
     Args:
         batch: the batch with the files.
-        dialect: how they are written.
+        sniffer: tells how they are written.
         partitions: the columns that come from folder names.
 
     Raises:
@@ -104,38 +68,48 @@ def read_heads(batch: FilesBatch, dialect: Dialect, partitions: Sequence[str]) -
     cache: dict[tuple[bytes, ...], tuple[str, ...]] = {}
     heads = []
     for index, file in enumerate(batch.files):
-        head = _read(index, file, dialect, known, cache)
+        head = _read(index, file, sniffer, known, cache)
         if head is not None:
             heads.append(head)
     return heads
 
 
 def _read(
-    index: int, file: LocalFile, dialect: Dialect, known: Sequence[str],
+    index: int, file: LocalFile, sniffer: Sniffer, known: Sequence[str],
     cache: dict[tuple[bytes, ...], tuple[str, ...]],
 ) -> Head | None:  # fmt: skip
-    with open_bytes(file.local, dialect.compression) as source:
+    with open_bytes(file.local, sniffer.base.compression) as source:
         prefix = bytes(source.read(_PREFIX))
         if not prefix:
             return None
-        reader = RecordReader(dialect, None)
-        whole = chain([prefix], iter(lambda: bytes(source.read(_PREFIX)), b""))
-        record = next(reader.read(split_lines(whole)), None)
-    feeds, both = prefix.count(b"\n"), prefix.count(b"\r\n")
-    # A CR at the end of the prefix may belong to a CR LF that the prefix cuts in two.
-    alone = prefix.count(b"\r") - both - (len(prefix) == _PREFIX and prefix.endswith(b"\r"))
-    odd = 0 < both < feeds or (alone > 0 and feeds > 0)
+        whole = len(prefix) < _PREFIX
+        dialect = sniffer.dialect(file.local, prefix, whole)
+        if not whole and (LF not in prefix or prefix.count(CR) != prefix.count(CR + LF)):
+            prefix += source.read(CHUNK - len(prefix))
+        end = line_end(prefix, dialect.quote.encode())
+        # A column may be called what means NULL in a row.
+        reader = RecordReader(replace(dialect, nulls=()), None, end)
+        lines = split_lines(chain([prefix], chunks_of(source)), end)
+        record = next(reader.read(lines), None)
     if record is None:
         return None
-    cells = record.fields if record.fields is not None else tuple(
-        record.raw.split(dialect.delimiter.encode())
-    )  # fmt: skip
+    cells = (
+        tuple(record.raw.split(dialect.delimiter.encode()))
+        if record.fields is None
+        else tuple(cell for cell in record.fields if cell is not None)
+    )
+    odd = end == CR or record.line != dialect.skip + 1 or _skips_records(prefix, dialect)
     if not dialect.header:
         names = tuple(known[: len(cells)])
         names = name_columns([*names, *(f"column{i}" for i in range(len(names), len(cells)))])
-        odd = odd or record.line != dialect.skip + 1
-        return Head(index, file.local, names, dialect.skip, odd)
-    odd = odd or record.line != dialect.skip + 1 or b"\n" in record.raw or record.fields is None
+        return Head(index, file.local, names, Manner(dialect, end), odd)
+    odd = odd or b"\n" in record.raw or record.fields is None
     if cells not in cache:
         cache[cells] = name_columns([readable(c) for c in cells])
-    return Head(index, file.local, cache[cells], dialect.skip + 1, odd)
+    return Head(index, file.local, cache[cells], Manner(dialect, end, record.line), odd)
+
+
+def _skips_records(prefix: bytes, dialect: Dialect) -> bool:
+    """True if DuckDB would skip more than lines: it skips records, which may go on in quotes."""
+    skipped = LF.join(prefix.split(LF, dialect.skip)[: dialect.skip])
+    return any(mark and mark.encode() in skipped for mark in (dialect.quote, dialect.comment))

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qanat.engines.duckdb.files.bound import (
+    METADATA,
+    RESERVED,
     BatchColumns,
     BoundFiles,
     FileTable,
     expected,
     folder_types,
     is_folder,
+    is_reserved,
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
+from qanat.engines.duckdb.files.leaves import (
+    NUMBERS,
+    Numbers,
+    Path as Leaf,
+    leaves,
+    pointer,
+    weigh,
+)
 from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.numbers import HAS_MARK, MAY_BE_LONG, is_long, mark, unmark
 from qanat.engines.duckdb.files.records import lines, open_bytes
-from qanat.engines.duckdb.files.spool import OPTIONS, Spools, blaming
+from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
+    changes,
     converted,
     dump,
-    pointer,
     too_deep,
     transform_spec,
     type_of,
 )
 from qanat.model.name import Named
-from qanat.model.schema import STRING, DataType, Decimal, Primitive
+from qanat.model.schema import STRING
 from qanat.model.work import FilesBatch
-from qanat.text import literal, quote
+from qanat.text import quote
 
 _NAMELESS = "_"
 _CHUNK = 1 << 20
@@ -41,11 +53,17 @@ _NUL_KEY = (
     r"(contains(text, '\u0000') AND regexp_matches(text,"
     r""" '"([^"\\]|\\.)*\\u0000([^"\\]|\\.)*"\s*:'))"""
 )
-_OBJECT = (
-    "CASE WHEN NOT json_valid(text) THEN false "
-    f"ELSE json_type(text) = 'OBJECT' AND NOT {too_deep('text')} AND NOT {_NUL_KEY} END"
+_DIGITS = 4300
+"""Digits of a number at most: Python refuses longer ones, and a DECIMAL has 38."""
+_ENDLESS = (
+    f"(strlen(text) > {_DIGITS} AND regexp_matches(text, '[:,\\[]\\s*-?[0-9.]{{1000}}') AND "
+    "list_max(list_transform(regexp_extract_all(text, '[:,\\[]\\s*-?[0-9.]{1000,}'), "
+    f"lambda n: len(n))) > {_DIGITS})"
 )
-_BIG = ("UBIGINT", "BIGINT", "HUGEINT", "DOUBLE")
+_OBJECT = (
+    "CASE WHEN NOT json_valid(text) THEN false ELSE json_type(text) = 'OBJECT' "
+    f"AND NOT {too_deep('text')} AND NOT {_NUL_KEY} AND NOT coalesce({_ENDLESS}, false) END"
+)
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -60,19 +78,18 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
     with blaming(batch.files, batch.format):
         texts = Texts(table, scratch, compression)
         multi = flag(options, "multi_line", False)
-        bad: list[tuple[int, str]] = []
         shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
         for index, file in enumerate(batch.files):
             shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
             if shape == "array" and not _closed(file.local, compression):
-                bad.append((index, "the array is not closed"))
+                texts.add_pieces(index, array=True)
             elif shape:
                 shapes[shape].append(index)
         if shapes["lines"]:
             texts.add_lines(shapes["lines"])
-        bad += texts.add_documents(shapes["array"], "array")
-        bad += texts.add_documents(shapes["unstructured"], "unstructured")
-        return _Objects(table, batch, scratch, texts).bind(bad)
+        texts.add_documents(shapes["array"], "array")
+        texts.add_documents(shapes["unstructured"], "unstructured")
+        return _Objects(table, batch, scratch, texts).bind()
 
 
 def _shape(local: str, compression: str | None, multi: bool) -> str:
@@ -92,7 +109,8 @@ def _shape(local: str, compression: str | None, multi: bool) -> str:
         cut = error.pos >= len(first.strip()) or first.strip() == "{"
         pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
         return "unstructured" if cut and pretty else "lines"
-    except RecursionError:
+    except (RecursionError, ValueError):
+        # Python refuses texts that are nested deeply, and numbers of thousands of digits.
         return "lines"
     return "lines"
 
@@ -106,22 +124,42 @@ def _closed(local: str, compression: str | None) -> bool:
     return last.endswith(b"]")
 
 
-def _fault(various: bool) -> str:
+def _column(key: str) -> str:
+    """The name of the column for a key that may be no name of a column.
+
+    >>> _column(""), _column("_metadata"), _column("id")
+    ('_', 'key_metadata', 'id')
+    """
+    return f"key{key}" if is_reserved(key) else key or _NAMELESS
+
+
+# The same in SQL, without case.
+_LOWER = "lower(k)"
+_SPELLING = (
+    f"lambda k: CASE WHEN k = '' THEN '{_NAMELESS}' WHEN {_LOWER} = '{METADATA}' "
+    f"OR starts_with({_LOWER}, '{RESERVED}') THEN concat('key', {_LOWER}) ELSE {_LOWER} END"
+)
+
+
+def _fault(various: bool, exact: bool) -> str:
     """SQL for what is wrong with a text, NULL when nothing is.
 
     Args:
         various: some keys were seen in several spellings (`a` and `A`).
+        exact: numbers are to be marked.
     """
     keys = "json_keys(text)"
     # Comparing spellings costs as much as parsing: only where there are any.
-    compared = f"list_transform({keys}, lambda k: lower(k))" if various else keys
+    compared = f"list_transform({keys}, {_SPELLING})" if various else keys
+    marked = f"WHEN {HAS_MARK} THEN 'U+FDD0, which is no character' " if exact else ""
     return (
         "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
         "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
         f"WHEN {too_deep('text')} THEN 'nested too deeply' "
+        f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
         f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
-        "THEN 'a key is given twice (names are compared without case)' END"
+        f"THEN 'a key is given twice (names are compared without case)' {marked}END"
     )
 
 
@@ -135,21 +173,21 @@ class _Objects:
         self.infers = infers(options)
         self.source = " UNION ALL ".join(texts.paths)
 
-    def bind(self, malformed_files: Sequence[tuple[int, str]]) -> BoundFiles:
+    def bind(self) -> BoundFiles:
         structure, long = self._look()
+        numbers = self._numbers(structure) if long else {}
+        exact = {path: n.type for path, n in numbers.items() if n.strained}
         # One column for all spellings of a key; the first one seen names it.
         keys: Named[list[str]] = Named()
         for key in structure:
-            keys.setdefault(key or _NAMELESS, []).append(key)
+            keys.setdefault(_column(key), []).append(key)
         where = self.batch.files[0].path if self.batch.files else self.batch.path
         names = (n for n in keys if not is_folder(self.table, n))
         found = Named((n, where) for n in (*names, *self.table.partitions.names))
         types = Named(
-            (n, type_of(structure[spelled[0]]) if len(spelled) == 1 else STRING)
-            for n, spelled in keys.items()
+            (n, type_of(structure[k[0]], exact, (k[0],)) if len(k) == 1 else STRING)
+            for n, k in keys.items()
         )
-        if long:
-            types.update(self._refine(keys, structure))
         layout = lay_out(
             self.batch,
             found,
@@ -160,53 +198,53 @@ class _Objects:
             types if expected(self.batch).fields and self.infers else None,
         )
         spools = Spools(self.table, layout, self.scratch)
-        for index, error in malformed_files:
-            spools.bad.append(self._malformed_file(index, error))
         if self.source:
-            self._spool(spools, layout, keys, structure, long)
+            wanted = Named((f.name, f.type) for f in layout.fields)
+            rounded = bool(numbers) or (long and "JSON" in {kind for _, kind in leaves(structure)})
+            marked = bool(exact) or any(
+                changes(structure[k], wanted.get(name, STRING), rounded)
+                for name, spelled in keys.items()
+                if name in wanted or rounded
+                for k in spelled
+            )
+            self._spool(spools, layout, keys, structure, marked)
         spools.bad += self.texts.salvage.finish()
         return spools.bind(self.formats)
 
     def _look(self) -> tuple[dict[str, Any], bool]:
-        """All keys with what was seen of them; whether there are long numbers."""
+        """All keys with what was seen of them; whether there may be long numbers."""
         if not self.source:
             return {}, False
         [row] = self.table.con.execute(
             "SELECT json_group_structure(CAST(text AS JSON)), "
-            "coalesce(bool_or(regexp_matches(text, '[0-9]{19}')), false) "
-            f"FROM ({self.source}) WHERE {_OBJECT}"
+            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {_OBJECT}"
         ).fetchall()
         structure = json.loads(row[0]) if row[0] else {}
         return (structure if isinstance(structure, dict) else {}), row[1]
 
-    def _refine(self, keys: Named[list[str]], structure: dict[str, Any]) -> dict[str, DataType]:
-        """Exact types for whole numbers beyond 64 bits."""
-        chosen = [(n, k[0]) for n, k in keys.items() if structure[k[0]] in _BIG and len(k) == 1]
-        if not chosen:
-            return {}
-        tests = []
-        for _, key in chosen:
-            text = f"(text ->> {pointer(key)})"
-            whole = f"regexp_full_match({text}, '-?[0-9]+')"
-            tests += [f"count({text})"] + [
-                f"count(*) FILTER (WHERE {whole} AND TRY_CAST({text} AS {t}) IS NOT NULL)"
-                for t in ("BIGINT", "DECIMAL(20,0)", "DECIMAL(38,0)")
-            ]
-        [row] = self.table.con.execute(
-            f"SELECT {', '.join(tests)} FROM ({self.source}) WHERE {_OBJECT}"
-        ).fetchall()
-        types: dict[str, DataType] = {}
-        candidates: tuple[DataType, ...] = (Primitive("long"), Decimal(20, 0), Decimal(38, 0))
-        for k, (name, _) in enumerate(chosen):
-            count, *fit = row[4 * k : 4 * k + 4]
-            best = next((t for t, n in zip(candidates, fit, strict=True) if n == count), None)
-            if best is not None:
-                types[name] = best
-        return types
+    def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
+        """What the leaves with numbers are like, judged by the rows that have long ones."""
+        paths = {path: kind for path, kind in leaves(structure) if kind in NUMBERS}
+        doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
+        some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
+        weighed = weigh(self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths))
+        strained = [
+            path
+            for path, numbers in weighed.items()
+            if numbers.strained
+            or (
+                # Whole here, with a point elsewhere.
+                paths[path] == "DOUBLE" and numbers.changed
+            )
+        ]
+        if not strained:
+            return weighed
+        every = f"SELECT text FROM ({self.source}) WHERE {_OBJECT}"
+        return {**weighed, **weigh(self.table.con, every, strained)}
 
     def _spool(
         self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
-        structure: dict[str, Any], long: bool,
+        structure: dict[str, Any], exact: bool,
     ) -> None:  # fmt: skip
         values: list[Value | None] = []
         spec: dict[str, Any] = {}
@@ -219,30 +257,29 @@ class _Objects:
             if len(spelled) == 1 and key:
                 spec[key] = transform_spec(f.type)
                 value = f"(text -> {pointer(key)})"
-                original = f"(text ->> {pointer(key)})"
                 direct = f"j.{quote(key)}"
             else:
                 value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
-                original = f"({value} ->> '$')"
                 wrapped = dump({"v": transform_spec(f.type)})
                 direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
             typed = converted(
-                value, direct, [structure[k] for k in spelled], f.type, self.formats, long
+                value, direct, [structure[k] for k in spelled], f.type, self.formats, exact
             )
-            shown = f"CAST({value} AS VARCHAR)"
-            values.append(Value(original, shown, typed, f.type != STRING))
+            shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
+            values.append(Value(f"({value} ->> '$')", shown, typed, f.type != STRING))
         extras = [
-            (k, f"nullif(CAST((text -> {pointer(k)}) AS VARCHAR), 'null')")
+            (k, f"nullif({unmark(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()
             if name in layout.extras
             for k in spelled
         ]
-        parsed = f"json_transform(text, {dump(spec)})" if spec else "NULL"
-        various = any(len(spelled) > 1 for spelled in keys.values())
+        parsed = f"json_transform(text, {dump(spec)})" if spec and not exact else "NULL"
+        various = any(spelled != [name] for name, spelled in keys.items())
+        text = mark("text") if exact else "text"
         path = spools.write(
             f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
-            "SELECT text AS raw_text, CASE WHEN fault IS NULL THEN text END AS text, fault, file, "
-            f"line FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
+            f"SELECT text AS raw_text, CASE WHEN fault IS NULL THEN {text} END AS text, fault, "
+            f"file, line FROM (SELECT *, {_fault(various, exact)} AS fault FROM ({self.source}) "
             "WHERE trim(text) <> ''))",
             values,
             extras,
@@ -250,12 +287,3 @@ class _Objects:
             "fault",
         )
         spools.accept(path, {}, explicit=True)
-
-    def _malformed_file(self, index: int, error: str) -> str:
-        target = str(self.scratch / f"{self.table.name}_bad_file{index}.parquet")
-        self.table.con.execute(
-            "COPY (SELECT CAST(? AS INTEGER) AS file, CAST(1 AS BIGINT) AS row, "
-            f"? AS raw, ? AS error) TO {literal(target)} ({OPTIONS})",
-            [index, self.texts.raw(index), error.removeprefix("Invalid Input Error: ")],
-        )
-        return target

@@ -10,15 +10,9 @@ import duckdb
 
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
-from qanat.engines.duckdb.files.records import (
-    LIMIT,
-    MANY,
-    RAW_LIMIT,
-    SMALL,
-    Salvage,
-    may_have_long_lines,
-    open_bytes,
-)
+from qanat.engines.duckdb.files.documents import pieces
+from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines, open_bytes, shorten
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage, quoted
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.text import literal, quote
 
@@ -58,12 +52,20 @@ class Texts:
             careful += self._fast(left)
         copy = self.salvage.rewrite(careful, 1) if careful else None
         if copy is not None:
-            self._copy(
-                f"SELECT r.text, r.file, r.line FROM read_csv({literal(copy)}, "
-                "columns = {'text': 'VARCHAR', 'file': 'INTEGER', 'line': 'BIGINT'}, "
-                f"{Dialect().options(0)}, max_line_size = {_OBJECT_LIMIT}, "
-                f"buffer_size = {2 * _OBJECT_LIMIT}) AS r"
-            )
+            self._copy_of(copy)
+
+    def _copy_of(self, copy: str) -> None:
+        """Add the texts of a CSV file with the columns text, file and line."""
+        path = self._target()
+        self.table.con.execute(
+            f"COPY (SELECT r.text, r.file, r.line FROM read_csv({literal(copy)}, "
+            "columns = {'text': 'VARCHAR', 'file': 'INTEGER', 'line': 'BIGINT'}, "
+            f"{Dialect().options(0)}, max_line_size = {_OBJECT_LIMIT}, "
+            f"buffer_size = {2 * _OBJECT_LIMIT}) AS r) TO {literal(path)} ({OPTIONS})"
+        )
+        self.paths.append(
+            f"SELECT text, file, line FROM read_parquet({literal(path)}) WHERE text IS NOT NULL"
+        )
 
     def _mixed(self, index: int) -> bool:
         with open_bytes(self.table.files[index].local, self.compression) as source:
@@ -156,30 +158,49 @@ class Texts:
             f"FROM read_parquet({literal(path)}) AS s WHERE s.text IS NOT NULL"
         )
 
-    def add_documents(self, indexes: Sequence[int], shape: str) -> list[tuple[int, str]]:
+    def add_documents(self, indexes: Sequence[int], shape: str) -> None:
         """Add each element of files that are arrays, or each document of other files, as a text.
 
         Args:
             indexes: the files, by index.
             shape: `array` or `unstructured`, as DuckDB calls it.
-
-        Returns:
-            The malformed files, each with DuckDB's message.
         """
         if not indexes:
-            return []
+            return
         try:
             self._documents(indexes, shape)
-        except duckdb.InvalidInputException as error:
+        except duckdb.InvalidInputException:
             if len(indexes) == 1:
-                return [(indexes[0], str(error).split("\n", 1)[0])]
+                self.add_pieces(indexes[0], shape == "array")
+                return
             # The message names no file: halve the files until the malformed ones are found.
             half = len(indexes) // 2
-            return [
-                *self.add_documents(indexes[:half], shape),
-                *self.add_documents(indexes[half:], shape),
-            ]
-        return []
+            self.add_documents(indexes[:half], shape)
+            self.add_documents(indexes[half:], shape)
+
+    def add_pieces(self, index: int, array: bool) -> None:
+        """Add what can be read of a malformed file, element by element."""
+        copy = self.scratch / f"{self.table.name}_pieces{index}.csv"
+        number = good = 0
+        with (
+            open_bytes(self.table.files[index].local, self.compression) as source,
+            copy.open("w", encoding="utf-8", newline="") as out,
+        ):
+            for piece in pieces(source, array):
+                number += 1
+                # Outside strings JSON takes it for a space; DuckDB's CSV reader stumbles over it.
+                raw, error = piece.raw.replace(b"\r", b" "), piece.error
+                try:
+                    text = raw.decode()
+                except UnicodeDecodeError as problem:
+                    error = error or f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
+                if error:
+                    self.salvage.malformed(index, number, shorten(raw), error)
+                    continue
+                good += 1
+                out.write(f"{quoted(text)},{index},{number}\n")
+        if good:
+            self._copy_of(str(copy))
 
     def _documents(self, indexes: Sequence[int], shape: str) -> None:
         more = f", compression = {literal(self.compression)}" if self.compression else ""
@@ -192,13 +213,6 @@ class Texts:
         )
         self._number(path, indexes)
 
-    def _copy(self, source: str) -> None:
-        path = self._target()
-        self.table.con.execute(f"COPY ({source}) TO {literal(path)} ({OPTIONS})")
-        self.paths.append(
-            f"SELECT text, file, line FROM read_parquet({literal(path)}) WHERE text IS NOT NULL"
-        )
-
     def _target(self) -> str:
         number = len(list(self.scratch.glob(f"{self.table.name}_texts*")))
         return str(self.scratch / f"{self.table.name}_texts{number}.parquet")
@@ -208,10 +222,3 @@ class Texts:
 
     def _index(self, indexes: Sequence[int]) -> str:
         return self.table.at("index", indexes, "INTEGER", "r.file_index")
-
-    def raw(self, index: int) -> str:
-        """The beginning of a malformed file as text, cut to `RAW_LIMIT` bytes."""
-        with open_bytes(self.table.files[index].local, self.compression) as source:
-            data = bytes(source.read(RAW_LIMIT + 1))
-        text = data[:RAW_LIMIT].decode(errors="backslashreplace")
-        return text + " [truncated]" if len(data) > RAW_LIMIT else text

@@ -22,7 +22,7 @@ from qanat.engines.duckdb.files.bound import (
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
-from qanat.engines.duckdb.types import from_duckdb, to_duckdb
+from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names

@@ -1,27 +1,21 @@
 """A CSV reader that loses nothing: every byte ends up in a record or in a malformed one.
 
-DuckDB's reader is many times faster, but after a lone quote it may skip lines without a trace,
-and it gives up on files with mixed line ends. Files in which it met any trouble are read here:
-record by record, in bounded memory, each with the line on which it begins. After a quote that
-is never closed only the line with the quote is malformed; reading goes on with the next line.
-The good records are written to a clean file, and the malformed apart.
+It reads as Python's `csv` does (with `strict=True`), record by record, in bounded memory, and
+tells the line on which each begins. Where `csv` would stop, only the line is malformed: after a
+quote that is never closed, or text behind a closing quote, reading goes on with the next line.
+DuckDB's reader is many times faster, but not for every file the same (see `trust`).
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import IO, NamedTuple, TextIO
+from collections.abc import Iterator
+from itertools import chain
+from typing import IO, NamedTuple
 
 from qanat.compression import open_plain
-from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
-from qanat.engines.duckdb.files.spool import OPTIONS
-from qanat.text import literal
 
 LIMIT = 16 * 1024 * 1024
 """Longest record in bytes; a longer one is malformed."""
@@ -29,8 +23,9 @@ LIMIT = 16 * 1024 * 1024
 RAW_LIMIT = 1024 * 1024
 """How much of a malformed record is kept, in bytes."""
 
-_BOM = b"\xef\xbb\xbf"
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+CR, LF = b"\r", b"\n"
+BOM = b"\xef\xbb\xbf"
 
 
 class Record(NamedTuple):
@@ -38,14 +33,14 @@ class Record(NamedTuple):
 
     Args:
         line: 1-based line on which it begins.
-        fields: the values as UTF-8; None when it is malformed.
+        fields: the values as UTF-8, each None for NULL; None when it is malformed.
         raw: its bytes, without the line end (malformed: at most `RAW_LIMIT`).
         error: what is wrong with it; empty when nothing is.
         plain: `raw` is nothing but the fields with delimiters between; `fields` is left out.
     """
 
     line: int
-    fields: tuple[bytes, ...] | None
+    fields: tuple[bytes | None, ...] | None
     raw: bytes
     error: str = ""
     plain: bool = False
@@ -90,7 +85,7 @@ def may_have_long_lines(local: str, compression: str | None, size: int) -> bool:
 def _has_line_end(source: IO[bytes], start: int, end: int) -> bool:
     source.seek(start)
     while start < end:
-        piece = source.read(min(_CHUNK, end - start))
+        piece = source.read(min(CHUNK, end - start))
         if not piece or b"\n" in piece or b"\r" in piece:
             return True
         start += len(piece)
@@ -98,74 +93,101 @@ def _has_line_end(source: IO[bytes], start: int, end: int) -> bool:
 
 
 def lines(source: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a file; see `split_lines`."""
-    return split_lines(iter(lambda: bytes(source.read(_CHUNK)), b""))
+    """The lines of a file without their ends: a CR alone, if the first MiB has no LF."""
+    first = bytes(source.read(CHUNK))
+    end = CR if LF not in first and CR in first else LF
+    found = split_lines(chain([first], chunks_of(source)), end)
+    return (line.removesuffix(CR) for line in found)
 
 
-def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of some data, without ends or byte order mark.
+def chunks_of(source: IO[bytes]) -> Iterator[bytes]:
+    """The bytes of a file, a MiB at a time."""
+    return iter(lambda: bytes(source.read(CHUNK)), b"")
 
-    A line ends with LF or CR LF; with CR in a file whose first MiB has no LF. What goes beyond
-    `LIMIT` is cut off, one byte later: such a line is malformed to every reader here.
+
+def line_end(head: bytes, quote: bytes) -> bytes:
+    """How the lines of a file end: with CR alone (old Macs), or with LF, before which may be a CR.
+
+    Args:
+        head: the file's first MiB.
+        quote: the character around values, in which a line end says nothing; may be empty.
     """
-    first = next(chunks, b"").removeprefix(_BOM)
-    end = b"\r" if b"\n" not in first and b"\r" in first else b"\n"
+    if head.count(CR) == head.count(CR + LF):
+        return LF
+    if quote in head and quote:
+        mark = re.escape(quote)
+        head = re.sub(mark + rb"[^" + mark + rb"]*+" + mark, b"", head)
+    return CR if CR in head and LF not in head else LF
+
+
+def split_lines(chunks: Iterator[bytes], end: bytes = LF) -> Iterator[bytes]:
+    """The lines of some data, without `end` (a CR before it stays) or byte order mark.
+
+    What goes beyond `LIMIT` is cut off, one byte later: such a line is malformed to every reader
+    here.
+    """
     rest: list[bytes] = []
     held = 0
-    chunk: bytes | None = first
+    chunk: bytes | None = next(chunks, b"").removeprefix(BOM)
     while chunk is not None:
         *whole, tail = chunk.split(end)
         for piece in whole:
             if rest:
                 piece = b"".join((*rest, piece))[: LIMIT + 1]
                 rest, held = [], 0
-            yield piece.removesuffix(b"\r")
+            yield piece
         if held <= LIMIT:
             rest.append(tail)
             held += len(tail)
         chunk = next(chunks, None)
     last = b"".join(rest)[: LIMIT + 1]
     if last:
-        yield last.removesuffix(b"\r")
+        yield last
 
 
 class RecordReader:
     """Splits lines into records of a dialect.
 
     Args:
-        width: how many fields a good record has; None to take what comes.
+        width: how many fields a good record has; None to take what comes. As in DuckDB, fields
+            beyond it that mean NULL are left out: they hold nothing.
+        end: how lines end (see `split_lines`).
     """
 
-    def __init__(self, dialect: Dialect, width: int | None) -> None:
+    def __init__(self, dialect: Dialect, width: int | None, end: bytes = LF) -> None:
         self._delimiter = dialect.delimiter.encode()
         self._quote = dialect.quote.encode()
         self._escape = dialect.escape.encode()
         self._comment = dialect.comment.encode()
+        self._nulls = frozenset(n.encode() for n in dialect.nulls)
         self._skip = dialect.skip
         self._width = width
-        self._body = self._inside() if self._quote else None
+        self._end = end
+        self._body = self._inside()
 
     def _inside(self) -> re.Pattern[bytes]:
-        quote, escape = re.escape(self._quote), re.escape(self._escape)
+        quote, escape = re.escape(self._quote or b'"'), re.escape(self._escape)
         if self._escape in (b"", self._quote):
             return re.compile(rb"(?:[^" + quote + rb"]++|" + quote * 2 + rb")*+", re.S)
         return re.compile(rb"(?:[^" + quote + escape + rb"]++|" + escape + rb".)*+", re.S)
 
     def read(self, source: Iterator[bytes]) -> Iterator[Record]:
-        """The records; blank lines are left out, except where a record has one field."""
+        """The records; blank lines are left out, except where they mean NULL in an only column."""
+        blank = self._width == 1 and b"" in self._nulls
         ahead: deque[bytes] = deque()
         number = 0
         commas = -1 if self._width is None else self._width - 1
         while True:
             if ahead:
-                text = ahead.popleft()
+                line = ahead.popleft()
             else:
                 following = next(source, None)
                 if following is None:
                     return
-                text = following
+                line = following
             number += 1
-            if number <= self._skip or (not text and self._width != 1):
+            text = line[:-1] if line.endswith(CR) else line
+            if number <= self._skip or not (text or blank):
                 continue
             if self._comment and text.startswith(self._comment):
                 continue
@@ -177,92 +199,134 @@ class RecordReader:
             ):
                 yield Record(number, (), text, "", True)
                 continue
-            fields, used, error = self._parse(text, ahead, source)
-            if used and fields is not None:
-                # The record took lines that were looked at ahead.
-                taken = [ahead.popleft() for _ in range(used)]
-                raw = b"\n".join((text, *taken))
-            else:
-                used, raw = 0, text
-            yield self._judge(number, fields, raw, error)
-            number += used
+            record, taken = self._record(number, _Cursor(line, ahead, source, self._end))
+            yield record
+            number += taken
 
-    def _parse(
-        self, text: bytes, ahead: deque[bytes], source: Iterator[bytes]
-    ) -> tuple[tuple[bytes, ...] | None, int, str]:
-        """Fields (None if malformed), how many lines of `ahead` they took, and the error."""
-        if self._body is None or self._quote not in text:
-            return tuple(text.split(self._delimiter)), 0, ""
+    def _record(self, number: int, cursor: _Cursor) -> tuple[Record, int]:
+        """One record, good or malformed, and how many more lines it takes."""
         fields: list[bytes] = []
-        used, at = 0, 0
+        quoted: set[int] = set()
+        taken = 0
+        error = "" if cursor.size > LIMIT else self._parse(cursor, fields, quoted)
+        if not error:
+            taken = cursor.used
+            error = self._wrong(fields, quoted, cursor.size)
+        # The lines of a record that was not found stay: they are read again, each for itself.
+        raw = cursor.take(taken)
+        # Names of columns may be anything: what is not UTF-8 in them is written as `\\xff`.
+        if not error and self._width is not None and not raw.isascii():
+            try:
+                raw.decode()
+            except UnicodeDecodeError as problem:
+                error = f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
+        if error:
+            return Record(number, None, shorten(raw), error), taken
+        nulls = self._nulls
+        found = (None if n not in quoted and f in nulls else f for n, f in enumerate(fields))
+        return Record(number, tuple(found), raw), taken
+
+    def _parse(self, cursor: _Cursor, fields: list[bytes], quoted: set[int]) -> str:
+        """Find the fields, from line to line; returns what is wrong."""
+        delimiter, quote, at = self._delimiter, self._quote, 0
+        if not quote or quote not in cursor.text:
+            fields += cursor.text.split(delimiter)
+            return ""
         while True:
-            if not text.startswith(self._quote, at):
-                end = text.find(self._delimiter, at)
+            text = cursor.text
+            if not text.startswith(quote, at):
+                end = text.find(delimiter, at)
                 fields.append(text[at:] if end < 0 else text[at:end])
                 if end < 0:
-                    return tuple(fields), used, ""
-                at = end + len(self._delimiter)
+                    return ""
+                at = end + len(delimiter)
                 continue
-            start = scan = at + 1
-            while True:
-                found = self._body.match(text, scan)
-                scan = found.end() if found else scan
-                if text.startswith(self._quote, scan):
-                    break
-                # The quote is still open: the value goes on, up to a line that has a quote.
-                longer = self._up_to_quote(text, ahead, used, source)
-                if longer is None:
-                    return None, 0, "a quote is opened and never closed"
-                text, used = longer
-            fields.append(self._plain(text[start:scan]))
-            at = scan + 1
+            quoted.add(len(fields))
+            body, at = self._value(cursor, at + 1)
+            if body is None:
+                return "a quote is opened and never closed"
+            fields.append(self._plain(body))
+            text = cursor.text
             if at == len(text):
-                return tuple(fields), used, ""
-            if not text.startswith(self._delimiter, at):
-                return None, 0, "text follows a closing quote"
-            at += len(self._delimiter)
+                return ""
+            if not text.startswith(delimiter, at):
+                return "text follows a closing quote"
+            at += len(delimiter)
 
-    def _up_to_quote(
-        self, text: bytes, ahead: deque[bytes], used: int, source: Iterator[bytes]
-    ) -> tuple[bytes, int] | None:
-        """The text with the lines that follow, to the first that has a quote; None if none has."""
-        pieces, size = [text], len(text)
-        while size <= LIMIT and self._look(ahead, used, source):
-            pieces.append(ahead[used])
-            size += len(pieces[-1]) + 1
-            used += 1
-            if self._quote in pieces[-1]:
-                return b"\n".join(pieces), used
-        return None
-
-    def _look(self, ahead: deque[bytes], used: int, source: Iterator[bytes]) -> bool:
-        if used < len(ahead):
-            return True
-        following = next(source, None)
-        if following is None:
-            return False
-        ahead.append(following)
-        return True
+    def _value(self, cursor: _Cursor, at: int) -> tuple[bytes | None, int]:
+        """A quoted value, which may go on over lines, and the place behind its closing quote."""
+        pieces: list[bytes] = []
+        while True:
+            # The pattern matches anything, if only nothing.
+            end = self._body.match(cursor.text, at).end()  # type: ignore[union-attr]
+            if cursor.text.startswith(self._quote, end):
+                pieces.append(cursor.text[at:end])
+                return b"".join(pieces), end + 1
+            pieces.append(cursor.rest(at))
+            if not cursor.advance():
+                return None, 0
+            at = 0
 
     def _plain(self, body: bytes) -> bytes:
         if self._escape in (b"", self._quote):
             return body.replace(self._quote * 2, self._quote)
         return re.sub(re.escape(self._escape) + rb"(.)", rb"\1", body, flags=re.S)
 
-    def _judge(
-        self, line: int, fields: tuple[bytes, ...] | None, raw: bytes, error: str
-    ) -> Record:
-        if len(raw) > LIMIT:
-            fields, error = None, f"longer than {LIMIT} bytes"
-        elif fields is not None and self._width is not None and len(fields) != self._width:
-            error = f"expected {self._width} columns, found {len(fields)}"
-            fields = None
-        if fields is not None and not raw.isascii():
-            try:
-                raw.decode()
-            except UnicodeDecodeError as problem:
-                fields, error = None, f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
-        return Record(line, fields, raw if fields is not None else shorten(raw), error)
+    def _wrong(self, fields: list[bytes], quoted: set[int], size: int) -> str:
+        """What is wrong with a record whose fields were found; NULLs beyond its width go."""
+        if size > LIMIT:
+            return f"longer than {LIMIT} bytes"
+        width = self._width
+        if width is None or len(fields) == width:
+            return ""
+        count = len(fields)
+        while len(fields) > width and fields[-1] in self._nulls and len(fields) - 1 not in quoted:
+            fields.pop()
+        return "" if len(fields) == width else f"expected {width} columns, found {count}"
+
+
+class _Cursor:
+    """A place in a record that may go on over lines, which wait in `ahead` until they are taken.
+
+    Args:
+        used: how many lines of `ahead` belong to the record so far.
+        text: the line that is looked at, without its end.
+        size: bytes of the record so far.
+    """
+
+    def __init__(
+        self, line: bytes, ahead: deque[bytes], source: Iterator[bytes], end: bytes
+    ) -> None:
+        self._first, self._ahead, self._source, self._end = line, ahead, source, end
+        self.used, self.size = 0, 0
+        self._look(line)
+
+    def _look(self, line: bytes) -> None:
+        self._cut = CR if line.endswith(CR) else b""
+        self.text = line[: len(line) - len(self._cut)]
+        self.size += len(line)
+
+    def rest(self, at: int) -> bytes:
+        """What is left of the line, with its end."""
+        return self.text[at:] + self._cut + self._end
+
+    def advance(self) -> bool:
+        """Go on to the next line; False if there is none, or the record has grown too long."""
+        if self.size > LIMIT:
+            return False
+        if self.used == len(self._ahead):
+            following = next(self._source, None)
+            if following is None:
+                return False
+            self._ahead.append(following)
+        self._look(self._ahead[self.used])
+        self.used += 1
+        return True
+
+    def take(self, count: int) -> bytes:
+        """Take the record's first line and `count` more; their bytes, without the last end."""
+        taken = [self._ahead.popleft() for _ in range(count)]
+        return self._end.join((self._first, *taken)).removesuffix(CR)
 
 
 def shorten(raw: bytes) -> bytes:
@@ -279,105 +343,3 @@ def readable(raw: bytes) -> str:
     'caf\\xe9'
     """
     return raw.decode(errors="backslashreplace")
-
-
-def quoted(field: str) -> str:
-    """A field of the normalised copy (`,` and `"`); an empty one stays bare, it is no value."""
-    return '"' + field.replace('"', '""') + '"' if field else ""
-
-
-def text_of(lines_: Iterator[bytes], most: int = 65536) -> str:
-    """The first lines as one text, to look at how a file is written."""
-    out = io.StringIO()
-    for line in lines_:
-        out.write(readable(line) + "\n")
-        if out.tell() > most:
-            break
-    return out.getvalue()
-
-
-SMALL = 16 * 1024
-"""Bytes of a file that is cheaper to copy together with others than to have DuckDB open it …"""
-
-MANY = 200
-"""… when there are so many of them."""
-
-
-class Salvage:
-    """Writes normalised copies (`,`, `"`, LF, UTF-8, with file and line as last columns) of files.
-
-    Args:
-        dialect: how the originals are written.
-    """
-
-    def __init__(self, table: FileTable, scratch: Path, dialect: Dialect) -> None:
-        self._table, self._scratch, self._dialect = table, scratch, dialect
-        self._bad: TextIO | None = None
-        self._open = ExitStack()
-        self._copies = 0
-        self.longest = 0
-
-    def rewrite(self, indexes: Iterable[int], width: int) -> str | None:
-        """Copy the good records of some files into one; None if there are none.
-
-        Args:
-            indexes: of the files in the batch.
-            width: how many columns a record has.
-        """
-        target = self._scratch / f"{self._table.name}_copy{self._copies}.csv"
-        self._copies += 1
-        with target.open("wb", buffering=1 << 20) as out:
-            good = sum(self._append(index, width, out) for index in indexes)
-        return str(target) if good else None
-
-    def _append(self, index: int, width: int, out: IO[bytes]) -> int:
-        file = self._table.files[index]
-        # Bytes can go as they are where the dialects agree and nothing is quoted.
-        same = self._dialect.delimiter == ","
-        delimiter = self._dialect.delimiter.encode()
-        header = self._dialect.header
-        good = 0
-        with open_bytes(file.local, self._dialect.compression) as source:
-            reader = RecordReader(self._dialect, width)
-            for record in reader.read(lines(source)):
-                if header:
-                    header = False
-                    continue
-                if record.fields is None:
-                    self._malformed(index, record.line, record.raw, record.error)
-                    continue
-                good += 1
-                raw = record.raw
-                if len(raw) > self.longest:
-                    self.longest = len(raw)
-                if record.plain and same and b'"' not in raw and b"\r" not in raw:
-                    out.write(b"%b,%d,%d\n" % (raw, index, record.line))
-                else:
-                    fields = raw.split(delimiter) if record.plain else record.fields
-                    cells = ",".join(quoted(f.decode()) for f in fields)
-                    out.write(f"{cells},{index},{record.line}\n".encode())
-        return good
-
-    def _malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
-        if self._bad is None:
-            path = self._scratch / f"{self._table.name}_malformed.csv"
-            self._bad = self._open.enter_context(path.open("w", encoding="utf-8", newline=""))
-        text = quoted(readable(raw)) or '""'
-        self._bad.write(f"{index},{row},{text},{quoted(error)}\n")
-
-    def finish(self) -> list[str]:
-        """Close; the Parquet files of malformed records."""
-        if self._bad is None:
-            return []
-        written = self._bad.name
-        self._open.close()
-        target = str(self._scratch / f"{self._table.name}_malformed.parquet")
-        self._table.con.execute(
-            f"COPY (SELECT * FROM read_csv({literal(written)}, auto_detect = false, "
-            "header = false, delim = ',', quote = '\"', escape = '\"', new_line = '\\n', "
-            "columns = {'file': 'INTEGER', 'row': 'BIGINT', 'raw': 'VARCHAR', "
-            "'error': 'VARCHAR'}, nullstr = ['\\x00'], "
-            f"max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT})) "
-            f"TO {literal(target)} ({OPTIONS})"
-        )
-        return [target]

@@ -24,7 +24,7 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.errors import (
     FileUnreadableError,
     FileVanishedError,

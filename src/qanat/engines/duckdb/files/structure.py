@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
-from qanat.engines.duckdb.types import to_duckdb
-from qanat.model.name import Names
+from qanat.engines.duckdb.files.leaves import Path, leaves, pointer
+from qanat.engines.duckdb.files.numbers import unmarked
+from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
-from qanat.text import literal
+from qanat.text import literal, quote
 
 # DuckDB calls a column with both positive and negative numbers HUGEINT, even if they are small;
 # the caller finds out whether a number really needs more than 64 bits.
@@ -23,21 +27,28 @@ _SCALARS: dict[str, DataType] = {
 _WHOLE = frozenset({"long", "integer", "short", "byte"})
 
 
-def type_of(structure: Any) -> DataType:
+def type_of(
+    structure: Any, exact: Mapping[Path, DataType] = MappingProxyType({}), path: Path = ()
+) -> DataType:
     """The type for a structure of DuckDB's `json_group_structure`.
 
     Values of several kinds are kept as JSON text.
+
+    Args:
+        exact: the types of leaves with numbers that DuckDB's own choice would change.
+        path: where the structure is.
 
     >>> str(type_of({"a": "UBIGINT", "b": [{"c": "JSON"}]}))
     'struct<a:bigint,b:array<struct<c:string>>>'
     """
     match structure:
         case str():
-            return _SCALARS.get(structure, STRING)
+            return exact.get(path) or _SCALARS.get(structure, STRING)
         case [element]:
-            return Array(type_of(element))
+            return Array(type_of(element, exact, (*path, None)))
         case dict() if structure and _nameable(structure):
-            return Struct(tuple(Field(k, type_of(v)) for k, v in structure.items()))
+            fields = (Field(k, type_of(v, exact, (*path, k))) for k, v in structure.items())
+            return Struct(tuple(fields))
     return STRING
 
 
@@ -79,15 +90,6 @@ def transform_spec(type_: DataType) -> Any:
     return to_duckdb(type_)
 
 
-def pointer(key: str) -> str:
-    """The JSON pointer to a key, as an SQL literal.
-
-    >>> pointer("a/b")
-    "'/a~1b'"
-    """
-    return literal("/" + key.replace("~", "~0").replace("/", "~1"))
-
-
 def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -> str:
     """SQL that is true if a JSON value converts to a type without loss, down to every leaf.
 
@@ -126,12 +128,42 @@ def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) ->
                 f"CASE {kind} WHEN 'NULL' THEN true WHEN 'OBJECT' THEN len({bad}) = 0 "
                 "ELSE false END"
             )
-    text = f"({value} ->> '$')"
+    text = unmarked(value)
     return f"({text} IS NULL OR {from_text(text, type_, formats)} IS NOT NULL)"
 
 
+def built(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -> str:
+    """SQL for a value that `fits` a type, made of its texts leaf by leaf.
+
+    DuckDB's `json_transform` is faster, but rounds, and knows no formats.
+    """
+    kind = f"coalesce(json_type({value}), 'NULL')"
+    match type_:
+        case Struct(fields):
+            parts = ", ".join(
+                f"{quote(f.name)}: "
+                + built(f"({value} -> {pointer(f.name)})", f.type, formats, depth)
+                for f in fields
+            )
+            return f"CASE {kind} WHEN 'OBJECT' THEN {{{parts}}} END"
+        case Array(element):
+            one = built(f"x{depth}", element, formats, depth + 1)
+            return (
+                f"CASE {kind} WHEN 'ARRAY' "
+                f"THEN list_transform(CAST({value} AS JSON[]), lambda x{depth}: {one}) END"
+            )
+        case MapType(key, element):
+            k = f"k{depth}"
+            place = f"'/' || replace(replace({k}, '~', '~0'), '/', '~1')"
+            one = built(f"({value} -> ({place}))", element, formats, depth + 1)
+            entry = f"{{'k': {from_text(k, key, formats)}, 'v': {one}}}"
+            entries = f"list_transform(json_keys({value}), lambda {k}: {entry})"
+            return f"CASE {kind} WHEN 'OBJECT' THEN map_from_entries({entries}) END"
+    return from_text(unmarked(value), type_, formats)
+
+
 def converted(
-    value: str, direct: str, structures: list[Any], type_: DataType, formats: Formats, long: bool
+    value: str, direct: str, structures: list[Any], type_: DataType, formats: Formats, exact: bool
 ) -> str:
     """SQL for a JSON value in a type; NULL if it does not fit.
 
@@ -141,18 +173,38 @@ def converted(
         structures: the structures found, one for each spelling of the value's key.
         type_: the target type.
         formats: how dates and timestamps are written.
-        long: True if numbers of 19 or more digits were found, which may not fit a long.
+        exact: True if numbers are marked, because `json_transform` might change one.
     """
-    nested = isinstance(type_, (Struct, Array, MapType))
-    if not nested:
-        if type_ == STRING:
+    if not isinstance(type_, (Struct, Array, MapType)):
+        if not exact and (type_ == STRING or all(_scalar(s, type_) for s in structures)):
             return direct
-        if all(_scalar(s, type_) for s in structures):
-            return direct
-        return from_text(f"({value} ->> '$')", type_, formats)
-    if not long and all(suits(s, type_) for s in structures):
+        return from_text(unmarked(value), type_, formats)
+    if not exact and all(suits(s, type_) for s in structures):
         return direct
-    return f"CASE WHEN {fits(value, type_, formats)} THEN {direct} END"
+    made = f"CAST({built(value, type_, formats)} AS {to_duckdb(type_)})"
+    return f"CASE WHEN {fits(value, type_, formats)} THEN {made} END"
+
+
+def changes(structure: Any, type_: DataType, rounded: bool) -> bool:
+    """True if `json_transform` might give a type other numbers than those that were written.
+
+    Args:
+        rounded: some of them have more digits than a double.
+    """
+    match structure, type_:
+        case [element], Array(wanted):
+            return changes(element, wanted, rounded)
+        case dict(), Struct(fields):
+            types = Named((f.name, f.type) for f in fields)
+            return any(changes(v, types.get(k, STRING), rounded) for k, v in structure.items())
+        case dict(), MapType(_, wanted):
+            return any(changes(v, wanted, rounded) for v in structure.values())
+    kinds = {kind for _, kind in leaves(structure)} & {"DOUBLE", "JSON"}
+    # Text shows how a number was written: 1.10 is not 1.1.
+    if type_ == STRING or not kinds:
+        return bool(kinds)
+    # The caller knows of doubles alone whether any of them is strained.
+    return rounded and (type_ != Primitive("double") or "JSON" in kinds)
 
 
 def _scalar(structure: Any, type_: DataType) -> bool:

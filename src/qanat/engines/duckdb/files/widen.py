@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.name import Named
 from qanat.model.schema import (
     DIGITS,
@@ -17,6 +17,8 @@ from qanat.model.schema import (
     Primitive,
     Struct,
 )
+
+_FLOATING = {Primitive("float"), Primitive("double")}
 
 
 def holds(wide: DataType, narrow: DataType) -> bool:
@@ -112,6 +114,9 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
         return f"CAST({value} AS {target})", False
     if source == "VARCHAR":
         return from_text(value, want), True
+    if {type(have), type(want)} == {Decimal, Primitive} and {have, want} & _FLOATING:
+        # The shortest text of a double is the number that was meant: 0.1, and not what is nearest.
+        return from_text(f"CAST({value} AS VARCHAR)", want), True
     if want == Primitive("binary"):
         return f"TRY_CAST({value} AS {target})", True
     there = f"TRY_CAST({value} AS {target})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import random
 import threading
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,8 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from qanat.engines.duckdb.files.dialect import dialect_of
-from qanat.engines.duckdb.files.heads import only_commas
 from qanat.engines.duckdb.files.spool import translate
 from qanat.errors import (
     FileUnreadableError,
@@ -24,7 +21,6 @@ from qanat.errors import (
     StorageFullError,
 )
 from qanat.model.pipeline import Drift
-from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import LocalFile
 
 moment = datetime.fromisoformat
@@ -59,22 +55,6 @@ def test_the_sample_is_taken_from_several_files(bench: Any) -> None:
     assert str(bench.bind(*files, last).schema.fields[0]) == "v string"
 
 
-def test_the_sniffer_is_left_out_only_where_it_finds_nothing(bench: Any) -> None:
-    draw = random.Random(5)  # noqa: S311 - a seed makes it repeatable
-    cells = ["", "1", "-2.5", "x y", "2013-01-01 10:00", "a:b", "\\", "é", "#x", "10%", "'", ";"]
-    left_out = 0
-    for number in range(60):
-        some, width = draw.sample(cells, draw.randint(1, 5)), draw.randint(1, 4)
-        rows = [",".join(draw.choices(some, k=width)) for _ in range(draw.choice([1, 3, 200]))]
-        text = draw.choice(["\n", "\r\n"]).join(rows)
-        file, options = bench.put(f"{number}.csv", text), {"header": draw.choice([True, False])}
-        if only_commas(options, file.local):
-            left_out += 1
-            common = (bench.con, options, file.local, text, NO_COLUMNS)
-            assert dialect_of(*common, sniff=False) == dialect_of(*common, sniff=True), text
-    assert left_out > 10
-
-
 def test_inference_can_be_switched_off(bench: Any) -> None:
     file = bench.put("a.csv", "a,b\n1,2\n")
     assert bench.rows(bench.bind(file, infer_schema=False)) == [("1", "2")]
@@ -88,6 +68,7 @@ def test_inference_can_be_switched_off(bench: Any) -> None:
         ("long", " 3 ", 3),
         ("long", "+4", 4),
         ("byte", "127", 127),
+        ("long", "1e2", 100),
         ("double", "1e3", 1000.0),
         ("decimal(5,2)", "1.230", Decimal("1.23")),
         ("date", "2013-01-31", date(2013, 1, 31)),
@@ -105,7 +86,7 @@ def test_values_that_fit(bench: Any, schema: Any, type_: str, text: str, value: 
     ("type_", "text"),
     [
         ("long", "1.5"),
-        ("long", "1e2"),
+        ("long", "1e-2"),
         ("long", "9223372036854775808"),
         ("byte", "128"),
         ("decimal(5,2)", "1.239"),

@@ -1,0 +1,96 @@
+r"""Numbers from their text, digit by digit, as SQL: a number that a type would change gives NULL.
+
+DuckDB's casts round (`'1e-5'` to DECIMAL(10,2) is 0.00), skip underscores (`'1_0'` is 10) and turn
+what is too large for a double into infinity. Here a text fits a number type if it is a number
+(spaces around it, a sign, digits, a point, an exponent) and the type has exactly this number. For
+a DOUBLE it is enough to be the nearest one, except for whole numbers: those are often keys.
+"""
+
+from __future__ import annotations
+
+from qanat.text import literal
+
+_EXPONENT = r"^\s*([+-]?)([0-9]*)\.?([0-9]*)[eE]([+-]?[0-9]{1,4})\s*$"
+_HAS_EXPONENT = "[0-9.][eE][+-]?[0-9]"
+# `517.0` counts as the whole number 517: pandas writes so if the column has missing values.
+_WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
+_NO_NUMBER = "('inf', '+inf', '-inf', 'infinity', '+infinity', '-infinity', 'nan')"
+# Every whole number of so many digits is a double.
+_SAFE = 15
+
+
+def plain(text: str) -> str:
+    """SQL for a number's text without an exponent; NULL if the text is no number with one.
+
+    Args:
+        text: SQL of type VARCHAR.
+    """
+    parts = f"regexp_extract({text}, '{_EXPONENT}', ['sign', 'whole', 'part', 'power'])"
+    digits, power = "(m.whole || m.part)", "CAST(m.power AS INTEGER)"
+    places = f"(len(m.part) - {power})"
+    padded = f"lpad({digits}, CAST(greatest(len({digits}), {places} + 1) AS INTEGER), '0')"
+    return (
+        f"list_transform([{parts}], lambda m: CASE WHEN {digits} = '' THEN NULL "
+        f"WHEN {places} <= 0 THEN m.sign || {digits} || repeat('0', -{places}) "
+        f"ELSE m.sign || left({padded}, -{places}) || '.' || right({padded}, {places}) END)[1]"
+    )
+
+
+def to_whole(text: str, target: str) -> str:
+    """SQL for a text as an integer of the DuckDB type `target`."""
+    cast = f"TRY_CAST({text} AS {target})"
+    expanded = _where("x", f"regexp_full_match(x, '{_WHOLE}')", target)
+    others = _or_expanded(text, expanded)
+    # Comparing the text is faster than the pattern, which only `+1` and `1.0` need.
+    return (
+        f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+        f"WHEN regexp_full_match({text}, '{_WHOLE}') THEN {cast} {others} END"
+    )
+
+
+def to_decimal(text: str, target: str, scale: int) -> str:
+    """SQL for a text as the DuckDB type `target`, a DECIMAL with `scale` places."""
+    behind = rf"(\.[0-9]{{0,{scale}}}0*)?" if scale else r"(\.0*)?"
+    bare = rf"\.[0-9]{{1,{scale}}}0*" if scale else r"\.0+"
+    form = literal(rf"\s*[+-]?([0-9]+{behind}|{bare})\s*")
+    expanded = _where("x", f"regexp_full_match(x, {form})", target)
+    return (
+        f"CASE WHEN regexp_full_match({text}, {form}) THEN TRY_CAST({text} AS {target}) "
+        f"{_or_expanded(text, expanded)} END"
+    )
+
+
+def to_double(text: str, target: str) -> str:
+    """SQL for a text as the DuckDB type `target`, DOUBLE or FLOAT."""
+    cast = f"TRY_CAST({text} AS {target})"
+    # Not zero where the text is not: 1e-400 is no double.
+    kept = f"({cast} <> 0 OR NOT regexp_matches({text}, '^[^eE]*[1-9]'))"
+    longest = _SAFE if target == "DOUBLE" else 6
+    rounded = (
+        f"strlen({text}) > {longest} AND regexp_full_match({text}, '\\s*[+-]?[0-9]+\\s*') "
+        f"AND TRY_CAST({cast} AS HUGEINT) IS DISTINCT FROM TRY_CAST({text} AS HUGEINT)"
+    )
+    return (
+        f"CASE WHEN isfinite({cast}) THEN CASE WHEN {kept} AND NOT contains({text}, '_') "
+        f"AND NOT ({rounded}) THEN {cast} END "
+        f"WHEN lower(trim({text})) IN {_NO_NUMBER} THEN {cast} END"
+    )
+
+
+def _where(name: str, condition: str, target: str) -> str:
+    return f"lambda {name}: CASE WHEN {condition} THEN TRY_CAST({name} AS {target}) END"
+
+
+def _or_expanded(text: str, expanded: str) -> str:
+    return (
+        f"WHEN regexp_matches({text}, '{_HAS_EXPONENT}') "
+        f"THEN list_transform([{plain(text)}], {expanded})[1]"
+    )
+
+
+def canonical(text: str) -> str:
+    """SQL for a number's text without exponent and needless zeros: equal numbers, equal texts."""
+    expanded = f"CASE WHEN regexp_matches({text}, '[eE]') THEN {plain(text)} ELSE {text} END"
+    short = "CASE WHEN contains(x, '.') THEN rtrim(rtrim(x, '0'), '.') ELSE x END"
+    bare = f"lambda x: regexp_replace({short}, '^(-?)0+([0-9])', '\\1\\2')"
+    return f"list_transform([{expanded}], {bare})[1]"

@@ -1,0 +1,124 @@
+"""What a decision about one dataset depends on; `dataset` gathers it, `decide` decides from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from enum import Enum
+
+from qanat.errors import QanatError
+from qanat.frozen import Frozen
+from qanat.model.pipeline import Dataset
+from qanat.model.record import Definition, Range
+from qanat.model.work import Amount
+
+
+class Waiting(Frozen):
+    """Unread input of one source."""
+
+    source: str
+    amount: Amount
+
+
+class Borrowed(Frozen):
+    """A table of another environment or project that is read, and its newest version.
+
+    Args:
+        project: its folder, relative to this one's; empty for this project.
+    """
+
+    dataset: str
+    environment: str
+    version: int
+    project: str = ""
+
+
+class Asked(Enum):
+    """What the author's selection says about a dataset."""
+
+    ONLY_WHAT_IS_NEW = "only what is new"
+    REFRESH = "even when unchanged"
+    FULL_REFRESH = "from the start"
+
+
+class FlowFacts(Frozen):
+    """One flow of the dataset.
+
+    Args:
+        ranges: what the next epoch would take.
+        unread: whether a stream has anything that the flow has not read.
+        more: whether an epoch after the next would still find something.
+        absent: datasets that it reads and that have no table yet.
+        once: whether it runs a single time (INSERT INTO ONCE).
+        done: whether it does, and has.
+        changing: datasets that it reads and that this update gives another version first.
+        changing_streams: those of them that it reads as streams.
+        volatile: whether its query asks for the time or for chance.
+        borrowed: what it reads from the tables of another environment.
+        looked: by what is absent, the environments that were looked at, if several.
+        idle: sources from outside the project that have nothing: streams nothing that the flow has
+            not read, others nothing at all, not even columns.
+        adds: columns that its changed query gives and that the table does not have yet.
+    """
+
+    name: str
+    ranges: Mapping[str, Range]
+    waiting: tuple[Waiting, ...] = ()
+    unread: bool = False
+    more: bool = False
+    absent: tuple[str, ...] = ()
+    once: bool = False
+    done: bool = False
+    changing: tuple[str, ...] = ()
+    changing_streams: tuple[str, ...] = ()
+    volatile: bool = False
+    borrowed: tuple[Borrowed, ...] = ()
+    looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    idle: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
+
+
+class TableFacts(Frozen):
+    """The table that a dataset has; `rows` is None where its log does not say."""
+
+    partition_by: tuple[str, ...]
+    rows: int | None
+
+
+class Facts(Frozen):
+    """Everything that the decision about one dataset depends on.
+
+    Args:
+        fingerprint, text: of the definition as it is declared now.
+        before: the definition as it was last run.
+        exists: whether it has a table.
+        stored: what that holds, where its definition changed or a full refresh is asked for.
+        restarted: whether a full refresh has begun, and no epoch of it is committed yet.
+        flows: as declared; empty if `problem` was met before they were looked at.
+        problem: what stands in the way.
+        failing: datasets that it reads and that fail first.
+        restarted_by: the dataset whose full refresh takes this one along: it has read its rows
+            as a stream.
+        loss: what starting over does not bring back.
+        off: the environment, if it sends nothing to sinks, and the dataset is one.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    text: str
+    before: Definition | None
+    asked: Asked = Asked.ONLY_WHAT_IS_NEW
+    exists: bool = False
+    stored: TableFacts | None = None
+    restarted: bool = False
+    flows: tuple[FlowFacts, ...] = ()
+    problem: QanatError | None = None
+    failing: tuple[str, ...] = ()
+    restarted_by: str = ""
+    loss: str = ""
+    off: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """True if the definition is another than the one last run."""
+        return self.before is not None and self.before.fingerprint != self.fingerprint
