@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import duckdb
@@ -41,7 +42,7 @@ def run(
     con: duckdb.DuckDBPyConnection, folder: Path, function: Callable[..., Any], *takes: str
 ) -> duckdb.DuckDBPyRelation:
     path = folder / "out.parquet"
-    run_function(con, query(function, *takes), (TABLE,) * len(takes), path)
+    run_function(con, query(function, *takes), (TABLE,) * len(takes), path, Event())
     return con.sql(f"FROM '{path}'")
 
 

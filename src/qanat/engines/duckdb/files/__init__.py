@@ -2,9 +2,11 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values): `csv` with `dialect` and `heads`, `json` with `lines` and
-`structure`; CSV that a query only copies is read in place, too. Files in which DuckDB fails are
-read again by `records`, which loses no row.
+(`cast` converts text to values: `digits`, `moments`): `csv` with `dialect`, `sniff`, `heads` and
+`groups`, `json` with `lines`, `structure`, `leaves` and `numbers`; CSV that a query only copies is
+read in place, too. `trust` tells whether DuckDB reads a file as the careful reader does, and
+`salvage` makes a copy that it does. Files in which DuckDB fails are read again by `records` and
+`documents`, which lose no row.
 """
 
 from __future__ import annotations
