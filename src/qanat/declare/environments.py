@@ -110,7 +110,7 @@ def origins_of(environments: dict[str, Entries], problems: list[QanatError]) -> 
             origins[name] = entry.text
             continue
         itself = entry.text == name
-        what = f"no environment {entry.plain!r} to read from"
+        what = f"no environment {entry.text!r} to read from"
         problems.append(
             SpecError(
                 f"environment {name!r} reads from itself" if itself else what,

@@ -192,7 +192,7 @@ def _globs(entry: Entry, problems: list[QanatError]) -> tuple[str, ...]:
 
 
 def _fault(name: str, entry: Entry, wanted: str | None, near: str | None = None) -> SpecError:
-    got = repr(entry.plain)
+    got = entry.written or repr(entry.plain)  # as it is written: YAML makes False of `no`
     return SpecError(
         f"{name} does not fit", location=entry.at, wanted=wanted, got=got, nearest=near
     )

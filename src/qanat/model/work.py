@@ -300,6 +300,22 @@ class RuleCount(Frozen):
     violations: int
 
 
+class Overruled(Frozen):
+    """A column of a file that a folder's name hides, because it has another value.
+
+    Args:
+        path: of the file.
+        column: its name.
+        value: in some row of the file.
+        folder: what the folder's name says; None for NULL.
+    """
+
+    path: str
+    column: str
+    value: str
+    folder: str | None
+
+
 class Staged(Frozen):
     """What an engine made of one `Work`; nothing of it is visible to readers yet.
 
@@ -311,6 +327,7 @@ class Staged(Frozen):
         source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
+        overruled: columns of files that folders hide, with an example of each.
     """
 
     table: StagedTable
@@ -321,6 +338,7 @@ class Staged(Frozen):
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     read: int | None = None
     unparsed: Mapping[str, int] = field(default_factory=dict)
+    overruled: tuple[Overruled, ...] = ()
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

@@ -20,6 +20,7 @@ from qanat.run.full_refresh import (
     Loss,
     check_losses,
     check_resets,
+    check_sends,
     check_taken_along,
     losses,
     taken_along,
@@ -302,6 +303,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
 
     Raises:
         SelectionError: a pattern matches nothing.
+        PlanError: a sink that would start over sends nothing in this environment.
         ResetError: a dataset that would start over is protected.
         RowsLostError: rows would be lost.
         ForeignTableError: a table that would start over is another project's.
@@ -326,6 +328,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     else:
         wanted = frozenset(session.graph.order)
     if full:
+        check_sends(session, full)
         check_resets(session, full)
     if selection.full_refresh_all:
         everything = (session.pipeline.dataset(n) for n in wanted)

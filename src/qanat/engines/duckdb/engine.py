@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
+from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
@@ -106,7 +107,7 @@ class DuckDBEngine:
                 if where is not None:
                     # The author's condition may end in a -- comment, so the closing parenthesis
                     # needs its own line.
-                    relation = relation.filter(f"(\n{where.sql}\n)")
+                    relation = relation.filter(f"(\n{exact_casts(where.sql)}\n)")
                 return _rows(relation, limit)
 
     def profile(self, batch: Batch) -> Rows:

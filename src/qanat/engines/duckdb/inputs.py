@@ -21,7 +21,7 @@ from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.schema import Decimal, Field, Primitive, Schema
-from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
+from qanat.model.work import ArrowBatch, Batch, FilesBatch, Overruled, TableBatch, ViewBatch
 from qanat.text import literal, quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
@@ -46,6 +46,7 @@ class Bound(Frozen):
         schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
+        overruled: columns of files that folders hide.
     """
 
     plain: str
@@ -54,6 +55,7 @@ class Bound(Frozen):
     schema: Schema | None = None
     malformed: str | None = None
     rows: int | None = None
+    overruled: tuple[Overruled, ...] = ()
 
 
 def _grown(field: Field, type_: str) -> str:
@@ -276,4 +278,5 @@ def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: 
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,
+        overruled=found.overruled,
     )

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
@@ -104,7 +106,9 @@ class Staging:
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
             if isinstance(expectation.rule, Predicate):
-                compile_rule(self.con, relation, expectation, f"({expectation.rule.sql}\n)")
+                compile_rule(
+                    self.con, relation, expectation, f"({exact_casts(expectation.rule.sql)}\n)"
+                )
         return fitted
 
     def _run(self) -> Staged:
@@ -142,6 +146,7 @@ class Staging:
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
+            overruled=tuple(o for b in bound.values() for o in b.overruled),
         )
 
     def _readmit(self, query: Readmission) -> Staged:
@@ -214,8 +219,8 @@ class Staging:
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
-        select = self.bindings.over(carried.sql, reads, carried.needs)
-        relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        over = partial(self.bindings.over, names=reads, full=carried.needs)
+        select, relation = compiled(self.con, carried.sql, over)
         shown = relation.columns[len(carried.positions) :]
         if carried.needs and any(name.startswith(RESERVED) for name in shown):
             raise duckdb.BinderException("a star that was not seen shows hidden columns")
@@ -362,11 +367,8 @@ class Staging:
         return counts
 
     def _discard(self) -> None:
-        for output in (
-            self.work.output,
-            self.work.quarantine,
-            *(v.quarantine for v in self.work.views),
-        ):
+        views = (v.quarantine for v in self.work.views)
+        for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
 
 
