@@ -33,9 +33,17 @@ from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
 from qanat.model.owner import OWNER
-from qanat.model.pipeline import RESET_ALLOWED, Action, Drift, References, Unique
+from qanat.model.pipeline import (
+    ON_ROW_ERROR,
+    RESET_ALLOWED,
+    Action,
+    Drift,
+    OnRowError,
+    References,
+    Unique,
+)
 from qanat.model.schema import Field
-from qanat.model.work import MALFORMED, QUARANTINE_FIELDS, RESCUED
+from qanat.model.work import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
 from qanat.report.schema import schema_of
 from qanat.report.shape import Shape, type_of
@@ -641,7 +649,10 @@ def tables() -> Lines:
         ["Column", "Type", "Meaning"],
         [[code(f.name), code(str(f.type)), _comment(f)] for f in QUARANTINE_FIELDS],
     )
-    yield f"A row that could not even be parsed has broken the rule `{MALFORMED}`."
+    yield f"A row that could not even be parsed has broken the rule `{MALFORMED}`, and one that"
+    yield f"the query could not compute `{FAILED}`: the columns of the dataset are NULL, and"
+    yield "`_quarantine_raw` has the text, or the row of the query's input as JSON, all values as"
+    yield "text."
     yield ""
     yield "## Table properties"
     yield ""
@@ -659,6 +670,14 @@ def tables() -> Lines:
         " With more, the dataset fails and publishes nothing. Default: no limit."
     )
     yield ""
+    yield f"`{ON_ROW_ERROR}`: {one_line(document(OnRowError)).split('(')[0].strip()}"
+    yield "([how](../how-to/quality.md#rows-that-a-query-cannot-compute)). Default:"
+    yield f"`{ON_ROW_ERROR}` of the spec's `configuration`, else `{OnRowError.QUARANTINE}`."
+    yield ""
+    yield from table(
+        ["Value", "What happens"],
+        [[code(e.value), _meaning(OnRowError, e.name)] for e in OnRowError],
+    )
     yield f"`{properties.DRIFT}`: {one_line(document(Drift)).split('(')[0].strip()}:"
     yield ""
     yield from table(

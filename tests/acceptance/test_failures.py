@@ -89,8 +89,8 @@ def test_a_plan_knows_that_a_table_has_other_partitions(tmp_path: Path) -> None:
 def test_a_value_that_names_another_error_is_a_value(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.sql(
-        "CREATE MATERIALIZED VIEW v AS SELECT CAST(state AS INT) AS n"
-        " FROM read_files('data/*.csv', inferSchema => false)"
+        "CREATE MATERIALIZED VIEW v TBLPROPERTIES ('qanat.on_row_error' = 'fail')"
+        " AS SELECT CAST(state AS INT) AS n FROM read_files('data/*.csv', inferSchema => false)"
     )
     for said in ("disk full", "Type with name abc does not exist"):
         shop.file("data/1.csv", f"id,state\n1,{said}\n")

@@ -13,6 +13,7 @@ from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.event import DatasetStarted, Event
 from qanat.model.record import Epoch
 from qanat.project import Project
+from tests.acceptance.projects import Shop
 
 pytestmark = pytest.mark.anywhere
 
@@ -298,3 +299,27 @@ def test_what_an_interrupted_full_refresh_has_not_replaced_yet_can_still_be_lost
         (root / "b.csv").rename(root / "data/b.csv")
         updated(project)
         assert ids(project, "bronze") == [1, 2, 3]
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_rule_keeps_the_same_rows_below_a_partitioned_table(
+    tmp_path: Path, table_format: str
+) -> None:
+    shop = Shop(tmp_path)
+    shop.file("qanat.yml", f"name: shop\ntable_format: {table_format}\n")
+    shop.sql(
+        "CREATE STREAMING TABLE bronze PARTITIONED BY (p)"
+        " AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, p STRING');"
+        "CREATE STREAMING TABLE silver"
+        " (CONSTRAINT one EXPECT UNIQUE (id) ON VIOLATION DROP ROW)"
+        " AS SELECT * FROM STREAM bronze;"
+    )
+    for number in range(3):
+        # Each partition has each key, and the later files' names sort first.
+        keys = [f"{n % 4},{9 - number}{p}" for n in range(8) for p in "dbeafc"]
+        shop.file(f"data/{number}.csv", "id,p\n" + "\n".join(keys) + f"\n{10 + number},x\n")
+        shop.run()
+    before = shop.rows("silver")
+    assert len(before) == 7
+    shop.run(full_refresh=("silver",))
+    assert shop.rows("silver") == before

@@ -32,6 +32,7 @@ KINDS = {
     "ArrowBatch",
     "Change",
     "Connector",
+    "Discard",
     "EngineKind",
     "FilesBatch",
     "LedgerKind",

@@ -175,6 +175,8 @@ SELECT CASE WHEN id = 2 THEN error('no order may be 2') ELSE 1 END AS n FROM ord
         ") AS SELECT * FROM orders;\n"
     )
     shop.file("transformations/gold.sql", views(queries) + rule, shown=False)
+    spec = shop.folder / "qanat.yml"
+    spec.write_text(f"{spec.read_text()}\nconfiguration: {{qanat.on_row_error: fail}}\n")
     assert shop.type("qanat validate") == 0
     assert shop.type("qanat run") == 2
     assert_nothing_generated(shop.text)

@@ -147,6 +147,33 @@ def test_quarantine(shop: Any) -> None:
     assert shop.type("qanat quarantine replay silver_orders") == 0
     assert shop.type("qanat quarantine replay --output json") == 0
     assert shop.type("qanat quarantine lst") == 2
+    assert shop.type("qanat quarantine export silver_orders rows.csv") == 0
+    assert len((shop.folder / "rows.csv").read_text().splitlines()) == 3
+    assert shop.type("qanat quarantine export silver_orders rows.xls") == 2
+    one = "qanat quarantine discard silver_orders"
+    assert shop.type(f"{one} --rule one_per_order") == 2
+    assert shop.type(f"{one} --where 'ammount = 0' --yes") == 2
+    assert shop.type(f"{one} --where 'amount = 0' --yes --output json") == 0
+    assert shop.type(f"{one} --rule one_per_order --yes") == 0
+    assert shop.type(f"{one} --yes") == 0
+    assert shop.type("qanat history") == 0
+
+
+def test_row_errors(shop: Any) -> None:
+    """Rows that a query cannot compute stop no others, and come back once it can."""
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    gold = (
+        "CREATE STREAMING TABLE priced AS\n"
+        "SELECT order_id, CAST({} AS TINYINT) AS cents FROM STREAM silver_orders;\n"
+    )
+    shop.file("transformations/gold.sql", gold.format("amount * 10"))
+    assert shop.type("qanat run --select priced") == 0
+    assert shop.type("qanat quarantine show priced") == 0
+    assert shop.type("qanat quarantine replay priced") == 0
+    shop.file("transformations/gold.sql", gold.format("least(amount, 12) * 10"))
+    assert shop.type("qanat quarantine replay priced") == 0
+    assert shop.type("qanat show priced") == 0
 
 
 def test_expectations(shop: Any) -> None:

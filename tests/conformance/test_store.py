@@ -182,6 +182,12 @@ def rows(batch: object) -> list[tuple[Any, ...]]:
         return connection.execute(query, {"files": list(batch.files)}).fetchall()
 
 
+def files_of(batch: object) -> tuple[str, ...]:
+    """A batch's files in the order in which they are read."""
+    assert isinstance(batch, TableBatch)
+    return batch.files
+
+
 def by_others(store: TableStore, folder: Path) -> pyarrow.Table:
     """The rows of a table as a reader that is not ours finds them."""
     return READERS[format_of(store)](folder)
@@ -564,6 +570,24 @@ def test_what_was_added_between_versions(store: TableStore, folder: Path) -> Non
     assert rows(added.batch) == [(20,), (21,), (30,), (31,), (32,)]
     assert store.added(ref(folder), -1, 1).amount.rows == 3
     assert store.added(ref(folder), 2, 2).amount.files == 0
+
+
+def test_a_stream_and_a_snapshot_give_rows_in_one_order(store: TableStore, folder: Path) -> None:
+    """Or a rule that keeps the first row of a key keeps another one after a full refresh."""
+    for number in (1, 2, 3):
+        one = append(store, folder, number, range(number * 10, number * 10 + 3))
+        two = append(store, folder, number, range(number * 10 + 3, number * 10 + 5))
+        # What was staged first is named last, as values of partitions may be.
+        files = sorted((*one.files, *two.files), key=lambda f: f.path, reverse=True)
+        for age, file in enumerate(files):
+            os.utime(store.staging(one.table) / file.path, ns=(0, (number * 10 - age) * 10**9))
+        store.publish(replace(one, files=tuple(files)))
+    streamed = [
+        f for v in range(-1, 2) for f in files_of(store.added(ref(folder), v, v + 1).batch)
+    ]
+    assert len(streamed) == 6
+    assert list(files_of(store.added(ref(folder), -1, 2).batch)) == streamed
+    assert list(files_of(store.snapshot(ref(folder)).batch)) == streamed
 
 
 def test_removed_rows_stop_a_stream(store: TableStore, folder: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from qanat.cli import screen
+from qanat.cli.asking import confirmed
 from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, logs, output, project_ref, waits
 from qanat.cli.run import watching
-from qanat.errors import CommandLineError
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.move import move_text
@@ -36,20 +34,9 @@ def command(name: str, yes: bool, wait: float, ref: ProjectRef, logs: Logs, json
     """
     with ref.open() as project, watching(logs, json) as observers:
         found = dropping(project.session, name)
-        if not (yes or _confirmed(printable(consequences(found)), json)):
+        if not (yes or confirmed(printable(consequences(found)), json)):
             screen.note("Nothing is dropped.")
             return 1
         result = project.drop(name, observers, wait)
     screen.write(dumps(document("move", result)) if json else move_text(result))
     return 0
-
-
-def _confirmed(text: str, json: bool) -> bool:
-    """Ask the user whether to go on.
-
-    Raises:
-        CommandLineError: nobody is there to be asked.
-    """
-    if json or not sys.stdin.isatty():
-        raise CommandLineError(text, hint="this is no terminal to be asked at; say it with --yes")
-    return click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", err=True)

@@ -155,7 +155,7 @@ COMMANDS = {
     "show": "Look at the rows and columns of a table.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
-    "quarantine": "Look at rows in quarantine, and replay them.",
+    "quarantine": "Look at rows in quarantine, replay or discard them.",
     "promote": "Take over tables that another environment has computed.",
     "rename": "Give a dataset, flow or source another name.",
     "drop": "Remove a dataset that is no longer declared.",

@@ -1,4 +1,4 @@
-"""`qanat quarantine`: rows that broke a rule, why, and what to do once the rule is fixed."""
+"""`qanat quarantine`: rows that broke a rule, why, and what is to become of them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from pathlib import Path
 import click
 
 from qanat.cli import screen
+from qanat.cli.asking import confirmed
 from qanat.cli.completion import dataset_names
 from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref, waits
 from qanat.cli.program import Group
+from qanat.cli.query import written
 from qanat.cli.run import watching
 from qanat.report.documents import document
 from qanat.report.failure import dumps
-from qanat.report.quarantine import replay_text, rows_text, summary_text
-from qanat.text import printable
+from qanat.report.quarantine import discard_text, replay_text, rows_text, summary_text
+from qanat.run.discard import discarding
+from qanat.text import count, printable
 
 
-@click.group("quarantine", cls=Group, short_help="Look at rows in quarantine, and replay them.")
+@click.group(
+    "quarantine", cls=Group, short_help="Look at rows in quarantine, replay or discard them."
+)
 def command() -> None:
-    """Look at rows in quarantine, and replay them.
+    """Look at rows in quarantine, replay them, or throw them away.
 
-    A row that breaks an expectation with the action `quarantine` waits in the table
-    `<dataset>__quarantine` with all the rules it broke.
+    A row that breaks an expectation with the action `quarantine`, or cannot be parsed or computed,
+    waits in the table `<dataset>__quarantine` with all the rules it broke.
     """
 
 
@@ -78,4 +83,58 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
         screen.write(dumps(document("replay", results)))
     else:
         screen.write(replay_text(results, screen.layout()))
+    return 0
+
+
+@command.command("discard", short_help="Throw rows away that nobody needs any more.")
+@click.argument("dataset", shell_complete=dataset_names)
+@click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
+@click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@waits
+@project_ref
+@logs
+@output
+def discard_(
+    dataset: str,
+    rule: str | None,
+    where: str | None,
+    yes: bool,
+    wait: float,
+    ref: ProjectRef,
+    logs: Logs,
+    json: bool,
+) -> int:
+    """Throw rows in quarantine away, for good. How many, and when, stays in the history.
+
+    Their source is read, so no update brings them back; a full refresh of DATASET does.
+    """
+    with ref.open() as project, watching(logs, json) as observers:
+        quarantine = project.quarantine(dataset)
+        rows = discarding(project.session, dataset, rule, where)
+        question = f"this discards {count(rows, 'row')} of the quarantine of {printable(dataset)}"
+        if not (yes or not rows or confirmed(question, json)):
+            screen.note("Nothing is discarded.")
+            return 1
+        result = quarantine.discard(rule, where, observers, wait)
+    screen.write(dumps(document("discard", result)) if json else discard_text(result))
+    return 0
+
+
+@command.command("export", short_help="Write the rows to a CSV, JSON or Parquet file.")
+@click.argument("dataset", shell_complete=dataset_names)
+@click.argument(
+    "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE"
+)
+@click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
+@project_ref
+def export_(dataset: str, file: Path, where: str | None, ref: ProjectRef) -> int:
+    """Write rows in quarantine, with all that is known of them, to FILE.
+
+    FILE ends in `.csv`, `.json` or `.parquet`.
+    """
+    with ref.open() as project:
+        text = f"SELECT * FROM self{f' WHERE ({where}{chr(10)})' if where else ''}"
+        query = project.quarantine(dataset).table.sql(text)
+        screen.note(f"Wrote {count(written(query, file), 'row')} to {file}.")
     return 0

@@ -25,6 +25,9 @@ from qanat.text import count
 SHOWN = 20
 """Rows of the text for people, unless they ask for more."""
 
+FORMATS = (".csv", ".json", ".parquet")
+"""How the names of files end that rows are written to."""
+
 
 @click.command("query", short_help="Ask the project's tables by SQL.")
 @click.argument("sql")
@@ -81,6 +84,33 @@ def command(
             with _whole(to) as file:
                 file.writelines(f"{part}\n" for part in _parts(query, output, limit))
     return 0
+
+
+def written(query: Query, path: Path) -> int:
+    """Write a query's rows to a file, in the format that its name tells; how many.
+
+    Raises:
+        CommandLineError: its name tells none, or its folder is not there.
+    """
+    if path.suffix not in FORMATS:
+        raise CommandLineError(
+            f"{path} does not tell a format", wanted=" or ".join(FORMATS), got=path.suffix or None
+        )
+    if not path.parent.is_dir():
+        raise CommandLineError(f"there is no folder {path.parent}")
+    if path.suffix == ".parquet":
+        return query.write_parquet(path)
+    rows = 0
+    with _whole(path) as file:
+        if path.suffix == ".json":
+            found = query.head(None)
+            file.write(dumps(document("query", found)) + "\n")
+            return len(found.rows)
+        file.write(csv_header([c.name for c in query.columns]) + "\n")
+        for chunk in query.chunks():
+            file.writelines(f"{line}\n" for line in csv_lines(chunk))
+            rows += len(chunk)
+    return rows
 
 
 def _parts(query: Query, output: str, limit: int | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from qanat.declare.registry import Registry
 from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
-from qanat.model.pipeline import RESET_ALLOWED, DatasetKind, Drift
+from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
 REFUSED = {
@@ -29,6 +29,7 @@ DRIFT = "qanat.schema_drift"
 _OURS: Mapping[str, tuple[str, ...]] = Named(
     {
         DRIFT: tuple(d.value for d in Drift),
+        ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
         QUARANTINE_LIMIT: (LIMIT,),
     }

@@ -24,8 +24,8 @@ from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecE
 from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
 from qanat.model.location import is_url
-from qanat.model.name import Names
-from qanat.model.pipeline import ProjectSpec
+from qanat.model.name import Names, fold
+from qanat.model.pipeline import ON_ROW_ERROR, OnRowError, ProjectSpec
 
 _OVERRIDE = "QANAT__"
 _TOP = (*KEYS, *ALIASES, "environments")
@@ -92,6 +92,7 @@ def load_project(
     merged = _merge(merged, overrides)
     chosen = _validate(merged, spec, problems)
     dialect = None if chosen is None else _dialect(chosen, engines, merged, spec, problems)
+    _check_row_errors(merged.get("configuration"), problems)
     if chosen is not None:
         _check_format(chosen, formats, merged, spec, problems)
     if chosen is None or dialect is None or problems:
@@ -218,6 +219,23 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
     if found is not None and found.dialect is None and spec.name in SDP_SPECS:
         return replace(found, dialect=SPARK.name)
     return found
+
+
+def _check_row_errors(configuration: Entry | None, problems: list[QanatError]) -> None:
+    """Add a problem if the configuration names what cannot become of a row that fails."""
+    given = configuration.value if configuration else None
+    entry = given.get(ON_ROW_ERROR) if isinstance(given, dict) else None
+    allowed = [e.value for e in OnRowError]
+    if entry is not None and fold(str(entry.text)) not in allowed:
+        problems.append(
+            SpecError(
+                f"configuration {ON_ROW_ERROR!r} does not fit",
+                location=entry.at,
+                wanted=" or ".join(allowed),
+                got=repr(entry.text),
+                nearest=nearest(str(entry.text), allowed),
+            )
+        )
 
 
 def _check_format(

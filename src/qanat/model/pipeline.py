@@ -115,6 +115,18 @@ class Drift(StrEnum):
     """Values of unexpected columns go to `_rescued_data` as JSON."""
 
 
+ON_ROW_ERROR = "qanat.on_row_error"
+
+
+class OnRowError(StrEnum):
+    """What becomes of a row that a query cannot compute (table property `qanat.on_row_error`)."""
+
+    QUARANTINE = "quarantine"
+    """The row goes to quarantine as `_failed`, if the query computes row by row."""
+    FAIL = "fail"
+    """The dataset fails."""
+
+
 class SinkTarget(Frozen):
     """Where a sink writes.
 

@@ -155,7 +155,8 @@ class Readmission(Frozen):
     """The rows of a quarantine, to be checked against the rules as they are now.
 
     Rows that pass go into the table, without what the quarantine knows of them; all others go
-    back as they are. Rows that could not be parsed (`_malformed`) never pass.
+    back, with the reasons for which they stay. Rows that could not be computed (`_failed`) are
+    computed again first (`Work.again`). Rows that could not be parsed (`_malformed`) never pass.
 
     Args:
         reads: the quarantine, alone.
@@ -165,5 +166,20 @@ class Readmission(Frozen):
     location: Location
 
 
+class Discard(Frozen):
+    """Rows of a quarantine that are thrown away; all others stay as they are.
+
+    Args:
+        reads: the quarantine, alone.
+        rule: only rows that broke this one.
+        where: only rows for which this condition is true, in the engine's dialect.
+    """
+
+    reads: tuple[Read]
+    location: Location
+    rule: str | None
+    where: str | None
+
+
 Query: TypeAlias = SqlQuery | FunctionQuery
-Computation: TypeAlias = Query | Readmission
+Computation: TypeAlias = Query | Readmission | Discard

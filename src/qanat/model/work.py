@@ -120,6 +120,9 @@ class Input(Frozen):
 MALFORMED = "_malformed"
 """The rule name under which rows that could not even be parsed are quarantined."""
 
+FAILED = "_failed"
+"""The rule name under which rows that a query could not compute are quarantined."""
+
 RESCUED = "_rescued_data"
 """The column that holds unexpected data as JSON under the `rescue` drift policy."""
 
@@ -138,7 +141,11 @@ QUARANTINE_FIELDS: tuple[Field, ...] = (
             )
         ),
     ),
-    Field("_quarantine_raw", STRING, comment="the text of a row that could not be parsed"),
+    Field(
+        "_quarantine_raw",
+        STRING,
+        comment="the text of a row that could not be parsed, or computed",
+    ),
     Field("_quarantine_at", Primitive("timestamp")),
 )
 """What a quarantine table has after the dataset's own columns."""
@@ -183,6 +190,28 @@ class ViewWork(Frozen):
     quarantine: Output
 
 
+class Recomputation(Frozen):
+    """A flow as it is now, for rows that its query could not compute.
+
+    Args:
+        flow: its name.
+        query: of the flow.
+        views: the temporary views that it reads, in order. A row that breaks a rule of theirs
+            stays where it is.
+    """
+
+    flow: str
+    query: Computation
+    views: tuple[ViewWork, ...] = ()
+
+    def key(self, name: str) -> str:
+        """The name in `Work.inputs` of an input of the flow.
+
+        Its streams give nothing: the rows to compute take their place.
+        """
+        return f"{self.flow}::{name}"
+
+
 class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
@@ -193,6 +222,9 @@ class Work(Frozen):
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
+        sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
+            `_failed`); else one of them fails the epoch.
+        again: of a readmission, the flows that compute such rows again.
     """
 
     flow: str
@@ -208,6 +240,8 @@ class Work(Frozen):
     views: tuple[ViewWork, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     references: Mapping[Name, Batch] = field(default_factory=dict)
+    sets_aside: bool = False
+    again: tuple[Recomputation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +360,7 @@ class Staged(Frozen):
         counts: of the target; `view_counts` of the views that have expectations.
         source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
         read: rows read from streaming inputs where the engine knows it, else None.
+        refreshed: whether a quarantine changes although no row goes from it into the table.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         overruled: columns of files that folders hide, with an example of each.
     """
@@ -337,6 +372,7 @@ class Staged(Frozen):
     view_counts: Mapping[str, Counts] = field(default_factory=dict)
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     read: int | None = None
+    refreshed: bool = False
     unparsed: Mapping[str, int] = field(default_factory=dict)
     overruled: tuple[Overruled, ...] = ()
 

@@ -117,6 +117,33 @@ def fit(
     )
 
 
+def quarantined(known: Schema, rows: Schema) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+    """The columns of a quarantine that takes rows, and those of the rows that do not fit theirs.
+
+    As in the dataset's table, columns join at the end and structs gain fields; a column keeps its
+    type otherwise, and a value of another one is in the row's raw text alone.
+
+    Args:
+        known: the columns that the quarantine has.
+        rows: those of the rows.
+
+    >>> known = Schema((Field("a", Primitive("long")),))
+    >>> fields, misfits = quarantined(known, Schema((Field("A", STRING), Field("b", STRING))))
+    >>> [str(f) for f in fields], misfits
+    (['a bigint', 'b string'], ('A',))
+    """
+    coming = Named((f.name, f) for f in rows.fields)
+    fields, misfits = [], []
+    for field in known.fields:
+        mine = coming.pop(field.name, None)
+        if mine is not None:
+            field = replace(field, type=grown(field.type, mine.type))
+            if not _fits(mine.type, field.type, declared=False):
+                misfits.append(mine.name)
+        fields.append(field)
+    return (*fields, *coming.values()), tuple(misfits)
+
+
 def _before(output: Output) -> Iterator[Field]:
     """The columns that are known before the query's are: the table's, and those declared."""
     yield from output.schema.fields

@@ -134,11 +134,17 @@ class Engine(Protocol):
         """How many rows of a quarantine broke each rule, most frequent first."""
         ...
 
-    def quarantined(self, quarantine: Batch, rule: str | None, limit: int) -> Rows:
+    def quarantined(
+        self, quarantine: Batch, rule: str | None, limit: int, where: Predicate | None = None
+    ) -> Rows:
         """The first rows of a quarantine, in the order of their sources, and how many there are.
 
         Args:
             rule: only rows that broke this one.
+            where: a condition in the engine's dialect; errors are placed at `--where`.
+
+        Raises:
+            DeclarationError: `where` does not compile.
         """
         ...
 

@@ -22,6 +22,7 @@ from qanat.project.shown import (
     Replays,
     shown,
 )
+from qanat.run.results import DiscardResult
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
 
@@ -212,6 +213,30 @@ class Quarantine:
         [3]
         """
         return self._replay(self.name, observers)
+
+    def discard(
+        self,
+        rule: str | None = None,
+        where: str | None = None,
+        observers: Sequence[Observer] = (),
+        wait: float | bool = False,
+    ) -> DiscardResult:
+        """Throw rows away, for good; the history keeps how many.
+
+        Args:
+            rule: only rows that broke this one.
+            where: only rows for which this condition, in the project's dialect, is true.
+
+        Raises:
+            PlanError: it is the quarantine of no streaming table.
+            UpdateRunningError: an update works on the dataset.
+
+        >>> project.quarantine("silver_orders").discard(where="amount = 0").discarded
+        0
+        """
+        session, discard = self._session(), import_module("qanat.run.discard").discard
+        done: DiscardResult = discard(session, self.name, rule, where, observers, wait)
+        return done
 
     def __len__(self) -> int:
         """How many rows it has."""

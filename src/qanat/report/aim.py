@@ -6,8 +6,8 @@ import re
 import shlex
 
 _COMMAND = re.compile(
-    r"\bqanat (?:quarantine (?:show|replay)|run|validate|plan|test|query|show|lineage|history"
-    r"|promote|rename|drop|profile|doctor)\b"
+    r"\bqanat (?:quarantine (?:show|replay|discard|export)|run|validate|plan|test|query|show"
+    r"|lineage|history|promote|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
 

@@ -72,6 +72,7 @@ DOCUMENTS: dict[str, Shape] = {
     "events": events.EVENTS,
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
+    "discard": quarantine.DISCARD,
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
     "doctor": doctor.DOCTOR,

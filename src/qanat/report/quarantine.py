@@ -10,7 +10,7 @@ from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
-from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
+from qanat.run.results import DiscardResult, FirstRows, QuarantineSummary, ReplayResult
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 
 ENTRY = Shape(
@@ -36,6 +36,12 @@ REPLAYS = Shape(
     Sequence[ReplayResult],
     (VERSION_KEY, Key("datasets", of=list[ReplayResult], make=list)),
     "What a replay did.",
+)
+DISCARD = Shape(
+    "DiscardDocument",
+    DiscardResult,
+    (VERSION_KEY, "dataset", "discarded", "remaining"),
+    "What a discard has thrown away of the quarantine of one dataset.",
 )
 PARTS = (ENTRY, REPLAY)
 
@@ -143,6 +149,13 @@ def replay_text(results: Sequence[ReplayResult], layout: Layout = PLAIN) -> str:
     if not any(r.examined for r in results):
         return _NO_REPLAY
     return "\n".join(grid(_REPLAY_HEADERS, [_replayed(r) for r in results], layout))
+
+
+def discard_text(result: DiscardResult) -> str:
+    """What a discard has thrown away."""
+    rows, left = count(result.discarded, "row"), count(result.remaining, "row")
+    where = f"the quarantine of {printable(result.dataset)}"
+    return f"Discarded {rows} of {where}; {left} left."
 
 
 def replay_html(results: Sequence[ReplayResult]) -> str:

@@ -23,10 +23,10 @@ over with them, `carry` adds the rows that wait there in quarantine.
 
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
-in parallel. `quarantine` shows quarantined rows and replays them. `rename` and `drop` give
-things other names or remove them: `names` says by which ones they are known, `moves` carries out
-what was decided. The rest answers
-questions without writing: `validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
+in parallel. `quarantine` shows quarantined rows and replays them, `discard` throws them away.
+`rename` and `drop` give things other names or remove them: `names` says by which ones they are
+known, `moves` carries out what was decided. The rest answers questions without writing:
+`validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
 `doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
 return.
 """

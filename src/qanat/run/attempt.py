@@ -17,12 +17,12 @@ from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
-from qanat.model.name import Named, Names
+from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import Dataset, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Output, Staged, StagedTable, ViewWork, Work
+from qanat.model.work import Output, Recomputation, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs
 from qanat.run.lease import Gate, HeldLease
@@ -165,7 +165,8 @@ class Attempt:
     @property
     def idle(self) -> bool:
         """True if the epoch turns out to change nothing that is worth a commit."""
-        return self.compiled.readmits and not self.staged.table.rows
+        changed = self.staged.table.rows or self.staged.refreshed
+        return self.compiled.readmits and not changed
 
     @property
     def delivery(self) -> Delivery | None:
@@ -236,17 +237,32 @@ def work_of(attempt: Attempt) -> Work:
         quarantine=_quarantine(session, compiled.dataset, prefix, epoch.replaces),
         scratch=scratch,
         at_ns=attempt.running.at_ns,
-        views=tuple(
-            ViewWork(
-                view.dataset.name,
-                view.query,
-                view.expectations,
-                _quarantine(session, view.dataset, prefix, replaces=False),
-            )
-            for view in compiled.views
-        ),
+        views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
+        sets_aside=_sets_aside(session, compiled.dataset),
+        again=tuple(
+            Recomputation(f.flow.name, f.query, _views(session, f, prefix)) for f in compiled.again
+        ),
     )
+
+
+def _views(session: Session, compiled: CompiledFlow, prefix: str) -> tuple[ViewWork, ...]:
+    return tuple(
+        ViewWork(
+            view.dataset.name,
+            view.query,
+            view.expectations,
+            _quarantine(session, view.dataset, prefix, replaces=False),
+        )
+        for view in compiled.views
+    )
+
+
+def _sets_aside(session: Session, dataset: Dataset) -> bool:
+    """True if rows that cannot be computed go to quarantine."""
+    own = dataset.table_property(ON_ROW_ERROR)
+    default = session.project.configuration.get(ON_ROW_ERROR, OnRowError.QUARANTINE)
+    return OnRowError(fold(own or default)) is OnRowError.QUARANTINE
 
 
 def check_partitions(dataset: Dataset, stored: tuple[str, ...]) -> None:

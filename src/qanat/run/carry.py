@@ -8,6 +8,7 @@ from dataclasses import replace
 from qanat.model.query import SqlQuery
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Counts, Output, Staged, StagedTable, Work
+from qanat.planning.fit import quarantined
 from qanat.run.attempt import Attempt
 from qanat.run.inputs import drift_of, key_of
 
@@ -45,8 +46,7 @@ def _together(staged: Staged, dataset: str, waiting: StagedTable) -> Staged:
     rows, files = waiting.rows, waiting.files
     schema = waiting.schema
     if new is not None:
-        known = set(schema.names)
-        schema = Schema((*schema.fields, *(f for f in new.schema.fields if f.name not in known)))
+        schema = Schema(quarantined(schema, new.schema)[0])
         files = (*files, *new.files)
     # They count as rows of this epoch: it puts them where they are, and has to mark that.
     counts = staged.counts + Counts(out=rows, quarantined=rows)

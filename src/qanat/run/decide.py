@@ -103,7 +103,7 @@ class UpdatePlan(Frozen):
     datasets: tuple[Decision, ...]
 
 
-_DESCRIBES = re.compile(r"comment |property (?!qanat\.)", re.IGNORECASE)
+_DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 

@@ -14,7 +14,7 @@ from qanat.model.pipeline import Drift, ProjectSpec
 from qanat.model.query import Read
 from qanat.model.record import Epoch, FileRef, Range
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Amount, Batch, ViewBatch
+from qanat.model.work import Amount, Batch, Recomputation, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.ledger import Ledger
 from qanat.ports.source import ENVIRONMENT
@@ -337,6 +337,11 @@ def bind(
         # Of files the engine counts the rows.
         rows = bound.amount.rows or 0
         total += Amount(bound.amount.files, bound.amount.bytes, rows)
+    for flow in compiled.again:
+        # Its streams have no range: what they give are the rows from the quarantine.
+        others = bind(session, flow, ranges, generation, scratch)
+        called = Recomputation(flow.flow.name, flow.query).key
+        inputs |= {called(name): batch for name, batch in others.inputs.items()}
     references: dict[Name, Batch] = {}
     for dataset in compiled.references:
         range_ = ranges.get(_reference(dataset))

@@ -45,16 +45,23 @@ def show(
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit the table.
     """
     table = stored(session, dataset, version)
-    condition = None
-    if where is not None:
-        rule = Predicate(where, session.project.dialect)
-        text = predicate(rule, session.dialect, Location("--where", 1, 1))
-        condition = Predicate(text, session.dialect)
-    fetched = session.engine.fetch(table.snapshot.batch, limit, condition)
+    fetched = session.engine.fetch(table.snapshot.batch, limit, condition_of(session, where))
     schema, rows = fetched.schema, fetched.values
     declared = table.snapshot.schema
     # The log knows comments and NOT NULL, the engine only what it has read.
     return table.first_rows(declared if declared.names == schema.names else schema, rows)
+
+
+def condition_of(session: Session, where: str | None) -> Predicate | None:
+    """A condition that a user has typed, in the engine's dialect.
+
+    Raises:
+        SqlSyntaxError: it is none.
+    """
+    if where is None:
+        return None
+    rule = Predicate(where, session.project.dialect)
+    return Predicate(predicate(rule, session.dialect, Location("--where", 1, 1)), session.dialect)
 
 
 def history(

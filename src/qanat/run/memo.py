@@ -55,6 +55,7 @@ class CompiledFlow(Frozen):
         reads: what it reads outside itself: its own inputs and those of its views.
         view_reads: by `Read.name`, the temporary view it stands for.
         readmits: whether its rows come out of the target's quarantine, and leave it if they pass.
+        again: flows into the same target; rows that they could not compute are computed again.
         quarantined: rows that go into the target's quarantine as they are.
         known: by key, the columns of sources that its epochs do not read themselves.
     """
@@ -67,15 +68,17 @@ class CompiledFlow(Frozen):
     reads: tuple[Read, ...]
     view_reads: tuple[tuple[str, str], ...]
     readmits: bool = False
+    again: tuple[CompiledFlow, ...] = ()
     quarantined: Read | None = None
     known: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The datasets that its rules refer to."""
+        """The datasets that its rules refer to, and those of flows that compute again."""
         rules = [*self.expectations, *(e for v in self.views for e in v.expectations)]
         names = (e.rule.dataset for e in rules if isinstance(e.rule, References))
-        return tuple(dict.fromkeys(names))
+        others = (name for flow in self.again for name in flow.references)
+        return tuple(dict.fromkeys((*names, *others)))
 
 
 class Analysis(Frozen):

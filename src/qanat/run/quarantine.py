@@ -28,7 +28,7 @@ def summary(session: Session) -> tuple[QuarantineSummary, ...]:
     summaries = []
     for name in session.graph.order:
         dataset = session.pipeline.dataset(name)
-        snapshot = _snapshot(session, dataset)
+        snapshot = snapshot_of(session, dataset)
         if snapshot is None or not snapshot.rows:
             continue
         rules = session.engine.broken_rules(snapshot.batch)
@@ -46,7 +46,7 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
         DatasetNotFoundError: no such dataset.
     """
     owner = _dataset(session, dataset)
-    snapshot = _snapshot(session, owner)
+    snapshot = snapshot_of(session, owner)
     table = session.table(owner.quarantine)
     if snapshot is None:
         return FirstRows(
@@ -86,7 +86,7 @@ def replay(
         UpdateRunningError: an update works on one of the datasets.
     """
     session.require()
-    chosen = _replayable(session, dataset)
+    chosen = replayable(session, dataset)
     names = tuple(d.name for d in chosen)
     results = []
     opening = open_update(
@@ -112,7 +112,7 @@ def _replay(running: RunningUpdate, dataset: Dataset, entry: LedgerEntry) -> Rep
                 raise stuck
             for compiled in session.analysis.flows_into(dataset.name):
                 check_history(session, compiled)
-            snapshot = _snapshot(session, dataset)
+            snapshot = snapshot_of(session, dataset)
             if snapshot is None or not snapshot.rows:
                 status, reason = "unchanged", "nothing in quarantine"
                 return None
@@ -139,7 +139,13 @@ def _dataset(session: Session, name: str) -> Dataset:
     return owner
 
 
-def _replayable(session: Session, dataset: str | None) -> list[Dataset]:
+def replayable(session: Session, dataset: str | None) -> list[Dataset]:
+    """The streaming table of that name; None for all.
+
+    Raises:
+        DatasetNotFoundError: no such dataset.
+        PlanError: it is no streaming table.
+    """
     if dataset is None:
         all_ = [session.pipeline.dataset(n) for n in session.graph.order]
         return [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
@@ -157,6 +163,7 @@ def _replayable(session: Session, dataset: str | None) -> list[Dataset]:
     return [table]
 
 
-def _snapshot(session: Session, dataset: Dataset) -> Snapshot | None:
+def snapshot_of(session: Session, dataset: Dataset) -> Snapshot | None:
+    """A dataset's quarantine as it is now; None if no row was ever put there."""
     table = session.table(dataset.quarantine)
     return session.store.snapshot(table) if session.store.version(table) is not None else None

@@ -14,6 +14,7 @@ from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
+from qanat.model.work import FAILED
 from qanat.run.attempt import RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
@@ -24,8 +25,14 @@ from qanat.run.session import Session
 _NAME = "__quarantine"
 
 
-def replay_of(session: Session, dataset: Dataset) -> CompiledFlow:
-    """A dataset's replay as a flow."""
+def replay_of(
+    session: Session, dataset: Dataset, again: tuple[CompiledFlow, ...] = ()
+) -> CompiledFlow:
+    """A dataset's replay as a flow.
+
+    Args:
+        again: the flows whose rows are computed again.
+    """
     where = dataset.location
     read = Read(_NAME, dataset_ref(dataset.quarantine), streaming=False, location=where)
     query = Readmission((read,), where)
@@ -38,15 +45,19 @@ def replay_of(session: Session, dataset: Dataset) -> CompiledFlow:
         reads=(read,),
         view_reads=(),
         readmits=True,
+        again=again,
     )
 
 
 def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:
     """Move the rows of a quarantine that break no rule any more."""
     session = running.session
-    compiled = replay_of(session, dataset)
+    failed = FAILED in session.engine.broken_rules(quarantine.batch)
+    again = tuple(session.analysis.flows_into(dataset.name)) if failed else ()
+    compiled = replay_of(session, dataset, again)
     (read,) = compiled.reads
     ranges = {key_of(read): Range({"version": quarantine.version})}
+    ranges |= _looked_up(session, again)
     examined = quarantine.rows or 0
     done = run_epoch(
         running,
@@ -59,7 +70,15 @@ def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> Re
     if done is None or done.epoch.counts is None:
         return ReplayResult(dataset.name, examined, 0, examined)
     moved = done.epoch.counts.written
-    return ReplayResult(dataset.name, examined, moved, examined - moved, done.epoch.version)
+    left = session.store.snapshot(session.table(dataset.quarantine)).rows or 0
+    return ReplayResult(dataset.name, examined, moved, left, done.epoch.version)
+
+
+def _looked_up(session: Session, flows: tuple[CompiledFlow, ...]) -> dict[str, Range]:
+    """What flows read besides streams, as it is now."""
+    reads = [r for flow in flows for r in flow.reads if not r.streaming]
+    found = {key_of(r): session.source(r.source).everything(r.source) for r in reads}
+    return {key: range_ for key, range_ in found.items() if range_ is not None}
 
 
 def _all_of(session: Session, read: Read) -> SqlQuery:

@@ -169,6 +169,14 @@ class ReplayResult(Frozen):
     version: int | None = None
 
 
+class DiscardResult(Frozen):
+    """What a discard has thrown away of the quarantine of one dataset."""
+
+    dataset: str
+    discarded: int
+    remaining: int
+
+
 class MoveResult(Frozen):
     """What got another name, or went.
 

@@ -128,11 +128,15 @@ class DataFusionEngine:
             Inputs(session).bind("quarantine", quarantine)
             return broken_rules(session, "quarantine")
 
-    def quarantined(self, quarantine: Batch, rule: str | None, limit: int) -> Rows:
+    def quarantined(
+        self, quarantine: Batch, rule: str | None, limit: int, where: Predicate | None = None
+    ) -> Rows:
         """The first rows of a quarantine, in the order of their sources."""
-        with self._session() as session, explained(None):
+        condition = "true" if where is None else f"(\n{where.sql}\n)"
+        asked = SqlQuery(condition, condition, self.dialect, (), Location("--where", 1, 1))
+        with self._session() as session, explained(asked if where else None):
             Inputs(session).bind("quarantine", quarantine)
-            found = quarantined(session, "quarantine", rule)
+            found = quarantined(session, "quarantine", rule, condition)
             return replace(_rows(found, limit), total=found.count())
 
     @contextmanager

@@ -12,8 +12,9 @@ from datafusion import DataFrame, SessionContext, col
 
 from qanat.model.name import Named
 from qanat.model.pipeline import Expectation
-from qanat.model.schema import Field, Schema
-from qanat.model.work import QUARANTINE_FIELDS, Output, Work
+from qanat.model.schema import Schema
+from qanat.model.work import QUARANTINE_FIELDS, Output, Work, quarantine_fields
+from qanat.planning.fit import quarantined as planned
 from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
 from tests.conformance.datafusion_engine.positions import AT
 from tests.conformance.datafusion_engine.rules import RID, broken
@@ -26,9 +27,7 @@ _ORDER = "_quarantine_epoch, _quarantine_source['file'], _quarantine_source['row
 
 def quarantine_schema(schema: Schema, output: Output) -> Schema:
     """What the quarantine has, and after that what new rows bring."""
-    new = [Field(f.name, f.type, comment=f.comment) for f in schema.fields]
-    joining = [f for f in (*new, *QUARANTINE_FIELDS) if output.schema.get(f.name) is None]
-    return Schema((*output.schema.fields, *joining))
+    return Schema(planned(output.schema, Schema(quarantine_fields(schema)))[0])
 
 
 def described(
@@ -46,12 +45,9 @@ def described(
         schema: the columns of the dataset; `target`, those of the quarantine.
         source: from the position of a row to its file and number.
     """
-    retyped = {
-        f.name: known.type
-        for f in schema.fields
-        if (known := target.get(f.name)) and known.type != f.type
-    }
     # The quarantine keeps the type that it has; what does not fit it is NULL, and the row text.
+    _, misfits = planned(target, schema)
+    retyped = {n: f.type for n in misfits if (f := target.get(n))}
     tries = [
         col(quote(name)).try_cast(to_arrow(type_)).alias(f"{_TRY}{name}")
         for name, type_ in retyped.items()
@@ -110,10 +106,14 @@ def broken_rules(session: SessionContext, quarantine: str) -> dict[str, int]:
     return {r["rule"]: r["n"] for r in found.to_pylist()}
 
 
-def quarantined(session: SessionContext, quarantine: str, rule: str | None) -> DataFrame:
+def quarantined(
+    session: SessionContext, quarantine: str, rule: str | None, where: str
+) -> DataFrame:
     """The rows of a quarantine, in the order of their sources."""
     condition = "true" if rule is None else broke(rule)
-    return session.sql(f"SELECT * FROM {quarantine} WHERE {condition} ORDER BY {_ORDER}")
+    return session.sql(
+        f"SELECT * FROM {quarantine} WHERE {condition} AND {where} ORDER BY {_ORDER}"
+    )
 
 
 def broke(rule: str) -> str:

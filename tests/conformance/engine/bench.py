@@ -180,6 +180,14 @@ class Bench:
         found = staged.quarantines.get(name)
         return [] if found is None else self.rows(found, folder=f"{name}__quarantine")
 
+    def left(self, staged: Staged) -> list[dict[str, Any]]:
+        """The rows that a replay has left in quarantine, as they are staged."""
+        rest = staged.quarantines["target"]
+        folder = self.folder / "target__quarantine"
+        files = tuple(str(folder / f.path) for f in rest.files)
+        rows = self.engine.fetch(TableBatch(files, rest.schema)).values
+        return [dict(zip(rest.schema.names, row, strict=True)) for row in rows]
+
     def files(self) -> list[Path]:
         """Everything that lies in the folders of tables."""
         folders = [p for p in self.folder.glob("target*") if p.is_dir()]

@@ -16,6 +16,9 @@ CAPABILITIES = {
     "functions": "calls Python functions that take and return Arrow tables",
     "partitions": "writes and reads partitioned tables",
     "readmission": "checks quarantined rows again",
+    "discard": "throws quarantined rows away",
+    "reasons": "tells of quarantined rows that were checked again why they stay",
+    "row errors": "sets rows aside that a query cannot compute, and computes them again",
     "profile": "describes columns by numbers",
 }
 ALL = frozenset(CAPABILITIES)

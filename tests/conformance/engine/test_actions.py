@@ -11,6 +11,7 @@ from qanat.errors import ColumnNotFoundError, ContractError, Location
 from qanat.model.pipeline import Unique
 from qanat.model.work import Counts, Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
+from tests.conformance.engine.capabilities import words
 
 
 def test_without_rules_everything_is_written(bench: Bench) -> None:
@@ -108,4 +109,26 @@ def test_a_quarantine_takes_rows_whose_columns_got_another_type(bench: Bench) ->
     assert [(r["id"], r["x"], json.loads(r["_quarantine_raw"])) for r in rows[2:]] == [
         (1, None, {"id": 1, "x": "a1"}),
         (2, None, {"id": 2, "x": "a2"}),
+    ]
+
+
+def test_a_quarantine_takes_rows_whose_structs_have_grown(bench: Bench) -> None:
+    inputs = {"t": bench.table({"id": [1]})}
+    rules = [bench.expect("never", "id > 9")]
+    before = words(
+        "SELECT id, {'x': id} AS p FROM t",
+        postgres="SELECT id, named_struct('x', id) AS p FROM t",
+    )
+    after = words(
+        "SELECT id + 1 AS id, {'y': id, 'x': id} AS p FROM t",
+        postgres="SELECT id + 1 AS id, named_struct('y', id, 'x', id) AS p FROM t",
+    )
+    known = bench.stage(before, inputs, rules)
+    bench.quarantined(known)
+    folder, schema = bench.folder / "target__quarantine", known.quarantines["target"].schema
+    staged = bench.stage(after, inputs, rules, quarantine=Output(folder, "y", schema=schema))
+    rows = sorted(bench.quarantined(staged), key=lambda r: r["id"])
+    assert [(r["p"], r["_quarantine_raw"]) for r in rows] == [
+        ({"x": 1, "y": None}, None),
+        ({"x": 1, "y": 1}, None),
     ]

@@ -129,6 +129,9 @@ def test_quarantined_rows_by_their_rule(bench: Bench) -> None:
     assert ([r[0] for r in rows.values], rows.total) == ([2, 3, 4], 6)
     rows = bench.engine.quarantined(quarantine, "it's small", 10)
     assert ([r[0] for r in rows.values], rows.total) == ([3, 5], 2)
+    where = Predicate("id > 4 -- comment", bench.engine.dialect)
+    some = bench.engine.quarantined(quarantine, "it's small", 10, where)
+    assert ([r[0] for r in some.values], some.total) == ([5], 1)
     assert rows.schema.names[:3] == ("id", "v", "_quarantine_id")
 
 

@@ -72,6 +72,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
+    "discard": (lambda p: p.quarantine("silver_orders").discard(rule="no_such_rule"),),
     "move": (renamed, dropped),
     "promotion": (promoted,),
     "doctor": (lambda p: doctor(p.root),),

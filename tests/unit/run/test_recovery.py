@@ -251,6 +251,7 @@ def test_what_has_sent_rows_is_known_though_its_update_failed(root: Path) -> Non
     (root / "t.sql").write_text(STREAM + STREAM.replace("TABLE t", "TABLE u"))
     (root / "sink.py").write_text(sink.format("out"))
     spec = SPEC.replace('"*.sql"', '"*.sql"\n  - glob:\n      include: "*.py"')
+    spec += "configuration:\n  qanat.on_row_error: fail\n"
     (root / "qanat.yml").write_text(spec)
     assert _ended(root)["out"] is not None
     with Session.open(root) as session:

@@ -21,15 +21,16 @@ from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
-from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, rows_of_rule
+from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
+from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import from_duckdb
-from qanat.errors import AdapterError, Location
+from qanat.errors import AdapterError
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import SqlQuery
+from qanat.model.query import Discard, Readmission, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 from qanat.ports.engine import Progress, Reading, Rows
@@ -102,7 +103,7 @@ class DuckDBEngine:
             relation = self._relation(con, batch)
             asked = None
             if where is not None:
-                asked = SqlQuery(where.sql, where.sql, "duckdb", (), Location("--where", 1, 1))
+                asked = condition(where.sql)
             with explained(asked, relation.columns):
                 if where is not None:
                     # The author's condition may end in a -- comment, so the closing parenthesis
@@ -133,12 +134,19 @@ class DuckDBEngine:
             self._bind(con, {QUARANTINE: quarantine})
             return dict(con.sql(BROKEN_RULES).fetchall())
 
-    def quarantined(self, quarantine: Batch, rule: str | None, limit: int) -> Rows:
+    def quarantined(
+        self, quarantine: Batch, rule: str | None, limit: int, where: Predicate | None = None
+    ) -> Rows:
         """The first rows of a quarantine, in the order of their sources."""
-        with self._connection() as con, explained(None):
+        with self._connection() as con:
             self._bind(con, {QUARANTINE: quarantine})
-            found = _rows(con.sql(rows_of_rule(rule)), limit)
-            total = con.sql(f"SELECT count(*) FROM ({rows_of_rule(rule)})").fetchall()
+            asked, columns = None, con.sql(f"SELECT * FROM {QUARANTINE} LIMIT 0").columns
+            if where is not None:
+                asked = condition(where.sql)
+            rows = chosen_rows(rule, where.sql if where else None)
+            with explained(asked, columns):
+                found = _rows(con.sql(rows), limit)
+                total = con.sql(f"SELECT count(*) FROM ({rows})").fetchall()
             return replace(found, total=total[0][0])
 
     @contextmanager
@@ -176,7 +184,9 @@ class DuckDBEngine:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
-        return Staging(con, work, self._footers, self._queries, self._stopping)
+        kinds = {Readmission: Readmitting, Discard: Discarding}
+        kind = kinds.get(type(work.query), Staging)
+        return kind(con, work, self._footers, self._queries, self._stopping)
 
     def _cursor(self, among: set[DuckDBPyConnection]) -> DuckDBPyConnection:
         with self._lock:

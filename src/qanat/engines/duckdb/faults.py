@@ -64,6 +64,11 @@ def is_full(error: BaseException) -> bool:
     return not isinstance(error, QUOTING) and _FULL.search(str(error)) is not None
 
 
+def by_data(error: BaseException | None) -> bool:
+    """True if an error of DuckDB, or one of ours that it means, is about a value."""
+    return isinstance(error, BY_DATA) or (error is not None and by_data(error.__cause__))
+
+
 def _inner(text: str) -> str:
     """The message inside the JSON that errors of background writes come as."""
     start = text.find('{"exception_type"')

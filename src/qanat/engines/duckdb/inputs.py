@@ -7,7 +7,7 @@ query is told to leave them out of its stars (`hidden.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -47,6 +47,7 @@ class Bound(Frozen):
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
         overruled: columns of files that folders hide.
+        whole: `full` with the rows that are set aside; empty if none are.
     """
 
     plain: str
@@ -56,6 +57,7 @@ class Bound(Frozen):
     malformed: str | None = None
     rows: int | None = None
     overruled: tuple[Overruled, ...] = ()
+    whole: str = ""
 
 
 def _grown(field: Field, type_: str) -> str:
@@ -64,6 +66,11 @@ def _grown(field: Field, type_: str) -> str:
     if nested and type_ != (wanted := to_duckdb(field.type)):
         return f"CAST({quote(field.name)} AS {wanted}) AS {quote(field.name)}"
     return quote(field.name)
+
+
+def file_name(name: str) -> str:
+    """A name that is safe in file and variable names, and still tells names apart."""
+    return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
 
 
 def view_name(view: str) -> str:
@@ -96,12 +103,14 @@ class Bindings:
 
     Args:
         footers: what is known of the files of tables.
+        views: the temporary views that are defined.
     """
 
     con: DuckDBPyConnection
     scratch: Path
     footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
+    views: dict[str, Bound] = field(default_factory=dict)
     _keep: list[object] = field(default_factory=list)
 
     def bind(self, name: str, batch: Batch) -> Bound:
@@ -124,8 +133,7 @@ class Bindings:
                 text = f"SELECT * FROM {quote(raw + '_t')}"
                 found = Bound(text, text, schema=batch.schema)
             case ViewBatch(view):
-                text = f"SELECT * FROM {view_name(view)}"
-                found = Bound(text, text)
+                found = self.views[view]
         self.bound[name] = found
         return found
 
@@ -157,6 +165,28 @@ class Bindings:
         found = self.bound[name]
         text = found.full if full else found.plain
         self.con.execute(f"CREATE OR REPLACE TEMP VIEW {quote(name)} AS {text}")
+
+    def define_view(
+        self, view: str, select: str, names: Sequence[str], hidden: Sequence[str]
+    ) -> None:
+        """Define a temporary view.
+
+        Args:
+            names: of its columns.
+            hidden: further ones, which tell what its rows came from.
+        """
+        every = ", ".join((*map(quote, names), *hidden))
+        name = view_name(view)
+        self.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {every} FROM ({select})")
+        columns = ", ".join(map(quote, names))
+        self.views[view] = Bound(
+            f"SELECT {columns} FROM {name}", f"SELECT {every} FROM {name}", tuple(hidden)
+        )
+
+    def forget_views(self) -> None:
+        """Have views bound anew, as they are defined next."""
+        known = {id(b) for b in self.views.values()}
+        self.bound = {name: b for name, b in self.bound.items() if id(b) not in known}
 
     def over(self, sql: str, names: Iterable[str], full: Collection[str]) -> str:
         """A query over bound inputs as one SELECT text, which needs no views.

@@ -1,12 +1,13 @@
 """Rows on their way into quarantine and back.
 
 They go in with the rules they broke and where they came from. A replay checks them again: those
-that pass leave, all others go back as they are.
+that pass leave, all others stay, for the reasons that there are now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
 from duckdb import DuckDBPyConnection
 
@@ -19,6 +20,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.schema import Field, Schema
 from qanat.model.work import (
+    FAILED,
     MALFORMED,
     QUARANTINE_FIELDS,
     Output,
@@ -26,12 +28,21 @@ from qanat.model.work import (
     Work,
     quarantine_fields,
 )
+from qanat.planning.fit import quarantined
 from qanat.text import literal, quote
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
 # The columns of these rows do not say all that the row was: it could not be parsed, or a value did
 # not fit into the quarantine's columns. The whole row is in its raw text alone.
 _INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
+_MAP = "MAP(VARCHAR, VARCHAR)"
+_STAYING, _COMPUTED = "__qanat_staying", "__qanat_computed"
+_COMPUTABLE = "the row can be computed now, but breaks a rule"
+_COMPUTABLE_MAP = f"MAP {{{literal(FAILED)}: {literal(_COMPUTABLE)}}}"
+
+ORIGIN = "__qanat_origin"
+"""Which row of the quarantine a row was that is checked again: its identifier there."""
+
 # A fixed order, that of the sources: two calls give the same rows.
 _ORDER = (
     "ORDER BY _quarantine_epoch, _quarantine_source.file, _quarantine_source.row, _quarantine_id"
@@ -47,10 +58,22 @@ BROKEN_RULES = (
 """How many rows broke each rule."""
 
 
-def rows_of_rule(rule: str | None) -> str:
-    """SELECT text of all rows of a quarantine, or of those that broke one rule."""
-    where = f" WHERE list_contains(map_keys({_RULES}), {literal(rule)})" if rule else ""
-    return f"SELECT * FROM {QUARANTINE}{where} {_ORDER}"
+def _is_failed(rules: str) -> str:
+    return f"list_contains(map_keys({rules}), {literal(FAILED)})"
+
+
+def chosen(rule: str | None, where: str | None) -> str:
+    """The condition of rows that broke a rule and meet a condition, as far as these are given."""
+    # The user's condition may end in a -- comment, so the closing parenthesis needs its own line.
+    conditions = [f"(\n{where}\n)"] if where else []
+    if rule:
+        conditions.append(f"list_contains(map_keys({_RULES}), {literal(rule)})")
+    return " AND ".join(conditions) or "true"
+
+
+def chosen_rows(rule: str | None, where: str | None) -> str:
+    """SELECT text of all rows of a quarantine, or of some."""
+    return f"SELECT * FROM {QUARANTINE} WHERE {chosen(rule, where)} {_ORDER}"
 
 
 def removed_rows(
@@ -76,13 +99,35 @@ def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
     )
 
 
+def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Schema) -> str:
+    """SELECT text of rows of an input that a query fails for: no columns, but the row as JSON.
+
+    All values of that are text: as numbers, some would not come back as they were.
+
+    Args:
+        relation: SELECT text of the input, with its positions.
+        failed: name of a table of (rid, reason).
+        columns: those of the input that make the row.
+        schema: the columns of the dataset.
+    """
+    nothing = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
+    row = ", ".join(f"{literal(c)}: CAST(r.{quote(c)} AS VARCHAR)" for c in columns)
+    rules = f"MAP {{{literal(FAILED)}: f.reason}} AS {_RULES}"
+    source = f"{{'file': r.{FILE}, 'row': r.{ROW}}} AS {_SOURCE}"
+    raw = f"to_json({{{row}}})::VARCHAR AS {_RAW}"
+    return (
+        f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID} FROM ({relation}) AS r "
+        f"JOIN {failed} AS f ON f.rid = r.{RID}"
+    )
+
+
 def unparsed_files(con: DuckDBPyConnection, inputs: Iterable[Bound]) -> dict[str, int]:
     """The files of which no row could be parsed, each with how many it has."""
     found: dict[str, int] = {}
     for bound in inputs:
         if bound.malformed:
             rows = f"SELECT file, count(*) FROM ({bound.malformed}) GROUP BY file"
-            parsed = f"SELECT {FILE} FROM ({bound.full})"
+            parsed = f"SELECT {FILE} FROM ({bound.whole or bound.full})"
             found.update(
                 con.execute(
                     f"SELECT * FROM ({rows}) WHERE file NOT IN ({parsed}) ORDER BY file"
@@ -109,8 +154,7 @@ def quarantine_table(
         number: SQL that numbers the rows uniquely within the call.
     """
     mine = quarantine_fields(schema)
-    known = Names(output.schema.names)
-    fields = [*output.schema.fields, *(f for f in mine if f.name not in known)]
+    fields, misfits = quarantined(output.schema, Schema(mine))
     values = {
         "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, {number})",
         "_quarantine_flow": literal(work.flow),
@@ -118,7 +162,7 @@ def quarantine_table(
         "_quarantine_epoch": str(work.epoch),
         "_quarantine_at": f"make_timestamptz({work.at_ns // 1000})",
     }
-    if any((old := output.schema.get(f.name)) and old.type != f.type for f in schema.fields):
+    if misfits:
         # A column of the view changed its type: the quarantine keeps its own column, and the row
         # goes into the raw text.
         row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
@@ -128,7 +172,7 @@ def quarantine_table(
         f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
         for f in fields
     )
-    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(tuple(fields)), output)
+    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
 
 
 def _value(field: Field, values: dict[str, str], have: Names) -> str:
@@ -165,10 +209,110 @@ class Quarantined(Frozen):
         )
         return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {_INCOMPLETE}"
 
-    def remaining(self, split: Split, schema: Schema) -> str:
+    def failed(self, flow: str, types: Mapping[str, str]) -> str:
+        """SELECT text of the rows of a stream that its flow could not compute.
+
+        Args:
+            types: of the columns that the stream has now. A row whose values are not of these
+                types is left out.
+        """
+        texts = json.dumps(dict.fromkeys(types, "VARCHAR"))
+        texts_of = {n: f"texts.{quote(n)}" for n in types}
+        columns = ", ".join(f"CAST({texts_of[n]} AS {t}) AS {quote(n)}" for n, t in types.items())
+        fitting = " AND ".join(
+            f"({texts_of[n]} IS NULL OR TRY_CAST({texts_of[n]} AS {t}) IS NOT NULL)"
+            for n, t in types.items()
+        )
+        rows = (
+            f"SELECT from_json({_RAW}, {literal(texts)}) AS texts, {RID} FROM ({self.relation}) "
+            f"WHERE _quarantine_flow = {literal(flow)} AND {_is_failed(_RULES)}"
+        )
+        return f"SELECT {columns}, {RID} FROM ({rows}) WHERE {fitting or 'true'}"
+
+
+class Staying:
+    """The rows of a quarantine that a replay leaves there, and why.
+
+    Args:
+        rows: of the quarantine.
+    """
+
+    def __init__(self, con: DuckDBPyConnection, rows: Quarantined) -> None:
+        self._con, self._rows = con, rows
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (origin BIGINT, reasons {_MAP})")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (origin BIGINT)")
+
+    @property
+    def origins(self) -> str:
+        """The rows that were checked and stay, as a subquery."""
+        return f"(SELECT origin FROM {_STAYING})"
+
+    def add_failed(self, computed: str, failed: str) -> None:
+        """Add rows that could not be computed, again.
+
+        Args:
+            computed: SELECT text of all that were computed.
+            failed: SELECT text of those that failed, each with its reason.
+        """
+        self._con.execute(f"INSERT INTO {_COMPUTED} {computed}")
+        why = f"MAP {{{literal(FAILED)}: reason}}"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
+
+    def add_removed(self, removed: Sequence[str]) -> None:
+        """Add rows that rules of views remove, as SELECT texts of `origin` and `rules`."""
+        for each in removed:
+            known = f"origin NOT IN {self.origins}"
+            found = (
+                f"SELECT origin, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY origin"
+            )
+            reasons = f"map_concat({_COMPUTABLE_MAP}, rules)"
+            self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({found})")
+
+    def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
+        """Add rows that break rules.
+
+        Args:
+            relation: of the rows that were checked.
+        """
+        if split.removed is None:
+            return
+        rules = f"first({splitter.failed_rules('b')}) AS rules"
+        broken = (
+            f"SELECT r.{ORIGIN} AS origin, {rules} FROM ({relation}) AS r "
+            f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} "
+            f"WHERE r.{ORIGIN} NOT IN {self.origins} GROUP BY r.{ORIGIN}"
+        )
+        computable = f"map_concat({_COMPUTABLE_MAP}, rules)"
+        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {computable} ELSE rules END"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
+
+    @property
+    def _stays(self) -> str:
+        unchecked = f"{_INCOMPLETE} AND q.{RID} NOT IN (FROM {_COMPUTED})"
+        return f"s.origin IS NOT NULL OR ({unchecked})"
+
+    @property
+    def _joined(self) -> str:
+        return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.origin = q.{RID}"
+
+    def select(self, schema: Schema) -> str:
         """SELECT text of the rows that stay, in the columns of the quarantine."""
-        columns = ", ".join(f"q.{quote(n)}" for n in schema.names)
-        stays = _INCOMPLETE
-        if split.removed is not None:
-            stays += f" OR q.{RID} IN (SELECT {RID} FROM {split.removed})"
-        return f"SELECT {columns} FROM ({self.relation}) AS q WHERE {stays}"
+        columns = ", ".join(
+            f"coalesce(s.reasons, q.{_RULES}) AS {_RULES}" if n == _RULES else f"q.{quote(n)}"
+            for n in schema.names
+        )
+        return f"SELECT {columns} FROM {self._joined} WHERE {self._stays}"
+
+    @property
+    def leaving(self) -> int:
+        """How many rows leave the quarantine."""
+        return self._count(f"{self._joined} WHERE NOT ({self._stays})")
+
+    @property
+    def refreshed(self) -> bool:
+        """True if a row stays for other reasons than before."""
+        return bool(self._count(f"{self._joined} WHERE s.reasons <> q.{_RULES}"))
+
+    def _count(self, rows: str) -> int:
+        row = self._con.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        return int(row[0]) if row else 0

@@ -20,7 +20,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.errors import DatasetNotFoundError
+from qanat.errors import DatasetNotFoundError, InvariantError
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
@@ -51,6 +51,13 @@ class Split(Frozen):
     dropped: int
     rules: tuple[RuleCount, ...]
     masks: tuple[str, ...]
+
+    @property
+    def kept(self) -> str:
+        """The WHERE clause, if it needs one, of the rows that stay in a relation `r`."""
+        if self.removed is None:
+            return ""
+        return f" WHERE r.{RID} NOT IN (SELECT {RID} FROM {self.removed})"
 
     @property
     def failed(self) -> bool:
@@ -116,7 +123,7 @@ class Splitter(Frozen):
         try:
             with self._naming_the_rule(*rules):
                 self.con.execute(
-                    f"CREATE TEMP TABLE {bad} AS "
+                    f"CREATE OR REPLACE TEMP TABLE {bad} AS "
                     f"SELECT {RID}, {masks} FROM ({self.relation}) AS r WHERE {failing}"
                 )
         except BY_DATA:
@@ -197,8 +204,8 @@ class Splitter(Frozen):
         )
         with self._naming_the_rule((expectation, complete)):
             self.con.execute(
-                f"CREATE TEMP TABLE {suspects} AS SELECT {keys}, bool_or(known) AS known "
-                f"FROM ({repeated}{known}) GROUP BY {keys}"
+                f"CREATE OR REPLACE TEMP TABLE {suspects} AS "
+                f"SELECT {keys}, bool_or(known) AS known FROM ({repeated}{known}) GROUP BY {keys}"
             )
         if self._count(f"SELECT count(*) FROM {suspects}"):
             by = ", ".join(f"s.{quote(c)}" for c in rule.columns)
@@ -236,7 +243,7 @@ class Splitter(Frozen):
             return None, 0, 0
         removed = self._table("removed")
         self.con.execute(
-            f"CREATE TEMP TABLE {removed} AS SELECT *, {quarantines} AS quarantined "
+            f"CREATE OR REPLACE TEMP TABLE {removed} AS SELECT *, {quarantines} AS quarantined "
             f"FROM {bad} AS b WHERE {self._is_removed('b')}"
         )
         return removed, quarantined, dropped
@@ -317,3 +324,14 @@ def compile_rule(
 def _query(expectation: Expectation) -> SqlQuery:
     text = str(expectation.rule)
     return SqlQuery(text, text, "duckdb", (), expectation.location)
+
+
+def unbalanced(dataset: str, wanted: int, got: int) -> InvariantError:
+    """The error that rows got lost or doubled between two passes."""
+    return InvariantError(
+        f"rows of {dataset} do not add up",
+        wanted=f"{wanted} rows",
+        got=f"{got} rows",
+        hint="nothing was published; this is a defect of Qanat, or a query that gives other"
+        " rows each time it runs",
+    )

@@ -7,39 +7,42 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, keep_order, view_name
+from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import (
-    Quarantined,
     malformed_rows,
     quarantine_table,
     removed_rows,
     unparsed_files,
 )
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
-from qanat.engines.duckdb.split import Split, Splitter, compile_rule
+from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
 from qanat.engines.duckdb.types import Fitted, Result, fit
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     FileUnreadableError,
     FileVanishedError,
     InvariantError,
+    QanatError,
     SchemaDriftError,
     located,
 )
 from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import Computation, FunctionQuery, Query, Readmission
+from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import (
+    FAILED,
     MALFORMED,
     Batch,
     Counts,
@@ -75,6 +78,7 @@ class Staging:
     rules: list[RuleCount] = field(default_factory=list)
     quarantines: dict[str, StagedTable] = field(default_factory=dict)
     view_counts: dict[str, Counts] = field(default_factory=dict)
+    aside: Any = None
 
     def __post_init__(self) -> None:
         self.bindings = Bindings(self.con, self.work.scratch, self.footers)
@@ -85,9 +89,8 @@ class Staging:
 
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
-        query = self.work.query
         try:
-            staged = self._readmit(query) if isinstance(query, Readmission) else self._run()
+            staged = self._run()
         except BaseException:
             self._discard()
             raise
@@ -99,16 +102,16 @@ class Staging:
     def describe(self) -> Fitted:
         """Compile everything, run nothing."""
         for view in self.work.views:
-            self._define_view(view.name, self._query(view.name, view.query, positions=False))
+            described = self._query(view.name, view.query, positions=False)
+            self.bindings.define_view(view.name, described.select, described.names, ())
         result = self._query(self.work.flow, self.work.query, positions=False)
         work = self.work
         fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
             if isinstance(expectation.rule, Predicate):
-                compile_rule(
-                    self.con, relation, expectation, f"({exact_casts(expectation.rule.sql)}\n)"
-                )
+                condition = f"({exact_casts(expectation.rule.sql)}\n)"
+                compile_rule(self.con, relation, expectation, condition)
         return fitted
 
     def _run(self) -> Staged:
@@ -122,11 +125,18 @@ class Staging:
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
         keep_order(self.con, work.inputs.values())
+        try:
+            return self._computed()
+        except (QanatError, *BY_DATA) as error:
+            if not (work.sets_aside and by_data(error)) or not self._set_aside():
+                raise
+        return self._computed()
+
+    def _computed(self) -> Staged:
+        """Compute and stage the rows of bound inputs."""
+        work = self.work
         for view in work.views:
-            result = self._query(view.name, view.query, positions=bool(view.expectations))
-            if view.expectations:
-                result = self._filter(view, result)
-            self._define_view(view.name, result)
+            self._view(view)
         result, fitted = self._compiled()
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
@@ -135,6 +145,8 @@ class Staging:
             with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
+        failed = self._quarantine_failed(fitted.schema)
+        counts += Counts(out=failed, quarantined=failed)
         counts = replace(counts, malformed=self._quarantine_malformed(fitted.schema))
         bound = self.bindings.bound
         return Staged(
@@ -149,53 +161,34 @@ class Staging:
             overruled=tuple(o for b in bound.values() for o in b.overruled),
         )
 
-    def _readmit(self, query: Readmission) -> Staged:
-        """Stage the rows of a quarantine that pass now, and the quarantine without them."""
-        work = self.work
-        rows = self._quarantined(query)
-        result = self._candidates(rows)
-        fitted = fit(result.names, result.types, work.output, query, work.dataset)
-        result, _, split = self._split(
-            work.dataset, query, result, fitted, work.expectations, work.output.existing
-        )
-        names = ", ".join(quote(n) for n in fitted.schema.names)
-        kept = f"SELECT {names} FROM ({result.select}) AS r{_without(split)}"
-        table = write(self.con, kept, fitted.schema, work.output)
-        left = rows.remaining(split, work.quarantine.schema)
-        rest = write(self.con, left, work.quarantine.schema, work.quarantine)
-        total = self.con.execute(f"SELECT count(*) FROM ({rows.relation})").fetchone()
-        if total is None or table.rows + rest.rows != total[0]:
-            raise _unbalanced(work.dataset, total[0] if total else 0, table.rows + rest.rows)
-        # Count only the rows that pass: those that stay were counted when they came.
-        counts = Counts(out=table.rows, written=table.rows)
-        return Staged(table, counts, (), {work.dataset: rest}, read=total[0])
+    def _set_aside(self) -> int:
+        """Take rows that cannot be computed out of the inputs; how many there are."""
+        self._start_over()
+        # Imported only here: with it comes the parser.
+        module = import_module("qanat.engines.duckdb.aside")
+        aside = self.aside = module.RowsAside(self.con, self.work, self.bindings)
+        for view in self.work.views:
+            self._bind_reads(view.query)
+            aside.look(view.query, view.name)
+            self._view(view)
+        self._bind_reads(self.work.query)
+        aside.look(self.work.query)
+        aside.look_at_casts(*self._compiled())
+        self._start_over()
+        return int(aside.total)
 
-    def _quarantined(self, query: Readmission) -> Quarantined:
-        (read,) = query.reads
-        bound = self.bindings.bind(read.name, self.work.inputs[read.name])
-        described = self.con.sql(f"{bound.plain} LIMIT 0")
-        rows = Result(bound.full, described.columns, described.types, bound.hidden)
-        if RID not in bound.hidden:
-            rows = self._materialize("quarantine", rows)
-        return Quarantined(rows.select, tuple(rows.names))
-
-    def _candidates(self, rows: Quarantined) -> Result:
-        """The quarantined rows that may pass, in the columns of the table."""
-        schema = rows.schema(self.work.output.schema, self.work.quarantine.schema)
-        select = rows.candidates(schema)
-        relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")
-        return Result(select, relation.columns, relation.types, (RID,))
+    def _start_over(self) -> None:
+        """Forget what was computed; inputs stay bound."""
+        self._discard()
+        self.bindings.forget_views()
+        self.rules, self.quarantines, self.view_counts = [], {}, {}
 
     # -- queries ---------------------------------------------------------------------------
 
     def _query(self, name: str, query: Computation, positions: bool) -> Result:
         """Bind a query's inputs and describe its result."""
-        if isinstance(query, Readmission):
-            return self._candidates(self._quarantined(query))
-        for read in query.reads:
-            if read.name not in self.bindings.bound:
-                self._bind(read.name)
-        if isinstance(query, FunctionQuery):
+        self._bind_reads(query)
+        if not isinstance(query, SqlQuery):
             return self._function(name, query)
         with explained(query, self._names(query)):
             reads = dict.fromkeys(r.name for r in query.reads)
@@ -229,8 +222,18 @@ class Staging:
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
         work = self.work
-        result = self._query(work.flow, work.query, positions=bool(work.expectations))
+        result = self._query(work.flow, work.query, positions=self._traced)
         return result, fit(result.names, result.types, work.output, work.query, work.dataset)
+
+    @property
+    def _traced(self) -> bool:
+        """True if rows of the result have to say where they came from."""
+        return bool(self.work.expectations) or self.aside is not None
+
+    def _bind_reads(self, query: Computation) -> None:
+        for read in query.reads:
+            if read.name not in self.bindings.bound:
+                self._bind(read.name)
 
     def _bind(self, name: str) -> None:
         """Bind an input; what is wrong with its files is told where they are read."""
@@ -247,19 +250,24 @@ class Staging:
         for read in query.reads:
             yield from self.con.sql(f"{self.bindings.bound[read.name].plain} LIMIT 0").columns
 
-    def _function(self, name: str, query: FunctionQuery) -> Result:
-        path = self.work.scratch / f"{_file_name(name)}-result.parquet"
+    def _function(self, name: str, query: FunctionQuery | Readmission | Discard) -> Result:
+        if not isinstance(query, FunctionQuery):
+            raise InvariantError("rows of a quarantine are not staged like this")
+        path = self.work.scratch / f"{file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
         run_function(self.con, query, relations, path, self.stopping)
         relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
         return Result(select, relation.columns, relation.types, (RID,))
 
-    def _define_view(self, name: str, result: Result) -> None:
-        columns = ", ".join(quote(n) for n in result.names)
-        self.con.execute(
-            f"CREATE TEMP VIEW {view_name(name)} AS SELECT {columns} FROM ({result.select})"
-        )
+    def _view(self, view: ViewWork) -> None:
+        """Define a temporary view, without the rows that its rules remove."""
+        traced = self._traced or bool(view.expectations)
+        result = self._query(view.name, view.query, positions=traced)
+        positions = result.hidden if isinstance(view.query, SqlQuery) else ()
+        if view.expectations:
+            result = self._filter(view, result)
+        self.bindings.define_view(view.name, result.select, result.names, positions)
 
     # -- rules -----------------------------------------------------------------------------
 
@@ -271,7 +279,7 @@ class Staging:
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
         columns = ", ".join(quote(n) for n in fitted.schema.names)
-        kept = f"SELECT {columns} FROM ({result.select}) AS r{_without(split)}"
+        kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         with explained(work.query, result.names, views=self._views):
             table = write(self.con, kept, fitted.schema, work.output)
         self._quarantine(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
@@ -287,7 +295,7 @@ class Staging:
             name, view.query, result, fitted, view.expectations, None
         )
         self._quarantine(name, result, fitted.schema, splitter, split, view.quarantine)
-        kept = f"SELECT * FROM ({result.select}) AS r{_without(split)}"
+        kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
         row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
         self.view_counts[name] = self._balance(name, row[0] if row else 0, split)
         return replace(result, select=kept)
@@ -308,14 +316,14 @@ class Staging:
             with explained(query, result.names, views=self._views):
                 result = self._materialize(name, result)
         references = {
-            key: self.bindings.bind(f"__ref_{_file_name(name)}_{i}", batch).plain
+            key: self.bindings.bind(f"__ref_{file_name(name)}_{i}", batch).plain
             for i, (key, batch) in enumerate(self.work.references.items())
         }
         current = None
         if existing is not None:
-            current = self.bindings.bind(f"__existing_{_file_name(name)}", existing).plain
+            current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
         splitter = Splitter(
-            self.con, _file_name(name), name, result.select, expectations, current, references
+            self.con, file_name(name), name, result.select, expectations, current, references
         )
         split = splitter.split()
         self.rules.extend(split.rules)
@@ -323,7 +331,7 @@ class Staging:
 
     def _materialize(self, name: str, result: Result) -> Result:
         """Compute once what would differ, or cost too much, if computed again per pass."""
-        path = literal(str(self.work.scratch / f"{_file_name(name)}-rows.parquet"))
+        path = literal(str(self.work.scratch / f"{file_name(name)}-rows.parquet"))
         self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))
@@ -342,28 +350,37 @@ class Staging:
         rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
         staged = quarantine_table(self.con, rows, schema, self.work, output, number=f"q.{RID}")
         if staged.rows != split.quarantined:
-            raise _unbalanced(dataset, split.quarantined, staged.rows)
+            raise unbalanced(dataset, split.quarantined, staged.rows)
         self.quarantines[dataset] = staged
 
     def _quarantine_malformed(self, schema: Schema) -> int:
         """Rows that could not be parsed: they never reached the query."""
         parts = [b.malformed for b in self.bindings.bound.values() if b.malformed]
-        if not parts:
-            return 0
-        rows = malformed_rows(parts, schema)
-        output = replace(self.work.quarantine, prefix=f"{self.work.quarantine.prefix}-m")
-        staged = quarantine_table(self.con, rows, schema, self.work, output, series="m")
-        before = self.quarantines.get(self.work.dataset)
-        self.quarantines[self.work.dataset] = (
+        return self._put_aside(malformed_rows(parts, schema), schema, MALFORMED) if parts else 0
+
+    def _quarantine_failed(self, schema: Schema) -> int:
+        """Rows that the query could not compute."""
+        selects = tuple(self.aside.rows(schema)) if self.aside else ()
+        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in selects)
+
+    def _put_aside(
+        self, rows: str, schema: Schema, rule: str, number: str = "row_number() OVER ()"
+    ) -> int:
+        """Stage rows that have no columns of the table; how many there are."""
+        work, series = self.work, rule[1]
+        output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}")
+        staged = quarantine_table(self.con, rows, schema, work, output, series, number)
+        before = self.quarantines.get(work.dataset)
+        self.quarantines[work.dataset] = (
             replace(before, files=before.files + staged.files) if before else staged
         )
-        self.rules.append(RuleCount(self.work.dataset, MALFORMED, "quarantine", staged.rows))
+        self.rules.append(RuleCount(work.dataset, rule, "quarantine", staged.rows))
         return staged.rows
 
     def _balance(self, dataset: str, written: int, split: Split) -> Counts:
         counts = Counts(split.total, written, split.dropped, split.quarantined)
         if not counts.balanced:
-            raise _unbalanced(dataset, counts.out - counts.dropped - counts.quarantined, written)
+            raise unbalanced(dataset, counts.out - counts.dropped - counts.quarantined, written)
         return counts
 
     def _discard(self) -> None:
@@ -372,28 +389,7 @@ class Staging:
             discard(output)
 
 
-def _without(split: Split) -> str:
-    if split.removed is None:
-        return ""
-    return f" WHERE r.{RID} NOT IN (SELECT {RID} FROM {split.removed})"
-
-
 def _numbered(name: str, names: Sequence[str]) -> bool:
     """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
     stem, _, number = name.rpartition("_")
     return number.isdigit() and any(same(stem, n) for n in names)
-
-
-def _file_name(name: str) -> str:
-    """A name that is safe in file and variable names, and still tells names apart."""
-    return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
-
-
-def _unbalanced(dataset: str, wanted: int, got: int) -> InvariantError:
-    return InvariantError(
-        f"rows of {dataset} do not add up",
-        wanted=f"{wanted} rows",
-        got=f"{got} rows",
-        hint="nothing was published; this is a defect of Qanat, or a query that gives other"
-        " rows each time it runs",
-    )

@@ -31,11 +31,31 @@ class Result(Frozen):
     hidden: tuple[str, ...] = ()
 
 
+class Conversion(Frozen):
+    """A column of the query that becomes one of another type.
+
+    Args:
+        column: its name as SQL.
+        text: the conversion as people write it.
+        fails: SQL that is true where the value does not fit.
+    """
+
+    column: str
+    text: str
+    fails: str
+
+
 class Fitted(Frozen):
-    """The table's columns after this epoch, and how each is computed from the query's."""
+    """The table's columns after this epoch, and how each is computed from the query's.
+
+    Args:
+        expressions: with the names that the columns get.
+        casts: the conversions among them.
+    """
 
     schema: Schema
     expressions: tuple[str, ...]
+    casts: tuple[Conversion, ...] = ()
 
     @property
     def projection(self) -> str:
@@ -52,7 +72,12 @@ def fit(
         for name, type_ in zip(names, types, strict=True)
     ]
     targets = fit_columns(columns, output, query.location, dataset)
-    return Fitted(Schema(tuple(t.field for t in targets)), tuple(_expression(t) for t in targets))
+    conversions = (_conversion(t.column, t.field.type) for t in targets if t.column is not None)
+    return Fitted(
+        Schema(tuple(t.field for t in targets)),
+        tuple(_expression(t) for t in targets),
+        tuple(c for c in conversions if c is not None),
+    )
 
 
 def _expression(target: Target) -> str:
@@ -65,22 +90,44 @@ def _expression(target: Target) -> str:
     return source if source == as_ else f"{source} AS {as_}"
 
 
+def _conversion(column: Column, wanted: DataType) -> Conversion | None:
+    """What may fail of a column on its way into the table; None if nothing can."""
+    source, (value, checked) = quote(column.name), _value(column, wanted)
+    if value == source:
+        return None
+    # TRY does not take the check that fails by `error`.
+    fails = f"TRY(({value}) IS NULL) IS NULL"
+    if checked:
+        fails = f"{source} IS NOT NULL AND ({value}) IS NULL"
+    return Conversion(source, f"CAST({source} AS {to_duckdb(wanted)})", fails)
+
+
 def _source(column: Column, wanted: DataType) -> str:
     """A column of the query in the type of the table; it fails rather than change a value."""
-    # DuckDB's two names of one type.
-    raw = column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
-    source, target = quote(column.name), to_duckdb(wanted)
-    if raw == target:
-        return source
-    finer = "TIMESTAMP_NS" in raw
-    if column.nothing or column.type is None or (holds(wanted, column.type) and not finer):
-        return f"CAST({source} AS {target})"
-    value, checked = convert(source, raw, column.type, wanted)
+    source, (value, checked) = quote(column.name), _value(column, wanted)
     if not checked:
         return value
     before = literal(f"column {column.name!r}: ")
     behind = f" does not fit {wanted}"
-    if finer:
+    if _is_finer(column):
         behind += ", which has microseconds"
     told = f"error({before} || CAST({source} AS VARCHAR) || {literal(behind)})"
     return f"CASE WHEN {source} IS NULL OR {value} IS NOT NULL THEN {value} ELSE {told} END"
+
+
+def _value(column: Column, wanted: DataType) -> tuple[str, bool]:
+    """A column in the type of the table; and True if it is NULL where a value does not fit."""
+    # DuckDB's two names of one type.
+    raw = column.raw.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+    source, target = quote(column.name), to_duckdb(wanted)
+    if raw == target:
+        return source, False
+    fits = column.type is not None and holds(wanted, column.type) and not _is_finer(column)
+    if column.nothing or column.type is None or fits:
+        return f"CAST({source} AS {target})", False
+    return convert(source, raw, column.type, wanted)
+
+
+def _is_finer(column: Column) -> bool:
+    """True if the column has digits that tables do not keep."""
+    return "TIMESTAMP_NS" in column.raw

@@ -302,8 +302,7 @@ def _state(
     )
     if features.reader_version not in (1, 3) or not features.reader | features.writer <= _FEATURES:
         return None
-    # Oldest first, in the order in which the files were added.
-    files = sorted(live.values(), key=lambda add: (add["modificationTime"], add["path"]))
+    files = sorted(live.values(), key=_age)
     written = json.loads(meta["schemaString"])
     return TableState(
         version=version,
@@ -320,6 +319,15 @@ def _state(
         transactions=transactions,
         masked=False,
     )
+
+
+def _age(add: Mapping[str, Any]) -> tuple[int, str]:
+    """By this, a table's files are in the order in which they were added.
+
+    Streams and snapshots have to read them in one order: else a rule that keeps the first row of a
+    key keeps another one after a full refresh.
+    """
+    return add["modificationTime"], add["path"]
 
 
 def added_files(log: Log, after: int, upto: int) -> list[LiveFile]:
@@ -343,7 +351,7 @@ def added_files(log: Log, after: int, upto: int) -> list[LiveFile]:
         for remove in _with_rows(actions, "remove"):
             if added.pop(_file(remove), None) is None:
                 removed[_file(remove)] = version
-        for add in _with_rows(actions, "add"):
+        for add in sorted(_with_rows(actions, "add"), key=_age):
             if removed.pop(_file(add), None) is None:
                 added[_file(add)] = version, add
     masked = [version for version, add in added.values() if add.get("deletionVector")]

@@ -104,7 +104,8 @@ def changes(
                     added.append(entry)
                 elif entry.status is ManifestEntryStatus.DELETED:
                     removed.append(entry)
-    return added, removed, masked
+    # Within a snapshot in the order of `Content.entries`, in which a reader of all files has them.
+    return sorted(added, key=lambda e: e.data_file.file_path), removed, masked
 
 
 def owner(io: FileIO, manifest: ManifestFile) -> str | None:

@@ -26,7 +26,7 @@ def read(connection: duckdb.DuckDBPyConnection, text: str, type_: str) -> str | 
     """What a text is in a type, as DuckDB shows it; None if it does not fit."""
     sql = f"CAST({from_text('t', Primitive(type_))} AS VARCHAR)"
     [(found,)] = connection.execute(f"SELECT {sql} FROM (SELECT ? AS t)", [text]).fetchall()
-    return found
+    return None if found is None else str(found)
 
 
 @pytest.mark.parametrize(

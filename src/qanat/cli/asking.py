@@ -1,0 +1,20 @@
+"""What commands ask before they take something away."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from qanat.errors import CommandLineError
+
+
+def confirmed(text: str, json: bool) -> bool:
+    """Ask the user whether to go on.
+
+    Raises:
+        CommandLineError: nobody is there to be asked.
+    """
+    if json or not sys.stdin.isatty():
+        raise CommandLineError(text, hint="this is no terminal to be asked at; say it with --yes")
+    return click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", err=True)

@@ -1,0 +1,172 @@
+"""Set rows aside that the queries of an epoch cannot compute, so that all others can be.
+
+Nothing here runs before the engine has refused a value: then the queries are asked one after the
+other which rows of which input they fail for, and each input goes on without those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.faults import BY_DATA
+from qanat.engines.duckdb.files.bound import METADATA, RID
+from qanat.engines.duckdb.inputs import Bindings, Bound
+from qanat.engines.duckdb.quarantine import failed_rows
+from qanat.engines.duckdb.rowwise import reason, row_wise
+from qanat.engines.duckdb.types import Fitted, Result
+from qanat.model.query import Computation, SqlQuery
+from qanat.model.schema import Schema
+from qanat.model.work import ViewBatch, Work
+from qanat.text import quote
+
+
+@dataclass(slots=True)
+class RowsAside:
+    """Rows that fail, by input.
+
+    Args:
+        bindings: the inputs of `work`, bound; each that may lose rows is bound anew without them.
+    """
+
+    con: DuckDBPyConnection
+    work: Work
+    bindings: Bindings
+    _whole: dict[str, Bound] = field(default_factory=dict)
+    _origins: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in tuple(self._candidates()):
+            bound = self.bindings.bound[name]
+            self._whole[name] = bound
+            self.con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {_table(name)} (rid BIGINT, reason VARCHAR)"
+            )
+            full = (
+                f"SELECT * FROM ({bound.full}) WHERE {RID} NOT IN (SELECT rid FROM {_table(name)})"
+            )
+            hidden = ", ".join(bound.hidden)
+            plain = f"SELECT * EXCLUDE ({hidden}) FROM ({full})"
+            self.bindings.bound[name] = replace(bound, plain=plain, full=full, whole=bound.full)
+
+    def _candidates(self) -> Iterator[str]:
+        """The inputs whose rows can be told apart, and computed again later.
+
+        A row of a stream is read once. To compute it again later, it has to be clear what else
+        its epoch would have to read: nothing, if there is one stream.
+        """
+        queries = _queries(self.work)
+        views = {n for n, b in self.work.inputs.items() if isinstance(b, ViewBatch)}
+        streams = {r.name for q in queries for r in q.reads if r.streaming} - views
+        for name, bound in self.bindings.bound.items():
+            if RID in bound.hidden and name not in views and streams <= {name}:
+                yield name
+
+    def look(self, query: Computation, view: str = "") -> None:
+        """Find the rows that a query fails for.
+
+        Args:
+            query: its inputs are bound.
+            view: what it defines; empty: the result.
+        """
+        asked = row_wise(query) if isinstance(query, SqlQuery) else None
+        origin = self._origin(asked.source) if asked else None
+        if not isinstance(query, SqlQuery) or asked is None or origin is None:
+            return
+        if not asked.joined:
+            self._origins[_result(view)] = origin
+        names = [r.name for r in query.reads]
+        columns = [c for n in names for c in self._columns(self.bindings.bound[n].plain)]
+
+        def over(sql: str) -> str:
+            return self.bindings.over(sql, names, (asked.source,))
+
+        def compiles(sql: str) -> bool:
+            try:
+                self.con.sql(f"SELECT * FROM ({over(sql)}) LIMIT 0")
+            except duckdb.Error:
+                return False
+            return True
+
+        failing = asked.failing(compiles, columns)
+        if failing is not None and compiles(failing):
+            self._add(origin, over(exact_casts(failing)))
+
+    def look_at_casts(self, result: Result, fitted: Fitted) -> None:
+        """Find the rows whose values do not fit the columns that the table has."""
+        origin = self._origins.get(_result(""))
+        if origin is None or RID not in result.hidden or not fitted.casts:
+            return
+        reasons = ", ".join(
+            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
+        )
+        failing = f"SELECT {RID} AS rid, nullif(concat_ws('; ', {reasons}), '') AS reason"
+        self._add(origin, f"FROM ({failing} FROM ({result.select})) WHERE reason IS NOT NULL")
+
+    def reasons(self, name: str) -> str:
+        """SELECT text of `rid` and `reason` of the rows of an input that fail."""
+        return f"SELECT rid, reason FROM {_table(name)}"
+
+    @property
+    def total(self) -> int:
+        """How many rows were found."""
+        rows = (
+            self.con.execute(f"SELECT count(*) FROM {_table(n)}").fetchone() for n in self._whole
+        )
+        return sum(int(row[0]) for row in rows if row)
+
+    def rows(self, schema: Schema) -> Iterator[str]:
+        """SELECT texts of the rows, in the columns of a quarantine, and `__qanat_rid`."""
+        mentioned = any(
+            METADATA in q.sql.lower() for q in _queries(self.work) if isinstance(q, SqlQuery)
+        )
+        for name, whole in self._whole.items():
+            columns = self._columns(whole.plain)
+            if mentioned and METADATA in whole.hidden:
+                columns.append(METADATA)
+            yield failed_rows(whole.full, _table(name), columns, schema)
+
+    def _origin(self, name: str) -> str | None:
+        """The input that the rows of a relation come from, one by one."""
+        batch = self.work.inputs.get(name)
+        if isinstance(batch, ViewBatch):
+            return self._origins.get(_result(batch.view))
+        return name if name in self._whole else None
+
+    def _columns(self, select: str) -> list[str]:
+        return list(self.con.sql(f"SELECT * FROM ({select}) LIMIT 0").columns)
+
+    def _add(self, origin: str, failing: str) -> None:
+        try:
+            self.con.execute(f"INSERT INTO {_table(origin)} {failing}")
+        except BY_DATA:
+            return  # what fails is none of the expressions that were asked, such as that of a join
+
+
+def source_of(work: Work) -> str | None:
+    """The input whose rows those of the result come from, one by one."""
+    views = {v.name: v.query for v in work.views}
+    query: Computation | None = work.query
+    while isinstance(query, SqlQuery) and (asked := row_wise(query)) is not None:
+        batch = work.inputs.get(asked.source)
+        if not isinstance(batch, ViewBatch):
+            return asked.source
+        query = views.get(batch.view)
+    return None
+
+
+def _queries(work: Work) -> tuple[Computation, ...]:
+    return (*(v.query for v in work.views), work.query)
+
+
+def _result(view: str) -> str:
+    """The key of a query's result, which no input is named like."""
+    return f"\0{view}"
+
+
+def _table(name: str) -> str:
+    return quote(f"__qanat_failed_{name}")

@@ -1,0 +1,135 @@
+"""Rows that leave a quarantine: by a replay, if they pass, or for good."""
+
+from __future__ import annotations
+
+from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, Staying, chosen
+from qanat.engines.duckdb.recomputing import Recomputing, recomputing
+from qanat.engines.duckdb.split import unbalanced
+from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.types import Result, fit
+from qanat.engines.duckdb.write import write
+from qanat.errors import InvariantError, Location
+from qanat.model.query import Computation, Discard, SqlQuery
+from qanat.model.work import Counts, Staged, StagedTable
+from qanat.text import quote
+
+
+class Readmitting(Staging):
+    """The staging of rows that leave a quarantine if they pass."""
+
+    __slots__ = ()
+
+    def _run(self) -> Staged:
+        """Stage the rows of a quarantine that pass now, and the quarantine without them."""
+        work, query = self.work, self.work.query
+        rows = self._quarantined(query)
+        staying = Staying(self.con, rows)
+        result = self._with_recomputed(
+            self._candidates(rows),
+            [recomputing(self, each, rows) for each in work.again],
+            staying,
+        )
+        fitted = fit(result.names, result.types, work.output, query, work.dataset)
+        result, splitter, split = self._split(
+            work.dataset, query, result, fitted, work.expectations, work.output.existing
+        )
+        staying.add_broken(result.select, splitter, split)
+        names = ", ".join(quote(n) for n in fitted.schema.names)
+        kept = (
+            f"SELECT {names} FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
+        )
+        table = write(self.con, kept, fitted.schema, work.output)
+        rest = write(
+            self.con,
+            staying.select(work.quarantine.schema),
+            work.quarantine.schema,
+            work.quarantine,
+        )
+        total = self._count(rows.relation)
+        gone = total - rest.rows
+        if gone != staying.leaving or table.rows != self._count(kept):
+            raise unbalanced(work.dataset, staying.leaving, gone)
+        # Count only the rows that pass: those that stay were counted when they came.
+        counts = Counts(out=table.rows, written=table.rows)
+        return Staged(
+            table,
+            counts,
+            (),
+            {work.dataset: rest},
+            read=total,
+            refreshed=bool(gone) or staying.refreshed,
+        )
+
+    def _with_recomputed(
+        self, candidates: Result, again: list[Recomputing], staying: Staying
+    ) -> Result:
+        """The rows that may pass, with those that flows compute again."""
+        parts = [f"SELECT *, {RID} AS {ORIGIN} FROM ({candidates.select})"]
+        for each in again:
+            select = each.recomputed()
+            if select is not None:
+                staying.add_failed(*each.failed)
+                staying.add_removed(each.removed)
+                parts.append(select)
+        if len(parts) == 1:
+            hidden = (RID, ORIGIN)
+            return Result(parts[0], candidates.names, candidates.types, hidden)
+        parts[0] = f"SELECT * EXCLUDE ({RID}) FROM ({parts[0]})"
+        union = " UNION ALL BY NAME ".join(parts)
+        described = self.con.sql(f"SELECT * EXCLUDE ({ORIGIN}) FROM ({union}) LIMIT 0")
+        result = Result(union, described.columns, described.types, (ORIGIN,))
+        return self._materialize("readmitted", result)
+
+    def _count(self, select: str) -> int:
+        row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone()
+        return int(row[0]) if row else 0
+
+    def _query(self, name: str, query: Computation, positions: bool) -> Result:
+        return self._candidates(self._quarantined(query))
+
+    def _quarantined(self, query: Computation) -> Quarantined:
+        read, *_ = query.reads
+        bound = self.bindings.bind(read.name, self.work.inputs[read.name])
+        described = self.con.sql(f"{bound.plain} LIMIT 0")
+        rows = Result(bound.full, described.columns, described.types, bound.hidden)
+        if RID not in bound.hidden:
+            rows = self._materialize("quarantine", rows)
+        return Quarantined(rows.select, tuple(rows.names))
+
+    def _candidates(self, rows: Quarantined) -> Result:
+        """The quarantined rows that may pass, in the columns of the table."""
+        schema = rows.schema(self.work.output.schema, self.work.quarantine.schema)
+        select = rows.candidates(schema)
+        relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")
+        return Result(select, relation.columns, relation.types, (RID,))
+
+
+class Discarding(Readmitting):
+    """The staging of a quarantine without rows that are thrown away."""
+
+    __slots__ = ()
+
+    def _run(self) -> Staged:
+        """Stage the rows that stay."""
+        work, query = self.work, self.work.query
+        rows = self._quarantined(query)
+        if not isinstance(query, Discard):
+            raise InvariantError("a discard is no other computation")
+        names = ", ".join(quote(n) for n in work.quarantine.schema.names)
+        gone = chosen(query.rule, query.where)
+        left = f"SELECT {names} FROM ({rows.relation}) WHERE ({gone}) IS NOT TRUE"
+        with explained(None if query.where is None else condition(query.where), rows.columns):
+            rest = write(self.con, left, work.quarantine.schema, work.quarantine)
+        total = self._count(rows.relation)
+        discarded = total - rest.rows
+        table = StagedTable(work.output.schema, ())
+        counts = Counts(out=discarded, dropped=discarded)
+        staged = {work.dataset: rest}
+        return Staged(table, counts, (), staged, read=total, refreshed=bool(discarded))
+
+
+def condition(sql: str) -> SqlQuery:
+    """A condition that a user has typed, for messages."""
+    return SqlQuery(sql, sql, "duckdb", (), Location("--where", 1, 1))

@@ -1,0 +1,129 @@
+"""Throw quarantined rows away, for good: an epoch, so that the history knows of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qanat.disk import explained
+from qanat.errors import QanatError, naming
+from qanat.model.event import DatasetEnded, DatasetStarted
+from qanat.model.pipeline import Dataset, Predicate
+from qanat.model.query import Discard
+from qanat.model.record import Range
+from qanat.ports.observer import Observer
+from qanat.run.attempt import RunningUpdate
+from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.epoch import run_epoch
+from qanat.run.inputs import key_of
+from qanat.run.look import condition_of
+from qanat.run.mismatch import check_history
+from qanat.run.quarantine import replayable, snapshot_of
+from qanat.run.recovery import start_clean
+from qanat.run.replay import replay_of
+from qanat.run.results import DiscardResult
+from qanat.run.session import Session
+
+
+def discarding(session: Session, dataset: str, rule: str | None, where: str | None) -> int:
+    """How many rows a discard would throw away, to be asked about first.
+
+    Raises:
+        DatasetNotFoundError: no such dataset.
+        PlanError: its quarantine is computed anew with its rows (it is no streaming table).
+        ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit.
+    """
+    (owner,) = replayable(session, dataset)
+    snapshot = snapshot_of(session, owner)
+    if snapshot is None:
+        return 0
+    condition = condition_of(session, where)
+    return session.engine.quarantined(snapshot.batch, rule, 0, condition).total or 0
+
+
+def discard(
+    session: Session,
+    dataset: str,
+    rule: str | None = None,
+    where: str | None = None,
+    observers: Sequence[Observer] = (),
+    wait: float | bool = False,
+) -> DiscardResult:
+    """Throw rows of a quarantine away, once and for good.
+
+    Args:
+        rule: only rows that broke this one.
+        where: only rows for which this condition, in the project's dialect, is true.
+        observers: get every event as it happens.
+        wait: seconds to wait for updates of the same dataset; True: as long as it takes.
+
+    Raises:
+        DatasetNotFoundError, PlanError, QueryError: as `discarding` tells.
+        HistoryMismatchError: table, quarantine and ledger are not of the same time.
+        UpdateRunningError: an update works on the dataset.
+    """
+    session.require()
+    condition = condition_of(session, where)
+    (owner,) = replayable(session, dataset)
+    opening = open_update(
+        session, lambda: (owner.name,), observers, command="quarantine discard", wait=wait
+    )
+    with opening as opened, explained("use"):
+        start_clean(opened.running, opened.entry.begin)
+        return _told(opened.running, owner, opened.entry, rule, condition)
+
+
+def _told(
+    running: RunningUpdate,
+    dataset: Dataset,
+    entry: LedgerEntry,
+    rule: str | None,
+    where: Predicate | None,
+) -> DiscardResult:
+    started = time.monotonic()
+    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    status, reason, failure = "failed", "it did not come to its end", None
+    try:
+        with naming(dataset.name):
+            result = _discard(running, dataset, entry, rule, where)
+        status = "updated" if result.discarded else "unchanged"
+        reason = f"{result.discarded:,} rows of the quarantine discarded"
+        return result
+    except QanatError as error:
+        reason, failure = error.message, failure_of(error)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+
+
+def _discard(
+    running: RunningUpdate,
+    dataset: Dataset,
+    entry: LedgerEntry,
+    rule: str | None,
+    where: Predicate | None,
+) -> DiscardResult:
+    session = running.session
+    if (stuck := running.stuck.get(dataset.name)) is not None:
+        raise stuck
+    for flow in session.analysis.flows_into(dataset.name):
+        check_history(session, flow)
+    snapshot = snapshot_of(session, dataset)
+    if snapshot is None or not snapshot.rows:
+        return DiscardResult(dataset.name, 0, 0)
+    entry.begin()
+    replay = replay_of(session, dataset)
+    (read,) = replay.reads
+    query = Discard((read,), dataset.location, rule, where.sql if where else None)
+    done = run_epoch(
+        running,
+        replace(replay, query=query, expectations=()),
+        {key_of(read): Range({"version": snapshot.version})},
+        session.ledger.generation(dataset.name),
+        replaces=False,
+        fingerprint=session.analysis.definitions[dataset.name][0],
+    )
+    gone = done.epoch.counts.dropped if done and done.epoch.counts else 0
+    return DiscardResult(dataset.name, gone, snapshot.rows - gone)

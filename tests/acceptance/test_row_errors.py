@@ -1,0 +1,143 @@
+"""One value that a query cannot convert stops nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import qanat
+from qanat.errors import ProblemsError
+from qanat.run.quarantine import replay
+from qanat.run.session import Session
+from tests.acceptance.projects import Shop
+
+pytestmark = pytest.mark.anywhere
+
+PIPELINE = """
+CREATE STREAMING TABLE bronze AS SELECT * FROM
+  STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');
+CREATE STREAMING TABLE silver {properties} AS SELECT id, {delay} AS delay FROM STREAM bronze{more};
+CREATE MATERIALIZED VIEW late AS SELECT * FROM silver WHERE delay > 5;
+CREATE MATERIALIZED VIEW typed AS SELECT id, CAST(delay AS INT) AS delay FROM bronze;
+CREATE MATERIALIZED VIEW total AS SELECT sum(delay) AS total FROM silver;
+"""
+
+
+def declare(
+    shop: Shop, delay: str = "CAST(delay AS INT)", properties: str = "", more: str = ""
+) -> None:
+    shop.sql(PIPELINE.format(delay=delay, properties=properties, more=more))
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    made = Shop(tmp_path)
+    made.file("data/1.csv", "id,delay\n1,7\n2,abc\n3,4\n")
+    declare(made)
+    return made
+
+
+def test_all_others_go_on(shop: Shop) -> None:
+    done = shop.run()
+    counts = done["silver"].counts
+    assert (done["silver"].read, counts.written, counts.set_aside) == (3, 2, 1)
+    assert shop.rows("silver") == [(1, 7), (3, 4)]
+    assert shop.rows("late") == [(1, 7)]
+    assert shop.rows("total") == [(11,)]
+    assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]
+    shop.file("data/2.csv", "id,delay\n4,9\n5,x\n")
+    assert shop.run()["silver"].counts.written == 1
+    assert len(shop.quarantined("silver")) == 2
+    # A view's quarantine is replaced each time that it is computed.
+    assert len(shop.quarantined("typed")) == 2
+
+
+def test_rows_come_back_once_the_query_can_compute_them(shop: Shop) -> None:
+    shop.run()
+    declare(shop, delay="TRY_CAST(delay AS INT)")
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+        assert (result.examined, result.replayed, result.remaining) == (1, 1, 0)
+        assert replay(session) == ()
+    assert shop.rows("silver") == [(1, 7), (2, None), (3, 4)]
+    assert shop.quarantined("silver") == []
+    # The file is read; nothing comes twice.
+    assert shop.run()["silver"].counts.written == 0
+    assert len(shop.rows("silver")) == 3
+
+
+def test_rows_come_back_through_a_join_as_the_table_is_now(shop: Shop) -> None:
+    shop.file("names.csv", "id,name\n1,a\n2,b\n2,c\n")
+    join = " LEFT JOIN read_files('names.csv') AS n USING (id)"
+    declare(shop, more=join)
+    shop.run()
+    assert shop.rows("silver") == [(1, 7), (3, 4)]
+    declare(shop, delay="TRY_CAST(delay AS INT)", more=join)
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+    assert (result.replayed, result.remaining) == (2, 0)
+    assert shop.rows("silver") == [(1, 7), (2, None), (2, None), (3, 4)]
+
+
+def test_rows_come_back_through_a_view_with_rules(shop: Shop) -> None:
+    shop.file("data/2.csv", "id,delay\n4,xyz\n")
+    view = (
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');"
+        "CREATE TEMPORARY VIEW v (CONSTRAINT r EXPECT (id < {limit}) ON VIOLATION DROP ROW)"
+        " AS SELECT id, {delay} AS delay FROM STREAM bronze;"
+        "CREATE STREAMING TABLE silver AS SELECT * FROM STREAM v;"
+    )
+    shop.sql(view.format(limit=9, delay="CAST(delay AS INT)"))
+    shop.run()
+    for limit, rest in ((4, ["_failed", "r"]), (9, None)):
+        shop.sql(view.format(limit=limit, delay="TRY_CAST(delay AS INT)"))
+        with Session.open(shop.folder) as session:
+            (result,) = replay(session)
+        assert (result.replayed, result.remaining) == (1, 0 if rest is None else 1)
+        assert [rules for _, rules in shop.quarantined("silver")] == ([rest] if rest else [])
+    assert shop.rows("silver") == [(1, 7), (2, None), (3, 4), (4, None)]
+
+
+def test_rows_of_a_flow_that_runs_once_come_back(shop: Shop) -> None:
+    once = (
+        "CREATE STREAMING TABLE t;"
+        "CREATE FLOW f AS INSERT INTO ONCE t BY NAME SELECT id, {} AS delay"
+        " FROM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');"
+    )
+    shop.sql(once.format("CAST(delay AS INT)"))
+    shop.run()
+    shop.sql(once.format("TRY_CAST(delay AS INT)"))
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+    assert (result.replayed, result.remaining) == (1, 0)
+    assert shop.rows("t") == [(1, 7), (2, None), (3, 4)]
+
+
+def test_a_table_may_want_to_fail(shop: Shop) -> None:
+    declare(shop, properties="TBLPROPERTIES ('qanat.on_row_error' = 'fail')")
+    failed = shop.failures()
+    assert failed["silver"].code == "Q2004"
+    assert set(failed) == {"silver"}
+
+
+def test_a_project_may_want_to_fail(shop: Shop) -> None:
+    spec = "name: shop\nthreads: 1\nconfiguration:\n  qanat.on_row_error: {}\n"
+    shop.file("qanat.yml", spec.format("fail"))
+    assert set(shop.failures()) == {"silver", "typed"}
+    # A table's own property says more.
+    declare(shop, properties="TBLPROPERTIES ('qanat.on_row_error' = 'quarantine')")
+    assert set(shop.failures()) == {"typed"}
+    shop.file("qanat.yml", spec.format("quarantin"))
+    with pytest.raises(ProblemsError, match=r"qanat.yml:4.*'quarantine'") as caught:
+        qanat.open(shop.folder)
+    assert "quarantine" in str(caught.value)
+
+
+def test_an_aggregate_fails_as_before(shop: Shop) -> None:
+    shop.sql(
+        "CREATE MATERIALIZED VIEW v AS SELECT sum(CAST(delay AS INT)) AS total"
+        " FROM read_files('data/*.csv')"
+    )
+    assert shop.failures()["v"].code == "Q2004"
