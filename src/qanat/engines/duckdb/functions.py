@@ -120,7 +120,10 @@ def _arrow(result: Any, query: FunctionQuery) -> Any:
         _check_names(result.schema.names, query)
         return result
     if hasattr(result, "__arrow_c_stream__"):
-        reader = arrow.RecordBatchReader.from_stream(result)
+        reader = result
+        if not isinstance(result, arrow.RecordBatchReader):
+            # A reader of PyArrow's own passes on what Python raises while it reads.
+            reader = arrow.RecordBatchReader.from_stream(result)
         _check_names(reader.schema.names, query)
         return reader
     raise QueryError(
