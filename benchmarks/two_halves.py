@@ -1,7 +1,9 @@
 """Two processes on disjoint halves of 100 datasets, against one process on all of them.
 
 Each dataset is a streaming table with a rule, over a CSV file of its own of 1,000 rows. The two
-processes start together and end with the later one; each may use all cores, as the one may.
+processes start together and end with the later one. Once each process has one thread, the one
+like the two: what a second process is worth. And once each may use all cores, as the one may,
+which then has no core left to gain.
 """
 
 from __future__ import annotations
@@ -44,30 +46,38 @@ def measure() -> list[Figure]:
     with scratch("two-halves") as folder:
         project = folder / "project"
 
-        def run(*arguments: str) -> Cost:
-            return spend([*QANAT, "run", *arguments], project, env=no_cache(folder))
+        def run(threads: int | None, *arguments: str) -> Cost:
+            limit = {} if threads is None else {"QANAT__THREADS": str(threads)}
+            return spend([*QANAT, "run", *arguments], project, env=no_cache(folder) | limit)
 
-        def whole(_: int) -> Cost:
+        def whole(threads: int | None) -> Cost:
             lay_out(project)
-            return run()
+            return run(threads)
 
-        def halves(_: int) -> Cost:
+        def halves(threads: int | None) -> Cost:
             lay_out(project)
             with ThreadPoolExecutor(len(HALVES)) as pool:
-                costs = list(pool.map(lambda half: run("--select", f"{half}_*"), HALVES))
+                costs = list(pool.map(lambda h: run(threads, "--select", f"{h}_*"), HALVES))
             return Cost(
                 max(c.wall for c in costs), sum(c.cpu for c in costs), max(c.peak for c in costs)
             )
 
-        two, one = medians(5, halves, whole)
+        cases = [(f, threads) for threads in (1, None) for f in (halves, whole)]
+        costs = medians(5, *(lambda _, f=f, threads=threads: f(threads) for f, threads in cases))
+    two_alone, one_alone, two, one = costs
     return [
-        Figure(
-            "two_halves: 2 processes, 50 datasets each",
-            two.wall,
-            "one process, 100 datasets",
-            one.wall,
-            "s",
-            Against.RATIO,
-            1 / 1.7,
-        )
+        _figure("one thread each", two_alone, one_alone),
+        _figure("all cores each", two, one),
     ]
+
+
+def _figure(what: str, two: Cost, one: Cost) -> Figure:
+    return Figure(
+        f"two_halves: 2 processes, 50 datasets and {what}",
+        two.wall,
+        f"one process, 100 datasets, {what.removesuffix(' each')}",
+        one.wall,
+        "s",
+        Against.RATIO,
+        1 / 1.7,
+    )

@@ -301,11 +301,15 @@ Value = str | int | None | Cell
 
 
 def grid(
-    headers: Sequence[str], rows: Sequence[Sequence[Value]], layout: Layout = PLAIN
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Value]],
+    layout: Layout = PLAIN,
+    spare: Sequence[str] = (),
 ) -> list[str]:
     """The lines of a table.
 
     Args:
+        spare: headers of columns to leave out first, where the width does not do for all.
         rows: whole numbers get thousands separators; None becomes a dash.
         layout: where it has a width, long values are cut first; columns that do not fit are
             left out, and a last line names them.
@@ -322,6 +326,10 @@ def grid(
     columns = range(len(head))
     right = [bool(body) and all(row[i].right for row in body) for i in columns]
     sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
+    if spare and _fitting(sizes, width) < len(sizes):
+        kept = [i for i in columns if headers[i] != spare[0]]
+        fewer = [[row[i] for i in kept] for row in rows]
+        return grid([headers[i] for i in kept], fewer, layout, spare[1:])
     shown = _fitting(sizes, width)
     lines = [_line(row[:shown], sizes, right, layout.paint) for row in [head, *body]]
     if shown < len(head):

@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 
 import qanat
-from qanat.errors import NotAppendOnlyError, PlanError, RereadError, ResetError
+from qanat.errors import (
+    DatasetNotFoundError,
+    NotAppendOnlyError,
+    PlanError,
+    RereadError,
+    ResetError,
+)
 from qanat.run.decide import Decision, Step
 from qanat.run.drop import consequences, dropping
 from qanat.run.facts import Borrowed
 from qanat.run.plan import plan
+from qanat.run.rename import rename
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
@@ -303,3 +310,25 @@ def test_where_no_environment_has_a_table(shop: Shop) -> None:
         pytest.raises(qanat.errors.TableNotFoundError, match=r"iron has no table yet, neither in"),
     ):
         project.table("iron")
+
+
+def test_a_renaming_of_what_is_borrowed_is_followed(shop: Shop) -> None:
+    shop.run("dev", select=("gold", "total"))
+    shop.sql((SILVER + GOLD).replace("silver", "clean"))
+    with Session.open(shop.folder) as session:
+        with pytest.raises(DatasetNotFoundError) as caught:
+            rename(session, "silver", "clean")
+        assert str(caught.value.hint).endswith("qanat rename silver clean -e prod")
+    with Session.open(shop.folder, "prod") as session:
+        rename(session, "silver", "clean")
+    refused = planned(shop, "gold")["gold"]
+    assert refused.step is Step.FAIL
+    assert "if only a name has changed: qanat rename silver clean, or" in refused.consequence
+    with Session.open(shop.folder) as session:
+        rename(session, "silver", "clean")
+    assert planned(shop, "gold")["gold"].step is Step.SKIP
+    shop.file("data/2.csv", "id\n4\n")
+    shop.run("prod", select=("clean",))
+    shop.run("dev", select=("gold", "total"))
+    assert shop.rows("gold") == [(1,), (2,), (4,)]
+    assert shop.rows("total") == [(14,)]

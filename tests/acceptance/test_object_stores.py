@@ -10,6 +10,7 @@ import pytest
 
 import qanat
 from qanat.errors import HistoryMismatchError, ProblemsError
+from qanat.run.doctor import examine
 from qanat.testing.object_store import ObjectStore
 from qanat.testing.postgresql import postgresql
 
@@ -112,7 +113,14 @@ def test_a_bucket_that_is_not_there_is_named(
     (root / "qanat.yml").write_text(text)
     with qanat.open(root) as project:
         failed = {d.dataset: str(d.error) for d in project.run().failed}
-        assert "there is no bucket 's3://lakke'" in failed["bronze"]
+        gone = "there is no bucket 's3://lakke'"
+        assert gone in failed["bronze"]
+        # What asks no store tells nothing of it; the others do, each in its way.
+        assert not project.validate().problems
+        planned = {d.dataset: d for d in project.plan().datasets}
+        assert (str(planned["bronze"].step), planned["bronze"].reason) == ("fail", gone)
+        (found,) = [f for f in examine(project.session, root) if f.what == "storage"]
+        assert (found.level, found.detail) == ("error", gone)
     (root / "qanat.yml").write_text("name: shop\nstorage: s3:///lake\n")
     with pytest.raises(ProblemsError, match="storage does not fit"):
         qanat.open(root)

@@ -23,6 +23,7 @@ from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.record import Lease
 from qanat.run.plan import plan
 from qanat.run.promote import Promotion, promote
+from qanat.run.rename import rename
 from qanat.run.results import PromotedDataset, PromotionResult, Selection
 from qanat.run.session import Session
 from qanat.storage.delta.store import DeltaStore
@@ -488,3 +489,34 @@ def _die(folder: str, at: str) -> None:
     DeltaStore.publish = dying  # type: ignore[method-assign, assignment]
     with Session.open(Path(folder), "prod") as session:
         promote(session, Promotion(("gold",), "dev"))
+
+
+def test_a_renaming_that_only_one_environment_has_followed(shop: Shop) -> None:
+    shop.file("qanat.yml", "name: shop\nthreads: 1\nenvironments:\n  dev: {}\n  prod: {}\n")
+    tables = ("silver", "gold", "total")
+    shop.run("dev", select=tables)
+    shop.file("data/2.csv", "id\n4\n")
+    shop.run("dev", select=tables)
+    shop.run("prod", select=tables)
+    shop.sql((SILVER + GOLD + TOTAL).replace("silver", "clean"))
+
+    def renamed(environment: str) -> None:
+        with Session.open(shop.folder, environment) as session:
+            rename(session, "silver", "clean")
+
+    renamed("prod")
+    with pytest.raises(PromotionError) as caught:
+        promoted(shop, "gold")
+    assert "if only a name has changed: qanat rename silver clean -e dev; else" in str(
+        caught.value.hint
+    )
+    renamed("dev")
+    # The rows that a stream has brought under the old name are those of the new one. A view that
+    # reads the table is computed again.
+    shop.run("dev", select=("total",))
+    tables = ("clean", "gold", "total")
+    assert {d.dataset for d in promoted(shop, *tables).datasets} == {*tables}
+    shop.file("data/3.csv", "id\n5\n")
+    shop.run("prod", select=tables)
+    assert shop.rows("gold", "prod") == [(1,), (2,), (4,), (5,)]
+    assert shop.rows("total", "prod") == [(12,)]

@@ -9,6 +9,8 @@ import pytest
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.model.work import Staged, Work
 from qanat.ports.engine import Progress
+from qanat.run.look import show
+from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 
 ORDERS = (
@@ -212,3 +214,30 @@ def test_no_rows(shop: Shop) -> None:
     shop.run()
     assert shop.rows("v") == []
     assert shop.columns("v") == ["id bigint", "amount bigint"]
+
+
+def test_values_of_the_configuration_stand_in_every_text_of_a_decorator(shop: Shop) -> None:
+    shop.file(
+        "qanat.yml",
+        "name: shop\nconfiguration:\n  format: csv\n  out: sent\n  type: BIGINT\n  least: 15\n"
+        "  column: id\n",
+    )
+    shop.python(
+        "dp.create_sink('out', '${format}', {'path': '${out}/here'})\n"
+        "@dp.append_flow(target='out')\ndef sent():\n    return 'SELECT * FROM STREAM orders'\n"
+        "@dp.materialized_view(comment='goes to ${out}', table_properties={'goes': '${out}'},\n"
+        "    partition_cols=['${column}'], schema='id ${type}, amount ${type}')\n"
+        "@dp.expect_or_drop('enough', 'amount > ${least}')\n"
+        "def v():\n    return 'SELECT * FROM orders'\n"
+    )
+    shop.run()
+    assert shop.rows("v") == [(2, 20)]
+    assert [p.parent.parent.name for p in shop.folder.rglob("here/*.csv")] == ["sent"]
+    with Session.open(shop.folder) as session:
+        found = show(session, "v")
+        properties = dict(session.pipeline.dataset("v").properties)
+    assert (found.comment, found.partition_by) == ("goes to sent", ("id",))
+    assert properties["goes"] == "sent"
+    shop.python("@dp.table(comment='${cmment}')\ndef v(): return 'SELECT * FROM STREAM orders'\n")
+    (problem,) = shop.problems()
+    assert "no configuration 'cmment'" in problem

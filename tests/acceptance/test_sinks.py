@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qanat.connectors.files.sink import FilesSink
-from qanat.errors import HistoryMismatchError, QanatError
+from qanat.errors import HistoryMismatchError, PlanError, QanatError
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.model.work import Output
 from qanat.report.update import update_text
@@ -389,7 +389,11 @@ def test_an_environment_whose_sinks_are_off(shop: Shop) -> None:
     assert "Nothing new" in update_text(shop.update())
     alone = update_text(shop.update(select=("out",)))
     assert alone == f"Nothing new: read 0 files, wrote 0 rows. {off}"
-    assert shop.run("dev", full_refresh=("out",))["out"].status == "unchanged"
+    with pytest.raises(
+        PlanError, match=r"out cannot start over: dev sends nothing \(sinks: off\)"
+    ):
+        shop.run("dev", full_refresh=("out",))
+    assert shop.run("dev", full_refresh=("*",)).keys() == {"orders"}
     assert files(shop) == []
     shop.run("prod")
     assert len(files(shop)) == 1

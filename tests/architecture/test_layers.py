@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2] / "src" / "qanat"
 # From the foundation to the roof; a room may import rooms of earlier rows, and itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("frozen",),
-    ("digest", "text"),
+    ("digest", "secret", "text"),
     ("errors", "model"),
     ("ports",),
     ("declare", "quality", "planning", "dialect"),

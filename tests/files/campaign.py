@@ -19,8 +19,9 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import FilesBatch, LocalFile
 from tests.files.delimited import Delimited
 from tests.files.kind import Kind, Read
+from tests.files.lined import Lined
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (Delimited(),)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (Delimited(), Lined())}
 BATCH = 6
 _TOLD_LESS = 0.25
 """The share of batches that are also read without the options that Qanat can find out."""
@@ -116,7 +117,8 @@ class Campaign:
         return [_of(f, names, rows, bad) for f in files]
 
     def _with_care(self, files: Sequence[LocalFile], options: Mapping[str, Any]) -> list[Read]:
-        with patch("qanat.engines.duckdb.files.csv.look", lambda *_: Look(True, "\\n", False)):
+        doubtful = Look(True, "\\n", True, False)
+        with patch("qanat.engines.duckdb.files.csv.look", lambda *_: doubtful):
             return self._read(files, options)
 
     def _in_one_pass(self, file: LocalFile, options: Mapping[str, Any]) -> list[str] | None:

@@ -52,7 +52,7 @@ _MARKS = (
     b"#",
     b"\\",
 )
-# Stands for a CR that stands alone, which to `csv` would end the line.
+# Stands for what to `csv` would end the line: a CR alone, or LF where lines end with CR.
 _ALONE = "\u0100"
 
 
@@ -176,7 +176,7 @@ def _with_feeds(text: str, quote: str) -> tuple[str, dict[int, int]]:
     """
     outside = re.sub(f"{quote}[^{quote}]*{quote}", "", text) if quote else text
     if re.search(r"\r(?!\n)", text) and "\r" in outside and "\n" not in outside:
-        return text.translate({10: 13, 13: 10}), {10: 13, 13: 10}
+        return text.translate({10: ord(_ALONE), 13: 10}), {10: 13, ord(_ALONE): 10}
     return re.sub(r"\r(?!\n|\Z)", _ALONE, text), {ord(_ALONE): 13}
 
 

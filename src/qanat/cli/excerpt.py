@@ -16,6 +16,13 @@ LONGEST = 120
 """Characters of a source line that are shown; generated files may have lines of megabytes."""
 
 
+_SPECS = (".yml", ".yaml")
+_SECRET = re.compile(
+    r"(\b[\w.-]*(?:pass|pwd|secret|token|key|credential|auth)[\w.-]*\s*:)\s*[^,}\s][^,}]*",
+    re.IGNORECASE,
+)
+"""A key that is called like a secret, with its value."""
+
 _typed: dict[str, str] = {}
 
 
@@ -41,6 +48,8 @@ def excerpt(location: Location, start: Path) -> list[str]:
     if text is None:
         return []
     column = location.column or 0
+    if location.file.endswith(_SPECS):
+        text = _without_values(text, column)
     skipped = max(0, column - LONGEST // 2) if len(text) > LONGEST else 0
     shown = printable(text[skipped : skipped + LONGEST].expandtabs(1))
     number = str(location.line)
@@ -53,6 +62,18 @@ def excerpt(location: Location, start: Path) -> list[str]:
         caret = paint(marks, "bold red", sys.stderr)
         lines.append(f"{gutter} {' ' * cells(before)}{caret}")
     return lines
+
+
+def _without_values(text: str, column: int) -> str:
+    """A line of a spec as it may be shown: passwords stand there, under whatever key.
+
+    An error about a key needs no value, and one about a value says itself what it found.
+    """
+    key = re.compile(r"[\w.-]+\s*:").match(text, max(0, column - 1))
+    if key is not None:
+        return text[: key.end()] + (" …" if text[key.end() :].strip() else "")
+    shown = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1…@", text)
+    return _SECRET.sub(r"\1 …", shown)
 
 
 def _blue(text: str) -> str:

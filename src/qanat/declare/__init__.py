@@ -1,8 +1,8 @@
 """Reads a project's files into a `Pipeline`: the spec, SQL statements, Python decorators.
 
-Read `files` (where the spec and the project's files are) and `spec` first (`settings` has the keys
-that it may have, `environments` what may differ by environment, `storages` where their tables
-are), then `library`, which loads the files.
+Read `files` (where the spec and the project's files are) and `spec` first (`document` is YAML with
+places, `settings` has the keys that it may have, `environments` what may differ by environment,
+`storages` where their tables are), then `library`, which loads the files.
 
 SQL: `statements` moves a `cursor` over the words of a statement and parses its parts with
 `columns`, `properties` and `types`. Python: `python` has the decorators, `capture` stores their

@@ -107,7 +107,8 @@ def sink_target(
         OptionError: an option does not exist, does not fit or is missing.
         PythonFileError: an argument has a wrong type.
     """
-    name = text_of("format", format_, location).lower()
+    written = text_of("format", format_, location)
+    name = with_values(written, configuration, location).lower()
     connector = connectors.writing(name)
     if connector is None:
         raise UnsupportedError(
@@ -118,18 +119,21 @@ def sink_target(
         )
     # Values may be blank: a delimiter can be a tab, and the text for NULL can be empty.
     given = mapping_of_text("options", options, location, blank=True)
-    for value in given.values():
-        _check_keys(value, configuration, location)
-    values = {k: filled(v, configuration) for k, v in given.items()}
+    values = {k: with_values(v, configuration, location) for k, v in given.items()}
     table = connector.sinks[name]
     found = table.check_all(values.items(), location)
     # By their canonical names, as the options themselves.
-    written = tuple((table.find(k).name, v) for k, v in given.items() if values[k] != v)
-    return SinkTarget(name, tuple(found.items()), connector.name, written)
+    changed = tuple((table.find(k).name, v) for k, v in given.items() if values[k] != v)
+    return SinkTarget(name, tuple(found.items()), connector.name, changed)
 
 
-def _check_keys(value: str, configuration: Mapping[str, str], location: Location) -> None:
-    missing = next((m[1] for m in KEY.finditer(value) if m[1] not in configuration), None)
+def with_values(text: str, configuration: Mapping[str, str], location: Location) -> str:
+    """A text with the values of the configuration in the place of `${key}`.
+
+    Raises:
+        OptionError: the configuration lacks one; names the nearest.
+    """
+    missing = next((m[1] for m in KEY.finditer(text) if m[1] not in configuration), None)
     if missing is not None:
         raise OptionError(
             f"no configuration {missing!r}",
@@ -137,6 +141,7 @@ def _check_keys(value: str, configuration: Mapping[str, str], location: Location
             nearest=nearest(missing, configuration),
             hint=f"add it to the spec: configuration: {{{missing}: …}}",
         )
+    return filled(text, configuration)
 
 
 def _misfit(argument: str, wanted: str, value: Any, location: Location) -> PythonFileError:

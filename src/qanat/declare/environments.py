@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from qanat.declare.settings import KEYS, SETTINGS, Entry
+from qanat.declare.document import Entry
+from qanat.declare.settings import KEYS, SETTINGS
 from qanat.errors import QanatError, SpecError, nearest
 
 DEV = "dev"
@@ -109,7 +110,7 @@ def origins_of(environments: dict[str, Entries], problems: list[QanatError]) -> 
             origins[name] = entry.text
             continue
         itself = entry.text == name
-        what = f"no environment {entry.plain!r} to read from"
+        what = f"no environment {entry.text!r} to read from"
         problems.append(
             SpecError(
                 f"environment {name!r} reads from itself" if itself else what,

@@ -15,6 +15,7 @@ from qanat.declare.arguments import (
     optional_text,
     sink_target,
     text_of,
+    with_values,
 )
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall
 from qanat.declare.captured import FRAME, Captured
@@ -114,11 +115,13 @@ class _Maker:
                     call.location,
                 )
         elif call.format is not None:
-            written = text_of("format", call.format, call.location)
+            written = self._valued(text_of("format", call.format, call.location), call)
             check_table_format(written, self.registry, call.location)
-        properties = mapping_of_text("table_properties", call.table_properties, call.location)
+        given = mapping_of_text("table_properties", call.table_properties, call.location)
+        properties = {key: self._valued(value, call) for key, value in given.items()}
         for key, value in properties.items():
             check_property(key, value, call.location)
+        comment = optional_text("comment", call.comment, call.location)
         columns = self._columns(call)
         self.registry.problems += columns.problems
         return Dataset(
@@ -127,12 +130,18 @@ class _Maker:
             at,
             schema=columns.schema,
             expectations=(*columns.expectations, *self._expectations(call)),
-            partition_by=names_of("partition_cols", call.partition_cols, call.location),
-            cluster_by=names_of("cluster_by", call.cluster_by, call.location),
-            comment=optional_text("comment", call.comment, call.location),
+            partition_by=self._names("partition_cols", call.partition_cols, call),
+            cluster_by=self._names("cluster_by", call.cluster_by, call),
+            comment=comment and self._valued(comment, call),
             properties=tuple(properties.items()),
             sink=sink,
         )
+
+    def _valued(self, text: str, call: DatasetCall) -> str:
+        return with_values(text, self.project.configuration, call.location)
+
+    def _names(self, argument: str, value: object, call: DatasetCall) -> tuple[str, ...]:
+        return tuple(self._valued(n, call) for n in names_of(argument, value, call.location))
 
     def _flow(self, call: FlowCall, result: object) -> None:
         at = self._def(call.function)
@@ -153,7 +162,8 @@ class _Maker:
                 wanted="columns as text, such as 'id BIGINT NOT NULL, at TIMESTAMP'",
                 got=type(call.schema).__name__,
             )
-        sql = SqlText.of_function(f"({call.schema})", call.location)
+        schema = self._valued(call.schema, call)
+        sql = SqlText.of_function(f"({schema})", call.location)
         cursor = Cursor(sql, sql.tokens(self.project.dialect))
         columns = parse_columns(cursor, self.project)
         if cursor.word is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from qanat.declare.document import Entry, read
 from qanat.declare.environments import (
     ALIASES,
     DEV,
@@ -17,7 +18,7 @@ from qanat.declare.environments import (
     renamed,
 )
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, Entry, Settings, read, validated
+from qanat.declare.settings import KEYS, MAPPINGS, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind, TableFormat
@@ -125,9 +126,14 @@ def load_project(
         schema_drift=chosen.schema_drift,
         reads_from=reads_from,
         sinks=chosen.sinks == "on",
+        allowed_folders=_allowed(spec.parent, chosen.allowed_folders),
         environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
     )
+
+
+def _allowed(root: Path, folders: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if folders is None else tuple(str((root / f).resolve()) for f in folders)
 
 
 def _senders(

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from qanat.declare.document import Entry
 from qanat.declare.environments import DEV, Entries
-from qanat.declare.settings import Entry
 from qanat.errors import OptionError, ProblemsError, QanatError, SpecError, UnsupportedError
 from qanat.model.location import ObjectUrl, is_url, meant_url
 from qanat.model.pipeline import ProjectSpec

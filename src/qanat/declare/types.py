@@ -100,6 +100,8 @@ def parse_type(text: str, dialect: str, location: Location) -> DataType:
             node = parse_one(text, into=exp.DataType, dialect=tried)
         except (ParseError, TokenError):
             continue
+        except RecursionError as error:
+            raise TypeNameError("the type is nested too deeply", location=location) from error
         if isinstance(node, exp.DataType) and not node.find(exp.Interval):
             return _convert(node, text, tried, location)
     raise _unknown(text, location)

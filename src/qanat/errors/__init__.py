@@ -42,7 +42,8 @@
     │   ├── TableTooNewError            Q4009
     │   ├── TableCorruptError           Q4010
     │   ├── NotAppendOnlyError          Q4011
-    │   └── LedgerError                 Q4012
+    │   ├── LedgerError                 Q4012
+    │   └── NotAllowedError             Q4013
     └── RunError                        Q5000  an update could not do its work
         ├── UpdateRunningError          Q5001
         ├── LeaseLostError              Q5002
@@ -68,6 +69,7 @@ from qanat.errors.adapter import (
     FileVanishedError,
     LedgerError,
     MissingExtraError,
+    NotAllowedError,
     NotAppendOnlyError,
     SourceNotFoundError,
     SourceUnavailableError,
@@ -153,6 +155,7 @@ __all__ = [
     "LedgerError",
     "Location",
     "MissingExtraError",
+    "NotAllowedError",
     "NotAppendOnlyError",
     "OptionError",
     "PlanError",

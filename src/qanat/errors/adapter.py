@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
-from qanat.errors.root import QanatError
+from qanat.errors.root import Location, QanatError
 
 
 class AdapterError(QanatError):
@@ -105,3 +105,22 @@ class LedgerError(AdapterError):
     """The ledger cannot be opened, read or written."""
 
     code = "Q4012"
+
+
+class NotAllowedError(AdapterError):
+    """A file lies outside of the folders that the spec allows (`allowed_folders`).
+
+    Args:
+        path: of the file, as the query has it.
+        location: of the query.
+    """
+
+    code = "Q4013"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, path: str, location: Location | None = None) -> None:
+        super().__init__(
+            f"{path} is in none of the folders that the spec allows",
+            location=location,
+            hint="add its folder to `allowed_folders` in the spec",
+        )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from qanat.frozen import Frozen
 from qanat.model.name import Named, fold
+from qanat.secret import masked
 
 
 class Location(Frozen):
@@ -72,13 +73,12 @@ class QanatError(Exception):
         nearest: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = masked(message)
+        super().__init__(self.message)
         self.location = location
-        self.wanted = wanted
-        self.got = got
-        self.nearest = nearest
-        self.hint = hint
+        self.wanted, self.got, self.nearest, self.hint = (
+            each and masked(each) for each in (wanted, got, nearest, hint)
+        )
 
     def __str__(self) -> str:
         text = f"{self.location}: {self.message}" if self.location else self.message

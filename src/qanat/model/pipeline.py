@@ -15,6 +15,7 @@ from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.secret import masked
 
 
 class Action(StrEnum):
@@ -47,7 +48,7 @@ class Predicate(Frozen):
     written: str | None = None
 
     def __str__(self) -> str:
-        return self.sql if self.written is None else self.written
+        return masked(self.sql if self.written is None else self.written)
 
 
 class Unique(Frozen):
@@ -256,6 +257,8 @@ class ProjectSpec(Frozen):
             none of its own; never written to.
         sinks: whether sinks are sent to.
         environments: the names of all that the spec has.
+        allowed_folders: absolute folders; files elsewhere may not be read or written by queries,
+            apart from the storage's. None: any may.
         senders: by name, the configuration of each other environment that sends to sinks.
     """
 
@@ -280,6 +283,7 @@ class ProjectSpec(Frozen):
     reads_from: ProjectSpec | None = None
     sinks: bool = True
     environments: tuple[str, ...] = ("dev",)
+    allowed_folders: tuple[str, ...] | None = None
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
 from qanat.planning.stateful import aggregates, own_tree, tree_of
+from qanat.secret import masked
 
 _WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset", "order",
           "sample", "laterals", "pivots", "match", "connect")  # fmt: skip
@@ -227,7 +228,7 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
     text = "\n".join(parts) + "\n"
-    return blake2b(text.encode(), digest_size=16).hexdigest(), text
+    return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
 
 
 def volatile(query: Query) -> bool:

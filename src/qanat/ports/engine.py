@@ -57,12 +57,13 @@ class Reading(Protocol):
 class Engine(Protocol):
     """Runs queries; safe to call from several threads at once.
 
-    A session makes one, as `Class(scratch=…, memory_limit=…, threads=…, notes=…)`, from the class
-    that `EngineKind.engine` names: a folder for spills and temporary files, which the engine makes
-    when needed and removes in `close`; the bytes that it may hold before it spills, None for what
-    it finds best; how many threads it may use; and a mapping of texts to plain values (texts,
-    numbers, tuples) in which it may note what is expensive to find out. Its notes are there again
-    in later processes, as long as no package changes.
+    A session makes one, as `Class(scratch=…, memory_limit=…, threads=…, notes=…, folders=…)`, from
+    the class that `EngineKind.engine` names: a folder for spills and temporary files, which the
+    engine makes when needed and removes in `close`; the bytes that it may hold before it spills,
+    None for what it finds best; how many threads it may use; and a mapping of texts to plain
+    values (texts, numbers, tuples) in which it may note what is expensive to find out. Its notes
+    are there again in later processes, as long as no package changes. `folders` are the only ones
+    whose files queries may read and write; None: any.
 
     It is handed values (a query with its dialect, rules, ranges, keys) and never SQL of
     the kernel's making: it turns them into its own language.

@@ -151,6 +151,11 @@ class Surroundings(Protocol):
         ...
 
     @property
+    def folders(self) -> tuple[str, ...] | None:
+        """The only folders whose files may be read, as absolute paths; None: any."""
+        ...
+
+    @property
     def scope(self) -> str:
         """`<project>/<environment>`: whose is what it leaves outside of the storage."""
         ...

@@ -155,7 +155,9 @@ def _summary(plan: UpdatePlan) -> str:
     parts = ", ".join(f"{changes[c]:,} {c.value}" for c in DefinitionStatus if changes[c])
     if not plan.datasets:
         return "Nothing is declared and nothing is selected."
-    work = f"An update would work on {count(busy, 'dataset')}" if busy else "Nothing to do"
+    declared = sum(d.step is not Step.NONE for d in plan.datasets)
+    some = f"{busy:,} of {declared:,} datasets" if busy < declared else count(busy, "dataset")
+    work = f"An update would work on {some}" if busy else "Nothing to do"
     if failing:
         work += f", and {count(failing, 'dataset')} would fail"
     return f"{work} (definitions: {parts}; environment {printable(plan.environment)})."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from qanat.model.event import Recovered
 from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
@@ -12,7 +13,7 @@ from qanat.report.keys import SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
-from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid, listed
+from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid, listed, printable
 
 RULE = Shape(
     "Rule",
@@ -34,7 +35,8 @@ DATASET = Shape(
     ),
     "One dataset of an update.\n\n"
     "`status`: `updated`, `unchanged`, `failed` or `skipped`; `reason` says why. `read` is null\n"
-    "where the engine does not know it. `out` is what the query gave, and always equals\n"
+    "where the engine does not know it. `out` is what the query made of the rows read: a WHERE\n"
+    "makes it less, a join may make it more. It always equals\n"
     "`written + dropped + quarantined`; `malformed` rows could not be parsed and were\n"
     "quarantined before the query. `version` is the table's after the update.",
 )
@@ -44,11 +46,18 @@ UPDATE = Shape(
     (
         VERSION_KEY,
         Key("update", of=str | None, make=lambda result: result.id or None),
-        *("status", SECONDS_KEY, "datasets"),
+        *("status", SECONDS_KEY, "datasets", "recovered"),
     ),
     "`status`: `succeeded` or `failed`; `update` is null when nothing had to be written.",
 )
-PARTS = (DATASET, RULE)
+RECOVERY = Shape(
+    "Recovery",
+    Recovered,
+    ("dataset", "flow", "epoch", "how"),
+    "What became of an epoch that a crash had left open; `how` is `settled`, `redone` or\n"
+    "`given up`.",
+)
+PARTS = (DATASET, RULE, RECOVERY)
 
 MOST = 60
 """Datasets listed one by one before unchanged ones are only counted."""
@@ -63,7 +72,8 @@ _FATES = {
     "quarantine": "quarantined",
     "fail": "nothing published",
 }
-# What a narrow terminal can do without comes last.
+_SPARE = ("Kind", "Time", "Files", "Read")
+"""What a narrow terminal can do without; what became of the rows is not among it."""
 _HEADERS = (
     "Dataset",
     "Status",
@@ -90,12 +100,16 @@ def update_text(
     if _idle(result):
         return _nothing_new(result)
     shown = _listed(result)
-    lines = grid(_HEADERS, [_row(d) for d in shown], layout)
+    lines = grid(_HEADERS, [_row(d) for d in shown], layout, _SPARE)
     if len(shown) < len(result.datasets):
         lines.append(f"… and {len(result.datasets) - len(shown):,} unchanged")
+    if changed := [text for d in shown if (text := _by_query(d))]:
+        lines += ["", *changed]
     rules = _violated(result)
     if rules:
         lines += ["", *grid(RULE_HEADERS, rules, layout)]
+    if result.recovered:
+        lines += ["", *_recovered(result)]
     if silent := _silent(result):
         lines += ["", silent]
     colour = "bold red" if result.status == "failed" or result.failed else "bold green"
@@ -139,7 +153,33 @@ def _nothing_new(result: UpdateResult) -> str:
         text += f" {count(current, 'dataset is', 'datasets are')} up to date."
     if silent := _silent(result):
         text += f" {silent}"
-    return "\n".join([text, *(f"  {d.dataset}: {d.reason}" for d in waiting[:MOST])])
+    told = [f"  {d.dataset}: {d.reason}" for d in waiting[:MOST]]
+    return "\n".join([text, *told, *_recovered(result)])
+
+
+def _by_query(result: DatasetResult) -> str:
+    """How many rows a query left out, or made more, before any rule saw them; empty if none.
+
+    Not of views: most of them group or join.
+    """
+    counts, read = result.counts, result.read
+    if read is None or result.status != "updated" or counts.out == read - counts.malformed:
+        return ""
+    if result.kind == DatasetKind.MATERIALIZED_VIEW:
+        return ""
+    parsed = count(read - counts.malformed, "row")
+    return f"{printable(result.dataset)}: the query made {counts.out:,} of {parsed}"
+
+
+def _recovered(result: UpdateResult) -> list[str]:
+    """What was done with the epochs that a crash had left open."""
+    if not result.recovered:
+        return []
+    each = [
+        f"  {printable(r.dataset)}: epoch {r.epoch} of {printable(r.flow)} {r.how}"
+        for r in result.recovered[:MOST]
+    ]
+    return ["After an update that did not come to its end:", *each]
 
 
 def _silent(result: UpdateResult) -> str:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from qanat.disk import remove
 from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
 from qanat.frozen import Frozen
-from qanat.model.event import Event, Retried
+from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
 from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
@@ -72,6 +72,7 @@ class RunningUpdate(Frozen):
         tell: hands an event to all observers.
         stuck: by dataset, why an epoch that a crash left open could not be brought
             to an end; the dataset is not run.
+        recovered: what recovery has done with open epochs.
         redone: by dataset, epochs that recovery has carried out.
         unswept: views into whose quarantines another update may stage files, so that they were
             not swept.
@@ -87,6 +88,7 @@ class RunningUpdate(Frozen):
     at_ns: int
     tell: Callable[[Event], None]
     stuck: Named[QanatError] = field(default_factory=Named)
+    recovered: list[Recovered] = field(default_factory=list)
     redone: Named[list[Done]] = field(default_factory=Named)
     unswept: Names = field(default_factory=Names)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -121,6 +123,7 @@ class Attempt:
         records: the definition to record with the epoch, if it is the last one of its dataset.
         started: seconds of the monotonic clock.
         tried: what the engine was asked for, also where it failed.
+        remarks: what to tell of the epoch once it is committed.
     """
 
     running: RunningUpdate
@@ -130,6 +133,7 @@ class Attempt:
     records: Definition | None = None
     started: float = field(default_factory=time.monotonic)
     tried: list[Work] = field(default_factory=list)
+    remarks: tuple[str, ...] = ()
     _work: Work | None = None
     _bound: BoundInputs | None = None
     _staged: Staged | None = None

@@ -9,7 +9,7 @@ done. Every kind of epoch goes this way: a flow's, a view's, a full refresh, a r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +22,7 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
-from qanat.model.work import RuleCount, Staged, Work
+from qanat.model.work import Amount, RuleCount, Staged, Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
 from qanat.run.blame import blaming
 from qanat.run.carry import with_waiting
@@ -34,11 +34,12 @@ from qanat.run.commits import (
     target_tables,
     unpublished,
 )
+from qanat.run.drift import column_changes
 from qanat.run.inputs import BoundInputs, bind, key_of
-from qanat.run.limit import check_limit, unparsed
+from qanat.run.limit import check_limit, overruled, unparsed
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
-from qanat.text import count
+from qanat.text import count, size
 
 
 def run_epoch(
@@ -123,8 +124,10 @@ def compute(attempt: Attempt) -> None:
     """Run the query over exactly the range, split the rows by the rules, stage files."""
     running, name = attempt.running, attempt.compiled.dataset.name
 
+    doing = "computing"
+
     def progress(fraction: float | None) -> None:
-        running.tell(DatasetProgress(name, "computing", fraction))
+        running.tell(DatasetProgress(name, doing, fraction))
 
     def once() -> tuple[Work, BoundInputs, Staged]:
         work = work_of(attempt)
@@ -136,6 +139,8 @@ def compute(attempt: Attempt) -> None:
             attempt.epoch.generation,
             work.scratch,
         )
+        nonlocal doing
+        doing = " ".join(("computing", *_amount(bound.amount)))
         work = replace(work, inputs=bound.inputs, references=bound.references)
         with blaming((work.query, *(view.query for view in work.views))):
             return work, bound, with_waiting(attempt, work, progress)
@@ -153,6 +158,7 @@ def audit(attempt: Attempt) -> None:
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(compiled, staged)
+    attempt.remarks = tuple(column_changes(attempt))
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(
         attempt.epoch,
@@ -178,6 +184,8 @@ def settle(attempt: Attempt) -> None:
     epoch = replace(attempt.epoch, ended=time.time(), status=EpochStatus.COMMITTED)
     attempt.epoch = epoch
     attempt.session.ledger.settle(epoch, attempt.running.lease.latest, attempt.records)
+    for remark in attempt.remarks:
+        attempt.running.tell(Warned(epoch.dataset, remark))
     attempt.running.tell(
         EpochCommitted(
             dataset=epoch.dataset,
@@ -192,6 +200,8 @@ def settle(attempt: Attempt) -> None:
     )
     for path, rows in attempt.staged.unparsed.items():
         attempt.running.tell(Warned(epoch.dataset, unparsed(path, rows)))
+    for found in attempt.staged.overruled:
+        attempt.running.tell(Warned(epoch.dataset, overruled(found)))
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------
@@ -303,8 +313,19 @@ already, and the disk may have refused to remove staged files. In all three the 
 # -- parts ---------------------------------------------------------------------------------------
 
 
+def _amount(amount: Amount) -> Iterator[str]:
+    """How much an epoch reads, as far as that is known before it is computed."""
+    parts = [count(amount.files, "file")] if amount.files else []
+    parts += [count(amount.rows, "row")] if amount.rows else []
+    parts += [size(amount.bytes)] if amount.bytes else []
+    if parts:
+        yield ", ".join(parts)
+
+
 def _rows_read(attempt: Attempt) -> int:
-    return (attempt.bound.amount.rows or 0) + (attempt.staged.read or 0)
+    # Rows that could not be parsed were read as well; the query never saw them.
+    malformed = attempt.staged.counts.malformed
+    return (attempt.bound.amount.rows or 0) + (attempt.staged.read or 0) + malformed
 
 
 def _verified(attempt: Attempt) -> dict[str, Range]:

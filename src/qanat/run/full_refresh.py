@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from qanat.errors import ResetError, RowsLostError, SourceNotFoundError, located
+from qanat.errors import PlanError, ResetError, RowsLostError, SourceNotFoundError, located
 from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_replay
@@ -58,6 +58,24 @@ def check_resets(session: Session, full: Collection[str]) -> None:
             location=dataset.location,
             hint=f"leave {dataset.name} out, or take the property away",
         )
+
+
+def check_sends(session: Session, full: Collection[str]) -> None:
+    """Refuse to let sinks start over that send nothing here.
+
+    Raises:
+        PlanError: one of them is a sink, and this environment has `sinks: off`.
+    """
+    for name in full:
+        dataset = session.pipeline.dataset(name)
+        if dataset.sink is not None and not session.project.sinks:
+            raise PlanError(
+                f"{name} cannot start over: {session.project.environment} sends nothing"
+                " (sinks: off)",
+                location=dataset.location,
+                hint=f"name an environment that sends (-e), or take `sinks: off` out of"
+                f" {session.project.environment} in the spec",
+            )
 
 
 def check_taken_along(session: Session, taken: Mapping[str, str]) -> None:

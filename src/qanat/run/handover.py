@@ -13,11 +13,12 @@ from contextlib import suppress
 
 from qanat.errors import PromotionError, QanatError, located, naming
 from qanat.frozen import Frozen
-from qanat.model.name import Name
+from qanat.model.name import Name, same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
-from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.model.query import DATASET, Read, SqlQuery, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, Range
 from qanat.planning.difference import difference
+from qanat.planning.graph import resolve
 from qanat.ports.source import ENVIRONMENT, Handover, SameRows
 from qanat.run.decide import fingerprint_of
 from qanat.run.full_refresh import kept_epochs
@@ -224,7 +225,7 @@ def _epochs(session: Session, origin: Session, dataset: Dataset) -> list[Epoch]:
             location=dataset.location,
             got=f"(- {there} has run, + the files have)\n"
             + difference(before.text, text).rstrip(),
-            hint=again,
+            hint=_renamed_there(session, origin, dataset) + again,
         )
     epochs = kept_epochs(origin, dataset)
     if not epochs:
@@ -236,6 +237,21 @@ def _epochs(session: Session, origin: Session, dataset: Dataset) -> list[Epoch]:
             hint=again,
         )
     return epochs
+
+
+def _renamed_there(session: Session, origin: Session, dataset: Dataset) -> str:
+    """The renaming that the other environment lacks, if what it has read has another name now."""
+    past = {s.key for s in origin.recorded.sources() if same(s.dataset, dataset.name)}
+    flows = session.analysis.flows_into(dataset.name)
+    now = {r.source.key: r.source for c in flows for r in c.reads if r.streaming}
+    gone, come = past - now.keys(), [s.dataset for key, s in now.items() if key not in past]
+    if len(gone) != 1 or len(come) != 1 or come[0] is None:
+        return ""
+    connector, _, old = gone.pop().partition(":")
+    if connector != DATASET or resolve(session.pipeline, old) is not None:
+        return ""
+    command = shlex.join(("qanat", "rename", old, come[0], "-e", origin.project.environment))
+    return f"if only a name has changed: {command}; else "
 
 
 def _check_configured(

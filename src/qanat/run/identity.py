@@ -17,7 +17,7 @@ from qanat.errors import QanatError, RereadError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Named, fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, is_replay
-from qanat.model.query import Read
+from qanat.model.query import Read, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
 from qanat.model.work import Amount
 from qanat.run.commits import published
@@ -338,7 +338,7 @@ def _refusal(
     ways = f"take the old one, or start over: {full_refresh(name)}"
     if gone.words != gone.name:
         ways = f"{rename} {shlex.quote(compiled.flow.name)}, or {ways}"
-    elif read.source.dataset is not None and gone.name in session.recorded.definitions():
+    elif read.source.dataset is not None and _is_dataset(session, gone):
         ways = f"{rename} {shlex.quote(read.source.dataset)}, or {ways}"
     elif read.source.dataset is None:
         ways = f"{rename} {shlex.quote(read.source.place)}, or {ways}"
@@ -348,6 +348,13 @@ def _refusal(
         location=read.location,
         hint=f"if only a name has changed: {ways}; if these are other rows: {again}",
     )
+
+
+def _is_dataset(session: Session, gone: _Gone) -> bool:
+    """True if what is read no more is a dataset, here or in the environment that is read from."""
+    if session.project.reads_from is not None:
+        return any(s.key == dataset_ref(gone.name).key for s in gone.sources)
+    return gone.name in session.recorded.definitions()
 
 
 def _taken_out(session: Session, old: str) -> str:

@@ -36,6 +36,7 @@ from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSp
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
 from qanat.planning.graph import Graph
+from qanat.secret import remember
 
 
 class CompiledView(Frozen):
@@ -135,6 +136,8 @@ def project(spec: Path, environment: str | None) -> ProjectSpec:
     """
     text = spec.read_bytes()
     named = set(_VARIABLE.findall(text.decode(errors="replace")))
+    for name in named & os.environ.keys():
+        remember(name, os.environ[name])
     if b"~" in text:
         named.add("HOME")
     if b"\\" in text:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from qanat.disk import explained
 from qanat.errors import PlanError, UpdateRunningError
 from qanat.model.move import Move
 from qanat.model.name import Named, fold, same
 from qanat.model.pipeline import QUARANTINE, is_replay
-from qanat.model.query import dataset_ref
+from qanat.model.query import DATASET, dataset_ref
 from qanat.model.record import quarantine_key
 from qanat.model.table import TableRef
+from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update
@@ -26,8 +27,13 @@ NO_KIND = ""
 """The kind of a dataset of which only a table is known."""
 
 
-def known_datasets(session: Session) -> Named[str]:
-    """The kind of every dataset that was ever run, or has a table or a quarantine."""
+def known_datasets(session: Session, borrowed: bool = False) -> Named[str]:
+    """The kind of every dataset that was ever run, or has a table or a quarantine.
+
+    Args:
+        borrowed: also those that were read as streams in another environment, which no longer
+            has them by that name.
+    """
     found: Named[str] = Named()
     for definition in session.recorded.definitions().values():
         found[definition.dataset] = definition.kind
@@ -37,7 +43,20 @@ def known_datasets(session: Session) -> Named[str]:
         if own and session.store.version(table) is not None:
             name = table.name.removesuffix(QUARANTINE)
             found.setdefault(name, NO_KIND)
+    for name in _borrowed(session) if borrowed else ():
+        if name not in found and told_of_origin(session, name) is None:
+            found[name] = NO_KIND
     return found
+
+
+def _borrowed(session: Session) -> Iterator[str]:
+    """The names of datasets, no longer declared, that were read as streams."""
+    if session.project.reads_from is None:
+        return
+    for source in session.recorded.sources():
+        connector, _, name = source.key.partition(":")
+        if connector == DATASET and resolve(session.pipeline, name) is None:
+            yield name.removesuffix(QUARANTINE)
 
 
 def known_flows(session: Session) -> Named[str]:

@@ -185,7 +185,8 @@ def recover(running: RunningUpdate, anew: Collection[str] = frozenset()) -> bool
             running.lease.confirm()
             how = _set_aside(running, epoch, error, anew)
         if how is not None:
-            running.tell(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
+            running.recovered.append(Recovered(epoch.dataset, epoch.flow, epoch.number, how))
+            running.tell(running.recovered[-1])
     # No clock tells which update a file belongs to. But a file that was there while we held the
     # lease, and is not ours, is a leftover, even if another update takes over while we remove it.
     views = _views(session)

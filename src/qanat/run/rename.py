@@ -105,7 +105,7 @@ def planned(session: Session, update: str, old: str, new: str) -> Move:
         raise PlanError("a name is empty", wanted="qanat rename OLD NEW")
     if old == new:
         raise PlanError(f"{old!r} has that name already")
-    datasets, flows = known_datasets(session), known_flows(session)
+    datasets, flows = known_datasets(session, borrowed=True), known_flows(session)
     dataset, flow = spelled(datasets, old), _flow(session, old)
     if dataset is not None and not _only_its_flow_went(session, dataset):
         return _dataset(session, update, dataset, new, datasets[dataset])

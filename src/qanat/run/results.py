@@ -8,7 +8,7 @@ from typing import Any
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.model.event import EventRecord
+from qanat.model.event import EventRecord, Recovered
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Definition, Epoch, UpdateRecord
@@ -20,6 +20,7 @@ from qanat.run.full_refresh import (
     Loss,
     check_losses,
     check_resets,
+    check_sends,
     check_taken_along,
     losses,
     taken_along,
@@ -90,12 +91,17 @@ class DatasetResult(Frozen):
 
 
 class UpdateResult(Frozen):
-    """What an update did. `id` is empty when nothing had to be written."""
+    """What an update did. `id` is empty when nothing had to be written.
+
+    Args:
+        recovered: what became of epochs that a crash had left open.
+    """
 
     id: str
     status: str
     seconds: float
     datasets: tuple[DatasetResult, ...]
+    recovered: tuple[Recovered, ...] = ()
 
     @property
     def failed(self) -> tuple[DatasetResult, ...]:
@@ -305,6 +311,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
 
     Raises:
         SelectionError: a pattern matches nothing.
+        PlanError: a sink that would start over sends nothing in this environment.
         ResetError: a dataset that would start over is protected.
         RowsLostError: rows would be lost.
         ForeignTableError: a table that would start over is another project's.
@@ -329,6 +336,7 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
     else:
         wanted = frozenset(session.graph.order)
     if full:
+        check_sends(session, full)
         check_resets(session, full)
     if selection.full_refresh_all:
         everything = (session.pipeline.dataset(n) for n in wanted)

@@ -14,6 +14,7 @@ from typing import Self, cast
 from qanat import plugins
 from qanat.declare.files import find_spec
 from qanat.errors import ProblemsError, QanatError
+from qanat.model.location import is_url
 from qanat.model.name import same
 from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
@@ -153,8 +154,21 @@ class Session:
             memory_limit=project.memory_limit,
             threads=self.threads,
             notes=self._notes,
+            folders=self.folders,
         )
         return cast("Engine", made)
+
+    @property
+    def folders(self) -> tuple[str, ...] | None:
+        """The only folders whose files queries may read or write; None: any."""
+        project: ProjectSpec | None = self.project
+        if project is None or project.allowed_folders is None:
+            return None
+        found = [*project.allowed_folders, str(self.scratches)]
+        while project is not None:
+            found += [] if is_url(project.storage) else [project.storage]
+            project = project.reads_from
+        return tuple(found)
 
     @cached_property
     def _notes(self) -> memo.Notes:

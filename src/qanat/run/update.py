@@ -55,7 +55,11 @@ def update(
         opened.failed = "; ".join(failed) or None
     entry = opened.entry
     return UpdateResult(
-        entry.id if entry.begun else "", str(opened.status), opened.seconds, results
+        entry.id if entry.begun else "",
+        str(opened.status),
+        opened.seconds,
+        results,
+        tuple(opened.running.recovered),
     )
 
 

@@ -25,6 +25,7 @@ def surroundings(root: Path) -> Surroundings:
 class _Folder:
     root: Path
     scope: str = "test/dev"
+    folders: tuple[str, ...] | None = None
 
     def table(self, dataset: str) -> TableRef:
         return TableRef(str(self.root / "storage" / "tables" / dataset), dataset)

@@ -50,6 +50,7 @@ class DataFusionEngine:
             limit.
         threads: more than one is of no use to this engine: it keeps rows in their order.
         notes: it finds nothing out that would be worth one.
+        folders: its queries read no files but their inputs.
     """
 
     dialect = DATAFUSION.dialect
@@ -63,8 +64,9 @@ class DataFusionEngine:
         memory_limit: int | None = None,
         threads: int | None = None,
         notes: MutableMapping[str, Any] | None = None,
+        folders: Sequence[str] | None = None,
     ) -> None:
-        del threads, notes
+        del threads, notes, folders
         self._scratch = scratch
         self._memory_limit = memory_limit
         self._closed = False

@@ -295,6 +295,17 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
             ),
         ),
         (
+            "name: x\nsinks: no",
+            "qanat.yml:2:8: sinks does not fit\n  wanted: on or off\n  got: no",
+        ),
+        (
+            "name: x\nenvironments: {dev: {from: no}}",
+            (
+                "qanat.yml:2:28: no environment 'no' to read from\n"
+                "  wanted: another environment of this spec"
+            ),
+        ),
+        (
             "name: x\nlibraries: [{glob: {inclde: a}}]",
             (
                 "qanat.yml:2:12: libraries does not fit\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from qanat.cli.options import ProjectRef
+from qanat.model.event import Recovered
 from qanat.model.work import Counts, RuleCount
 from qanat.report.update import update_text
 from qanat.run.results import DatasetResult, UpdateResult
+from qanat.text import Layout
 
 
 def dataset(name: str, status: str, counts: Counts | None = None, **rest: object) -> DatasetResult:
@@ -21,7 +23,7 @@ def dataset(name: str, status: str, counts: Counts | None = None, **rest: object
         rules,  # type: ignore[arg-type]
         int(status == "updated"),
         0.5,
-        read=(counts or Counts()).out,
+        read=int(str(rest.pop("read", (counts or Counts()).out + (counts or Counts()).malformed))),
     )
 
 
@@ -57,7 +59,7 @@ def test_everything_that_happened_is_there() -> None:
     )
     assert update_text(result, ProjectRef(Path("my shop"), "prod").options).splitlines() == [
         "Dataset  Status   Files   Read  Written  Quarantined  Dropped    Time  Kind",
-        "silver   updated      1  1,000      990            6        6  0.50 s  streaming table",
+        "silver   updated      1  1,002      990            6        6  0.50 s  streaming table",
         "gold     updated      1      3        3            0        0  0.50 s  materialized view",
         "",
         "Expectation      Violations  Rows were",
@@ -74,6 +76,44 @@ def test_everything_that_happened_is_there() -> None:
         ),
         "  qanat run -C 'my shop' -e prod                     run again: only what is new is read",
     ]
+
+
+def test_a_narrow_terminal_shows_what_became_of_the_rows() -> None:
+    counts = Counts(out=1000, written=990, quarantined=4, dropped=6)
+    result = UpdateResult("u", "succeeded", 1.0, (dataset("silver", "updated", counts),))
+    assert update_text(result, layout=Layout(width=60)).splitlines()[:2] == [
+        "Dataset  Status    Read  Written  Quarantined  Dropped",
+        "silver   updated  1,000      990            4        6",
+    ]
+    assert update_text(result, layout=Layout(width=50)).splitlines()[:2] == [
+        "Dataset  Status   Written  Quarantined  Dropped",
+        "silver   updated      990            4        6",
+    ]
+
+
+def test_what_a_query_left_out_or_made_more_is_said() -> None:
+    some = (
+        dataset("less", "updated", Counts(out=3, written=3), read=5),
+        dataset("more", "updated", Counts(out=7, written=6, dropped=1), read=5),
+        dataset("same", "updated", Counts(out=5, written=5), read=5),
+        dataset("gold", "updated", Counts(out=1, written=1), read=5, kind="materialized view"),
+    )
+    lines = update_text(UpdateResult("u", "succeeded", 1.0, some)).splitlines()
+    assert [line for line in lines if "the query" in line] == [
+        "less: the query made 3 of 5 rows",
+        "more: the query made 7 of 5 rows",
+    ]
+
+
+def test_what_recovery_did_is_said() -> None:
+    recovered = (Recovered("a", "a", 3, "redone"), Recovered("b", "f", 1, "given up"))
+    for status in ("updated", "unchanged"):
+        result = UpdateResult("u", "succeeded", 1.0, (dataset("a", status),), recovered)
+        assert (
+            "After an update that did not come to its end:\n"
+            "  a: epoch 3 of a redone\n"
+            "  b: epoch 1 of f given up"
+        ) in update_text(result)
 
 
 def test_a_selection_is_kept_where_it_has_to_be() -> None:

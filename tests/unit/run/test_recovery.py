@@ -78,6 +78,7 @@ def _run(root: Path) -> tuple[Heard, dict[str, str]]:
     with Session.open(root) as session:
         result = update(session, None, [heard])
         assert not session.ledger.open_epochs()
+    assert list(result.recovered) == heard.of(Recovered)
     return heard, {d.dataset: d.status for d in result.datasets}
 
 

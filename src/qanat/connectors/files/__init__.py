@@ -43,7 +43,11 @@ _READ = OptionTable(
             " marks tell UTF-16 and UTF-32",
             ("charset",),
         ),
-        Option("null_value", "the text that means NULL", ("nullstr",)),
+        Option(
+            "null_value",
+            "the text that means NULL, instead of an empty field; not where it stands in quotes",
+            ("nullstr",),
+        ),
         Option("date_format", "how dates are written, such as %d/%m/%Y"),
         Option("timestamp_format", "how timestamps are written"),
         Option(
@@ -139,7 +143,11 @@ _SINKS = {
         Option("delimiter", "what separates fields", ("sep", "delim")),
         Option("escape", "the character before a quote inside a quoted field"),
         Option("header", "whether the first line has the column names", choices=_TRUTH),
-        Option("null_value", "the text that means NULL", ("nullstr",)),
+        Option(
+            "null_value",
+            "what NULL is written as, instead of nothing; a text that is the same gets quotes",
+            ("nullstr",),
+        ),
         Option("quote", "the character around fields that contain a delimiter"),
     ),
     "json": (_PATH, *_WRITE_TEXT),

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,7 @@ from qanat.errors import (
     FileChangedError,
     FileUnreadableError,
     FileVanishedError,
+    NotAllowedError,
     SourceNotFoundError,
     full_refresh,
     nearest,
@@ -33,6 +35,25 @@ from qanat.text import expanded
 
 _CHUNK = 2**20
 _WORTH_THREADS = 64 * 2**20  # for less, handing files to threads costs more than hashing them
+
+
+def check_allowed(path: str, root: Path, folders: tuple[str, ...] | None) -> None:
+    """Refuse a path, or a pattern, outside of the folders that a spec allows.
+
+    Args:
+        root: where a relative path starts.
+        folders: absolute; None: any will do.
+
+    Raises:
+        NotAllowedError: it is in none of them.
+    """
+    if folders is None:
+        return
+    fixed = takewhile(lambda part: not has_wildcard(part), Path(path).parts)
+    # Links are followed: DuckDB does not look where one leads.
+    place = Path(os.path.realpath(root.joinpath(*fixed)))
+    if not any(place.is_relative_to(os.path.realpath(folder)) for folder in folders):
+        raise NotAllowedError(path)
 
 
 class Folder:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from qanat.connectors.files.content import UTF_8, encoding_named
 from qanat.connectors.files.copies import readable
-from qanat.connectors.files.folder import Folder
+from qanat.connectors.files.folder import Folder, check_allowed
 from qanat.connectors.files.format import FileFormat, compression_named, shapes
 from qanat.connectors.files.glob import Place, described, name_regex
 from qanat.connectors.files.sample import heads, spread
@@ -137,6 +137,7 @@ class FilesSource(Everywhere):
     def __init__(self, surroundings: Surroundings) -> None:
         self._root = surroundings.root
         self._folder = Folder(self._root)
+        self._allowed = surroundings.folders
         self._buckets: Place | None = None
 
     def plan(
@@ -304,6 +305,7 @@ class FilesSource(Everywhere):
 
     def _place(self, path: str) -> Place:
         if not is_url(path):
+            check_allowed(path, self._root, self._allowed)
             return self._folder
         if self._buckets is None:
             try:

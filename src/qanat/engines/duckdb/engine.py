@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
+from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
@@ -50,6 +51,7 @@ class DuckDBEngine:
             None for 60 % of the machine's memory (or of the control group's limit).
         threads: cores to use; None for all that the machine has.
         notes: answers about queries that earlier processes have kept.
+        folders: the only ones whose files queries may read and write; None: any.
     """
 
     dialect = "duckdb"
@@ -60,10 +62,12 @@ class DuckDBEngine:
         memory_limit: int | None = None,
         threads: int | None = None,
         notes: MutableMapping[str, Any] | None = None,
+        folders: Sequence[str] | None = None,
     ) -> None:
         self._scratch = scratch
         self._memory_limit = memory_limit
         self._threads = threads
+        self._folders = folders
         self._lock = threading.Condition()
         self._instance: DuckDBPyConnection | None = None
         self._working: set[DuckDBPyConnection] = set()
@@ -104,7 +108,7 @@ class DuckDBEngine:
                 if where is not None:
                     # The author's condition may end in a -- comment, so the closing parenthesis
                     # needs its own line.
-                    relation = relation.filter(f"(\n{where.sql}\n)")
+                    relation = relation.filter(f"(\n{exact_casts(where.sql)}\n)")
                 return _rows(relation, limit)
 
     def profile(self, batch: Batch) -> Rows:
@@ -235,6 +239,11 @@ class DuckDBEngine:
         limit = self._memory_limit or int(_memory() * 0.6)
         con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")
         con.execute("SET GLOBAL TimeZone = 'UTC'")
+        if self._folders is not None:
+            # In this order: DuckDB lets nobody change the first once the second is off.
+            folders = ", ".join(literal(folder) for folder in (*self._folders, str(self._scratch)))
+            con.execute(f"SET allowed_directories = [{folders}]")
+            con.execute("SET enable_external_access = false")
         con.execute("SET enable_progress_bar = true")
         con.execute("SET enable_progress_bar_print = false")
         return con

@@ -10,7 +10,13 @@ from importlib import import_module
 
 import duckdb
 
-from qanat.errors import AdapterError, FileUnreadableError, QanatError, StorageFullError
+from qanat.errors import (
+    AdapterError,
+    FileUnreadableError,
+    NotAllowedError,
+    QanatError,
+    StorageFullError,
+)
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation
 
@@ -19,6 +25,7 @@ QUOTING = (duckdb.ConversionException, duckdb.OutOfRangeException)
 BY_DATA = (*QUOTING, duckdb.InvalidInputException)
 """What DuckDB raises because of a value, not because of the query."""
 _DAMAGED = re.compile(r"failed to read file \"([^\"]+)\": (.+)", re.IGNORECASE | re.DOTALL)
+_DENIED = re.compile(r"Cannot access file \"([^\"]+)\" - file system operations are disabled")
 _PREFIX = re.compile(r"^(?:[A-Z][A-Za-z]*(?: [A-Za-z]+){0,3} Error: )+")
 _TYPES = {
     "INTEGER_LITERAL": "INTEGER",
@@ -120,6 +127,8 @@ def translate(
             got=plain(damaged[2]),
             hint="mend the file or take it away, and run again",
         )
+    if isinstance(error, duckdb.PermissionException) and (denied := _DENIED.search(text)):
+        return NotAllowedError(denied[1], location=where)
     match error:
         case duckdb.OutOfMemoryException():
             return AdapterError(

@@ -21,7 +21,7 @@ from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.schema import Decimal, Field, Primitive, Schema
-from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
+from qanat.model.work import ArrowBatch, Batch, FilesBatch, Overruled, TableBatch, ViewBatch
 from qanat.text import literal, quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
@@ -47,6 +47,7 @@ class Bound(Frozen):
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
         whole: `full` with the rows that are set aside; empty if none are.
+        overruled: columns of files that folders hide.
     """
 
     plain: str
@@ -56,6 +57,7 @@ class Bound(Frozen):
     malformed: str | None = None
     rows: int | None = None
     whole: str = ""
+    overruled: tuple[Overruled, ...] = ()
 
 
 def _grown(field: Field, type_: str) -> str:
@@ -301,4 +303,5 @@ def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: 
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,
+        overruled=found.overruled,
     )

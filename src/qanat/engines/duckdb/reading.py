@@ -10,6 +10,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from duckdb.sqltypes import DuckDBPyType
 
+from qanat.engines.duckdb.casts import compiled
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.types import stored
@@ -52,11 +53,13 @@ class DuckDBReading:
             self._columns = tuple(c for b in bound for c in con.sql(b.plain).columns)
         # Inside parentheses DuckDB takes nothing but a query, and gives columns of one name
         # different ones. The closing one has its own line: the text may end in a -- comment.
-        self._sql = f"FROM (\n{query.sql}\n)"
-        if limit is not None:
-            self._sql += f" LIMIT {int(limit)}"
+        most = "" if limit is None else f" LIMIT {int(limit)}"
+
+        def over(sql: str) -> str:
+            return f"FROM (\n{sql}\n){most}"
+
         with explained(query, self._columns):
-            relation = self._relation()
+            self._sql, relation = compiled(con, query.sql, over)
             columns = dict(zip(relation.columns, relation.types, strict=True))
         self.schema = Schema(
             tuple(Field(name, stored(t) or Primitive("string")) for name, t in columns.items())

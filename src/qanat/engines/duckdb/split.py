@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.errors import DatasetNotFoundError, InvariantError
@@ -109,7 +110,7 @@ class Splitter(Frozen):
         for index, expectation in enumerate(self.expectations):
             if not isinstance(expectation.rule, Predicate):
                 continue
-            passes = f"({expectation.rule.sql}\n)"  # it may end in a comment
+            passes = f"({exact_casts(expectation.rule.sql)}\n)"  # it may end in a comment
             rules.append((expectation, passes))
             conditions.append(passes)
             # FALSE and NULL both fall into ELSE.
@@ -151,7 +152,7 @@ class Splitter(Frozen):
         """Raise the error of the rule that cannot take a value, if it is a rule's."""
         for expectation in self.expectations:
             if isinstance(expectation.rule, Predicate):
-                sql = f"count(*) FILTER (WHERE {expectation.rule.sql}\n)"
+                sql = f"count(*) FILTER (WHERE {exact_casts(expectation.rule.sql)}\n)"
                 with explained(_query(expectation), (), expectation):
                     self._count(f"SELECT {sql} FROM ({self.relation}) AS r")
 

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
@@ -102,13 +104,14 @@ class Staging:
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
-        result = self._query(self.work.flow, self.work.query, positions=False)
-        work = self.work
+        result, work = self._query(self.work.flow, self.work.query, False), self.work
         fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
             if isinstance(expectation.rule, Predicate):
-                compile_rule(self.con, relation, expectation, f"({expectation.rule.sql}\n)")
+                compile_rule(
+                    self.con, relation, expectation, f"({exact_casts(expectation.rule.sql)}\n)"
+                )
         return fitted
 
     def _run(self) -> Staged:
@@ -143,18 +146,19 @@ class Staging:
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
         failed = self._quarantine_failed(fitted.schema)
-        counts += Counts(out=failed, quarantined=failed)
-        counts = replace(counts, malformed=self._quarantine_malformed(fitted.schema))
+        malformed = self._quarantine_malformed(fitted.schema)
+        counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            table=table,
-            counts=counts,
-            rules=tuple(self.rules),
+            table,
+            counts,
+            tuple(self.rules),
             quarantines=self.quarantines,
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
+            overruled=tuple(o for b in bound.values() for o in b.overruled),
         )
 
     def _set_aside(self) -> int:
@@ -208,8 +212,8 @@ class Staging:
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
-        select = self.bindings.over(carried.sql, reads, carried.needs)
-        relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        over = partial(self.bindings.over, names=reads, full=carried.needs)
+        select, relation = compiled(self.con, carried.sql, over)
         shown = relation.columns[len(carried.positions) :]
         if carried.needs and any(name.startswith(RESERVED) for name in shown):
             raise duckdb.BinderException("a star that was not seen shows hidden columns")
@@ -356,8 +360,8 @@ class Staging:
 
     def _quarantine_failed(self, schema: Schema) -> int:
         """Rows that the query could not compute."""
-        selects = tuple(self.aside.rows(schema)) if self.aside else ()
-        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in selects)
+        found = self.aside.rows(schema) if self.aside else ()
+        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in found)
 
     def _put_aside(
         self, rows: str, schema: Schema, rule: str, number: str = "row_number() OVER ()"
@@ -380,11 +384,8 @@ class Staging:
         return counts
 
     def _discard(self) -> None:
-        for output in (
-            self.work.output,
-            self.work.quarantine,
-            *(v.quarantine for v in self.work.views),
-        ):
+        views = (v.quarantine for v in self.work.views)
+        for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
 
 

@@ -128,8 +128,11 @@ _KEYWORDS = {
 }
 
 
-def copy_text(select: str, output: Output) -> str:
-    """A COPY of a SELECT into new files of `output`, whose options a sink has checked."""
+def copy_text(select: str, schema: Schema, output: Output) -> str:
+    """A COPY of a SELECT, whose columns are `schema`, into new files of `output`.
+
+    A sink has checked the options.
+    """
     if output.partition_by:
         by = ", ".join(quote(c) for c in output.partition_by)
         return (
@@ -138,6 +141,9 @@ def copy_text(select: str, output: Output) -> str:
             "OVERWRITE_OR_IGNORE)"
         )
     options = dict(output.options)
+    if "quote" in options:
+        # A quote in a value is doubled, whatever it is; DuckDB would put `"` before it.
+        options.setdefault("escape", options["quote"])
     compression = options.get("compression", "")
     # A reader tells compressed text by the name; Parquet says inside how it is compressed.
     suffix = "" if output.format == "parquet" else _SUFFIXES.get(compression, "")
@@ -151,6 +157,9 @@ def copy_text(select: str, output: Output) -> str:
         parts.append(f"COMPRESSION {codecs.get(compression, compression)}")
     if output.format == "csv":
         parts.append(f"HEADER {options.get('header', 'true')}")
+        if options.get("null_value") and len(schema.fields) == 1:
+            # An only value that is empty would be a blank line, which no reader sees.
+            parts.append("FORCE_QUOTE *")
     parts += [f"{word} {literal(options[n])}" for n, word in _KEYWORDS.items() if n in options]
     return f"COPY ({select}) TO {literal(str(path))} ({', '.join(parts)})"
 
@@ -169,7 +178,7 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
         output.folder.mkdir(parents=True, exist_ok=True)
         if output.format == "json":
             select = jsonable(select, schema)
-        found = con.execute(copy_text(select, output)).fetchall()
+        found = con.execute(copy_text(select, schema, output)).fetchall()
         if output.format == "parquet":
             described = [_parquet_file(row, schema, output) for row in found]
         else:

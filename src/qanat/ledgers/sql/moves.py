@@ -77,6 +77,7 @@ class SqlMoves:
             if intended:
                 _carry_out(transaction, self.scope, move)
                 for definition in move.definitions:
+                    _refingerprint(transaction, self.scope, definition)
                     self._write_definition(transaction, definition)
         self._answers.begin(lease)  # what was known of the old names is no longer so
 
@@ -99,6 +100,8 @@ def _carry_out(transaction: Transaction, scope: str, move: Move) -> None:
         _rename_flow(transaction, scope, old, new)
     if move.what is Moved.SOURCE:
         _rename_files(transaction, scope, move)
+    elif move.new is not None:
+        _rename_ranges(transaction, scope, move)
     for key, other in move.sources.items():
         if other is None:
             transaction.write(
@@ -179,6 +182,42 @@ def _rename_flow(transaction: Transaction, scope: str, old: str, new: str) -> No
         "UPDATE qanat_epochs SET flow = ? WHERE scope = ? AND flow = ?", (new, scope, old)
     )
     _replace(transaction, scope, "qanat_positions", "flow", old, new)
+
+
+def _refingerprint(transaction: Transaction, scope: str, definition: Definition) -> None:
+    """Let epochs count as computed by a definition that differs from theirs by a name alone."""
+    key = fold(definition.dataset)
+    transaction.write(
+        "UPDATE qanat_epochs SET fingerprint = ? WHERE scope = ? AND dataset_key = ?"
+        " AND fingerprint IN (SELECT fingerprint FROM qanat_definitions"
+        " WHERE scope = ? AND dataset_key = ?)",
+        (definition.fingerprint, scope, key, scope, key),
+    )
+
+
+def _rename_ranges(transaction: Transaction, scope: str, move: Move) -> None:
+    """Let what epochs have read of a dataset be known by its new name."""
+    keys = {old: new for old, new in move.sources.items() if new not in (None, old)}
+    readers = {
+        reader
+        for key in keys
+        for reader in transaction.read(
+            "SELECT flow, dataset_key FROM qanat_positions WHERE scope = ? AND source = ?",
+            (scope, key),
+        )
+    }
+    for flow, dataset in sorted(readers):
+        for id_, text in transaction.read(
+            "SELECT id, ranges FROM qanat_epochs WHERE scope = ? AND flow = ? AND dataset_key = ?",
+            (scope, flow, dataset),
+        ):
+            before = json.loads(text)
+            ranges = {keys.get(key) or key: r for key, r in before.items()}
+            if ranges != before:
+                transaction.write(
+                    "UPDATE qanat_epochs SET ranges = ? WHERE scope = ? AND id = ?",
+                    (json.dumps(ranges), scope, id_),
+                )
 
 
 def _rename_files(transaction: Transaction, scope: str, move: Move) -> None:

@@ -2,11 +2,14 @@
 
 Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
-(`cast` converts text to values: `digits`, `moments`): `csv` with `dialect`, `sniff`, `heads` and
-`groups`, `json` with `lines`, `structure`, `leaves` and `numbers`; CSV that a query only copies is
-read in place, too. `trust` tells whether DuckDB reads a file as the careful reader does, and
-`salvage` makes a copy that it does. Files in which DuckDB fails are read again by `records` and
-`documents`, which lose no row.
+(`cast` converts text to values, with `digits` for numbers and `moments` for times; `infer` chooses
+types that nobody declared, `many` reads few or thousands of columns): `csv`, and `json` with
+`lines` and `structure`; CSV that a query only copies is read in place, too. JSON's `numbers` keep
+their digits, and `leaves` finds types for them. How a CSV file is written is told by `dialect`
+(the options), `sniff` and `heads`; `groups` has those that are read together, and `trust` tells
+which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
+are read by `records` and `documents`, which lose no row, and copied by `salvage`. `overruled`
+tells of columns that folders hide.
 """
 
 from __future__ import annotations
@@ -95,7 +98,7 @@ def _prepared(
     )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
-    return FileTable(con, name, batch.files, partitions), batch
+    return FileTable(con, name, batch.files, partitions, batch.declared), batch
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:

@@ -14,14 +14,15 @@ from urllib.parse import unquote
 
 import duckdb
 
-from qanat.engines.duckdb.files.cast import ISO, Evidence, Formats, evidence, from_text
+from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.infer import exact, survey
 from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import OptionError, SchemaDriftError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
-from qanat.model.schema import STRING, DataType, Field, Schema
-from qanat.model.work import RESCUED, FilesBatch, LocalFile
+from qanat.model.schema import NO_COLUMNS, STRING, DataType, Field, Schema
+from qanat.model.work import RESCUED, FilesBatch, LocalFile, Overruled
 from qanat.text import literal, quote
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -74,15 +75,11 @@ def is_folder(table: FileTable, name: str) -> bool:
 def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
     """The narrowest type of each column of `names` that comes from folder names."""
     types: dict[str, DataType] = {}
-    for name, values in table.partitions.columns:
+    for place, (name, values) in enumerate(table.partitions.columns):
         if name in names:
-            found = Evidence()
-            [row] = table.con.execute(
-                f"SELECT {evidence('v')} FROM (SELECT unnest(CAST(? AS VARCHAR[])) AS v)",
-                [list(values)],
-            ).fetchall()
-            found.add(row[0], row[1:])
-            types[name] = found.type
+            rows = f"(SELECT unnest({table.variable(f'folder{place}', values, 'VARCHAR')}) AS c0)"
+            (seen,) = survey(table.con, rows, ("c0",))
+            types[name] = seen.type
     return types
 
 
@@ -96,9 +93,10 @@ def folder_value(table: FileTable, field: Field, index: str, formats: Formats = 
     place = names.index(fold(field.name))
     values = table.partitions.columns[place][1]
     variable = table.variable(f"folder{place}", values, "VARCHAR")
+    cast = exact if table.declared.get(field.name) is None else from_text
     bad = table.con.execute(
         f"SELECT v FROM (SELECT unnest({variable}) AS v) WHERE v IS NOT NULL "
-        f"AND {from_text('v', field.type, formats)} IS NULL LIMIT 1"
+        f"AND {cast('v', field.type, formats)} IS NULL LIMIT 1"
     ).fetchall()
     if bad:
         file = table.files[values.index(bad[0][0])]
@@ -108,7 +106,7 @@ def folder_value(table: FileTable, field: Field, index: str, formats: Formats = 
             got=str(bad[0][0]),
             hint="declare the column as string in schema",
         )
-    return from_text(f"{variable}[CAST({index} AS BIGINT) + 1]", field.type, formats)
+    return cast(f"{variable}[CAST({index} AS BIGINT) + 1]", field.type, formats)
 
 
 class BatchColumns(Frozen):
@@ -123,6 +121,11 @@ class BatchColumns(Frozen):
     fields: tuple[Field, ...]
     extras: Names
     rescue: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(f.name for f in self.fields)
 
     @property
     def schema(self) -> Schema:
@@ -225,12 +228,14 @@ class BoundFiles(Frozen):
         schema: the visible columns.
         malformed: a SELECT of (file, row, raw, error); None if every row could be parsed.
         rows: the number of rows in `relation`; None if counting them would cost a scan.
+        overruled: columns of the files that folders hide.
     """
 
     relation: str
     schema: Schema
     malformed: str | None
     rows: int | None
+    overruled: tuple[Overruled, ...] = ()
 
 
 class OnePass(Frozen):
@@ -254,12 +259,20 @@ class FileTable(Frozen):
 
     DuckDB folds variables into the plan as constants, so a metadata column that no query reads
     costs nothing, and the SQL stays short with 10,000 paths.
+
+    Args:
+        con: the connection that reads them.
+        name: of the batch.
+        files: the files.
+        partitions: the columns that come from the names of their folders.
+        declared: the columns whose types the author chose.
     """
 
     con: duckdb.DuckDBPyConnection
     name: str
     files: tuple[LocalFile, ...]
     partitions: Partitions
+    declared: Schema = NO_COLUMNS
     _made: set[str] = field(default_factory=set)
 
     @property

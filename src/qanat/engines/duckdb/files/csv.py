@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,18 +19,17 @@ from qanat.engines.duckdb.files.bound import (
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import (
-    WIDTH,
-    Evidence,
     Formats,
     Value,
-    evidence,
     failed,
-    from_text,
     typed_columns,
 )
 from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
+from qanat.engines.duckdb.files.infer import Seen, survey
+from qanat.engines.duckdb.files.many import beside, text_values
+from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.sniff import Sniffer
@@ -38,15 +37,16 @@ from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
 from qanat.model.name import Named
-from qanat.model.schema import STRING, DataType, Primitive
-from qanat.model.work import FilesBatch
+from qanat.model.schema import DataType
+from qanat.model.work import FilesBatch, Overruled
 from qanat.text import literal, quote
 
 SAMPLE = 20480
 """Rows that types are inferred from, together."""
 
-_TEXTS = (STRING, Primitive("binary"))
 _SAMPLED_FILES = 5
+_PARALLEL = 256 * 1024
+"""Bytes of a file that DuckDB gives to one thread in any case."""
 _NAMED_RETRIES = 5
 
 
@@ -101,10 +101,28 @@ class _Reader:
         for group in groups:
             for scan in self._scans(group):
                 dirty |= self._spool(spools, scan)
-        for group in self._careful(sorted(dirty)):
+        again = self._careful(sorted(dirty))
+        for group in again:
             self._spool(spools, group)
+        for group in (*groups, *again):
+            spools.overruled += self._overruled(spools.layout, group, dirty)
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
+
+    def _overruled(
+        self, layout: BatchColumns, group: Group, dirty: Collection[int]
+    ) -> list[Overruled]:
+        if not any(is_folder(self.table, name) for name in group.names):
+            return []
+        files = tuple(f for f in group.files if group.careful or f[0] not in dirty)
+        if not files:
+            return []
+        columns = {name: f"c{i}" for i, name in enumerate(group.names)}
+        self._forget_rejects()
+        source = f"({self._source(replace(group, files=files))})"
+        found = overruled(self.table, layout, source, columns, self.formats)
+        self._forget_rejects()
+        return found
 
     def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
         """The rows of files that all have the same columns, without a spool.
@@ -119,15 +137,16 @@ class _Reader:
         if layout.rescue or self.table.partitions.columns:
             return None
         (group,) = groups
-        values, _, _ = self._values(layout, group)
+        values, more = self._values(layout, group)
         self._forget_rejects()
         typed, checks = typed_columns(layout.fields, values)
         columns = "".join(f"v{i} AS {quote(f.name)}, " for i, f in enumerate(layout.fields))
         scans = self._scans(group)
         sources = (self._source(scan, str(n)) for n, scan in enumerate(scans))
+        rows = beside(" UNION ALL ".join(sources), more)
         relation = (
             f"SELECT {columns}{self.table.metadata('file')} "
-            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({' UNION ALL '.join(sources)}))"
+            f"FROM (SELECT {', '.join(['*', *typed])} FROM ({rows}))"
         )
         if checks:
             # DuckDB neither drops nor moves a filter with a side effect.
@@ -156,7 +175,7 @@ class _Reader:
         small = self._small(heads)
         doubtful: list[int] = []
         quoted: set[int] = set()
-        found: dict[tuple[tuple[str, ...], Dialect, int, str], list[tuple[int, str]]] = {}
+        found: dict[Group, list[tuple[int, str]]] = {}
         for head in heads:
             trusted = not head.odd and head.index not in small
             if trusted:
@@ -167,11 +186,14 @@ class _Reader:
                 continue
             if seen.quotes:
                 quoted.add(head.index)
-            key = (head.names, head.manner.dialect, head.skip, seen.end)
-            found.setdefault(key, []).append((head.index, head.local))
+            parallel = not seen.spans or self.batch.files[head.index].size < _PARALLEL
+            alike = Group(
+                head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel
+            )
+            found.setdefault(alike, []).append((head.index, head.local))
         groups = [
-            Group(names, dialect, skip, tuple(files), end, frozenset(quoted))
-            for (names, dialect, skip, end), files in found.items()
+            replace(alike, files=tuple(files), quoted=frozenset(quoted))
+            for alike, files in found.items()
         ]
         return groups, doubtful
 
@@ -184,7 +206,9 @@ class _Reader:
         for (names, dialect), files in alike.items():
             copy = self.salvage.rewrite(files, len(names))
             if copy is not None:
-                groups.append(Group(names, dialect, 0, ((files[0], copy),), careful=True))
+                groups.append(
+                    Group(names, dialect, 0, ((files[0], copy),), parallel=False, careful=True)
+                )
         return groups
 
     def _scans(self, group: Group) -> list[Group]:
@@ -224,6 +248,8 @@ class _Reader:
                 options += f", max_line_size = {4 * LIMIT}, buffer_size = {8 * LIMIT}"
         else:
             options = group.dialect.options(group.skip, group.end)
+        if not group.parallel:
+            options += ", parallel = false"
         paths = [path for _, path in group.files]
         files = self.table.variable(f"read{purpose}", paths, "VARCHAR")
         return f"read_csv({files}, columns = {{{', '.join(columns)}}}, {options}{more}) AS r"
@@ -264,10 +290,15 @@ class _Reader:
     def _spool(self, spools: Spools, group: Group) -> set[int]:
         """Spool a group; returns the files that need care."""
         dirty: set[int] = set()
+        layout, names = spools.layout, group.names
+        extras = [(name, f"CAST(to_json(c{i}) AS VARCHAR)") for i, name in enumerate(names)
+                  if name in layout.extras]  # fmt: skip
         while group.files:
             self._forget_rejects()
+            values, more = self._values(layout, group)
             try:
-                path = spools.write(self._source(group), *self._values(spools.layout, group))
+                source = beside(self._source(group), more)
+                path = spools.write(source, values, extras, raw(group.dialect, len(names)))
             except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise
@@ -292,52 +323,34 @@ class _Reader:
         self._forget_rejects()
         return dirty
 
-    def _values(
-        self, layout: BatchColumns, group: Group
-    ) -> tuple[list[Value | None], list[tuple[str, str]], str]:
-        names = group.names
-        places = Named((name, i) for i, name in enumerate(names))
-        values: list[Value | None] = []
-        for f in layout.fields:
-            place = None if is_folder(self.table, f.name) else places.get(f.name)
-            if place is None:
-                values.append(None)
-            else:
-                text = f"c{place}" if f.type in _TEXTS else present(f"c{place}", group)
-                typed = from_text(text, f.type, self.formats)
-                json = f"CAST(to_json({text}) AS VARCHAR)"
-                values.append(Value(text, json, typed, f.type != STRING))
-        extras = [
-            (name, f"CAST(to_json(c{i}) AS VARCHAR)")
-            for i, name in enumerate(names)
-            if name in layout.extras
-        ]
-        return values, extras, raw(group.dialect, len(names))
+    def _values(self, layout: BatchColumns, group: Group) -> tuple[list[Value | None], list[str]]:
+        places = Named((name, i) for i, name in enumerate(group.names))
+        found = (None if is_folder(self.table, n) else places.get(n) for n in layout.names)
+        texts = [None if place is None else f"c{place}" for place in found]
+        return text_values(
+            layout.fields, texts, lambda t: present(t, group), self.batch.declared, self.formats
+        )
 
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:
             return {}
-        wanted = Named((name, Evidence()) for name in new)
+        wanted = Named((name, Seen()) for name in new)
         chosen: list[tuple[Group, tuple[int, str]]] = []
         for group in groups:
             if any(n in wanted for n in group.names):
                 chosen += [(group, f) for f in _spread(group.files, self.batch)]
         share = max(SAMPLE // max(len(chosen), 1), 100)
         for group, file in chosen:
-            places = [(i, wanted[n]) for i, n in enumerate(group.names)
-                      if n in wanted]  # fmt: skip
-            texts = (present(f"c{i}", group) for i, _ in places)
-            tests = ", ".join(evidence(text, self.formats) for text in texts)
+            names = {f"c{i}": n for i, n in enumerate(group.names) if n in wanted}
             scan = self._scan(replace(group, files=(file,)), ", ignore_errors = true")
+            rows = f"(SELECT * FROM {scan} LIMIT {share})"
             try:
-                [row] = self.table.con.execute(
-                    f"SELECT {tests} FROM (SELECT * FROM {scan} LIMIT {share})"
-                ).fetchall()
+                value = present("v", group)
+                found = survey(self.table.con, rows, tuple(names), self.formats, value)
             except duckdb.InvalidInputException:
                 continue  # the careful reader takes this file; the other files give the types
-            for k, (_, column) in enumerate(places):
-                part = row[k * WIDTH : (k + 1) * WIDTH]
-                column.add(part[0], part[1:])
+            for name, seen in zip(names.values(), found, strict=True):
+                wanted[name] = wanted[name].merge(seen)
         types = {name: wanted[name].type for name in new}
         return types | folder_types(self.table, new)
 

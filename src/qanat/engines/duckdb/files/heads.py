@@ -16,6 +16,7 @@ from qanat.engines.duckdb.files.records import (
     chunks_of,
     line_end,
     open_bytes,
+    outside_quotes,
     readable,
     split_lines,
 )
@@ -84,9 +85,13 @@ def _read(
             return None
         whole = len(prefix) < _PREFIX
         dialect = sniffer.dialect(file.local, prefix, whole)
-        if not whole and (LF not in prefix or prefix.count(CR) != prefix.count(CR + LF)):
+        quote = dialect.quote.encode()
+        # What is behind an open quote may be a value that goes on behind the prefix.
+        before = b"" if whole else outside_quotes(prefix, quote)
+        before = before.partition(quote)[0] if quote else before
+        if not whole and (LF not in before or prefix.count(CR) != prefix.count(CR + LF)):
             prefix += source.read(CHUNK - len(prefix))
-        end = line_end(prefix, dialect.quote.encode())
+        end = line_end(prefix, quote)
         # A column may be called what means NULL in a row.
         reader = RecordReader(replace(dialect, nulls=()), None, end)
         lines = split_lines(chain([prefix], chunks_of(source)), end)

@@ -60,7 +60,8 @@ class Texts:
         self.table.con.execute(
             f"COPY (SELECT r.text, r.file, r.line FROM read_csv({literal(copy)}, "
             "columns = {'text': 'VARCHAR', 'file': 'INTEGER', 'line': 'BIGINT'}, "
-            f"{Dialect().options(0)}, max_line_size = {_OBJECT_LIMIT}, "
+            # Without new_line, DuckDB's parser may fail at a CR in quotes.
+            f"{Dialect().options(0)}, new_line = '\\n', max_line_size = {_OBJECT_LIMIT}, "
             f"buffer_size = {2 * _OBJECT_LIMIT}) AS r) TO {literal(path)} ({OPTIONS})"
         )
         self.paths.append(

@@ -66,10 +66,19 @@ def to_moment(text: str, target: str, pattern: str | None) -> str:
     )
 
 
+def known(value: str, target: str) -> str:
+    """SQL that is true for a moment in the years 1 to 9999: others break what reads tables.
+
+    Args:
+        value: SQL of the DuckDB type `target`: DATE, TIMESTAMP or TIMESTAMPTZ.
+    """
+    end = f"{target} '{_LAST} 23:59:59.999999'" if target != "DATE" else f"DATE '{_LAST}'"
+    return f"{value} BETWEEN {target} '{_FIRST}' AND {end}"
+
+
 def _within(value: str, target: str, text: str, pattern: str | None = None) -> str:
     """SQL that is true for a moment in the years 1 to 9999, all of whose year is in the text."""
-    end = f"{target} '{_LAST} 23:59:59.999999'" if target != "DATE" else f"DATE '{_LAST}'"
-    inside = f"{value} BETWEEN {target} '{_FIRST}' AND {end}"
+    inside = known(value, target)
     # The only word that DuckDB takes for a day of this range.
     first = f"{target} '1970-01-01'"
     kept = f"{inside} AND ({value} <> {first} OR NOT contains(lower({text}), 'epoch'))"

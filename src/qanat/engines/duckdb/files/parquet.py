@@ -20,18 +20,21 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
+from qanat.engines.duckdb.files.moments import known
+from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
-from qanat.model.schema import STRING, DataType
-from qanat.model.work import RESCUED, FilesBatch
+from qanat.model.schema import STRING, DataType, Primitive
+from qanat.model.work import RESCUED, FilesBatch, Overruled
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
 _VIRTUAL = Names(("file_index", "file_row_number"))
+_MOMENTS = frozenset(Primitive(name) for name in ("date", "timestamp", "timestamp_ntz"))
 
 
 class Column(Frozen):
@@ -67,12 +70,14 @@ class Group(Frozen):
         columns: their columns.
         scan: SQL for FROM that reads them.
         rows: their number of rows.
+        strange: names of columns that may have a day or time outside the years 1 to 9999.
     """
 
     indexes: tuple[int, ...]
     columns: tuple[Column, ...]
     scan: str
     rows: int
+    strange: frozenset[str]
 
 
 def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -124,16 +129,30 @@ def _groups(table: FileTable) -> list[Group]:
         by_signature.setdefault(signature[local], []).append(index)
     groups = []
     for number, indexes in enumerate(by_signature.values()):
-        scan = _scan(table, number, [locals_[i] for i in indexes])
-        groups.append(
-            Group(
-                tuple(indexes),
-                _columns(table, locals_[indexes[0]], table.files[indexes[0]].path),
-                scan,
-                sum(counts[locals_[i]] for i in indexes),
-            )
-        )
+        paths = [locals_[i] for i in indexes]
+        columns = _columns(table, paths[0], table.files[indexes[0]].path)
+        scan, strange = _scan(table, number, paths), _strange(table, number, paths, columns)
+        rows = sum(counts[path] for path in paths)
+        groups.append(Group(tuple(indexes), columns, scan, rows, strange))
     return groups
+
+
+def _strange(
+    table: FileTable, number: int, paths: Sequence[str], columns: Sequence[Column]
+) -> frozenset[str]:
+    """The names of columns with moments that may be out of bounds, by the files' statistics."""
+    names = ", ".join(literal(c.name) for c in columns if c.type in _MOMENTS)
+    if not names:
+        return frozenset()
+    files = table.variable(f"moments{number}", paths, "VARCHAR")
+    least, most = (f"TRY_CAST(stats_{m}_value AS TIMESTAMP)" for m in ("min", "max"))
+    inside = " AND ".join(known(moment, "TIMESTAMP") for moment in (least, most))
+    found = table.con.execute(
+        f"SELECT DISTINCT path_in_schema FROM parquet_metadata({files}) "
+        f"WHERE path_in_schema IN ({names}) AND num_values > coalesce(stats_null_count, 0) "
+        f"AND NOT coalesce({inside}, false)"
+    ).fetchall()
+    return frozenset(name for (name,) in found)
 
 
 def _scan(table: FileTable, number: int, paths: Sequence[str]) -> str:
@@ -192,9 +211,26 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
                 )
         relations.append(relation)
         rows += group.rows - misfits
+    hidden_by_folders = [o for n, g in enumerate(groups) for o in _overruled(table, layout, g, n)]
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
-    )
+        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows,
+        tuple(hidden_by_folders),
+    )  # fmt: skip
+
+
+def _overruled(
+    table: FileTable, layout: BatchColumns, group: Group, number: int
+) -> list[Overruled]:
+    own = {
+        c.name: f"CAST({quote(c.name)} AS VARCHAR)"
+        for c in group.columns
+        if is_folder(table, c.name)
+    }
+    if not own:
+        return []
+    names = ", ".join(f"t.{quote(name)}" for name in own)
+    source = f"(SELECT {names}, {_index(table, group, number)} AS file FROM {group.scan})"
+    return overruled(table, layout, source, own)
 
 
 def _index(table: FileTable, group: Group, number: int) -> str:
@@ -221,6 +257,9 @@ def _inner(
             parts.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
             continue
         typed, checked = convert(*column.value, f.type)
+        if column.name in group.strange and f.type in _MOMENTS:
+            inside, checked = known(typed, to_duckdb(f.type)), True
+            typed = f"CASE WHEN {inside} THEN {typed} END"
         parts.append(f"{typed} AS v{i}")
         if checked:
             original = f"t.{quote(column.name)}"

@@ -114,10 +114,16 @@ def line_end(head: bytes, quote: bytes) -> bytes:
     """
     if head.count(CR) == head.count(CR + LF):
         return LF
-    if quote in head and quote:
-        mark = re.escape(quote)
-        head = re.sub(mark + rb"[^" + mark + rb"]*+" + mark, b"", head)
-    return CR if CR in head and LF not in head else LF
+    found = outside_quotes(head, quote)
+    return CR if CR in found and LF not in found else LF
+
+
+def outside_quotes(head: bytes, quote: bytes) -> bytes:
+    """The beginning of a file without what stands in quotes."""
+    if not quote or quote not in head:
+        return head
+    mark = re.escape(quote)
+    return re.sub(mark + rb"[^" + mark + rb"]*+" + mark, b"", head)
 
 
 def split_lines(chunks: Iterator[bytes], end: bytes = LF) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from typing import IO, TextIO
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.records import (
+    LF,
     LIMIT,
     Record,
     RecordReader,
@@ -82,8 +83,9 @@ class Salvage:
         file = self._table.files[index]
         manner = self._manners.get(index, self._other)
         dialect = manner.dialect
-        # Bytes can go as they are where the dialects agree and nothing is quoted.
-        same = dialect.delimiter == "," and dialect.nulls == ("",)
+        # Bytes can go as they are where the dialects agree and nothing is quoted. Where lines end
+        # with CR, a value may have LF in it.
+        same = dialect.delimiter == "," and dialect.nulls == ("",) and manner.end == LF
         good = 0
         with open_bytes(file.local, dialect.compression) as source:
             for record in _records(source, manner, width):

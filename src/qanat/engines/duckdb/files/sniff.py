@@ -21,8 +21,6 @@ from qanat.text import literal
 
 SEPARATORS = (",", ";", "\t", "|")
 _ROWS = 50
-# A quote other than `"`, at the start of a field.
-_OTHER_QUOTE = re.compile(rb"(?:^|[,;\t|\n])'")
 _QUOTED = re.compile(rb'"[^"]*+"')
 _KINDS = (
     ("number", re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)\s*")),
@@ -92,13 +90,13 @@ class Sniffer:
         return [row for row in rows if row and not (comment and row.startswith(comment))]
 
     def _delimiter(self, rows: Sequence[bytes]) -> str | None:
-        """The delimiter, where nothing else can be meant and quotes are the usual ones."""
+        """The delimiter, if it cuts all lines into as many fields; None if there is not one such.
+
+        Other quotes than `"` are thought of only where it does not: they may be part of values.
+        """
         text = LF.join(rows)
-        if "quote" in self._asked:
-            if b"'" in text and _OTHER_QUOTE.search(text):
-                return None
-            if b'"' in text and "escape" not in self._options and b'\\"' in text:
-                return None
+        if "quote" in self._asked and "escape" not in self._options and b'\\"' in text:
+            return None
         if "delimiter" not in self._asked:
             return self.base.delimiter
         if self.base.quote == '"' and b'"' in text:

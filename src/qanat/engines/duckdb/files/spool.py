@@ -23,7 +23,7 @@ from qanat.engines.duckdb.files.bound import (
     is_folder,
     nothing,
 )
-from qanat.engines.duckdb.files.cast import Formats, Value, error, rescued, typed_columns
+from qanat.engines.duckdb.files.cast import Formats, Value, judged, rescued, typed_columns
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.errors import (
     FileUnreadableError,
@@ -33,7 +33,7 @@ from qanat.errors import (
     StorageFullError,
     disk_full,
 )
-from qanat.model.work import RESCUED, LocalFile
+from qanat.model.work import RESCUED, LocalFile, Overruled
 from qanat.text import literal, quote
 
 # The errors that a file's content can cause. Others (Binder, Parser, …) are defects of Qanat and
@@ -129,6 +129,7 @@ class Spools:
         rows: the number of rows that fit.
         misfits: the number of rows with a value that does not fit.
         explicit: True if a spool has line numbers of its own.
+        overruled: columns of the files that folders hide.
     """
 
     table: FileTable
@@ -141,6 +142,7 @@ class Spools:
     rows: int = 0
     misfits: int = 0
     explicit: bool = False
+    overruled: list[Overruled] = field(default_factory=list)
 
     def path(self, suffix: str) -> Path:
         """The path of a file of this batch in the scratch folder."""
@@ -162,17 +164,18 @@ class Spools:
         """
         typed, checks = typed_columns(self.layout.fields, values)
         columns = "".join(f"v{i}, " for i in range(len(values)))
-        wrong, saved = f"coalesce({fault}, {error(checks)})", "CAST(NULL AS VARCHAR)"
+        rows = f"SELECT {', '.join(['*', *typed])} FROM ({source})"
+        rows, error = judged(rows, checks)
+        wrong, saved = f"coalesce({fault}, {error})", "CAST(NULL AS VARCHAR)"
         if self.layout.rescue:
             wrong = f"CAST({fault} AS VARCHAR)"
             saved = rescued(checks, extras, self.table.path("file"))
         target = str(self.path(f"{len(self.paths)}.parquet"))
-        inner = ", ".join(["*", *typed])
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
         self.table.con.execute(
             f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
             f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {wrong} AS error, "
-            f"{saved} AS rescued FROM (SELECT {inner} FROM ({source}))))) "
+            f"{saved} AS rescued FROM ({rows})))) "
             f"TO {literal(target)} ({OPTIONS})"
         )
         return target
@@ -224,7 +227,9 @@ class Spools:
             columns += f"s.rescued AS {quote(RESCUED)}, "
         where = self._where("error IS NULL") if self.misfits else self._where("")
         relation = f"SELECT {columns}{table.hidden('s.file', self._line())}{self._from()}{where}"
-        return BoundFiles(relation, layout.schema, self.malformed(), self.rows)
+        return BoundFiles(
+            relation, layout.schema, self.malformed(), self.rows, tuple(self.overruled)
+        )
 
     def _line(self) -> str:
         bases = [self.bases.get(i, 0) for i in range(len(self.table.files))]

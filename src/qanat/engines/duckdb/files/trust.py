@@ -21,11 +21,14 @@ class Look(Frozen):
     Args:
         quotes: True if it has any.
         end: how its lines end, as `new_line` of `read_csv` has it.
+        spans: True if a value may go on over lines. Threads of DuckDB 2.0 that begin in the middle
+            of such a value take its lines for rows, so that one has to read the whole file.
         trusted: True if DuckDB reads it as `csv` does, or says that it cannot.
     """
 
     quotes: bool
     end: str
+    spans: bool
     trusted: bool
 
 
@@ -45,7 +48,7 @@ def look(local: str, dialect: Dialect) -> Look:
         with open_bytes(local, dialect.compression) as source:
             found = line_ends(chunks_of(source), dialect) if marks.quotes else None
         trusted, returns = found is not None, found == CR + LF
-    return Look(marks.quotes, "\\r\\n" if returns else "\\n", trusted)
+    return Look(marks.quotes, "\\r\\n" if returns else "\\n", marks.spans, trusted)
 
 
 class _Marks:
@@ -57,7 +60,10 @@ class _Marks:
         self._last = LF
         self._returns = self._feeds = self.both = 0
         self._spaces = False
+        self._line = b""
         self.quotes = False
+        self.spans = False
+        """True if a line has an odd number of quotes."""
         self.comments = False
         """True if a comment's character stands elsewhere than at the start of a line."""
 
@@ -74,6 +80,9 @@ class _Marks:
             self._spaces |= ends or begins or b" " + quote in chunk or quote + b" " in chunk
         elif quote and self._last == quote and chunk.startswith(b" "):
             self._spaces = True
+        if self.quotes and not self.spans:
+            *lines, self._line = (self._line + chunk).split(LF)
+            self.spans = any(line.count(quote) & 1 for line in lines)
         mark = self._comment
         if mark and mark in chunk:
             starts = chunk.count(LF + mark) + (self._last == LF and chunk.startswith(mark))

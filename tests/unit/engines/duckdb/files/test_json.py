@@ -323,3 +323,14 @@ def test_a_key_that_no_column_can_have(bench: Any, line: str) -> None:
     assert bench.rows(bound) == [(1, 'v\0": x')]
     ((_, row, _, error),) = bench.bad(bound)
     assert (row, error) == (2, "a key has a NUL character")
+
+
+def test_lone_returns(bench: Any) -> None:
+    content = b'{"a":1}\n{"a":\r2,"b":"x"}\r\n{"a":"\r"}\n\r{"a":3}\r\n'
+    bound = bench.bind(bench.put("a.ndjson", content))
+    assert bench.rows(bound) == [(1, None), (2, "x"), (3, None)]
+    assert [row for _, row, _, _ in bench.bad(bound)] == [3]
+    file = bench.put("b.ndjson", b'{"b":[9007199254740993E-3,7]}\r"{"xa/b~c":true}\r\n')
+    bound = bench.bind(file, infer_schema=False)
+    assert bench.rows(bound) == []
+    assert [(row, error) for _, row, _, error in bench.bad(bound)] == [(1, "not valid JSON")]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from qanat.engines.duckdb.files.cast import Evidence, evidence, from_text
+from qanat.engines.duckdb.files.cast import from_text
+from qanat.engines.duckdb.files.infer import survey
 from qanat.model.schema import Primitive
 from qanat.text import literal
 
@@ -85,15 +86,16 @@ def test_days(connection: duckdb.DuckDBPyConnection, text: str, day: str | None)
         ((f"{CLOCK}.123456789",), "string"),
         (("2020-01-02", "0001-01-01"), "date"),
         (("2020-01-02", "0044-03-15 (BC)"), "string"),
-        (("infinity",), "double"),
+        (("2020-01-02", "0001-01-04"), "string"),
+        (("01-02-03",), "string"),
+        (("2020-1-2",), "string"),
+        (("infinity",), "string"),
+        (("2020-01-02", CLOCK), "timestamp_ntz"),
     ],
 )
 def test_inference(
     connection: duckdb.DuckDBPyConnection, texts: tuple[str, ...], type_: str
 ) -> None:
     rows = ", ".join(f"({literal(t)})" for t in texts)
-    query = f"SELECT {evidence('t')} FROM (VALUES {rows}) AS v(t)"
-    [(count, *fits)] = connection.execute(query).fetchall()
-    found = Evidence()
-    found.add(count, fits)
+    (found,) = survey(connection, f"(VALUES {rows}) AS v(t)", ("t",))
     assert found.type == Primitive(type_)

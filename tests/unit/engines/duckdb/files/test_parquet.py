@@ -152,6 +152,15 @@ def test_no_rows_and_no_files(bench: Any, schema: Any) -> None:
     assert bench.rows(bench.bind(known=schema("a long"))) == []
 
 
+def test_a_column_that_a_folder_hides(bench: Any) -> None:
+    folder = bench.folder / "m=1"
+    folder.mkdir()
+    pq.write_table(pa.table({"a": [1, 2], "m": [1, 7]}), folder / "x.parquet")
+    bound = bench.bind(bench.file("m=1/x.parquet"), hive_partitioning=True)
+    assert bench.rows(bound) == [(1, 1), (2, 1)]
+    assert [(o.column, o.value, o.folder) for o in bound.overruled] == [("m", "7", "1")]
+
+
 def test_columns_from_folders(bench: Any, schema: Any) -> None:
     one = write(bench, "month=1/a.parquet", "SELECT 1 AS a")
     two = write(bench, "month=2/a.parquet", "SELECT 2 AS a")
@@ -190,3 +199,44 @@ def test_many_files(bench: Any) -> None:
     bound = bench.bind(*files)
     assert bench.rows(bound) == [(i, i) for i in range(150)] + [(i, None) for i in range(3)]
     assert len(bound.relation) < 5000
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize(
+    ("type_", "good", "bad"),
+    [
+        ("DATE", "0001-01-01", "10000-01-01"),
+        ("DATE", "9999-12-31", "infinity"),
+        ("TIMESTAMP", "9999-12-31 23:59:59.999999", "10000-01-01 00:00:00"),
+        ("TIMESTAMP", "0001-01-01 00:00:00", "0044-03-15 (BC) 00:00:00"),
+        ("TIMESTAMPTZ", "2024-01-02 00:00:00+00", "infinity"),
+    ],
+)
+def test_moments_that_tables_cannot_keep(
+    bench: Any, type_: str, good: str, bad: str, statistics: bool
+) -> None:
+    file = write(
+        bench, "a.parquet", f"FROM (VALUES ({type_} '{good}'), ({type_} '{bad}'), (NULL)) AS t(m)"
+    )
+    if not statistics:
+        pq.write_table(pq.read_table(file.local), file.local, write_statistics=False)
+        file = bench.file("a.parquet")
+    bound = bench.bind(file)
+    text = f"SELECT m::VARCHAR, __qanat_row FROM ({bound.relation}) ORDER BY 2"
+    assert bench.con.execute(text).fetchall() == [(good, 1), (None, 3)]
+    [(_, row, _, error)] = bench.bad(bound)
+    assert row == 2
+    assert error.startswith("column 'm': ")
+
+
+def test_typed_numbers_fit_as_their_texts_do(bench: Any, schema: Any) -> None:
+    rows = "(0.1::DOUBLE), (12345.675), (1e300), (90071992547409.93), (517), (1e18), ('nan')"
+    file = write(bench, "a.parquet", f"FROM (VALUES {rows}) AS t(v)")
+    for type_, texts in (
+        ("decimal(18,2)", ["0.10", "90071992547409.94", "517.00"]),
+        ("long", ["517", "1000000000000000000"]),
+    ):
+        bound = bench.bind(file, declared=schema(f"v {type_}"))
+        found = bench.con.execute(f"SELECT v::VARCHAR FROM ({bound.relation})").fetchall()
+        assert [v for (v,) in found] == texts
+        assert len(bench.bad(bound)) == 7 - len(texts)

@@ -1,0 +1,248 @@
+"""Casts of doubles that give what a cast of the number's text gives.
+
+DuckDB casts a double by its binary value, so that 1.005 becomes 1.00 in DECIMAL(10, 2), and halves
+to the even neighbour: 2.5 becomes 2, where '2.5' and the decimal 2.5 become 3. A column that was
+inferred from text must not show by its cents that it is a DOUBLE. So a cast to DECIMAL takes the
+double's shortest text, as Spark's does, and one to an integer type rounds halves away from zero.
+
+An author's text is changed only at its casts, because an expression that is written anew would
+lose its name. Whether an operand is a double only DuckDB knows: `typeof(x)` is a constant to it,
+so that the branch for other types costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import duckdb
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from qanat.frozen import Frozen
+from qanat.text import quote
+
+_DECIMAL = "DECIMAL|NUMERIC|DEC"
+_TYPE = (
+    f"{_DECIMAL}|U?TINYINT|U?SMALLINT|U?INTEGER|U?BIGINT|U?HUGEINT|INT(?:1|2|4|8|16|32|64|128)?"
+    "|SHORT|LONG|SIGNED"
+)
+_MAY_CAST = re.compile(rf"(?:\bAS\b|::)\s*(?:{_TYPE})\b", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"""(?P<gap>\s+|--[^\n]*|/\*.*?\*/)
+    |(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    |(?P<word>"(?:[^"]|"")*"|[^\W\d]\w*)
+    |(?P<number>\d[\w.]*|\.\d\w*)
+    |(?P<mark>::|.)""",
+    re.DOTALL | re.VERBOSE,
+)
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+# Words before a bracket that is not of a call.
+_KEYWORD = re.compile(
+    "SELECT|DISTINCT|WHERE|AND|OR|NOT|IN|IS|I?LIKE|BETWEEN|ON|USING|WHEN|THEN|ELSE|CASE|BY|AS|FROM"
+    "|JOIN|HAVING|QUALIFY|LIMIT|OFFSET|VALUES|UNION|EXCEPT|INTERSECT|ALL|ANY",
+    re.IGNORECASE,
+)
+_IS_DOUBLE = "typeof({0}) IN ('DOUBLE', 'FLOAT')"
+_ONCE = "__qanat_once"
+
+
+class _Token(Frozen):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def upper(self) -> str:
+        """The token, to compare it with keywords."""
+        return self.text.upper()
+
+
+class _Found(Frozen):
+    """A cast: the places of the whole and of its operand, and what it casts to.
+
+    Args:
+        first, last: its tokens.
+        operand: the first and last token of the operand.
+        type_: the name of the type as written.
+        tries: True for TRY_CAST.
+    """
+
+    first: int
+    last: int
+    operand: tuple[int, int]
+    type_: str
+    tries: bool
+
+
+def exact_casts(sql: str) -> str:
+    """SQL with its casts to DECIMAL and integers as described above.
+
+    >>> exact_casts("SELECT a::INT AS a")
+    "SELECT CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN \
+CAST(round(TRY_CAST(a AS DOUBLE)) AS INT) ELSE CAST(a AS INT) END AS a"
+    """
+    # A translation from Spark has branches of its own.
+    if not _MAY_CAST.search(sql) or "typeof(" in sql:
+        return sql
+    tokens = [
+        _Token(str(m.lastgroup if m.lastgroup != "tag" else "text"), m[0], m.start(), m.end())
+        for m in _TOKEN.finditer(sql)
+        if m["gap"] is None
+    ]
+    partners = _partners(tokens)
+    found = [c for at in range(len(tokens)) if (c := _cast_at(tokens, partners, at))]
+    return _written(sql, tokens, found, 0, len(sql))
+
+
+def compiled(
+    con: DuckDBPyConnection, sql: str, over: Callable[[str], str]
+) -> tuple[str, DuckDBPyRelation]:
+    """Compile a query with exact casts; its columns keep the names that they have without.
+
+    Args:
+        sql: the query.
+        over: makes a SELECT of a query that can be computed.
+
+    Returns:
+        The SELECT, and a relation that has its columns.
+
+    Raises:
+        duckdb.Error: the query is wrong as its author wrote it.
+    """
+
+    def described(select: str) -> tuple[str, DuckDBPyRelation]:
+        return select, con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+
+    exact = exact_casts(sql)
+    if exact == sql:
+        return described(over(sql))
+    try:
+        select, relation = described(over(exact))
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        # The message must show the author's text, if the fault is there at all.
+        return described(over(sql))
+    if any("typeof(" in name for name in relation.columns):
+        names = ", ".join(quote(name) for name in described(over(sql))[1].columns)
+        return described(f"SELECT * FROM ({select}) AS __qanat_named({names})")
+    return select, relation
+
+
+def _partners(tokens: list[_Token]) -> dict[int, int]:
+    """For each bracket, and for CASE and END, the token that closes or opens it."""
+    partners: dict[int, int] = {}
+    stack: list[int] = []
+    for at, token in enumerate(tokens):
+        name = token.text if token.kind == "mark" else token.upper
+        if name in _PAIRS or name == "CASE":
+            stack.append(at)
+        elif (name in _PAIRS.values() or name == "END") and stack:
+            partners[at] = stack.pop()
+            partners[partners[at]] = at
+    return partners
+
+
+def _cast_at(tokens: list[_Token], partners: dict[int, int], at: int) -> _Found | None:
+    token = tokens[at]
+    if token.text == "::":
+        last = _type_end(tokens, partners, at + 1)
+        first = _operand(tokens, partners, at - 1)
+        if last is None or first is None:
+            return None
+        return _Found(first, last, (first, at - 1), _type(tokens, at + 1, last), False)
+    if token.upper not in ("CAST", "TRY_CAST") or at + 1 not in partners:
+        return None
+    close = partners[at + 1]
+    as_ = next(
+        (k for k in range(close - 1, at + 1, -1) if tokens[k].upper == "AS"
+         and not any(k in range(o, partners[o]) for o in range(at + 2, k) if o in partners)),
+        None,
+    )  # fmt: skip
+    if as_ is None or _type_end(tokens, partners, as_ + 1) != close - 1:
+        return None
+    type_ = _type(tokens, as_ + 1, close - 1)
+    return _Found(at, close, (at + 2, as_ - 1), type_, token.upper == "TRY_CAST")
+
+
+def _type(tokens: list[_Token], first: int, last: int) -> str:
+    return "".join(t.text for t in tokens[first : last + 1])
+
+
+def _type_end(tokens: list[_Token], partners: dict[int, int], at: int) -> int | None:
+    """The last token of a type, if it is one that casts have to be exact for."""
+    if at >= len(tokens) or not re.fullmatch(_TYPE, tokens[at].upper):
+        return None
+    after = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if after == "(":
+        at = partners.get(at + 1, at)
+        after = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    return None if after == "[" else at
+
+
+def _operand(tokens: list[_Token], partners: dict[int, int], at: int) -> int | None:
+    """The first token of the operand of `::` that ends at a token; None if it cannot be a double.
+
+    `::` binds closest: its operand is a name, a call, a subscript or something in brackets.
+    """
+    while at >= 0:
+        token, before = tokens[at], tokens[at - 1] if at else None
+        if token.kind in ("text", "number"):
+            return None
+        if token.text in (")", "]"):
+            at = partners.get(at, -1)
+            before = tokens[at - 1] if at > 0 else None
+            if at < 0 or (before is not None and before.upper == "IN"):
+                return None
+            if before is None or not _ends_value(before, token.text == ")"):
+                return at
+            at -= 2 if before.upper in ("OVER", "FILTER") else 1
+            continue
+        if token.upper == "END" and at in partners:
+            return partners[at]
+        if token.kind != "word":
+            return None
+        if before is None or before.text not in (".", "::"):
+            return at
+        at -= 2
+    return None
+
+
+def _ends_value(token: _Token, call: bool) -> bool:
+    """True if a value, or the name of a function, ends before a bracket."""
+    if token.kind == "word":
+        return not _KEYWORD.fullmatch(token.text)
+    return token.text in (")", "]") and not call
+
+
+def _written(sql: str, tokens: list[_Token], found: list[_Found], start: int, end: int) -> str:
+    """A part of the text with its casts rewritten, the outermost first."""
+    parts = []
+    inside = [c for c in found if start <= tokens[c.first].start and tokens[c.last].end <= end]
+    for cast in sorted(inside, key=lambda c: (tokens[c.first].start, -tokens[c.last].end)):
+        first, last = tokens[cast.first].start, tokens[cast.last].end
+        if first < start:
+            continue  # within the one before
+        others = [c for c in found if c is not cast]
+        a, b = (tokens[at] for at in cast.operand)
+        operand = _written(sql, tokens, others, a.start, b.end)
+        # What an exact cast gives is no double.
+        done = any((c.first, c.last) == cast.operand for c in others)
+        written = sql[first : a.start] + operand + sql[b.end : last]
+        parts += [sql[start:first], written if done else _exact(cast, operand)]
+        start = last
+    return "".join([*parts, sql[start:end]])
+
+
+def _exact(cast: _Found, operand: str) -> str:
+    word = "TRY_CAST" if cast.tries else "CAST"
+    query = operand
+    if asks := re.search(r"\bSELECT\b", query, re.IGNORECASE):
+        operand = _ONCE
+    plain = f"{word}({operand} AS {cast.type_})"
+    if re.match(_DECIMAL, cast.type_.upper()):
+        exact = f"{word}(CAST({operand} AS VARCHAR) AS {cast.type_})"
+    else:
+        exact = f"{word}(round(TRY_CAST({operand} AS DOUBLE)) AS {cast.type_})"
+    value = f"CASE WHEN {_IS_DOUBLE.format(operand)} THEN {exact} ELSE {plain} END"
+    # A query within the operand would be computed three times.
+    return f"(SELECT {value} FROM (SELECT {query} AS {_ONCE}))" if asks else value

@@ -1,0 +1,37 @@
+"""Columns that come and go are told, and kept in the history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qanat
+from qanat.model.event import Warned
+from tests.acceptance.projects import Shop
+
+
+def test_new_and_vanished_columns_are_told_and_kept(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.file("data/1.csv", "id,amount\n1,10\n")
+    shop.sql(
+        "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE MATERIALIZED VIEW gold AS SELECT * FROM orders;"
+    )
+    shop.run()
+    assert told(shop) == []
+    shop.file("data/2.csv", "id,amount,note\n2,20,late\n")
+    shop.run()
+    new = "new column 'note' (string)"
+    assert told(shop) == [("orders", new), ("gold", new)]
+    shop.sql(
+        "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE MATERIALIZED VIEW gold AS SELECT id, note FROM orders;"
+    )
+    shop.run()
+    assert told(shop) == [("gold", "column 'amount' is gone")]
+
+
+def told(shop: Shop) -> list[tuple[str | None, str]]:
+    """The warnings of the last update, as the ledger has kept them."""
+    with qanat.open(shop.folder) as project:
+        events = project.events().events
+    return [(e.event.dataset, e.event.message) for e in events if isinstance(e.event, Warned)]

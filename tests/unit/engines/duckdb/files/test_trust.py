@@ -1,0 +1,58 @@
+"""Which CSV files DuckDB may read, told by their bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from qanat.engines.duckdb.files.dialect import Dialect
+from qanat.engines.duckdb.files.records import CHUNK
+from qanat.engines.duckdb.files.trust import Look, look
+
+LF, CRLF = "\\n", "\\r\\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"a,b\n1,x\n", Look(False, LF, False, True)),
+        (b"a,b\r\n1,x\r\n", Look(False, CRLF, False, True)),
+        (b'a,b\n1,"x, y"\n', Look(True, LF, False, True)),
+        (b'a,b\n1,"x\ny"\n', Look(True, LF, True, True)),
+        (b'a,b\n1,"x\r\ny"\n', Look(True, LF, True, True)),
+        (b'a,b\r\n1,"x\ny"\r\n', Look(True, CRLF, True, True)),
+        (b'a,b\n1,"say ""hi"" "\n', Look(True, LF, False, True)),
+        (b'a,b\n1, "x"\n', Look(True, LF, False, False)),
+        (b'a,b\n1,"x" \n', Look(True, LF, False, False)),
+        (b"a,b\n1,x\ry\n", Look(False, LF, False, False)),
+        (b'a,b\n1,"x\ry"\n', Look(True, LF, False, False)),
+        (b"a,b\r1,x\r", Look(False, LF, False, False)),
+        (b"a,b\r\n1,x\n", Look(False, LF, False, False)),
+    ],
+)
+def test_kinds_of_trouble(bench: Any, data: bytes, found: Look) -> None:
+    assert look(bench.put("a.csv", data).local, Dialect()) == found
+
+
+@pytest.mark.parametrize("trouble", [b' "x"', b"x\ry", b"x\r\n2"])
+def test_trouble_where_two_pieces_meet(bench: Any, trouble: bytes) -> None:
+    for at in range(len(trouble)):
+        rows = b"1,xx\n" * (CHUNK // 5)
+        data = rows[: CHUNK - at - 2] + b"," + trouble + b"\n"
+        assert not look(bench.put("a.csv", data).local, Dialect()).trusted
+
+
+def test_comments(bench: Any) -> None:
+    dialect = Dialect(comment="#")
+    assert look(bench.put("a.csv", b"#x\na,b\n#y\n1,2\n").local, dialect).trusted
+    assert not look(bench.put("b.csv", b"a,b\n1,2#x\n").local, dialect).trusted
+
+
+def test_lines_in_quotes_that_look_like_rows(bench: Any) -> None:
+    """DuckDB's threads would take them for rows."""
+    value = "\n1,2,3" * 300
+    text = "a,b,c\n" + f'x,"{value}",z\n' * 12_000
+    bound = bench.bind(bench.put("a.csv", text), header=True, infer_schema=False)
+    query = f"SELECT count(*), count(DISTINCT b), max(b) FROM ({bound.relation})"
+    assert bench.con.execute(query).fetchall() == [(12_000, 1, value)]
