@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from sqlglot import exp
 
+from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.files.bound import RID
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
@@ -90,7 +91,7 @@ class RowWise(Frozen):
         return compiles(self._with() + tried)
 
     def _fails(self, expression: exp.Expr) -> str:
-        return f"TRY(({self._sql(expression)}) IS NULL) IS NULL"
+        return f"TRY(({self._exact(expression)}) IS NULL) IS NULL"
 
     def _holds(self, condition: exp.Expr) -> str:
         """True if a condition is true, though a part of it that does not matter may fail."""
@@ -101,7 +102,7 @@ class RowWise(Frozen):
                 return f"({self._holds(condition.left)} AND {self._holds(condition.right)})"
             case exp.Or():
                 return f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
-        return f"coalesce(TRY(({self._sql(condition)}) IS TRUE), false)"
+        return f"coalesce(TRY(({self._exact(condition)}) IS TRUE), false)"
 
     def _rejects(self, condition: exp.Expr) -> str:
         """True if a condition is not true, whatever becomes of the parts that fail."""
@@ -112,7 +113,7 @@ class RowWise(Frozen):
                 return f"({self._rejects(condition.left)} OR {self._rejects(condition.right)})"
             case exp.Or():
                 return f"({self._rejects(condition.left)} AND {self._rejects(condition.right)})"
-        return f"coalesce(TRY(({self._sql(condition)}) IS NOT TRUE), false)"
+        return f"coalesce(TRY(({self._exact(condition)}) IS NOT TRUE), false)"
 
     def _reason(self, expression: exp.Expr, given: Names) -> str:
         # The parameter of a lambda looks like a column, too.
@@ -128,6 +129,9 @@ class RowWise(Frozen):
     def _with(self) -> str:
         clause = self.tree.args.get("with_")
         return f"{self._sql(clause)} " if clause else ""
+
+    def _exact(self, node: exp.Expr) -> str:
+        return exact_casts(self._sql(node))
 
     def _sql(self, node: exp.Expr) -> str:
         return str(node.sql(dialect=self.dialect, comments=False))

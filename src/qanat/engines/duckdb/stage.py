@@ -104,8 +104,7 @@ class Staging:
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
-        result = self._query(self.work.flow, self.work.query, positions=False)
-        work = self.work
+        result, work = self._query(self.work.flow, self.work.query, False), self.work
         fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
@@ -146,13 +145,13 @@ class Staging:
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
         failed = self._quarantine_failed(fitted.schema)
-        counts += Counts(out=failed, quarantined=failed)
-        counts = replace(counts, malformed=self._quarantine_malformed(fitted.schema))
+        malformed = self._quarantine_malformed(fitted.schema)
+        counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            table=table,
-            counts=counts,
-            rules=tuple(self.rules),
+            table,
+            counts,
+            tuple(self.rules),
             quarantines=self.quarantines,
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
@@ -360,8 +359,8 @@ class Staging:
 
     def _quarantine_failed(self, schema: Schema) -> int:
         """Rows that the query could not compute."""
-        selects = tuple(self.aside.rows(schema)) if self.aside else ()
-        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in selects)
+        found = self.aside.rows(schema) if self.aside else ()
+        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in found)
 
     def _put_aside(
         self, rows: str, schema: Schema, rule: str, number: str = "row_number() OVER ()"
