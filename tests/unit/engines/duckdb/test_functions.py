@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -41,7 +42,7 @@ def run(
     con: duckdb.DuckDBPyConnection, folder: Path, function: Callable[..., Any], *takes: str
 ) -> duckdb.DuckDBPyRelation:
     path = folder / "out.parquet"
-    run_function(con, query(function, *takes), (TABLE,) * len(takes), path, Event())
+    run_function(con, query(function, *takes), (TABLE,) * len(takes), path, threading.Event())
     return con.sql(f"FROM '{path}'")
 
 
