@@ -667,7 +667,8 @@ def tables() -> Lines:
     yield ""
     yield (
         f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
-        " With more, the dataset fails and publishes nothing. Default: no limit."
+        " With more, the dataset fails and publishes nothing. Default: that of the spec's"
+        " `configuration`, else no limit."
     )
     yield ""
     yield f"`{ON_ROW_ERROR}`: {one_line(document(OnRowError)).split('(')[0].strip()}"

@@ -23,6 +23,7 @@ from qanat.declare.storages import check_apart, check_storage, check_storages, l
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
+from qanat.model.limit import QUARANTINE_LIMIT, parse_limit
 from qanat.model.location import is_url
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, OnRowError, ProjectSpec
@@ -92,7 +93,7 @@ def load_project(
     merged = _merge(merged, overrides)
     chosen = _validate(merged, spec, problems)
     dialect = None if chosen is None else _dialect(chosen, engines, merged, spec, problems)
-    _check_row_errors(merged.get("configuration"), problems)
+    _check_configuration(merged.get("configuration"), problems)
     if chosen is not None:
         _check_format(chosen, formats, merged, spec, problems)
     if chosen is None or dialect is None or problems:
@@ -221,21 +222,30 @@ def _validate(merged: Entries, spec: Path, problems: list[QanatError]) -> Settin
     return found
 
 
-def _check_row_errors(configuration: Entry | None, problems: list[QanatError]) -> None:
-    """Add a problem if the configuration names what cannot become of a row that fails."""
+def _check_configuration(configuration: Entry | None, problems: list[QanatError]) -> None:
+    """Add a problem for each default of a table property that no table could have."""
     given = configuration.value if configuration else None
-    entry = given.get(ON_ROW_ERROR) if isinstance(given, dict) else None
+    entries = given if isinstance(given, dict) else {}
     allowed = [e.value for e in OnRowError]
+    entry = entries.get(ON_ROW_ERROR)
     if entry is not None and fold(str(entry.text)) not in allowed:
-        problems.append(
-            SpecError(
-                f"configuration {ON_ROW_ERROR!r} does not fit",
-                location=entry.at,
-                wanted=" or ".join(allowed),
-                got=repr(entry.text),
-                nearest=nearest(str(entry.text), allowed),
-            )
-        )
+        near = nearest(str(entry.text), allowed)
+        problems.append(_unfit(ON_ROW_ERROR, entry, " or ".join(allowed), near))
+    if (entry := entries.get(QUARANTINE_LIMIT)) is not None:
+        try:
+            parse_limit(str(entry.text))
+        except ValueError as error:
+            problems.append(_unfit(QUARANTINE_LIMIT, entry, str(error)))
+
+
+def _unfit(key: str, entry: Entry, wanted: str, near: str | None = None) -> SpecError:
+    return SpecError(
+        f"configuration {key!r} does not fit",
+        location=entry.at,
+        wanted=wanted,
+        got=repr(entry.text),
+        nearest=near,
+    )
 
 
 def _check_format(

@@ -157,7 +157,7 @@ def audit(attempt: Attempt) -> None:
         raise _failed(compiled, staged.failed)
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
-    check_limit(compiled, staged)
+    check_limit(attempt.session, compiled, staged)
     attempt.remarks = tuple(column_changes(attempt))
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(

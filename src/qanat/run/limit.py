@@ -9,16 +9,18 @@ from qanat.model.limit import QUARANTINE_LIMIT, QuarantineLimit, parse_limit
 from qanat.model.pipeline import Dataset
 from qanat.model.work import Counts, Overruled, RuleCount, Staged
 from qanat.run.memo import CompiledFlow
+from qanat.run.session import Session
 from qanat.text import count
 
 
-def limit_of(dataset: Dataset) -> QuarantineLimit | None:
+def limit_of(session: Session, dataset: Dataset) -> QuarantineLimit | None:
     """How many rows of an epoch of a dataset may go to quarantine; None for all of them."""
-    written = dataset.table_property(QUARANTINE_LIMIT)
+    default = session.project.configuration.get(QUARANTINE_LIMIT)
+    written = dataset.table_property(QUARANTINE_LIMIT) or default
     return None if written is None else parse_limit(written)
 
 
-def check_limit(compiled: CompiledFlow, staged: Staged) -> None:
+def check_limit(session: Session, compiled: CompiledFlow, staged: Staged) -> None:
     """Stop an epoch that would put more rows into quarantine than its dataset allows.
 
     Rows that a temporary view of the flow puts aside are held against the dataset's limit, too,
@@ -27,7 +29,7 @@ def check_limit(compiled: CompiledFlow, staged: Staged) -> None:
     Raises:
         QuarantineLimitError: there are too many.
     """
-    limit = limit_of(compiled.dataset)
+    limit = limit_of(session, compiled.dataset)
     if limit is None or compiled.readmits:
         return
     for name, counts in _counted(compiled.dataset.name, staged):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import QuarantineLimitError
+from qanat.errors import ProblemsError, QuarantineLimitError
 from qanat.model.event import Warned
 from qanat.run.session import Session
-from tests.unit.run.test_update import Project, statuses
+from tests.unit.run.test_update import SPEC, STREAM, Project, statuses
 
 TABLE = """\
 CREATE OR REFRESH STREAMING TABLE t (
@@ -92,3 +92,14 @@ def test_a_file_that_goes_to_quarantine_whole_is_told(project: Project) -> None:
         f"none of the 2 rows of {project.root}/in/odd.csv could be parsed: all are in quarantine",
         f"the only row of {project.root}/in/one.csv could not be parsed: it is in quarantine",
     ]
+
+
+def test_the_configuration_has_the_limit_of_all_others(project: Project) -> None:
+    project.write("qanat.yml", f"{SPEC}configuration:\n  qanat.quarantine_limit: 0\n")
+    project.write("a.sql", STREAM.format("t", ", schema => 'id INT'"))
+    project.write("in/1.csv", "id\n1\nx\n")
+    (dataset,) = project.run().datasets
+    assert "1 row of 2 of t would go to quarantine" in str(dataset.error)
+    project.write("qanat.yml", f"{SPEC}configuration:\n  qanat.quarantine_limit: few\n")
+    with pytest.raises(ProblemsError, match=r"qanat\.quarantine_limit' does not fit"):
+        project.run()
