@@ -109,7 +109,8 @@ def test_secrets_are_in_no_message_and_not_in_the_ledger(
         " AS SELECT * FROM orders;\n"
         f"CREATE MATERIALIZED VIEW failed ({rule.format('=', 'FAIL UPDATE')})"
         " AS SELECT * FROM orders;\n"
-        "CREATE MATERIALIZED VIEW cast AS SELECT CAST('${pw}' AS INT) AS n FROM orders;\n"
+        "CREATE MATERIALIZED VIEW cast TBLPROPERTIES ('qanat.on_row_error' = 'fail') AS"
+        " SELECT CAST('${pw}' AS INT) AS n FROM orders;\n"
         "CREATE MATERIALIZED VIEW gone AS SELECT * FROM read_files('${folder}/x.csv');\n"
     )
     said = [str(problem) for problem in shop.problems()]

@@ -35,6 +35,7 @@ ORDERS = (
     " schema => 'id BIGINT, amount BIGINT');\n"
 )
 VIEW = "CREATE MATERIALIZED VIEW gold AS SELECT {} FROM orders;\n"
+FAILING = "TBLPROPERTIES ('qanat.on_row_error' = 'fail')"
 SQL = "transformations/all.sql"
 PYTHON = "transformations/all.py"
 IMPORT = "from qanat import pipelines as dp\n"
@@ -327,8 +328,12 @@ CASES = {
     "a value that does not fit": Case(
         "qanat run",
         "use TRY_CAST or TRY(…)",
-        view("SELECT CAST('a' || id AS INT) AS n FROM orders"),
-        follow={SQL: ORDERS + view("SELECT TRY_CAST('a' || id AS INT) AS n FROM orders")},
+        f"CREATE MATERIALIZED VIEW gold {FAILING} AS SELECT CAST('a' || id AS INT) AS n"
+        " FROM orders;\n",
+        follow={
+            SQL: f"{ORDERS}CREATE MATERIALIZED VIEW gold {FAILING} AS"
+            " SELECT TRY_CAST('a' || id AS INT) AS n FROM orders;\n"
+        },
     ),
     "no group": mended(
         "add it to GROUP BY, or use any_value(id)",
