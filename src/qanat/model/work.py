@@ -334,22 +334,6 @@ class RuleCount(Frozen):
     violations: int
 
 
-class Overruled(Frozen):
-    """A column of a file that a folder's name hides, because it has another value.
-
-    Args:
-        path: of the file.
-        column: its name.
-        value: in some row of the file.
-        folder: what the folder's name says; None for NULL.
-    """
-
-    path: str
-    column: str
-    value: str
-    folder: str | None
-
-
 class Staged(Frozen):
     """What an engine made of one `Work`; nothing of it is visible to readers yet.
 
@@ -362,7 +346,6 @@ class Staged(Frozen):
         read: rows read from streaming inputs where the engine knows it, else None.
         refreshed: whether a quarantine changes although no row goes from it into the table.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
-        overruled: columns of files that folders hide, with an example of each.
     """
 
     table: StagedTable
@@ -374,7 +357,6 @@ class Staged(Frozen):
     read: int | None = None
     refreshed: bool = False
     unparsed: Mapping[str, int] = field(default_factory=dict)
-    overruled: tuple[Overruled, ...] = ()
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

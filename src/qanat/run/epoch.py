@@ -36,7 +36,7 @@ from qanat.run.commits import (
 )
 from qanat.run.drift import column_changes
 from qanat.run.inputs import BoundInputs, bind, key_of
-from qanat.run.limit import check_limit, overruled, unparsed
+from qanat.run.limit import check_limit, unparsed
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.text import count, size
@@ -200,8 +200,6 @@ def settle(attempt: Attempt) -> None:
     )
     for path, rows in attempt.staged.unparsed.items():
         attempt.running.tell(Warned(epoch.dataset, unparsed(path, rows)))
-    for found in attempt.staged.overruled:
-        attempt.running.tell(Warned(epoch.dataset, overruled(found)))
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------

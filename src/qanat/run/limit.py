@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qanat.errors import QuarantineLimitError
 from qanat.model.limit import QUARANTINE_LIMIT, QuarantineLimit, parse_limit
 from qanat.model.pipeline import Dataset
-from qanat.model.work import Counts, Overruled, RuleCount, Staged
+from qanat.model.work import Counts, RuleCount, Staged
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count
@@ -61,12 +61,3 @@ def unparsed(path: str, rows: int) -> str:
     if rows == 1:
         return f"the only row of {path} could not be parsed: it is in quarantine"
     return f"none of the {rows:,} rows of {path} could be parsed: all are in quarantine"
-
-
-def overruled(found: Overruled) -> str:
-    """What is said of a column of a file that a folder's name hides."""
-    folder = "NULL" if found.folder is None else repr(found.folder)
-    return (
-        f"{found.path} has a column {found.column!r} with {found.value[:80]!r} in it, but its"
-        f" folder says {folder}: the folder's value is the one that is read"
-    )

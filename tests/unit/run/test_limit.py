@@ -63,24 +63,6 @@ def test_a_view_of_the_flow_is_held_against_the_same_limit(project: Project) -> 
     assert "1 row of 2 of v" in str(dataset.error)
 
 
-def test_a_folder_that_hides_a_column_of_the_file_is_told(project: Project) -> None:
-    project.write(
-        "a.sql",
-        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM"
-        " read_files('in/**', format => 'csv', header => true, hive_partitioning => true)",
-    )
-    for folder in ("m=1", "m=2"):
-        (project.root / "in" / folder).mkdir(parents=True)
-    project.write("in/m=1/a.csv", "id,m\n1,1\n2,\n3,01\n4,99\n")
-    project.write("in/m=2/b.csv", "id\n5\n")
-    assert statuses(project.run()) == {"t": "updated"}
-    [told] = project.heard.of(Warned)
-    assert told.message == (
-        f"{project.root}/in/m=1/a.csv has a column 'm' with '99' in it, but its folder says '1':"
-        " the folder's value is the one that is read"
-    )
-
-
 def test_a_file_that_goes_to_quarantine_whole_is_told(project: Project) -> None:
     project.write("a.sql", TABLE.format("100 %"))
     project.write("in/good.csv", "id\n1\nx\n")

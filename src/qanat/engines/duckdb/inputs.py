@@ -21,7 +21,7 @@ from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
 from qanat.model.schema import Decimal, Field, Primitive, Schema
-from qanat.model.work import ArrowBatch, Batch, FilesBatch, Overruled, TableBatch, ViewBatch
+from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.text import literal, quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
@@ -46,7 +46,6 @@ class Bound(Frozen):
         schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
-        overruled: columns of files that folders hide.
         whole: `full` with the rows that are set aside; empty if none are.
     """
 
@@ -56,7 +55,6 @@ class Bound(Frozen):
     schema: Schema | None = None
     malformed: str | None = None
     rows: int | None = None
-    overruled: tuple[Overruled, ...] = ()
     whole: str = ""
 
 
@@ -308,5 +306,4 @@ def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: 
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,
-        overruled=found.overruled,
     )

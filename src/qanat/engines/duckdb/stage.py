@@ -157,7 +157,6 @@ class Staging:
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
-            overruled=tuple(o for b in bound.values() for o in b.overruled),
         )
 
     def _set_aside(self) -> int:

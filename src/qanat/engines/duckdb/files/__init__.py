@@ -8,8 +8,8 @@ types that nobody declared, `many` reads few or thousands of columns): `csv`, an
 their digits, and `leaves` finds types for them. How a CSV file is written is told by `dialect`
 (the options), `sniff` and `heads`; `groups` has those that are read together, and `trust` tells
 which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
-are read by `records` and `documents`, which lose no row, and copied by `salvage`. `overruled`
-tells of columns that folders hide.
+are read by `records` and `documents`, which lose no row, and copied by `salvage`. `folders`
+finds rows that contradict the names of their folders.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS, STRING, DataType, Field, Schema
-from qanat.model.work import RESCUED, FilesBatch, LocalFile, Overruled
+from qanat.model.work import RESCUED, FilesBatch, LocalFile
 from qanat.text import literal, quote
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -228,14 +228,12 @@ class BoundFiles(Frozen):
         schema: the visible columns.
         malformed: a SELECT of (file, row, raw, error); None if every row could be parsed.
         rows: the number of rows in `relation`; None if counting them would cost a scan.
-        overruled: columns of the files that folders hide.
     """
 
     relation: str
     schema: Schema
     malformed: str | None
     rows: int | None
-    overruled: tuple[Overruled, ...] = ()
 
 
 class OnePass(Frozen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from qanat.engines.duckdb.files.cast import (
     typed_columns,
 )
 from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
+from qanat.engines.duckdb.files.folders import contradiction
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
 from qanat.engines.duckdb.files.infer import Seen, survey
 from qanat.engines.duckdb.files.many import beside, text_values
-from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
 from qanat.engines.duckdb.files.sniff import Sniffer
@@ -38,7 +38,7 @@ from qanat.engines.duckdb.files.trust import look
 from qanat.errors import FileUnreadableError
 from qanat.model.name import Named
 from qanat.model.schema import DataType
-from qanat.model.work import FilesBatch, Overruled
+from qanat.model.work import FilesBatch
 from qanat.text import literal, quote
 
 SAMPLE = 20480
@@ -104,25 +104,8 @@ class _Reader:
         again = self._careful(sorted(dirty))
         for group in again:
             self._spool(spools, group)
-        for group in (*groups, *again):
-            spools.overruled += self._overruled(spools.layout, group, dirty)
         spools.bad += self.salvage.finish()
         return spools.bind(self.formats)
-
-    def _overruled(
-        self, layout: BatchColumns, group: Group, dirty: Collection[int]
-    ) -> list[Overruled]:
-        if not any(is_folder(self.table, name) for name in group.names):
-            return []
-        files = tuple(f for f in group.files if group.careful or f[0] not in dirty)
-        if not files:
-            return []
-        columns = {name: f"c{i}" for i, name in enumerate(group.names)}
-        self._forget_rejects()
-        source = f"({self._source(replace(group, files=files))})"
-        found = overruled(self.table, layout, source, columns, self.formats)
-        self._forget_rejects()
-        return found
 
     def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
         """The rows of files that all have the same columns, without a spool.
@@ -293,12 +276,14 @@ class _Reader:
         layout, names = spools.layout, group.names
         extras = [(name, f"CAST(to_json(c{i}) AS VARCHAR)") for i, name in enumerate(names)
                   if name in layout.extras]  # fmt: skip
+        texts = {name: present(f"c{i}", group) for i, name in enumerate(names)}
+        fault = contradiction(self.table, layout, texts, self.formats) or "NULL"
         while group.files:
             self._forget_rejects()
             values, more = self._values(layout, group)
             try:
                 source = beside(self._source(group), more)
-                path = spools.write(source, values, extras, raw(group.dialect, len(names)))
+                path = spools.write(source, values, extras, raw(group.dialect, len(names)), fault)
             except (duckdb.InvalidInputException, duckdb.NotImplementedException) as error:
                 if group.careful:
                     raise

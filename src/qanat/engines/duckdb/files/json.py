@@ -21,6 +21,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
+from qanat.engines.duckdb.files.folders import contradiction
 from qanat.engines.duckdb.files.leaves import (
     NUMBERS,
     Numbers,
@@ -276,6 +277,10 @@ class _Objects:
         parsed = f"json_transform(text, {dump(spec)})" if spec and not exact else "NULL"
         various = any(spelled != [name] for name, spelled in keys.items())
         text = mark("text") if exact else "text"
+        own = {n: f"((text -> {pointer(k[0])}) ->> '$')" for n, k in keys.items() if k[0]}
+        if exact:
+            own = {name: unmark(value) for name, value in own.items()}
+        fault = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
             f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
             f"SELECT text AS raw_text, CASE WHEN fault IS NULL THEN {text} END AS text, fault, "
@@ -284,6 +289,6 @@ class _Objects:
             values,
             extras,
             "raw_text",
-            "fault",
+            "fault" if fault is None else f"coalesce(fault, {fault})",
         )
         spools.accept(path, {}, explicit=True)

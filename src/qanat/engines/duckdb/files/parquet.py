@@ -20,8 +20,8 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
+from qanat.engines.duckdb.files.folders import contradiction
 from qanat.engines.duckdb.files.moments import known
-from qanat.engines.duckdb.files.overruled import overruled
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
@@ -29,7 +29,7 @@ from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, DataType, Primitive
-from qanat.model.work import RESCUED, FilesBatch, Overruled
+from qanat.model.work import RESCUED, FilesBatch
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
@@ -199,38 +199,30 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         hidden = table.hidden("file", "line", "number")
         relation = f"SELECT {columns}{hidden} FROM ({inner})"
         misfits = 0
-        if checks and not layout.rescue:
-            bad = failed(checks)
+        own = {n: f"p{i}" for i, n in enumerate(_of_folders(table, group))}
+        fault = contradiction(table, layout, own) or "NULL"
+        wrong = "NULL" if layout.rescue else error(checks)
+        if own or (checks and not layout.rescue):
+            bad = f"({fault}) IS NOT NULL OR ({wrong}) IS NOT NULL" if own else failed(checks)
             counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
             misfits = counted[0][0]
             if misfits:
                 relation += f" WHERE NOT ({bad})"
                 malformed.append(
                     f"SELECT {table.path('file')} AS file, line AS row, raw, "
-                    f"{error(checks)} AS error FROM ({inner}) WHERE {bad}"
+                    f"CAST(coalesce({fault}, {wrong}) AS VARCHAR) AS error "
+                    f"FROM ({inner}) WHERE {bad}"
                 )
         relations.append(relation)
         rows += group.rows - misfits
-    hidden_by_folders = [o for n, g in enumerate(groups) for o in _overruled(table, layout, g, n)]
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows,
-        tuple(hidden_by_folders),
-    )  # fmt: skip
+        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
+    )
 
 
-def _overruled(
-    table: FileTable, layout: BatchColumns, group: Group, number: int
-) -> list[Overruled]:
-    own = {
-        c.name: f"CAST({quote(c.name)} AS VARCHAR)"
-        for c in group.columns
-        if is_folder(table, c.name)
-    }
-    if not own:
-        return []
-    names = ", ".join(f"t.{quote(name)}" for name in own)
-    source = f"(SELECT {names}, {_index(table, group, number)} AS file FROM {group.scan})"
-    return overruled(table, layout, source, own)
+def _of_folders(table: FileTable, group: Group) -> list[str]:
+    """The columns of a group that folders have, too."""
+    return [c.name for c in group.columns if is_folder(table, c.name)]
 
 
 def _index(table: FileTable, group: Group, number: int) -> str:
@@ -268,7 +260,9 @@ def _inner(
             checks.append(Check(f, value, f"v{i}"))
     parts += [f"{_index(table, group, number)} AS file", "t.file_row_number + 1 AS line"]
     parts.append("t.file_row_number AS number")
-    if checks and not layout.rescue:
+    own = _of_folders(table, group)
+    parts += [f"CAST(t.{quote(name)} AS VARCHAR) AS p{i}" for i, name in enumerate(own)]
+    if own or (checks and not layout.rescue):
         cells = ", ".join(f"{literal(c.name)}: t.{quote(c.name)}" for c in group.columns)
         parts.append(f"CAST(to_json({{{cells}}}) AS VARCHAR) AS raw")
     inner = f"SELECT {', '.join(parts)}"

@@ -33,7 +33,7 @@ from qanat.errors import (
     StorageFullError,
     disk_full,
 )
-from qanat.model.work import RESCUED, LocalFile, Overruled
+from qanat.model.work import RESCUED, LocalFile
 from qanat.text import literal, quote
 
 # The errors that a file's content can cause. Others (Binder, Parser, …) are defects of Qanat and
@@ -129,7 +129,6 @@ class Spools:
         rows: the number of rows that fit.
         misfits: the number of rows with a value that does not fit.
         explicit: True if a spool has line numbers of its own.
-        overruled: columns of the files that folders hide.
     """
 
     table: FileTable
@@ -142,7 +141,6 @@ class Spools:
     rows: int = 0
     misfits: int = 0
     explicit: bool = False
-    overruled: list[Overruled] = field(default_factory=list)
 
     def path(self, suffix: str) -> Path:
         """The path of a file of this batch in the scratch folder."""
@@ -227,9 +225,7 @@ class Spools:
             columns += f"s.rescued AS {quote(RESCUED)}, "
         where = self._where("error IS NULL") if self.misfits else self._where("")
         relation = f"SELECT {columns}{table.hidden('s.file', self._line())}{self._from()}{where}"
-        return BoundFiles(
-            relation, layout.schema, self.malformed(), self.rows, tuple(self.overruled)
-        )
+        return BoundFiles(relation, layout.schema, self.malformed(), self.rows)
 
     def _line(self) -> str:
         bases = [self.bases.get(i, 0) for i in range(len(self.table.files))]

@@ -152,15 +152,6 @@ def test_no_rows_and_no_files(bench: Any, schema: Any) -> None:
     assert bench.rows(bench.bind(known=schema("a long"))) == []
 
 
-def test_a_column_that_a_folder_hides(bench: Any) -> None:
-    folder = bench.folder / "m=1"
-    folder.mkdir()
-    pq.write_table(pa.table({"a": [1, 2], "m": [1, 7]}), folder / "x.parquet")
-    bound = bench.bind(bench.file("m=1/x.parquet"), hive_partitioning=True)
-    assert bench.rows(bound) == [(1, 1), (2, 1)]
-    assert [(o.column, o.value, o.folder) for o in bound.overruled] == [("m", "7", "1")]
-
-
 def test_columns_from_folders(bench: Any, schema: Any) -> None:
     one = write(bench, "month=1/a.parquet", "SELECT 1 AS a")
     two = write(bench, "month=2/a.parquet", "SELECT 2 AS a")

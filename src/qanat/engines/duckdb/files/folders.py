@@ -1,0 +1,53 @@
+"""Rows that contradict their folder: in `m=1/x.csv` a column `m` in which stands 99.
+
+Spark and DuckDB read the folder's value, and the other one is gone without a word. Here such a row
+goes to quarantine, where both can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qanat.engines.duckdb.files.bound import BatchColumns, FileTable
+from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.model.name import Named, same
+from qanat.text import literal
+
+_SHOWN = 80
+
+
+def contradiction(
+    table: FileTable,
+    layout: BatchColumns,
+    columns: Mapping[str, str],
+    formats: Formats = ISO,
+) -> str | None:
+    """SQL for what a row and its folder say differently, NULL if nothing; None if nothing can be.
+
+    A value that the row lacks contradicts nothing; nor does the same value in another form.
+
+    Args:
+        layout: the batch's columns, for their types.
+        columns: the files' own columns, each with SQL for its value as text.
+        formats: how dates and timestamps are written.
+    """
+    own = Named(columns.items())
+    found = []
+    for number, (name, values) in enumerate(table.partitions.columns):
+        here = own.get(name)
+        field = next((f for f in layout.fields if same(f.name, name)), None)
+        if here is None or field is None:
+            continue
+        folders = table.variable(f"own{number}", values, "VARCHAR")
+        there = f"{folders}[CAST(file AS BIGINT) + 1]"
+        typed = (f"({from_text(text, field.type, formats)})" for text in (here, there))
+        value, folder = typed
+        said = (
+            f"{literal(f'column {name!r}: the file says ')} || left({here}, {_SHOWN}) || "
+            f"', its folder ' || coalesce({there}, 'NULL')"
+        )
+        found.append(
+            f"CASE WHEN {here} IS NOT NULL AND {here} IS DISTINCT FROM {there} "
+            f"AND ({value} IS NULL OR {value} IS DISTINCT FROM {folder}) THEN {said} END"
+        )
+    return f"nullif(concat_ws('; ', {', '.join(found)}), '')" if found else None
