@@ -33,7 +33,9 @@ def test_validate_compares_a_query_with_its_table(shop: Shop) -> None:
     (problem,) = shop.validation().problems
     assert problem.message == "column 'amount' of silver does not fit its table"
     assert (problem.wanted, problem.got) == ("bigint", "decimal(21,1)")
-    assert problem.hint == ("CAST it in the query, or start over: qanat run --full-refresh silver")
+    assert problem.hint == (
+        "CAST it to bigint in the query, or start over: qanat run --full-refresh silver"
+    )
     shop.file("data/2.csv", "id,amount\n3,30\n")
     failed = shop.failures()["silver"]
     assert (failed.message, failed.hint) == (problem.message, problem.hint)
@@ -104,3 +106,23 @@ def test_a_mismatch_is_told_by_plan_and_run_before_rows_come(shop: Shop) -> None
     assert "--full-refresh silver" in planned["silver"].consequence
     assert planned["gold"].reason == "silver would fail"
     assert shop.failures()["silver"].message == planned["silver"].reason
+
+
+def test_a_new_column_goes_through_a_star(shop: Shop) -> None:
+    """`SELECT *` gives another column without being changed itself."""
+    star = "CREATE STREAMING TABLE copied AS SELECT * FROM STREAM silver;\n"
+    shop.sql(BRONZE + SILVER.format("id") + star)
+    shop.run()
+    gold = "CREATE MATERIALIZED VIEW gold AS SELECT sum(amount) AS total FROM copied;"
+    shop.sql(
+        BRONZE
+        + SILVER.format("id, amount * 3 AS thrice")
+        + star
+        + gold.replace("amount", "thrice")
+    )
+    with Session.open(shop.folder) as session:
+        planned = {d.dataset: d.step for d in plan(session).datasets}
+    assert (planned["silver"], planned["copied"]) == (Step.APPEND, Step.APPEND)
+    assert shop.run()["copied"].status == "updated"
+    assert shop.columns("copied")[-1] == "thrice bigint"
+    assert {r.status for r in shop.run().values()} == {"unchanged"}

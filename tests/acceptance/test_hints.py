@@ -227,7 +227,7 @@ CASES = {
     ),
     "another type": Case(
         "qanat run",
-        "CAST it in the query, or start over: qanat run --full-refresh silver",
+        "CAST it to bigint in the query, or start over: qanat run --full-refresh silver",
         stream("SELECT id FROM STREAM orders"),
         before=(
             "qanat run",

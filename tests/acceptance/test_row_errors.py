@@ -141,3 +141,49 @@ def test_an_aggregate_fails_as_before(shop: Shop) -> None:
         " FROM read_files('data/*.csv')"
     )
     assert shop.failures()["v"].code == "Q2004"
+
+
+def test_rows_of_two_inputs_fail(shop: Shop) -> None:
+    """Each is kept: they come from different tables, and have numbers of their own."""
+    shop.file("more/1.csv", "id,w\n1,7\n4,xyz\n3,6\n")
+    shop.sql(
+        """
+        CREATE STREAMING TABLE b AS
+          SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');
+        CREATE STREAMING TABLE x AS
+          SELECT * FROM STREAM read_files('more/*.csv', schema => 'id BIGINT, w STRING');
+        CREATE TEMPORARY VIEW v AS SELECT id, CAST(delay AS INT) AS z FROM b;
+        CREATE MATERIALIZED VIEW m AS
+          SELECT x.id, CAST(w AS INT) AS w, z FROM x LEFT JOIN v ON v.id = x.id;
+        """
+    )
+    counts = shop.run()["m"].counts
+    assert (counts.written, counts.set_aside) == (2, 2)
+    assert shop.rows("m") == [(1, 7, 7), (3, 6, 4)]
+    quarantine = shop.quarantined("m")
+    assert [rules for _, rules in quarantine] == [["_failed"], ["_failed"]]
+
+
+@pytest.mark.parametrize("other", ["JOIN", "LEFT JOIN"])
+def test_a_table_joined_to_the_one_that_fails(shop: Shop, other: str) -> None:
+    shop.sql(
+        f"""
+        CREATE STREAMING TABLE b AS
+          SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');
+        CREATE MATERIALIZED VIEW names AS
+          SELECT * FROM (VALUES (1, 'one'), (3, 'three')) AS t(k, n);
+        CREATE MATERIALIZED VIEW m AS
+          SELECT b.id, CAST(b.delay AS INT) AS delay, n FROM b {other} names ON k = b.id;
+        """
+    )
+    shop.run()
+    assert shop.rows("m") == [(1, 7, "one"), (3, 4, "three")]
+
+
+@pytest.mark.parametrize("expression", ["id + 9223372036854775806", "[CAST(delay AS INT)]"])
+def test_what_is_never_null_can_fail_too(shop: Shop, expression: str) -> None:
+    """DuckDB does not compute `x IS NULL` where it knows that x is never NULL."""
+    shop.file("data/1.csv", "id,delay\n1,7\n2,abc\n")
+    declare(shop, delay=expression)
+    assert "silver" not in shop.failures()
+    assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]

@@ -287,6 +287,6 @@ def s3() -> Iterator[dict[str, str]]:
     with object_store() as server:
         server.create_bucket("company")
         for day in ("2026-01-01", "2026-01-02"):
-            lines = f"order_id,amount\n{day[-1]},{day[-2:]}.50\n"
+            lines = f"order_id,amount\n{day[-1]},{day[-1]}.50\n"
             server.put("company", f"orders/{day}.csv", lines.encode())
         yield server.environment

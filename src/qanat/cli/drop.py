@@ -32,11 +32,13 @@ def command(name: str, yes: bool, wait: float, ref: ProjectRef, logs: Logs, json
     What a sink has sent stays where it is, and so do past updates in the history. Declared again,
     the dataset starts from nothing, and its readers read it from the start.
     """
-    with ref.open() as project, watching(logs, json) as observers:
+    with ref.open() as project:
         found = dropping(project.session, name)
         if not (yes or confirmed(printable(consequences(found)), json)):
             screen.note("Nothing is dropped.")
             return 1
-        result = project.drop(name, observers, wait)
+        # Only now: progress is painted over what stands on the screen.
+        with watching(logs, json) as observers:
+            result = project.drop(name, observers, wait)
     screen.write(dumps(document("move", result)) if json else move_text(result))
     return 0

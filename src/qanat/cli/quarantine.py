@@ -13,6 +13,8 @@ from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref
 from qanat.cli.program import Group
 from qanat.cli.query import written
 from qanat.cli.run import watching
+from qanat.errors import full_refresh
+from qanat.model.work import MALFORMED
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.quarantine import discard_text, replay_text, rows_text, summary_text
@@ -79,10 +81,19 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
     """
     with ref.open() as project, watching(logs, json) as observers:
         results = project.replay(dataset, wait=wait, observers=observers)
+        examined = [r.dataset for r in results if r.remaining]
+        left = [q for q in project.quarantines() if q.dataset in examined] if examined else []
     if json:
         screen.write(dumps(document("replay", results)))
     else:
         screen.write(replay_text(results, screen.layout()))
+        for each in left:
+            if unparsed := each.rules.get(MALFORMED, 0):
+                screen.note(
+                    f"\n{count(unparsed, 'row')} of {printable(each.dataset)} could not be parsed,"
+                    " which a replay does not try again; to read their files anew:"
+                    f" {full_refresh(each.dataset)}{ref.options}"
+                )
     return 0
 
 
@@ -109,14 +120,16 @@ def discard_(
 
     Their source is read, so no update brings them back; a full refresh of DATASET does.
     """
-    with ref.open() as project, watching(logs, json) as observers:
+    with ref.open() as project:
         quarantine = project.quarantine(dataset)
         rows = discarding(project.session, dataset, rule, where)
         question = f"this discards {count(rows, 'row')} of the quarantine of {printable(dataset)}"
         if not (yes or not rows or confirmed(question, json)):
             screen.note("Nothing is discarded.")
             return 1
-        result = quarantine.discard(rule, where, observers, wait)
+        # Only now: progress is painted over what stands on the screen.
+        with watching(logs, json) as observers:
+            result = quarantine.discard(rule, where, observers, wait)
     screen.write(dumps(document("discard", result)) if json else discard_text(result))
     return 0
 

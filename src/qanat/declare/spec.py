@@ -29,6 +29,8 @@ from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, OnRowError, ProjectSpec
 
 _OVERRIDE = "QANAT__"
+_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT)
+"""Table properties that the configuration may have for all tables."""
 _TOP = (*KEYS, *ALIASES, "environments")
 
 
@@ -227,6 +229,17 @@ def _check_configuration(configuration: Entry | None, problems: list[QanatError]
     given = configuration.value if configuration else None
     entries = given if isinstance(given, dict) else {}
     allowed = [e.value for e in OnRowError]
+    for key, given_at in ((k, e.key_at) for k, e in entries.items()):
+        # A protection that is misspelled would protect nothing.
+        if key not in _DEFAULTS and fold(key).startswith("qanat."):
+            problems.append(
+                SpecError(
+                    f"no configuration {key!r}",
+                    location=given_at,
+                    wanted=" or ".join(_DEFAULTS),
+                    nearest=nearest(key, _DEFAULTS),
+                )
+            )
     entry = entries.get(ON_ROW_ERROR)
     if entry is not None and fold(str(entry.text)) not in allowed:
         near = nearest(str(entry.text), allowed)

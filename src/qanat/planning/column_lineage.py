@@ -27,6 +27,7 @@ from qanat.planning.lineage import (
     source_node,
 )
 from qanat.planning.projection import Made, Origin, Projection
+from qanat.secret import masked
 
 _Key = tuple[str, Name]
 """A dataset's name and one of its columns."""
@@ -146,7 +147,7 @@ class _Tracer:
                 self._name(key, spelled),
                 "column",
                 tuple(upstream.values()),
-                "; ".join(expressions),
+                masked("; ".join(expressions)),
             )
         return nodes[start]
 

@@ -103,7 +103,8 @@ def fit(
                     location=location,
                     wanted=str(field.type),
                     got=str(mine.type),
-                    hint=f"CAST it in the query, or start over: {full_refresh(dataset)}",
+                    hint=f"CAST it to {field.type} in the query, or start over:"
+                    f" {full_refresh(dataset)}",
                 )
         if declared and declared.comment:
             field = replace(field, comment=declared.comment)

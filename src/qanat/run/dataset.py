@@ -54,12 +54,14 @@ class Around(Frozen):
         open: by flow and folded name of its target, epochs that a crash left open. An update
             settles them before it decides anything; a plan must see what it will find then.
         past: what has been read as streams so far.
+        changed: datasets that are declared otherwise than they were last run.
     """
 
     definitions: Named[Definition]
     past: PastSources
     decided: Mapping[str, Decision] = field(default_factory=dict)
     open: Mapping[tuple[str, Name], Epoch] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
 
     def opened(self, compiled: CompiledFlow) -> Epoch | None:
         """The epoch of a flow that a crash left open."""
@@ -102,19 +104,33 @@ def gather(
         # Files may have gone since the full refresh was interrupted.
         check_losses(losses(session, (name,)), chosen.accept_loss)
     flows = tuple(_flow_facts(session, c, chosen, generation, around, without) for c in compiled)
-    grows = dataset.kind is DatasetKind.STREAMING_TABLE and any(f.unread for f in flows)
+    streaming = dataset.kind is DatasetKind.STREAMING_TABLE
+    grows = streaming and any(f.unread for f in flows)
+    changed = streaming and bool(around.changed) and bool(around.changed & _queried(session, name))
     # Read the table only if something changes: that is most of an unchanged update's time.
-    looks = anew or facts.changed or grows
+    looks = anew or facts.changed or grows or changed
     if not anew and (looks or facts.before is None):
         check_owners(session, dataset, anew=restarted)
     stored = _stored(session, dataset) if exists and looks else None
     if stored is not None and not (anew or restarted):
         if grows:
             check_partitions(dataset, stored.partition_by)
-        if facts.changed and dataset.kind is DatasetKind.STREAMING_TABLE:
+        if changed:
             adds = new_columns(session, dataset, around.definitions)
             flows = tuple(replace(f, adds=adds.get(f.name, ())) for f in flows)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
+
+
+def changed_definitions(session: Session, definitions: Named[Definition]) -> frozenset[str]:
+    """The datasets that are declared otherwise than they were last run."""
+    declared = session.analysis.definitions
+    known = ((n, definitions.get(n), text) for n, text in declared.items())
+    return frozenset(n for n, old, (new, _) in known if old and old.fingerprint != new)
+
+
+def _queried(session: Session, name: str) -> frozenset[str]:
+    """The datasets whose queries a dataset's columns depend on: its own, and all above it."""
+    return session.graph.upstream(name) | {name}
 
 
 def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around) -> Facts:

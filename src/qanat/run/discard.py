@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qanat.disk import explained
-from qanat.errors import QanatError, naming
+from qanat.errors import OptionError, QanatError, naming, nearest
 from qanat.model.event import DatasetEnded, DatasetStarted
 from qanat.model.pipeline import Dataset, Predicate
 from qanat.model.query import Discard
@@ -32,12 +32,20 @@ def discarding(session: Session, dataset: str, rule: str | None, where: str | No
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine is computed anew with its rows (it is no streaming table).
+        OptionError: no row in it broke that rule.
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit.
     """
     (owner,) = replayable(session, dataset)
     snapshot = snapshot_of(session, owner)
     if snapshot is None:
         return 0
+    broken = session.engine.broken_rules(snapshot.batch) if rule else {}
+    if broken and rule not in broken:
+        raise OptionError(
+            f"no row in {owner.quarantine} broke a rule {rule!r}",
+            wanted=" or ".join(broken),
+            nearest=nearest(rule or "", broken),
+        )
     condition = condition_of(session, where)
     return session.engine.quarantined(snapshot.batch, rule, 0, condition).total or 0
 

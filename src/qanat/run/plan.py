@@ -10,7 +10,7 @@ from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
 from qanat.run.commits import published
-from qanat.run.dataset import Around, declared, gather
+from qanat.run.dataset import Around, changed_definitions, declared, gather
 from qanat.run.decide import (
     Decision,
     DefinitionStatus,
@@ -39,10 +39,11 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     definitions = session.recorded.definitions()
     opened = {(e.flow, fold(e.dataset)): e for e in session.recorded.open_epochs()}
     past = past_sources(session)
+    changed = changed_definitions(session, definitions)
     decided: dict[str, Decision] = {}
     with session.readables.running(chosen.datasets):
         for name in chosen.datasets:
-            around = Around(definitions, past, decided, opened)
+            around = Around(definitions, past, decided, opened, changed)
             facts = _facts(session, session.pipeline.dataset(name), chosen, around)
             decided[name] = decide(facts)
     everything = not (selection and selection.select)

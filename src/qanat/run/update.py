@@ -15,7 +15,7 @@ from qanat.model.work import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.blame import explain, is_panic
-from qanat.run.dataset import Around, DatasetRun
+from qanat.run.dataset import Around, DatasetRun, changed_definitions
 from qanat.run.entry import LedgerEntry, OpenUpdate, failure_of, open_update
 from qanat.run.identity import past_sources
 from qanat.run.recovery import start_clean
@@ -78,7 +78,9 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
 
 
 def _around(session: Session) -> Around:
-    return Around(session.ledger.definitions(), past_sources(session))
+    definitions = session.ledger.definitions()
+    changed = changed_definitions(session, definitions)
+    return Around(definitions, past_sources(session), changed=changed)
 
 
 def _walk(

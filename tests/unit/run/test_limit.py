@@ -85,3 +85,6 @@ def test_the_configuration_has_the_limit_of_all_others(project: Project) -> None
     project.write("qanat.yml", f"{SPEC}configuration:\n  qanat.quarantine_limit: few\n")
     with pytest.raises(ProblemsError, match=r"qanat\.quarantine_limit' does not fit"):
         project.run()
+    project.write("qanat.yml", f"{SPEC}configuration:\n  qanat.quarantine_limt: 1\n")
+    with pytest.raises(ProblemsError, match=r"did you mean 'qanat\.quarantine_limit'"):
+        project.run()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA
 from qanat.engines.duckdb.files.bound import METADATA, RID
 from qanat.engines.duckdb.inputs import Bindings, Bound
@@ -94,7 +93,7 @@ class RowsAside:
 
         failing = asked.failing(compiles, columns)
         if failing is not None and compiles(failing):
-            self._add(origin, over(exact_casts(failing)))
+            self._add(origin, over(failing))
 
     def look_at_casts(self, result: Result, fitted: Fitted) -> None:
         """Find the rows whose values do not fit the columns that the table has."""

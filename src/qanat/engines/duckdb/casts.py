@@ -43,7 +43,6 @@ _KEYWORD = re.compile(
     re.IGNORECASE,
 )
 _IS_DOUBLE = "typeof({0}) IN ('DOUBLE', 'FLOAT')"
-_ONCE = "__qanat_once"
 
 
 class _Token(Frozen):
@@ -82,8 +81,7 @@ def exact_casts(sql: str) -> str:
     "SELECT CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN \
 CAST(round(TRY_CAST(a AS DOUBLE)) AS INT) ELSE CAST(a AS INT) END AS a"
     """
-    # A translation from Spark has branches of its own.
-    if not _MAY_CAST.search(sql) or "typeof(" in sql:
+    if not _MAY_CAST.search(sql):
         return sql
     tokens = [
         _Token(str(m.lastgroup if m.lastgroup != "tag" else "text"), m[0], m.start(), m.end())
@@ -235,14 +233,9 @@ def _written(sql: str, tokens: list[_Token], found: list[_Found], start: int, en
 
 def _exact(cast: _Found, operand: str) -> str:
     word = "TRY_CAST" if cast.tries else "CAST"
-    query = operand
-    if asks := re.search(r"\bSELECT\b", query, re.IGNORECASE):
-        operand = _ONCE
     plain = f"{word}({operand} AS {cast.type_})"
     if re.match(_DECIMAL, cast.type_.upper()):
         exact = f"{word}(CAST({operand} AS VARCHAR) AS {cast.type_})"
     else:
         exact = f"{word}(round(TRY_CAST({operand} AS DOUBLE)) AS {cast.type_})"
-    value = f"CASE WHEN {_IS_DOUBLE.format(operand)} THEN {exact} ELSE {plain} END"
-    # A query within the operand would be computed three times.
-    return f"(SELECT {value} FROM (SELECT {query} AS {_ONCE}))" if asks else value
+    return f"CASE WHEN {_IS_DOUBLE.format(operand)} THEN {exact} ELSE {plain} END"

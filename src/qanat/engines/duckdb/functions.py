@@ -123,14 +123,25 @@ def _arrow(result: Any, query: FunctionQuery) -> Any:
         reader = result
         if not isinstance(result, arrow.RecordBatchReader):
             # A reader of PyArrow's own passes on what Python raises while it reads.
-            reader = arrow.RecordBatchReader.from_stream(result)
+            try:
+                reader = arrow.RecordBatchReader.from_stream(result)
+            except arrow.ArrowInvalid as error:
+                # A single column, such as a pandas Series, has such a stream, too.
+                raise _no_table(result, query) from error
         _check_names(reader.schema.names, query)
         return reader
-    raise QueryError(
+    raise _no_table(result, query)
+
+
+def _no_table(result: Any, query: FunctionQuery) -> QueryError:
+    return QueryError(
         f"{query.function.__name__} returned no table",
         location=query.location,
         wanted="an Arrow table, a Polars or pandas data frame, or a list of dictionaries",
         got=type(result).__name__,
+        hint="a column alone is no table: return frame[['name']], with two brackets"
+        if type(result).__name__ in ("Series", "ChunkedArray")
+        else None,
     )
 
 

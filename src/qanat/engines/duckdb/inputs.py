@@ -292,8 +292,11 @@ def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> 
 def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:
     found = bind_files(con, name, batch, scratch)
     if batch.files and not found.schema.fields:
+        why = "there is nothing in them"
+        if found.malformed and (first := con.execute(f"{found.malformed} LIMIT 1").fetchone()):
+            why = f"none of their rows can be parsed (row {first[1]}: {first[3]})"
         raise FileUnreadableError(
-            "the files have no columns: there is nothing in them",
+            f"the files have no columns: {why}",
             got=", ".join(f.path for f in batch.files[:3]),
             hint="declare the columns: read_files(…, schema => 'id BIGINT, …'); or wait for a"
             " file that has some",

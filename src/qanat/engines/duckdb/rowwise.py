@@ -1,6 +1,7 @@
 """Ask a query that computes row by row which rows it cannot compute, whatever the reason.
 
-`TRY((e) IS NULL)` is NULL exactly where the expression `e` fails. So of a query
+`TRY(hash(e))` is NULL exactly where the expression `e` fails. (`e IS NULL` would not do: DuckDB
+knows that of a sum of two columns without NULLs, and does not compute it.) So of a query
 
     SELECT id, CAST(v AS INT) AS v FROM orders WHERE CAST(day AS DATE) > DATE '2026-01-01'
 
@@ -22,6 +23,7 @@ from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
 from qanat.planning.fingerprint import row_source
 from qanat.planning.stateful import tree_of
+from qanat.secret import masked
 from qanat.text import literal, quote
 
 _LONGEST = 200
@@ -91,7 +93,7 @@ class RowWise(Frozen):
         return compiles(self._with() + tried)
 
     def _fails(self, expression: exp.Expr) -> str:
-        return f"TRY(({self._exact(expression)}) IS NULL) IS NULL"
+        return f"TRY(hash({self._exact(expression)})) IS NULL"
 
     def _holds(self, condition: exp.Expr) -> str:
         """True if a condition is true, though a part of it that does not matter may fail."""
@@ -124,7 +126,7 @@ class RowWise(Frozen):
     def _from(self) -> str:
         joins = self.tree.args.get("joins") or []
         clause = self.tree.args["from_"].this
-        return " ".join(self._sql(part) for part in (clause, *joins))
+        return " ".join(map(self._exact, (clause, *joins)))
 
     def _with(self) -> str:
         clause = self.tree.args.get("with_")
@@ -143,10 +145,10 @@ def reason(expression: str, columns: Collection[str]) -> str:
     Args:
         columns: SQL of the columns that the expression is computed from.
     """
-    text = literal(f"{expression} fails")
+    text = literal(masked(f"{expression} fails"))
     values = [
-        f"{literal(f'{c} = ')} || coalesce('''' || left(CAST({c} AS VARCHAR), {_LONGEST}) || '''',"
-        " 'NULL')"
+        f"{literal(masked(f'{c} = '))} || "
+        f"coalesce('''' || left(CAST({c} AS VARCHAR), {_LONGEST}) || '''', 'NULL')"
         for c in columns
     ]
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text

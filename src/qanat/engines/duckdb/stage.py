@@ -354,26 +354,30 @@ class Staging:
     def _quarantine_malformed(self, schema: Schema) -> int:
         """Rows that could not be parsed: they never reached the query."""
         parts = [b.malformed for b in self.bindings.bound.values() if b.malformed]
-        return self._put_aside(malformed_rows(parts, schema), schema, MALFORMED) if parts else 0
+        selects = [malformed_rows(parts, schema)] if parts else []
+        return self._put_aside(selects, schema, MALFORMED, "row_number() OVER ()")
 
     def _quarantine_failed(self, schema: Schema) -> int:
         """Rows that the query could not compute."""
-        found = self.aside.rows(schema) if self.aside else ()
-        return sum(self._put_aside(rows, schema, FAILED, f"q.{RID}") for rows in found)
+        selects = list(self.aside.rows(schema)) if self.aside else []
+        return self._put_aside(selects, schema, FAILED, f"q.{RID}")
 
-    def _put_aside(
-        self, rows: str, schema: Schema, rule: str, number: str = "row_number() OVER ()"
-    ) -> int:
+    def _put_aside(self, selects: list[str], schema: Schema, rule: str, number: str) -> int:
         """Stage rows that have no columns of the table; how many there are."""
-        work, series = self.work, rule[1]
-        output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}")
-        staged = quarantine_table(self.con, rows, schema, work, output, series, number)
-        before = self.quarantines.get(work.dataset)
-        self.quarantines[work.dataset] = (
-            replace(before, files=before.files + staged.files) if before else staged
-        )
-        self.rules.append(RuleCount(work.dataset, rule, "quarantine", staged.rows))
-        return staged.rows
+        work, total = self.work, 0
+        for n, rows in enumerate(selects):
+            # Each SELECT numbers its rows by itself, and has files of its own.
+            series = f"{rule[1]}{n or ''}"
+            output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")
+            staged = quarantine_table(self.con, rows, schema, work, output, series, number)
+            before = self.quarantines.get(work.dataset)
+            self.quarantines[work.dataset] = (
+                replace(before, files=before.files + staged.files) if before else staged
+            )
+            total += staged.rows
+        if selects:
+            self.rules.append(RuleCount(work.dataset, rule, "quarantine", total))
+        return total
 
     def _balance(self, dataset: str, written: int, split: Split) -> Counts:
         counts = Counts(split.total, written, split.dropped, split.quarantined)

@@ -96,7 +96,7 @@ def _conversion(column: Column, wanted: DataType) -> Conversion | None:
     if value == source:
         return None
     # TRY does not take the check that fails by `error`.
-    fails = f"TRY(({value}) IS NULL) IS NULL"
+    fails = f"TRY(hash({value})) IS NULL"
     if checked:
         fails = f"{source} IS NOT NULL AND ({value}) IS NULL"
     return Conversion(source, f"CAST({source} AS {to_duckdb(wanted)})", fails)

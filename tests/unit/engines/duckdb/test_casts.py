@@ -43,6 +43,7 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], tuple[Any,
         ("(a + 0)::DECIMAL(10,2)", CENTS),
         ("sum(a) OVER (ORDER BY b)::DECIMAL(10,2)", CENTS),
         ("abs(a)::DECIMAL(10,2)", CENTS),
+        ("CASE WHEN typeof(a) = 'DOUBLE' THEN a::DECIMAL(10,2) END", CENTS),
         ("l[1]::DECIMAL(10,2)", CENTS),
         ("st.a::DECIMAL(10,2)", CENTS),
         ("CASE WHEN a > 1 THEN a END::DECIMAL(10,2)", CENTS),
@@ -75,6 +76,29 @@ def test_groups_and_columns(connection: duckdb.DuckDBPyConnection) -> None:
     assert run(connection, grouped)[1] == (CENTS, 1)
     several = "SELECT COLUMNS(['a', 'b'])::DECIMAL(10,2) FROM t"
     assert run(connection, several) == (["a", "b"], (CENTS, Decimal("2.50")))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT s, CAST(100 * count(*) / (SELECT count(*) FROM g) AS INTEGER) FROM g GROUP BY s",
+        "SELECT CAST(row_number() OVER (ORDER BY i) + (SELECT 0) AS INT) FROM g",
+        "SELECT (sum(i) OVER (PARTITION BY s = 'select' ORDER BY i))::INT FROM g",
+        "SELECT (count(*) /* select */ + 1)::INT FROM g",
+        "SELECT (sum(i) FILTER (WHERE s = 'select'))::INT FROM g",
+    ],
+)
+def test_aggregates_and_windows_see_all_rows(
+    connection: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    connection.execute(
+        "CREATE OR REPLACE TABLE g AS"
+        " FROM (VALUES ('select', 1), ('b', 2), ('select', 3)) AS v(s, i)"
+    )
+    select, relation = compiled(connection, sql, lambda query: f"FROM (\n{query}\n)")
+    wanted = connection.sql(sql)
+    assert relation.columns == wanted.columns
+    assert sorted(connection.execute(select).fetchall()) == sorted(wanted.fetchall())
 
 
 def test_other_types_cost_nothing(connection: duckdb.DuckDBPyConnection) -> None:

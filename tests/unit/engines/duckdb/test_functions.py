@@ -115,3 +115,13 @@ def test_a_column_of_several_types(con: duckdb.DuckDBPyConnection, tmp_path: Pat
 def test_no_table(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     with pytest.raises(QanatError, match="returned no table"):
         returned(con, tmp_path, 7)
+
+
+@pytest.mark.parametrize("column", [pd.Series([1.5]), pa.chunked_array([[1]])])
+def test_a_column_alone_is_no_table(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, column: Any
+) -> None:
+    with pytest.raises(QanatError, match="returned no table") as raised:
+        run(con, tmp_path, lambda: column)
+    assert raised.value.hint is not None
+    assert "two brackets" in raised.value.hint

@@ -277,7 +277,11 @@ class _Objects:
         parsed = f"json_transform(text, {dump(spec)})" if spec and not exact else "NULL"
         various = any(spelled != [name] for name, spelled in keys.items())
         text = mark("text") if exact else "text"
-        own = {n: f"((text -> {pointer(k[0])}) ->> '$')" for n, k in keys.items() if k[0]}
+        own = {
+            name: f"(coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)}) ->> '$')"
+            for name, spelled in keys.items()
+            if is_folder(self.table, name)
+        }
         if exact:
             own = {name: unmark(value) for name, value in own.items()}
         fault = contradiction(self.table, layout, own, self.formats)

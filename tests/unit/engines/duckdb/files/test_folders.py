@@ -51,3 +51,9 @@ def test_a_row_that_contradicts_its_folder_is_put_aside(
     assert line in (4, 5)
     assert "99" in raw
     assert error == "column 'm': the file says 99, its folder 1"
+
+
+def test_keys_of_json_in_other_spellings_contradict_as_well(bench: Any) -> None:
+    bench.put("d=1/a.json", '{"id": 1, "d": 1}\n{"id": 2, "D": 9}\n')
+    bound = bench.bind(bench.file("d=1/a.json"), format="ndjson", hive_partitioning=True)
+    assert [r[0] for r in bench.rows(bound)] == [1]
