@@ -17,6 +17,8 @@ Content: TypeAlias = "str | int | float | bool | dict[str, Entry] | list[Entry] 
 _MOST_VALUES = 100_000
 """What no author has written: a few lines of aliases to lists of aliases make billions."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# Without its end, or with a name that no variable has. (SDP's `${a.b}` is not for this file.)
+_BROKEN = re.compile(r"\$\{(?:[^}]*$|\}|[^A-Za-z_}][^}]*\})")
 
 
 class Entry(Frozen):
@@ -244,4 +246,14 @@ def expand(
         )
         return match.group()
 
-    return _VARIABLE.sub(replace, value)
+    expanded = _VARIABLE.sub(replace, value)
+    if "${" in value and (broken := _BROKEN.search(value)):
+        report(
+            SpecError(
+                "`${` begins the name of an environment variable",
+                location=at,
+                wanted="${NAME} or ${NAME:-default}",
+                got=repr(broken.group()[:20]),
+            )
+        )
+    return expanded

@@ -18,6 +18,7 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
+from qanat.model.name import fold
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
 
 _OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
@@ -118,6 +119,12 @@ def _set(cursor: Cursor, configuration: dict[str, str]) -> None:
     value = cursor.word
     if value is None:
         raise cursor.unexpected("a value")
+    if fold(key).startswith("qanat."):
+        raise UnsupportedError(
+            f"SET {key} is not supported",
+            location=at,
+            hint=f"TBLPROPERTIES ('{key}' = …) is for one table, the spec's configuration for all",
+        )
     if key.lower().startswith("spark.") and not _HARMLESS.fullmatch(key):
         raise UnsupportedError(
             f"SET {key} is not supported",

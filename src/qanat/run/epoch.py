@@ -36,7 +36,7 @@ from qanat.run.commits import (
 )
 from qanat.run.drift import column_changes
 from qanat.run.inputs import BoundInputs, bind, key_of
-from qanat.run.limit import check_limit, unparsed
+from qanat.run.limit import check_limit, warnings_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.text import count, size
@@ -198,8 +198,8 @@ def settle(attempt: Attempt) -> None:
             seconds=time.monotonic() - attempt.started,
         )
     )
-    for path, rows in attempt.staged.unparsed.items():
-        attempt.running.tell(Warned(epoch.dataset, unparsed(path, rows)))
+    for warning in warnings_of(attempt.compiled, attempt.staged):
+        attempt.running.tell(Warned(epoch.dataset, warning))
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------

@@ -56,8 +56,17 @@ def _reasons(dataset: str, rules: tuple[RuleCount, ...]) -> Iterator[str]:
             yield f"{rule.rule}: {count(rule.violations, 'row')}"
 
 
-def unparsed(path: str, rows: int) -> str:
-    """What is said of a file of which no row could be parsed."""
+def warnings_of(compiled: CompiledFlow, staged: Staged) -> Iterator[str]:
+    """What is said where all of a file, or all that came, is in quarantine."""
+    for path, rows in staged.unparsed.items():
+        yield _unparsed(path, rows)
+    counts = staged.counts
+    aside = counts.set_aside - sum(staged.unparsed.values())
+    if aside > 1 and not (counts.written or counts.dropped or compiled.readmits):
+        yield f"none of the {aside:,} rows that came was written: all are in quarantine"
+
+
+def _unparsed(path: str, rows: int) -> str:
     if rows == 1:
         return f"the only row of {path} could not be parsed: it is in quarantine"
     return f"none of the {rows:,} rows of {path} could be parsed: all are in quarantine"

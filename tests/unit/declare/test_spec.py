@@ -227,6 +227,16 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
                 "  hint: set it, or give a default: ${A:-…}"
             ),
         ),
+        *(
+            (
+                f"name: x\nconfiguration: {{a: '{text}'}}",
+                (
+                    "qanat.yml:2:20: `${` begins the name of an environment variable\n"
+                    f"  wanted: ${{NAME}} or ${{NAME:-default}}\n  got: '{text}'"
+                ),
+            )
+            for text in ("${}", "${1X}", "${LOST")
+        ),
         (
             "name: x\nstorage: s4://b/c",
             (

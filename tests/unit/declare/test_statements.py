@@ -226,6 +226,9 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "CREATE MATERIALIZED VIEW has the query's result")),
         ("CREATE PRIVATE STREAMING TABLE t", ("1:8: PRIVATE is not supported\n"
          "  hint: CREATE TEMPORARY VIEW is not stored")),
+        ("SET qanat.on_row_error = fail", ("1:5: SET qanat.on_row_error is not supported\n"
+         "  hint: TBLPROPERTIES ('qanat.on_row_error' = …) is for one table, the spec's"
+         " configuration for all")),
         ("SET spark.sql.ansi.enabled = true", ("1:5: SET spark.sql.ansi.enabled is not supported\n"
          "  hint: leave it out; put settings of the engine into the spec")),
         (f"{V}AS SELECT ${{strat}}", ("1:38: no configuration 'strat' (did you mean 'start'?)\n"

@@ -42,6 +42,7 @@ _KEYWORD = re.compile(
     "|JOIN|HAVING|QUALIFY|LIMIT|OFFSET|VALUES|UNION|EXCEPT|INTERSECT|ALL|ANY",
     re.IGNORECASE,
 )
+_REFUSED = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 _IS_DOUBLE = "typeof({0}) IN ('DOUBLE', 'FLOAT')"
 
 
@@ -77,20 +78,26 @@ class _Found(Frozen):
 def exact_casts(sql: str) -> str:
     """SQL with its casts to DECIMAL and integers as described above.
 
+    It may be SQL that DuckDB refuses, where a cast stands in a form that allows no other.
+
     >>> exact_casts("SELECT a::INT AS a")
     "SELECT CASE WHEN typeof(a) IN ('DOUBLE', 'FLOAT') THEN \
 CAST(round(TRY_CAST(a AS DOUBLE)) AS INT) ELSE CAST(a AS INT) END AS a"
     """
+    tokens, found = _casts(sql)
+    return _written(sql, tokens, found, 0, len(sql)) if found else sql
+
+
+def _casts(sql: str) -> tuple[list[_Token], list[_Found]]:
     if not _MAY_CAST.search(sql):
-        return sql
+        return [], []
     tokens = [
         _Token(str(m.lastgroup if m.lastgroup != "tag" else "text"), m[0], m.start(), m.end())
         for m in _TOKEN.finditer(sql)
         if m["gap"] is None
     ]
     partners = _partners(tokens)
-    found = [c for at in range(len(tokens)) if (c := _cast_at(tokens, partners, at))]
-    return _written(sql, tokens, found, 0, len(sql))
+    return tokens, [c for at in range(len(tokens)) if (c := _cast_at(tokens, partners, at))]
 
 
 def compiled(
@@ -117,13 +124,27 @@ def compiled(
         return described(over(sql))
     try:
         select, relation = described(over(exact))
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+    except _REFUSED:
         # The message must show the author's text, if the fault is there at all.
-        return described(over(sql))
+        described(over(sql))
+        select, relation = described(over(_accepted(sql, lambda text: described(over(text)))))
     if any("typeof(" in name for name in relation.columns):
         names = ", ".join(quote(name) for name in described(over(sql))[1].columns)
         return described(f"SELECT * FROM ({select}) AS __qanat_named({names})")
     return select, relation
+
+
+def _accepted(sql: str, compiles: Callable[[str], object]) -> str:
+    """SQL with those casts exact that can be: `WITHIN GROUP (…)::INT` allows no other form."""
+    tokens, found = _casts(sql)
+    kept: list[_Found] = []
+    for cast in found:
+        try:
+            compiles(_written(sql, tokens, [*kept, cast], 0, len(sql)))
+        except _REFUSED:
+            continue
+        kept.append(cast)
+    return _written(sql, tokens, kept, 0, len(sql))
 
 
 def _partners(tokens: list[_Token]) -> dict[int, int]:

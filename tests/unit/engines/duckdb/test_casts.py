@@ -101,6 +101,14 @@ def test_aggregates_and_windows_see_all_rows(
     assert sorted(connection.execute(select).fetchall()) == sorted(wanted.fetchall())
 
 
+def test_a_form_that_allows_no_other_spoils_none_beside_it(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    middle = "percentile_cont(0.5) WITHIN GROUP (ORDER BY a)::DECIMAL(10,2)"
+    _, row = run(connection, f"SELECT {middle}, max(a)::DECIMAL(10,2), min(b)::INT FROM t")
+    assert row[1:] == (CENTS, 3)
+
+
 def test_other_types_cost_nothing(connection: duckdb.DuckDBPyConnection) -> None:
     def plan(sql: str) -> object:
         return connection.execute(f"EXPLAIN {sql}").fetchall()
