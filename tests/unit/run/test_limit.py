@@ -76,6 +76,17 @@ def test_a_file_that_goes_to_quarantine_whole_is_told(project: Project) -> None:
     ]
 
 
+def test_nothing_but_rows_in_quarantine_is_told(project: Project) -> None:
+    project.write("a.sql", TABLE.format("100 %"))
+    project.write("in/1.csv", "id\n1\n20\n")
+    project.run()
+    assert not project.heard.of(Warned)
+    project.write("in/2.csv", "id\n30\n40\nx\n")
+    project.run()
+    told = [w.message for w in project.heard.of(Warned)]
+    assert told == ["none of the 3 rows that came was written: all are in quarantine"]
+
+
 def test_the_configuration_has_the_limit_of_all_others(project: Project) -> None:
     project.write("qanat.yml", f"{SPEC}configuration:\n  qanat.quarantine_limit: 0\n")
     project.write("a.sql", STREAM.format("t", ", schema => 'id INT'"))
