@@ -184,7 +184,7 @@ _OBJECTS = 500_000
     lazy=COMMANDS,
     later=LATER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99},
-    epilog="Every command takes --help, and --output json for scripts.",
+    epilog="Every command takes --help; those that tell something, --output json for scripts.",
 )
 @click.version_option(__version__, message="qanat %(version)s")
 def program() -> None:

@@ -29,7 +29,8 @@ REPLAY = Shape(
     "ReplayEntry",
     ReplayResult,
     ("dataset", "examined", "replayed", "remaining", "version"),
-    "One dataset's replay: rows examined = replayed into the table + remaining.",
+    "One dataset's replay: of the rows examined, how many are in the table now, and how many\n"
+    "remain. A query that is computed again may also leave rows out, or make several of one.",
 )
 REPLAYS = Shape(
     "ReplayDocument",
