@@ -32,6 +32,7 @@ class Described(Frozen):
 
     Args:
         schema: the columns; None if nothing tells them.
+        table: those that the table has already, which the queries have to fit.
         flows: by name, what each flow makes of the table.
         problems: what is wrong with the queries.
         described: a flow over no rows, and the rules for its rows; None if there is none, or a
@@ -39,6 +40,7 @@ class Described(Frozen):
     """
 
     schema: Schema | None
+    table: Schema
     flows: Mapping[str, Schema]
     problems: tuple[QanatError, ...] = ()
     described: tuple[Work, tuple[Expectation, ...]] | None = None
@@ -79,13 +81,13 @@ def describe(
             unknown = True
     if unknown:
         declared = dataset.schema if dataset.schema.fields else None
-        return Described(declared, given, tuple(problems))
+        return Described(declared, table, given, tuple(problems))
     schema: Schema | None = None
     for each in given.values():
         schema = _merged(schema, each)
     if schema is None:
         schema = _stored(session, dataset)
-    return Described(schema, given, tuple(problems), described)
+    return Described(schema, table, given, tuple(problems), described)
 
 
 def new_columns(
@@ -105,15 +107,13 @@ def new_columns(
             ).schema
             if schema is not None:
                 known[name] = schema
-    before = definitions.get(dataset.name)
-    given = describe(session, dataset, known, before)
+    given = describe(session, dataset, known, definitions.get(dataset.name))
     for problem in given.problems:
         # Others may be none any more once the unread input is there: it may have a new column.
         if isinstance(problem, SchemaMismatchError):
             raise problem
-    there = _table(session, dataset, before)
     return {
-        flow: tuple(f.name for f in schema.fields if there.get(f.name) is None)
+        flow: tuple(f.name for f in schema.fields if given.table.get(f.name) is None)
         for flow, schema in given.flows.items()
     }
 

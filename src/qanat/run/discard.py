@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from qanat.disk import explained
-from qanat.errors import OptionError, QanatError, naming, nearest
-from qanat.model.event import DatasetEnded, DatasetStarted
+from qanat.errors import OptionError, nearest
 from qanat.model.pipeline import Dataset, Predicate
 from qanat.model.query import Discard
 from qanat.model.record import Range
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of
 from qanat.run.look import condition_of
-from qanat.run.mismatch import check_history
-from qanat.run.quarantine import replayable, snapshot_of
+from qanat.run.quarantine import checked, replayable, snapshot_of
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay_of
 from qanat.run.results import DiscardResult
@@ -79,31 +76,11 @@ def discard(
     )
     with opening as opened, explained("use"):
         start_clean(opened.running, opened.entry.begin)
-        return _told(opened.running, owner, opened.entry, rule, condition)
-
-
-def _told(
-    running: RunningUpdate,
-    dataset: Dataset,
-    entry: LedgerEntry,
-    rule: str | None,
-    where: Predicate | None,
-) -> DiscardResult:
-    started = time.monotonic()
-    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
-    status, reason, failure = "failed", "it did not come to its end", None
-    try:
-        with naming(dataset.name):
-            result = _discard(running, dataset, entry, rule, where)
-        status = "updated" if result.discarded else "unchanged"
-        reason = f"{result.discarded:,} rows of the quarantine discarded"
-        return result
-    except QanatError as error:
-        reason, failure = error.message, failure_of(error)
-        raise
-    finally:
-        seconds = time.monotonic() - started
-        running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+        with working_on(opened.running, owner) as ending:
+            result = _discard(opened.running, owner, opened.entry, rule, condition)
+            ending.status = "updated" if result.discarded else "unchanged"
+            ending.reason = f"{result.discarded:,} rows of the quarantine discarded"
+            return result
 
 
 def _discard(
@@ -114,12 +91,8 @@ def _discard(
     where: Predicate | None,
 ) -> DiscardResult:
     session = running.session
-    if (stuck := running.stuck.get(dataset.name)) is not None:
-        raise stuck
-    for flow in session.analysis.flows_into(dataset.name):
-        check_history(session, flow)
-    snapshot = snapshot_of(session, dataset)
-    if snapshot is None or not snapshot.rows:
+    snapshot = checked(session, dataset)
+    if snapshot is None:
         return DiscardResult(dataset.name, 0, 0)
     entry.begin()
     replay = replay_of(session, dataset)
@@ -134,4 +107,4 @@ def _discard(
         fingerprint=session.analysis.definitions[dataset.name][0],
     )
     gone = done.epoch.counts.dropped if done and done.epoch.counts else 0
-    return DiscardResult(dataset.name, gone, snapshot.rows - gone)
+    return DiscardResult(dataset.name, gone, (snapshot.rows or 0) - gone)

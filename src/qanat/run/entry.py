@@ -1,7 +1,8 @@
 """What surrounds everything that writes: a lease, a gate, a line in the history, and its events.
 
 `open_update` is the frame of updates, replays, renamings and removals. Each has an identifier, a
-record in the ledger (`LedgerEntry`) and events there (`Diary`).
+record in the ledger (`LedgerEntry`) and events there (`Diary`). `working_on` is the frame of what
+they do with one dataset.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from threading import Lock
 
-from qanat.errors import LeaseLostError, QanatError
+from qanat.errors import LeaseLostError, QanatError, naming
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
+    DatasetStarted,
     Event,
     EventRecord,
     Failure,
@@ -29,7 +31,7 @@ from qanat.model.event import (
     Warned,
 )
 from qanat.model.name import Names
-from qanat.model.pipeline import DatasetKind
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
@@ -105,6 +107,39 @@ class Diary:
 def failure_of(error: QanatError) -> Failure:
     """What an event says of an error."""
     return Failure(**error.facts())
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the work on one dataset has ended, as its last event tells it."""
+
+    status: str = "failed"
+    reason: str = "it did not come to its end"
+
+
+@contextmanager
+def working_on(running: RunningUpdate, dataset: Dataset) -> Iterator[Ending]:
+    """Tell that the work on a dataset begins, and how it ends.
+
+    Args:
+        dataset: nothing is done with it while an epoch that a crash left open is stuck.
+
+    Raises:
+        QanatError: why that epoch is stuck; or the work's own error, with the dataset's name.
+    """
+    started, ending, failure = time.monotonic(), Ending(), None
+    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
+    try:
+        with naming(dataset.name):
+            if (stuck := running.stuck.get(dataset.name)) is not None:
+                raise stuck
+            yield ending
+    except QanatError as error:
+        ending, failure = Ending(reason=error.message), failure_of(error)
+        raise
+    finally:
+        seconds = time.monotonic() - started
+        running.tell(DatasetEnded(dataset.name, ending.status, ending.reason, seconds, failure))
 
 
 def new_id() -> str:

@@ -8,7 +8,6 @@ update goes on from there.
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -16,14 +15,13 @@ from dataclasses import replace
 from qanat.disk import explained
 from qanat.errors import PromotionError, QanatError, RowsLostError, naming
 from qanat.frozen import Frozen
-from qanat.model.event import DatasetEnded, DatasetStarted
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
 from qanat.ports.source import SameRows
 from qanat.run.attempt import RunningUpdate
-from qanat.run.entry import failure_of, leased, new_id, open_update, patience, telling
+from qanat.run.entry import leased, new_id, open_update, patience, telling, working_on
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_resets, check_taken_along, losses, taken_along
 from qanat.run.handover import Taken, check_there, inputs_now, same_rows, take_over
@@ -254,29 +252,18 @@ def _one(
     versions: Versions,
     begin: Callable[[], None],
 ) -> PromotedDataset:
-    session, started = running.session, time.monotonic()
+    session = running.session
     dataset = session.pipeline.dataset(name)
-    running.tell(DatasetStarted(name, str(dataset.kind)))
-    status, reason, failure = "failed", "it did not come to its end", None
-    try:
-        with naming(name):
-            if (stuck := running.stuck.get(name)) is not None:
-                raise stuck
-            taken = take_over(session, origin, dataset, versions)
-            shown = _shown(session, taken)
-            result = _publish(running, taken, shown, begin)
+    with working_on(running, dataset) as ending:
+        taken = take_over(session, origin, dataset, versions)
+        shown = _shown(session, taken)
+        result = _publish(running, taken, shown, begin)
         version = result.version
         ours = -1 if version is None else version
         versions[fold(name)] = same_rows(origin, name, taken.version, ours)
-        status = "updated"
-        reason = f"promoted from {origin.project.environment}, version {taken.version}"
+        ending.status = "updated"
+        ending.reason = f"promoted from {origin.project.environment}, version {taken.version}"
         return result
-    except QanatError as caught:
-        reason, failure = caught.message, failure_of(caught)
-        raise
-    finally:
-        seconds = time.monotonic() - started
-        running.tell(DatasetEnded(name, status, reason, seconds, failure))
 
 
 def _publish(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Sequence
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, PlanError, QanatError, naming, nearest
-from qanat.model.event import DatasetEnded, DatasetStarted
+from qanat.errors import DatasetNotFoundError, PlanError, nearest
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.mismatch import check_history
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
@@ -102,31 +100,30 @@ def replay(
 
 def _replay(running: RunningUpdate, dataset: Dataset, entry: LedgerEntry) -> ReplayResult | None:
     """Replay one dataset; None if it has no row in quarantine."""
-    session, started = running.session, time.monotonic()
-    running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
-    status, reason, failure = "failed", "it did not come to its end", None
-    try:
-        with naming(dataset.name):
-            # Check first: a quarantine that was lost would look like an empty one.
-            if (stuck := running.stuck.get(dataset.name)) is not None:
-                raise stuck
-            for compiled in session.analysis.flows_into(dataset.name):
-                check_history(session, compiled)
-            snapshot = snapshot_of(session, dataset)
-            if snapshot is None or not snapshot.rows:
-                status, reason = "unchanged", "nothing in quarantine"
-                return None
-            entry.begin()
-            result = move_rows(running, dataset, snapshot)
-        status = "updated" if result.replayed else "unchanged"
-        reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
+    session = running.session
+    with working_on(running, dataset) as ending:
+        snapshot = checked(session, dataset)
+        if snapshot is None:
+            ending.status, ending.reason = "unchanged", "nothing in quarantine"
+            return None
+        entry.begin()
+        result = move_rows(running, dataset, snapshot)
+        ending.status = "updated" if result.replayed else "unchanged"
+        ending.reason = f"{result.replayed:,} of {result.examined:,} rows pass now"
         return result
-    except QanatError as error:
-        reason, failure = error.message, failure_of(error)
-        raise
-    finally:
-        seconds = time.monotonic() - started
-        running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+
+
+def checked(session: Session, dataset: Dataset) -> Snapshot | None:
+    """The quarantine of a dataset as it is now; None if no row is in it.
+
+    Raises:
+        HistoryMismatchError: table, quarantine and ledger are not of the same time.
+    """
+    # Check first: a quarantine that was lost would look like an empty one.
+    for compiled in session.analysis.flows_into(dataset.name):
+        check_history(session, compiled)
+    snapshot = snapshot_of(session, dataset)
+    return snapshot if snapshot is not None and snapshot.rows else None
 
 
 def _dataset(session: Session, name: str) -> Dataset:
