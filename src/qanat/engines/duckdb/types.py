@@ -109,7 +109,7 @@ def _source(column: Column, wanted: DataType) -> str:
         return value
     before = literal(f"column {column.name!r}: ")
     behind = f" does not fit {wanted}"
-    if _is_finer(column):
+    if is_finer(column.raw):
         behind += ", which has microseconds"
     told = f"error({before} || CAST({source} AS VARCHAR) || {literal(behind)})"
     return f"CASE WHEN {source} IS NULL OR {value} IS NOT NULL THEN {value} ELSE {told} END"
@@ -122,12 +122,7 @@ def _value(column: Column, wanted: DataType) -> tuple[str, bool]:
     source, target = quote(column.name), to_duckdb(wanted)
     if raw == target:
         return source, False
-    fits = column.type is not None and holds(wanted, column.type) and not _is_finer(column)
+    fits = column.type is not None and holds(wanted, column.type) and not is_finer(column.raw)
     if column.nothing or column.type is None or fits:
         return f"CAST({source} AS {target})", False
     return convert(source, raw, column.type, wanted)
-
-
-def _is_finer(column: Column) -> bool:
-    """True if the column has digits that tables do not keep."""
-    return "TIMESTAMP_NS" in column.raw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
-from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.engines.duckdb.typenames import is_finer, to_duckdb
 from qanat.model.name import Named
 from qanat.model.schema import (
     DIGITS,
@@ -109,7 +109,7 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
     target = to_duckdb(want)
     if source == target:
         return value, False
-    exact = have == want and source not in ("TIMESTAMP_NS", "HUGEINT", "UHUGEINT")
+    exact = have == want and not is_finer(source) and "HUGEINT" not in source
     if exact or (have != want and holds(want, have) and source == to_duckdb(have)):
         return f"CAST({value} AS {target})", False
     if source == "VARCHAR":
