@@ -101,10 +101,10 @@ class Campaign:
         others = self._read(files, told) if less and told != options else None
         for n in some:
             one, wanted = self._alone(files[n], options), drawn[n].wanted
-            # Types that are inferred depend on the company.
             if wanted is not None:
                 yield "alone", options, n, self._unplaced_difference(wanted, one)
-            else:
+            elif not options.get("infer_schema", True):
+                # Types that are inferred depend on the company.
                 yield "in company", options, n, self._unplaced_difference(one, company[n])
                 yield "with care", options, n, self._unplaced_difference(one, careful[n])
             values = self._in_one_pass(files[n], options)
