@@ -97,18 +97,17 @@ def copy(folder: Path, file: Path, *, declared: bool) -> Cost:
 
 def measure() -> list[Figure]:
     """CPU at most 1.5 times with inferred types, 1.3 times with declared ones; medians of 3."""
+    return [_against_copy(declared=False, limit=1.5), _against_copy(declared=True, limit=1.3)]
+
+
+def _against_copy(*, declared: bool, limit: float) -> Figure:
     file = text(tpch(1))
-    figures = []
-    for declared, limit in ((False, 1.5), (True, 1.3)):
-        with scratch("lineitem_csv") as folder:
-            ours, plain = medians(
-                3,
-                lambda _, d=declared, f=folder: run(f / "qanat", file, declared=d),
-                baseline(lambda _, d=declared, f=folder: copy(f / "copy", file, declared=d)),
-            )
-        kind = "declared" if declared else "inferred"
-        name = f"lineitem_csv: {kind} types, CPU"
-        figures.append(
-            Figure(name, ours.cpu, "COPY of read_csv", plain.cpu, "s", Against.RATIO, limit)
+    with scratch("lineitem_csv") as folder:
+        ours, plain = medians(
+            3,
+            lambda _: run(folder / "qanat", file, declared=declared),
+            baseline(lambda _: copy(folder / "copy", file, declared=declared)),
         )
-    return figures
+    name = f"lineitem_csv: {'declared' if declared else 'inferred'} types, CPU"
+    base = "COPY of read_csv"
+    return Figure(name, ours.cpu, base, plain.cpu, "s", Against.RATIO, limit)

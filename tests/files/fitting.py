@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, localcontext
@@ -27,7 +28,7 @@ BEYOND = _Mark("BEYOND")
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _BOUNDS = {"long": 63, "integer": 31, "short": 15}
 _TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
-_MAX = Decimal(1.7976931348623157e308)
+_MAX = Decimal(sys.float_info.max)
 
 
 def fitted(value: Any, type_: str) -> Any:

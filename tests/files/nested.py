@@ -1,4 +1,4 @@
-"""JSON files (arrays, lines, documents one after another), with Python's `json` as other reader."""
+"""JSON files (arrays, lines, documents), with Python's `json` as the other reader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,22 @@ from typing import Any, NamedTuple
 from tests.files.kind import Drawn, Read
 from tests.files.trees import number, parse, same
 
-_KEYS = ("a", "b", "c d", "é", 'q"q', "a/b~c", "", "A", "數", "$", "a.b", "x'y", "[0]", "_metadata")
+_KEYS = (
+    "a",
+    "b",
+    "c d",
+    "é",
+    'q"q',
+    "a/b~c",
+    "",
+    "A",
+    "數",
+    "$",
+    "a.b",
+    "x'y",
+    "[0]",
+    "_metadata",
+)
 _TEXTS = (
     *("", "x", "1.5", "null", 'say "1.5", [2.5] : 3e5', "\\", "数\n\t", "{}", "[", "]", "},{"),
     *("\u0000", "a\u0000b", "\U0001f600", "\u2028", "\ufeff", "\x7f", "\x1f", "/", "é", "</s>"),

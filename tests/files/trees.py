@@ -1,4 +1,4 @@
-"""JSON objects as Python's `json` finds them, digit by digit, and how Qanat's values are held to them."""
+"""JSON objects as Python's `json` finds them, digit by digit, and whether others are the same."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def same(wanted: Any, got: Any) -> bool:
             return isinstance(got, Mapping) and _same_fields(dict(wanted), got)
         case list():
             return (
-                isinstance(got, list)
-                and len(got) == len(wanted)
-                and all(map(same, wanted, got))
+                isinstance(got, list) and len(got) == len(wanted) and all(map(same, wanted, got))
             )
     return False
 

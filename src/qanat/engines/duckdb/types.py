@@ -5,7 +5,7 @@ from __future__ import annotations
 from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.files.widen import convert, holds
-from qanat.engines.duckdb.typenames import from_duckdb, stored, to_duckdb
+from qanat.engines.duckdb.typenames import from_duckdb, is_finer, stored, to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Schema

@@ -104,9 +104,7 @@ def all_known(value: str, type_: DataType, depth: int = 0) -> str:
     match type_:
         case Array(element):
             inside = all_known(f"m{depth}", element, depth + 1)
-            return (
-                f"coalesce(len(list_filter({value}, lambda m{depth}: NOT {inside})), 0) = 0"
-            )
+            return f"coalesce(len(list_filter({value}, lambda m{depth}: NOT {inside})), 0) = 0"
         case MapType(key, element):
             keys = all_known(f"map_keys({value})", Array(key), depth)
             return f"({keys} AND {all_known(f'map_values({value})', Array(element), depth)})"

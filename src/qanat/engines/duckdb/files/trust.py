@@ -104,9 +104,7 @@ class _Marks:
         return self._spaces or 0 < self.both < self._feeds
 
 
-def line_ends(
-    chunks: Iterator[bytes], dialect: Dialect, returns: bool = True
-) -> bytes | None:
+def line_ends(chunks: Iterator[bytes], dialect: Dialect, returns: bool = True) -> bytes | None:
     r"""How the lines end, outside quotes; None if not all alike, or if quotes stand elsewhere.
 
     Quotes belong around fields, or are doubled.
