@@ -1,7 +1,8 @@
 """What fits a declared type, and becomes which value: the definition, written down once more.
 
 A value fits if the type has exactly this value: for a double it is enough to be the nearest one,
-except for whole numbers. Texts are numbers and moments as people write them.
+except for whole numbers, which it has exactly or writes with the same digits. Texts are numbers
+and moments as people write them.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def _double(value: Any) -> Any:
     if abs(number) > _MAX:
         return MISFIT
     nearest = float(number)
-    if number == number.to_integral_value() and Decimal(nearest) != number:
+    kept = number in (Decimal(nearest), Decimal(repr(nearest)))
+    if number == number.to_integral_value() and not kept:
         # A double is what it was; a whole number that is written is often a key.
         return value if isinstance(value, float) else MISFIT
     return value if isinstance(value, float) else nearest

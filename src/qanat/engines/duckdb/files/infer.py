@@ -16,6 +16,7 @@ from operator import attrgetter
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.digits import significant
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.text import literal
@@ -213,7 +214,7 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
             )
         case Primitive("double"):
             number = f"regexp_full_match({text}, ' *{_FIXED}({_EXPONENT})? *')"
-            same = f"{_significant(text)} = {_significant(f'CAST({cast} AS VARCHAR)')}"
+            same = f"{significant(text)} = {significant(f'CAST({cast} AS VARCHAR)')}"
             # Comparing is faster than the pattern: of texts that begin with a digit, but not with
             # a zero too many, DuckDB takes only these for numbers, and those with an underscore.
             quick = (
@@ -233,8 +234,3 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
             )
         case _:
             return from_text(text, type_, formats)
-
-
-def _significant(number: str) -> str:
-    """SQL for the digits of a number without the zeros around them."""
-    return f"trim(translate(split_part(lower({number}), 'e', 1), '.- ', ''), '0')"

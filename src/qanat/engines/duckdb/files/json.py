@@ -26,6 +26,7 @@ from qanat.engines.duckdb.files.leaves import (
     NUMBERS,
     Numbers,
     Path as Leaf,
+    is_shallow,
     leaves,
     pointer,
     weigh,
@@ -225,7 +226,7 @@ class _Objects:
 
     def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
         """What the leaves with numbers are like, judged by the rows that have long ones."""
-        paths = {path: kind for path, kind in leaves(structure) if kind in NUMBERS}
+        paths = {p: kind for p, kind in leaves(structure) if kind in NUMBERS and is_shallow(p)}
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
         weighed = weigh(self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths))
