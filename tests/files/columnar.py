@@ -104,7 +104,9 @@ def _written(rng: random.Random, table: pa.Table) -> tuple[bytes, pa.Table]:
         "store_schema": rng.random() < 0.7,
         "store_decimal_as_integer": rng.random() < 0.3,
     }
-    if not fine and rng.random() < 0.1:
+    # DuckDB's INT96 has no zone, PyArrow's the one that its own schema tells.
+    zoned = any("tz=" in str(t) for t in table.schema.types)
+    if not fine and not zoned and rng.random() < 0.1:
         data, read = _round_trip(table, {**how, "use_deprecated_int96_timestamps": True})
         if [_plain(column) for column in read.columns] == [_plain(c) for c in table.columns]:
             return data, read
