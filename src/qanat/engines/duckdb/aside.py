@@ -91,7 +91,8 @@ class RowsAside:
                 return False
             return True
 
-        failing = asked.failing(compiles, columns)
+        alone = sum(r.name == asked.source for q in _queries(self.work) for r in q.reads) == 1
+        failing = asked.failing(compiles, columns, alone)
         if failing is not None and compiles(failing):
             self._add(origin, over(failing))
 
@@ -108,7 +109,7 @@ class RowsAside:
 
     def reasons(self, name: str) -> str:
         """SELECT text of `rid` and `reason` of the rows of an input that fail."""
-        return f"SELECT rid, reason FROM {_table(name)}"
+        return f"SELECT rid, reason FROM {_table(name)} WHERE reason IS NOT NULL"
 
     @property
     def total(self) -> int:

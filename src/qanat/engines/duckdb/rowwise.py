@@ -6,8 +6,9 @@ knows that of a sum of two columns without NULLs, and does not compute it.) So o
     SELECT id, CAST(v AS INT) AS v FROM orders WHERE CAST(day AS DATE) > DATE '2026-01-01'
 
 a second one is made, which gives the identifiers of failing rows, each with what fails and for
-which values. A row that the condition rejects anyway is none of them, as the engine may then skip
-whatever fails: for `a AND b` it is enough that one of both is not true.
+which values. A row that the condition rejects anyway has no reason to wait: for `a AND b` it is enough
+that one of both is not true. It is left out without a reason, as the engine may compute the part
+that fails before the one that rejects. For the same reason both parts of `a OR b` must not fail.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ class RowWise(Frozen):
     tree: exp.Select
     dialect: str
 
-    def failing(self, compiles: Compiles, columns: Collection[str]) -> str | None:
+    def failing(self, compiles: Compiles, columns: Collection[str], alone: bool) -> str | None:
         """SELECT text of `rid` and `reason` of the rows that fail; None if none can.
 
         Args:
             compiles: tells whether SELECT text is valid.
             columns: of the inputs; other names are those of expressions in the same SELECT.
+            alone: whether nothing else reads the input. Then rows that the condition rejects
+                although a part of it fails are among those found; their reason is NULL.
         """
         given = Names(columns)
         known = _aliases(self.tree, given)
@@ -69,14 +72,18 @@ class RowWise(Frozen):
             f"CASE WHEN {self._fails(e)} THEN {self._reason(e, given)} END" for e in outputs
         )
         reason = f"nullif(concat_ws('; ', {reasons}), '')" if outputs else "NULL"
-        rows = self._from()
+        rows, rejected = self._from(), "false"
         if condition is not None:
             holds, broken = self._holds(condition), self._reason(condition, given)
-            reason = f"CASE WHEN {holds} THEN {reason} ELSE {broken} END"
-            rows += f" WHERE NOT {self._rejects(condition)}"
+            rejects = self._rejects(condition)
+            reason = f"CASE WHEN {holds} THEN {reason} WHEN NOT {rejects} THEN {broken} END"
+            # A row that is joined to several others may be rejected beside some of them only.
+            spoils = "false" if self.joined or not alone else f"NOT {self._computes(condition)}"
+            rows += f" WHERE CASE WHEN {rejects} THEN {spoils} ELSE true END"
+            rejected = f"NOT {holds} AND {rejects}"
         rid = f"{quote(self.alias)}.{RID}"
-        every = f"{self._with()}SELECT {rid} AS rid, {reason} AS reason FROM {rows}"
-        found = f"FROM ({every}) WHERE reason IS NOT NULL"
+        every = f"SELECT {rid} AS rid, {reason} AS reason, {rejected} AS rejected FROM {rows}"
+        found = f"FROM ({self._with()}{every}) WHERE rejected OR reason IS NOT NULL"
         return f"SELECT rid, min(reason) AS reason {found} GROUP BY rid"
 
     def _outputs(self, known: Named[exp.Expr]) -> Iterator[exp.Expr]:
@@ -96,15 +103,25 @@ class RowWise(Frozen):
         return f"TRY(hash({self._exact(expression)})) IS NULL"
 
     def _holds(self, condition: exp.Expr) -> str:
-        """True if a condition is true, though a part of it that does not matter may fail."""
+        """True if a condition is true and no part of it fails."""
         match condition:
             case exp.Paren():
                 return self._holds(condition.this)
             case exp.And():
                 return f"({self._holds(condition.left)} AND {self._holds(condition.right)})"
             case exp.Or():
-                return f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
+                either = f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
+                return f"({either} AND {self._computes(condition)})"
         return f"coalesce(TRY(({self._exact(condition)}) IS TRUE), false)"
+
+    def _computes(self, condition: exp.Expr) -> str:
+        """True if no part of a condition fails."""
+        match condition:
+            case exp.Paren():
+                return self._computes(condition.this)
+            case exp.And() | exp.Or():
+                return f"({self._computes(condition.left)} AND {self._computes(condition.right)})"
+        return f"NOT ({self._fails(condition)})"
 
     def _rejects(self, condition: exp.Expr) -> str:
         """True if a condition is not true, whatever becomes of the parts that fail."""
