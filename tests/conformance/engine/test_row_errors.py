@@ -117,6 +117,23 @@ def test_declared_types_are_casts(bench: Bench) -> None:
     assert _failed(bench, staged) == {2: 'CAST("v" AS BIGINT) fails for "v" = \'x\''}
 
 
+def test_declared_types_below_a_join(bench: Bench) -> None:
+    inputs = {"t": bench.table(ROWS), "u": bench.table({"n": [0, 0, 1]})}
+    query = bench.query("SELECT t.id, t.v FROM t JOIN u ON u.n = t.n", inputs)
+    reads = tuple(replace(r, streaming=r.name == "t") for r in query.reads)
+    typed = bench.table({"id": [1], "v": [1]}).schema
+    staged = bench.stage(
+        replace(query, reads=reads),
+        inputs,
+        output=replace(bench.work("SELECT 1", {}).output, declared=typed),
+        sets_aside=True,
+    )
+    # Once, though it is joined to two rows.
+    assert set(_failed(bench, staged)) == {2}
+    assert staged.counts == Counts(out=4, written=3, quarantined=1)
+    assert sorted(r["id"] for r in bench.rows(staged.table)) == [1, 4, 4]
+
+
 def test_rules_see_the_good_rows(bench: Bench) -> None:
     rules = [bench.expect("small", "v < 8"), bench.expect("there", "v IS NOT NULL", "drop")]
     inputs = {"t": bench.table(ROWS)}

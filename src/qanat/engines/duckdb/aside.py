@@ -13,7 +13,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import BY_DATA
-from qanat.engines.duckdb.files.bound import METADATA, RID
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.inputs import Bindings, Bound
 from qanat.engines.duckdb.quarantine import failed_rows
 from qanat.engines.duckdb.rowwise import reason, row_wise
@@ -37,6 +37,7 @@ class RowsAside:
     bindings: Bindings
     _whole: dict[str, Bound] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
+    _joined: set[str] = field(default_factory=set)  # Views in which rows may appear repeatedly.
 
     def __post_init__(self) -> None:
         for name in tuple(self._candidates()):
@@ -76,8 +77,11 @@ class RowsAside:
         origin = self._origin(asked.source) if asked else None
         if not isinstance(query, SqlQuery) or asked is None or origin is None:
             return
-        if not asked.joined:
-            self._origins[_result(view)] = origin
+        self._origins[_result(view)] = origin
+        batch = self.work.inputs[asked.source]
+        repeated = isinstance(batch, ViewBatch) and batch.view in self._joined
+        if asked.joined or repeated:
+            self._joined.add(view)
         names = [r.name for r in query.reads]
         columns = [c for n in names for c in self._columns(self.bindings.bound[n].plain)]
 
@@ -91,7 +95,8 @@ class RowsAside:
                 return False
             return True
 
-        alone = sum(r.name == asked.source for q in _queries(self.work) for r in q.reads) == 1
+        readers = sum(r.name == asked.source for q in _queries(self.work) for r in q.reads)
+        alone = readers == 1 and not repeated
         failing = asked.failing(compiles, columns, alone)
         if failing is not None and compiles(failing):
             self._add(origin, over(failing))
@@ -99,13 +104,20 @@ class RowsAside:
     def look_at_casts(self, result: Result, fitted: Fitted) -> None:
         """Find the rows whose values do not fit the columns that the table has."""
         origin = self._origins.get(_result(""))
-        if origin is None or RID not in result.hidden or not fitted.casts:
+        # A join repeats rows of its input, and carries their places, but not their identifiers.
+        if origin is None or not {FILE, ROW} <= set(result.hidden) or not fitted.casts:
             return
         reasons = ", ".join(
             f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
         )
-        failing = f"SELECT {RID} AS rid, nullif(concat_ws('; ', {reasons}), '') AS reason"
-        self._add(origin, f"FROM ({failing} FROM ({result.select})) WHERE reason IS NOT NULL")
+        each = f"SELECT {FILE}, {ROW}, nullif(concat_ws('; ', {reasons}), '') AS reason"
+        failing = f"FROM ({each} FROM ({result.select})) WHERE reason IS NOT NULL"
+        places = f"SELECT {RID}, {FILE}, {ROW} FROM ({self._whole[origin].full})"
+        self._add(
+            origin,
+            f"SELECT {RID} AS rid, min(reason) AS reason FROM ({places}) "
+            f"JOIN ({failing}) USING ({FILE}, {ROW}) GROUP BY {RID}",
+        )
 
     def reasons(self, name: str) -> str:
         """SELECT text of `rid` and `reason` of the rows of an input that fail."""

@@ -6,9 +6,10 @@ knows that of a sum of two columns without NULLs, and does not compute it.) So o
     SELECT id, CAST(v AS INT) AS v FROM orders WHERE CAST(day AS DATE) > DATE '2026-01-01'
 
 a second one is made, which gives the identifiers of failing rows, each with what fails and for
-which values. A row that the condition rejects anyway has no reason to wait: for `a AND b` it is enough
-that one of both is not true. It is left out without a reason, as the engine may compute the part
-that fails before the one that rejects. For the same reason both parts of `a OR b` must not fail.
+which values. A row that the condition rejects anyway has no reason to wait: for `a AND b` it is
+enough that one of both is not true. It is left out without a reason, as the engine may compute the
+part that fails before the one that rejects. For `a OR b` neither part may fail, as the engine may
+compute either first.
 """
 
 from __future__ import annotations
