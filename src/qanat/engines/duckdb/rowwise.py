@@ -15,16 +15,15 @@ compute either first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from sqlglot import exp
 
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.files.bound import RID
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_source
-from qanat.planning.stateful import tree_of
+from qanat.planning.levels import levels
 from qanat.secret import masked
 from qanat.text import literal, quote
 
@@ -35,33 +34,44 @@ Compiles = Callable[[str], bool]
 
 
 class RowWise(Frozen):
-    """A query whose rows are computed each from one row of an input.
+    """A SELECT whose rows are computed each from one row of an input.
 
     Args:
-        source: the input, by `Read.name`; `alias`, as the query calls it.
+        source: the input, by `Read.name`.
+        alias: what the SELECT calls the relation that its rows come from; maybe nothing.
         joined: whether one row of the input may give several of the result.
-        tree: of the query.
+        level: the SELECT; what it reads passes the positions of the input's rows on.
+        ctes: what its names may mean besides inputs.
         dialect: of the query.
     """
 
     source: str
     alias: str
     joined: bool
-    tree: exp.Select
+    level: exp.Select
+    ctes: tuple[exp.Expr, ...]
     dialect: str
 
-    def failing(self, compiles: Compiles, columns: Collection[str], alone: bool) -> str | None:
-        """SELECT text of `rid` and `reason` of the rows that fail; None if none can.
+    @property
+    def relation(self) -> str:
+        """SELECT text of all columns that the expressions can name."""
+        return f"{self._with()}SELECT * FROM {self._from()}"
+
+    def failing(
+        self, compiles: Compiles, columns: Collection[str], key: Collection[str], alone: bool
+    ) -> str | None:
+        """SELECT text of a key and the `reason` of the rows that fail; None if none can.
 
         Args:
             compiles: tells whether SELECT text is valid.
-            columns: of the inputs; other names are those of expressions in the same SELECT.
+            columns: of `relation`; other names are those of expressions in the same SELECT.
+            key: the columns that tell the rows of the input apart.
             alone: whether nothing else reads the input. Then rows that the condition rejects
                 although a part of it fails are among those found; their reason is NULL.
         """
         given = Names(columns)
-        known = _aliases(self.tree, given)
-        where = self.tree.args.get("where")
+        known = _aliases(self.level, given)
+        where = self.level.args.get("where")
         condition = _inlined(where.this, known) if where else None
         outputs = [e for e in self._outputs(known) if self._can_be_tried(e, compiles)]
         if condition is not None and not self._can_be_tried(condition, compiles):
@@ -82,14 +92,16 @@ class RowWise(Frozen):
             spoils = "false" if self.joined or not alone else f"NOT {self._computes(condition)}"
             rows += f" WHERE CASE WHEN {rejects} THEN {spoils} ELSE true END"
             rejected = f"NOT {holds} AND {rejects}"
-        rid = f"{quote(self.alias)}.{RID}"
-        every = f"SELECT {rid} AS rid, {reason} AS reason, {rejected} AS rejected FROM {rows}"
+        owner = f"{quote(self.alias)}." if self.alias else ""
+        places = ", ".join(f"{owner}{column}" for column in key)
+        every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
         found = f"FROM ({self._with()}{every}) WHERE rejected OR reason IS NOT NULL"
-        return f"SELECT rid, min(reason) AS reason {found} GROUP BY rid"
+        by = ", ".join(key)
+        return f"SELECT {by}, min(reason) AS reason {found} GROUP BY {by}"
 
     def _outputs(self, known: Named[exp.Expr]) -> Iterator[exp.Expr]:
         """What the SELECT list computes; columns as they are cannot fail."""
-        for item in self.tree.expressions:
+        for item in self.level.expressions:
             for each in (item, *_replaced(item)):
                 computed = each.unalias()
                 if not isinstance(computed, exp.Column | exp.Star | exp.Literal):
@@ -142,13 +154,12 @@ class RowWise(Frozen):
         return reason(self._sql(expression), columns)
 
     def _from(self) -> str:
-        joins = self.tree.args.get("joins") or []
-        clause = self.tree.args["from_"].this
+        joins = self.level.args.get("joins") or []
+        clause = self.level.args["from_"].this
         return " ".join(map(self._exact, (clause, *joins)))
 
     def _with(self) -> str:
-        clause = self.tree.args.get("with_")
-        return f"{self._sql(clause)} " if clause else ""
+        return f"WITH {', '.join(map(self._exact, self.ctes))} " if self.ctes else ""
 
     def _exact(self, node: exp.Expr) -> str:
         return exact_casts(self._sql(node))
@@ -172,16 +183,38 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(query: SqlQuery) -> RowWise | None:
-    """The query as one that computes row by row; None if it is another one."""
-    alias = row_source(query)
-    if alias is None:
-        return None
-    tree = tree_of(query)
-    if not isinstance(tree, exp.Select):
-        return None
-    table = tree.args["from_"].this
-    return RowWise(table.name, alias, bool(tree.args.get("joins")), tree, query.dialect)
+def row_wise(query: SqlQuery, carried: str) -> list[RowWise]:
+    """The levels at which a query computes row by row, from the input up; none if it does not.
+
+    Args:
+        carried: the query's SQL, made to pass on the positions of its input's rows.
+    """
+    passing = levels(replace(query, sql=carried))
+    if not passing:
+        return []
+    made: list[RowWise] = []
+    joined = False
+    for level in passing:
+        joined = joined or level.joined
+        source, ctes = passing[0].relation, tuple(_ctes(level.select))
+        made.append(RowWise(source, level.alias, joined, level.select, ctes, query.dialect))
+    return made
+
+
+def _ctes(select: exp.Select) -> list[exp.Expr]:
+    """The CTEs that a SELECT within a query can read."""
+    clause = select.args.get("with_")
+    found: list[exp.Expr] = list(clause.expressions) if clause else []
+    child: exp.Expr | None = select
+    while child is not None and (parent := child.parent) is not None:
+        clause = parent.args.get("with_") if isinstance(parent, exp.Select) else None
+        if isinstance(child, exp.CTE):
+            # It can read those before it.
+            found = [*parent.expressions[: child.index], *found]
+        elif clause is not None and clause is not child:
+            found = [*clause.expressions, *found]
+        child = parent
+    return found
 
 
 def _replaced(item: exp.Expr) -> list[exp.Expr]:

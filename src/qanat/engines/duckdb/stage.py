@@ -164,7 +164,7 @@ class Staging:
         self._start_over()
         # Imported only here: with it comes the parser.
         module = import_module("qanat.engines.duckdb.aside")
-        aside = self.aside = module.RowsAside(self.con, self.work, self.bindings)
+        aside = self.aside = module.RowsAside(self.con, self.work, self.bindings, self.queries)
         for view in self.work.views:
             self._bind_reads(view.query)
             aside.look(view.query, view.name)
