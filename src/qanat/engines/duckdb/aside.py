@@ -17,12 +17,14 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.inputs import Bindings, Bound
 from qanat.engines.duckdb.quarantine import failed_rows
 from qanat.engines.duckdb.remembered import Queries
-from qanat.engines.duckdb.rowwise import RowWise, reason, row_wise
+from qanat.engines.duckdb.rowwise import RowWise, needed_of, reason, row_wise
 from qanat.engines.duckdb.types import Fitted, Result
+from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import ViewBatch, Work
 from qanat.planning.levels import levels
+from qanat.planning.stateful import tree_of
 from qanat.text import quote
 
 
@@ -70,18 +72,20 @@ class RowsAside:
             if RID in bound.hidden and name not in views and streams <= {name}:
                 yield name
 
-    def look(self, query: Computation, view: str = "") -> None:
+    def look(self, query: Computation, strictly: bool, view: str = "") -> None:
         """Find the rows that a query fails for.
 
         Args:
             query: its inputs are bound.
+            strictly: whether what may not matter must not fail either.
             view: what it defines; empty: the result.
         """
         if not isinstance(query, SqlQuery):
             return
         names = [r.name for r in query.reads]
         carried = self.queries.carrying(query, self.bindings.hidden, True)
-        asked = row_wise(query, carried.sql) if carried.positions else []
+        needed = self._needed(view) if view else None
+        asked = row_wise(query, carried.sql, needed) if carried.positions else []
         origin = self._origin(asked[0].source) if asked else None
         if origin is None:
             return
@@ -92,10 +96,26 @@ class RowsAside:
         if asked[-1].joined or repeated:
             self._joined.add(view)
         readers = sum(r.name == source for q in _queries(self.work) for r in q.reads)
+        alone = readers == 1 and not repeated
         for level in asked:
-            self._look(level, names, origin, alone=readers == 1 and not repeated)
+            self._look(level, names, origin, alone, strictly)
 
-    def _look(self, level: RowWise, names: Sequence[str], origin: str, alone: bool) -> None:
+    def _needed(self, view: str) -> Names | None:
+        """The columns of a view that its readers may need; None: all."""
+        found: list[str] = []
+        for query in _queries(self.work):
+            for read in query.reads:
+                batch = self.work.inputs[read.name]
+                if isinstance(batch, ViewBatch) and batch.view == view:
+                    needed = needed_of(tree_of(query)) if isinstance(query, SqlQuery) else None
+                    if needed is None:
+                        return None
+                    found += needed
+        return Names(found)
+
+    def _look(
+        self, level: RowWise, names: Sequence[str], origin: str, alone: bool, strictly: bool
+    ) -> None:
         def over(sql: str) -> str:
             return self.bindings.over(sql, names, (level.source,))
 
@@ -109,7 +129,7 @@ class RowsAside:
         if not compiles(level.relation):
             return
         columns = self._columns(over(level.relation))
-        failing = level.failing(compiles, columns, self._key(origin), alone)
+        failing = level.failing(compiles, columns, self._key(origin), alone, strictly)
         if failing is not None and compiles(failing):
             self._add(origin, over(failing))
 

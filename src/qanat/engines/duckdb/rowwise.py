@@ -8,8 +8,11 @@ knows that of a sum of two columns without NULLs, and does not compute it.) So o
 a second one is made, which gives the identifiers of failing rows, each with what fails and for
 which values. A row that the condition rejects anyway has no reason to wait: for `a AND b` it is
 enough that one of both is not true. It is left out without a reason, as the engine may compute the
-part that fails before the one that rejects. For `a OR b` neither part may fail, as the engine may
-compute either first.
+part that fails before the one that rejects.
+
+The engine may skip what does not matter: of `a OR b` a part beside one that is true, and columns
+that nothing above a subquery uses. It need not: so they are asked about too (`strictly`) where it
+has refused a value though all rows were set aside that fail in what matters.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ class RowWise(Frozen):
         level: the SELECT; what it reads passes the positions of the input's rows on.
         ctes: what its names may mean besides inputs.
         dialect: of the query.
+        needed: which of its columns matter; None: all.
+        below: whether another level reads it.
     """
 
     source: str
@@ -51,6 +56,8 @@ class RowWise(Frozen):
     level: exp.Select
     ctes: tuple[exp.Expr, ...]
     dialect: str
+    needed: Names | None
+    below: bool
 
     @property
     def relation(self) -> str:
@@ -58,7 +65,12 @@ class RowWise(Frozen):
         return f"{self._with()}SELECT * FROM {self._from()}"
 
     def failing(
-        self, compiles: Compiles, columns: Collection[str], key: Collection[str], alone: bool
+        self,
+        compiles: Compiles,
+        columns: Collection[str],
+        key: Collection[str],
+        alone: bool,
+        strictly: bool,
     ) -> str | None:
         """SELECT text of a key and the `reason` of the rows that fail; None if none can.
 
@@ -66,14 +78,15 @@ class RowWise(Frozen):
             compiles: tells whether SELECT text is valid.
             columns: of `relation`; other names are those of expressions in the same SELECT.
             key: the columns that tell the rows of the input apart.
-            alone: whether nothing else reads the input. Then rows that the condition rejects
-                although a part of it fails are among those found; their reason is NULL.
+            alone: whether nothing else reads the input. Then rows that the condition rejects, and
+                that may fail nevertheless, are among those found; their reason is NULL.
+            strictly: whether what may not matter must not fail either.
         """
         given = Names(columns)
         known = _aliases(self.level, given)
         where = self.level.args.get("where")
         condition = _inlined(where.this, known) if where else None
-        outputs = [e for e in self._outputs(known) if self._can_be_tried(e, compiles)]
+        outputs = [e for e in self._outputs(known, strictly) if self._can_be_tried(e, compiles)]
         if condition is not None and not self._can_be_tried(condition, compiles):
             # Which rows it keeps can then not be told apart from those that it fails for.
             return None
@@ -86,12 +99,16 @@ class RowWise(Frozen):
         rows, rejected = self._from(), "false"
         if condition is not None:
             holds, broken = self._holds(condition), self._reason(condition, given)
-            rejects = self._rejects(condition)
+            computes, rejects = self._computes(condition), self._rejects(condition)
+            if strictly:
+                holds = f"({holds} AND {computes})"
             reason = f"CASE WHEN {holds} THEN {reason} WHEN NOT {rejects} THEN {broken} END"
+            # The engine may move conditions: what is above may meet rows that this one rejects.
+            spoils = "true" if self.below else f"NOT {computes}"
             # A row that is joined to several others may be rejected beside some of them only.
-            spoils = "false" if self.joined or not alone else f"NOT {self._computes(condition)}"
+            spoils = "false" if self.joined or not alone else spoils
             rows += f" WHERE CASE WHEN {rejects} THEN {spoils} ELSE true END"
-            rejected = f"NOT {holds} AND {rejects}"
+            rejected = rejects
         owner = f"{quote(self.alias)}." if self.alias else ""
         places = ", ".join(f"{owner}{column}" for column in key)
         every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
@@ -99,10 +116,13 @@ class RowWise(Frozen):
         by = ", ".join(key)
         return f"SELECT {by}, min(reason) AS reason {found} GROUP BY {by}"
 
-    def _outputs(self, known: Named[exp.Expr]) -> Iterator[exp.Expr]:
+    def _outputs(self, known: Named[exp.Expr], all_: bool) -> Iterator[exp.Expr]:
         """What the SELECT list computes; columns as they are cannot fail."""
+        needed = None if all_ else self.needed
         for item in self.level.expressions:
             for each in (item, *_replaced(item)):
+                if needed is not None and each.alias and each.alias not in needed:
+                    continue
                 computed = each.unalias()
                 if not isinstance(computed, exp.Column | exp.Star | exp.Literal):
                     yield _inlined(computed, known)
@@ -116,15 +136,14 @@ class RowWise(Frozen):
         return f"TRY(hash({self._exact(expression)})) IS NULL"
 
     def _holds(self, condition: exp.Expr) -> str:
-        """True if a condition is true and no part of it fails."""
+        """True if a condition is true, though a part of it that does not matter may fail."""
         match condition:
             case exp.Paren():
                 return self._holds(condition.this)
             case exp.And():
                 return f"({self._holds(condition.left)} AND {self._holds(condition.right)})"
             case exp.Or():
-                either = f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
-                return f"({either} AND {self._computes(condition)})"
+                return f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
         return f"coalesce(TRY(({self._exact(condition)}) IS TRUE), false)"
 
     def _computes(self, condition: exp.Expr) -> str:
@@ -183,22 +202,52 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(query: SqlQuery, carried: str) -> list[RowWise]:
+def row_wise(query: SqlQuery, carried: str, needed: Names | None) -> list[RowWise]:
     """The levels at which a query computes row by row, from the input up; none if it does not.
 
     Args:
         carried: the query's SQL, made to pass on the positions of its input's rows.
+        needed: which columns of its result matter; None: all.
     """
-    passing = levels(replace(query, sql=carried))
-    if not passing:
-        return []
     made: list[RowWise] = []
-    joined = False
-    for level in passing:
-        joined = joined or level.joined
+    passing = levels(replace(query, sql=carried))
+    for at, level in reversed(tuple(enumerate(passing))):
+        joined = any(each.joined for each in passing[: at + 1])
         source, ctes = passing[0].relation, tuple(_ctes(level.select))
-        made.append(RowWise(source, level.alias, joined, level.select, ctes, query.dialect))
-    return made
+        made.append(
+            RowWise(
+                source=source,
+                alias=level.alias,
+                joined=joined,
+                level=level.select,
+                ctes=ctes,
+                dialect=query.dialect,
+                needed=needed,
+                below=bool(made),
+            )
+        )
+        needed = needed_of(level.select, needed)
+    return made[::-1]
+
+
+def needed_of(tree: exp.Expr, needed: Names | None = None) -> Names | None:
+    """The columns that a query may need of what it reads; None: all.
+
+    Args:
+        needed: those of its own that matter; None: all.
+    """
+    stars = [s for s in tree.find_all(exp.Star) if not isinstance(s.parent, exp.Count)]
+    named = (column.name for column in tree.find_all(exp.Column))
+    if not stars and not tree.find(exp.Columns):
+        return Names(named)
+    # A star may give a column another name.
+    if needed is None or tree.find(exp.Columns) or any(map(_renames, stars)):
+        return None
+    return Names([*needed, *named])
+
+
+def _renames(star: exp.Star) -> bool:
+    return any(star.args.get(kind) for kind in ("replace", "replace_", "rename"))
 
 
 def _ctes(select: exp.Select) -> list[exp.Expr]:
