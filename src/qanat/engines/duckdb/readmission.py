@@ -70,6 +70,7 @@ class Readmitting(Staging):
         for each in again:
             select = each.recomputed()
             if select is not None:
+                staying.add_unparsed(*each.unparsed)
                 staying.add_failed(*each.failed)
                 staying.add_removed(each.removed)
                 parts.append(select)
