@@ -149,10 +149,11 @@ def discard_(
 def export_(dataset: str, file: Path, where: str | None, ref: ProjectRef) -> int:
     """Write rows in quarantine, with all that is known of them, to FILE.
 
+    The column `_quarantine_origin` tells where each comes from, also through tables.
+
     FILE ends in `.csv`, `.json` or `.parquet`.
     """
     with ref.open() as project:
-        text = f"SELECT * FROM self{f' WHERE ({where}{chr(10)})' if where else ''}"
-        query = project.quarantine(dataset).table.sql(text)
+        query = project.quarantine(dataset).traced(where)
         screen.note(f"Wrote {count(written(query, file), 'row')} to {file}.")
     return 0

@@ -54,25 +54,65 @@ def row_source(query: SqlQuery) -> str | None:
     input; several result rows may share it. None, too, if sqlglot cannot read the
     query: the engine will, or will say what is wrong with it.
     """
+    chain = row_chain(query)
+    return chain[0][1] if len(chain) == 1 else None
+
+
+def row_chain(query: SqlQuery) -> tuple[tuple[exp.Select, str], ...]:
+    """The SELECTs that each result row comes through, from the query's own to that of an input.
+
+    Each but the last reads the next one as a CTE, which nothing else reads; with each is what it
+    calls the table that it reads. Empty where `row_source` of one of them is None.
+    """
     try:
         tree = tree_of(query)
     except SqlSyntaxError:
-        return None
-    if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
-        return None
-    clause = tree.args.get("from_")
-    table = clause.this if clause else None
+        return ()
+    with_ = tree.args.get("with_")
+    ctes = {} if with_ is None or with_.args.get("recursive") else _ctes(tree, with_)
     names = {r.name for r in query.reads}
-    if not isinstance(table, exp.Table) or table.name not in names:
+    if with_ is not None and any(cte.alias in names for cte in with_.expressions):
+        return ()
+    found: list[tuple[exp.Select, str]] = []
+    select: exp.Expr | None = tree
+    while select is not None:
+        table = _row_table(select)
+        if table is None or (found and select.args.get("with_")):
+            return ()
+        found.append((select, str(table.alias_or_name)))  # type: ignore[arg-type]
+        above = table.name not in names and not table.db
+        select = ctes.pop(table.name, None) if above else None
+        if select is None and table.name not in names:
+            return ()
+    return tuple(found) if deterministic(query) else ()
+
+
+def _ctes(tree: exp.Expr, with_: exp.Expr) -> dict[str, exp.Expr]:
+    """The CTEs that are read a single time and name no columns, by their names."""
+    read = [table.name for table in tree.find_all(exp.Table)]
+    return {
+        cte.alias: cte.this
+        for cte in with_.expressions
+        if read.count(cte.alias) == 1 and not cte.alias_column_names
+    }
+
+
+def _row_table(select: exp.Expr) -> exp.Table | None:
+    """The table of a SELECT that each of its rows comes from one row of."""
+    if not isinstance(select, exp.Select) or any(select.args.get(k) for k in _WHOLE):
+        return None
+    clause = select.args.get("from_")
+    table = clause.this if clause else None
+    if not isinstance(table, exp.Table):
         return None
     if table.args.get("sample") or table.args.get("pivots"):
         return None
-    if not all(_keeps_rows(join) for join in tree.args.get("joins") or []):
+    if not all(_keeps_rows(join) for join in select.args.get("joins") or []):
         return None
-    nodes = (node for item in tree.expressions for node in item.walk())
-    if any(_combines(node) and node.find_ancestor(exp.Select) is tree for node in nodes):
+    nodes = (node for item in select.expressions for node in item.walk())
+    if any(_combines(node) and node.find_ancestor(exp.Select) is select for node in nodes):
         return None
-    return None if not deterministic(query) else str(table.alias_or_name)
+    return table
 
 
 def _keeps_rows(join: exp.Join) -> bool:

@@ -115,14 +115,26 @@ def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = Fals
     """Where a row came from: `file:line` of a source, or the row of a table's file.
 
     Args:
-        brief: without the name of the table's file.
+        brief: without the name of a table's file, and what is not known of it.
     """
-    source = row.get("_quarantine_source") or {}
-    file, line = source.get("file"), source.get("row")
+    origin = row.get("_quarantine_origin") or row.get("_quarantine_source") or {}
+    file, line = origin.get("file"), origin.get("row")
     if file is None:
         flow, epoch = row.get("_quarantine_flow"), row.get("_quarantine_epoch")
         return printable(f"flow {flow}, epoch {epoch}")
-    path = Path(str(file))
+    told = _placed(str(file), line, tables, root, brief)
+    if through := origin.get("through"):
+        told += f", through {printable(', '.join(through))}"
+    remarks = []
+    if (alike := origin.get("alike") or 1) > 1:
+        remarks.append(f"one of {alike:,} rows that are alike")
+    if origin.get("note") and not brief:
+        remarks.append(printable(str(origin["note"])))
+    return f"{told} ({'; '.join(remarks)})" if remarks else told
+
+
+def _placed(file: str, line: int | None, tables: Path, root: Path, brief: bool) -> str:
+    path = Path(file)
     if path.is_relative_to(tables):
         table_name, *_, name = path.relative_to(tables).parts
         return printable(f"{table_name}, row {line}" + ("" if brief else f" of {name}"))

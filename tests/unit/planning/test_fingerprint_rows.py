@@ -6,7 +6,7 @@ import pytest
 
 from qanat.errors import Location
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.planning.fingerprint import copies_input, row_source
+from qanat.planning.fingerprint import copies_input, row_chain, row_source
 
 HERE = Location("t.sql", 1, 1)
 
@@ -96,3 +96,22 @@ def test_not_row_by_row(sql: str) -> None:
 def test_copies(sql: str, copies: bool) -> None:
     one = SqlQuery(sql, sql, "duckdb", (Read("s", dataset_ref("s"), True, HERE),), HERE)
     assert copies_input(one) is copies
+
+
+def test_the_selects_that_rows_come_through() -> None:
+    chain = row_chain(query("WITH c AS (SELECT * FROM s AS x), e AS (FROM c) SELECT * FROM e"))
+    assert [alias for _, alias in chain] == ["e", "c", "x"]
+    assert row_chain(query("SELECT * FROM s"))[0][1] == "s"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH s AS (SELECT * FROM s) SELECT * FROM s",
+        "WITH c AS (SELECT * FROM s) SELECT * FROM c, c AS e",
+        "WITH c AS (SELECT 1 AS x) SELECT * FROM c",
+        "WITH c AS (SELECT random() AS r FROM s) SELECT * FROM c",
+    ],
+)
+def test_rows_that_come_through_no_such_selects(sql: str) -> None:
+    assert row_chain(query(sql)) == ()

@@ -18,7 +18,7 @@ becomes
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlglot import Dialect, Token, TokenType, exp
 
@@ -26,7 +26,7 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_source
+from qanat.planning.fingerprint import row_chain
 from qanat.planning.stateful import tree_of
 from qanat.text import quote
 
@@ -37,6 +37,16 @@ _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 
 class _UnseparableError(Exception):
     """The query reads an input in a way that would show its hidden columns."""
+
+
+Chain: TypeAlias = tuple[tuple[exp.Select, str], ...]
+
+
+class _Place(NamedTuple):
+    """A table of a SELECT, with the columns to keep out of its stars, and those to carry along."""
+
+    kept_out: tuple[str, ...]
+    carried: tuple[str, ...]
 
 
 class _Edit(NamedTuple):
@@ -65,16 +75,16 @@ def carry(
         UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
     with_metadata = METADATA in query.sql.lower()
-    source = row_source(query) if positions else None
-    if source is not None:
+    chain = row_chain(query) if positions else ()
+    if chain:
         try:
-            return _Carrier(query, hidden).spliced(source, with_metadata)
+            return _Carrier(query, hidden).spliced(chain, with_metadata)
         except _UnseparableError:
             pass
     if not with_metadata:
         return query.sql, (), ()
     try:
-        return _Carrier(query, hidden).spliced(None, with_metadata)
+        return _Carrier(query, hidden).spliced((), with_metadata)
     except _UnseparableError as error:
         raise UnsupportedError(
             f"{METADATA} cannot be read together with {error}",
@@ -92,37 +102,51 @@ class _Carrier:
         self._edits: list[_Edit] = []
 
     def spliced(
-        self, source: str | None, with_metadata: bool
+        self, chain: Chain, with_metadata: bool
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What `carry` returns.
 
         Args:
-            source: what the query calls the input whose positions it takes, if any.
+            chain: the SELECTs through which positions go (`row_chain`), if any.
             with_metadata: whether the query asks for `_metadata`.
         """
-        carried: tuple[str, ...] = ()
         needs: set[str] = set()
         owners = self._metadata_of() if with_metadata else ()
+        placed, carried = self._placed(chain)
         for select in self._tree.find_all(exp.Select):
             kept_out: dict[str, tuple[str, ...]] = {}
             front = ""
             for table, alias in _inputs(select):
-                columns = self._hidden.get(table, ())
-                placed = bool(columns) and select is self._tree and alias == source
-                if not placed and not (METADATA in columns and _owns(owners, alias)):
+                place = placed.get((id(select), alias))
+                columns = place.kept_out if place else self._hidden.get(table, ())
+                if place is None and not (METADATA in columns and _owns(owners, alias)):
                     continue
                 kept_out[alias] = columns
-                needs.add(table)
-                if placed:
-                    # A join may repeat a row of the source, so that its identifier is not unique.
-                    joined = bool(select.args.get("joins"))
-                    carried = tuple(
-                        c for c in POSITIONS if c in columns and not (joined and c == RID)
-                    )
-                    front = "".join(f"{quote(alias)}.{c}, " for c in carried)
+                if table in self._hidden:
+                    needs.add(table)
+                if place is not None:
+                    front = "".join(f"{quote(alias)}.{c}, " for c in place.carried)
             if kept_out:
                 self._separate(select, kept_out, front)
         return self._edited(), tuple(sorted(needs)), carried
+
+    def _placed(self, chain: Chain) -> tuple[dict[tuple[int, str], _Place], tuple[str, ...]]:
+        """Where positions are put in, by SELECT and table; and those that the result has."""
+        placed: dict[tuple[int, str], _Place] = {}
+        hidden: tuple[str, ...] = ()
+        for select, alias in reversed(chain):
+            if not placed:
+                hidden = next(
+                    (self._hidden.get(t, ()) for t, a in _inputs(select) if a == alias), ()
+                )
+            if not hidden:
+                return {}, ()
+            # A join may repeat a row of the source, so that its identifier is not unique.
+            joined = bool(select.args.get("joins"))
+            carried = tuple(c for c in POSITIONS if c in hidden and not (joined and c == RID))
+            placed[id(select), alias] = _Place(hidden, carried)
+            hidden = carried
+        return placed, hidden
 
     def _metadata_of(self) -> tuple[str | None, ...]:
         """The inputs whose metadata is asked for, as they are called; None stands for any."""
@@ -155,7 +179,7 @@ class _Carrier:
                 names = ", ".join(dict.fromkeys(columns))
                 self._say_select(select, f"SELECT {front}* EXCLUDE ({names}) ")
         if front and not implicit:
-            self._insert_front(front)
+            self._insert_front(select, front)
 
     def _check(self, select: exp.Select, kept_out: Mapping[str, tuple[str, ...]]) -> None:
         joins = select.args.get("joins") or []
@@ -205,15 +229,36 @@ class _Carrier:
             case _:
                 raise _UnseparableError("rows as a whole")
 
-    def _insert_front(self, front: str) -> None:
+    def _insert_front(self, select: exp.Select, front: str) -> None:
+        """Put columns in front of those of a SELECT."""
+        own = select is self._tree
+        index = self._own_select() if own else self._select_before(select.args["from_"].this)
+        if index is None:
+            raise _UnseparableError("a query without SELECT")
+        after = index + (self._type_at(index + 1) is TokenType.ALL)
+        self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
+
+    def _own_select(self) -> int | None:
+        """The place of the query's own SELECT."""
         depth = 0
         for index, token in enumerate(self._tokens):
             depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
             if depth == 0 and token.token_type is TokenType.SELECT:
-                after = index + (self._type_at(index + 1) is TokenType.ALL)
-                self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
-                return
-        raise _UnseparableError("a query without SELECT")
+                return index
+        return None
+
+    def _select_before(self, table: exp.Table) -> int | None:
+        """The place of the SELECT of a CTE that reads a table."""
+        at = table.this.meta.get("start")
+        index = self._token_at(at) - 1 if at is not None else -1
+        depth = 0
+        while index >= 0 and depth >= 0:
+            token = self._tokens[index].token_type
+            if depth == 0 and token is TokenType.SELECT:
+                return index
+            depth += (token in _CLOSING) - (token in _OPENING)
+            index -= 1
+        return None
 
     def _token_at(self, offset: int) -> int:
         return next(i for i, t in enumerate(self._tokens) if t.start == offset)

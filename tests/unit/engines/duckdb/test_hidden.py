@@ -62,6 +62,24 @@ CARRIED = [
     "SELECT x.* EXCLUDE (v) FROM s, (SELECT S.*) x",
     "SELECT id, (SELECT to_json(x) FROM (SELECT s.*) x)::VARCHAR AS j FROM s",
     "SELECT s.id, x.* FROM s, (SELECT s.* FROM r AS s) x",
+    "WITH c AS (SELECT * FROM s) SELECT * FROM c",
+    "WITH c AS (FROM s) FROM c",
+    "WITH c AS (TABLE s) TABLE c",
+    "WITH c AS (SELECT id, v FROM s WHERE v > 0), d AS (FROM c) SELECT d.*, v + 1 AS x FROM d",
+    "WITH c AS MATERIALIZED (SELECT ALL s.* FROM s) SELECT c.id, w FROM c JOIN r USING (id)",
+    "WITH c AS (SELECT (SELECT max(w) FROM r) AS m, id FROM s JOIN r USING (id)) SELECT * FROM c",
+    "WITH k AS (SELECT id FROM r), c AS (SELECT * FROM s WHERE id IN (FROM k)) SELECT c.* FROM c",
+    "WITH c AS (SELECT extract(doy FROM DATE '2020-02-02') AS d, id FROM s) SELECT * FROM c AS x",
+]
+ON_THEIR_OWN = [
+    "WITH c AS (SELECT * FROM s) SELECT * FROM c WHERE id IN (SELECT id FROM c)",
+    "WITH c AS (SELECT id, max(v) AS v FROM s GROUP BY id) SELECT * FROM c",
+    "WITH c(a, b, x) AS (SELECT * FROM s) SELECT * FROM c",
+    "WITH c AS (FROM s SELECT id) SELECT * FROM c",
+    "WITH c AS (SELECT * FROM s) SELECT c FROM c",
+    "WITH c AS (SELECT * FROM s) SELECT DISTINCT * FROM c",
+    "WITH RECURSIVE c AS (SELECT * FROM s) SELECT * FROM c",
+    "WITH c AS (SELECT * FROM s UNION ALL SELECT * FROM s) SELECT * FROM c",
 ]
 AS_A_WHOLE = [
     "SELECT s FROM s",
@@ -125,6 +143,14 @@ def test_a_query_says_the_same_with_positions_in_front(
 def test_rows_that_a_join_repeats_have_no_identifier(sql: str) -> None:
     _, _, carried = carry(query(sql), HIDDEN, positions=True)
     assert carried == POSITIONS[:2]
+
+
+@pytest.mark.parametrize("sql", ON_THEIR_OWN)
+def test_ctes_whose_rows_do_not_show_where_they_came_from(
+    con: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    assert over(con, sql, ()).fetchall()
+    assert carry(query(sql), HIDDEN, positions=True) == (sql, (), ())
 
 
 @pytest.mark.parametrize("sql", AS_A_WHOLE)
