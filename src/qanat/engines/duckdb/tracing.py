@@ -61,7 +61,7 @@ class Tracing(Staging):
         bound = self.bindings.bind("__qanat_written", written)
         names = fitted.schema.names
         hidden = ", ".join(result.hidden)
-        self._make(_GIVEN, f"SELECT {fitted.projection}, {hidden} FROM ({result.select})")
+        given = f"SELECT {fitted.projection}, {hidden} FROM ({result.select})"
         self._make(
             _WANTED,
             f"SELECT {', '.join(map(quote, names))}, {FILE}, {ROW} FROM ({bound.full}) "
@@ -70,31 +70,39 @@ class Tracing(Staging):
         found = self.con.execute(
             f"SELECT w.{FILE}, w.{ROW}, arg_min(g.{FILE}, (g.{FILE}, g.{ROW})), "
             f"arg_min(g.{ROW}, (g.{FILE}, g.{ROW})), count(*) "
-            f"FROM {_WANTED} AS w JOIN {_GIVEN} AS g ON {_alike('w', 'g', names)} GROUP BY ALL"
+            f"FROM {_WANTED} AS w JOIN ({given}) AS g ON {_alike('w', 'g', names)} GROUP BY ALL"
         ).fetchall()
         origins = {(f, r): RowOrigin(file, row, alike) for f, r, file, row, alike in found}
         if any(o.alike > 1 for o in origins.values()) and RID in result.hidden:
-            origins |= self._numbered(bound, names, rows)
+            origins |= self._numbered(given, bound, names, rows)
         return origins
 
     def _numbered(
-        self, bound: Bound, names: Sequence[str], rows: Sequence[RowPlace]
+        self, given: str, bound: Bound, names: Sequence[str], rows: Sequence[RowPlace]
     ) -> dict[RowPlace, RowOrigin]:
-        """The places by the rows' numbers, if one file has just the rows that there are now."""
+        """The places by the rows' numbers, if one file has just the rows that there are now.
+
+        Args:
+            given: SELECT text of the rows that there are now.
+        """
         files = {file for file, _ in rows}
         if len(files) > 1:
             return {}
-        given = f"SELECT *, row_number() OVER (ORDER BY {RID}) AS number FROM {_GIVEN}"
+        self._make(
+            _GIVEN,
+            f"SELECT *, row_number() OVER (ORDER BY {RID}) AS __qanat_number FROM ({given})",
+        )
         (counts,) = self.con.execute(
             f"SELECT (SELECT count(*) FROM {_GIVEN}), (SELECT count(*) FROM ({bound.full})), "
-            f"(SELECT count(*) FROM ({bound.full}) AS w JOIN ({given}) AS g "
-            f"ON w.{ROW} = g.number AND {_alike('w', 'g', names)})"
+            f"(SELECT count(*) FROM ({bound.full}) AS w JOIN {_GIVEN} AS g "
+            f"ON w.{ROW} = g.__qanat_number AND {_alike('w', 'g', names)})"
         ).fetchall()
         if len(set(counts)) > 1:
             return {}
         numbers = ", ".join(str(row) for _, row in rows)
         found = self.con.execute(
-            f"SELECT number, {FILE}, {ROW} FROM ({given}) WHERE number IN ({numbers})"
+            f"SELECT __qanat_number, {FILE}, {ROW} FROM {_GIVEN} "
+            f"WHERE __qanat_number IN ({numbers})"
         ).fetchall()
         (written,) = files
         return {(written, number): RowOrigin(file, row) for number, file, row in found}
