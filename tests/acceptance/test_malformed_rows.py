@@ -230,3 +230,51 @@ def test_failed_and_malformed_rows_of_one_quarantine(shop: Shop) -> None:
     )
     assert replayed(shop).remaining == 0
     assert shop.rows("t") == [(1, 2), (3, None), (9, 3)]
+
+
+def test_a_flow_of_two_streams_leaves_them(shop: Shop) -> None:
+    shop.file("data/1.csv", "id,n\n1,2\n2,x\n")
+    shop.file("more/1.csv", "id,n\n3,7\n")
+    both = (
+        "CREATE STREAMING TABLE t AS SELECT id, TRY_CAST(n AS BIGINT) AS n FROM"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, n {}') UNION ALL SELECT * FROM"
+        " STREAM read_files('more/*.csv', schema => 'id BIGINT, n BIGINT');"
+    )
+    shop.sql(both.format("BIGINT"))
+    shop.run()
+    shop.sql(both.format("VARCHAR"))
+    assert replayed(shop).remaining == 1
+    assert shop.rows("t") == [(1, 2), (3, 7)]
+
+
+def test_rows_of_a_file_that_is_also_looked_up_stay(shop: Shop) -> None:
+    shop.file("data/1.csv", "id,n\n1,2\n2,x\n")
+    read = "read_files('data/*.csv', schema => 'id BIGINT, n {}')"
+    text = (
+        f"CREATE STREAMING TABLE t AS SELECT a.id, TRY_CAST(a.n AS BIGINT) AS n FROM STREAM {read}"
+        f" AS a LEFT JOIN {read} AS b USING (id);"
+    )
+    shop.sql(text.format("BIGINT", "BIGINT"))
+    shop.run()
+    before = len(reasons(shop))
+    shop.sql(text.format("VARCHAR", "VARCHAR"))
+    assert replayed(shop).remaining == before
+    assert shop.rows("t") == [(1, 2)]
+
+
+def test_rows_come_back_through_views_with_rules(shop: Shop) -> None:
+    text = (
+        "CREATE TEMPORARY VIEW v (CONSTRAINT small EXPECT (n < {}) ON VIOLATION DROP ROW) AS"
+        " SELECT id, TRY_CAST(n AS BIGINT) AS n FROM"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, n {}');"
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM v;"
+    )
+    shop.file("data/1.csv", "id,n\n1,2\n2,7.5\n")
+    shop.sql(text.format(5, "BIGINT"))
+    shop.run()
+    shop.sql(text.format(5, "DOUBLE"))
+    assert replayed(shop).remaining == 1
+    assert list(reasons(shop)[0]) == ["_malformed", "small"]
+    shop.sql(text.format(9, "DOUBLE"))
+    assert replayed(shop).remaining == 0
+    assert shop.rows("t") == [(1, 2), (2, 8)]

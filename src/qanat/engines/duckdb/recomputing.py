@@ -149,6 +149,8 @@ class Recomputing(Staging):
         # Imported only here: it reads files.
         again = import_module("qanat.engines.duckdb.files.again")
         rows = self.con.execute(self.rows.unparsed(self.work.flow, again.RAW_LIMIT)).fetchall()
+        others = self._files_beside(stream)
+        rows = [] if others is None else [row for row in rows if row[1] not in others]
         paths = {path for _, path, *_ in rows}
         found = self.again.files(stream, sorted(paths)) if rows else None
         bound: BoundFiles | None = None
@@ -162,6 +164,18 @@ class Recomputing(Staging):
             f"SELECT row AS rid, error AS reason FROM ({malformed})",
         )
         return parsed
+
+    def _files_beside(self, stream: str) -> set[str] | None:
+        """Files whose malformed rows may be another input's; None if there is another stream.
+
+        What else an epoch of several streams would have read cannot be said any more.
+        """
+        reads = [r for q in (*self._views, self.work.query) for r in q.reads]
+        inputs = {n: b for n, b in self.work.inputs.items() if n != stream}
+        views = {n for n, b in inputs.items() if isinstance(b, ViewBatch)}
+        if any(r.streaming and r.name in inputs and r.name not in views for r in reads):
+            return None
+        return {f.path for b in inputs.values() if isinstance(b, FilesBatch) for f in b.files}
 
 
 def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Recomputing:

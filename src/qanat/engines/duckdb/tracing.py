@@ -8,7 +8,7 @@ are alike, their numbers tell them apart if all rows are in the same order as in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from qanat.engines.duckdb.faults import BY_DATA, by_data
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
@@ -18,9 +18,9 @@ from qanat.errors import QanatError
 from qanat.model.query import SqlQuery
 from qanat.model.work import Batch, ViewBatch
 from qanat.ports.engine import RowOrigin, RowPlace
-from qanat.text import literal, quote
+from qanat.text import quote
 
-_WANTED, _GIVEN = "__qanat_wanted", "__qanat_given"
+_PLACES, _WANTED, _GIVEN = "__qanat_places", "__qanat_wanted", "__qanat_given"
 
 
 class Tracing(Staging):
@@ -62,10 +62,15 @@ class Tracing(Staging):
         names = fitted.schema.names
         hidden = ", ".join(result.hidden)
         given = f"SELECT {fitted.projection}, {hidden} FROM ({result.select})"
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_PLACES} AS "
+            "SELECT unnest(?::VARCHAR[]) AS file, unnest(?::BIGINT[]) AS number",
+            [[file for file, _ in rows], [row for _, row in rows]],
+        )
         self._make(
             _WANTED,
             f"SELECT {', '.join(map(quote, names))}, {FILE}, {ROW} FROM ({bound.full}) "
-            f"WHERE ({FILE}, {ROW}) IN ({', '.join(_pairs(rows))})",
+            f"WHERE ({FILE}, {ROW}) IN (SELECT (file, number) FROM {_PLACES})",
         )
         found = self.con.execute(
             f"SELECT w.{FILE}, w.{ROW}, arg_min(g.{FILE}, (g.{FILE}, g.{ROW})), "
@@ -99,20 +104,15 @@ class Tracing(Staging):
         ).fetchall()
         if len(set(counts)) > 1:
             return {}
-        numbers = ", ".join(str(row) for _, row in rows)
         found = self.con.execute(
             f"SELECT __qanat_number, {FILE}, {ROW} FROM {_GIVEN} "
-            f"WHERE __qanat_number IN ({numbers})"
+            f"WHERE __qanat_number IN (SELECT number FROM {_PLACES})"
         ).fetchall()
         (written,) = files
         return {(written, number): RowOrigin(file, row) for number, file, row in found}
 
     def _make(self, name: str, select: str) -> None:
         self.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
-
-
-def _pairs(rows: Sequence[RowPlace]) -> Iterator[str]:
-    return (f"({literal(file)}, {row})" for file, row in rows)
 
 
 def _alike(left: str, right: str, names: Sequence[str]) -> str:
