@@ -13,12 +13,14 @@ becomes
 
     SELECT "orders".__qanat_file, "orders".__qanat_row, "orders".__qanat_rid,
         * EXCLUDE (_metadata, __qanat_file, __qanat_row, __qanat_rid), v ** 2 FROM orders
+
+Where SELECTs are nested (CTEs, subqueries in FROM), each passes the positions on to the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from sqlglot import Dialect, Token, TokenType, exp
 
@@ -26,7 +28,7 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_chain
+from qanat.planning.levels import Level, levels
 from qanat.planning.stateful import tree_of
 from qanat.text import quote
 
@@ -37,16 +39,6 @@ _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 
 class _UnseparableError(Exception):
     """The query reads an input in a way that would show its hidden columns."""
-
-
-Chain: TypeAlias = tuple[tuple[exp.Select, str], ...]
-
-
-class _Place(NamedTuple):
-    """A table of a SELECT, with the columns to keep out of its stars, and those to carry along."""
-
-    kept_out: tuple[str, ...]
-    carried: tuple[str, ...]
 
 
 class _Edit(NamedTuple):
@@ -75,10 +67,10 @@ def carry(
         UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
     with_metadata = METADATA in query.sql.lower()
-    chain = row_chain(query) if positions else ()
-    if chain:
+    passing = levels(query) if positions else ()
+    if passing:
         try:
-            return _Carrier(query, hidden).spliced(chain, with_metadata)
+            return _Carrier(query, hidden).spliced(passing, with_metadata)
         except _UnseparableError:
             pass
     if not with_metadata:
@@ -93,6 +85,18 @@ def carry(
         ) from error
 
 
+class _Front(NamedTuple):
+    """What a SELECT that passes positions on has in front.
+
+    Args:
+        columns: hidden ones of what it reads.
+    """
+
+    level: Level
+    columns: tuple[str, ...]
+    text: str
+
+
 class _Carrier:
     def __init__(self, query: SqlQuery, hidden: Mapping[str, tuple[str, ...]]) -> None:
         self._sql = query.sql
@@ -102,51 +106,47 @@ class _Carrier:
         self._edits: list[_Edit] = []
 
     def spliced(
-        self, chain: Chain, with_metadata: bool
+        self, passing: Sequence[Level], with_metadata: bool
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What `carry` returns.
 
         Args:
-            chain: the SELECTs through which positions go (`row_chain`), if any.
+            passing: the levels that pass positions on, from the input up.
             with_metadata: whether the query asks for `_metadata`.
         """
         needs: set[str] = set()
         owners = self._metadata_of() if with_metadata else ()
-        placed, carried = self._placed(chain)
+        carried, fronts = self._fronts(passing)
         for select in self._tree.find_all(exp.Select):
             kept_out: dict[str, tuple[str, ...]] = {}
-            front = ""
+            front = fronts.get(id(select))
             for table, alias in _inputs(select):
-                place = placed.get((id(select), alias))
-                columns = place.kept_out if place else self._hidden.get(table, ())
-                if place is None and not (METADATA in columns and _owns(owners, alias)):
-                    continue
-                kept_out[alias] = columns
-                if table in self._hidden:
+                columns = self._hidden.get(table, ())
+                if METADATA in columns and _owns(owners, alias):
+                    kept_out[alias] = columns
                     needs.add(table)
-                if place is not None:
-                    front = "".join(f"{quote(alias)}.{c}, " for c in place.carried)
+            if front is not None:
+                kept_out[front.level.alias] = front.columns
             if kept_out:
-                self._separate(select, kept_out, front)
+                self._separate(select, kept_out, front.text if front else "")
+        if fronts:
+            needs.add(passing[0].relation)
         return self._edited(), tuple(sorted(needs)), carried
 
-    def _placed(self, chain: Chain) -> tuple[dict[tuple[int, str], _Place], tuple[str, ...]]:
-        """Where positions are put in, by SELECT and table; and those that the result has."""
-        placed: dict[tuple[int, str], _Place] = {}
-        hidden: tuple[str, ...] = ()
-        for select, alias in reversed(chain):
-            if not placed:
-                hidden = next(
-                    (self._hidden.get(t, ()) for t, a in _inputs(select) if a == alias), ()
-                )
-            if not hidden:
-                return {}, ()
-            # A join may repeat a row of the source, so that its identifier is not unique.
-            joined = bool(select.args.get("joins"))
-            carried = tuple(c for c in POSITIONS if c in hidden and not (joined and c == RID))
-            placed[id(select), alias] = _Place(hidden, carried)
-            hidden = carried
-        return placed, hidden
+    def _fronts(self, passing: Sequence[Level]) -> tuple[tuple[str, ...], dict[int, _Front]]:
+        """The columns that the levels pass on, and what each of their SELECTs has in front."""
+        below = self._hidden.get(passing[0].relation, ()) if passing else ()
+        carried = tuple(c for c in POSITIONS if c in below)
+        fronts: dict[int, _Front] = {}
+        for level in passing if carried else ():
+            if level.joined:
+                # A join may repeat a row of the source, so that its identifier is not unique.
+                carried = tuple(c for c in carried if c != RID)
+            owner = f"{quote(level.alias)}." if level.alias else ""
+            text = "".join(f"{owner}{c}, " for c in carried)
+            fronts[id(level.select)] = _Front(level, below, text)
+            below = carried
+        return carried, fronts
 
     def _metadata_of(self) -> tuple[str | None, ...]:
         """The inputs whose metadata is asked for, as they are called; None stands for any."""
@@ -230,35 +230,37 @@ class _Carrier:
                 raise _UnseparableError("rows as a whole")
 
     def _insert_front(self, select: exp.Select, front: str) -> None:
-        """Put columns in front of those of a SELECT."""
-        own = select is self._tree
-        index = self._own_select() if own else self._select_before(select.args["from_"].this)
-        if index is None:
-            raise _UnseparableError("a query without SELECT")
+        index = self._word(select, TokenType.SELECT)
         after = index + (self._type_at(index + 1) is TokenType.ALL)
         self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
 
-    def _own_select(self) -> int | None:
-        """The place of the query's own SELECT."""
+    def _word(self, select: exp.Select, word: TokenType) -> int:
+        """The token that begins the SELECT or FROM clause of a query."""
         depth = 0
-        for index, token in enumerate(self._tokens):
-            depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
-            if depth == 0 and token.token_type is TokenType.SELECT:
+        for index in range(self._beginning(select), len(self._tokens)):
+            kind = self._type_at(index)
+            depth += (kind in _OPENING) - (kind in _CLOSING)
+            if depth < 0:
+                break
+            if depth == 0 and kind is word:
                 return index
-        return None
+        raise _UnseparableError("a query without SELECT")
 
-    def _select_before(self, table: exp.Table) -> int | None:
-        """The place of the SELECT of a CTE that reads a table."""
-        at = table.this.meta.get("start")
-        index = self._token_at(at) - 1 if at is not None else -1
-        depth = 0
-        while index >= 0 and depth >= 0:
-            token = self._tokens[index].token_type
-            if depth == 0 and token is TokenType.SELECT:
-                return index
-            depth += (token in _CLOSING) - (token in _OPENING)
-            index -= 1
-        return None
+    def _beginning(self, select: exp.Select) -> int:
+        """The first token of a query: of the whole, of a CTE or of a subquery in FROM."""
+        if select is self._tree:
+            return 0
+        around = select.parent
+        outer = around.find_ancestor(exp.Select) if around else None
+        if isinstance(around, exp.CTE):
+            before = self._token_at(around.args["alias"].this.meta["start"])
+        elif isinstance(around, exp.Subquery) and outer is not None:
+            before = self._word(outer, TokenType.FROM)
+        else:
+            raise _UnseparableError("a subquery")
+        while self._type_at(before) is not TokenType.L_PAREN:
+            before += 1
+        return before + 1
 
     def _token_at(self, offset: int) -> int:
         return next(i for i, t in enumerate(self._tokens) if t.start == offset)

@@ -39,11 +39,12 @@ class Tracing(Staging):
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
         keep_order(self.con, work.inputs.values())
-        try:
-            return self._origins(written, rows)
-        except (QanatError, *BY_DATA) as error:
-            if not by_data(error) or not self._set_aside():
-                raise
+        for strictly in (False, True):
+            try:
+                return self._origins(written, rows)
+            except (QanatError, *BY_DATA) as error:
+                if not by_data(error) or not self._set_aside(strictly):
+                    raise
         return self._origins(written, rows)
 
     @property
