@@ -70,9 +70,11 @@ def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> Re
     )
     if done is None or done.epoch.counts is None:
         return ReplayResult(dataset.name, examined, 0, examined)
-    moved = done.epoch.counts.written
+    counts = done.epoch.counts
     left = session.store.snapshot(session.table(dataset.quarantine)).rows or 0
-    return ReplayResult(dataset.name, examined, moved, left, done.epoch.version)
+    return ReplayResult(
+        dataset.name, examined, counts.written, left, done.epoch.version, counts.dropped
+    )
 
 
 def _looked_up(session: Session, flows: tuple[CompiledFlow, ...]) -> dict[str, Range]:
