@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
@@ -21,7 +21,8 @@ class LocalFile:
 
     Args:
         path: what the author and the quarantine call it (absolute path or URL).
-        local: absolute path on this machine (the same, or a fetched or converted copy).
+        local: absolute path on this machine (the same, or a fetched or converted copy); empty if
+            the file is gone or has changed since it was read (only of `Recomputation.files`).
         size: bytes of the original.
         modified_ns: of the original, nanoseconds since 1970 (UTC).
     """
@@ -190,19 +191,27 @@ class ViewWork(Frozen):
     quarantine: Output
 
 
+def _no_files(read: str, paths: Sequence[str]) -> Batch | None:
+    del read, paths
+    return None
+
+
 class Recomputation(Frozen):
-    """A flow as it is now, for rows that its query could not compute.
+    """A flow as it is now, for rows that could not be parsed, or that its query did not compute.
 
     Args:
         flow: its name.
         query: of the flow.
         views: the temporary views that it reads, in order. A row that breaks a rule of theirs
             stays where it is.
+        files: by `Read.name` of a stream, and paths of files: those that it has read, with the
+            options of today, for rows that could not be parsed; None if it reads no files.
     """
 
     flow: str
     query: Computation
     views: tuple[ViewWork, ...] = ()
+    files: Callable[[str, Sequence[str]], Batch | None] = _no_files
 
     def key(self, name: str) -> str:
         """The name in `Work.inputs` of an input of the flow.
@@ -224,7 +233,7 @@ class Work(Frozen):
         scratch: folder for spills and temporary files; removed afterwards.
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
-        again: of a readmission, the flows that compute such rows again.
+        again: of a readmission, the flows that parse and compute such rows again.
     """
 
     flow: str

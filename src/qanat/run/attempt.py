@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Output, Recomputation, Staged, StagedTable, ViewWork, Work
 from qanat.ports.sink import Delivery
-from qanat.run.inputs import BoundInputs
+from qanat.run.inputs import BoundInputs, files_again
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.scratch import make_folder
@@ -241,7 +242,13 @@ def work_of(attempt: Attempt) -> Work:
         expectations=compiled.expectations,
         sets_aside=_sets_aside(session, compiled.dataset),
         again=tuple(
-            Recomputation(f.flow.name, f.query, _views(session, f, prefix)) for f in compiled.again
+            Recomputation(
+                f.flow.name,
+                f.query,
+                _views(session, f, prefix),
+                partial(files_again, session, f, epoch.generation, scratch),
+            )
+            for f in compiled.again
         ),
     )
 

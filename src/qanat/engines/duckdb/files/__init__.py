@@ -9,7 +9,8 @@ their digits, and `leaves` finds types for them. How a CSV file is written is to
 (the options), `sniff` and `heads`; `groups` has those that are read together, and `trust` tells
 which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
 are read by `records` and `documents`, which lose no row, and copied by `salvage`. `folders`
-finds rows that contradict the names of their folders.
+finds rows that contradict the names of their folders. `again` parses single rows anew, by the
+texts that a quarantine has kept.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def bind_files(
             nearest=nearest(batch.format, _FORMATS),
         )
     bind: Bind = getattr(import_module(found[0]), found[1])
-    return bind(*_prepared(con, name, batch, scratch), scratch)
+    return bind(*prepared(con, name, batch, scratch), scratch)
 
 
 def pass_files(
@@ -86,13 +87,14 @@ def pass_files(
     if batch.format != "csv":
         return None
     pass_csv = import_module(_FORMATS["csv"][0]).pass_csv
-    found: OnePass | None = pass_csv(*_prepared(con, name, batch, scratch), scratch)
+    found: OnePass | None = pass_csv(*prepared(con, name, batch, scratch), scratch)
     return found
 
 
-def _prepared(
+def prepared(
     con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
 ) -> tuple[FileTable, FilesBatch]:
+    """The files of a batch as its format's module takes them."""
     batch = replace(
         batch, files=tuple(_plain(f, i, name, scratch) for i, f in enumerate(batch.files))
     )
