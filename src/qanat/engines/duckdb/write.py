@@ -168,12 +168,11 @@ def copy_text(select: str, schema: Schema, output: Output) -> str:
 
 
 def _in_order(select: str) -> str:
-    """The rows of a SELECT, which DuckDB 2.0 puts into partitioned files in just this order.
+    """A SELECT whose rows DuckDB 2.0 puts into partitioned files in the order they come in.
 
     Threads that write partitions mix their rows up, so that a table downstream would keep another
     row as the first of its UNIQUE key each time the files are written. Numbered rows come one
-    after another: that takes no more CPU time, and what the SELECT joins or sums up is still
-    computed by all threads.
+    after another, for no more CPU time. A join may give them in another order each time.
     """
     numbered = f"SELECT *, row_number() OVER () AS {_PLACE} FROM ({select})"
     return f"SELECT * EXCLUDE ({_PLACE}) FROM ({numbered}) WHERE {_PLACE} > 0"

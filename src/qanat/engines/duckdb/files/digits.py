@@ -56,7 +56,7 @@ def to_decimal(text: str, target: str, scale: int) -> str:
     form = literal(rf"\s*[+-]?([0-9]+{behind}|{bare})\s*")
     expanded = _where("x", f"regexp_full_match(x, {form})", target)
     cast = f"TRY_CAST({text} AS {target})"
-    # Comparing the text takes half the time of the pattern, and prices have all their places.
+    # Comparing the text is faster than the pattern, and prices have all their places.
     return (
         f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
         f"WHEN regexp_full_match({text}, {form}) THEN {cast} "
