@@ -59,12 +59,16 @@ class TableBatch(Frozen):
     Args:
         files: absolute paths on this machine.
         fetch: brings the files there if they lie elsewhere; None if they are there.
+        narrower: the first of the files, written before columns of the table got wider types,
+            with the columns that it had then (perhaps without a file). Their values fit into the
+            columns of the next one, and in the end into `schema`.
     """
 
     files: tuple[str, ...]
     schema: Schema
     partition_by: tuple[str, ...] = ()
     fetch: Callable[[], None] | None = None
+    narrower: tuple[TableBatch, ...] = ()
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -157,6 +161,13 @@ def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
     return (*own, *QUARANTINE_FIELDS)
 
 
+class Stored(Frozen):
+    """The rows of a table at a version."""
+
+    batch: Batch
+    version: int
+
+
 class Output(Frozen):
     """Where and how to stage one table's rows.
 
@@ -168,6 +179,8 @@ class Output(Frozen):
         declared: columns the author declared (empty: take the query's).
         partition_by: columns that become folders.
         existing: what the table holds, for UNIQUE; None if nothing (or to be overwritten).
+        stored: what the table holds, to be written again where its columns widen; None if their
+            types must stay.
         options: of the sink.
     """
 
@@ -178,6 +191,7 @@ class Output(Frozen):
     declared: Schema = NO_COLUMNS
     partition_by: tuple[str, ...] = ()
     existing: Batch | None = None
+    stored: Stored | None = None
     options: tuple[tuple[str, str], ...] = ()
 
 
@@ -225,6 +239,11 @@ class Work(Frozen):
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
         again: of a readmission, the flows that compute such rows again.
+        widens: whether the inferred type of a source's column may become a wider one, for values
+            that do not fit; else such rows go to quarantine.
+        unchanged: whether the definition is the one that the table was last written by. Then a
+            query gives wider types only because its inputs have them by now, and the table's
+            columns may widen, too.
     """
 
     flow: str
@@ -242,6 +261,8 @@ class Work(Frozen):
     references: Mapping[Name, Batch] = field(default_factory=dict)
     sets_aside: bool = False
     again: tuple[Recomputation, ...] = ()
+    widens: bool = False
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,15 +307,27 @@ class DataFile:
 
 
 class StagedTable(Frozen):
-    """The staged files of one table, with the columns the table has once they are published."""
+    """The staged files of one table, with the columns the table has once they are published.
+
+    Args:
+        files: of new rows.
+        rewritten: of the rows that `Output.stored` has, with wider types, in its order; None if
+            those stay in the files where they are.
+    """
 
     schema: Schema
     files: tuple[DataFile, ...]
+    rewritten: tuple[DataFile, ...] | None = None
 
     @property
     def rows(self) -> int:
-        """Rows of all files."""
+        """New rows of all files."""
         return sum(f.rows for f in self.files)
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Everything that was staged."""
+        return (*(self.rewritten or ()), *self.files)
 
 
 class Counts(Frozen):
@@ -346,6 +379,7 @@ class Staged(Frozen):
         read: rows read from streaming inputs where the engine knows it, else None.
         refreshed: whether a quarantine changes although no row goes from it into the table.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
+        missing: by `Read.name`, columns that earlier files had, and none of these.
     """
 
     table: StagedTable
@@ -357,6 +391,7 @@ class Staged(Frozen):
     read: int | None = None
     refreshed: bool = False
     unparsed: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

@@ -27,9 +27,11 @@ from qanat.engines.duckdb.quarantine import (
 )
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
+    DeclarationError,
     FileUnreadableError,
     FileVanishedError,
     InvariantError,
@@ -81,7 +83,8 @@ class Staging:
     aside: Any = None
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        work = self.work
+        self.bindings = Bindings(self.con, work.scratch, self.footers, widens=work.widens)
 
     @property
     def _views(self) -> tuple[Query, ...]:
@@ -105,7 +108,7 @@ class Staging:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
         result, work = self._query(self.work.flow, self.work.query, False), self.work
-        fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
+        fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
             if isinstance(expectation.rule, Predicate):
@@ -114,6 +117,19 @@ class Staging:
         return fitted
 
     def _run(self) -> Staged:
+        try:
+            return self._staged()
+        except QanatError as error:
+            if not (self.bindings.widened and isinstance(error, DeclarationError)):
+                raise
+        # The query, a rule or the table cannot take the wider types: what needs them waits in
+        # quarantine.
+        self._start_over()
+        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        self.aside = None
+        return self._staged()
+
+    def _staged(self) -> Staged:
         work = self.work
         copied = copy_input(
             self.con, work, self.bindings, self.queries, self._located, self._compiled
@@ -137,6 +153,10 @@ class Staging:
         for view in work.views:
             self._view(view)
         result, fitted = self._compiled()
+        rewritten = None
+        if fitted.widens:
+            # Before new rows are written: files are read in the order in which they were made.
+            rewritten = self._widening().rewrite(fitted.schema, work.query)
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
@@ -149,13 +169,14 @@ class Staging:
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            table,
+            replace(table, rewritten=rewritten),
             counts,
             tuple(self.rules),
             quarantines=self.quarantines,
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
+            missing={n: b.missing for n, b in bound.items() if b.missing},
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
         )
 
@@ -221,7 +242,19 @@ class Staging:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
         work = self.work
         result = self._query(work.flow, work.query, positions=self._traced)
-        return result, fit(result.names, result.types, work.output, work.query, work.dataset)
+        return result, self._fitted(result)
+
+    def _fitted(self, result: Result) -> Fitted:
+        """The columns of a query made those of the table, which may get wider types for them."""
+        work, types = self.work, None
+        if work.output.stored is not None and (work.unchanged or self.bindings.widened):
+            columns = columns_of(result.names, result.types)
+            types = self._widening().types(columns, result.select)
+        return fit(result.names, result.types, work.output, work.query, work.dataset, types)
+
+    def _widening(self) -> Widening:
+        work = self.work
+        return Widening(self.con, self.bindings, file_name(work.dataset), work.output)
 
     @property
     def _traced(self) -> bool:
@@ -320,6 +353,8 @@ class Staging:
         current = None
         if existing is not None:
             current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
+            if fitted.widens:
+                current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
             self.con, file_name(name), name, result.select, expectations, current, references
         )
@@ -346,7 +381,9 @@ class Staging:
         if not split.quarantined:
             return
         rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
-        staged = quarantine_table(self.con, rows, schema, self.work, output, number=f"q.{RID}")
+        staged = quarantine_table(
+            self.con, self.bindings, rows, schema, self.work, output, number=f"q.{RID}"
+        )
         if staged.rows != split.quarantined:
             raise unbalanced(dataset, split.quarantined, staged.rows)
         self.quarantines[dataset] = staged
@@ -369,8 +406,13 @@ class Staging:
             # Each SELECT numbers its rows by itself, and has files of its own.
             series = f"{rule[1]}{n or ''}"
             output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")
-            staged = quarantine_table(self.con, rows, schema, work, output, series, number)
             before = self.quarantines.get(work.dataset)
+            if before is not None:
+                # Its columns have the types by now that all rows of the epoch need.
+                output = replace(output, schema=before.schema, stored=None)
+            staged = quarantine_table(
+                self.con, self.bindings, rows, schema, work, output, series, number
+            )
             self.quarantines[work.dataset] = (
                 replace(before, files=before.files + staged.files) if before else staged
             )

@@ -6,8 +6,11 @@ loss. DuckDB's `union_by_name` would turn a long into a double as soon as one fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from qanat.engines.duckdb.files.bound import (
     BatchColumns,
@@ -21,6 +24,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.folders import contradiction
+from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.files.moments import known
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
@@ -187,6 +191,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         types = [to_duckdb(f.type) for f in schema.fields]
         return BoundFiles(nothing(table, schema, types), schema, None, 0)
     relations, malformed, rows = [], [], 0
+    failing: list[tuple[str, list[Check]]] = []
     for number, group in enumerate(groups):
         inner, checks = _inner(table, layout, group, number)
         columns = "".join(
@@ -207,6 +212,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
             counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
             misfits = counted[0][0]
             if misfits:
+                failing.append((inner, checks))
                 relation += f" WHERE NOT ({bad})"
                 malformed.append(
                     f"SELECT {table.path('file')} AS file, line AS row, raw, "
@@ -216,8 +222,45 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         relations.append(relation)
         rows += group.rows - misfits
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
+        " UNION ALL ".join(relations),
+        schema,
+        " UNION ALL ".join(malformed) or None,
+        rows,
+        partial(_wider, table, layout, failing) if failing else None,
+        missing=layout.missing,
     )
+
+
+def _wider(
+    table: FileTable, layout: BatchColumns, failing: Sequence[tuple[str, list[Check]]]
+) -> Mapping[str, DataType]:
+    """Types for columns with values that do not fit.
+
+    Args:
+        failing: rows of some groups, with the checks of their values.
+    """
+    # Imported only here: most files fit.
+    drift = import_module("qanat.engines.duckdb.files.drift")
+    pairs, counts = [], []
+    for inner, checks in failing:
+        for c in checks:
+            name = literal(c.field.name)
+            pairs.append(
+                f"SELECT {name} AS name, CAST({c.value.original} AS VARCHAR) AS v FROM ({inner}) "
+                f"WHERE {c.failed}"
+            )
+            counts.append(f"SELECT {name} AS name, count({c.result}) AS n FROM ({inner})")
+    union = " UNION ALL "
+    fitting = dict(
+        table.con.execute(
+            f"SELECT name, sum(n) FROM ({union.join(counts)}) GROUP BY name"
+        ).fetchall()
+    )
+    found = {
+        name: drift.Misfits(seen, int(fitting[name]))
+        for name, seen in tally(table.con, union.join(pairs)).items()
+    }
+    return cast("Mapping[str, DataType]", drift.wider_types(layout.schema, found))
 
 
 def _of_folders(table: FileTable, group: Group) -> list[str]:
