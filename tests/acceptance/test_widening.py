@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -280,3 +281,47 @@ def test_iceberg_keeps_its_types(tmp_path: Path) -> None:
     shop.run()
     assert shop.columns("bronze")[1] == "amount bigint"
     assert shop.quarantined("bronze") == [(None, ["_malformed"])]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "type_"),
+    [
+        ('{"a": 1}', '{"a": 0.5}', "struct<a:decimal(38,6)>"),
+        ('{"a": {"b": [1, 2]}}', '{"a": {"b": [3, 0.5]}}', "struct<a:struct<b:array<decimal(38,6)>>>"),
+        ("[1]", "[12345678901234567890]", "array<decimal(38,0)>"),
+        ("[0.5]", "[12345678901234567]", "array<decimal(38,6)>"),
+        ('[{"a": 1, "b": 2}]', '[{"a": 2, "b": 0.1234567, "c": "x"}]',
+         "array<struct<a:bigint,b:decimal(38,12),c:string>>"),
+        ('{"a": 1}', '{"a": "x"}', "struct<a:string>"),
+        ("[1]", '["x", 7]', "array<string>"),
+    ],
+)  # fmt: skip
+def test_values_in_lists_and_structs_widen(
+    tmp_path: Path, first: str, later: str, type_: str
+) -> None:
+    """Each leaf by itself; the values of earlier files are the same."""
+    shop = Shop(tmp_path)
+    shop.sql(
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data/*.json');"
+        "CREATE STREAMING TABLE copied AS SELECT * FROM STREAM t;"
+    )
+    shop.file("data/1.json", f'{{"id": 1, "v": {first}}}\n')
+    shop.run()
+    shop.file("data/2.json", f'{{"id": 2, "v": {later}}}\n')
+    shop.run()
+    assert shop.columns("t") == shop.columns("copied") == ["id bigint", f"v {type_}"]
+    assert shop.rows("t") == shop.rows("copied")
+    with Session.open(shop.folder) as session:
+        snapshot = session.store.snapshot(session.table("t"))
+        rows = session.engine.fetch(snapshot.batch).values
+    expected = [json.loads(text, parse_float=Decimal) for text in (first, later)]
+    assert [same(v, e) for (_, v), e in zip(sorted(rows), expected, strict=True)] == [True, True]
+
+
+def same(value: object, expected: object) -> bool:
+    """True if a stored value is one of JSON; a leaf that became text has its digits."""
+    if isinstance(value, list) and isinstance(expected, list):
+        return all(same(v, e) for v, e in zip(value, expected, strict=True))
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return all(same(v, expected.get(k)) for k, v in value.items())
+    return value == expected or value == str(expected)

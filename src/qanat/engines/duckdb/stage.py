@@ -15,19 +15,15 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
+from qanat.engines.duckdb.files.bound import RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
 from qanat.engines.duckdb.onepass import copy_input
-from qanat.engines.duckdb.quarantine import (
-    malformed_rows,
-    quarantine_table,
-    removed_rows,
-    unparsed_files,
-)
+from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
@@ -42,10 +38,7 @@ from qanat.errors import (
 from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
-from qanat.model.schema import Schema
 from qanat.model.work import (
-    FAILED,
-    MALFORMED,
     Batch,
     Counts,
     Output,
@@ -78,13 +71,14 @@ class Staging:
     stopping: threading.Event
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
-    quarantines: dict[str, StagedTable] = field(default_factory=dict)
+    waiting: Waiting = field(init=False)
     view_counts: dict[str, Counts] = field(default_factory=dict)
     aside: Any = None
 
     def __post_init__(self) -> None:
         work = self.work
         self.bindings = Bindings(self.con, work.scratch, self.footers, widens=work.widens)
+        self.waiting = Waiting(self.con, self.bindings, work)
 
     @property
     def _views(self) -> tuple[Query, ...]:
@@ -99,7 +93,9 @@ class Staging:
             raise
         if staged.failed:
             self._discard()
-            staged = replace(staged, table=replace(staged.table, files=()), quarantines={})
+            staged = replace(
+                staged, table=replace(staged.table, files=(), rewritten=None), quarantines={}
+            )
         return staged
 
     def describe(self) -> Fitted:
@@ -124,9 +120,9 @@ class Staging:
                 raise
         # The query, a rule or the table cannot take the wider types: what needs them waits in
         # quarantine.
-        self._start_over()
         self.bindings = Bindings(self.con, self.work.scratch, self.footers)
         self.aside = None
+        self._start_over()
         return self._staged()
 
     def _staged(self) -> Staged:
@@ -164,15 +160,15 @@ class Staging:
             with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
-        failed = self._quarantine_failed(fitted.schema)
-        malformed = self._quarantine_malformed(fitted.schema)
+        failed = self.waiting.failed(self.aside, fitted.schema)
+        malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
             replace(table, rewritten=rewritten),
             counts,
-            tuple(self.rules),
-            quarantines=self.quarantines,
+            (*self.rules, *self.waiting.rules),
+            quarantines=self.waiting.tables,
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
@@ -200,7 +196,8 @@ class Staging:
         """Forget what was computed; inputs stay bound."""
         self._discard()
         self.bindings.forget_views()
-        self.rules, self.quarantines, self.view_counts = [], {}, {}
+        self.rules, self.view_counts = [], {}
+        self.waiting = Waiting(self.con, self.bindings, self.work)
 
     # -- queries ---------------------------------------------------------------------------
 
@@ -313,7 +310,7 @@ class Staging:
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         with explained(work.query, result.names, views=self._views):
             table = write(self.con, kept, fitted.schema, work.output)
-        self._quarantine(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
+        self.waiting.removed(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
         return table, self._balance(work.dataset, table.rows, split)
 
     def _filter(self, view: ViewWork, result: Result) -> Result:
@@ -325,7 +322,7 @@ class Staging:
         result, splitter, split = self._split(
             name, view.query, result, fitted, view.expectations, None
         )
-        self._quarantine(name, result, fitted.schema, splitter, split, view.quarantine)
+        self.waiting.removed(name, result, fitted.schema, splitter, split, view.quarantine)
         kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
         row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
         self.view_counts[name] = self._balance(name, row[0] if row else 0, split)
@@ -368,58 +365,6 @@ class Staging:
         self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))
-
-    def _quarantine(
-        self,
-        dataset: str,
-        result: Result,
-        schema: Schema,
-        splitter: Splitter,
-        split: Split,
-        output: Output,
-    ) -> None:
-        if not split.quarantined:
-            return
-        rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
-        staged = quarantine_table(
-            self.con, self.bindings, rows, schema, self.work, output, number=f"q.{RID}"
-        )
-        if staged.rows != split.quarantined:
-            raise unbalanced(dataset, split.quarantined, staged.rows)
-        self.quarantines[dataset] = staged
-
-    def _quarantine_malformed(self, schema: Schema) -> int:
-        """Rows that could not be parsed: they never reached the query."""
-        parts = [b.malformed for b in self.bindings.bound.values() if b.malformed]
-        selects = [malformed_rows(parts, schema)] if parts else []
-        return self._put_aside(selects, schema, MALFORMED, "row_number() OVER ()")
-
-    def _quarantine_failed(self, schema: Schema) -> int:
-        """Rows that the query could not compute."""
-        selects = list(self.aside.rows(schema)) if self.aside else []
-        return self._put_aside(selects, schema, FAILED, f"q.{RID}")
-
-    def _put_aside(self, selects: list[str], schema: Schema, rule: str, number: str) -> int:
-        """Stage rows that have no columns of the table; how many there are."""
-        work, total = self.work, 0
-        for n, rows in enumerate(selects):
-            # Each SELECT numbers its rows by itself, and has files of its own.
-            series = f"{rule[1]}{n or ''}"
-            output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")
-            before = self.quarantines.get(work.dataset)
-            if before is not None:
-                # Its columns have the types by now that all rows of the epoch need.
-                output = replace(output, schema=before.schema, stored=None)
-            staged = quarantine_table(
-                self.con, self.bindings, rows, schema, work, output, series, number
-            )
-            self.quarantines[work.dataset] = (
-                replace(before, files=before.files + staged.files) if before else staged
-            )
-            total += staged.rows
-        if selects:
-            self.rules.append(RuleCount(work.dataset, rule, "quarantine", total))
-        return total
 
     def _balance(self, dataset: str, written: int, split: Split) -> Counts:
         counts = Counts(split.total, written, split.dropped, split.quarantined)

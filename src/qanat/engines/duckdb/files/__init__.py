@@ -9,7 +9,8 @@ their digits, and `leaves` finds types for them. How a CSV file is written is to
 (the options), `sniff` and `heads`; `groups` has those that are read together, and `trust` tells
 which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
 are read by `records` and `documents`, which lose no row, and copied by `salvage`. `drift` has the
-types that columns get for values that do not fit those of earlier files. `folders` finds rows that
+types that columns get for values that do not fit those of earlier files (`nested`: leaf by leaf).
+`folders` finds rows that
 contradict the names of their folders.
 """
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 import duckdb
 
@@ -38,7 +37,7 @@ from qanat.errors import (
     StorageFullError,
     disk_full,
 )
-from qanat.model.schema import DataType
+from qanat.model.schema import Array, DataType, Struct
 from qanat.model.work import RESCUED, LocalFile
 from qanat.text import literal, quote
 
@@ -254,12 +253,19 @@ class Spools:
             f"SELECT name, v FROM (SELECT unnest(range({len(fields)})) AS name, "
             f"unnest(originals) AS v, unnest([{missing}]) AS missing FROM ({rows})) WHERE missing"
         )
-        found = {}
-        for at, seen in tally(self.table.con, pairs, formats).items():
+        con, found, nested = self.table.con, {}, {}
+        for at, seen in tally(con, pairs, formats).items():
+            field = fields[int(at)]
             count = f"SELECT count(v{at}){self._from()}{self._where('')}"
-            [(fitting,)] = self.table.con.execute(count).fetchall()
-            found[fields[int(at)].name] = drift.Misfits(seen, fitting)
-        return cast("Mapping[str, DataType]", drift.wider_types(self.layout.schema, found))
+            [(fitting,)] = con.execute(count).fetchall()
+            if isinstance(field.type, Array | Struct):
+                nested_type = import_module("qanat.engines.duckdb.files.nested").nested_type
+                texts = f"SELECT v FROM ({pairs}) WHERE name = {at} AND v IS NOT NULL"
+                nested[field.name] = nested_type(con, field.type, texts, fitting)
+            else:
+                found[field.name] = drift.Misfits(seen, fitting)
+        wider = drift.wider_types(self.layout.schema, found)
+        return {**wider, **{name: type_ for name, type_ in nested.items() if type_ is not None}}
 
     def _line(self) -> str:
         bases = [self.bases.get(i, 0) for i in range(len(self.table.files))]
