@@ -287,7 +287,11 @@ def test_iceberg_keeps_its_types(tmp_path: Path) -> None:
     ("first", "later", "type_"),
     [
         ('{"a": 1}', '{"a": 0.5}', "struct<a:decimal(38,6)>"),
-        ('{"a": {"b": [1, 2]}}', '{"a": {"b": [3, 0.5]}}', "struct<a:struct<b:array<decimal(38,6)>>>"),
+        (
+            '{"a": {"b": [1, 2]}}',
+            '{"a": {"b": [3, 0.5]}}',
+            "struct<a:struct<b:array<decimal(38,6)>>>",
+        ),
         ("[1]", "[12345678901234567890]", "array<decimal(38,0)>"),
         ("[0.5]", "[12345678901234567]", "array<decimal(38,6)>"),
         ('[{"a": 1, "b": 2}]', '[{"a": 2, "b": 0.1234567, "c": "x"}]',

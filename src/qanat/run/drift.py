@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from qanat.errors import QanatError
 from qanat.model.name import Names
 from qanat.model.schema import Field, Schema, grown
 from qanat.model.table import Snapshot
-from qanat.model.work import DataFile
+from qanat.model.work import RESCUED, DataFile
 from qanat.run.attempt import Attempt
 from qanat.text import count, size
 
+_CHANCE = 0.05
+"""Columns that are often NULL are so in a few rows by chance: above this, nothing is told."""
 _LOOKED_AT = 1000
 """Rows in which a column is looked for that has no value any more."""
 _FENCES = 10
@@ -58,14 +60,16 @@ def _emptied(attempt: Attempt, before: Snapshot) -> Iterator[str]:
     empty = [
         f.name
         for f in before.schema.fields
-        if all(_is_empty(file, f.name, f.name in missing) for file in files)
+        if f.name != RESCUED and all(_is_empty(file, f.name, f.name in missing) for file in files)
     ]
-    filled = _filled(attempt, before) if empty else Names()
-    for name in (n for n in empty if n in filled):
+    new = "new row" if rows == 1 else count(rows, "new row")
+    for name, share in _null_before(attempt, before).items() if empty else ():
+        if name not in empty or share == 1:
+            continue
         if name in missing:
             yield f"column {name!r} is in none of the new files"
-        else:
-            yield f"column {name!r} is NULL in all {count(rows, 'new row')}"
+        elif share**rows < _CHANCE:
+            yield f"column {name!r} is NULL in {'all' if rows > 1 else 'the'} {new}"
 
 
 def _is_empty(file: DataFile, column: str, missing: bool) -> bool:
@@ -76,8 +80,11 @@ def _is_empty(file: DataFile, column: str, missing: bool) -> bool:
     return missing if known is None else known.nulls == file.rows
 
 
-def _filled(attempt: Attempt, before: Snapshot) -> Names:
-    """The columns that have a value in the first rows of the newest commit that added some."""
+def _null_before(attempt: Attempt, before: Snapshot) -> Mapping[str, float]:
+    """How many of the first rows of the newest commit that added some are NULL, by column.
+
+    From 0 to 1: the share.
+    """
     session = attempt.session
     table = session.table(attempt.compiled.dataset.name)
     batch = before.batch
@@ -90,12 +97,8 @@ def _filled(attempt: Attempt, before: Snapshot) -> Names:
             batch = added.batch
             break
     found = session.engine.fetch(batch, _LOOKED_AT)
-    names = found.schema.names
-    return Names(
-        n
-        for n, values in zip(names, zip(*found.values, strict=True), strict=False)
-        if any(v is not None for v in values)
-    )
+    columns = zip(found.schema.names, zip(*found.values, strict=True), strict=False)
+    return {name: values.count(None) / len(values) for name, values in columns}
 
 
 def widenings(before: Snapshot, after: Schema, verb: str) -> Iterator[str]:
