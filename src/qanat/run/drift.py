@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from qanat.errors import QanatError
-from qanat.model.name import Names
+from qanat.model.name import Named, Names
 from qanat.model.schema import Field, Schema, grown
 from qanat.model.table import Snapshot
 from qanat.model.work import RESCUED, DataFile
@@ -119,12 +119,14 @@ def widenings(before: Snapshot, after: Schema, verb: str) -> Iterator[str]:
 
 def _retyped(before: Schema, after: Schema) -> Iterator[tuple[str, str, str]]:
     """The columns that get another type: name, old type, new type."""
+    now = Named((f.name, f) for f in after.fields)
     for field in before.fields:
-        found = after.get(field.name)
+        found = now.get(field.name)
         if found is not None and found.type != grown(field.type, found.type):
             yield field.name, str(field.type), str(found.type)
 
 
 def _missing(here: Schema, there: Schema) -> Iterator[Field]:
     """The columns that are there and not here."""
-    return (f for f in there.fields if here.get(f.name) is None)
+    known = Names(here.names)
+    return (f for f in there.fields if f.name not in known)

@@ -22,6 +22,7 @@ from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
+from qanat.model.name import Named
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.text import literal, quote
@@ -305,7 +306,8 @@ def _bind_widened(
 def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -> str:
     """Rows of older files with the columns that the table has got since, step by step."""
     for before, after in steps:
-        columns = [_widened(f, before.get(f.name)) for f in after.fields]
+        known = Named((f.name, f) for f in before.fields)
+        columns = [_widened(f, known.get(f.name)) for f in after.fields]
         select = f"SELECT {', '.join((*columns, *hidden))} FROM ({select})"
     return select
 

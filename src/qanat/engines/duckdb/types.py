@@ -89,11 +89,12 @@ def fit(
         columns_of(names, types), output, query.location, dataset, widened or None
     )
     conversions = (_conversion(t) for t in targets)
+    before = Named((f.name, f) for f in output.schema.fields)
     return Fitted(
         Schema(tuple(t.field for t in targets)),
         tuple(_expression(t) for t in targets),
         tuple(c for c in conversions if c is not None),
-        any(_is_wider(t.field, output.schema.get(t.field.name)) for t in targets),
+        any(_is_wider(t.field, before.get(t.field.name)) for t in targets),
     )
 
 

@@ -18,7 +18,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
-from qanat.model.name import Named, same
+from qanat.model.name import Named
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Schema
 from qanat.model.work import Batch, DataFile, Output, TableBatch
@@ -50,9 +50,11 @@ class Widening:
             relation: SELECT text.
         """
         found: Named[DataType] = Named()
-        for name, types in too_narrow(columns, self._output).items():
-            new = next(c for c in columns if same(c.name, name))
-            before = next(f for f in self._output.schema.fields if same(f.name, name))
+        narrow = too_narrow(columns, self._output)
+        coming = Named((c.name, c) for c in columns) if narrow else Named()
+        stored = Named((f.name, f) for f in self._output.schema.fields) if narrow else Named()
+        for name, types in narrow.items():
+            new, before = coming[name], stored[name]
             old = Column(before.name, before.type, to_duckdb(before.type))
             for type_ in types:
                 # New rows first: mostly there are fewer of them.

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
+from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
@@ -88,8 +89,9 @@ def _widened(
     changed = [v for v in range(after + 1, upto + 1) if _has_metadata(log, v)]
     for version in changed:
         before, now = state_at(version - 1).schema, state_at(version).schema
+        columns = Named((f.name, f) for f in now.fields)
         for column in before.fields:
-            found = now.get(column.name)
+            found = columns.get(column.name)
             if found is not None and found.type != grown(column.type, found.type):
                 yield version, before
                 break
