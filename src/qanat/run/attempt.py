@@ -19,7 +19,7 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, DatasetKind, Drift, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import (
@@ -356,6 +356,6 @@ def may_widen(session: Session, compiled: CompiledFlow) -> bool:
     return (
         dataset.sink is None
         and not dataset.schema.fields
-        and session.store.rewrites
+        and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)
         and drift_of(session, compiled) is Drift.EVOLVE
     )

@@ -33,6 +33,7 @@ from qanat.errors import (
     InvariantError,
     QanatError,
     SchemaDriftError,
+    SchemaMismatchError,
     located,
 )
 from qanat.model.name import same
@@ -115,8 +116,8 @@ class Staging:
     def _run(self) -> Staged:
         try:
             return self._staged()
-        except QanatError as error:
-            if not (self.bindings.widened and isinstance(error, DeclarationError)):
+        except (DeclarationError, SchemaMismatchError):
+            if not self.bindings.widened:
                 raise
         # The query, a rule or the table cannot take the wider types: what needs them waits in
         # quarantine.
