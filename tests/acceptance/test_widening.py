@@ -201,6 +201,29 @@ def test_typed_files_widen_too(tmp_path: Path) -> None:
     assert [v for _, v, _ in shop.rows("t")] == [2**53 + 1, Decimal("0.1")]
 
 
+def test_lists_and_structs_of_typed_files_widen_too(tmp_path: Path) -> None:
+    """A double is taken only where it holds what is there."""
+    shop = Shop(tmp_path)
+    shop.sql("CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data/*.parquet');")
+    (tmp_path / "data").mkdir()
+    narrow = pa.schema([("v", pa.list_(pa.int64())), ("s", pa.struct([("a", pa.int32())]))])
+    rows = {"v": [[2**53 + 1]], "s": [{"a": 1}]}
+    pq.write_table(pa.table(rows, narrow), tmp_path / "data/1.parquet")
+    shop.run()
+    wide = pa.schema([("v", pa.list_(pa.float64())), ("s", pa.struct([("a", pa.string())]))])
+    rows = {"v": [[0.1, 7]], "s": [{"a": "x"}]}
+    pq.write_table(pa.table(rows, wide), tmp_path / "data/2.parquet")
+    shop.run()
+    assert shop.columns("t") == ["v array<decimal(38,6)>", "s struct<a:string>"]
+    with Session.open(shop.folder) as session:
+        found = session.engine.fetch(session.store.snapshot(session.table("t")).batch).values
+    assert sorted(found, key=repr) == [
+        ([Decimal("0.1"), Decimal(7)], {"a": "x"}),
+        ([Decimal(2**53 + 1)], {"a": "1"}),
+    ]
+    assert shop.count("t") == 2
+
+
 @pytest.mark.parametrize("policy", ["freeze", "rescue"])
 def test_other_policies_keep_the_types(tmp_path: Path, policy: str) -> None:
     shop = Shop(tmp_path)

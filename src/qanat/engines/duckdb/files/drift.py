@@ -33,6 +33,11 @@ class Misfits(Frozen):
     seen: Seen
     fitting: int
 
+    @property
+    def mostly(self) -> bool:
+        """True if more than half of the values do not fit."""
+        return self.seen.values > self.fitting
+
 
 def wider_types(known: Schema, found: Mapping[str, Misfits]) -> Named[DataType]:
     """The types that columns get, for those of them that get another.

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 from qanat.engines.duckdb.files.bound import (
     BatchColumns,
@@ -32,8 +31,9 @@ from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
-from qanat.model.schema import STRING, DataType, Primitive
+from qanat.model.schema import STRING, Array, DataType, MapType, Primitive, Struct
 from qanat.model.work import RESCUED, FilesBatch
+from qanat.planning.wider import wider
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
@@ -191,7 +191,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         types = [to_duckdb(f.type) for f in schema.fields]
         return BoundFiles(nothing(table, schema, types), schema, None, 0)
     relations, malformed, rows = [], [], 0
-    failing: list[tuple[str, list[Check]]] = []
+    failing: list[tuple[Group, str, list[Check]]] = []
     for number, group in enumerate(groups):
         inner, checks = _inner(table, layout, group, number)
         columns = "".join(
@@ -212,7 +212,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
             counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
             misfits = counted[0][0]
             if misfits:
-                failing.append((inner, checks))
+                failing.append((group, inner, checks))
                 relation += f" WHERE NOT ({bad})"
                 malformed.append(
                     f"SELECT {table.path('file')} AS file, line AS row, raw, "
@@ -232,17 +232,21 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
 
 
 def _wider(
-    table: FileTable, layout: BatchColumns, failing: Sequence[tuple[str, list[Check]]]
+    table: FileTable,
+    layout: BatchColumns,
+    failing: Sequence[tuple[Group, str, list[Check]]],
 ) -> Mapping[str, DataType]:
     """Types for columns with values that do not fit.
 
     Args:
-        failing: rows of some groups, with the checks of their values.
+        failing: groups with such values, their rows, and the checks of these.
     """
     # Imported only here: most files fit.
     drift = import_module("qanat.engines.duckdb.files.drift")
     pairs, counts = [], []
-    for inner, checks in failing:
+    found_types: Named[DataType] = Named()
+    for group, inner, checks in failing:
+        found_types.update((c.name, c.type) for c in group.columns)
         for c in checks:
             name = literal(c.field.name)
             pairs.append(
@@ -260,7 +264,14 @@ def _wider(
         name: drift.Misfits(seen, int(fitting[name]))
         for name, seen in tally(table.con, union.join(pairs)).items()
     }
-    return cast("Mapping[str, DataType]", drift.wider_types(layout.schema, found))
+    types: dict[str, DataType] = {**drift.wider_types(layout.schema, found)}
+    for field in (f for f in layout.fields if isinstance(f.type, Array | Struct | MapType)):
+        if field.name in found and field.name in found_types:
+            new = next(iter(wider(field.type, found_types[field.name])), None)
+            texts = str(new).count(str(STRING)) > str(field.type).count(str(STRING))
+            if new is not None and (found[field.name].mostly or not texts):
+                types[field.name] = new
+    return types
 
 
 def _of_folders(table: FileTable, group: Group) -> list[str]:
