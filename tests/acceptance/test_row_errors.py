@@ -8,6 +8,7 @@ import pytest
 
 import qanat
 from qanat.errors import ProblemsError
+from qanat.report.quarantine import replay_html, replay_text
 from qanat.run.quarantine import replay
 from qanat.run.session import Session
 from tests.acceptance.projects import Shop
@@ -65,6 +66,18 @@ def test_rows_come_back_once_the_query_can_compute_them(shop: Shop) -> None:
     # The file is read; nothing comes twice.
     assert shop.run()["silver"].counts.written == 0
     assert len(shop.rows("silver")) == 3
+
+
+def test_rows_that_the_query_leaves_out_now_are_told(shop: Shop) -> None:
+    shop.run()
+    declare(shop, delay="TRY_CAST(delay AS INT)", more=" WHERE TRY_CAST(delay AS INT) > 0")
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+    assert (result.replayed, result.left_out, result.remaining) == (0, 1, 0)
+    told = replay_text([result])
+    assert "Left out" in told
+    assert "Left out" in replay_html([result])
+    assert told.splitlines()[1].split()[:5] == ["silver", "1", "0", "1", "0"]
 
 
 def test_rows_come_back_through_a_join_as_the_table_is_now(shop: Shop) -> None:

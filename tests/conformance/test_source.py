@@ -203,6 +203,26 @@ def test_a_file_that_is_gone_before_reading(landing: Landing, scratch: Path) -> 
         flow.fetch(range)
 
 
+def test_files_for_rows_to_be_parsed_again(landing: Landing, scratch: Path) -> None:
+    for name in "abc":
+        landing.put(f"in/{name}.csv", b"a\n1\n")
+    flow = Flow(landing, "in", scratch)
+    assert len(flow.update()) == 3
+    landing.put("in/new.csv", b"a\n1\n")
+    landing.delete("in/b.csv")
+    landing.put("in/c.csv", b"b\n1\n")
+    paths = [f.path for f in landing.source.everything(flow.ref).files]  # type: ignore[union-attr]
+    absolute = [str(scratch.parent / p) if "://" not in p else p for p in paths]
+    gone = absolute[0].replace("a.csv", "b.csv")
+    batch = landing.source.again(
+        flow.ref, flow.past, [*absolute, gone], NO_COLUMNS, Drift.EVOLVE, scratch
+    )
+    found = {f.path.rpartition("/")[2]: bool(f.local) for f in batch.files}
+    assert found == {"a.csv": True, "b.csv": False, "c.csv": False}
+    assert {f.size for f in batch.files} == {4}
+    assert batch.format == "csv"
+
+
 def test_a_file_that_changed_before_reading(landing: Landing, scratch: Path) -> None:
     landing.put("in/a.csv", b"a\n1\n")
     flow = Flow(landing, "in/*.csv", scratch)

@@ -56,6 +56,12 @@ class Growing:
         )
         self._write(f"in/{number}.json", "".join(rows))
 
+    def rows(self, number: int) -> None:
+        """Add a file of which some rows cannot be parsed, or computed."""
+        amounts = ("5", "about 3", "7", "about 40", "900", "about 600", "x,1")
+        rows = "".join(f"{number}{n},a,{a}\n" for n, a in enumerate(amounts))
+        self._write(f"in/{number}.csv", f"id,kind,amount\n{rows}")
+
     def grow(self) -> None:
         """Add a file with a new column, and a column to the view."""
         self._write(
@@ -93,6 +99,24 @@ CREATE OR REFRESH MATERIALIZED VIEW sum_{n} (
 """
 
 
+# Rows that cannot be parsed, or computed; later the query can, and leaves some of them out.
+BROKEN = """\
+CREATE OR REFRESH STREAMING TABLE raw
+AS SELECT * FROM STREAM read_files('in/*.csv', schema => 'id BIGINT, kind STRING, amount STRING');
+
+CREATE OR REFRESH STREAMING TABLE priced (
+  CONSTRAINT small EXPECT (amount < 100) ON VIOLATION QUARANTINE ROW
+) AS WITH plain AS (SELECT id, kind, {amount} AS amount FROM STREAM raw{where})
+SELECT * FROM plain;
+
+CREATE OR REFRESH MATERIALIZED VIEW prices AS SELECT id, CAST(amount AS INT) AS amount FROM raw;
+"""
+GOOD = {
+    "amount": "CAST(replace(amount, 'about ', '') AS INT)",
+    "where": " WHERE amount <> 'about 3'",
+}
+
+
 def scenarios(folder: Path) -> list[Scenario]:
     """Make all projects below a folder; returns their scenarios."""
     return [
@@ -101,6 +125,7 @@ def scenarios(folder: Path) -> list[Scenario]:
         *_parallel(folder),
         *_iceberg(folder),
         *_moved(folder),
+        *_broken(folder),
     ]
 
 
@@ -216,6 +241,32 @@ def _moved(folder: Path) -> list[Scenario]:
         )
         found += [renamed, dropped]
     return found
+
+
+def _broken(folder: Path) -> list[Scenario]:
+    """A project with rows that wait as `_malformed` and `_failed`."""
+    project = Growing(folder / "row-errors")
+    project.declare(BROKEN.format(amount="CAST(amount AS INT)", where=""))
+    project.rows(1)
+    fresh = copy_project(project.root, folder / "row-errors-first")
+    operate(project.root)
+    project.rows(2)
+    later = _at(copy_project(project.root, folder / "row-errors-replay"))
+    operate(later.root)
+    thrown = copy_project(later.root, folder / "row-errors-discard")
+    later.declare(BROKEN.format(**GOOD))
+    return [
+        Scenario("row-errors-first", fresh, Operation.RUN),
+        Scenario("row-errors", project.root, Operation.RUN),
+        Scenario("row-errors-replay", later.root, Operation.REPLAY),
+        Scenario("row-errors-discard", thrown, Operation.DISCARD, names=("priced",)),
+        Scenario(
+            "row-errors-run",
+            project.root,
+            Operation.RUN,
+            then=(Operation.RUN, Operation.REPLAY),
+        ),
+    ]
 
 
 def _at(root: Path) -> Growing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -77,7 +78,9 @@ def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool
 def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json: bool) -> int:
     """Check rows in quarantine against the rules as they are now; move those that pass.
 
-    Without DATASET: of all datasets. A row is moved once, however often this is called.
+    A row that could not be parsed or computed is parsed and computed again first, with the
+    options, columns and query of now. Without DATASET: of all datasets. A row is moved once,
+    however often this is called.
     """
     with ref.open() as project, watching(logs, json) as observers:
         results = project.replay(dataset, wait=wait, observers=observers)
@@ -89,10 +92,12 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
         screen.write(replay_text(results, screen.layout()))
         for each in left:
             if unparsed := each.rules.get(MALFORMED, 0):
+                show = f"qanat quarantine show {shlex.quote(each.dataset)} --rule {MALFORMED}"
                 screen.note(
-                    f"\n{count(unparsed, 'row')} of {printable(each.dataset)} could not be parsed,"
-                    " which a replay does not try again; to read their files anew:"
-                    f" {full_refresh(each.dataset)}{ref.options}"
+                    f"\n{count(unparsed, 'row')} of {printable(each.dataset)} cannot be taken as"
+                    f" their source is read now; to see why: {show}{ref.options}\n"
+                    "Mend its options or columns (schema) and replay again, or read the files"
+                    f" anew: {full_refresh(each.dataset)}{ref.options}"
                 )
     return 0
 
@@ -144,10 +149,11 @@ def discard_(
 def export_(dataset: str, file: Path, where: str | None, ref: ProjectRef) -> int:
     """Write rows in quarantine, with all that is known of them, to FILE.
 
+    The column `_quarantine_origin` tells where each comes from, also through tables.
+
     FILE ends in `.csv`, `.json` or `.parquet`.
     """
     with ref.open() as project:
-        text = f"SELECT * FROM self{f' WHERE ({where}{chr(10)})' if where else ''}"
-        query = project.quarantine(dataset).table.sql(text)
+        query = project.quarantine(dataset).traced(where)
         screen.note(f"Wrote {count(written(query, file), 'row')} to {file}.")
     return 0

@@ -29,6 +29,8 @@ class Operation(StrEnum):
     """The scenario's first name becomes its second."""
     DROP = "drop"
     """The dataset of the scenario's name goes."""
+    DISCARD = "discard"
+    """The rows in quarantine of the dataset of the scenario's name are thrown away."""
 
 
 class Scenario(Frozen):
@@ -46,7 +48,7 @@ class Scenario(Frozen):
         then: the operations of recovery, in order; empty for the same operation again.
         anew: what a full refresh names, and what has read that as a stream starts over with it;
             empty for every table and sink.
-        names: what `RENAME` and `DROP` are about.
+        names: what `RENAME`, `DROP` and `DISCARD` are about.
     """
 
     name: str

@@ -30,6 +30,7 @@ from qanat.frozen import Frozen
 from qanat.model.event import EpochCommitted, Event
 from qanat.ports import ledger
 from qanat.run import lease
+from qanat.run.discard import discard
 from qanat.run.drop import drop
 from qanat.run.quarantine import replay
 from qanat.run.rename import rename
@@ -132,6 +133,9 @@ class Trial:
             with self._workspace() as session:
                 if operation is Operation.REPLAY:
                     replay(session)
+                    return []
+                if operation is Operation.DISCARD:
+                    discard(session, self._scenario.names[0])
                     return []
                 if operation in (Operation.RENAME, Operation.DROP):
                     self._move(session, operation)

@@ -155,8 +155,8 @@ class Readmission(Frozen):
     """The rows of a quarantine, to be checked against the rules as they are now.
 
     Rows that pass go into the table, without what the quarantine knows of them; all others go
-    back, with the reasons for which they stay. Rows that could not be computed (`_failed`) are
-    computed again first (`Work.again`). Rows that could not be parsed (`_malformed`) never pass.
+    back, with the reasons for which they stay. Rows that could not be parsed (`_malformed`) or
+    computed (`_failed`) are parsed and computed again first (`Work.again`).
 
     Args:
         reads: the quarantine, alone.

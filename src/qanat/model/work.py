@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
@@ -21,7 +21,8 @@ class LocalFile:
 
     Args:
         path: what the author and the quarantine call it (absolute path or URL).
-        local: absolute path on this machine (the same, or a fetched or converted copy).
+        local: absolute path on this machine (the same, or a fetched or converted copy); empty if
+            the file is gone or has changed since it was read (only of `Recomputation.files`).
         size: bytes of the original.
         modified_ns: of the original, nanoseconds since 1970 (UTC).
     """
@@ -59,9 +60,8 @@ class TableBatch(Frozen):
     Args:
         files: absolute paths on this machine.
         fetch: brings the files there if they lie elsewhere; None if they are there.
-        narrower: the first of the files, written before columns of the table got wider types,
-            with the columns that it had then (perhaps without a file). Their values fit into the
-            columns of the next one, and in the end into `schema`.
+        narrower: the first of the files (or none), written before columns got wider types, with
+            the columns of then; all values fit those of the next one, and at last `schema`.
     """
 
     files: tuple[str, ...]
@@ -179,8 +179,7 @@ class Output(Frozen):
         declared: columns the author declared (empty: take the query's).
         partition_by: columns that become folders.
         existing: what the table holds, for UNIQUE; None if nothing (or to be overwritten).
-        stored: what the table holds, to be written again where its columns widen; None if their
-            types must stay.
+        stored: what the table holds, to be written again if columns widen; None if none may.
         options: of the sink.
     """
 
@@ -204,19 +203,27 @@ class ViewWork(Frozen):
     quarantine: Output
 
 
+def _no_files(read: str, paths: Sequence[str]) -> Batch | None:
+    del read, paths
+    return None
+
+
 class Recomputation(Frozen):
-    """A flow as it is now, for rows that its query could not compute.
+    """A flow as it is now, for rows that could not be parsed, or that its query did not compute.
 
     Args:
         flow: its name.
         query: of the flow.
         views: the temporary views that it reads, in order. A row that breaks a rule of theirs
             stays where it is.
+        files: by `Read.name` of a stream, and paths of files: those that it has read, with the
+            options of today, for rows that could not be parsed; None if it reads no files.
     """
 
     flow: str
     query: Computation
     views: tuple[ViewWork, ...] = ()
+    files: Callable[[str, Sequence[str]], Batch | None] = _no_files
 
     def key(self, name: str) -> str:
         """The name in `Work.inputs` of an input of the flow.
@@ -230,20 +237,16 @@ class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
     Args:
-        flow: name of the flow; `epoch` its number; `update` the identifier of the update.
-        dataset: name of the target.
+        flow: name of the flow into `dataset`; `epoch` its number; `update` the update's identifier.
         inputs: by `Read.name`, for the query and all views.
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
-        again: of a readmission, the flows that compute such rows again.
-        widens: whether the inferred type of a source's column may become a wider one, for values
-            that do not fit; else such rows go to quarantine.
-        unchanged: whether the definition is the one that the table was last written by. Then a
-            query gives wider types only because its inputs have them by now, and the table's
-            columns may widen, too.
+        again: of a readmission, the flows that parse and compute such rows again.
+        widens: whether inferred types of a source may widen for values that do not fit them.
+        unchanged: whether this definition wrote the table last: only inputs have other types then.
     """
 
     flow: str
@@ -310,9 +313,7 @@ class StagedTable(Frozen):
     """The staged files of one table, with the columns the table has once they are published.
 
     Args:
-        files: of new rows.
-        rewritten: of the rows that `Output.stored` has, with wider types, in its order; None if
-            those stay in the files where they are.
+        rewritten: of the rows that are stored, with wider types; None if they stay as they are.
     """
 
     schema: Schema
@@ -321,7 +322,7 @@ class StagedTable(Frozen):
 
     @property
     def rows(self) -> int:
-        """New rows of all files."""
+        """New rows."""
         return sum(f.rows for f in self.files)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.name import Name
@@ -16,6 +16,24 @@ from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
 
 Progress = Callable[[float | None], None]
 """Called now and then with the fraction done (0 to 1), or None when unknown."""
+
+
+RowPlace: TypeAlias = tuple[str, int]
+"""A file, and the 1-based line or row in it."""
+
+
+class RowOrigin(Frozen):
+    """Where a row comes from.
+
+    Args:
+        file: as the input of the epoch calls it.
+        row: 1-based line or row in it.
+        alike: how many rows have the same values, of which this is the first; 1: it is this one.
+    """
+
+    file: str
+    row: int
+    alike: int = 1
 
 
 class Rows(Frozen):
@@ -145,6 +163,25 @@ class Engine(Protocol):
 
         Raises:
             DeclarationError: `where` does not compile.
+        """
+        ...
+
+    def origins(
+        self, work: Work, written: Batch, rows: Sequence[RowPlace]
+    ) -> Mapping[RowPlace, RowOrigin] | None:
+        """Where rows come from that an epoch has written, told by computing it again.
+
+        Args:
+            work: the epoch, with the same inputs, and without rules. Nothing is staged.
+            written: files that it has written, as a batch of the table.
+            rows: of these files, by their paths.
+
+        Returns:
+            None if its rows are not rows of one input. A row is left out if the epoch gives no
+            row with the same values.
+
+        Raises:
+            QanatError: as for `stage`.
         """
         ...
 

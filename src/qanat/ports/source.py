@@ -141,6 +141,19 @@ class Everywhere:
         del ref
         return None
 
+    def again(
+        self,
+        ref: SourceRef,
+        past: Past,
+        files: Iterable[str],
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+    ) -> Batch | None:
+        """None: not even a row that cannot be parsed is kept as text."""
+        del ref, past, files, known, drift, scratch
+        return None
+
 
 class Surroundings(Protocol):
     """What a connector may use of the project that it works for."""
@@ -278,6 +291,29 @@ class Source(Protocol):
 
         Args:
             range: look only there, if the source can; None: at all that there is.
+        """
+        ...
+
+    def again(
+        self,
+        ref: SourceRef,
+        past: Past,
+        files: Iterable[str],
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+    ) -> Batch | None:
+        """Files that were read before, with today's options, to parse some of their text again.
+
+        One that is gone or has changed since comes without a copy on this machine
+        (`LocalFile.local` is empty); one that this source has not read is left out.
+
+        Args:
+            files: their paths, as `LocalFile.path` has them.
+            known, drift, scratch: as for `bind`.
+
+        Returns:
+            None if the source has no files.
         """
         ...
 

@@ -174,7 +174,7 @@ class Quarantine:
         self._session = session
         self._replay = replay
         self.name = name
-        self.rows()  # raises DatasetNotFoundError now, not at the first use
+        self._first(1, None, False)  # raises DatasetNotFoundError now, not at the first use
 
     @property
     def table(self) -> Table:
@@ -197,10 +197,30 @@ class Quarantine:
         >>> len(project.quarantine("silver_orders").rows(rule="positive_amount").rows)
         1
         """
-        quarantined = import_module("qanat.run.quarantine").rows(
-            self._session(), self.name, limit=limit, rule=rule
-        )
-        return shown(QuarantinedRows, quarantined)
+        return self._first(limit, rule, True)
+
+    def _first(self, limit: int, rule: str | None, origins: bool) -> QuarantinedRows:
+        rows = import_module("qanat.run.quarantine").rows
+        return shown(QuarantinedRows, rows(self._session(), self.name, limit, rule, origins))
+
+    def traced(self, where: str | None = None) -> Query:
+        """All rows, each with where it comes from, also through tables, as a query.
+
+        The column `_quarantine_origin` tells file and line, the tables that the row came
+        `through`, of how many rows that are `alike` it may be any, and in `note` why no more is
+        known. `rows` has it for the rows that it gives.
+
+        Args:
+            where: only rows for which this condition, in the project's dialect, is true.
+
+        Raises:
+            TableNotFoundError: no row was ever put there.
+
+        >>> project.quarantine("silver_orders").traced().columns[-1].name
+        '_quarantine_origin'
+        """
+        session, export = self._session(), import_module("qanat.run.export").QuarantineExport
+        return Query("", export(session, self.name, where).read)
 
     def replay(self, observers: Sequence[Observer] = ()) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.
@@ -240,7 +260,7 @@ class Quarantine:
 
     def __len__(self) -> int:
         """How many rows it has."""
-        return self.rows(1).total or 0
+        return self._first(1, None, False).total or 0
 
     def __repr__(self) -> str:
         return f"Quarantine({self.name!r})"

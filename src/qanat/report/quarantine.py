@@ -28,9 +28,9 @@ LIST = Shape(
 REPLAY = Shape(
     "ReplayEntry",
     ReplayResult,
-    ("dataset", "examined", "replayed", "remaining", "version"),
+    ("dataset", "examined", "replayed", "left_out", "remaining", "version"),
     "One dataset's replay: of the rows examined, how many are in the table now, and how many\n"
-    "remain. A query that is computed again may also leave rows out, or make several of one.",
+    "remain. A query that is computed again may leave rows out, or make several of one.",
 )
 REPLAYS = Shape(
     "ReplayDocument",
@@ -49,7 +49,6 @@ PARTS = (ENTRY, REPLAY)
 _EXPLAINING = "_quarantine_"
 """How the columns begin that say why a row is in quarantine."""
 _HEADERS = ("Dataset", "Rows", "Rule", "Violations")
-_REPLAY_HEADERS = ("Dataset", "Examined", "Replayed", "Still in quarantine", "Version")
 _NOTHING = "No row is in quarantine."
 _NO_REPLAY = "No streaming table has a row in quarantine: there is nothing to replay."
 
@@ -115,14 +114,26 @@ def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = Fals
     """Where a row came from: `file:line` of a source, or the row of a table's file.
 
     Args:
-        brief: without the name of the table's file.
+        brief: without the name of a table's file, and what is not known of it.
     """
-    source = row.get("_quarantine_source") or {}
-    file, line = source.get("file"), source.get("row")
+    origin = row.get("_quarantine_origin") or row.get("_quarantine_source") or {}
+    file, line = origin.get("file"), origin.get("row")
     if file is None:
         flow, epoch = row.get("_quarantine_flow"), row.get("_quarantine_epoch")
         return printable(f"flow {flow}, epoch {epoch}")
-    path = Path(str(file))
+    told = _placed(str(file), line, tables, root, brief)
+    if through := origin.get("through"):
+        told += f", through {printable(', '.join(through))}"
+    remarks = []
+    if (alike := origin.get("alike") or 1) > 1:
+        remarks.append(f"one of {alike:,} rows that are alike")
+    if origin.get("note") and not brief:
+        remarks.append(printable(str(origin["note"])))
+    return f"{told} ({'; '.join(remarks)})" if remarks else told
+
+
+def _placed(file: str, line: int | None, tables: Path, root: Path, brief: bool) -> str:
+    path = Path(file)
     if path.is_relative_to(tables):
         table_name, *_, name = path.relative_to(tables).parts
         return printable(f"{table_name}, row {line}" + ("" if brief else f" of {name}"))
@@ -149,7 +160,7 @@ def replay_text(results: Sequence[ReplayResult], layout: Layout = PLAIN) -> str:
     """What a replay did."""
     if not any(r.examined for r in results):
         return _NO_REPLAY
-    return "\n".join(grid(_REPLAY_HEADERS, [_replayed(r) for r in results], layout))
+    return "\n".join(grid(*_replayed(results), layout))
 
 
 def discard_text(result: DiscardResult) -> str:
@@ -163,8 +174,17 @@ def replay_html(results: Sequence[ReplayResult]) -> str:
     """The same for a notebook."""
     if not any(r.examined for r in results):
         return page(heading(_NO_REPLAY))
-    return page(table(_REPLAY_HEADERS, [_replayed(r) for r in results]))
+    return page(table(*_replayed(results)))
 
 
-def _replayed(result: ReplayResult) -> list[Value]:
-    return [result.dataset, result.examined, result.replayed, result.remaining, result.version]
+def _replayed(results: Sequence[ReplayResult]) -> tuple[list[str], list[list[Value]]]:
+    """Headers and lines of a table; what was left out has a column only if something was."""
+    headers = ["Dataset", "Examined", "Replayed", "Still in quarantine", "Version"]
+    lines: list[list[Value]] = [
+        [r.dataset, r.examined, r.replayed, r.remaining, r.version] for r in results
+    ]
+    if any(r.left_out for r in results):
+        headers.insert(3, "Left out")
+        for line, result in zip(lines, results, strict=True):
+            line.insert(3, result.left_out)
+    return headers, lines

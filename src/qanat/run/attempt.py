@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ from qanat.model.work import (
     Work,
 )
 from qanat.ports.sink import Delivery
-from qanat.run.inputs import BoundInputs, drift_of
+from qanat.run.inputs import BoundInputs, drift_of, files_again
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.scratch import make_folder
@@ -262,10 +263,16 @@ def work_of(attempt: Attempt) -> Work:
         views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
         sets_aside=_sets_aside(session, compiled.dataset),
-        widens=may_widen(session, compiled),
+        widens=may_widen(session, compiled) and not compiled.readmits,
         unchanged=attempt.unchanged,
         again=tuple(
-            Recomputation(f.flow.name, f.query, _views(session, f, prefix)) for f in compiled.again
+            Recomputation(
+                f.flow.name,
+                f.query,
+                _views(session, f, prefix),
+                partial(files_again, session, f, epoch.generation, scratch),
+            )
+            for f in compiled.again
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,13 @@ class FlowPast(Frozen):
         """
         streams = {r.source.key for r in self.compiled.reads if r.streaming}
         return not key.startswith(SNAPSHOT) and key not in streams - {self.key}
+
+
+class LookedPast(FlowPast):
+    """The `Past` of a source that a flow has read without STREAM: once, or as it is."""
+
+    def _relevant(self, key: str) -> bool:
+        return key == SNAPSHOT + self.key
 
 
 REFERENCE = "reference|"
@@ -350,6 +357,30 @@ def bind(
             snapshot = there.store.snapshot(there.table, range_.value["version"])
             references[fold(dataset)] = snapshot.batch
     return BoundInputs(inputs, references, total)
+
+
+def files_again(
+    session: Session,
+    compiled: CompiledFlow,
+    generation: int,
+    scratch: Path,
+    name: str,
+    paths: Sequence[str],
+) -> Batch | None:
+    """Files that a stream of a flow has read, with today's options (see `Recomputation.files`).
+
+    Args:
+        name: of the read.
+    """
+    read = next(r for r in compiled.reads if r.name == name)
+    ref = read.source
+    kind = FlowPast if read.streaming else LookedPast
+    past = kind(session.recorded, compiled, ref.key, generation)
+    flow, dataset = compiled.flow.name, compiled.dataset.name
+    known = session.recorded.source_schema(flow, dataset, generation, key_of(read))
+    drift = drift_of(session, compiled)
+    with located(read.location), naming(dataset):
+        return session.source(ref).again(ref, past, paths, known or NO_COLUMNS, drift, scratch)
 
 
 def _reference(dataset: str) -> str:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, PlanError, nearest
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.schema import NO_COLUMNS
+from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
+from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.mismatch import check_history
+from qanat.run.origins import ORIGIN, find_origins
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
+
+_SOURCE = "_quarantine_source"
 
 
 def summary(session: Session) -> tuple[QuarantineSummary, ...]:
@@ -34,11 +39,18 @@ def summary(session: Session) -> tuple[QuarantineSummary, ...]:
     return tuple(summaries)
 
 
-def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = None) -> FirstRows:
-    """The first quarantined rows of a dataset, with the rules they broke.
+def rows(
+    session: Session,
+    dataset: str,
+    limit: int = 20,
+    rule: str | None = None,
+    origins: bool = True,
+) -> FirstRows:
+    """The first quarantined rows of a dataset, with the rules they broke and their origins.
 
     Args:
         rule: only rows that broke this one.
+        origins: whether to find out where they come from, for which epochs may be computed again.
 
     Raises:
         DatasetNotFoundError: no such dataset.
@@ -51,17 +63,38 @@ def rows(session: Session, dataset: str, limit: int = 20, rule: str | None = Non
             owner.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
         )
     quarantined = session.engine.quarantined(snapshot.batch, rule, limit)
+    schema, values = quarantined.schema, quarantined.values
+    if origins:
+        schema, values = _with_origins(session, quarantined)
     return FirstRows(
         dataset=owner.quarantine,
         kind="quarantine",
         folder=table.location,
         version=snapshot.version,
-        schema=quarantined.schema,
-        rows=quarantined.values,
+        schema=schema,
+        rows=values,
         total=quarantined.total,
         bytes=snapshot.bytes,
         files=snapshot.files,
     )
+
+
+def _with_origins(session: Session, rows: Rows) -> tuple[Schema, Sequence[tuple[Any, ...]]]:
+    """Rows of a quarantine with one more column, which tells where they come from."""
+    at = rows.schema.names.index(_SOURCE)
+    places = [_place(row[at]) for row in rows.values]
+    found = find_origins(session, (p for p in places if p is not None))
+    fields = (*rows.schema.fields[: at + 1], ORIGIN, *rows.schema.fields[at + 1 :])
+    values = [
+        (*row[: at + 1], None if place is None else found[place].value, *row[at + 1 :])
+        for row, place in zip(rows.values, places, strict=True)
+    ]
+    return Schema(fields), values
+
+
+def _place(source: Mapping[str, Any] | None) -> tuple[str, int | None] | None:
+    file = (source or {}).get("file")
+    return None if source is None or file is None else (str(file), source.get("row"))
 
 
 def replay(

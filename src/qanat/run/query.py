@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from qanat import plugins
@@ -21,7 +21,11 @@ SELF = "self"
 
 @contextmanager
 def query(
-    session: Session, sql: str, limit: int | None = None, table: Stored | None = None
+    session: Session,
+    sql: str,
+    limit: int | None = None,
+    table: Stored | None = None,
+    beside: Mapping[str, Batch] | None = None,
 ) -> Iterator[Reading]:
     """Run a query over the stored tables; its rows are taken while the block lasts.
 
@@ -30,6 +34,7 @@ def query(
             `<dataset>__quarantine`, and as they were with `VERSION AS OF 3` behind the name.
         limit: rows at most.
         table: what the name `self` stands for.
+        beside: what further names stand for.
 
     Raises:
         DatasetNotFoundError: it reads what is not declared; names the nearest.
@@ -39,6 +44,9 @@ def query(
     asked = parse_adhoc(sql, session.project, plugins.connectors())
     inputs: dict[str, Batch] = {}
     for name, read in asked.tables.items():
+        if beside and read.dataset in beside:
+            inputs[name] = beside[read.dataset]
+            continue
         with located(read.location):
             table_read = _found(session, read, table)
         inputs[name] = table_read.snapshot.batch

@@ -14,7 +14,7 @@ from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
-from qanat.model.work import FAILED
+from qanat.model.work import FAILED, MALFORMED
 from qanat.run.attempt import RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
@@ -31,7 +31,7 @@ def replay_of(
     """A dataset's replay as a flow.
 
     Args:
-        again: the flows whose rows are computed again.
+        again: the flows whose rows are parsed or computed again.
     """
     where = dataset.location
     read = Read(_NAME, dataset_ref(dataset.quarantine), streaming=False, location=where)
@@ -52,8 +52,9 @@ def replay_of(
 def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:
     """Move the rows of a quarantine that break no rule any more."""
     session = running.session
-    failed = FAILED in session.engine.broken_rules(quarantine.batch)
-    again = tuple(session.analysis.flows_into(dataset.name)) if failed else ()
+    broken = session.engine.broken_rules(quarantine.batch)
+    incomplete = FAILED in broken or MALFORMED in broken
+    again = tuple(session.analysis.flows_into(dataset.name)) if incomplete else ()
     compiled = replay_of(session, dataset, again)
     (read,) = compiled.reads
     ranges = {key_of(read): Range({"version": quarantine.version})}
@@ -69,9 +70,11 @@ def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> Re
     )
     if done is None or done.epoch.counts is None:
         return ReplayResult(dataset.name, examined, 0, examined)
-    moved = done.epoch.counts.written
+    counts = done.epoch.counts
     left = session.store.snapshot(session.table(dataset.quarantine)).rows or 0
-    return ReplayResult(dataset.name, examined, moved, left, done.epoch.version)
+    return ReplayResult(
+        dataset.name, examined, counts.written, left, done.epoch.version, counts.dropped
+    )
 
 
 def _looked_up(session: Session, flows: tuple[CompiledFlow, ...]) -> dict[str, Range]:

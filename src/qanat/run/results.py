@@ -162,13 +162,19 @@ class QuarantineSummary(Frozen):
 
 
 class ReplayResult(Frozen):
-    """What a replay did with the quarantine of one dataset."""
+    """What a replay did with the quarantine of one dataset.
+
+    Args:
+        replayed: rows that the table has gained.
+        left_out: rows that are gone, as the query leaves them out now that it can compute them.
+    """
 
     dataset: str
     examined: int
     replayed: int
     remaining: int
     version: int | None = None
+    left_out: int = 0
 
 
 class DiscardResult(Frozen):

@@ -18,7 +18,7 @@ from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import Batch, Inputs as Bound, RuleCount, Staged, Work
-from qanat.ports.engine import Progress, Rows
+from qanat.ports.engine import Progress, RowOrigin, RowPlace, Rows
 from tests.conformance.datafusion_engine import DATAFUSION
 from tests.conformance.datafusion_engine.columns import schema_of
 from tests.conformance.datafusion_engine.faults import explained
@@ -138,6 +138,13 @@ class DataFusionEngine:
             Inputs(session).bind("quarantine", quarantine)
             found = quarantined(session, "quarantine", rule, condition)
             return replace(_rows(found, limit), total=found.count())
+
+    def origins(
+        self, work: Work, written: Batch, rows: Sequence[RowPlace]
+    ) -> Mapping[RowPlace, RowOrigin] | None:
+        """None: it does not find out."""
+        del work, written, rows
+        return None
 
     @contextmanager
     def read(

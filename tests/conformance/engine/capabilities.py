@@ -12,6 +12,7 @@ CAPABILITIES = {
     "files": "reads CSV, JSON and Parquet files itself, with schemas, drift and malformed rows",
     "file metadata": "knows the columns `_metadata.…` of files",
     "positions": "tells the file and row that a quarantined row came from",
+    "origins": "finds out where rows come from that an epoch has written",
     "views": "computes temporary views, with rules and quarantines of their own",
     "functions": "calls Python functions that take and return Arrow tables",
     "partitions": "writes and reads partitioned tables",

@@ -245,6 +245,7 @@ def test_rows_of_a_cte_are_computed_again(bench: Bench) -> None:
 def test_rows_that_the_query_leaves_out_now_are_gone(bench: Bench) -> None:
     staged = _again(bench, "SELECT id, TRY_CAST(v AS INT) AS v FROM t WHERE id <> 2")
     assert (staged.table.rows, staged.quarantines["target"].rows) == (0, 0)
+    assert staged.counts == Counts(out=1, dropped=1)
     assert staged.refreshed
 
 

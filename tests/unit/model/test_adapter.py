@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qanat import plugins
-from qanat.connectors.files.source import read_options
+from qanat.connectors.files.options import read_options
 from qanat.errors import OptionError
 from qanat.model.adapter import Option, OptionTable, ValueType
 from qanat.model.query import SourceRef

@@ -3,128 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
-from qanat.connectors.files.content import UTF_8, encoding_named
 from qanat.connectors.files.copies import readable
 from qanat.connectors.files.folder import Folder, check_allowed
-from qanat.connectors.files.format import FileFormat, compression_named, shapes
+from qanat.connectors.files.format import FileFormat, compression_named, shapes, suffixes
 from qanat.connectors.files.glob import Place, described, name_regex
+from qanat.connectors.files.options import ReadOptions, read_options
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
     FileChangedError,
+    FileVanishedError,
     MissingExtraError,
-    OptionError,
     SourceNotFoundError,
     full_refresh,
 )
-from qanat.frozen import Frozen
 from qanat.model.location import is_url
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import Amount, Batch, FilesBatch, Input
+from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
 from qanat.ports.source import Everywhere, Past, Surroundings
-
-_OWN = frozenset(
-    {
-        "allow_overwrites",
-        "dialect",
-        "encoding",
-        "format",
-        "max_bytes_per_trigger",
-        "max_files_per_trigger",
-        "modified_after",
-        "modified_before",
-        "path_glob_filter",
-        "recursive",
-        "schema",
-    }
-)
-
-
-class ReadOptions(Frozen):
-    """The options of one read, with their values.
-
-    Args:
-        format: as the author said, None to go by the file names.
-        modified_after_ns, modified_before_ns: nanoseconds since 1970 (UTC), exclusive.
-        max_files, max_bytes: how much one epoch takes at most (at least one file).
-        schema: the declared columns as text.
-        dialect: the SQL dialect that `schema` is written in.
-        compression: as the author said, None to go by name and content (`auto`).
-        encoding: of text, as Python's codecs call it.
-        engine: what the engine must obey, by canonical name.
-    """
-
-    format: str | None
-    recursive: bool
-    path_glob_filter: str | None
-    modified_after_ns: int | None
-    modified_before_ns: int | None
-    max_files: int | None
-    max_bytes: int | None
-    allow_overwrites: bool
-    schema: str | None
-    dialect: str
-    compression: str | None
-    encoding: str
-    engine: tuple[tuple[str, Any], ...]
-
-
-def read_options(ref: SourceRef) -> ReadOptions:
-    """The options of a reference, whose names and types its declaration has checked.
-
-    Raises:
-        OptionError: a value does not fit.
-
-    >>> read_options(SourceRef("files", "in/*.csv", (("recursive", True),))).recursive
-    True
-    """
-    given = dict(ref.options)
-    compression = str(given.pop("compression", "auto")).lower()
-    dialect = str(given.get("dialect", "duckdb")).lower()
-    format = given.get("format")
-    if format == "json" and dialect == "spark" and not given.get("multi_line"):
-        format = "ndjson"  # Spark's json is one value a line unless multiLine says otherwise
-    return ReadOptions(
-        format=format,
-        recursive=bool(given.get("recursive", False)),
-        path_glob_filter=given.get("path_glob_filter"),
-        modified_after_ns=_moment("modified_after", given.get("modified_after")),
-        modified_before_ns=_moment("modified_before", given.get("modified_before")),
-        max_files=given.get("max_files_per_trigger"),
-        max_bytes=given.get("max_bytes_per_trigger"),
-        allow_overwrites=bool(given.get("allow_overwrites", False)),
-        schema=given.get("schema"),
-        dialect=dialect,
-        compression=None if compression == "auto" else compression,
-        encoding=encoding_named(str(given.get("encoding", UTF_8))),
-        engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
-    )
-
-
-def _moment(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError as error:
-        raise OptionError(
-            f"the option {name!r} is not a point in time",
-            wanted="such as '2026-05-17' or '2026-05-17T08:30:00Z' (UTC unless it says else)",
-            got=repr(value),
-        ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000) * 1000
 
 
 class FilesSource(Everywhere):
@@ -218,8 +123,11 @@ class FilesSource(Everywhere):
             FileUnreadableError: a file may not be read, or its compression or ORC is broken.
             OptionError: the names do not tell one format, or an option is wrong.
         """
+        options = read_options(ref)
+        if range is None:
+            options = self._with_format(ref, options)
         files = self._files(range) if range is not None else []
-        batch = self._batch(ref, read_options(ref), files, known, drift, scratch)
+        batch = self._batch(ref, options, files, known, drift, scratch)
         return Input(batch, Amount(len(files), sum(f.size for f in files)))
 
     def sample(
@@ -250,6 +158,38 @@ class FilesSource(Everywhere):
             return None
         return self._batch(ref, replace(options, format=format), cut, known, drift, scratch)
 
+    def again(
+        self,
+        ref: SourceRef,
+        past: Past,
+        files: Iterable[str],
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+    ) -> FilesBatch:
+        """Of these files, those that were read, with today's options.
+
+        Raises:
+            FileUnreadableError, OptionError: as for `bind`.
+        """
+        options = read_options(ref)
+        read = self._seen(past, list(files))
+        # The names of files tell their format, also of those that are gone.
+        options = replace(options, format=_shapes(list(read), ref, options)[0])
+        there: list[FileRef] = list(read.values())
+        gone: list[FileRef] = []
+        while True:
+            try:
+                batch = self._batch(ref, options, there, known, drift, scratch)
+            except FileVanishedError as error:
+                gone += [f for f in there if f.path == error.path]
+                there = [f for f in there if f.path != error.path]
+                if error.path not in read:
+                    raise
+                continue
+            lost = tuple(LocalFile(f.path, "", f.size, f.modified_ns) for f in gone)
+            return replace(batch, files=batch.files + lost)
+
     def verify(self, ref: SourceRef, range: Range) -> Range:
         """Confirm that no file changed while it was read; returns the range with digests.
 
@@ -259,6 +199,14 @@ class FilesSource(Everywhere):
         """
         files = self._files(range)
         return self._range(self._place(ref.place).verify(files)) if files else range
+
+    def _with_format(self, ref: SourceRef, options: ReadOptions) -> ReadOptions:
+        """The options with the format of the files that are there, if nothing else tells it."""
+        if options.format is not None or suffixes(ref.place)[0] is not None:
+            return options
+        found = self._place(ref.place).find(ref.place, options.recursive)
+        paths = [f.path for f in _wanted(found, options)]
+        return replace(options, format=_shapes(paths, ref, options)[0])
 
     def _batch(
         self,

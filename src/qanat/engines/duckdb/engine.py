@@ -26,6 +26,7 @@ from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import AdapterError
 from qanat.model.name import Name
@@ -33,7 +34,7 @@ from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
-from qanat.ports.engine import Progress, Reading, Rows
+from qanat.ports.engine import Progress, Reading, RowOrigin, RowPlace, Rows
 from qanat.text import literal
 
 _TICK = 0.05
@@ -148,6 +149,14 @@ class DuckDBEngine:
                 found = _rows(con.sql(rows), limit)
                 total = con.sql(f"SELECT count(*) FROM ({rows})").fetchall()
             return replace(found, total=total[0][0])
+
+    def origins(
+        self, work: Work, written: Batch, rows: Sequence[RowPlace]
+    ) -> Mapping[RowPlace, RowOrigin] | None:
+        """Where rows come from that an epoch has written (see `qanat.ports.engine.Engine`)."""
+        with self._connection() as con, self._space(work), explained(work.query):
+            tracing = Tracing(con, work, self._footers, self._queries, self._stopping)
+            return tracing.origins(written, rows)
 
     @contextmanager
     def read(self, query: SqlQuery, inputs: Inputs, limit: int | None = None) -> Iterator[Reading]:

@@ -40,8 +40,14 @@ _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_
 _INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 _MAP = "MAP(VARCHAR, VARCHAR)"
 _STAYING, _COMPUTED = "__qanat_staying", "__qanat_computed"
-_COMPUTABLE = "the row can be computed now, but breaks a rule"
-_COMPUTABLE_MAP = f"MAP {{{literal(FAILED)}: {literal(_COMPUTABLE)}}}"
+_PARSED = "__qanat_parsed"
+
+# What has become of a row that was incomplete, and breaks a rule now that it is whole.
+_PROGRESS = (
+    f"CASE WHEN origin IN (FROM {_PARSED}) "
+    f"THEN MAP {{{literal(MALFORMED)}: 'the row can be parsed now, but breaks a rule'}} "
+    f"ELSE MAP {{{literal(FAILED)}: 'the row can be computed now, but breaks a rule'}} END"
+)
 
 ORIGIN = "__qanat_origin"
 """Which row of the quarantine a row was that is checked again: its identifier there."""
@@ -61,8 +67,8 @@ BROKEN_RULES = (
 """How many rows broke each rule."""
 
 
-def _is_failed(rules: str) -> str:
-    return f"list_contains(map_keys({rules}), {literal(FAILED)})"
+def _is_broken(rule: str, rules: str) -> str:
+    return f"list_contains(map_keys({rules}), {literal(rule)})"
 
 
 def chosen(rule: str | None, where: str | None) -> str:
@@ -253,11 +259,31 @@ class Quarantined(Frozen):
             f"({texts_of[n]} IS NULL OR TRY_CAST({texts_of[n]} AS {t}) IS NOT NULL)"
             for n, t in types.items()
         )
+        failed = _is_broken(FAILED, _RULES)
+        # In the CASE, too: DuckDB may parse the JSON before it filters, and other texts are none.
+        own = f"CASE WHEN {failed} THEN {_RAW} END"
         rows = (
-            f"SELECT from_json({_RAW}, {literal(texts)}) AS texts, {RID} FROM ({self.relation}) "
-            f"WHERE _quarantine_flow = {literal(flow)} AND {_is_failed(_RULES)}"
+            f"SELECT from_json({own}, {literal(texts)}) AS texts, {RID} FROM ({self.relation}) "
+            f"WHERE _quarantine_flow = {literal(flow)} AND {failed}"
         )
         return f"SELECT {columns}, {RID} FROM ({rows}) WHERE {fitting or 'true'}"
+
+    def unparsed(self, flow: str, limit: int) -> str:
+        """SELECT text of the rows of a flow that could not be parsed: what is kept of them.
+
+        The columns: identifier, path of the file, line, text (NULL if it was cut), reason.
+
+        Args:
+            limit: bytes of a text that is kept whole.
+        """
+        cut = f"strlen({_RAW}) >= {limit}"
+        return (
+            f"SELECT {RID}, {_SOURCE}.file, {_SOURCE}.row, CASE WHEN NOT {cut} THEN {_RAW} END, "
+            f"{_RULES}[{literal(MALFORMED)}] FROM ({self.relation}) "
+            f"WHERE _quarantine_flow = {literal(flow)} AND {_RAW} IS NOT NULL "
+            f"AND {_SOURCE}.file IS NOT NULL AND {_is_broken(MALFORMED, _RULES)} "
+            f"ORDER BY {_SOURCE}.file, {RID}"
+        )
 
 
 class Staying:
@@ -271,11 +297,23 @@ class Staying:
         self._con, self._rows = con, rows
         con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (origin BIGINT, reasons {_MAP})")
         con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (origin BIGINT)")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_PARSED} (origin BIGINT)")
 
     @property
     def origins(self) -> str:
         """The rows that were checked and stay, as a subquery."""
         return f"(SELECT origin FROM {_STAYING})"
+
+    def add_unparsed(self, parsed: str, unparsed: str) -> None:
+        """Add rows that could not be parsed, again.
+
+        Args:
+            parsed: SELECT text of those that could.
+            unparsed: SELECT text of those that could not, each with its reason.
+        """
+        self._con.execute(f"INSERT INTO {_PARSED} {parsed}")
+        why = f"MAP {{{literal(MALFORMED)}: reason}}"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({unparsed})")
 
     def add_failed(self, computed: str, failed: str) -> None:
         """Add rows that could not be computed, again.
@@ -285,7 +323,12 @@ class Staying:
             failed: SELECT text of those that failed, each with its reason.
         """
         self._con.execute(f"INSERT INTO {_COMPUTED} {computed}")
-        why = f"MAP {{{literal(FAILED)}: reason}}"
+        # A row that could not be parsed stays as such: its text is not that of a failed row.
+        why = (
+            f"CASE WHEN rid IN (FROM {_PARSED}) "
+            f"THEN MAP {{{literal(MALFORMED)}: 'the row can be parsed now, but not computed: ' "
+            f"|| reason}} ELSE MAP {{{literal(FAILED)}: reason}} END"
+        )
         self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
 
     def add_removed(self, removed: Sequence[str]) -> None:
@@ -295,7 +338,7 @@ class Staying:
             found = (
                 f"SELECT origin, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY origin"
             )
-            reasons = f"map_concat({_COMPUTABLE_MAP}, rules)"
+            reasons = f"map_concat({_PROGRESS}, rules)"
             self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({found})")
 
     def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
@@ -312,8 +355,8 @@ class Staying:
             f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} "
             f"WHERE r.{ORIGIN} NOT IN {self.origins} GROUP BY r.{ORIGIN}"
         )
-        computable = f"map_concat({_COMPUTABLE_MAP}, rules)"
-        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {computable} ELSE rules END"
+        progress = f"map_concat({_PROGRESS}, rules)"
+        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {progress} ELSE rules END"
         self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
 
     @property

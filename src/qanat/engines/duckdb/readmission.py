@@ -37,9 +37,8 @@ class Readmitting(Staging):
         )
         staying.add_broken(result.select, splitter, split)
         names = ", ".join(quote(n) for n in fitted.schema.names)
-        kept = (
-            f"SELECT {names} FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
-        )
+        passing = f"FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
+        kept = f"SELECT {names} {passing}"
         table = write(self.con, kept, fitted.schema, work.output)
         rest = write(
             self.con,
@@ -51,8 +50,9 @@ class Readmitting(Staging):
         gone = total - rest.rows
         if gone != staying.leaving or table.rows != self._count(kept):
             raise unbalanced(work.dataset, staying.leaving, gone)
-        # Count only the rows that pass: those that stay were counted when they came.
-        counts = Counts(out=table.rows, written=table.rows)
+        # Those that stay were counted when they came. What the query leaves out now is gone.
+        moved = self._count(f"SELECT DISTINCT {ORIGIN} FROM ({passing})")
+        counts = Counts(out=table.rows + gone - moved, written=table.rows, dropped=gone - moved)
         return Staged(
             table,
             counts,
@@ -70,6 +70,7 @@ class Readmitting(Staging):
         for each in again:
             select = each.recomputed()
             if select is not None:
+                staying.add_unparsed(*each.unparsed)
                 staying.add_failed(*each.failed)
                 staying.add_removed(each.removed)
                 parts.append(select)

@@ -1,7 +1,8 @@
-"""Rows that a flow could not compute, computed again by the flow as it is now.
+"""Rows that a flow could not parse or compute, tried again by the flow as it is now.
 
-They wait in quarantine as rows of the flow's stream. So the flow's query is run as in any epoch,
-with these rows in the place of what its stream has to give.
+Those that it could not compute wait in quarantine as rows of the flow's stream; those that could
+not be parsed, as text, which is parsed first. So the flow's query is run as in any epoch, with
+these rows in the place of what its stream has to give.
 """
 
 from __future__ import annotations
@@ -12,15 +13,24 @@ from importlib import import_module
 import duckdb
 
 from qanat.engines.duckdb.faults import by_data, explained
-from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, BoundFiles
 from qanat.engines.duckdb.inputs import Bound, file_name
 from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.types import Result, fit
 from qanat.errors import QanatError
 from qanat.model.name import Names
-from qanat.model.work import Output, Recomputation, ViewBatch, ViewWork
+from qanat.model.work import (
+    MALFORMED,
+    FilesBatch,
+    Output,
+    Recomputation,
+    ViewBatch,
+    ViewWork,
+)
 from qanat.text import literal, quote
+
+_NO_ROW = f"SELECT 0::BIGINT AS {ROW}, 0::BIGINT AS row, '' AS error WHERE false"
 
 
 class Recomputing(Staging):
@@ -30,8 +40,9 @@ class Recomputing(Staging):
         removed: SELECT texts of `origin` and `rules` of rows that rules of views remove.
     """
 
-    __slots__ = ("_source", "_taken", "removed", "rows")
+    __slots__ = ("_parsed", "_source", "_taken", "again", "removed", "rows")
 
+    again: Recomputation
     rows: Quarantined
     removed: list[str]
 
@@ -58,15 +69,32 @@ class Recomputing(Staging):
             known = Names(work.output.schema.names or fitted.schema.names)
             columns = ", ".join(quote(n) for n in fitted.schema.names if n in known)
             path = literal(str(work.scratch / f"{file_name(work.flow)}-again.parquet"))
-            every = f"SELECT {fitted.projection}, {FILE} FROM ({result.select})"
-            select = f"SELECT {columns}, CAST({FILE} AS BIGINT) AS {ORIGIN} FROM ({every})"
+            select = f"SELECT {fitted.projection}, CAST({FILE} AS BIGINT) AS {ORIGIN}"
             with explained(work.query, result.names, views=self._views):
-                self.con.execute(f"COPY ({select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
+                self.con.execute(
+                    f"COPY ({select} FROM ({result.select})) TO {path} "
+                    "(FORMAT parquet, COMPRESSION lz4)"
+                )
         except (QanatError, duckdb.Error) as error:
             if by_data(error):
                 return None  # what fails is none of the query's expressions
             raise
-        return f"SELECT * FROM read_parquet({path})"
+        self._refuse_new([n for n in fitted.schema.names if n not in known], path)
+        return f"SELECT {columns}, {ORIGIN} FROM read_parquet({path})"
+
+    def _refuse_new(self, names: list[str], path: str) -> None:
+        """Have rows stay that have a value in a column which the table does not have yet."""
+        for name in names:
+            why = f"'the table has no column ' || {literal(repr(name))} || ' yet'"
+            self.removed.append(
+                f"SELECT {ORIGIN} AS origin, MAP {{{literal(MALFORMED)}: {why}}} AS rules "
+                f"FROM read_parquet({path}) WHERE {quote(name)} IS NOT NULL"
+            )
+
+    @property
+    def unparsed(self) -> tuple[str, str]:
+        """SELECT texts: of all rows that were parsed; of those that were not, with the reason."""
+        return self._parsed
 
     @property
     def failed(self) -> tuple[str, str]:
@@ -93,10 +121,14 @@ class Recomputing(Staging):
         self._source, bound = stream, self.bindings.bound[stream]
         if RID not in bound.hidden:
             return False
-        described = self.con.sql(f"SELECT * FROM ({bound.full}) LIMIT 0")
+        parsed = self._parse(stream)
+        described = self.con.sql(f"SELECT * FROM ({parsed or bound.full}) LIMIT 0")
         typed = dict(zip(described.columns, map(str, described.types), strict=True))
         types = {n: t for n, t in typed.items() if n not in (FILE, ROW, RID)}
         rows = self.rows.failed(self.work.flow, types)
+        if parsed:
+            columns = "".join(f"{quote(n)}, " for n in types)
+            rows += f" UNION ALL SELECT {columns}{ROW} FROM ({parsed})"
         self._taken = f"SELECT {RID} AS rid FROM ({rows})"
         hidden = tuple(h for h in (METADATA,) if h in types)
         plain = ", ".join(quote(n) for n in types if n not in hidden)
@@ -108,6 +140,42 @@ class Recomputing(Staging):
             (*hidden, FILE, ROW, RID),
         )
         return True
+
+    def _parse(self, stream: str) -> str | None:
+        """Parse rows of a stream's files again; SELECT text of those that can be.
+
+        What is a row's number in its file otherwise is its identifier in the quarantine here.
+        """
+        # Imported only here: it reads files.
+        again = import_module("qanat.engines.duckdb.files.again")
+        rows = self.con.execute(self.rows.unparsed(self.work.flow, again.RAW_LIMIT)).fetchall()
+        others = self._files_beside(stream)
+        rows = [] if others is None else [row for row in rows if row[1] not in others]
+        paths = {path for _, path, *_ in rows}
+        found = self.again.files(stream, sorted(paths)) if rows else None
+        bound: BoundFiles | None = None
+        if isinstance(found, FilesBatch) and found.files:
+            name = f"{stream}__again"
+            bound = again.bind_again(self.con, name, found, rows, self.work.scratch)
+        parsed = bound.relation if bound else None
+        malformed = (bound.malformed if bound else None) or _NO_ROW
+        self._parsed = (
+            f"SELECT {ROW} AS rid FROM ({parsed or _NO_ROW})",
+            f"SELECT row AS rid, error AS reason FROM ({malformed})",
+        )
+        return parsed
+
+    def _files_beside(self, stream: str) -> set[str] | None:
+        """Files whose malformed rows may be another input's; None if there is another stream.
+
+        What else an epoch of several streams would have read cannot be said any more.
+        """
+        reads = [r for q in (*self._views, self.work.query) for r in q.reads]
+        inputs = {n: b for n, b in self.work.inputs.items() if n != stream}
+        views = {n for n, b in inputs.items() if isinstance(b, ViewBatch)}
+        if any(r.streaming and r.name in inputs and r.name not in views for r in reads):
+            return None
+        return {f.path for b in inputs.values() if isinstance(b, FilesBatch) for f in b.files}
 
 
 def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Recomputing:
@@ -123,5 +191,5 @@ def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Re
         expectations=(),
     )
     made = Recomputing(staging.con, own, staging.footers, staging.queries, staging.stopping)
-    made.rows, made.removed = rows, []
+    made.again, made.rows, made.removed = again, rows, []
     return made

@@ -6,7 +6,7 @@ import pytest
 
 from qanat.connectors.files.columns import columns
 from qanat.connectors.files.format import shapes
-from qanat.connectors.files.source import read_options
+from qanat.connectors.files.options import read_options
 from qanat.errors import OptionError, TypeNameError
 from qanat.model.query import SourceRef
 from qanat.testing.reading import reference

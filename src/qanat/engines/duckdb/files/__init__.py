@@ -10,8 +10,8 @@ their digits, and `leaves` finds types for them. How a CSV file is written is to
 which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
 are read by `records` and `documents`, which lose no row, and copied by `salvage`. `drift` has the
 types that columns get for values that do not fit those of earlier files (`nested`: leaf by leaf).
-`folders` finds rows that
-contradict the names of their folders.
+`folders` finds rows that contradict the names of their folders. `again` parses single rows anew,
+by the texts that a quarantine has kept.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def bind_files(
             nearest=nearest(batch.format, _FORMATS),
         )
     bind: Bind = getattr(import_module(found[0]), found[1])
-    bound = bind(*_prepared(con, name, batch, scratch), scratch)
+    bound = bind(*prepared(con, name, batch, scratch), scratch)
     if not widens or bound.wider is None or batch.drift is not Drift.EVOLVE:
         return bound
     types = Named(bound.wider())
@@ -93,7 +93,7 @@ def bind_files(
         return bound
     wider = tuple(replace(f, type=types.get(f.name, f.type)) for f in bound.schema.fields)
     batch = replace(batch, known=Schema(wider))
-    return replace(bind(*_prepared(con, name, batch, scratch), scratch), widened=True)
+    return replace(bind(*prepared(con, name, batch, scratch), scratch), widened=True)
 
 
 def pass_files(
@@ -107,13 +107,14 @@ def pass_files(
     if batch.format != "csv":
         return None
     pass_csv = import_module(_FORMATS["csv"][0]).pass_csv
-    found: OnePass | None = pass_csv(*_prepared(con, name, batch, scratch), scratch)
+    found: OnePass | None = pass_csv(*prepared(con, name, batch, scratch), scratch)
     return found
 
 
-def _prepared(
+def prepared(
     con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
 ) -> tuple[FileTable, FilesBatch]:
+    """The files of a batch as its format's module takes them."""
     batch = replace(
         batch, files=tuple(_plain(f, i, name, scratch) for i, f in enumerate(batch.files))
     )

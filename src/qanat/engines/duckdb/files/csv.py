@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from qanat.engines.duckdb.files.again import Kept, KeptSalvage
 from qanat.engines.duckdb.files.bound import (
     BatchColumns,
     BoundFiles,
@@ -24,7 +25,7 @@ from qanat.engines.duckdb.files.cast import (
     failed,
     typed_columns,
 )
-from qanat.engines.duckdb.files.dialect import Dialect, formats, infers
+from qanat.engines.duckdb.files.dialect import Dialect, chosen, formats, infers
 from qanat.engines.duckdb.files.folders import contradiction
 from qanat.engines.duckdb.files.groups import Group, present, raw
 from qanat.engines.duckdb.files.heads import Head, read_heads
@@ -73,6 +74,19 @@ def pass_csv(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | No
         return reader.pass_by(heads)
 
 
+def bind_csv_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept) -> BoundFiles:
+    """Parse texts of rows of CSV files again (see `again.bind_again`).
+
+    Raises:
+        SchemaDriftError, FileUnreadableError: as for `bind_csv`.
+    """
+    with blaming(batch.files, "csv"):
+        reader, heads = _open(table, batch, scratch)
+        manners = {h.index: h.manner for h in heads}
+        reader.salvage = KeptSalvage(table, scratch, chosen(dict(batch.options)), kept, manners)
+        return reader.read(heads, careful=True)
+
+
 def _open(table: FileTable, batch: FilesBatch, scratch: Path) -> tuple[_Reader, list[Head]]:
     options = dict(batch.options)
     sniffer = Sniffer(table.con, options, expected(batch))
@@ -90,11 +104,11 @@ class _Reader:
         self.formats: Formats = formats(options)
         self.infers = infers(options)
         self.heads = {h.index: h for h in heads}
-        self.salvage = Salvage(table, scratch, base, {h.index: h.manner for h in heads})
+        self.salvage: Salvage = Salvage(table, scratch, base, {h.index: h.manner for h in heads})
         self.scratch = scratch
 
-    def read(self, heads: Sequence[Head]) -> BoundFiles:
-        groups, doubtful = self._group(heads)
+    def read(self, heads: Sequence[Head], careful: bool = False) -> BoundFiles:
+        groups, doubtful = ([], [h.index for h in heads]) if careful else self._group(heads)
         groups += self._careful(doubtful)
         spools = Spools(self.table, self._layout(heads, groups), self.scratch)
         dirty: set[int] = set()

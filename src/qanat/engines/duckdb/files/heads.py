@@ -54,7 +54,7 @@ class Head(Frozen):
 
 
 def read_heads(batch: FilesBatch, sniffer: Sniffer, partitions: Sequence[str]) -> list[Head]:
-    """The heads of all files that have at least one record or a header.
+    """The heads of all files that are there and have at least one record or a header.
 
     Args:
         batch: the batch with the files.
@@ -69,7 +69,7 @@ def read_heads(batch: FilesBatch, sniffer: Sniffer, partitions: Sequence[str]) -
     cache: dict[tuple[bytes, ...], tuple[str, ...]] = {}
     heads = []
     for index, file in enumerate(batch.files):
-        head = _read(index, file, sniffer, known, cache)
+        head = _read(index, file, sniffer, known, cache) if file.local else None
         if head is not None:
             heads.append(head)
     return heads

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qanat.engines.duckdb.files.again import Kept
 from qanat.engines.duckdb.files.bound import (
     METADATA,
     RESERVED,
@@ -97,6 +98,18 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
             texts.add_lines(shapes["lines"])
         texts.add_documents(shapes["array"], "array")
         texts.add_documents(shapes["unstructured"], "unstructured")
+        return _Objects(table, batch, scratch, texts).bind()
+
+
+def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept) -> BoundFiles:
+    """Parse texts of JSON files again (see `again.bind_again`); the files are not needed.
+
+    Raises:
+        SchemaDriftError: a new key under `freeze`.
+    """
+    with blaming(batch.files, batch.format):
+        texts = Texts(table, scratch, None)
+        texts.add_kept(kept)
         return _Objects(table, batch, scratch, texts).bind()
 
 

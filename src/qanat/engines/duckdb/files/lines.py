@@ -8,10 +8,17 @@ from pathlib import Path
 
 import duckdb
 
+from qanat.engines.duckdb.files.again import CUT, Kept
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.documents import pieces
-from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines, open_bytes, shorten
+from qanat.engines.duckdb.files.records import (
+    LIMIT,
+    NOT_UTF_8,
+    may_have_long_lines,
+    open_bytes,
+    shorten,
+)
 from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage, quoted
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.text import literal, quote
@@ -194,12 +201,30 @@ class Texts:
                 try:
                     text = raw.decode()
                 except UnicodeDecodeError as problem:
-                    error = error or f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
+                    error = error or f"{NOT_UTF_8}: {problem.reason} at byte {problem.start + 1}"
                 if error:
                     self.salvage.malformed(index, number, shorten(raw), error)
                     continue
                 good += 1
                 out.write(f"{quoted(text)},{index},{number}\n")
+        if good:
+            self._copy_of(str(copy))
+
+    def add_kept(self, kept: Kept) -> None:
+        """Add texts that a quarantine has kept; their `line` is the number of each."""
+        good: list[tuple[str, int, int]] = []
+        for index, texts in kept.items():
+            for each in texts:
+                if each.raw is None:
+                    self.salvage.malformed(index, each.number, b"", f"{each.error}; {CUT}")
+                elif each.error.startswith(NOT_UTF_8):
+                    self.salvage.malformed(index, each.number, each.raw.encode(), each.error)
+                else:
+                    good.append((each.raw, index, each.number))
+        copy = self.scratch / f"{self.table.name}_kept.csv"
+        with copy.open("w", encoding="utf-8", newline="") as out:
+            # Outside strings JSON takes CR for a space; DuckDB's CSV reader stumbles over it.
+            out.writelines(f"{quoted(t.replace(chr(13), ' '))},{i},{n}\n" for t, i, n in good)
         if good:
             self._copy_of(str(copy))
 

@@ -23,6 +23,9 @@ LIMIT = 16 * 1024 * 1024
 RAW_LIMIT = 1024 * 1024
 """How much of a malformed record is kept, in bytes."""
 
+NOT_UTF_8 = "not UTF-8"
+"""How the error begins of a record whose text cannot be kept as it is."""
+
 CHUNK = 1 << 20
 CR, LF = b"\r", b"\n"
 BOM = b"\xef\xbb\xbf"
@@ -225,7 +228,7 @@ class RecordReader:
             try:
                 raw.decode()
             except UnicodeDecodeError as problem:
-                error = f"not UTF-8: {problem.reason} at byte {problem.start + 1}"
+                error = f"{NOT_UTF_8}: {problem.reason} at byte {problem.start + 1}"
         if error:
             return Record(number, None, shorten(raw), error), taken
         nulls = self._nulls

@@ -101,8 +101,7 @@ class Salvage:
                 if record.plain and same and b'"' not in raw and b"\r" not in raw:
                     out.write(b"%b,%d,%d\n" % (raw, index, record.line))
                 else:
-                    cells = ",".join(map(_cell, _fields(record, dialect)))
-                    out.write(f"{cells},{index},{record.line}\n".encode())
+                    out.write(copied(record, dialect, index, record.line))
         return good
 
     def malformed(self, index: int, row: int, raw: bytes, error: str) -> None:
@@ -153,6 +152,12 @@ def _fields(record: Record, dialect: Dialect) -> Sequence[bytes | None]:
     nulls = {n.encode() for n in dialect.nulls}
     fields = record.raw.split(dialect.delimiter.encode())
     return [None if f in nulls else f for f in fields]
+
+
+def copied(record: Record, dialect: Dialect, index: int, line: int) -> bytes:
+    """A good record as a line of a normalised copy."""
+    cells = ",".join(map(_cell, _fields(record, dialect)))
+    return f"{cells},{index},{line}\n".encode()
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,72 @@
+"""All rows of a quarantine for other programs, each with where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from uuid import uuid4
+
+from qanat.model.pipeline import QUARANTINE, Drift
+from qanat.model.schema import NO_COLUMNS, STRING, Field, Primitive, Schema
+from qanat.model.work import Batch, FilesBatch, LocalFile
+from qanat.ports.engine import Reading
+from qanat.run.origins import ORIGIN, find_origins
+from qanat.run.query import query
+from qanat.run.scratch import make_folder
+from qanat.run.session import Session
+from qanat.run.stored import Stored, stored
+
+_ORIGINS = "_quarantine_origins"
+_COLUMNS = Schema((Field("file", STRING), Field("row", Primitive("long")), ORIGIN))
+
+
+class QuarantineExport:
+    """The rows of a quarantine with one more column, to be read any number of times.
+
+    Args:
+        where: only rows for which this condition, in the project's dialect, is true.
+    """
+
+    def __init__(self, session: Session, dataset: str, where: str | None = None) -> None:
+        self._session, self._dataset = session, dataset
+        # The author's condition may end in a -- comment, so the parenthesis needs its own line.
+        self._chosen = f"SELECT * FROM self{f' WHERE ({where}{chr(10)})' if where else ''}"
+
+    @contextmanager
+    def read(self, limit: int | None) -> Iterator[Reading]:
+        """The rows while the block lasts.
+
+        Raises:
+            TableNotFoundError: no row was ever put there.
+            DeclarationError: the condition does not fit the table.
+        """
+        text = (
+            f"SELECT q.*, o.{ORIGIN.name} FROM ({self._chosen}) AS q LEFT JOIN {_ORIGINS} AS o "
+            "ON o.file = q._quarantine_source.file AND o.row = q._quarantine_source.row"
+        )
+        beside: Mapping[str, Batch] = {_ORIGINS: self._origins}
+        with query(self._session, text, limit, self._table, beside) as reading:
+            yield reading
+
+    @cached_property
+    def _table(self) -> Stored:
+        return stored(self._session, f"{self._dataset}{QUARANTINE}")
+
+    @cached_property
+    def _origins(self) -> Batch:
+        """Where each row comes from, by the file and row that the quarantine has noted."""
+        text = f"SELECT DISTINCT q._quarantine_source AS place FROM ({self._chosen}) AS q"
+        with query(self._session, text, None, self._table) as reading:
+            places = [place for chunk in reading.chunks() for (place,) in chunk if place]
+        found = find_origins(self._session, ((p["file"], p["row"]) for p in places if p["file"]))
+        folder = self._session.scratch / f"export-{uuid4().hex}"
+        make_folder(folder)
+        target = folder / "origins.ndjson"
+        with target.open("w", encoding="utf-8") as file:
+            for (path, row), origin in found.items():
+                line = {"file": path, "row": row, ORIGIN.name: origin.value}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        local = LocalFile(str(target), str(target), target.stat().st_size, 0)
+        return FilesBatch((local,), "ndjson", (), _COLUMNS, NO_COLUMNS, Drift.EVOLVE, str(target))
