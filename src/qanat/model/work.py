@@ -237,7 +237,7 @@ class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
     Args:
-        flow: name of the flow into `dataset`; `epoch` its number; `update` the update's identifier.
+        flow: name of the flow into `dataset`; `epoch` its number; `update` that of the update.
         inputs: by `Read.name`, for the query and all views.
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
