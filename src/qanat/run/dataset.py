@@ -301,6 +301,7 @@ class DatasetRun:
                 take.replaces,
                 fingerprint,
                 records,
+                before=known,
             )
         except (FileChangedError, FileVanishedError) as error:
             # A flow that runs once must not be done before it has read the file.
@@ -371,6 +372,11 @@ class DatasetRun:
     def read(self) -> int:
         """Rows read."""
         return sum(d.read for d in self.epochs)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How columns of the table and of its sources have changed, each once."""
+        return tuple(dict.fromkeys(remark for d in self.epochs for remark in d.remarks))
 
     @property
     def version(self) -> int | None:

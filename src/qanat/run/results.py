@@ -73,6 +73,7 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
+        notes: how columns have changed: new ones, wider ones, ones without a value any more.
         off: whether it is a sink of an environment that sends nothing.
     """
 
@@ -87,6 +88,7 @@ class DatasetResult(Frozen):
     version: int | None = None
     read: int | None = None
     error: QanatError | None = None
+    notes: tuple[str, ...] = ()
     off: bool = False
 
 

@@ -130,15 +130,25 @@ class FilesSource(Everywhere):
         batch = self._batch(ref, options, files, known, drift, scratch)
         return Input(batch, Amount(len(files), sum(f.size for f in files)))
 
-    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
         """The heads of some files, to tell columns; None if no file has content.
 
         Raises:
             SourceNotFoundError, FileUnreadableError, OptionError: as for `everything` and `bind`.
         """
         options = read_options(ref)
-        found = self._place(ref.place).find(ref.place, options.recursive)
-        files = spread(_wanted(found, options))
+        if range is not None:
+            found = self._files(range)
+        else:
+            found = _wanted(self._place(ref.place).find(ref.place, options.recursive), options)
+        files = spread(found)
         if not files:
             return None
         paths = [f.path for f in files]

@@ -33,7 +33,14 @@ from qanat.engines.duckdb.files.leaves import (
     weigh,
 )
 from qanat.engines.duckdb.files.lines import Texts
-from qanat.engines.duckdb.files.numbers import HAS_MARK, MAY_BE_LONG, is_long, mark, unmark
+from qanat.engines.duckdb.files.numbers import (
+    HAS_MARK,
+    MAY_BE_LONG,
+    is_long,
+    mark,
+    unmark,
+    unmarked,
+)
 from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
@@ -281,7 +288,8 @@ class _Objects:
                 value, direct, [structure[k] for k in spelled], f.type, self.formats, exact
             )
             shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
-            values.append(Value(f"({value} ->> '$')", shown, typed, f.type != STRING))
+            original = unmarked(value) if exact else f"({value} ->> '$')"
+            values.append(Value(original, shown, typed, f.type != STRING))
         extras = [
             (k, f"nullif({unmark(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()

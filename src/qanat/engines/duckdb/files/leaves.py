@@ -16,16 +16,14 @@ from qanat.engines.duckdb.files.digits import canonical
 from qanat.engines.duckdb.files.numbers import mark, unmarked
 from qanat.frozen import Frozen
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
+from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
 
 Path: TypeAlias = tuple[str | None, ...]
 """Where a leaf is: the keys on the way to it, and None for the elements of a list."""
 
 NUMBERS = frozenset({"UBIGINT", "BIGINT", "HUGEINT", "DOUBLE"})
-_WIDTH = 38
 _LISTS = 6
-# Few scales, with room for longer values: one more digit in the next file fits, too.
-_SCALES = (6, 12, 18, 24, 30)
 
 
 def leaves(structure: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -92,11 +90,11 @@ class Numbers(Frozen):
         if not self.strained:
             return Primitive("double" if self.fractions else "long")
         if not self.fractions:
-            return Decimal(_WIDTH, 0) if self.whole <= _WIDTH else STRING
+            return Decimal(PRECISION, 0) if self.whole <= PRECISION else STRING
         if not self.odd:
-            for scale in (*_SCALES, self.scale):
-                if self.scale <= scale <= _WIDTH - self.whole:
-                    return Decimal(_WIDTH, scale)
+            for scale in (*SCALES, self.scale):
+                if self.scale <= scale <= PRECISION - self.whole:
+                    return Decimal(PRECISION, scale)
         return STRING
 
 

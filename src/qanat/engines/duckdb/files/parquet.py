@@ -6,7 +6,9 @@ loss. DuckDB's `union_by_name` would turn a long into a double as soon as one fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from qanat.engines.duckdb.files.bound import (
@@ -21,6 +23,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.folders import contradiction
+from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.files.moments import all_known, has_moments, known
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
@@ -28,8 +31,9 @@ from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import FileUnreadableError, OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
-from qanat.model.schema import STRING, DataType
+from qanat.model.schema import STRING, Array, DataType, MapType, Struct
 from qanat.model.work import RESCUED, FilesBatch
+from qanat.planning.wider import wider
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
@@ -206,6 +210,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         types = [to_duckdb(f.type) for f in schema.fields]
         return BoundFiles(nothing(table, schema, types), schema, None, 0)
     relations, malformed, rows = [], [], 0
+    failing: list[tuple[Group, str, list[Check]]] = []
     for number, group in enumerate(groups):
         inner, checks = _inner(table, layout, group, number)
         columns = "".join(
@@ -226,6 +231,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
             counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
             misfits = counted[0][0]
             if misfits:
+                failing.append((group, inner, checks))
                 relation += f" WHERE NOT ({bad})"
                 malformed.append(
                     f"SELECT {table.path('file')} AS file, line AS row, raw, "
@@ -235,8 +241,56 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         relations.append(relation)
         rows += group.rows - misfits
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
+        " UNION ALL ".join(relations),
+        schema,
+        " UNION ALL ".join(malformed) or None,
+        rows,
+        partial(_wider, table, layout, failing) if failing else None,
+        missing=layout.missing,
     )
+
+
+def _wider(
+    table: FileTable,
+    layout: BatchColumns,
+    failing: Sequence[tuple[Group, str, list[Check]]],
+) -> Mapping[str, DataType]:
+    """Types for columns with values that do not fit.
+
+    Args:
+        failing: groups with such values, their rows, and the checks of these.
+    """
+    # Imported only here: most files fit.
+    drift = import_module("qanat.engines.duckdb.files.drift")
+    pairs, counts = [], []
+    found_types: Named[DataType] = Named()
+    for group, inner, checks in failing:
+        found_types.update((c.name, c.type) for c in group.columns)
+        for c in checks:
+            name = literal(c.field.name)
+            pairs.append(
+                f"SELECT {name} AS name, CAST({c.value.original} AS VARCHAR) AS v FROM ({inner}) "
+                f"WHERE {c.failed}"
+            )
+            counts.append(f"SELECT {name} AS name, count({c.result}) AS n FROM ({inner})")
+    union = " UNION ALL "
+    fitting = dict(
+        table.con.execute(
+            f"SELECT name, sum(n) FROM ({union.join(counts)}) GROUP BY name"
+        ).fetchall()
+    )
+    found = {
+        name: drift.Misfits(seen, int(fitting[name]))
+        for name, seen in tally(table.con, union.join(pairs)).items()
+    }
+    types: dict[str, DataType] = {**drift.wider_types(layout.schema, found)}
+    for field in (f for f in layout.fields if isinstance(f.type, Array | Struct | MapType)):
+        if field.name in found and field.name in found_types:
+            new = next(iter(wider(field.type, found_types[field.name])), None)
+            texts = str(new).count(str(STRING)) > str(field.type).count(str(STRING))
+            if new is not None and (found[field.name].mostly or not texts):
+                types[field.name] = new
+    return types
 
 
 def _of_folders(table: FileTable, group: Group) -> list[str]:
