@@ -18,7 +18,7 @@ class MissingExtraError(AdapterError):
     """An optional package is not installed; the hint names the extra."""
 
     code = "Q4001"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
 
 class SourceNotFoundError(AdapterError):
@@ -116,7 +116,7 @@ class NotAllowedError(AdapterError):
     """
 
     code = "Q4013"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
     def __init__(self, path: str, location: Location | None = None) -> None:
         super().__init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qanat.errors import AdapterError, QanatError, SchemaMismatchError, located
+from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located
 from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
@@ -59,7 +59,7 @@ def describe(
         before: its definition as it was last run.
     """
     table = _table(session, dataset, before)
-    problems: list[QanatError] = []
+    problems = Problems()
     given: dict[str, Schema] = {}
     described: tuple[Work, tuple[Expectation, ...]] | None = None
     flows = tuple(session.pipeline.flows_into(dataset.name))
@@ -71,14 +71,13 @@ def describe(
         if compiled is None:
             unknown = True
             continue
-        try:
+        so_far = len(problems)
+        with problems.collecting():
             work = _work(session, compiled, known, table)
             if work is not None:
                 given[flow.name] = session.engine.describe(work)
                 described = work, compiled.expectations
-        except QanatError as error:
-            problems.append(error)
-            unknown = True
+        unknown = unknown or len(problems) > so_far
     if unknown:
         declared = dataset.schema if dataset.schema.fields else None
         return Described(declared, table, given, tuple(problems))

@@ -78,6 +78,7 @@ class Decision(Frozen):
         takes: the next epoch of each flow that has something to do. A plan leaves out flows that
             get input only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
+        error: what stands in its way.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
     """
@@ -92,6 +93,7 @@ class Decision(Frozen):
     consequence: str = ""
     takes: tuple[Take, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
+    error: QanatError | None = field(default=None, compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
 
@@ -101,6 +103,11 @@ class UpdatePlan(Frozen):
 
     environment: str
     datasets: tuple[Decision, ...]
+
+    @property
+    def errors(self) -> tuple[QanatError, ...]:
+        """What stands in the way of datasets."""
+        return tuple(d.error for d in self.datasets if d.error is not None)
 
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
@@ -271,7 +278,9 @@ def _refused(undecided: Decision, problem: QanatError) -> Decision:
     if problem.nearest is not None:
         reason += f" (did you mean {problem.nearest!r}?)"
     consequence = ": ".join(str(each) for each in (problem.location, problem.hint) if each)
-    return replace(undecided, step=Step.FAIL, reason=reason, consequence=consequence)
+    return replace(
+        undecided, step=Step.FAIL, reason=reason, consequence=consequence, error=problem
+    )
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:

@@ -256,12 +256,14 @@ class Finding(Frozen):
         what: what was looked at, a few words.
         detail: what was found, one sentence.
         hint: the way out, empty if nothing is wrong.
+        errors: that were met, where there were any.
     """
 
     level: str
     what: str
     detail: str
     hint: str = ""
+    errors: tuple[QanatError, ...] = ()
 
 
 class Chosen(Frozen):

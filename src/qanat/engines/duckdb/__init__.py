@@ -10,7 +10,8 @@ them aside and lets them back in, `write` makes files of the rest (`jsonable` is
 that a query cannot compute, which `rowwise` finds. `readmission` stages a replay, for which
 `recomputing` computes such rows again. `remembered` keeps what is expensive to find out. `audit`
 and `profile` look at stored tables, `reading` gives the rows of a query. `faults` turns DuckDB's
-errors into ours, and asks `refusals` to explain the author's mistakes.
+errors into ours, and asks `refusals` to explain the author's mistakes; `mistakes` finds all the
+names in a query that mean nothing.
 """
 
 from qanat.model.adapter import EngineKind
