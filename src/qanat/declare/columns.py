@@ -189,22 +189,17 @@ def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
             (_constraint if constraint else _column)(cursor, project, found)
         except QanatError as error:
             found.problems.append(error)
-            _to_next(cursor, before, angles=not constraint)
+            cursor.index = before
+            # Elsewhere `<` and `>` may be those of a condition.
+            typed = cursor.words[before + 1 : before + 2]
+            nested = any(w.upper in ("ARRAY", "MAP", "STRUCT") for w in typed)
+            cursor.skip_to(",", ")", angles=nested and not constraint)
         if not cursor.take(","):
             break
     if cursor.word is None:
         raise SqlSyntaxError("')' is missing", location=cursor.here)
     cursor.expect(")", ",")
     return found
-
-
-def _to_next(cursor: Cursor, start: int, *, angles: bool) -> None:
-    """Move behind the item that begins at an index."""
-    cursor.index = start
-    cursor.skip_to(",", ")", angles=angles)
-    if angles and cursor.word is None:
-        # It has a condition, in which `<` and `>` are no brackets.
-        _to_next(cursor, start, angles=False)
 
 
 def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
