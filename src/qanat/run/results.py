@@ -177,6 +177,14 @@ class DiscardResult(Frozen):
     remaining: int
 
 
+class ExportResult(Frozen):
+    """How many rows of a quarantine were written to a file."""
+
+    dataset: str
+    file: str
+    rows: int
+
+
 class MoveResult(Frozen):
     """What got another name, or went.
 

@@ -78,7 +78,7 @@ class PostgresDatabase:
         self._url = url
         parts = urlsplit(url)
         # Without user and password: messages show it.
-        self._place = f"postgresql://{parts.hostname or ''}{parts.path}"
+        self._place = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._local = threading.local()
         self._connections: list[psycopg.Connection[Row]] = []
         self._guard = threading.Lock()
