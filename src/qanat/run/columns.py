@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition
@@ -89,10 +89,20 @@ def describe(
     return Described(schema, table, given, tuple(problems), described)
 
 
-def new_columns(
-    session: Session, dataset: Dataset, definitions: Named[Definition]
-) -> Mapping[str, tuple[str, ...]]:
-    """By flow, the columns that its query gives and that a streaming table does not have yet.
+class Changes(Frozen):
+    """How the columns that queries give differ from those of their streaming table.
+
+    Args:
+        adds: by flow, the columns that the table does not have yet.
+        lacks: columns of the table that no flow gives.
+    """
+
+    adds: Mapping[str, tuple[str, ...]]
+    lacks: tuple[str, ...] = ()
+
+
+def changed_columns(session: Session, dataset: Dataset, definitions: Named[Definition]) -> Changes:
+    """Compare the queries of a streaming table with the columns that it has.
 
     Raises:
         SchemaMismatchError: a query's columns do not fit the table.
@@ -111,10 +121,27 @@ def new_columns(
         # Others may be none any more once the unread input is there: it may have a new column.
         if isinstance(problem, SchemaMismatchError):
             raise problem
-    return {
+    adds = {
         flow: tuple(f.name for f in schema.fields if given.table.get(f.name) is None)
         for flow, schema in given.flows.items()
     }
+    return Changes(adds, _lacking(session, dataset, known, given))
+
+
+def _lacking(
+    session: Session, dataset: Dataset, known: Named[Schema], given: Described
+) -> tuple[str, ...]:
+    """Columns of a table that none of its flows gives; none if one of them cannot be asked."""
+    found: list[str] = []
+    for flow in session.pipeline.flows_into(dataset.name):
+        if flow.name not in given.flows:
+            return ()
+        work = _work(session, session.analysis.flows[flow.name], known, NO_COLUMNS)
+        if work is None:
+            return ()
+        found += session.engine.describe(work).names
+    names = Names(found)
+    return tuple(f.name for f in given.table.fields if f.name not in names)
 
 
 def _stored(session: Session, dataset: Dataset) -> Schema | None:
