@@ -1,4 +1,4 @@
-"""Fingerprints of definitions, and which queries compute row by row or by chance.
+"""Fingerprints of definitions, and which queries compute by chance.
 
 A fingerprint is equal for equal meaning, however the author lays the text out.
 """
@@ -12,19 +12,11 @@ from hashlib import blake2b
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from qanat.errors import SqlSyntaxError
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
-from qanat.planning.stateful import aggregates, own_tree, tree_of
+from qanat.planning.stateful import own_tree, tree_of
 from qanat.secret import masked
-
-_WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset", "order",
-          "sample", "laterals", "pivots", "match", "connect")  # fmt: skip
-_MANY = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline, exp.Stack)
-_MANY_NAMES = frozenset(
-    {"generate_subscripts", "inline_outer", "json_tuple", "regexp_split_to_table"}
-)
 
 # The results of these depend on the order of rows, which differs from run to run with threads.
 _BY_ORDER = (
@@ -46,63 +38,6 @@ _BY_ORDER = (
 )
 
 
-def row_source(query: SqlQuery) -> str | None:
-    """The input that each result row comes from one row of, as it is called in the query.
-
-    None if a result row may combine several rows of the input, or if the query is not
-    deterministic. Joins are allowed while every result row has exactly one row of the first
-    input; several result rows may share it. None, too, if sqlglot cannot read the
-    query: the engine will, or will say what is wrong with it.
-    """
-    try:
-        tree = tree_of(query)
-    except SqlSyntaxError:
-        return None
-    if not isinstance(tree, exp.Select) or any(tree.args.get(k) for k in _WHOLE):
-        return None
-    clause = tree.args.get("from_")
-    table = clause.this if clause else None
-    names = {r.name for r in query.reads}
-    if not isinstance(table, exp.Table) or table.name not in names:
-        return None
-    if table.args.get("sample") or table.args.get("pivots"):
-        return None
-    if not all(_keeps_rows(join) for join in tree.args.get("joins") or []):
-        return None
-    nodes = (node for item in tree.expressions for node in item.walk())
-    if any(_combines(node) and node.find_ancestor(exp.Select) is tree for node in nodes):
-        return None
-    return None if not deterministic(query) else str(table.alias_or_name)
-
-
-def _keeps_rows(join: exp.Join) -> bool:
-    """True if each row of a join's result has one row of its left side."""
-    if (join.args.get("side") or "").upper() in ("RIGHT", "FULL"):
-        return False
-    if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
-        return True
-    # ASOF and POSITIONAL joins match by the order of rows.
-    return isinstance(join.this, exp.Table | exp.Subquery) and not join.args.get("method")
-
-
-def copies_input(query: SqlQuery) -> bool:
-    """True if the query gives one row with all columns for each row of its one input.
-
-    It reads the input a single time: `SELECT *` or `SELECT *, … FROM t`, and nothing else.
-    """
-    if len(query.reads) != 1 or row_source(query) is None:
-        return False
-    tree = tree_of(query)
-    # An engine looks for rows that a condition lets through, of joins too, before it looks whether
-    # their values fit: a row with a value that does not would be gone.
-    if any(tree.args.get(k) for k in ("where", "joins", "laterals")):
-        return False
-    if len(list(tree.find_all(exp.Table))) > 1:
-        return False
-    stars = [i.this if isinstance(i, exp.Column) else i for i in tree.expressions]
-    return any(isinstance(s, exp.Star) and not any(s.args.values()) for s in stars)
-
-
 def deterministic(query: SqlQuery) -> bool:
     """True if the query gives the same rows each time, as far as its text shows."""
     if volatile(query):
@@ -117,15 +52,6 @@ def deterministic(query: SqlQuery) -> bool:
         if isinstance(node, _BY_ORDER):
             return False
     return True
-
-
-def _combines(node: exp.Expr) -> bool:
-    """True if a node makes one row of many or many of one; a lambda's body works on lists."""
-    if isinstance(node, exp.Anonymous) and node.name.lower() in _MANY_NAMES:
-        return True
-    if not isinstance(node, (exp.Window, *_MANY)) and not aggregates(node):
-        return False
-    return node.find_ancestor(exp.Lambda) is None
 
 
 # Functions of time or chance, by their lower-case names: sqlglot's classes differ by dialect.

@@ -10,7 +10,7 @@ from sqlglot.errors import SqlglotError
 
 from qanat.model.name import same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_source
+from qanat.planning.levels import row_source
 from tests.conformance.datafusion_engine.columns import quote
 
 AT = "__qanat_at"

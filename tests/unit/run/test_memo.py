@@ -292,4 +292,4 @@ def test_queries_are_parsed_once_for_many_processes(
         assert found["bronze"].counts.dropped == 1
         # The second update finds in the notes what it needs to know about the queries.
         monkeypatch.setattr("qanat.engines.duckdb.hidden.carry", None)
-        monkeypatch.setattr("qanat.planning.fingerprint.copies_input", None)
+        monkeypatch.setattr("qanat.planning.levels.copies_input", None)

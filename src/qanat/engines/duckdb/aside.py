@@ -6,21 +6,25 @@ other which rows of which input they fail for, and each input goes on without th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import BY_DATA
-from qanat.engines.duckdb.files.bound import METADATA, RID
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.inputs import Bindings, Bound
 from qanat.engines.duckdb.quarantine import failed_rows
-from qanat.engines.duckdb.rowwise import reason, row_wise
+from qanat.engines.duckdb.remembered import Queries
+from qanat.engines.duckdb.rowwise import RowWise, needed_of, reason, row_wise
 from qanat.engines.duckdb.types import Fitted, Result
+from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import ViewBatch, Work
+from qanat.planning.levels import levels
+from qanat.planning.stateful import tree_of
 from qanat.text import quote
 
 
@@ -30,13 +34,16 @@ class RowsAside:
 
     Args:
         bindings: the inputs of `work`, bound; each that may lose rows is bound anew without them.
+        queries: what is known of queries.
     """
 
     con: DuckDBPyConnection
     work: Work
     bindings: Bindings
+    queries: Queries
     _whole: dict[str, Bound] = field(default_factory=dict)
     _origins: dict[str, str] = field(default_factory=dict)
+    _joined: set[str] = field(default_factory=set)  # Views in which rows may appear repeatedly.
 
     def __post_init__(self) -> None:
         for name in tuple(self._candidates()):
@@ -65,24 +72,52 @@ class RowsAside:
             if RID in bound.hidden and name not in views and streams <= {name}:
                 yield name
 
-    def look(self, query: Computation, view: str = "") -> None:
+    def look(self, query: Computation, strictly: bool, view: str = "") -> None:
         """Find the rows that a query fails for.
 
         Args:
             query: its inputs are bound.
+            strictly: whether what may not matter must not fail either.
             view: what it defines; empty: the result.
         """
-        asked = row_wise(query) if isinstance(query, SqlQuery) else None
-        origin = self._origin(asked.source) if asked else None
-        if not isinstance(query, SqlQuery) or asked is None or origin is None:
+        if not isinstance(query, SqlQuery):
             return
-        if not asked.joined:
-            self._origins[_result(view)] = origin
         names = [r.name for r in query.reads]
-        columns = [c for n in names for c in self._columns(self.bindings.bound[n].plain)]
+        carried = self.queries.carrying(query, self.bindings.hidden, True)
+        needed = self._needed(view) if view else None
+        asked = row_wise(query, carried.sql, needed) if carried.positions else []
+        origin = self._origin(asked[0].source) if asked else None
+        if origin is None:
+            return
+        source = asked[0].source
+        batch = self.work.inputs[source]
+        repeated = isinstance(batch, ViewBatch) and batch.view in self._joined
+        self._origins[_result(view)] = origin
+        if asked[-1].joined or repeated:
+            self._joined.add(view)
+        readers = sum(r.name == source for q in _queries(self.work) for r in q.reads)
+        alone = readers == 1 and not repeated
+        for level in asked:
+            self._look(level, names, origin, alone, strictly)
 
+    def _needed(self, view: str) -> Names | None:
+        """The columns of a view that its readers may need; None: all."""
+        found: list[str] = []
+        for query in _queries(self.work):
+            for read in query.reads:
+                batch = self.work.inputs[read.name]
+                if isinstance(batch, ViewBatch) and batch.view == view:
+                    needed = needed_of(tree_of(query)) if isinstance(query, SqlQuery) else None
+                    if needed is None:
+                        return None
+                    found += needed
+        return Names(found)
+
+    def _look(
+        self, level: RowWise, names: Sequence[str], origin: str, alone: bool, strictly: bool
+    ) -> None:
         def over(sql: str) -> str:
-            return self.bindings.over(sql, names, (asked.source,))
+            return self.bindings.over(sql, names, (level.source,))
 
         def compiles(sql: str) -> bool:
             try:
@@ -91,24 +126,34 @@ class RowsAside:
                 return False
             return True
 
-        failing = asked.failing(compiles, columns)
+        if not compiles(level.relation):
+            return
+        columns = self._columns(over(level.relation))
+        failing = level.failing(compiles, columns, self._key(origin), alone, strictly)
         if failing is not None and compiles(failing):
             self._add(origin, over(failing))
 
     def look_at_casts(self, result: Result, fitted: Fitted) -> None:
         """Find the rows whose values do not fit the columns that the table has."""
         origin = self._origins.get(_result(""))
-        if origin is None or RID not in result.hidden or not fitted.casts:
+        if origin is None or not set(self._key(origin)) <= set(result.hidden) or not fitted.casts:
             return
         reasons = ", ".join(
             f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
         )
-        failing = f"SELECT {RID} AS rid, nullif(concat_ws('; ', {reasons}), '') AS reason"
-        self._add(origin, f"FROM ({failing} FROM ({result.select})) WHERE reason IS NOT NULL")
+        key = ", ".join(self._key(origin))
+        each = f"SELECT {key}, nullif(concat_ws('; ', {reasons}), '') AS reason"
+        failing = f"FROM ({each} FROM ({result.select})) WHERE reason IS NOT NULL"
+        self._add(origin, f"SELECT {key}, min(reason) AS reason {failing} GROUP BY {key}")
+
+    def _key(self, origin: str) -> tuple[str, ...]:
+        """The columns that tell the rows of an input apart, also behind joins."""
+        placed = {FILE, ROW} <= set(self._whole[origin].hidden)
+        return (FILE, ROW) if placed else (RID,)
 
     def reasons(self, name: str) -> str:
         """SELECT text of `rid` and `reason` of the rows of an input that fail."""
-        return f"SELECT rid, reason FROM {_table(name)}"
+        return f"SELECT rid, reason FROM {_table(name)} WHERE reason IS NOT NULL"
 
     @property
     def total(self) -> int:
@@ -140,8 +185,14 @@ class RowsAside:
         return list(self.con.sql(f"SELECT * FROM ({select}) LIMIT 0").columns)
 
     def _add(self, origin: str, failing: str) -> None:
+        # A join repeats rows of its input, and carries their places, but not their identifiers.
+        key = self._key(origin)
+        places = (
+            f"SELECT {', '.join(dict.fromkeys((*key, RID)))} FROM ({self._whole[origin].full})"
+        )
+        found = f"({places}) JOIN ({failing}) USING ({', '.join(key)})"
         try:
-            self.con.execute(f"INSERT INTO {_table(origin)} {failing}")
+            self.con.execute(f"INSERT INTO {_table(origin)} SELECT {RID}, reason FROM {found}")
         except BY_DATA:
             return  # what fails is none of the expressions that were asked, such as that of a join
 
@@ -150,10 +201,10 @@ def source_of(work: Work) -> str | None:
     """The input whose rows those of the result come from, one by one."""
     views = {v.name: v.query for v in work.views}
     query: Computation | None = work.query
-    while isinstance(query, SqlQuery) and (asked := row_wise(query)) is not None:
-        batch = work.inputs.get(asked.source)
+    while isinstance(query, SqlQuery) and (passing := levels(query)):
+        batch = work.inputs.get(passing[0].relation)
         if not isinstance(batch, ViewBatch):
-            return asked.source
+            return passing[0].relation
         query = views.get(batch.view)
     return None
 

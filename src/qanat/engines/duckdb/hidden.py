@@ -13,6 +13,8 @@ becomes
 
     SELECT "orders".__qanat_file, "orders".__qanat_row, "orders".__qanat_rid,
         * EXCLUDE (_metadata, __qanat_file, __qanat_row, __qanat_rid), v ** 2 FROM orders
+
+Where SELECTs are nested (CTEs, subqueries in FROM), each passes the positions on to the next.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_source
+from qanat.planning.levels import Level, levels
 from qanat.planning.stateful import tree_of
 from qanat.text import quote
 
@@ -65,22 +67,34 @@ def carry(
         UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
     with_metadata = METADATA in query.sql.lower()
-    source = row_source(query) if positions else None
-    if source is not None:
+    passing = levels(query) if positions else ()
+    if passing:
         try:
-            return _Carrier(query, hidden).spliced(source, with_metadata)
+            return _Carrier(query, hidden).spliced(passing, with_metadata)
         except _UnseparableError:
             pass
     if not with_metadata:
         return query.sql, (), ()
     try:
-        return _Carrier(query, hidden).spliced(None, with_metadata)
+        return _Carrier(query, hidden).spliced((), with_metadata)
     except _UnseparableError as error:
         raise UnsupportedError(
             f"{METADATA} cannot be read together with {error}",
             location=query.location,
             hint="name the columns, or read the metadata in a view of its own",
         ) from error
+
+
+class _Front(NamedTuple):
+    """What a SELECT that passes positions on has in front.
+
+    Args:
+        columns: hidden ones of what it reads.
+    """
+
+    level: Level
+    columns: tuple[str, ...]
+    text: str
 
 
 class _Carrier:
@@ -92,37 +106,47 @@ class _Carrier:
         self._edits: list[_Edit] = []
 
     def spliced(
-        self, source: str | None, with_metadata: bool
+        self, passing: Sequence[Level], with_metadata: bool
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What `carry` returns.
 
         Args:
-            source: what the query calls the input whose positions it takes, if any.
+            passing: the levels that pass positions on, from the input up.
             with_metadata: whether the query asks for `_metadata`.
         """
-        carried: tuple[str, ...] = ()
         needs: set[str] = set()
         owners = self._metadata_of() if with_metadata else ()
+        carried, fronts = self._fronts(passing)
         for select in self._tree.find_all(exp.Select):
             kept_out: dict[str, tuple[str, ...]] = {}
-            front = ""
+            front = fronts.get(id(select))
             for table, alias in _inputs(select):
                 columns = self._hidden.get(table, ())
-                placed = bool(columns) and select is self._tree and alias == source
-                if not placed and not (METADATA in columns and _owns(owners, alias)):
-                    continue
-                kept_out[alias] = columns
-                needs.add(table)
-                if placed:
-                    # A join may repeat a row of the source, so that its identifier is not unique.
-                    joined = bool(select.args.get("joins"))
-                    carried = tuple(
-                        c for c in POSITIONS if c in columns and not (joined and c == RID)
-                    )
-                    front = "".join(f"{quote(alias)}.{c}, " for c in carried)
+                if METADATA in columns and _owns(owners, alias):
+                    kept_out[alias] = columns
+                    needs.add(table)
+            if front is not None:
+                kept_out[front.level.alias] = front.columns
             if kept_out:
-                self._separate(select, kept_out, front)
+                self._separate(select, kept_out, front.text if front else "")
+        if fronts:
+            needs.add(passing[0].relation)
         return self._edited(), tuple(sorted(needs)), carried
+
+    def _fronts(self, passing: Sequence[Level]) -> tuple[tuple[str, ...], dict[int, _Front]]:
+        """The columns that the levels pass on, and what each of their SELECTs has in front."""
+        below = self._hidden.get(passing[0].relation, ()) if passing else ()
+        carried = tuple(c for c in POSITIONS if c in below)
+        fronts: dict[int, _Front] = {}
+        for level in passing if carried else ():
+            if level.joined:
+                # A join may repeat a row of the source, so that its identifier is not unique.
+                carried = tuple(c for c in carried if c != RID)
+            owner = f"{quote(level.alias)}." if level.alias else ""
+            text = "".join(f"{owner}{c}, " for c in carried)
+            fronts[id(level.select)] = _Front(level, below, text)
+            below = carried
+        return carried, fronts
 
     def _metadata_of(self) -> tuple[str | None, ...]:
         """The inputs whose metadata is asked for, as they are called; None stands for any."""
@@ -155,7 +179,7 @@ class _Carrier:
                 names = ", ".join(dict.fromkeys(columns))
                 self._say_select(select, f"SELECT {front}* EXCLUDE ({names}) ")
         if front and not implicit:
-            self._insert_front(front)
+            self._insert_front(select, front)
 
     def _check(self, select: exp.Select, kept_out: Mapping[str, tuple[str, ...]]) -> None:
         joins = select.args.get("joins") or []
@@ -205,15 +229,38 @@ class _Carrier:
             case _:
                 raise _UnseparableError("rows as a whole")
 
-    def _insert_front(self, front: str) -> None:
+    def _insert_front(self, select: exp.Select, front: str) -> None:
+        index = self._word(select, TokenType.SELECT)
+        after = index + (self._type_at(index + 1) is TokenType.ALL)
+        self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
+
+    def _word(self, select: exp.Select, word: TokenType) -> int:
+        """The token that begins the SELECT or FROM clause of a query."""
         depth = 0
-        for index, token in enumerate(self._tokens):
-            depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
-            if depth == 0 and token.token_type is TokenType.SELECT:
-                after = index + (self._type_at(index + 1) is TokenType.ALL)
-                self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
-                return
+        for index in range(self._beginning(select), len(self._tokens)):
+            kind = self._type_at(index)
+            depth += (kind in _OPENING) - (kind in _CLOSING)
+            if depth < 0:
+                break
+            if depth == 0 and kind is word:
+                return index
         raise _UnseparableError("a query without SELECT")
+
+    def _beginning(self, select: exp.Select) -> int:
+        """The first token of a query: of the whole, of a CTE or of a subquery in FROM."""
+        if select is self._tree:
+            return 0
+        around = select.parent
+        outer = around.find_ancestor(exp.Select) if around else None
+        if isinstance(around, exp.CTE):
+            before = self._token_at(around.args["alias"].this.meta["start"])
+        elif isinstance(around, exp.Subquery) and outer is not None:
+            before = self._word(outer, TokenType.FROM)
+        else:
+            raise _UnseparableError("a subquery")
+        while self._type_at(before) is not TokenType.L_PAREN:
+            before += 1
+        return before + 1
 
     def _token_at(self, offset: int) -> int:
         return next(i for i, t in enumerate(self._tokens) if t.start == offset)

@@ -106,7 +106,7 @@ def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Sche
 
     Args:
         relation: SELECT text of the input, with its positions.
-        failed: name of a table of (rid, reason).
+        failed: name of a table of (rid, reason); without a reason a row is not needed.
         columns: those of the input that make the row.
         schema: the columns of the dataset.
     """
@@ -117,7 +117,7 @@ def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Sche
     raw = f"to_json({{{row}}})::VARCHAR AS {_RAW}"
     return (
         f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID} FROM ({relation}) AS r "
-        f"JOIN {failed} AS f ON f.rid = r.{RID}"
+        f"JOIN {failed} AS f ON f.rid = r.{RID} AND f.reason IS NOT NULL"
     )
 
 

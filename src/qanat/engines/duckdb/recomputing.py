@@ -48,7 +48,7 @@ class Recomputing(Staging):
         if source is None or not self._take(source):
             return None
         try:
-            self._set_aside()
+            self._set_aside(strictly=True)
             self.removed = []
             for view in work.views:
                 self._view(view)

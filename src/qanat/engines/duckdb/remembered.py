@@ -114,7 +114,7 @@ class Queries:
         # Imported only here, as below: with it comes the parser.
         return bool(
             self._noted(
-                question, lambda: import_module("qanat.planning.fingerprint").copies_input(query)
+                question, lambda: import_module("qanat.planning.levels").copies_input(query)
             )
         )
 

@@ -6,23 +6,27 @@ knows that of a sum of two columns without NULLs, and does not compute it.) So o
     SELECT id, CAST(v AS INT) AS v FROM orders WHERE CAST(day AS DATE) > DATE '2026-01-01'
 
 a second one is made, which gives the identifiers of failing rows, each with what fails and for
-which values. A row that the condition rejects anyway is none of them, as the engine may then skip
-whatever fails: for `a AND b` it is enough that one of both is not true.
+which values. A row that the condition rejects anyway has no reason to wait: for `a AND b` it is
+enough that one of both is not true. It is left out without a reason, as the engine may compute the
+part that fails before the one that rejects.
+
+The engine may skip what does not matter: of `a OR b` a part beside one that is true, and columns
+that nothing above a subquery uses. It need not: so they are asked about too (`strictly`) where it
+has refused a value though all rows were set aside that fail in what matters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from sqlglot import exp
 
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.files.bound import RID
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import row_source
-from qanat.planning.stateful import tree_of
+from qanat.planning.levels import levels
 from qanat.secret import masked
 from qanat.text import literal, quote
 
@@ -33,33 +37,56 @@ Compiles = Callable[[str], bool]
 
 
 class RowWise(Frozen):
-    """A query whose rows are computed each from one row of an input.
+    """A SELECT whose rows are computed each from one row of an input.
 
     Args:
-        source: the input, by `Read.name`; `alias`, as the query calls it.
+        source: the input, by `Read.name`.
+        alias: what the SELECT calls the relation that its rows come from; maybe nothing.
         joined: whether one row of the input may give several of the result.
-        tree: of the query.
+        level: the SELECT; what it reads passes the positions of the input's rows on.
+        ctes: what its names may mean besides inputs.
         dialect: of the query.
+        needed: which of its columns matter; None: all.
+        below: whether another level reads it.
     """
 
     source: str
     alias: str
     joined: bool
-    tree: exp.Select
+    level: exp.Select
+    ctes: tuple[exp.Expr, ...]
     dialect: str
+    needed: Names | None
+    below: bool
 
-    def failing(self, compiles: Compiles, columns: Collection[str]) -> str | None:
-        """SELECT text of `rid` and `reason` of the rows that fail; None if none can.
+    @property
+    def relation(self) -> str:
+        """SELECT text of all columns that the expressions can name."""
+        return f"{self._with()}SELECT * FROM {self._from()}"
+
+    def failing(
+        self,
+        compiles: Compiles,
+        columns: Collection[str],
+        key: Collection[str],
+        alone: bool,
+        strictly: bool,
+    ) -> str | None:
+        """SELECT text of a key and the `reason` of the rows that fail; None if none can.
 
         Args:
             compiles: tells whether SELECT text is valid.
-            columns: of the inputs; other names are those of expressions in the same SELECT.
+            columns: of `relation`; other names are those of expressions in the same SELECT.
+            key: the columns that tell the rows of the input apart.
+            alone: whether nothing else reads the input. Then rows that the condition rejects, and
+                that may fail nevertheless, are among those found; their reason is NULL.
+            strictly: whether what may not matter must not fail either.
         """
         given = Names(columns)
-        known = _aliases(self.tree, given)
-        where = self.tree.args.get("where")
+        known = _aliases(self.level, given)
+        where = self.level.args.get("where")
         condition = _inlined(where.this, known) if where else None
-        outputs = [e for e in self._outputs(known) if self._can_be_tried(e, compiles)]
+        outputs = [e for e in self._outputs(known, strictly) if self._can_be_tried(e, compiles)]
         if condition is not None and not self._can_be_tried(condition, compiles):
             # Which rows it keeps can then not be told apart from those that it fails for.
             return None
@@ -69,20 +96,33 @@ class RowWise(Frozen):
             f"CASE WHEN {self._fails(e)} THEN {self._reason(e, given)} END" for e in outputs
         )
         reason = f"nullif(concat_ws('; ', {reasons}), '')" if outputs else "NULL"
-        rows = self._from()
+        rows, rejected = self._from(), "false"
         if condition is not None:
             holds, broken = self._holds(condition), self._reason(condition, given)
-            reason = f"CASE WHEN {holds} THEN {reason} ELSE {broken} END"
-            rows += f" WHERE NOT {self._rejects(condition)}"
-        rid = f"{quote(self.alias)}.{RID}"
-        every = f"{self._with()}SELECT {rid} AS rid, {reason} AS reason FROM {rows}"
-        found = f"FROM ({every}) WHERE reason IS NOT NULL"
-        return f"SELECT rid, min(reason) AS reason {found} GROUP BY rid"
+            computes, rejects = self._computes(condition), self._rejects(condition)
+            if strictly:
+                holds = f"({holds} AND {computes})"
+            reason = f"CASE WHEN {holds} THEN {reason} WHEN NOT {rejects} THEN {broken} END"
+            # The engine may move conditions: what is above may meet rows that this one rejects.
+            spoils = "true" if self.below else f"NOT {computes}"
+            # A row that is joined to several others may be rejected beside some of them only.
+            spoils = "false" if self.joined or not alone else spoils
+            rows += f" WHERE CASE WHEN {rejects} THEN {spoils} ELSE true END"
+            rejected = rejects
+        owner = f"{quote(self.alias)}." if self.alias else ""
+        places = ", ".join(f"{owner}{column}" for column in key)
+        every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
+        found = f"FROM ({self._with()}{every}) WHERE rejected OR reason IS NOT NULL"
+        by = ", ".join(key)
+        return f"SELECT {by}, min(reason) AS reason {found} GROUP BY {by}"
 
-    def _outputs(self, known: Named[exp.Expr]) -> Iterator[exp.Expr]:
+    def _outputs(self, known: Named[exp.Expr], all_: bool) -> Iterator[exp.Expr]:
         """What the SELECT list computes; columns as they are cannot fail."""
-        for item in self.tree.expressions:
+        needed = None if all_ else self.needed
+        for item in self.level.expressions:
             for each in (item, *_replaced(item)):
+                if needed is not None and each.alias and each.alias not in needed:
+                    continue
                 computed = each.unalias()
                 if not isinstance(computed, exp.Column | exp.Star | exp.Literal):
                     yield _inlined(computed, known)
@@ -106,6 +146,15 @@ class RowWise(Frozen):
                 return f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
         return f"coalesce(TRY(({self._exact(condition)}) IS TRUE), false)"
 
+    def _computes(self, condition: exp.Expr) -> str:
+        """True if no part of a condition fails."""
+        match condition:
+            case exp.Paren():
+                return self._computes(condition.this)
+            case exp.And() | exp.Or():
+                return f"({self._computes(condition.left)} AND {self._computes(condition.right)})"
+        return f"NOT ({self._fails(condition)})"
+
     def _rejects(self, condition: exp.Expr) -> str:
         """True if a condition is not true, whatever becomes of the parts that fail."""
         match condition:
@@ -124,13 +173,12 @@ class RowWise(Frozen):
         return reason(self._sql(expression), columns)
 
     def _from(self) -> str:
-        joins = self.tree.args.get("joins") or []
-        clause = self.tree.args["from_"].this
+        joins = self.level.args.get("joins") or []
+        clause = self.level.args["from_"].this
         return " ".join(map(self._exact, (clause, *joins)))
 
     def _with(self) -> str:
-        clause = self.tree.args.get("with_")
-        return f"{self._sql(clause)} " if clause else ""
+        return f"WITH {', '.join(map(self._exact, self.ctes))} " if self.ctes else ""
 
     def _exact(self, node: exp.Expr) -> str:
         return exact_casts(self._sql(node))
@@ -154,16 +202,68 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(query: SqlQuery) -> RowWise | None:
-    """The query as one that computes row by row; None if it is another one."""
-    alias = row_source(query)
-    if alias is None:
+def row_wise(query: SqlQuery, carried: str, needed: Names | None) -> list[RowWise]:
+    """The levels at which a query computes row by row, from the input up; none if it does not.
+
+    Args:
+        carried: the query's SQL, made to pass on the positions of its input's rows.
+        needed: which columns of its result matter; None: all.
+    """
+    made: list[RowWise] = []
+    passing = levels(replace(query, sql=carried))
+    for at, level in reversed(tuple(enumerate(passing))):
+        joined = any(each.joined for each in passing[: at + 1])
+        source, ctes = passing[0].relation, tuple(_ctes(level.select))
+        made.append(
+            RowWise(
+                source=source,
+                alias=level.alias,
+                joined=joined,
+                level=level.select,
+                ctes=ctes,
+                dialect=query.dialect,
+                needed=needed,
+                below=bool(made),
+            )
+        )
+        needed = needed_of(level.select, needed)
+    return made[::-1]
+
+
+def needed_of(tree: exp.Expr, needed: Names | None = None) -> Names | None:
+    """The columns that a query may need of what it reads; None: all.
+
+    Args:
+        needed: those of its own that matter; None: all.
+    """
+    stars = [s for s in tree.find_all(exp.Star) if not isinstance(s.parent, exp.Count)]
+    named = (column.name for column in tree.find_all(exp.Column))
+    if not stars and not tree.find(exp.Columns):
+        return Names(named)
+    # A star may give a column another name.
+    if needed is None or tree.find(exp.Columns) or any(map(_renames, stars)):
         return None
-    tree = tree_of(query)
-    if not isinstance(tree, exp.Select):
-        return None
-    table = tree.args["from_"].this
-    return RowWise(table.name, alias, bool(tree.args.get("joins")), tree, query.dialect)
+    return Names([*needed, *named])
+
+
+def _renames(star: exp.Star) -> bool:
+    return any(star.args.get(kind) for kind in ("replace", "replace_", "rename"))
+
+
+def _ctes(select: exp.Select) -> list[exp.Expr]:
+    """The CTEs that a SELECT within a query can read."""
+    clause = select.args.get("with_")
+    found: list[exp.Expr] = list(clause.expressions) if clause else []
+    child: exp.Expr | None = select
+    while child is not None and (parent := child.parent) is not None:
+        clause = parent.args.get("with_") if isinstance(parent, exp.Select) else None
+        if isinstance(child, exp.CTE):
+            # It can read those before it.
+            found = [*parent.expressions[: child.index], *found]
+        elif clause is not None and clause is not child:
+            found = [*clause.expressions, *found]
+        child = parent
+    return found
 
 
 def _replaced(item: exp.Expr) -> list[exp.Expr]:

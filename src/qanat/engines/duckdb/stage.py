@@ -124,11 +124,12 @@ class Staging:
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
         keep_order(self.con, work.inputs.values())
-        try:
-            return self._computed()
-        except (QanatError, *BY_DATA) as error:
-            if not (work.sets_aside and by_data(error)) or not self._set_aside():
-                raise
+        for strictly in (False, True):
+            try:
+                return self._computed()
+            except (QanatError, *BY_DATA) as error:
+                if not (work.sets_aside and by_data(error)) or not self._set_aside(strictly):
+                    raise
         return self._computed()
 
     def _computed(self) -> Staged:
@@ -159,21 +160,23 @@ class Staging:
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
         )
 
-    def _set_aside(self) -> int:
-        """Take rows that cannot be computed out of the inputs; how many there are."""
+    def _set_aside(self, strictly: bool) -> bool:
+        """Take rows that cannot be computed out of the inputs; True if there are some (more)."""
         self._start_over()
-        # Imported only here: with it comes the parser.
-        module = import_module("qanat.engines.duckdb.aside")
-        aside = self.aside = module.RowsAside(self.con, self.work, self.bindings)
+        if self.aside is None:
+            # Imported only here: with it comes the parser.
+            module = import_module("qanat.engines.duckdb.aside")
+            self.aside = module.RowsAside(self.con, self.work, self.bindings, self.queries)
+        aside, before = self.aside, self.aside.total
         for view in self.work.views:
             self._bind_reads(view.query)
-            aside.look(view.query, view.name)
+            aside.look(view.query, strictly, view.name)
             self._view(view)
         self._bind_reads(self.work.query)
-        aside.look(self.work.query)
+        aside.look(self.work.query, strictly)
         aside.look_at_casts(*self._compiled())
         self._start_over()
-        return int(aside.total)
+        return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
     def _start_over(self) -> None:
         """Forget what was computed; inputs stay bound."""

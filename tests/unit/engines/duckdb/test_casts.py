@@ -53,6 +53,16 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], tuple[Any,
         ("CAST(CAST(a AS DECIMAL(10, 2)) AS DECIMAL(10, 1))", Decimal("1.0")),
         ("f::DECIMAL(10,2)", Decimal("2.68")),
         ("a /* a::INT */ ::DECIMAL(10,2) -- a::INT", CENTS),
+        ("l::DECIMAL(10,2)[]", [CENTS]),
+        ("CAST([l] AS DECIMAL(10, 2)[][])", [[CENTS]]),
+        ("[b]::INT[]", [3]),
+        ("[i]::BIGINT[]", [7]),
+        ("sum(a) OVER w::DECIMAL(10,2)", CENTS),
+        ("1e23::DOUBLE::HUGEINT", 10**23),
+        ("1e23::DOUBLE::INT128", 10**23),
+        ("(9007199254740993 * 1.0::DOUBLE)::BIGINT", 9007199254740992),
+        ("b::OID", 3),
+        ("b::UINT64", 3),
         ("b::INT", 3),
         ("-b::BIGINT", -3),
         ("CAST(b AS INTEGER) IN (3)", True),
@@ -65,7 +75,7 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], tuple[Any,
 def test_a_cast_gives_what_a_cast_of_the_text_gives(
     connection: duckdb.DuckDBPyConnection, expression: str, value: object
 ) -> None:
-    sql = f"SELECT {expression}\nFROM t"
+    sql = f"SELECT {expression}\nFROM t\nWINDOW w AS (ORDER BY b)"
     names, row = run(connection, sql)
     assert row == (value,)
     assert names == connection.sql(sql).columns, "columns keep their names"

@@ -62,6 +62,21 @@ CARRIED = [
     "SELECT x.* EXCLUDE (v) FROM s, (SELECT S.*) x",
     "SELECT id, (SELECT to_json(x) FROM (SELECT s.*) x)::VARCHAR AS j FROM s",
     "SELECT s.id, x.* FROM s, (SELECT s.* FROM r AS s) x",
+    # CTEs and subqueries
+    "WITH c AS (SELECT * FROM s) SELECT * FROM c",
+    "WITH c AS (FROM s) FROM c",
+    "WITH c AS MATERIALIZED (SELECT id, v + 1 FROM s AS x), d AS (FROM c) SELECT d.*, 1 FROM d",
+    "WITH s AS (SELECT id, v FROM s) SELECT * FROM s",
+    "WITH c AS (SELECT (SELECT max(w) FROM r) AS m, * EXCLUDE (v) FROM s) FROM c AS k SELECT *, 1",
+    'WITH "Größe" AS (SELECT * FROM s) SELECT * FROM größe',
+    "WITH k AS (SELECT id FROM r), c AS (FROM s) SELECT * FROM c WHERE id IN (SELECT id FROM k)",
+    "WITH c AS (SELECT * FROM s) SELECT * FROM c JOIN r USING (id)",
+    "WITH c AS (SELECT * FROM s JOIN r USING (id)) SELECT *, id * 2 FROM c",
+    "SELECT * FROM (SELECT id, v FROM s)",
+    "SELECT * FROM (SELECT * FROM (FROM s) AS a WHERE v > 1) AS b LEFT JOIN r USING (id)",
+    "SELECT id, lower(label) AS l FROM (SELECT *, v ** 2 FROM s) WHERE id > 0",
+    "SELECT q.* FROM (WITH c AS (SELECT * FROM s) SELECT ALL * FROM c) q",
+    "WITH c AS (SELECT 'FROM (SELECT' AS t, id /* SELECT */ FROM s) SELECT t, id FROM c",
 ]
 AS_A_WHOLE = [
     "SELECT s FROM s",
@@ -129,6 +144,28 @@ def test_rows_that_a_join_repeats_have_no_identifier(sql: str) -> None:
 
 @pytest.mark.parametrize("sql", AS_A_WHOLE)
 def test_rows_taken_as_a_whole_do_not_show_where_they_came_from(
+    con: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    assert over(con, sql, ()).fetchall()
+    assert carry(query(sql), HIDDEN, positions=True) == (sql, (), ())
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH c AS (SELECT * FROM s) SELECT a.* FROM c AS a, c AS b",
+        "WITH c AS (SELECT * FROM s) SELECT * FROM c WHERE id IN (SELECT id FROM c)",
+        "WITH c(i, j, k) AS (SELECT * FROM s) SELECT * FROM c",
+        "SELECT * FROM (SELECT * FROM s) AS c(i, j, k)",
+        "WITH c AS (SELECT max(v) AS v FROM s) SELECT * FROM c",
+        "WITH c AS (SELECT DISTINCT v FROM s) SELECT * FROM c",
+        "WITH RECURSIVE c AS (SELECT * FROM s) SELECT * FROM c",
+        "SELECT * FROM (SELECT * FROM s UNION ALL SELECT * FROM s)",
+        "SELECT * FROM (SELECT * FROM s LIMIT 1)",
+        "SELECT to_json(c) AS j FROM (SELECT * FROM s) AS c",
+    ],
+)
+def test_rows_of_other_nested_queries_do_not_tell(
     con: duckdb.DuckDBPyConnection, sql: str
 ) -> None:
     assert over(con, sql, ()).fetchall()

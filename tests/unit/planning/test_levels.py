@@ -6,7 +6,7 @@ import pytest
 
 from qanat.errors import Location
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.planning.fingerprint import copies_input, row_source
+from qanat.planning.levels import copies_input, levels, row_source
 
 HERE = Location("t.sql", 1, 1)
 
@@ -75,6 +75,23 @@ def test_not_row_by_row(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sql", "relations"),
+    [
+        ("SELECT a FROM s AS x", ["s"]),
+        ("WITH c AS (SELECT * FROM s), e AS (FROM c) SELECT a FROM e", ["s", "c", "e"]),
+        ("WITH s AS (SELECT a FROM s) SELECT * FROM s", ["s", "s"]),
+        ("SELECT a FROM (SELECT * FROM (SELECT * FROM s) AS x)", ["s", "", ""]),
+        ("WITH c AS (SELECT * FROM s) SELECT * FROM c JOIN c AS e ON true", []),
+        ("WITH c AS (SELECT max(a) AS a FROM s) SELECT a FROM c", []),
+        ("WITH c AS (SELECT a FROM s) SELECT max(a) AS a FROM c", []),
+        ("WITH c AS (SELECT a FROM s) SELECT random() AS r FROM c", []),
+    ],
+)
+def test_levels_from_the_input_up(sql: str, relations: list[str]) -> None:
+    assert [level.relation for level in levels(query(sql))] == relations
+
+
+@pytest.mark.parametrize(
     ("sql", "copies"),
     [
         ("SELECT * FROM s", True),
@@ -90,6 +107,7 @@ def test_not_row_by_row(sql: str) -> None:
         ("SELECT s.* FROM s JOIN (SELECT 1 AS one) c ON s.a > 0", False),
         ("SELECT s.* FROM s SEMI JOIN (SELECT 1 AS one) c ON s.a > 0", False),
         ("SELECT s.* FROM s, (SELECT 1 AS one) c", False),
+        ("SELECT * FROM (SELECT * FROM s)", False),
         ("SELECT *, regexp_split_to_table(a, ',') AS p FROM s", False),
     ],
 )
