@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qanat.errors import AdapterError, QanatError, SchemaMismatchError, located
+from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Range
@@ -68,7 +68,7 @@ def describe(
             flows that are about to read something tell the columns.
     """
     table = _table(session, dataset, before)
-    problems: list[QanatError] = []
+    problems = Problems()
     given: dict[str, Schema] = {}
     described: tuple[Work, tuple[Expectation, ...]] | None = None
     flows = tuple(session.pipeline.flows_into(dataset.name))
@@ -82,14 +82,13 @@ def describe(
             unknown = True
             continue
         ranges = {} if takes is None else takes[flow.name]
-        try:
+        so_far = len(problems)
+        with problems.collecting():
             work = _work(session, compiled, known, table, unchanged, ranges)
             if work is not None:
                 given[flow.name] = session.engine.describe(work)
                 described = work, compiled.expectations
-        except QanatError as error:
-            problems.append(error)
-            unknown = True
+        unknown = unknown or len(problems) > so_far
     if unknown:
         declared = dataset.schema if dataset.schema.fields else None
         return Described(declared, _columns(table), given, tuple(problems))
@@ -110,10 +109,20 @@ def _columns(table: Snapshot | None) -> Schema:
     return NO_COLUMNS if table is None else table.schema
 
 
-def new_columns(
-    session: Session, dataset: Dataset, definitions: Named[Definition]
-) -> Mapping[str, tuple[str, ...]]:
-    """By flow, the columns that its query gives and that a streaming table does not have yet.
+class Changes(Frozen):
+    """How the columns that queries give differ from those of their streaming table.
+
+    Args:
+        adds: by flow, the columns that the table does not have yet.
+        lacks: columns of the table that no flow gives.
+    """
+
+    adds: Mapping[str, tuple[str, ...]]
+    lacks: tuple[str, ...] = ()
+
+
+def changed_columns(session: Session, dataset: Dataset, definitions: Named[Definition]) -> Changes:
+    """Compare the queries of a streaming table with the columns that it has.
 
     Raises:
         SchemaMismatchError: a query's columns do not fit the table.
@@ -132,10 +141,27 @@ def new_columns(
         # Others may be none any more once the unread input is there: it may have a new column.
         if isinstance(problem, SchemaMismatchError):
             raise problem
-    return {
+    adds = {
         flow: tuple(f.name for f in schema.fields if given.table.get(f.name) is None)
         for flow, schema in given.flows.items()
     }
+    return Changes(adds, _lacking(session, dataset, known, given))
+
+
+def _lacking(
+    session: Session, dataset: Dataset, known: Named[Schema], given: Described
+) -> tuple[str, ...]:
+    """Columns of a table that none of its flows gives; none if one of them cannot be asked."""
+    found: list[str] = []
+    for flow in session.pipeline.flows_into(dataset.name):
+        if flow.name not in given.flows:
+            return ()
+        work = _work(session, session.analysis.flows[flow.name], known, None, False, {})
+        if work is None:
+            return ()
+        found += session.engine.describe(work).names
+    names = Names(found)
+    return tuple(f.name for f in given.table.fields if f.name not in names)
 
 
 def _stored(session: Session, dataset: Dataset) -> Schema | None:

@@ -185,6 +185,14 @@ class DiscardResult(Frozen):
     remaining: int
 
 
+class ExportResult(Frozen):
+    """How many rows of a quarantine were written to a file."""
+
+    dataset: str
+    file: str
+    rows: int
+
+
 class MoveResult(Frozen):
     """What got another name, or went.
 
@@ -264,12 +272,14 @@ class Finding(Frozen):
         what: what was looked at, a few words.
         detail: what was found, one sentence.
         hint: the way out, empty if nothing is wrong.
+        errors: that were met, where there were any.
     """
 
     level: str
     what: str
     detail: str
     hint: str = ""
+    errors: tuple[QanatError, ...] = ()
 
 
 class Chosen(Frozen):

@@ -12,7 +12,7 @@ that a query cannot compute, which `rowwise` finds. `readmission` stages a repla
 `recomputing` computes such rows again; `tracing` finds where rows of tables come from.
 `remembered` keeps what is expensive to find out. `audit` and `profile` look at stored tables,
 `reading` gives the rows of a query. `faults` turns DuckDB's errors into ours, and asks `refusals`
-to explain the author's mistakes.
+to explain the author's mistakes; `mistakes` finds all the names in a query that mean nothing.
 """
 
 from qanat.model.adapter import EngineKind

@@ -76,8 +76,8 @@ class Features(Frozen):
             raise TableTooNewError(
                 f"cannot write {table}: it needs {', '.join(unknown)}",
                 wanted=f"a table with no other features than {', '.join(sorted(_WRITABLE))}",
-                hint="another tool changed the table's protocol; a full refresh into a new "
-                "folder makes one that Qanat can write",
+                hint="another tool changed the table's protocol; to have one that Qanat can write,"
+                f" move its folder away and start over: {full_refresh()}",
             )
 
     def with_schema(self, schema: Schema) -> Features:
