@@ -176,7 +176,7 @@ def test_a_folder_has_its_direct_files(landing: Landing, scratch: Path) -> None:
 def test_patterns(landing: Landing, scratch: Path, pattern: str, names: set[str]) -> None:
     for name in ("2026/a.csv", "2026/b.csv", "2027/c.csv", "2027/deep/d.csv", "e.csv", "x.json"):
         landing.put(f"in/{name}", b"1\n")
-    found = Flow(landing, pattern, scratch).unread()
+    found = Flow(landing, pattern, scratch, format="csv").unread()
     assert {f.path.rpartition("/")[2] for f in found.files} == names if found else not names
     everything = landing.source.everything(reference("files", landing.path(pattern)))
     assert len(everything.files if everything else ()) == len(names)
