@@ -7,7 +7,7 @@ query is told to leave them out of its stars (`hidden.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.files.counted import LinesOf, with_lines
 from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
@@ -47,6 +48,7 @@ class Bound(Frozen):
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
         whole: `full` with the rows that are set aside; empty if none are.
+        counted: see `BoundFiles`.
     """
 
     plain: str
@@ -56,6 +58,7 @@ class Bound(Frozen):
     malformed: str | None = None
     rows: int | None = None
     whole: str = ""
+    counted: Mapping[str, LinesOf] = field(default_factory=dict)
 
 
 def _grown(field: Field, type_: str) -> str:
@@ -134,6 +137,15 @@ class Bindings:
                 found = self.views[view]
         self.bound[name] = found
         return found
+
+    @property
+    def counted(self) -> dict[str, LinesOf]:
+        """See `BoundFiles`: that of all inputs."""
+        return {p: lines for b in self.bound.values() for p, lines in b.counted.items()}
+
+    def with_lines(self, rows: str) -> str:
+        """SELECT text of rows for a quarantine, with lines where they named numbers of rows."""
+        return with_lines(self.con, rows, self.counted)
 
     def bind_once(self, name: str, batch: Batch) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
@@ -309,4 +321,5 @@ def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: 
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,
+        counted=found.counted,
     )

@@ -209,8 +209,8 @@ class Staging:
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
-        skip = len(carried.positions)
-        return Result(select, names[skip:], relation.types[skip:], carried.positions)
+        at = len(carried.positions)
+        return Result(select, names[at:], relation.types[at:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
         over = partial(self.bindings.over, names=reads, full=carried.needs)
@@ -263,8 +263,7 @@ class Staging:
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
-        traced = self._traced or bool(view.expectations)
-        result = self._query(view.name, view.query, positions=traced)
+        result = self._query(view.name, view.query, self._traced or bool(view.expectations))
         positions = result.hidden if isinstance(view.query, SqlQuery) else ()
         if view.expectations:
             result = self._filter(view, result)
@@ -349,6 +348,7 @@ class Staging:
         if not split.quarantined:
             return
         rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
+        rows = self.bindings.with_lines(rows)
         staged = quarantine_table(self.con, rows, schema, self.work, output, number=f"q.{RID}")
         if staged.rows != split.quarantined:
             raise unbalanced(dataset, split.quarantined, staged.rows)
@@ -368,7 +368,7 @@ class Staging:
     def _put_aside(self, selects: list[str], schema: Schema, rule: str, number: str) -> int:
         """Stage rows that have no columns of the table; how many there are."""
         work, total = self.work, 0
-        for n, rows in enumerate(selects):
+        for n, rows in enumerate(map(self.bindings.with_lines, selects)):
             # Each SELECT numbers its rows by itself, and has files of its own.
             series = f"{rule[1]}{n or ''}"
             output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import duckdb
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.infer import exact, survey
 from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import OptionError, SchemaDriftError, nearest
@@ -228,12 +229,15 @@ class BoundFiles(Frozen):
         schema: the visible columns.
         malformed: a SELECT of (file, row, raw, error); None if every row could be parsed.
         rows: the number of rows in `relation`; None if counting them would cost a scan.
+        counted: by path, the files of which `__qanat_row`, and `row` of a malformed row, are the
+            row's number, but may be another line.
     """
 
     relation: str
     schema: Schema
     malformed: str | None
     rows: int | None
+    counted: Mapping[str, LinesOf] = field(default_factory=dict)
 
 
 class OnePass(Frozen):
