@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import IO, Any, NamedTuple
 
-from qanat.errors import MissingExtraError, install
+from qanat.errors import needing
 
 _BUFFER = 1 << 16
 
@@ -61,12 +61,8 @@ def open_plain(path: str, compression: str) -> IO[bytes]:
     codec = _CODECS[compression]
     if codec.empty and os.stat(path).st_size == 0:  # noqa: PTH116 - as below
         return open(path, "rb")  # noqa: PTH123 - ten thousand Path objects cost half a second
-    try:
+    with needing(f"reading {path!r}"):
         opened: Callable[[str, str], Any] = import_module(codec.module).open
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"reading {path!r} needs the package {error.name}", hint=install(str(error.name))
-        ) from error
     module, _, name = codec.error.partition(":")
     damage: type[Exception] = getattr(import_module(module), name)
     return io.BufferedReader(_Unpacked(opened(path, "rb"), damage), _BUFFER)

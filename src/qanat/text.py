@@ -326,16 +326,18 @@ def grid(
     columns = range(len(head))
     right = [bool(body) and all(row[i].right for row in body) for i in columns]
     sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
-    if spare and _fitting(sizes, width) < len(sizes):
-        kept = [i for i in columns if headers[i] != spare[0]]
-        fewer = [[row[i] for i in kept] for row in rows]
-        return grid([headers[i] for i in kept], fewer, layout, spare[1:])
-    shown = _fitting(sizes, width)
-    lines = [_line(row[:shown], sizes, right, layout.paint) for row in [head, *body]]
-    if shown < len(head):
-        more = count(len(head) - shown, "more column")
-        hidden = ", ".join(h.text for h in head[shown:])
-        lines.append(clip(f"… and {more}: {hidden}", width or WIDEST))
+    kept, left_out = [*columns], list[str]()
+    for header in spare:
+        if _fitting([sizes[i] for i in kept], width) < len(kept):
+            left_out += [headers[i] for i in kept if headers[i] == header]
+            kept = [i for i in kept if headers[i] != header]
+    shown = kept[: _fitting([sizes[i] for i in kept], width)]
+    left_out = [*(headers[i] for i in kept[len(shown) :]), *left_out]
+    wide, aligned = [sizes[i] for i in shown], [right[i] for i in shown]
+    lines = [_line([row[i] for i in shown], wide, aligned, layout.paint) for row in [head, *body]]
+    if left_out:
+        more = count(len(left_out), "more column")
+        lines.append(clip(f"… and {more}: {', '.join(left_out)}", width or WIDEST))
     return lines
 
 

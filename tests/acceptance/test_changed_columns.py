@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import qanat
+from qanat.model.event import Warned
 from qanat.run.decide import Step
 from qanat.run.plan import plan
 from qanat.run.session import Session
@@ -48,6 +50,26 @@ def test_validate_compares_a_query_with_its_table(shop: Shop) -> None:
 def test_a_table_that_will_be_replaced_is_compared_with_nothing(shop: Shop) -> None:
     shop.sql(BRONZE + "CREATE MATERIALIZED VIEW silver AS SELECT 'x' AS id FROM bronze;")
     assert shop.problems() == []
+
+
+def test_a_column_that_the_query_gives_no_more_is_told(shop: Shop) -> None:
+    """By the plan and by the update, once, with the way out."""
+    shop.sql(BRONZE + SILVER.format("id"))
+    shop.file("data/2.csv", "id,amount\n3,30\n")
+    said = (
+        "column amount is given no more and stays, NULL in new rows (qanat run --full-refresh"
+        " silver takes it away)"
+    )
+    with Session.open(shop.folder) as session:
+        (silver,) = [d for d in plan(session).datasets if d.dataset == "silver"]
+    assert silver.consequence.endswith(said)
+    with qanat.open(shop.folder) as project:
+        project.run()
+        told = [e.event for e in project.events(dataset="silver").events]
+        assert [e.message for e in told if isinstance(e, Warned)] == [said]
+        assert project.plan("silver").datasets[0].consequence == ""
+        project.run(full_refresh="silver")
+        assert project.table("silver").show().schema.names == ("id",)
 
 
 def test_columns_that_only_the_table_has_can_be_read(shop: Shop) -> None:

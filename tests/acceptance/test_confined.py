@@ -64,6 +64,21 @@ def test_files_outside_of_the_allowed_folders(shop: Shop, tmp_path: Path, kind: 
     assert all(isinstance(f, NotAllowedError | UnsupportedError) for f in failures)
 
 
+def test_a_link_that_leads_out_is_named(shop: Shop, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "secret.csv").write_text("pin\n1234\n")
+    link = shop.folder / "data" / "link"
+    link.symlink_to(other)
+    shop.file("qanat.yml", "name: shop\nallowed_folders: [data]\n")
+    shop.sql(f"{ORDERS}CREATE MATERIALIZED VIEW leak AS {OUTSIDE['a link']};\n")
+    (problem,) = shop.validation().problems
+    assert problem.got == f"the link {link} leads to {other}"
+    assert problem.hint == f"add {other} to `allowed_folders` in the spec"
+    shop.file("qanat.yml", f"name: shop\nallowed_folders: [data, {other}]\n")
+    assert shop.validation().problems == ()
+
+
 def test_allowed_folders_do_not_stand_in_the_way(shop: Shop, tmp_path: Path) -> None:
     shop.file("qanat.yml", "name: shop\nallowed_folders: [data, out]\n")
     shop.file("more.csv.gz", "")

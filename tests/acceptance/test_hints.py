@@ -1,8 +1,8 @@
 """Hints are followed: what an error says to do is done, and then the command gives no error.
 
 Each case is a small project with a mistake or an accident. A hint that is a command is run as it
-is printed; for one in prose the case does by hand what it says. `test_how_many_hints_are_followed`
-keeps count of the hints in `src` that are followed here.
+is printed; for one in prose the case does by hand what it says. `test_every_hint_is_followed`
+fails for a hint in `src` that no case follows, unless `NOT_FOLLOWED` says why.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,65 +24,110 @@ import pytest
 from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
+from tests.acceptance.hinted import declarations, files, history, options
+from tests.acceptance.hinted.case import (
+    FAILING,
+    IMPORT,
+    ORDERS,
+    PYTHON,
+    SILVER,
+    SQL,
+    Case,
+    Step,
+    mended,
+    stream,
+    view,
+)
 
 SOURCE = Path(__file__).parents[2] / "src/qanat"
-FOLLOWED = 80
-"""Hints of `src` that some case follows (of 270 that there were at first); it only grows."""
-
-ORDERS = (
-    "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM read_files('data/*.csv',"
-    " schema => 'id BIGINT, amount BIGINT');\n"
+NOT_YET = (
+    "connectors/tables/source.py: let it read the rest first",
+    "connectors/tables/source.py: compute it here instead",
+    "engines/duckdb/files/bound.py: declare the column as string",
+    "engines/duckdb/refusals.py: TRY(…)",
+    "model/table.py: let the column be NULL",
+    "planning/fit.py: give it another name with AS",
+    "run/inputs.py: start over as well",
+    "run/readable.py: put `from: ",
+    "storage/delta/log.py: remove it and _last_checkpoint",
+    "storage/iceberg/catalog.py: give each storage",
+    "storage/iceberg/refusals.py: let the project's storage",
 )
-VIEW = "CREATE MATERIALIZED VIEW gold AS SELECT {} FROM orders;\n"
-FAILING = "TBLPROPERTIES ('qanat.on_row_error' = 'fail')"
-SQL = "transformations/all.sql"
-PYTHON = "transformations/all.py"
-IMPORT = "from qanat import pipelines as dp\n"
 
-Step = str | Mapping[str, str | None] | Callable[[Path], None]
-"""A command line, files to write (None: to remove), or anything else to do in the folder."""
-
-
-@dataclass
-class Case:
-    """A mistake and the way out.
-
-    Args:
-        command: shows the error.
-        hint: what the hint says, or a part of it.
-        sql: the declarations, after those of `orders`.
-        before: what happens before the command.
-        follow: what the hint says to do; None: run the commands in it.
-        again: the command that then works; default: the same.
-    """
-
-    command: str
-    hint: str
-    sql: str = ""
-    before: tuple[Step, ...] = ()
-    follow: Step | None = None
-    again: str = ""
-    orders: str = ORDERS
-
-
-def view(query: str) -> str:
-    return f"CREATE MATERIALIZED VIEW gold AS {query};\n"
-
-
-def mended(hint: str, wrong: str, right: str, command: str = "qanat validate") -> Case:
-    """A declaration that the hint says how to write."""
-    return Case(command, hint, wrong, follow={SQL: ORDERS + right})
-
-
-def stream(query: str, name: str = "silver", more: str = "") -> str:
-    return f"CREATE STREAMING TABLE {name}{more} AS {query};\n"
-
-
-SILVER = stream("SELECT id FROM STREAM orders")
-TWICE = stream("SELECT id, amount * 2 AS twice FROM STREAM orders")
-
+NOT_FOLLOWED = {
+    "needs a server: a case would belong to `make test-services`": (
+        "connectors/postgres/",
+        "connectors/files/bucket.py",
+        "ledgers/sql/postgresql.py",
+        "objects.py",
+        "storage/delta/remote.py",
+        "storage/delta/remote_moves.py",
+        "storage/iceberg/foreign.py",
+        "storage/iceberg/names.py",
+        "run/stored.py: see where it writes",
+        "storage/delta/store.py: read it without STREAM, or install what reads it",
+    ),
+    "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
+        "crash/",
+        "testing/",
+    ),
+    "says that this is a defect of Qanat": (
+        "engines/duckdb/files/csv.py: this is a defect of Qanat",
+        "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
+        "engines/duckdb/split.py: nothing was published; this is a defect of Qanat",
+        "run/blame.py: this is a defect of Qanat",
+        "planning/stateful.py: write the part that is out of the ordinary",
+    ),
+    "needs a full or a broken disk: tests/acceptance/test_full_disk.py frees it and runs again": (
+        "disk.py: free space",
+        "engines/duckdb/faults.py: free space",
+        "engines/duckdb/files/spool.py: free space",
+        "engines/duckdb/write.py: free space",
+        "ledgers/sql/sqlite.py: free space",
+        "ledgers/sql/sqlite.py: see whether the disk is full",
+        "storage/iceberg/catalog.py: free space",
+        "run/doctor.py: free space",
+    ),
+    "needs a user who may not read or write, and tests may run as one who may all": (
+        "connectors/files/folder.py: give this user the right",
+        "ledgers/sql/sqlite.py: the project's storage must be a folder",
+        "run/doctor.py: give this user the right",
+    ),
+    "needs a process that was stopped or killed at one moment, or another at work: the crash"
+    " tests and test_side_by_side.py run again": (
+        "connectors/files/folder.py: a later update takes it",
+        "connectors/files/folder.py: put it back",
+        "connectors/files/folder.py: run again",
+        "connectors/files/sink.py: if another project",
+        "disk.py: it was stopped",
+        "disk.py: move that away",
+        "engines/duckdb/files/spool.py: put it back",
+        "ledgers/sql/lease.py:",
+        "ledgers/sql/sqlite.py: another program holds the file",
+        "run/handover.py: let it come to its end",
+        "run/lease.py: wait as long as it takes",
+        "run/names.py: run first",
+        "run/plan.py: type it again",
+        "storage/delta/local.py: it was stopped",
+        "storage/delta/store.py: another update",
+        "storage/iceberg/catalog.py: wait until it has finished",
+        "storage/iceberg/refusals.py: it was stopped",
+        "storage/iceberg/store.py: another update",
+    ),
+    "needs another version of Qanat or of another tool": (
+        "dialect/transpile.py: set `dialect",
+        "storage/delta/table.py: the table was written by a newer tool",
+        "declare/statements.py: AUTO CDC comes in a later release",
+    ),
+    "is not followed yet": NOT_YET,
+}
+"""Hints of `src` that no case follows: the module, or it and how the hint begins, by reason."""
 
 CASES = {
+    **declarations.CASES,
+    **files.CASES,
+    **history.CASES,
+    **options.CASES,
     # -- commands ------------------------------------------------------------------------------
     "show what has not run": Case("qanat show orders", "run it first: qanat run --select +orders"),
     "query what has not run": Case(
@@ -695,7 +739,7 @@ def tried(line: str) -> list[dict[str, Any]]:
 
 
 def errors_in(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict) and value.get("code"):
+    if isinstance(value, dict) and (value.get("code") or value.get("level") == "error"):
         yield value
     elif isinstance(value, dict | list):
         for each in value.values() if isinstance(value, dict) else value:
@@ -739,6 +783,12 @@ def written() -> dict[str, re.Pattern[str]]:
             match node:
                 case ast.keyword(arg="hint", value=value):
                     pass
+                case ast.keyword(arg="refused", value=ast.Dict() as value):
+                    pass
+                case ast.Assign(
+                    targets=[ast.Name(id="known" | "REFUSED" | "LATER")], value=ast.Dict() as value
+                ):
+                    pass
                 case ast.Assign(targets=[ast.Name(id="hint" | "hints")], value=value):
                     pass
                 case _:
@@ -770,16 +820,25 @@ def texts(value: ast.expr) -> Iterator[str]:
                 yield "".join(said)
 
 
-def test_how_many_hints_are_followed() -> None:
+def test_every_hint_is_followed() -> None:
+    """A new hint needs a case, or has a reason why it can have none."""
     known = written()
-    followed = {
+    rest = {
         place
         for place, pattern in known.items()
-        if any(case.hint and followed_by(pattern, case.hint) for case in CASES.values())
+        if not any(case.hint and followed_by(pattern, case.hint) for case in CASES.values())
     }
-    rest = "\n".join(f"{p}  {known[p].pattern}" for p in known.keys() - followed)
-    said = f"{len(followed)} of {len(known)} hints are followed; these are not:\n{rest}"
-    assert len(followed) >= FOLLOWED, said
+    named = [entry for entries in NOT_FOLLOWED.values() for entry in entries]
+    excused = {e: {p for p in rest if excuses(e, p, known[p])} for e in named}
+    left = rest - set().union(*excused.values())
+    assert not left, "\n".join(f"{p}  {known[p].pattern}" for p in sorted(left))
+    assert [entry for entry, places in excused.items() if not places] == []
+
+
+def excuses(entry: str, place: str, pattern: re.Pattern[str]) -> bool:
+    """True if an entry of `NOT_FOLLOWED` is about a hint."""
+    module, _, text = entry.partition(": ")
+    return place.startswith(module) and pattern.pattern.startswith(re.escape(text))
 
 
 def followed_by(pattern: re.Pattern[str], hint: str) -> bool:

@@ -135,7 +135,7 @@ def test_mistakes_in_sources(shop: Any) -> None:
         "CREATE MATERIALIZED VIEW d AS SELECT * FROM read_table('x', project => 'nowhere');\n",
         shown=False,
     )
-    assert shop.type("qanat validate") == 2
+    assert shop.type("qanat validate") == 1
 
 
 def test_mistakes_in_python(shop: Any) -> None:
@@ -186,3 +186,35 @@ def assert_nothing_generated(text: str) -> None:
     """No name of Qanat's own making, and no SQL that the author did not write."""
     for mark in ("__qanat", "__v", "__checked", "__orders", "LINE 1", "Binder Error", "memory."):
         assert mark not in text
+
+
+def test_several_mistakes_in_one_statement(shop: Any) -> None:
+    """All that do not depend on one another are told, each at its place."""
+    shop.file(
+        "transformations/gold.sql",
+        "CREATE MATERIALIZED VIEW names AS\n"
+        "SELECT amuont, orders.idd, lenght(name) AS l, CAST(id AS BIGNT) AS n\n"
+        "FROM orders WHERE nmae = 'x';\n"
+        "CREATE MATERIALIZED VIEW clauses\n"
+        "TBLPROPERTIES ('qanat.on_row_eror' = 'fail', 'qanat.quarantine_limit' = 'few')\n"
+        "AS SELECT amuont FROM orders;\n"
+        "CREATE MATERIALIZED VIEW listed (\n"
+        "  id BIGNT,\n"
+        "  amount BIGINT PRIMARY KEY,\n"
+        "  CONSTRAINT a EXPECT (id > 1) ON VIOLATION DORP ROW,\n"
+        "  CONSTRAINT b EXPECT (id >) ON VIOLATION DROP ROW\n"
+        ") AS SELECT idd, amount FROM orders;\n"
+        "CREATE STREAMING TABLE files AS SELECT *\n"
+        "FROM STREAM read_files('data/*.csv', formt => 'csv', header => maybe)\n"
+        "JOIN read_files('data/*.csv', hedaer => true) USING (id);\n",
+    )
+    shop.file(
+        "transformations/gold.py",
+        "from qanat import pipelines as dp\n\n\n"
+        "@dp.materialized_view(\n"
+        "    format='csv', table_properties={'qanat.on_row_error': 'stop'}, schema='a BIGNT'\n"
+        ")\n"
+        "def one():\n"
+        "    return 'SELECT idd, nmae FROM orders'\n",
+    )
+    assert shop.type("qanat validate") == 2

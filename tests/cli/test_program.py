@@ -85,14 +85,15 @@ SHELLS = {
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_shells_complete_names_of_datasets(terminal: Any, shell: str) -> None:
-    terminal.file("qanat.yml", "name: shop\nenvironments: {prod: {}}\n")
+    terminal.file("qanat.yml", "name: shop\nenvironments: {prod: {}, ocean: {}}\n")
     terminal.file(
         "transformations/all.sql",
         "CREATE MATERIALIZED VIEW orders AS SELECT 1 AS n;\n"
-        "CREATE MATERIALIZED VIEW others AS SELECT 1 AS n;\n",
+        "CREATE MATERIALIZED VIEW others (CONSTRAINT odd EXPECT (n > 0),"
+        " CONSTRAINT oddly EXPECT (n < 9)) AS SELECT 1 AS n;\n",
     )
 
-    def completed(line: str, folder: Path = terminal.folder) -> set[str]:
+    def completed(line: str, folder: Path = terminal.folder, begin: str = "o") -> set[str]:
         words, last = SHELLS[shell](line, line.rpartition(" ")[2])
         done = subprocess.run(
             [sys.executable, "-m", "qanat"],
@@ -108,13 +109,19 @@ def test_shells_complete_names_of_datasets(terminal: Any, shell: str) -> None:
             check=True,
         )
         assert done.stderr == ""
-        return {w for w in re.split(r"[\n,\t]", done.stdout) if w.strip("+").startswith("o")}
+        return {w for w in re.split(r"[\n,\t]", done.stdout) if w.strip("+").startswith(begin)}
 
     assert completed("qanat show or") == {"orders"}
     assert completed("qanat show orders__") == {"orders__quarantine"}
     assert completed("qanat run --select +o") == {"+orders", "+others"}
     assert completed("qanat run -e prod --full-refresh orders o") == {"orders", "others"}
     assert completed("qanat quarantine replay oth") == {"others"}
+    assert completed("qanat quarantine show others --rule o") == {"odd", "oddly"}
+    assert completed("qanat quarantine show orders --rule o") == set()
+    assert completed("qanat run -e o") == {"ocean"}
+    assert completed("qanat help ") == set()  # none begins with an o
+    assert completed("qanat help pro", begin="pro") == {"promote", "profile"}
+    assert completed("qanat help quarantine ex", begin="e") == {"export"}
     assert completed("qanat show or", Path(os.sep)) == set()
     terminal.file("transformations/more.py", "1 / 0")
     assert completed("qanat show or") == {"orders"}

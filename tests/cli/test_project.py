@@ -106,7 +106,7 @@ def test_rename(shop: Any) -> None:
     shop.text = ""
     for path in (shop.folder / "transformations").glob("*.sql"):
         path.write_text(path.read_text().replace("bronze_orders", "raw_orders"))
-    assert shop.type("qanat plan --select raw_orders --select silver_orders") == 1
+    assert shop.type("qanat plan --select raw_orders --select silver_orders") == 2
     assert shop.type("qanat rename bronze_order raw_orders") == 2
     assert shop.type("qanat rename silver_orders raw_orders") == 2
     assert shop.type("qanat rename bronze_orders silver_orders") == 2
@@ -242,9 +242,9 @@ def test_hints_in_an_environment(shop: Any) -> None:
     for path in (shop.folder / "transformations").iterdir():
         path.write_text(path.read_text().replace("silver_orders", "silver"))
     shop.text = ""
-    assert shop.type("qanat plan -e prod --select silver") == 1
+    assert shop.type("qanat plan -e prod --select silver") == 2
     assert shop.type("qanat run --env=prod -C transformations") == 2
-    assert shop.type("qanat run -eprod --dry-run") == 1
+    assert shop.type("qanat run -eprod --dry-run") == 2
 
 
 def test_environment_that_reads_from_another(shop: Any) -> None:
@@ -297,7 +297,7 @@ def test_doctor(terminal: Any) -> None:
     assert document["healthy"]
     assert {f["level"] for f in document["findings"]} <= {"ok", "warning"}
     terminal.file("qanat.yml", "nme: x\n")
-    assert terminal.type("qanat doctor") == 1
+    assert terminal.type("qanat doctor") == 2
     found = [line for line in terminal.text.splitlines() if " project: " in line]
     assert found[-2:] == [
         "✗ project: qanat.yml: 'name' is missing; wanted: name: …",

@@ -69,6 +69,15 @@ class Growing:
         )
         self._write("transformations/tables.sql", SQL.format(total=", sum(amount) AS total"))
 
+    def widen(self) -> None:
+        """Add a file whose values need wider types, in the tables and in a quarantine."""
+        self._write(
+            "in/8.json",
+            '{"id": 80, "kind": "a", "amount": 5.5}\n'
+            '{"id": 81, "kind": "b", "amount": 500.25}\n'
+            '{"id": 12345678901234567890, "kind": "c", "amount": 1}\n',
+        )
+
     def declare(self, text: str) -> None:
         """Declare other tables."""
         self._write("transformations/tables.sql", text)
@@ -168,10 +177,13 @@ def _growing(folder: Path) -> list[Scenario]:
     project.add(3)
     evolve = copy_project(project.root, folder / "evolve")
     operate(evolve)
+    widen = copy_project(evolve, folder / "widen")
     Growing.grow(_at(evolve))
+    Growing.widen(_at(widen))
     return [
         Scenario("checkpoint", project.root, Operation.RUN),
         Scenario("evolve", evolve, Operation.RUN),
+        Scenario("widen", widen, Operation.RUN),
     ]
 
 

@@ -14,14 +14,18 @@ import duckdb
 
 from qanat.engines.duckdb.files import bind_files, pass_files
 from qanat.engines.duckdb.files.trust import Look
+from qanat.errors import QanatError
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import FilesBatch, LocalFile
+from tests.files.columnar import Columnar
 from tests.files.delimited import Delimited
-from tests.files.kind import Kind, Read
+from tests.files.kind import Drawn, Kind, Read
 from tests.files.lined import Lined
+from tests.files.nested import Nested
 
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (Delimited(), Lined())}
+KINDS: Mapping[str, Kind] = {k.name: k for k in (Delimited(), Lined(), Nested(), Columnar())}
 BATCH = 6
 _TOLD_LESS = 0.25
 """The share of batches that are also read without the options that Qanat can find out."""
@@ -36,13 +40,12 @@ class Failure:
     how: str
     options: Mapping[str, Any]
     data: bytes
-    wanted: object
-    got: object
+    found: str
 
     def __str__(self) -> str:
         return (
-            f"seed {self.seed}, {self.how}, {dict(self.options)}\n  file   {self.data[:2000]!r}\n"
-            f"  wanted {str(self.wanted)[:2000]}\n  got    {str(self.got)[:2000]}"
+            f"seed {self.seed}, {self.how}, {dict(self.options)}\n  {self.found[:2000]}\n"
+            f"  file {self.data[:2000]!r}"
         )
 
 
@@ -60,43 +63,77 @@ class Campaign:
         self._count = 0
         con.execute("SET TimeZone = 'UTC'")
 
-    def batch(self, seed: str, size: int = BATCH) -> Iterator[Failure]:
-        """Draw files by a seed and read them in every way."""
+    def batch(self, seed: str, size: int = BATCH, alone: int = BATCH) -> Iterator[Failure]:
+        """Draw files by a seed and read them in every way.
+
+        Args:
+            seed: of the files.
+            size: how many there are; they are read in company.
+            alone: how many of them are also read each by itself, and in one pass. Files that no
+                other reader understands come first: there is nothing else to compare them with.
+        """
         rng = random.Random(seed)  # noqa: S311 - a seed makes it repeatable
         options = self._kind.options(rng)
-        contents = [self._kind.draw(rng, options) for _ in range(size)]
+        drawn = [self._kind.draw(rng, options) for _ in range(size)]
+        less = rng.random() < _TOLD_LESS
+        some = sorted(sorted(range(size), key=lambda n: drawn[n].wanted is not None)[:alone])
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            files = [_put(Path(folder), n, self._kind.name, c) for n, c in enumerate(contents)]
-            alone = [self._alone(file, options) for file in files]
-            with_care = self._with_care(files, options)
-            pairs = [
-                ("in company", options, alone, self._read(files, options)),
-                ("with care", options, alone, with_care),
-            ]
-            told = self._kind.told(options)
-            if told != options and rng.random() < _TOLD_LESS:
-                sniffed = [self._alone(f, told) for f in files]
-                pairs.append(("told less, in company", told, sniffed, self._read(files, told)))
-            for how, said, ones, others in pairs:
-                for content, one, other in zip(contents, ones, others, strict=True):
-                    if other.only(one.names).unplaced != one.unplaced:
-                        yield Failure(seed, how, said, content, one, other)
-            for content, file, one, careful in zip(contents, files, alone, with_care, strict=True):
-                for how, wanted, got in self._against(content, file, options, one, careful):
-                    yield Failure(seed, how, options, content, wanted, got)
+            files = [_put(Path(folder), n, self._kind.name, d.data) for n, d in enumerate(drawn)]
+            try:
+                for how, said, n, found in self._compared(files, drawn, options, some, less):
+                    if found is not None:
+                        yield Failure(seed, how, said, drawn[n].data, found)
+            except (QanatError, duckdb.Error, AssertionError) as error:
+                yield Failure(seed, "an error", options, b"", repr(error))
 
-    def _against(
-        self, content: bytes, file: LocalFile, options: Mapping[str, Any], one: Read, careful: Read
-    ) -> Iterator[tuple[str, object, object]]:
-        """What differs from the other reader, and in one pass."""
-        wanted = self._kind.expect(content, options)
-        if wanted is not None and careful.only(wanted.names) != wanted:
-            yield "with care, against the other reader", wanted, careful
-        if wanted is not None and one.unplaced != wanted.unplaced:
-            yield "alone, against the other reader", wanted, one
-        values = self._in_one_pass(file, options)
-        if values is not None and values != sorted(repr(v) for _, v in one.rows):
-            yield "in one pass", one, values
+    def _compared(
+        self, files: Sequence[LocalFile], drawn: Sequence[Drawn], options: Mapping[str, Any],
+        some: Sequence[int], less: bool,
+    ) -> Iterator[tuple[str, Mapping[str, Any], int, str | None]]:  # fmt: skip
+        """Comparisons: how a file was read, with which options, its number, what differs."""
+        company = self._read(files, options)
+        careful = company if self._kind.places else self._with_care(files, options)
+        for n, (_, wanted) in enumerate(drawn):
+            if wanted is not None:
+                yield "with care", options, n, self._difference(wanted, careful[n])
+                yield "in company", options, n, self._unplaced_difference(wanted, company[n])
+        told = self._kind.told(options)
+        others = self._read(files, told) if less and told != options else None
+        for n in some:
+            one, wanted = self._alone(files[n], options), drawn[n].wanted
+            if wanted is not None:
+                yield "alone", options, n, self._unplaced_difference(wanted, one)
+            elif not options.get("infer_schema", True):
+                # Types that are inferred depend on the company.
+                yield "in company", options, n, self._unplaced_difference(one, company[n])
+                yield "with care", options, n, self._unplaced_difference(one, careful[n])
+            values = self._in_one_pass(files[n], options)
+            if values is not None and values != sorted(repr(v) for _, v in one.rows):
+                yield "in one pass", options, n, f"{one.rows} and not {values}"
+            if others is not None:
+                found = self._unplaced_difference(self._alone(files[n], told), others[n])
+                yield "told less, in company", told, n, found
+
+    def _unplaced_difference(self, wanted: Read, got: Read) -> str | None:
+        if self._kind.places:
+            return self._difference(wanted, got)
+        return self._difference(wanted.unplaced, got.unplaced)
+
+    def _difference(self, wanted: Read, got: Read) -> str | None:
+        """Where two readings differ; None for the same records with the same values.
+
+        Columns without any value do not count.
+        """
+        lines, others = ([line for line, _ in read.rows] for read in (wanted, got))
+        if (lines, wanted.malformed) != (others, got.malformed):
+            return f"rows {lines} and not {others}, malformed {wanted.malformed}, {got.malformed}"
+        for (line, values), (_, found) in zip(wanted.rows, got.rows, strict=True):
+            mine, rest = Named(values.items()), Named(found.items())
+            for name in Names((*mine, *rest)):
+                one, other = mine.get(name), rest.get(name)
+                if not self._kind.same(one, other):
+                    return f"row {line}, {name!r}: {one!r} and not {other!r}"
+        return None
 
     def _alone(self, file: LocalFile, options: Mapping[str, Any]) -> Read:
         [found] = self._read([file], options)
@@ -114,7 +151,8 @@ class Campaign:
             bad = []
             if bound.malformed is not None:
                 bad = self._con.execute(f"SELECT file, row FROM ({bound.malformed})").fetchall()
-        return [_of(f, names, rows, bad) for f in files]
+            assert bound.rows in (None, len(rows)), "rows are counted right"
+        return _by_file(files, names, rows, bad)
 
     def _with_care(self, files: Sequence[LocalFile], options: Mapping[str, Any]) -> list[Read]:
         doubtful = Look(True, "\\n", True, False)
@@ -140,26 +178,31 @@ class Campaign:
 
     def _batch(self, files: Sequence[LocalFile], options: Mapping[str, Any]) -> FilesBatch:
         self._count += 1
+        said = tuple((name, value) for name, value in options.items() if name != "schema")
         return FilesBatch(
-            tuple(files), self._kind.name, tuple(options.items()), NO_COLUMNS, NO_COLUMNS,
+            tuple(files), self._kind.name, said, options.get("schema", NO_COLUMNS), NO_COLUMNS,
             Drift.EVOLVE, "in/*",
         )  # fmt: skip
 
 
 def _put(folder: Path, number: int, ending: str, content: bytes) -> LocalFile:
-    path = folder / f"{number}.{ending}"
+    # Rows come ordered by path.
+    path = folder / f"{number:05}.{ending}"
     path.write_bytes(content)
     return LocalFile(str(path), str(path), len(content), 0)
 
 
-def _of(
-    file: LocalFile, names: Sequence[str], rows: Sequence[Any], bad: Sequence[tuple[str, int]]
-) -> Read:
-    own = [
-        (line, dict(zip(names, values, strict=True)))
-        for path, line, *values in rows
-        if path == file.path
+def _by_file(
+    files: Sequence[LocalFile], names: Sequence[str], rows: Sequence[Any],
+    bad: Sequence[tuple[str, int]],
+) -> list[Read]:  # fmt: skip
+    """What was found in each file."""
+    own: dict[str, list[tuple[int, dict[str, Any]]]] = {file.path: [] for file in files}
+    malformed: dict[str, list[int]] = {file.path: [] for file in files}
+    for path, line, *values in rows:
+        own[path].append((line, dict(zip(names, values, strict=True))))
+    for path, line in bad:
+        malformed[path].append(line)
+    return [
+        Read(tuple(names), tuple(own[f.path]), tuple(sorted(malformed[f.path]))) for f in files
     ]
-    return Read(
-        tuple(names), tuple(own), tuple(sorted(line for path, line in bad if path == file.path))
-    )

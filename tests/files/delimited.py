@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from qanat.engines.duckdb.files.dialect import name_columns
-from tests.files.kind import Read, Row
+from tests.files.kind import Drawn, Read, Row
 
 csv.field_size_limit(sys.maxsize)
 
@@ -60,6 +60,7 @@ class Delimited:
     """CSV files."""
 
     name = "csv"
+    places = False
 
     def options(self, rng: random.Random) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -84,7 +85,14 @@ class Delimited:
     def told(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in options.items() if k not in ("delimiter", "quote", "escape")}
 
-    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> bytes:
+    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> Drawn:
+        data = self._written(rng, options)
+        return Drawn(data, self.expect(data, options))
+
+    def same(self, wanted: Any, got: Any) -> bool:
+        return bool(wanted == got)
+
+    def _written(self, rng: random.Random, options: Mapping[str, Any]) -> bytes:
         width = rng.choice((1, 2, 2, 3, 3, 5))
         end = rng.choice(("\n", "\n", "\n", "\r\n", "\r\n", "\r"))
         odd = rng.choice((0, 0, 0.05, 0.3))
@@ -106,6 +114,7 @@ class Delimited:
         return _mutated(rng, data) if rng.random() < 0.4 else data
 
     def expect(self, data: bytes, options: Mapping[str, Any]) -> Read | None:
+        """What `csv` finds in a file; None if it cannot tell."""
         if "escape" in options:
             return None  # to `csv` it escapes outside quotes, too
         # Latin-1 keeps each byte; the fields are decoded one by one.

@@ -8,9 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
-
-from qanat.model.name import fold
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Row: TypeAlias = tuple[int, Mapping[str, Any]]
 
@@ -29,22 +27,6 @@ class Read:
     rows: tuple[Row, ...] = ()
     malformed: tuple[int, ...] = field(default=())
 
-    def only(self, names: tuple[str, ...]) -> Read:
-        """The same with these columns, if the rows have nothing in others."""
-        mine = {fold(name): name for name in names}
-        rows = tuple(
-            (
-                line,
-                {
-                    mine.get(fold(n), n): v
-                    for n, v in row.items()
-                    if fold(n) in mine or v is not None
-                },
-            )
-            for line, row in self.rows
-        )
-        return Read(names, rows, self.malformed)
-
     @property
     def unplaced(self) -> Read:
         """The same without the lines of rows.
@@ -54,23 +36,36 @@ class Read:
         return Read(self.names, tuple((0, row) for _, row in self.rows), self.malformed)
 
 
+class Drawn(NamedTuple):
+    """A file, and what an independent reader finds in it.
+
+    Args:
+        data: its bytes.
+        wanted: what is to be found; None if no other reader can tell. Then it is only compared
+            how Qanat reads it alone, in company and with care.
+    """
+
+    data: bytes
+    wanted: Read | None
+
+
 class Kind(Protocol):
     """A kind of file."""
 
     name: str
     """Also the format, as `read_files` calls it."""
 
+    places: bool
+    """True if the line of a row is known in any way of reading; else only with care."""
+
     def options(self, rng: random.Random) -> dict[str, Any]:
-        """Options of `read_files`, for all files of one batch."""
+        """Options of `read_files`, for all files of one batch; `schema` has declared columns."""
 
     def told(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options without those that Qanat finds out by itself."""
 
-    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> bytes:
+    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> Drawn:
         """A file that could be read with these options, mutated."""
 
-    def expect(self, data: bytes, options: Mapping[str, Any]) -> Read | None:
-        """What an independent reader finds in it; None if it cannot tell.
-
-        Then it is only compared how Qanat reads it alone, in company and with care.
-        """
+    def same(self, wanted: Any, got: Any) -> bool:
+        """True if a value that Qanat has read is the one that the other reader found."""

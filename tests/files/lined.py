@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from qanat.model.name import Names
-from tests.files.kind import Read, Row
+from tests.files.kind import Drawn, Read, Row
+from tests.files.trees import number, parse, same
 
 _KEYS = ("a", "b", "c d", "é", 'q"q', "a/b~c")
 _TEXTS = (
@@ -46,19 +47,26 @@ class Lined:
     """NDJSON files."""
 
     name = "ndjson"
+    places = True
 
     def options(self, rng: random.Random) -> dict[str, Any]:
-        """Every value as text, as it was written."""
-        del rng
-        return {"infer_schema": False}
+        """Every value as text, or with types."""
+        return {"infer_schema": rng.random() < 0.5}
 
     def told(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """All of them: none is found out."""
         return dict(options)
 
-    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> bytes:
+    def draw(self, rng: random.Random, options: Mapping[str, Any]) -> Drawn:
         """Some objects, mutated."""
-        del options
+        data = self._written(rng)
+        return Drawn(data, self.expect(data, options))
+
+    def same(self, wanted: Any, got: Any) -> bool:
+        """True if a text is that of the value."""
+        return same(wanted, got)
+
+    def _written(self, rng: random.Random) -> bytes:
         end = rng.choice(["\n", "\n", "\r\n"])
         text = end.join(_object(rng) for _ in range(rng.randrange(8)))
         data = bytearray((text + rng.choice(["", end])).encode())
@@ -78,7 +86,7 @@ class Lined:
         for line, raw in enumerate(data.replace(b"\r\n", b"\n").split(b"\n"), 1):
             if not raw.strip(b" "):
                 continue
-            values = _parse(raw)
+            values = parse(raw)
             if values is None:
                 malformed.append(line)
                 continue
@@ -87,12 +95,6 @@ class Lined:
                 names.add(name)
         full = tuple((line, {n: row.get(n) for n in names}) for line, row in rows)
         return Read(tuple(names), full, tuple(malformed))
-
-
-class _Number(str):
-    """A number as it was written."""
-
-    __slots__ = ()
 
 
 def _object(rng: random.Random) -> str:
@@ -111,51 +113,5 @@ def _value(rng: random.Random) -> str:
         case 1 | 2:
             return _string(rng.choice(_TEXTS), rng)
         case 3:
-            return f"[{','.join(_number(rng) for _ in range(rng.randrange(3)))}]"
-    return _number(rng)
-
-
-def _number(rng: random.Random) -> str:
-    whole = str(rng.choice([0, 7, 2**53 + 1, 2**64, 10**40]))
-    return (
-        rng.choice(["", "-"]) + whole + rng.choice(["", "", ".10", ".93", "e5", "E-3", ".5e400"])
-    )
-
-
-def _parse(raw: bytes) -> dict[str, str | None] | None:
-    try:
-        pairs = json.loads(
-            raw.decode(), parse_float=_Number, parse_int=_whole, object_pairs_hook=_Pairs
-        )
-    except ValueError:
-        return None
-    if not isinstance(pairs, _Pairs) or len(Names(k for k, _ in pairs)) < len(pairs):
-        return None
-    return {key or "_": _shown(value) for key, value in pairs}
-
-
-def _whole(text: str) -> _Number:
-    # No whole number is -0, and DuckDB writes it without the sign.
-    return _Number("0" if text == "-0" else text)
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object's keys and values."""
-
-
-def _shown(value: Any) -> str | None:
-    """A value as text, compact."""
-    if value is None or type(value) is str:
-        return value
-    return _compact(value)
-
-
-def _compact(value: Any) -> str:
-    match value:
-        case _Number():
-            return str(value)
-        case _Pairs():
-            return "{" + ",".join(f"{_compact(k)}:{_compact(v)}" for k, v in value) + "}"
-        case list():
-            return f"[{','.join(map(_compact, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+            return f"[{','.join(number(rng) for _ in range(rng.randrange(3)))}]"
+    return number(rng)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from qanat.cli import screen
+from qanat.cli import failure, screen
 from qanat.cli.options import ProjectRef, output, positive, project_ref
 from qanat.errors import CommandLineError
 from qanat.project import doctor
-from qanat.report.doctor import doctor_text, healthy
+from qanat.report.doctor import doctor_text
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 
@@ -81,7 +81,8 @@ def command(
         screen.write(dumps(document("doctor", findings)))
     else:
         screen.write(doctor_text(findings, screen.layout(), ref.options))
-    return 0 if healthy(findings) else 1
+    wrong = [f.errors or (None,) for f in findings if f.level == "error"]
+    return failure.exit_code(each for errors in wrong for each in errors)
 
 
 def _try(report: Path) -> None:

@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,15 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         note("".join(traceback.format_exception(error)).rstrip())
     return error.exit_code
+
+
+def exit_code(errors: Iterable[QanatError | None]) -> int:
+    """What a command that tells these errors ends with: the highest of theirs.
+
+    Args:
+        errors: None stands for one that has no class: something failed, and no more is known.
+    """
+    return max((1 if e is None else e.exit_code for e in errors), default=0)
 
 
 def problems_of(error: QanatError) -> tuple[QanatError, ...]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from qanat.cli import screen
+from qanat.cli.completion import command_names
 from qanat.errors import CommandLineError
 
 
 @click.command("help", short_help="Show what a command does.")
-@click.argument("names", nargs=-1, metavar="[COMMAND]...")
+@click.argument("names", nargs=-1, metavar="[COMMAND]...", shell_complete=command_names)
 @click.pass_context
 def command(context: click.Context, names: tuple[str, ...]) -> int:
     """Show what a command does, and its options: the same as COMMAND --help."""

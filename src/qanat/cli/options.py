@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from qanat.cli.completion import dataset_names
+from qanat.cli.completion import dataset_names, environment_names
 from qanat.errors import CommandLineError
 from qanat.frozen import Frozen
 from qanat.project import Project, open_project
@@ -71,7 +71,14 @@ def project_ref(command: Function) -> Function:
         metavar="DIR",
         help="Folder of the project, or one below it.  [default: here]",
     )
-    @click.option("-e", "--env", "environment", metavar="NAME", help="Environment of the spec.")
+    @click.option(
+        "-e",
+        "--env",
+        "environment",
+        metavar="NAME",
+        shell_complete=environment_names,
+        help="Environment of the spec.",
+    )
     @wraps(command)
     def with_place(*args: Any, start: Path, environment: str | None, **rest: Any) -> Any:
         return command(*args, ref=ProjectRef(start, environment), **rest)

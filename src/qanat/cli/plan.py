@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qanat.cli import screen
+from qanat.cli import failure, screen
 from qanat.cli.options import (
     ListsCommand,
     ProjectRef,
@@ -16,7 +16,7 @@ from qanat.cli.options import (
 )
 from qanat.report.documents import document
 from qanat.report.failure import dumps
-from qanat.report.plan import blocked, plan_text
+from qanat.report.plan import plan_text
 from qanat.run.decide import UpdatePlan
 
 
@@ -34,7 +34,7 @@ def command(
     """Show what an update would do, and why, without touching anything.
 
     Signs: + new, ~ changed, = unchanged, - no longer declared. Exit code 1: something stands in
-    the way of a dataset.
+    the way of a dataset; 2: a file of the project has to be changed.
     """
     with ref.open() as project:
         found = project.plan(select, **vars(refreshes))
@@ -42,11 +42,11 @@ def command(
 
 
 def show_plan(plan: UpdatePlan, json: bool, options: str) -> int:
-    """Print a plan; the exit code: 1 if a dataset would fail.
+    """Print a plan; the exit code is that of the errors that stand in its way.
 
     Args:
         options: to be repeated in the commands that it proposes, such as ` -C shop`.
     """
     text = dumps(document("plan", plan)) if json else plan_text(plan, screen.layout(), options)
     screen.write(text)
-    return int(blocked(plan))
+    return failure.exit_code(plan.errors)

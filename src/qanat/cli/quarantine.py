@@ -9,18 +9,30 @@ import click
 
 from qanat.cli import screen
 from qanat.cli.asking import confirmed
-from qanat.cli.completion import dataset_names
+from qanat.cli.completion import dataset_names, rule_names
 from qanat.cli.options import Logs, ProjectRef, limit, logs, output, project_ref, waits
 from qanat.cli.program import Group
 from qanat.cli.query import written
 from qanat.cli.run import watching
 from qanat.errors import full_refresh
-from qanat.model.work import MALFORMED
+from qanat.model.work import MALFORMED, QUARANTINE_FIELDS
+from qanat.project import Project
+from qanat.project.relation import Query
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.quarantine import discard_text, replay_text, rows_text, summary_text
 from qanat.run.discard import discarding
-from qanat.text import count, printable
+from qanat.run.origins import ORIGIN
+from qanat.run.quarantine import rule_named
+from qanat.run.results import ExportResult
+from qanat.text import count, literal, printable
+
+of_rule = click.option(
+    "--rule",
+    metavar="NAME",
+    shell_complete=rule_names,
+    help="Only rows that broke this rule.",
+)
 
 
 @click.group(
@@ -51,7 +63,7 @@ def list_(ref: ProjectRef, json: bool) -> int:
 @command.command("show", short_help="Show rows in quarantine and why they are there.")
 @click.argument("dataset", shell_complete=dataset_names)
 @limit
-@click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
+@of_rule
 @project_ref
 @output
 def show(dataset: str, limit: int, rule: str | None, ref: ProjectRef, json: bool) -> int:
@@ -104,7 +116,7 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
 
 @command.command("discard", short_help="Throw rows away that nobody needs any more.")
 @click.argument("dataset", shell_complete=dataset_names)
-@click.option("--rule", metavar="NAME", help="Only rows that broke this rule.")
+@of_rule
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @waits
@@ -144,16 +156,37 @@ def discard_(
 @click.argument(
     "file", type=click.Path(dir_okay=False, writable=True, path_type=Path), metavar="FILE"
 )
+@of_rule
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @project_ref
-def export_(dataset: str, file: Path, where: str | None, ref: ProjectRef) -> int:
+@output
+def export_(
+    dataset: str, file: Path, rule: str | None, where: str | None, ref: ProjectRef, json: bool
+) -> int:
     """Write rows in quarantine, with all that is known of them, to FILE.
 
     The column `_quarantine_origin` tells where each comes from, also through tables.
 
-    FILE ends in `.csv`, `.json` or `.parquet`.
+    FILE ends in `.csv`, `.json` or `.parquet`. Where no row is in quarantine, it has no row.
     """
     with ref.open() as project:
-        query = project.quarantine(dataset).traced(where)
-        screen.note(f"Wrote {count(written(query, file), 'row')} to {file}.")
+        rows = written(_chosen(project, dataset, rule, where), file)
+    if json:
+        screen.write(dumps(document("export", ExportResult(dataset, str(file), rows))))
+    else:
+        screen.note(f"Wrote {count(rows, 'row')} to {file}.")
     return 0
+
+
+def _chosen(project: Project, dataset: str, rule: str | None, where: str | None) -> Query:
+    """The rows to write; none if no row was ever put there."""
+    rule = rule and rule_named(project.session, dataset, rule)
+    quarantine = project.quarantine(dataset)
+    if quarantine.rows(1).version < 0:
+        names = (f.name for f in (*QUARANTINE_FIELDS, ORIGIN))
+        columns = ", ".join(f"CAST(NULL AS STRING) AS {name}" for name in names)
+        return project.query(f"SELECT {columns} WHERE 1 = 0")
+    conditions = [f"_quarantine_rules[{literal(rule)}] IS NOT NULL"] if rule else []
+    # The condition may end in a -- comment.
+    conditions += [f"({where}\n)"] if where else []
+    return quarantine.traced(" AND ".join(conditions) or None)

@@ -98,8 +98,7 @@ def _options(chosen: tuple[str, ...]) -> str:
 
 def exit_code(result: UpdateResult) -> int:
     """0 if nothing failed; 2 if a failure is one that a file of the project causes; else 1."""
-    codes = [d.error.exit_code if d.error else 1 for d in result.failed]
-    return max(codes, default=0 if result.status != "failed" else 1)
+    return failure.exit_code(d.error for d in result.failed) or int(result.status == "failed")
 
 
 @contextmanager

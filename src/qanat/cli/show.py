@@ -36,10 +36,11 @@ def command(
     """
     with ref.open() as project:
         view = project.table(dataset, version).show(limit, where)
+        dialect = project.session.project.dialect
     if json:
         screen.write(dumps(document("table", view)))
     elif columns:
-        screen.write(schema_text(view, screen.layout()))
+        screen.write(schema_text(view, screen.layout(), dialect))
     else:
         screen.write(table_text(view, where, screen.layout()))
     return 0

@@ -28,4 +28,4 @@ def command(ref: ProjectRef, json: bool) -> int:
         screen.note(failure.describe_all(result.problems, ref.start, ref.options))
     else:
         screen.write(validation_text(result))
-    return 2 if result.problems else 0
+    return failure.exit_code(result.problems)

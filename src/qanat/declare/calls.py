@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from qanat.errors import Location, OptionError, UnsupportedError
+from qanat.errors import Location, OptionError, Problems, UnsupportedError
 from qanat.model.adapter import Connector, Connectors
 from qanat.model.name import same
 from qanat.model.query import SourceRef, dataset_ref
@@ -85,13 +85,16 @@ def read_call(
     if connector is None:
         raise _refused(name, connectors, location)
     reader = connector.functions[name]
-    subject, named = _arguments(name, reader.argument, arguments, location, place)
-    if name == _TABLE and not named:
+    problems = Problems()
+    subject, named = _arguments(name, reader.argument, arguments, location, place, problems)
+    if name == _TABLE and not named and not problems:
         return dataset_ref(subject)
     given = dict(reader.options)
     for key, (value, where) in named.items():
-        canonical, checked = connector.options.check(key, value, where)
-        given[canonical] = checked
+        with problems.collecting():
+            canonical, checked = connector.options.check(key, value, where)
+            given[canonical] = checked
+    problems.require()
     connector.options.check_all(given.items(), location)
     return connector.refer(subject, given | _written_in(dialect, connector, given))
 
@@ -145,7 +148,12 @@ def _refused(name: str, connectors: Connectors, location: Location) -> Unsupport
 
 
 def _arguments(
-    name: str, subject: str, arguments: list[Any], location: Location, place: Place
+    name: str,
+    subject: str,
+    arguments: list[Any],
+    location: Location,
+    place: Place,
+    problems: Problems,
 ) -> tuple[str, dict[str, tuple[Any, Location]]]:
     found: str | None = None
     named: dict[str, tuple[Any, Location]] = {}
@@ -155,7 +163,8 @@ def _arguments(
             key = argument.this.name
             if any(same(key, k) for k in named):
                 raise OptionError(f"{name}: {key!r} is given twice", location=where)
-            named[key] = (_literal(argument.expression, name, key, where), where)
+            with problems.collecting():
+                named[key] = (_literal(argument.expression, name, key, where), where)
         elif found is None:
             value = _literal(argument, name, f"the {subject}", where)
             if not isinstance(value, str) or not value.strip():

@@ -13,6 +13,7 @@ from qanat.declare.syntax import syntax_error
 from qanat.declare.types import parse_type
 from qanat.errors import (
     DuplicateNameError,
+    Problems,
     QanatError,
     SqlSyntaxError,
     UnsupportedError,
@@ -159,7 +160,7 @@ class Columns:
 
     fields: list[Field] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
-    problems: list[QanatError] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
 
     @property
     def schema(self) -> Schema:
@@ -170,7 +171,8 @@ class Columns:
 def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
     """Parse `( … )` and move the cursor behind it.
 
-    A wrong type or predicate is added to `problems`, and parsing continues.
+    What is wrong with a column or constraint is added to `problems`, and parsing continues with
+    the next.
 
     Args:
         cursor: stands before `(`.
@@ -182,10 +184,16 @@ def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
     found = Columns()
     cursor.expect("(")
     while True:
-        if cursor.take("CONSTRAINT"):
-            _constraint(cursor, project, found)
-        else:
-            _column(cursor, project, found)
+        before, constraint = cursor.index, cursor.take("CONSTRAINT")
+        try:
+            (_constraint if constraint else _column)(cursor, project, found)
+        except QanatError as error:
+            found.problems.append(error)
+            cursor.index = before
+            # Elsewhere `<` and `>` may be those of a condition.
+            typed = cursor.words[before + 1 : before + 2]
+            nested = any(w.upper in ("ARRAY", "MAP", "STRUCT") for w in typed)
+            cursor.skip_to(",", ")", angles=nested and not constraint)
         if not cursor.take(","):
             break
     if cursor.word is None:
@@ -201,10 +209,9 @@ def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     cursor.expect("EXPECT")
     rule = None
     before = cursor.index
-    try:
+    with found.problems.collecting():
         rule = parse_rule(cursor, project)
-    except QanatError as error:
-        found.problems.append(error)
+    if rule is None:
         cursor.index = before
         cursor.skip_to("ON", ",", ")")
     action = Action.WARN
@@ -235,10 +242,8 @@ def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     end = cursor.skip_to("NOT", "NULL", "COMMENT", *REFUSED, "CONSTRAINT", ",", ")", angles=True)
     text = cursor.sql.text[start.start : end]
     kind = None
-    try:
+    with found.problems.collecting():
         kind = parse_type(text, project.dialect, type_at)
-    except QanatError as error:
-        found.problems.append(error)
     nullable, comment = True, None
     while not (cursor.sees(",") or cursor.sees(")")) and cursor.word is not None:
         at = cursor.here

@@ -16,6 +16,13 @@ _RETURNED = {
     ("pyarrow", "RecordBatch"): "arrow",
     ("pyarrow", "RecordBatchReader"): "arrow",
 }
+PACKAGES = {
+    "arrow": ("pyarrow",),
+    "pandas": ("pandas", "pyarrow"),
+    "polars": ("polars", "pyarrow"),
+    "polars.lazy": ("polars", "pyarrow"),
+}
+"""What is imported to hand a frame out or take it in."""
 _USUAL = {"pa": "pyarrow", "pl": "polars", "pd": "pandas"}
 """The libraries of common short names, which may be imported for type checkers only."""
 

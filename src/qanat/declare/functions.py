@@ -22,12 +22,19 @@ from qanat.declare.captured import FRAME, Captured
 from qanat.declare.closure import closure_of
 from qanat.declare.columns import Columns, parse_columns, rule_of_text
 from qanat.declare.cursor import Cursor, SqlText
-from qanat.declare.frames import TAKES, returned, taken
+from qanat.declare.frames import PACKAGES, TAKES, returned, taken
 from qanat.declare.properties import check_property, check_table_format
 from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
-from qanat.errors import Location, PythonFileError, QanatError, UnsupportedError, nearest
+from qanat.errors import (
+    Location,
+    PythonFileError,
+    QanatError,
+    UnsupportedError,
+    check_installed,
+    nearest,
+)
 from qanat.model.dialect import dialect_of
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
 from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
@@ -41,13 +48,13 @@ def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
         ran: what it declared when it was run.
         registry: gains the declarations and problems.
     """
-    with registry.collecting(), registry.nameless(None):
+    with registry.problems.collecting(), registry.nameless(None):
         if ran.error is not None:
             raise ran.error
     registry.problems += ran.capture.problems
     maker = _Maker(path, ran, registry)
     for call, query in zip(ran.capture.calls, ran.queries, strict=True):
-        with registry.collecting():
+        with registry.problems.collecting():
             maker.declare(call, query)
     maker.unattached()
 
@@ -102,11 +109,13 @@ class _Maker:
 
     def _described(self, name: str, call: DatasetCall, at: Location) -> Dataset:
         """A dataset with all that its decorator says of it."""
-        check_conf(call.spark_conf, call.location)
+        collecting = self.registry.problems.collecting
+        with collecting():
+            check_conf(call.spark_conf, call.location)
         sink = None
         if call.kind is DatasetKind.SINK:
             # Declare a wrong sink, too: else every flow into it would be a second problem.
-            with self.registry.collecting():
+            with collecting():
                 sink = sink_target(
                     call.format,
                     call.options,
@@ -115,12 +124,14 @@ class _Maker:
                     call.location,
                 )
         elif call.format is not None:
-            written = self._valued(text_of("format", call.format, call.location), call)
-            check_table_format(written, self.registry, call.location)
+            with collecting():
+                written = self._valued(text_of("format", call.format, call.location), call)
+                check_table_format(written, self.registry, call.location)
         given = mapping_of_text("table_properties", call.table_properties, call.location)
         properties = {key: self._valued(value, call) for key, value in given.items()}
         for key, value in properties.items():
-            check_property(key, value, call.location)
+            with collecting():
+                check_property(key, value, call.location)
         comment = optional_text("comment", call.comment, call.location)
         columns = self._columns(call)
         self.registry.problems += columns.problems
@@ -178,10 +189,10 @@ class _Maker:
 
     def _rules(self, call: RuleCall) -> Iterator[Expectation]:
         rules: dict[str, str] = {}
-        with self.registry.collecting():
+        with self.registry.problems.collecting():
             rules = mapping_of_text("the expectation", call.rules, call.location)
         for name, text in rules.items():
-            with self.registry.collecting():
+            with self.registry.problems.collecting():
                 sql = SqlText.of_function(text, call.location)
                 rule = rule_of_text(sql.expand(self.project.configuration), self.project)
                 yield Expectation(name, rule, call.action, call.location)
@@ -214,6 +225,9 @@ class _Maker:
             used += [f"the project's modules {self.helpers}"] if self.helpers else []
         text = "\n".join([text, *(f"# with {line}" for line in used)])
         kind = returned(signature.return_annotation, names) or "any"
+        for each in (*takes, kind):
+            with self.registry.problems.collecting():
+                check_installed(f"{function.__name__}()", PACKAGES.get(each, ()), location=at)
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 
     def _streams(

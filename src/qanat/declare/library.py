@@ -54,7 +54,7 @@ def load_pipeline(
     registry.problems.extend(_check_globs(project))
     for path in library_files(project):
         shown = path.relative_to(project.root).as_posix()
-        with registry.collecting():
+        with registry.problems.collecting():
             captured = (ran or {}).get(path)
             if captured is None:
                 with registry.nameless(None):

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from qanat.declare.cursor import Cursor
 from qanat.declare.registry import Registry
-from qanat.errors import Location, OptionError, SqlSyntaxError, UnsupportedError, nearest
+from qanat.errors import (
+    Location,
+    OptionError,
+    Problems,
+    SqlSyntaxError,
+    UnsupportedError,
+    nearest,
+)
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
@@ -54,10 +61,12 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
         kind: the dataset's kind; a temporary view allows fewer clauses.
         registry: knows the project's table format, and which ones there are.
 
+    A property or format that does not fit is added to the registry's problems, and parsing
+    continues.
+
     Raises:
         SqlSyntaxError: a clause is unknown, or is given twice.
-        UnsupportedError: Qanat does not support a clause, or tables have another format.
-        OptionError: a table property is unknown, or has a wrong value.
+        UnsupportedError: Qanat does not support a clause.
     """
     found = Properties()
     seen: set[str] = set()
@@ -78,10 +87,12 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
         seen.add(clause)
         _clause(cursor, clause, at, found, registry)
         if kind is DatasetKind.TEMPORARY_VIEW and clause not in ("COMMENT", "TBLPROPERTIES"):
-            raise UnsupportedError(
-                f"{clause} on a temporary view is not supported",
-                location=at,
-                hint="a temporary view is not stored",
+            registry.problems.append(
+                UnsupportedError(
+                    f"{clause} on a temporary view is not supported",
+                    location=at,
+                    hint="a temporary view is not stored",
+                )
             )
     return found
 
@@ -92,7 +103,8 @@ def _clause(
     if clause == "USING":
         where = cursor.here
         written = cursor.name(registry.project.table_format.upper()).text
-        check_table_format(written, registry, where)
+        with registry.problems.collecting():
+            check_table_format(written, registry, where)
     elif clause == "PARTITIONED BY":
         found.partition_by = cursor.names("a column")
     elif clause == "CLUSTER BY":
@@ -104,10 +116,10 @@ def _clause(
     elif clause == "COMMENT":
         found.comment = cursor.string("the comment in quotes")
     else:
-        found.properties = _table_properties(cursor)
+        found.properties = _table_properties(cursor, registry.problems)
 
 
-def _table_properties(cursor: Cursor) -> tuple[tuple[str, str], ...]:
+def _table_properties(cursor: Cursor, problems: Problems) -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     cursor.expect("(")
     while True:
@@ -119,10 +131,11 @@ def _table_properties(cursor: Cursor) -> tuple[tuple[str, str], ...]:
         if word is None or word.text in ("(", ")", ","):
             raise cursor.unexpected("a value")
         cursor.index += 1
-        if key in found:
-            raise OptionError(f"table property {key!r} is given twice", location=at)
-        check_property(key, word.text, at)
-        found[key] = word.text
+        with problems.collecting():
+            if key in found:
+                raise OptionError(f"table property {key!r} is given twice", location=at)
+            found[key] = word.text
+            check_property(key, word.text, at)
         if not cursor.take(","):
             break
     cursor.expect(")", ",")

@@ -21,7 +21,7 @@ from qanat.declare.calls import function_name, read_call, read_named, reads_outs
 from qanat.declare.cursor import SqlText
 from qanat.declare.registry import quoted, strip_prefix
 from qanat.declare.syntax import syntax_error
-from qanat.errors import SqlSyntaxError
+from qanat.errors import Problems, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.dialect import dialect_of
@@ -239,19 +239,20 @@ class _Finder:
 
     def inputs(self, tree: exp.Expression) -> list[_Input]:
         """The inputs of a query: its tables, without CTEs and functions that read nothing."""
-        found = []
+        found, problems = [], Problems()
         for table in tree.find_all(exp.Table):
             start = _start(table)
             if start is None:
                 continue
-            if isinstance(table.this, exp.Func):
-                item = self._call(table, table.this, start)
-            elif _is_cte(table):
-                item = None
-            else:
-                item = self._name(table, start)
+            item = None
+            with problems.collecting():
+                if isinstance(table.this, exp.Func):
+                    item = self._call(table, table.this, start)
+                elif not _is_cte(table):
+                    item = self._name(table, start)
             if item is not None:
                 found.append(item)
+        problems.require()
         return found
 
     def _spread(self, start: int, end: int) -> tuple[int, int, bool]:

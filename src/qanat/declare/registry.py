@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlglot import exp
 
-from qanat.errors import DuplicateNameError, Location, OptionError, ProblemsError, QanatError
+from qanat.errors import DuplicateNameError, Location, OptionError, Problems, QanatError
 from qanat.model.adapter import Connectors
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
@@ -87,7 +87,7 @@ class Registry:
         self.project = project
         self.connectors = connectors
         self.formats = formats
-        self.problems: list[QanatError] = []
+        self.problems = Problems()
         self.unread: list[str | None] = []
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
@@ -104,7 +104,7 @@ class Registry:
 
     def add(self, dataset: Dataset) -> None:
         """Add a dataset; if another one has its name, add a problem instead."""
-        with self.collecting():
+        with self.problems.collecting():
             check_name(dataset.name, dataset.location)
         other = self._datasets.setdefault(dataset.name, dataset)
         if other is not dataset:
@@ -114,22 +114,12 @@ class Registry:
     def add_flow(self, flow: Flow) -> None:
         """Add a flow; if another one has its name, add a problem instead."""
         if flow.name != flow.target:
-            with self.collecting():
+            with self.problems.collecting():
                 check_name(flow.name, flow.location)
         other = self._flows.setdefault(flow.name, flow)
         # Two datasets with the same name also have flows with the same name: report that once.
         if other is not flow and not (flow.name == flow.target and other.name == other.target):
             self.problems.append(_duplicate("flows", flow, other))
-
-    @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Add an error of the block to the problems instead of raising it."""
-        try:
-            yield
-        except ProblemsError as error:
-            self.problems += error.problems
-        except QanatError as error:
-            self.problems.append(error)
 
     @contextmanager
     def nameless(self, text: str | None) -> Iterator[None]:

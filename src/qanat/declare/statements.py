@@ -40,11 +40,11 @@ def declare_sql(text: str, file: str, registry: Registry) -> None:
     """
     whole = SqlText.of_file(text, file)
     configuration = dict(registry.project.configuration)
-    with registry.collecting():
+    with registry.problems.collecting():
         with registry.nameless(text):
             tokens_of_all = whole.tokens(registry.project.dialect)
         for tokens in _split(tokens_of_all):
-            with registry.collecting():
+            with registry.problems.collecting():
                 _statement(whole, tokens, configuration, registry)
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qanat.dialect.original import original_location
-from qanat.errors import Location, ProblemsError, QanatError, UnsupportedError
+from qanat.errors import Location, Problems, QanatError, UnsupportedError
 from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
 
@@ -31,9 +31,7 @@ def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
     """
     if query.dialect == dialect:
         return query
-    found = unsupported(query, dialect)
-    if found:
-        raise found[0] if len(found) == 1 else ProblemsError(found)
+    Problems(unsupported(query, dialect)).require()
     return replace(query, sql=_translated(query.sql).sql, dialect=dialect)
 
 

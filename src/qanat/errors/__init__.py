@@ -95,6 +95,7 @@ from qanat.errors.declaration import (
     DuplicateNameError,
     FunctionNotFoundError,
     OptionError,
+    Problems,
     ProblemsError,
     PythonFileError,
     QueryError,
@@ -105,7 +106,7 @@ from qanat.errors.declaration import (
     UnsupportedError,
     UpdateNotFoundError,
 )
-from qanat.errors.extra import install
+from qanat.errors.extra import check_installed, install, needing
 from qanat.errors.plan import (
     CycleError,
     FlowError,
@@ -159,6 +160,7 @@ __all__ = [
     "NotAppendOnlyError",
     "OptionError",
     "PlanError",
+    "Problems",
     "ProblemsError",
     "PromotionError",
     "PythonFileError",
@@ -186,10 +188,12 @@ __all__ = [
     "UpdateFailedError",
     "UpdateNotFoundError",
     "UpdateRunningError",
+    "check_installed",
     "disk_full",
     "full_refresh",
     "install",
     "located",
     "naming",
     "nearest",
+    "needing",
 ]

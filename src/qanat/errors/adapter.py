@@ -18,7 +18,7 @@ class MissingExtraError(AdapterError):
     """An optional package is not installed; the hint names the extra."""
 
     code = "Q4001"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
 
 class SourceNotFoundError(AdapterError):
@@ -113,14 +113,21 @@ class NotAllowedError(AdapterError):
     Args:
         path: of the file, as the query has it.
         location: of the query.
+        link: by which the path leaves them, and where that leads, if it does so by a link.
     """
 
     code = "Q4013"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
-    def __init__(self, path: str, location: Location | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        location: Location | None = None,
+        link: tuple[str, str] | None = None,
+    ) -> None:
         super().__init__(
             f"{path} is in none of the folders that the spec allows",
             location=location,
-            hint="add its folder to `allowed_folders` in the spec",
+            got=link and f"the link {link[0]} leads to {link[1]}",
+            hint=f"add {link[1] if link else 'its folder'} to `allowed_folders` in the spec",
         )

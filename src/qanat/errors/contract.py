@@ -29,6 +29,7 @@ class SchemaMismatchError(ContractError):
     """A query's columns or types do not fit the table that it writes to."""
 
     code = "Q2003"
+    exit_code = 2
 
 
 class ConversionError(ContractError):

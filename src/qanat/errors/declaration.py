@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 from qanat.errors.root import QanatError
@@ -12,7 +13,7 @@ class DeclarationError(QanatError):
     """A declaration is wrong."""
 
     code: ClassVar[str] = "Q1000"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
 
 class SpecNotFoundError(DeclarationError):
@@ -112,6 +113,41 @@ class ProblemsError(DeclarationError):
         count = len(problems)
         super().__init__(f"{count} problem{'s' if count != 1 else ''} in the project")
         self.problems = tuple(problems)
+        self.exit_code = max((p.exit_code for p in problems), default=2)
 
     def __str__(self) -> str:
         return "\n".join(str(p) for p in self.problems)
+
+
+class Problems(list[QanatError]):
+    """Errors that do not depend on one another: each is met, and all are told.
+
+    >>> problems = Problems()
+    >>> for name in ("a", "b"):
+    ...     with problems.collecting():
+    ...         raise OptionError(f"no option {name!r}")
+    >>> len(problems)
+    2
+    """
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Add an error of the block instead of raising it."""
+        try:
+            yield
+        except ProblemsError as error:
+            self += error.problems
+        except QanatError as error:
+            self.append(error)
+
+    def require(self) -> None:
+        """Raise what was found: the one error, or all of them as one.
+
+        Raises:
+            QanatError: there is one.
+            ProblemsError: there are several.
+        """
+        if len(self) == 1:
+            raise self[0]
+        if self:
+            raise ProblemsError(self)

@@ -11,7 +11,7 @@ class PlanError(QanatError):
     """The pipeline cannot be planned."""
 
     code: ClassVar[str] = "Q3000"
-    exit_code: ClassVar[int] = 2
+    exit_code = 2
 
 
 class CycleError(PlanError):

@@ -51,7 +51,8 @@ class QanatError(Exception):
 
     Attributes:
         code: the class's stable code, for documentation and scripts.
-        exit_code: 2 if the author must change a file or the command line, else 1.
+        exit_code: 2 if the author must change a file or the command line, else 1. Every command
+            that tells the error ends with it, or with 2 if another error that it tells has that.
         retryable: True if the same call may succeed when it is tried again unchanged.
 
     >>> print(QanatError("no dataset 'slver'", location=Location("gold.sql", 3, 8),
@@ -60,7 +61,7 @@ class QanatError(Exception):
     """
 
     code: ClassVar[str] = "Q0000"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
 
     def __init__(

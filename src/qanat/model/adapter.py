@@ -15,8 +15,9 @@ from enum import StrEnum
 from string import Formatter
 from typing import Any
 
-from qanat.errors import Location, OptionError, nearest
+from qanat.errors import Location, OptionError, Problems, check_installed, nearest
 from qanat.frozen import Frozen
+from qanat.model.location import is_url
 from qanat.model.name import fold
 from qanat.model.query import SourceRef
 from qanat.text import SIZE, parse_size
@@ -135,15 +136,21 @@ class OptionTable(Frozen):
 
         Raises:
             OptionError: one does not exist, does not fit, is given twice or is missing.
+            ProblemsError: several do.
         """
         found: dict[str, Any] = {}
+        problems = Problems()
         for name, value in given:
-            canonical, checked = self.check(name, value, location)
-            if canonical in found:
-                raise OptionError(
-                    f"the option {canonical!r} of {self.owner} is given twice", location=location
-                )
-            found[canonical] = checked
+            with problems.collecting():
+                canonical, checked = self.check(name, value, location)
+                if canonical in found:
+                    raise OptionError(
+                        f"the option {canonical!r} of {self.owner} is given twice",
+                        location=location,
+                    )
+                found[canonical] = checked
+        # One that is missing may be one that is misspelled: that is told first.
+        problems.require()
         for option in self.options:
             if option.required and found.get(option.name) in (None, ""):
                 raise OptionError(
@@ -360,6 +367,8 @@ class TableFormat(Frozen):
         journals: parts of the paths of files that say what a table holds (its log, its catalog),
             by which the crash test's page tells them from data files.
         object_stores: True if the storage may be a URL (`s3://…`).
+        extra: that brings what it needs; empty if Qanat brings all.
+        packages: of the extra that it needs.
     """
 
     name: str
@@ -368,6 +377,18 @@ class TableFormat(Frozen):
     witness: str | None = None
     journals: tuple[str, ...] = ()
     object_stores: bool = False
+    extra: str = ""
+    packages: tuple[str, ...] = ()
+
+    def check(self, storage: str) -> None:
+        """Raise unless all is installed that tables of this format at a place need.
+
+        Raises:
+            MissingExtraError: a package is not.
+        """
+        check_installed(f"table_format: {self.name}", self.packages, self.extra)
+        if is_url(storage):
+            check_installed(f"the storage {storage}", ("obstore",))
 
 
 class LedgerKind(Frozen):

@@ -108,7 +108,7 @@ class Drift(StrEnum):
     """What happens when a source's columns change (table property `qanat.schema_drift`)."""
 
     EVOLVE = "evolve"
-    """New columns join the table; missing ones are NULL."""
+    """New columns join the table; missing ones are NULL; inferred types widen."""
     FREEZE = "freeze"
     """A new column fails the dataset."""
     RESCUE = "rescue"

@@ -122,6 +122,10 @@ class Commit(Frozen):
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
         gate: the commit fails once another update has closed it. None: nothing can stop it.
+        rewritten: files that take the place of all that are there, with the same rows in wider
+            types; None if those stay.
+        rewrites: the version whose rows they have. The commit fails if the table has gained or
+            lost a file since.
     """
 
     table: TableRef
@@ -136,6 +140,13 @@ class Commit(Frozen):
     info: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
     gate: CommitGate | None = None
+    rewritten: tuple[DataFile, ...] | None = None
+    rewrites: int | None = None
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Everything that was staged for it."""
+        return (*(self.rewritten or ()), *self.files)
 
     def check_append(
         self, columns: Schema, partition_by: tuple[str, ...] | None, filled: bool
@@ -162,7 +173,9 @@ class Commit(Frozen):
         for old in columns.fields:
             found = new.pop(old.name, None)
             # A struct may gain fields: they are NULL in the rows that are there.
-            same = found is not None and found.type == grown(old.type, found.type)
+            same = found is not None and (
+                self.rewritten is not None or found.type == grown(old.type, found.type)
+            )
             if found is None or not same or (old.nullable and not found.nullable and filled):
                 raise SchemaMismatchError(
                     f"column {old.name!r} of {self.table.name} cannot change while its rows stay",

@@ -60,12 +60,15 @@ class TableBatch(Frozen):
     Args:
         files: absolute paths on this machine.
         fetch: brings the files there if they lie elsewhere; None if they are there.
+        narrower: the first of the files (or none), written before columns got wider types, with
+            the columns of then; all values fit those of the next one, and at last `schema`.
     """
 
     files: tuple[str, ...]
     schema: Schema
     partition_by: tuple[str, ...] = ()
     fetch: Callable[[], None] | None = None
+    narrower: tuple[TableBatch, ...] = ()
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -158,6 +161,13 @@ def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
     return (*own, *QUARANTINE_FIELDS)
 
 
+class Stored(Frozen):
+    """The rows of a table at a version."""
+
+    batch: Batch
+    version: int
+
+
 class Output(Frozen):
     """Where and how to stage one table's rows.
 
@@ -169,6 +179,7 @@ class Output(Frozen):
         declared: columns the author declared (empty: take the query's).
         partition_by: columns that become folders.
         existing: what the table holds, for UNIQUE; None if nothing (or to be overwritten).
+        stored: what the table holds, to be written again if columns widen; None if none may.
         options: of the sink.
     """
 
@@ -179,6 +190,7 @@ class Output(Frozen):
     declared: Schema = NO_COLUMNS
     partition_by: tuple[str, ...] = ()
     existing: Batch | None = None
+    stored: Stored | None = None
     options: tuple[tuple[str, str], ...] = ()
 
 
@@ -225,8 +237,7 @@ class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
     Args:
-        flow: name of the flow; `epoch` its number; `update` the identifier of the update.
-        dataset: name of the target.
+        flow: name of the flow into `dataset`; `epoch` its number; `update` that of the update.
         inputs: by `Read.name`, for the query and all views.
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
@@ -234,6 +245,8 @@ class Work(Frozen):
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
         again: of a readmission, the flows that parse and compute such rows again.
+        widens: whether inferred types of a source may widen for values that do not fit them.
+        unchanged: whether this definition wrote the table last: only inputs have other types then.
     """
 
     flow: str
@@ -251,6 +264,8 @@ class Work(Frozen):
     references: Mapping[Name, Batch] = field(default_factory=dict)
     sets_aside: bool = False
     again: tuple[Recomputation, ...] = ()
+    widens: bool = False
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,15 +310,25 @@ class DataFile:
 
 
 class StagedTable(Frozen):
-    """The staged files of one table, with the columns the table has once they are published."""
+    """The staged files of one table, with the columns the table has once they are published.
+
+    Args:
+        rewritten: of the rows that are stored, with wider types; None if they stay as they are.
+    """
 
     schema: Schema
     files: tuple[DataFile, ...]
+    rewritten: tuple[DataFile, ...] | None = None
 
     @property
     def rows(self) -> int:
-        """Rows of all files."""
+        """New rows."""
         return sum(f.rows for f in self.files)
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Everything that was staged."""
+        return (*(self.rewritten or ()), *self.files)
 
 
 class Counts(Frozen):
@@ -355,6 +380,7 @@ class Staged(Frozen):
         read: rows read from streaming inputs where the engine knows it, else None.
         refreshed: whether a quarantine changes although no row goes from it into the table.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
+        missing: by `Read.name`, columns that earlier files had, and none of these.
     """
 
     table: StagedTable
@@ -366,6 +392,7 @@ class Staged(Frozen):
     read: int | None = None
     refreshed: bool = False
     unparsed: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

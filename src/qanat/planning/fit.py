@@ -30,6 +30,7 @@ from qanat.model.schema import (
     grown,
 )
 from qanat.model.work import Output
+from qanat.planning.wider import wider
 
 
 class Column(Frozen):
@@ -54,15 +55,21 @@ class Target(Frozen):
         column: the query's that it is made from; None if it has none: then it is NULL.
         key: whether its text becomes the name of a folder, which cannot tell '' from NULL: to
             readers both are NULL, so that rules have to see NULL too.
+        widened: whether the column has got its type because others did not hold all values.
     """
 
     field: Field
     column: Column | None
     key: bool = False
+    widened: bool = False
 
 
 def fit(
-    columns: Iterable[Column], output: Output, location: Location, dataset: str
+    columns: Iterable[Column],
+    output: Output,
+    location: Location,
+    dataset: str,
+    widened: Named[DataType] | None = None,
 ) -> tuple[Target, ...]:
     """The columns of the table after this epoch, and what they are made from.
 
@@ -72,6 +79,7 @@ def fit(
 
     Args:
         location: of the query.
+        widened: columns of the table with the types that they get, in which all values were tried.
 
     Raises:
         SchemaMismatchError: a declared column is missing, an undeclared one is there, or a
@@ -97,7 +105,9 @@ def fit(
                 field = replace(field, type=grown(field.type, mine.type))
             # A declared type casts in every epoch: the first one made the table's column from it.
             cast = declared is not None and declared.type == field.type
-            if not mine.nothing and not _fits(mine.type, field.type, declared=cast):
+            if widened and field.name in widened:
+                field = replace(field, type=widened[field.name])
+            elif not mine.nothing and not _fits(mine.type, field.type, declared=cast):
                 raise SchemaMismatchError(
                     f"column {mine.name!r} of {dataset} does not fit its table",
                     location=location,
@@ -113,9 +123,37 @@ def fit(
     _check_partitions(Schema(tuple(f for f, _ in fitted)), output, location, dataset)
     keys = Names(output.partition_by)
     return tuple(
-        Target(field, column, field.type == STRING and field.name in keys)
+        Target(
+            field,
+            column,
+            field.type == STRING and field.name in keys,
+            widened is not None and field.name in widened,
+        )
         for field, column in fitted
     )
+
+
+def too_narrow(columns: Iterable[Column], output: Output) -> Named[tuple[DataType, ...]]:
+    """The columns of a table that do not take what a query gives, and the types they may get.
+
+    Columns that are declared, and those for which there is no wider type, are left out.
+
+    >>> from pathlib import Path
+    >>> output = Output(Path("t"), "p", schema=Schema((Field("Id", Primitive("long")),)))
+    >>> [(n, *map(str, t)) for n, t in too_narrow([Column("id", STRING, "")], output).items()]
+    [('Id', 'string')]
+    """
+    coming = Named((c.name, c) for c in columns)
+    found: Named[tuple[DataType, ...]] = Named()
+    for field in output.schema.fields:
+        mine = coming.get(field.name)
+        if mine is None or mine.type is None or mine.nothing or output.declared.get(field.name):
+            continue
+        if _fits(mine.type, grown(field.type, mine.type), declared=False):
+            continue
+        if types := wider(field.type, mine.type):
+            found[field.name] = types
+    return found
 
 
 def quarantined(known: Schema, rows: Schema) -> tuple[tuple[Field, ...], tuple[str, ...]]:

@@ -277,10 +277,20 @@ class Source(Protocol):
         """
         ...
 
-    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
         """Enough to tell the columns, cheaply; None if there is nothing there.
 
         It takes nothing away from what `plan` will find.
+
+        Args:
+            range: look only there, if the source can; None: at all that there is.
         """
         ...
 

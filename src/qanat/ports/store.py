@@ -51,6 +51,11 @@ class TableStore(Protocol):
     `qanat.errors.DATASET` where the dataset's name belongs; the caller fills it in.
     """
 
+    @property
+    def rewrites(self) -> bool:
+        """True if the same rows can take other files, with wider types (`Commit.rewritten`)."""
+        ...
+
     def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call.
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qanat.errors import MissingExtraError
+from qanat.errors import needing
 from qanat.model.schema import Field
 from qanat.ports.engine import Reading
 from qanat.run.results import QueryRows
@@ -159,10 +159,5 @@ class Query(Relation):
 
 
 def _package(name: str, extra: str) -> Any:
-    try:
+    with needing("this", extra):
         return import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"this needs the package {name}, which is not installed",
-            hint=f'pip install "qanat[{extra}]"',
-        ) from error

@@ -135,7 +135,7 @@ class Table(Relation):
         """One row for each column: type, missing and distinct values, range, mean.
 
         >>> project.table("silver_orders").profile().schema.names[:4]
-        ('column', 'type', 'rows', 'nulls')
+        ('column', 'type', 'rows', 'nulls_percent')
         """
         profile = import_module("qanat.run.profile").profile(self._session(), self.name)
         return shown(Profile, profile)

@@ -73,6 +73,7 @@ DOCUMENTS: dict[str, Shape] = {
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
     "discard": quarantine.DISCARD,
+    "export": quarantine.EXPORT,
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
     "doctor": doctor.DOCTOR,

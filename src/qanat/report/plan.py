@@ -33,13 +33,15 @@ DATASET = Shape(
         *("dataset", "kind", Key("change", "definition"), "step", "reason"),
         *("waiting", "difference", "consequence"),
         Key("reads_from", "borrowed"),
+        "error",
     ),
     "One dataset of a plan.\n\n"
     "`change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,\n"
     "`recompute`, `full refresh`, `skip`, `none` or `fail` (something stands in its way).\n"
     "`difference` is a unified diff of the canonical query and rules, `consequence` what a\n"
     "change means for rows already written, or the way out; both are empty where nothing\n"
-    "changed. `reads_from` has what it reads from tables of other environments or projects.",
+    "changed. `reads_from` has what it reads from tables of other environments or projects.\n"
+    "`error` is what stands in its way, if `step` is `fail`.",
 )
 PLAN = Shape(
     "PlanDocument",
@@ -62,7 +64,7 @@ _IDLE = (Step.NONE, Step.SKIP)
 
 def blocked(plan: UpdatePlan) -> bool:
     """True if something stands in the way of a dataset."""
-    return any(d.step is Step.FAIL for d in plan.datasets)
+    return bool(plan.errors)
 
 
 def plan_text(plan: UpdatePlan, layout: Layout = PLAIN, options: str = "") -> str:

@@ -10,7 +10,13 @@ from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
-from qanat.run.results import DiscardResult, FirstRows, QuarantineSummary, ReplayResult
+from qanat.run.results import (
+    DiscardResult,
+    ExportResult,
+    FirstRows,
+    QuarantineSummary,
+    ReplayResult,
+)
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 
 ENTRY = Shape(
@@ -43,6 +49,12 @@ DISCARD = Shape(
     DiscardResult,
     (VERSION_KEY, "dataset", "discarded", "remaining"),
     "What a discard has thrown away of the quarantine of one dataset.",
+)
+EXPORT = Shape(
+    "ExportDocument",
+    ExportResult,
+    (VERSION_KEY, "dataset", "file", "rows"),
+    "How many rows of the quarantine of one dataset were written to a file.",
 )
 PARTS = (ENTRY, REPLAY)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from qanat.model.dialect import DUCKDB, sql_type
 from qanat.model.schema import Field, Schema
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import VERSION_KEY
@@ -90,9 +91,13 @@ def table_text(first: FirstRows, where: str | None = None, layout: Layout = PLAI
     return f"{title(first, layout)}\n\n{body}\n\n{shown(first, where)}"
 
 
-def schema_text(first: FirstRows, layout: Layout = PLAIN) -> str:
-    """A table's title and columns."""
-    lines = grid(_SCHEMA_HEADERS, _columns(first.schema), layout)
+def schema_text(first: FirstRows, layout: Layout = PLAIN, dialect: str = DUCKDB.name) -> str:
+    """A table's title and columns.
+
+    Args:
+        dialect: in which types are written.
+    """
+    lines = grid(_SCHEMA_HEADERS, _columns(first.schema, dialect), layout)
     return "\n".join([title(first, layout), "", *lines])
 
 
@@ -141,9 +146,9 @@ def rows_html(rows: QueryRows) -> str:
     return page(table(rows.schema.names, _cells(rows.rows)), note)
 
 
-def _columns(schema: Schema) -> list[list[Value]]:
+def _columns(schema: Schema, dialect: str) -> list[list[Value]]:
     return [
-        [f.name, str(f.type), "yes" if f.nullable else "no", f.comment or ""]
+        [f.name, sql_type(f.type, dialect), "yes" if f.nullable else "no", f.comment or ""]
         for f in schema.fields
     ]
 

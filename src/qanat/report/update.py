@@ -31,14 +31,15 @@ DATASET = Shape(
     (
         *("dataset", "kind", "status", "reason", "read", "files"),
         *COUNTS,
-        *(SECONDS_KEY, "version", "rules", "error"),
+        *(SECONDS_KEY, "version", "rules", "notes", "error"),
     ),
     "One dataset of an update.\n\n"
     "`status`: `updated`, `unchanged`, `failed` or `skipped`; `reason` says why. `read` is null\n"
     "where the engine does not know it. `out` is what the query made of the rows read: a WHERE\n"
     "makes it less, a join may make it more. It always equals\n"
     "`written + dropped + quarantined`; `malformed` rows could not be parsed and were\n"
-    "quarantined before the query. `version` is the table's after the update.",
+    "quarantined before the query. `version` is the table's after the update. `notes` tells of\n"
+    "columns that are new, have wider types, or have no value in the new files any more.",
 )
 UPDATE = Shape(
     "UpdateDocument",
@@ -105,6 +106,8 @@ def update_text(
         lines.append(f"… and {len(result.datasets) - len(shown):,} unchanged")
     if changed := [text for d in shown if (text := _by_query(d))]:
         lines += ["", *changed]
+    if notes := [f"{d.dataset}: {note}" for d in result.datasets for note in d.notes]:
+        lines += ["", *map(printable, notes)]
     rules = _violated(result)
     if rules:
         lines += ["", *grid(RULE_HEADERS, rules, layout)]
@@ -131,6 +134,8 @@ def update_html(result: UpdateResult) -> str:
     if silent := _silent(result):
         parts.append(heading(silent, "ok"))
     parts.append(table(_HEADERS, [_row(d) for d in _listed(result)]))
+    notes = (f"{d.dataset}: {note}" for d in result.datasets for note in d.notes)
+    parts += (heading(note, "plain") for note in notes)
     rules = _violated(result)
     if rules:
         parts.append(table(RULE_HEADERS, rules))

@@ -20,12 +20,20 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import ON_ROW_ERROR, Dataset, OnRowError, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, DatasetKind, Drift, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Output, Recomputation, Staged, StagedTable, ViewWork, Work
+from qanat.model.work import (
+    Output,
+    Recomputation,
+    Staged,
+    StagedTable,
+    Stored,
+    ViewWork,
+    Work,
+)
 from qanat.ports.sink import Delivery
-from qanat.run.inputs import BoundInputs, files_again
+from qanat.run.inputs import BoundInputs, drift_of, files_again
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.scratch import make_folder
@@ -106,11 +114,12 @@ class RunningUpdate(Frozen):
 
 
 class Done(Frozen):
-    """A committed epoch, with rows and files read."""
+    """A committed epoch, with rows and files read, and what is to be told of its columns."""
 
     epoch: Epoch
     read: int
     files: int
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -125,6 +134,7 @@ class Attempt:
         started: seconds of the monotonic clock.
         tried: what the engine was asked for, also where it failed.
         remarks: what to tell of the epoch once it is committed.
+        before: the definition that the dataset was last run by.
     """
 
     running: RunningUpdate
@@ -135,6 +145,7 @@ class Attempt:
     started: float = field(default_factory=time.monotonic)
     tried: list[Work] = field(default_factory=list)
     remarks: tuple[str, ...] = ()
+    before: Definition | None = None
     _work: Work | None = None
     _bound: BoundInputs | None = None
     _staged: Staged | None = None
@@ -143,6 +154,11 @@ class Attempt:
     def session(self) -> Session:
         """The session of the update."""
         return self.running.session
+
+    @property
+    def unchanged(self) -> bool:
+        """True if the definition is the one that the dataset was last run by."""
+        return self.before is not None and self.before.fingerprint == self.epoch.fingerprint
 
     @property
     def work(self) -> Work:
@@ -211,7 +227,7 @@ class Attempt:
         for folder, table in self.staged_tables:
             if only is None or folder in only:
                 # Durably: the ledger is about to forget these files.
-                remove(*(folder / file.path for file in table.files))
+                remove(*(folder / file.path for file in table.all_files))
 
 
 def _known(value: Result | None) -> Result:
@@ -235,12 +251,20 @@ def work_of(attempt: Attempt) -> Work:
         query=compiled.query,
         inputs={},
         output=_output(attempt, prefix),
-        quarantine=_quarantine(session, compiled.dataset, prefix, epoch.replaces),
+        quarantine=_quarantine(
+            session,
+            compiled.dataset,
+            prefix,
+            epoch.replaces,
+            may_widen(session, compiled) and not compiled.readmits,
+        ),
         scratch=scratch,
         at_ns=attempt.running.at_ns,
         views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
         sets_aside=_sets_aside(session, compiled.dataset),
+        widens=may_widen(session, compiled) and not compiled.readmits,
+        unchanged=attempt.unchanged,
         again=tuple(
             Recomputation(
                 f.flow.name,
@@ -308,13 +332,37 @@ def _output(attempt: Attempt, prefix: str) -> Output:
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
-    return replace(plain, schema=snapshot.schema, existing=snapshot.batch if unique else None)
+    widens = may_widen(session, compiled) and not compiled.readmits
+    return replace(
+        plain,
+        schema=snapshot.schema,
+        existing=snapshot.batch if unique else None,
+        stored=Stored(snapshot.batch, snapshot.version) if widens else None,
+    )
 
 
-def _quarantine(session: Session, dataset: Dataset, prefix: str, replaces: bool) -> Output:
+def _quarantine(
+    session: Session, dataset: Dataset, prefix: str, replaces: bool, widens: bool = False
+) -> Output:
     """Where a dataset's quarantined rows are staged."""
     table = session.table(dataset.quarantine)
-    known = NO_COLUMNS
-    if not replaces and session.store.version(table) is not None:
-        known = session.store.snapshot(table).schema
-    return Output(session.store.staging(table), prefix, schema=known)
+    plain = Output(session.store.staging(table), prefix)
+    if replaces or session.store.version(table) is None:
+        return plain
+    snapshot = session.store.snapshot(table)
+    stored = Stored(snapshot.batch, snapshot.version) if widens else None
+    return replace(plain, schema=snapshot.schema, stored=stored)
+
+
+def may_widen(session: Session, compiled: CompiledFlow) -> bool:
+    """True if columns of a flow's table may get wider types, and so those of its sources.
+
+    Declared columns keep the types that their author gave them, and a sink's are not ours.
+    """
+    dataset = compiled.dataset
+    return (
+        dataset.sink is None
+        and not dataset.schema.fields
+        and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)
+        and drift_of(session, compiled) is Drift.EVOLVE
+    )

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qanat.errors import AdapterError, QanatError, SchemaMismatchError, located
+from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
 from qanat.model.query import FunctionQuery, Read
-from qanat.model.record import Definition
+from qanat.model.record import Definition, Range
 from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.table import Snapshot
 from qanat.model.work import (
     QUARANTINE_FIELDS,
     Batch,
     Output,
+    Stored,
     TableBatch,
     ViewBatch,
     ViewWork,
     Work,
 )
 from qanat.planning.graph import resolve
+from qanat.run.attempt import may_widen
 from qanat.run.inputs import drift_of, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -47,7 +50,11 @@ class Described(Frozen):
 
 
 def describe(
-    session: Session, dataset: Dataset, known: Named[Schema], before: Definition | None
+    session: Session,
+    dataset: Dataset,
+    known: Named[Schema],
+    before: Definition | None,
+    takes: Mapping[str, Mapping[str, Range]] | None = None,
 ) -> Described:
     """The columns of a dataset.
 
@@ -57,43 +64,65 @@ def describe(
     Args:
         known: the columns of the datasets above it.
         before: its definition as it was last run.
+        takes: by flow, the ranges that it is about to read, by key; if they are given, only its
+            flows that are about to read something tell the columns.
     """
     table = _table(session, dataset, before)
-    problems: list[QanatError] = []
+    problems = Problems()
     given: dict[str, Schema] = {}
     described: tuple[Work, tuple[Expectation, ...]] | None = None
     flows = tuple(session.pipeline.flows_into(dataset.name))
     # Where a query is wrong, nothing more is said of its columns: not of those of the others, nor
     # of those that the table was last written with.
     unknown = bool(session.problems) and not flows
-    for flow in flows:
+    unchanged = before is not None and before.fingerprint == _fingerprint(session, dataset)
+    for flow in flows if takes is None else (f for f in flows if f.name in takes):
         compiled = session.analysis.flows.get(flow.name)
         if compiled is None:
             unknown = True
             continue
-        try:
-            work = _work(session, compiled, known, table)
+        ranges = {} if takes is None else takes[flow.name]
+        so_far = len(problems)
+        with problems.collecting():
+            work = _work(session, compiled, known, table, unchanged, ranges)
             if work is not None:
                 given[flow.name] = session.engine.describe(work)
                 described = work, compiled.expectations
-        except QanatError as error:
-            problems.append(error)
-            unknown = True
+        unknown = unknown or len(problems) > so_far
     if unknown:
         declared = dataset.schema if dataset.schema.fields else None
-        return Described(declared, table, given, tuple(problems))
+        return Described(declared, _columns(table), given, tuple(problems))
     schema: Schema | None = None
     for each in given.values():
         schema = _merged(schema, each)
     if schema is None:
         schema = _stored(session, dataset)
-    return Described(schema, table, given, tuple(problems), described)
+    return Described(schema, _columns(table), given, tuple(problems), described)
 
 
-def new_columns(
-    session: Session, dataset: Dataset, definitions: Named[Definition]
-) -> Mapping[str, tuple[str, ...]]:
-    """By flow, the columns that its query gives and that a streaming table does not have yet.
+def _fingerprint(session: Session, dataset: Dataset) -> str:
+    found, _ = session.analysis.definitions.get(dataset.name, ("", ""))
+    return found
+
+
+def _columns(table: Snapshot | None) -> Schema:
+    return NO_COLUMNS if table is None else table.schema
+
+
+class Changes(Frozen):
+    """How the columns that queries give differ from those of their streaming table.
+
+    Args:
+        adds: by flow, the columns that the table does not have yet.
+        lacks: columns of the table that no flow gives.
+    """
+
+    adds: Mapping[str, tuple[str, ...]]
+    lacks: tuple[str, ...] = ()
+
+
+def changed_columns(session: Session, dataset: Dataset, definitions: Named[Definition]) -> Changes:
+    """Compare the queries of a streaming table with the columns that it has.
 
     Raises:
         SchemaMismatchError: a query's columns do not fit the table.
@@ -112,10 +141,27 @@ def new_columns(
         # Others may be none any more once the unread input is there: it may have a new column.
         if isinstance(problem, SchemaMismatchError):
             raise problem
-    return {
+    adds = {
         flow: tuple(f.name for f in schema.fields if given.table.get(f.name) is None)
         for flow, schema in given.flows.items()
     }
+    return Changes(adds, _lacking(session, dataset, known, given))
+
+
+def _lacking(
+    session: Session, dataset: Dataset, known: Named[Schema], given: Described
+) -> tuple[str, ...]:
+    """Columns of a table that none of its flows gives; none if one of them cannot be asked."""
+    found: list[str] = []
+    for flow in session.pipeline.flows_into(dataset.name):
+        if flow.name not in given.flows:
+            return ()
+        work = _work(session, session.analysis.flows[flow.name], known, None, False, {})
+        if work is None:
+            return ()
+        found += session.engine.describe(work).names
+    names = Names(found)
+    return tuple(f.name for f in given.table.fields if f.name not in names)
 
 
 def _stored(session: Session, dataset: Dataset) -> Schema | None:
@@ -135,23 +181,28 @@ def _merged(schema: Schema | None, more: Schema) -> Schema:
     return Schema((*schema.fields, *new))
 
 
-def _table(session: Session, dataset: Dataset, before: Definition | None) -> Schema:
-    """The columns that the query of a dataset has to fit, because rows will join those there."""
+def _table(session: Session, dataset: Dataset, before: Definition | None) -> Snapshot | None:
+    """The table that the query of a dataset has to fit, because rows will join those there."""
     streaming = DatasetKind.STREAMING_TABLE
     if dataset.kind is not streaming or before is None or before.kind != str(streaming):
-        return NO_COLUMNS  # there is no table yet, or it will be replaced
+        return None  # there is no table yet, or it will be replaced
     try:
         table = session.table(dataset.name)
         if session.store.version(table) is None:
-            return NO_COLUMNS
-        return session.store.snapshot(table).schema
+            return None
+        return session.store.snapshot(table)
     except AdapterError:
         # `qanat run` tells what is wrong with the store or the table; this is about declarations.
-        return NO_COLUMNS
+        return None
 
 
 def _work(
-    session: Session, compiled: CompiledFlow, known: Named[Schema], table: Schema
+    session: Session,
+    compiled: CompiledFlow,
+    known: Named[Schema],
+    table: Snapshot | None,
+    unchanged: bool,
+    ranges: Mapping[str, Range],
 ) -> Work | None:
     """A flow over no rows; None where its columns cannot be known.
 
@@ -159,7 +210,9 @@ def _work(
     here: its author would not expect a call without any rows.
 
     Args:
-        table: the columns that its target has already.
+        table: what its target has already.
+        unchanged: whether its definition is the one that the table was last written by.
+        ranges: by key, what it is about to read.
     """
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):
@@ -169,14 +222,16 @@ def _work(
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
         with located(read.location):
-            batch = _sample(session, compiled, read, known)
+            batch = _sample(session, compiled, read, known, ranges.get(key_of(read)))
         if batch is None:
             return None
         inputs[read.name] = batch
+    widens = may_widen(session, compiled)
     nowhere = Output(
         session.scratch / "validate",
         "none",
-        schema=table,
+        schema=_columns(table),
+        stored=Stored(table.batch, table.version) if widens and table is not None else None,
         declared=compiled.dataset.schema,
         partition_by=compiled.dataset.partition_by,
     )
@@ -188,17 +243,27 @@ def _work(
         query=compiled.query,
         inputs=inputs,
         output=nowhere,
-        quarantine=replace(nowhere, schema=NO_COLUMNS),
+        quarantine=replace(nowhere, schema=NO_COLUMNS, stored=None),
         scratch=session.scratch / "validate" / compiled.flow.name,
         at_ns=0,
         views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
+        widens=widens,
+        unchanged=unchanged,
     )
 
 
 def _sample(
-    session: Session, compiled: CompiledFlow, read: Read, known: Named[Schema]
+    session: Session,
+    compiled: CompiledFlow,
+    read: Read,
+    known: Named[Schema],
+    range_: Range | None,
 ) -> Batch | None:
-    """Just enough of an input to know its columns."""
+    """Just enough of an input to know its columns.
+
+    Args:
+        range_: what is about to be read of it; None if that is not known.
+    """
     name = read.source.dataset
     if name is None:
         generation = session.recorded.generation(compiled.dataset.name)
@@ -207,7 +272,7 @@ def _sample(
         )
         policy = drift_of(session, compiled)
         source = session.source(read.source)
-        return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch)
+        return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch, range_)
     schema = known.get(name)
     owner = resolve(session.pipeline, name)
     if schema is None and owner is not None and owner.name in known:

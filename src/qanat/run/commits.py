@@ -270,6 +270,8 @@ def _commit(
     attempt: Attempt, table: TableRef, staged: StagedTable, change: Change, gaps: bool
 ) -> Commit:
     epoch, dataset = attempt.epoch, attempt.compiled.dataset
+    own = table.name == dataset.name
+    stored = (attempt.work.output if own else attempt.work.quarantine).stored
     commit = Commit(
         table=table,
         schema=staged.schema,
@@ -280,8 +282,10 @@ def _commit(
         info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
         gaps=gaps,
         gate=attempt.running.gate,
+        rewritten=staged.rewritten,
+        rewrites=stored.version if stored and staged.rewritten is not None else None,
     )
-    if table.name != dataset.name:
+    if not own:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
     return replace(
         commit,

@@ -19,7 +19,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
-from qanat.run.columns import new_columns
+from qanat.run.columns import changed_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
     INTERRUPTED,
@@ -116,8 +116,9 @@ def gather(
         if grows:
             check_partitions(dataset, stored.partition_by)
         if changed:
-            adds = new_columns(session, dataset, around.definitions)
-            flows = tuple(replace(f, adds=adds.get(f.name, ())) for f in flows)
+            columns = changed_columns(session, dataset, around.definitions)
+            flows = tuple(replace(f, adds=columns.adds.get(f.name, ())) for f in flows)
+            facts = replace(facts, lacks=columns.lacks)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
 
 
@@ -249,6 +250,8 @@ class DatasetRun:
         generation = session.ledger.generation(name)
         decision = self._decide(generation)
         self.reason = decision.reason
+        if decision.lacks and decision.step.works:
+            self.running.tell(Warned(name, decision.lacks))
         if self.epochs and not decision.step.works:
             # Recovery has carried out what a crash left open, and nothing more was there.
             self.reason = self._first_reason()
@@ -301,6 +304,7 @@ class DatasetRun:
                 take.replaces,
                 fingerprint,
                 records,
+                before=known,
             )
         except (FileChangedError, FileVanishedError) as error:
             # A flow that runs once must not be done before it has read the file.
@@ -371,6 +375,11 @@ class DatasetRun:
     def read(self) -> int:
         """Rows read."""
         return sum(d.read for d in self.epochs)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How columns of the table and of its sources have changed, each once."""
+        return tuple(dict.fromkeys(remark for d in self.epochs for remark in d.remarks))
 
     @property
     def version(self) -> int | None:

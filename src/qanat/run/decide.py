@@ -78,6 +78,8 @@ class Decision(Frozen):
         takes: the next epoch of each flow that has something to do. A plan leaves out flows that
             get input only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
+        error: what stands in its way.
+        lacks: what to tell of columns that its query gives no more; empty if there are none.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
     """
@@ -92,6 +94,8 @@ class Decision(Frozen):
     consequence: str = ""
     takes: tuple[Take, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
+    error: QanatError | None = field(default=None, compare=False)
+    lacks: str = field(default="", compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
 
@@ -101,6 +105,11 @@ class UpdatePlan(Frozen):
 
     environment: str
     datasets: tuple[Decision, ...]
+
+    @property
+    def errors(self) -> tuple[QanatError, ...]:
+        """What stands in the way of datasets."""
+        return tuple(d.error for d in self.datasets if d.error is not None)
 
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
@@ -126,7 +135,8 @@ def decide(facts: Facts) -> Decision:
         step=Step.SKIP,
         reason="",
         difference=changed,
-        consequence=_consequence(facts, status),
+        consequence="; ".join(filter(None, (_consequence(facts, status), _lacks(facts)))),
+        lacks=_lacks(facts),
     )
     if facts.failing:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
@@ -271,7 +281,9 @@ def _refused(undecided: Decision, problem: QanatError) -> Decision:
     if problem.nearest is not None:
         reason += f" (did you mean {problem.nearest!r}?)"
     consequence = ": ".join(str(each) for each in (problem.location, problem.hint) if each)
-    return replace(undecided, step=Step.FAIL, reason=reason, consequence=consequence)
+    return replace(
+        undecided, step=Step.FAIL, reason=reason, consequence=consequence, error=problem
+    )
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:
@@ -296,6 +308,18 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
         return ""
     return f"applies to new rows only, not to the {rows} there ({anew})"
+
+
+def _lacks(facts: Facts) -> str:
+    """What becomes of columns that the query gives no more."""
+    if not facts.lacks:
+        return ""
+    one = len(facts.lacks) == 1
+    text = f"{'column' if one else 'columns'} {listed(facts.lacks)} {'is' if one else 'are'} given"
+    text += f" no more and {'stays' if one else 'stay'}, NULL in new rows"
+    if not facts.dataset.may_reset:
+        return text
+    return f"{text} ({full_refresh(facts.dataset.name)} takes {'it' if one else 'them'} away)"
 
 
 def _of_rows(text: str) -> tuple[list[str], str]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qanat.disk import explained
-from qanat.errors import OptionError, nearest
 from qanat.model.pipeline import Dataset, Predicate
 from qanat.model.query import Discard
 from qanat.model.record import Range
@@ -16,7 +15,7 @@ from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of
 from qanat.run.look import condition_of
-from qanat.run.quarantine import checked, replayable, snapshot_of
+from qanat.run.quarantine import checked, known_rule, replayable, snapshot_of
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay_of
 from qanat.run.results import DiscardResult
@@ -29,20 +28,14 @@ def discarding(session: Session, dataset: str, rule: str | None, where: str | No
     Raises:
         DatasetNotFoundError: no such dataset.
         PlanError: its quarantine is computed anew with its rows (it is no streaming table).
-        OptionError: no row in it broke that rule.
+        OptionError: there is no such rule.
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit.
     """
     (owner,) = replayable(session, dataset)
     snapshot = snapshot_of(session, owner)
+    rule = rule and known_rule(session, owner, snapshot, rule)
     if snapshot is None:
         return 0
-    broken = session.engine.broken_rules(snapshot.batch) if rule else {}
-    if broken and rule not in broken:
-        raise OptionError(
-            f"no row in {owner.quarantine} broke a rule {rule!r}",
-            wanted=" or ".join(broken),
-            nearest=nearest(rule or "", broken),
-        )
     condition = condition_of(session, where)
     return session.engine.quarantined(snapshot.batch, rule, 0, condition).total or 0
 
@@ -92,6 +85,7 @@ def _discard(
 ) -> DiscardResult:
     session = running.session
     snapshot = checked(session, dataset)
+    rule = rule and known_rule(session, dataset, snapshot, rule)
     if snapshot is None:
         return DiscardResult(dataset.name, 0, 0)
     entry.begin()

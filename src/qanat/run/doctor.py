@@ -7,7 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from qanat.errors import ProblemsError, QanatError, SpecNotFoundError, full_refresh, naming
+from qanat.errors import (
+    MissingExtraError,
+    ProblemsError,
+    QanatError,
+    SpecNotFoundError,
+    full_refresh,
+    naming,
+)
 from qanat.model.location import is_url
 from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
@@ -18,6 +25,7 @@ from qanat.run.mismatch import mismatch_of
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
+from qanat.run.validate import validate
 from qanat.text import count
 
 _SCARCE, _FULL = 2**30, 100 * 2**20
@@ -64,22 +72,36 @@ def _unopened(start: Path, error: QanatError | None) -> Iterator[Finding]:
         facts = (("wanted", problem.wanted), ("got", problem.got))
         known = "".join(f"; {label}: {value}" for label, value in facts if value)
         detail = f"{place}{problem.message}{close}{known}"
-        yield Finding("error", "project", detail, problem.hint or "")
+        yield Finding("error", "project", detail, problem.hint or "", (problem,))
 
 
 def _project(session: Session) -> Iterator[Finding]:
     project = session.project
     yield Finding("ok", "project", f"{project.name} ({project.environment}), {project.spec}")
-    problems = session.problems
+    problems = _problems(session)
+    missing = {p.hint: p for p in problems if isinstance(p, MissingExtraError)}
+    for hint, problem in missing.items():
+        yield Finding("error", "extra", problem.message, hint or "", (problem,))
+    problems = tuple(p for p in problems if not isinstance(p, MissingExtraError))
     if problems:
         detail = problems[0].message
         if len(problems) > 1:
             detail += f", and {count(len(problems) - 1, 'more problem')}"
-        yield Finding("error", "declarations", detail, "`qanat validate` shows them all")
+        alone = len(problems) == 1 and problems[0].hint
+        hint = alone or "`qanat validate` shows them all"
+        yield Finding("error", "declarations", detail, hint, problems)
     else:
         datasets, flows = session.pipeline.datasets, session.pipeline.flows
         detail = f"{count(len(datasets), 'dataset')}, {count(len(flows), 'flow')}"
         yield Finding("ok", "declarations", detail)
+
+
+def _problems(session: Session) -> tuple[QanatError, ...]:
+    try:
+        return validate(session).problems
+    except QanatError:
+        # The ledger or the storage, of which other findings tell.
+        return session.problems
 
 
 def _storage(session: Session) -> Iterator[Finding]:
@@ -109,7 +131,7 @@ def _object_store(session: Session) -> Finding:
     try:
         found = session.store.tables(session.project.tables)
     except QanatError as error:
-        return Finding("error", "storage", error.message, error.hint or "")
+        return Finding("error", "storage", error.message, error.hint or "", (error,))
     return Finding("ok", "storage", f"{storage}, {count(len(found), 'table')}")
 
 
@@ -206,11 +228,12 @@ def _history(session: Session, dataset: Dataset, ledger: Ledger) -> Iterator[Fin
             mismatch = None if known in open_ else mismatch_of(session, compiled)
             if mismatch is not None:
                 facts = f"{mismatch.message} (wanted: {mismatch.wanted}; got: {mismatch.got})"
-                yield Finding("error", f"table {dataset.name}", facts, mismatch.hint or "")
+                what = f"table {dataset.name}"
+                yield Finding("error", what, facts, mismatch.hint or "", (mismatch,))
     except QanatError as error:
         yield _broken(f"table {dataset.name}", error)
 
 
 def _broken(what: str, error: QanatError) -> Finding:
     detail = error.message if error.got is None else f"{error.message} ({error.got})"
-    return Finding("error", what, detail, error.hint or "")
+    return Finding("error", what, detail, error.hint or "", (error,))

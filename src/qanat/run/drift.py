@@ -1,11 +1,25 @@
-"""Columns that come and go: what an epoch changes in the columns of its table."""
+"""Columns that come, go and widen: what an epoch changes in the columns of its table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from qanat.model.schema import Field, Schema
+from qanat.errors import QanatError
+from qanat.model.name import Named, Names
+from qanat.model.schema import Field, Schema, grown
+from qanat.model.table import Snapshot
+from qanat.model.work import RESCUED, DataFile
 from qanat.run.attempt import Attempt
+from qanat.text import count, size
+
+_CHANCE = 0.05
+"""Columns that are often NULL are so in a few rows by chance: above this, nothing is told."""
+_LOOKED_AT = 1000
+"""Rows in which a column is looked for that has no value any more."""
+_FENCES = 10
+"""Versions without new rows at most, as fences are."""
+
+_SINGULAR = {"are": "is", "were": "was"}
 
 
 def column_changes(attempt: Attempt) -> Iterator[str]:
@@ -19,12 +33,100 @@ def column_changes(attempt: Attempt) -> Iterator[str]:
     table = session.table(compiled.dataset.name)
     if session.store.version(table) is None:
         return
-    before, after = session.store.snapshot(table).schema, attempt.staged.table.schema
-    yield from (f"new column {f.name!r} ({f.type})" for f in _missing(before, after))
+    before, after = session.store.snapshot(table), attempt.staged.table.schema
+    yield from (f"new column {f.name!r} ({f.type})" for f in _missing(before.schema, after))
     if attempt.epoch.replaces:
-        yield from (f"column {f.name!r} is gone" for f in _missing(after, before))
+        yield from (f"column {f.name!r} is gone" for f in _missing(after, before.schema))
+        yield from (
+            f"column {name!r} is {new} now, and was {old}"
+            for name, old, new in _retyped(before.schema, after)
+        )
+    else:
+        yield from widenings(before, after, "were")
+        yield from _emptied(attempt, before)
+
+
+def _emptied(attempt: Attempt, before: Snapshot) -> Iterator[str]:
+    """The columns that a source from outside the project has no value for any more.
+
+    Told once: when the rows before these had some.
+    """
+    rows = attempt.staged.table.rows
+    outside = any(r.streaming and not r.source.dataset for r in attempt.compiled.reads)
+    if not rows or not outside:
+        return
+    missing = Names(n for names in attempt.staged.missing.values() for n in names)
+    files = attempt.staged.table.files
+    empty = [
+        f.name
+        for f in before.schema.fields
+        if f.name != RESCUED and all(_is_empty(file, f.name, f.name in missing) for file in files)
+    ]
+    new = "new row" if rows == 1 else count(rows, "new row")
+    for name, share in _null_before(attempt, before).items() if empty else ():
+        if name not in empty or share == 1:
+            continue
+        if name in missing:
+            yield f"column {name!r} is in none of the new files"
+        elif share**rows < _CHANCE:
+            yield f"column {name!r} is NULL in {'all' if rows > 1 else 'the'} {new}"
+
+
+def _is_empty(file: DataFile, column: str, missing: bool) -> bool:
+    """True if all values of a column are NULL in a file, as far as that is known."""
+    if column in file.partition_values:
+        return file.partition_values[column] is None
+    known = file.statistics.get(column)
+    return missing if known is None else known.nulls == file.rows
+
+
+def _null_before(attempt: Attempt, before: Snapshot) -> Mapping[str, float]:
+    """How many of the first rows of the newest commit that added some are NULL, by column.
+
+    From 0 to 1: the share.
+    """
+    session = attempt.session
+    table = session.table(attempt.compiled.dataset.name)
+    batch = before.batch
+    for version in range(before.version, max(before.version - _FENCES, 0), -1):
+        try:
+            added = session.store.added(table, version - 1, version)
+        except QanatError:
+            break  # it has replaced the table
+        if added.amount.files:
+            batch = added.batch
+            break
+    found = session.engine.fetch(batch, _LOOKED_AT)
+    columns = zip(found.schema.names, zip(*found.values, strict=True), strict=False)
+    return {name: values.count(None) / len(values) for name, values in columns}
+
+
+def widenings(before: Snapshot, after: Schema, verb: str) -> Iterator[str]:
+    """The columns of a table that get wider types, and what that takes.
+
+    Args:
+        verb: `were` or `are`: the rows written again.
+    """
+    changes = [
+        f"column {name!r} widens from {old} to {new}"
+        for name, old, new in _retyped(before.schema, after)
+    ]
+    if changes:
+        files = count(before.files, "file")
+        verb = _SINGULAR[verb] if before.files == 1 else verb
+        yield f"{', '.join(changes)}: {files}, {size(before.bytes)}, {verb} written again"
+
+
+def _retyped(before: Schema, after: Schema) -> Iterator[tuple[str, str, str]]:
+    """The columns that get another type: name, old type, new type."""
+    now = Named((f.name, f) for f in after.fields)
+    for field in before.fields:
+        found = now.get(field.name)
+        if found is not None and found.type != grown(field.type, found.type):
+            yield field.name, str(field.type), str(found.type)
 
 
 def _missing(here: Schema, there: Schema) -> Iterator[Field]:
     """The columns that are there and not here."""
-    return (f for f in there.fields if here.get(f.name) is None)
+    known = Names(here.names)
+    return (f for f in there.fields if f.name not in known)

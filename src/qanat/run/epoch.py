@@ -51,6 +51,7 @@ def run_epoch(
     fingerprint: str,
     records: Definition | None = None,
     after: int = 0,
+    before: Definition | None = None,
 ) -> Done | None:
     """Carry out the next epoch of a flow; None if it turned out to have nothing to do.
 
@@ -61,6 +62,7 @@ def run_epoch(
         fingerprint: of the target's definition.
         records: that definition, if it is to be recorded with the epoch.
         after: a number of an epoch elsewhere, whose rows this one takes over.
+        before: the definition that the target was last run by, if it has run.
 
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
@@ -82,7 +84,8 @@ def run_epoch(
         fingerprint=fingerprint,
         started=time.time(),
     )
-    return _carry_out(Attempt(running, compiled, epoch, records=records), STAGES)
+    attempt = Attempt(running, compiled, epoch, records=records, before=before)
+    return _carry_out(attempt, STAGES)
 
 
 def redo_epoch(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> Done | None:
@@ -93,7 +96,9 @@ def redo_epoch(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> 
         QanatError: as `run_epoch` tells.
     """
     check_owners(running.session, compiled.dataset, anew=epoch.generation > 0)
-    return _carry_out(Attempt(running, compiled, epoch, epoch.prepared), AFTER_INTENT)
+    before = running.session.recorded.definitions().get(epoch.dataset)
+    attempt = Attempt(running, compiled, epoch, epoch.prepared, before=before)
+    return _carry_out(attempt, AFTER_INTENT)
 
 
 def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
@@ -108,7 +113,7 @@ def _carry_out(attempt: Attempt, stages: tuple[Stage, ...]) -> Done | None:
             attempt.session.ledger.forget(attempt.epoch, attempt.running.lease.latest)
             return None
     files = sum(len(r.files) for r in attempt.epoch.ranges.values())
-    return Done(attempt.epoch, _rows_read(attempt), files)
+    return Done(attempt.epoch, _rows_read(attempt), files, attempt.remarks)
 
 
 # -- the stages ------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ def audit(attempt: Attempt) -> None:
             **compiled.known,
             **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
         },
-        bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.files),
+        bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.all_files),
     )
     attempt.session.ledger.prepare(attempt.epoch, running.lease.latest)
 

@@ -100,6 +100,7 @@ class Facts(Frozen):
         restarted_by: the dataset whose full refresh takes this one along: it has read its rows
             as a stream.
         loss: what starting over does not bring back.
+        lacks: columns of the table that its changed query gives no more.
         off: the environment, if it sends nothing to sinks, and the dataset is one.
     """
 
@@ -116,6 +117,7 @@ class Facts(Frozen):
     failing: tuple[str, ...] = ()
     restarted_by: str = ""
     loss: str = ""
+    lacks: tuple[str, ...] = ()
     off: str = ""
 
     @property

@@ -19,6 +19,7 @@ from qanat.run.decide import (
     decide,
 )
 from qanat.run.facts import Facts
+from qanat.run.foresight import Foresight
 from qanat.run.identity import past_sources
 from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets
@@ -41,11 +42,12 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     past = past_sources(session)
     changed = changed_definitions(session, definitions)
     decided: dict[str, Decision] = {}
+    foresight = Foresight(session, definitions)
     with session.readables.running(chosen.datasets):
         for name in chosen.datasets:
             around = Around(definitions, past, decided, opened, changed)
             facts = _facts(session, session.pipeline.dataset(name), chosen, around)
-            decided[name] = decide(facts)
+            decided[name] = foresight.told(decide(facts))
     everything = not (selection and selection.select)
     removed: list[Decision] = []
     if everything and not chosen.refresh and not chosen.full_refresh:

@@ -10,8 +10,8 @@ from qanat.run.stored import stored
 def profile(session: Session, dataset: str) -> FirstRows:
     """One row for each column of a table: type, missing and distinct values, range, mean.
 
-    Reads the whole table. `distinct` and `top` are approximate, `nulls` is in percent; `mean`
-    and `std` leave out NaN, infinities and numbers beyond 1e150.
+    Reads the whole table. `distinct` and `top` are approximate, `nulls_percent` is the share that
+    is NULL; `mean` and `std` leave out NaN, infinities and numbers beyond 1e150.
 
     Args:
         dataset: a streaming table, a materialized view, or `<dataset>__quarantine`.

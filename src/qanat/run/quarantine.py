@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, PlanError, nearest
+from qanat.errors import DatasetNotFoundError, OptionError, PlanError, nearest
+from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
+from qanat.model.work import FAILED, MALFORMED
 from qanat.planning.graph import resolve
 from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer
@@ -54,9 +56,11 @@ def rows(
 
     Raises:
         DatasetNotFoundError: no such dataset.
+        OptionError: no such rule.
     """
     owner = _dataset(session, dataset)
     snapshot = snapshot_of(session, owner)
+    rule = rule and known_rule(session, owner, snapshot, rule)
     table = session.table(owner.quarantine)
     if snapshot is None:
         return FirstRows(
@@ -157,6 +161,35 @@ def checked(session: Session, dataset: Dataset) -> Snapshot | None:
         check_history(session, compiled)
     snapshot = snapshot_of(session, dataset)
     return snapshot if snapshot is not None and snapshot.rows else None
+
+
+def rule_named(session: Session, dataset: str, rule: str) -> str:
+    """A rule of a dataset as it is spelled, as `known_rule` has it."""
+    owner = _dataset(session, dataset)
+    return known_rule(session, owner, snapshot_of(session, owner), rule)
+
+
+def known_rule(session: Session, dataset: Dataset, snapshot: Snapshot | None, rule: str) -> str:
+    """A rule as it is spelled: one of the dataset, or that a row in its quarantine broke once.
+
+    Raises:
+        OptionError: there is none of that name; names the nearest.
+    """
+    declared = Names((*(e.name for e in dataset.expectations), MALFORMED, FAILED))
+    found = declared.find(rule)
+    if found is not None:
+        return found
+    broken = session.engine.broken_rules(snapshot.batch) if snapshot is not None else {}
+    found = Names(broken).find(rule)
+    if found is not None:
+        return found
+    known = dict.fromkeys((*declared, *broken))
+    raise OptionError(
+        f"{dataset.name} has no rule {rule!r}",
+        location=dataset.location,
+        wanted=" or ".join(known),
+        nearest=nearest(rule, known),
+    )
 
 
 def _dataset(session: Session, name: str) -> Dataset:

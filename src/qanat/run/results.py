@@ -73,6 +73,7 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
+        notes: how columns have changed: new ones, wider ones, ones without a value any more.
         off: whether it is a sink of an environment that sends nothing.
     """
 
@@ -87,6 +88,7 @@ class DatasetResult(Frozen):
     version: int | None = None
     read: int | None = None
     error: QanatError | None = None
+    notes: tuple[str, ...] = ()
     off: bool = False
 
 
@@ -183,6 +185,14 @@ class DiscardResult(Frozen):
     remaining: int
 
 
+class ExportResult(Frozen):
+    """How many rows of a quarantine were written to a file."""
+
+    dataset: str
+    file: str
+    rows: int
+
+
 class MoveResult(Frozen):
     """What got another name, or went.
 
@@ -262,12 +272,14 @@ class Finding(Frozen):
         what: what was looked at, a few words.
         detail: what was found, one sentence.
         hint: the way out, empty if nothing is wrong.
+        errors: that were met, where there were any.
     """
 
     level: str
     what: str
     detail: str
     hint: str = ""
+    errors: tuple[QanatError, ...] = ()
 
 
 class Chosen(Frozen):

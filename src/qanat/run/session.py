@@ -13,7 +13,7 @@ from typing import Self, cast
 
 from qanat import plugins
 from qanat.declare.files import find_spec
-from qanat.errors import ProblemsError, QanatError
+from qanat.errors import Problems, QanatError
 from qanat.model.location import is_url
 from qanat.model.name import same
 from qanat.model.owner import tag
@@ -92,10 +92,18 @@ class Session:
         Raises:
             QanatError: the one problem, or ProblemsError with all of them.
         """
-        if len(self.problems) == 1:
-            raise self.problems[0]
-        if self.problems:
-            raise ProblemsError(self.problems)
+        problems = Problems(self.problems)
+        with problems.collecting():
+            self.check_store()
+        problems.require()
+
+    def check_store(self) -> None:
+        """Raise if the tables cannot be stored at all.
+
+        Raises:
+            MissingExtraError: a package for their format or their place is not installed.
+        """
+        plugins.table_format(self.project.table_format).check(self.project.storage)
 
     # -- adapters --------------------------------------------------------------------------
 
@@ -123,6 +131,7 @@ class Session:
         store = self._stores.get(place)
         if store is None:
             kind = plugins.table_format(table_format)
+            kind.check(project.storage)
             own = project.table_format
             options = project.storage_options if table_format == own else {}
             checked = kind.options.check_all(options.items())

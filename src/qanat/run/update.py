@@ -182,6 +182,7 @@ def _run_dataset(
         version=run.version,
         read=run.read,
         error=error,
+        notes=run.notes,
         off=dataset.sink is not None and not running.session.project.sinks,
     )
 

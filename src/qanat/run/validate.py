@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from qanat.errors import QanatError, located
+from qanat.errors import Problems, QanatError, located
 from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.record import Definition
@@ -24,7 +24,9 @@ def validate(session: Session) -> Validation:
     Columns of files come from a look at the first of them; columns of tables from the tables,
     or from the queries that will make them. Nothing is written.
     """
-    problems = list(session.problems)
+    problems = Problems(session.problems)
+    with problems.collecting():
+        session.check_store()
     known: Named[Schema] = Named()
     before = session.recorded.definitions()
     for name in session.graph.order:

@@ -15,7 +15,7 @@ PROFILE = Schema(
         Field("column", STRING),
         Field("type", STRING),
         Field("rows", _WHOLE),
-        Field("nulls", _REAL),
+        Field("nulls_percent", _REAL),
         Field("distinct", _WHOLE),
         Field("min", STRING),
         Field("max", STRING),
@@ -50,7 +50,8 @@ def _described(field: Field, table: str) -> str:
     mean, deviation = (f"avg({finite})", f"stddev_samp({finite})") if numeric else ("NULL", "NULL")
     return (
         f"SELECT count(*) AS n, "
-        f"round(100.0 * (count(*) - count({column})) / nullif(count(*), 0), 2)::DOUBLE AS nulls, "
+        f"round(100.0 * (count(*) - count({column})) / nullif(count(*), 0), 2)::DOUBLE"
+        " AS nulls_percent, "
         f"count(DISTINCT {text}) AS different, CAST({least} AS VARCHAR) AS least, "
         f"CAST({most} AS VARCHAR) AS most, round(CAST({mean} AS DOUBLE), 4) AS mean, "
         f"round(CAST({deviation} AS DOUBLE), 4) AS deviation, "

@@ -140,7 +140,7 @@ def test_columns_in_numbers(bench: Bench) -> None:
     table = bench.table({"v": [1, 1, 3, None], "s": ["b", "a", "b", "b"]})
     rows = bench.engine.profile(table)
     assert rows.schema.names == (
-        "column", "type", "rows", "nulls", "distinct", "min", "max", "mean", "std", "top"
+        "column", "type", "rows", "nulls_percent", "distinct", "min", "max", "mean", "std", "top"
     )  # fmt: skip
     assert [tuple(r) for r in rows.values] == [
         ("v", "bigint", 4, 25.0, 2, "1", "3", 1.6667, 1.1547, "1"),

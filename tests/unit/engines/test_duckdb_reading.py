@@ -57,6 +57,8 @@ def test_values_of_types_that_no_table_stores_are_text(
         ("TIMESTAMPTZ 'infinity'", "infinity"),
         ("TIMESTAMP_NS 'infinity'", "infinity"),
         ("TIMESTAMP_NS '2020-01-01 00:00:00.123456789'", "2020-01-01 00:00:00.123456789"),
+        ("TIMESTAMPTZ_NS 'infinity'", "infinity"),
+        ("TIMESTAMPTZ_NS '2020-01-01 00:00:00.123456789'", "2020-01-01 00:00:00.123456789+00"),
         (
             "TIMESTAMP_NS '2020-01-01 00:00:00.123456'",
             datetime.fromisoformat("2020-01-01T00:00:00.123456"),

@@ -16,6 +16,7 @@ from qanat.errors import Location, ProblemsError, QanatError, SpecError
 from qanat.project import doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure
+from qanat.run.results import ExportResult
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,8 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
-    "discard": (lambda p: p.quarantine("silver_orders").discard(rule="no_such_rule"),),
+    "discard": (lambda p: p.quarantine("silver_orders").discard(where="amount = 0"),),
+    "export": (lambda p: ExportResult("silver_orders", str(p.root / "rows.csv"), 3),),
     "move": (renamed, dropped),
     "promotion": (promoted,),
     "doctor": (lambda p: doctor(p.root),),

@@ -85,6 +85,9 @@ def test_a_narrow_terminal_shows_what_became_of_the_rows() -> None:
         "Dataset  Status    Read  Written  Quarantined  Dropped",
         "silver   updated  1,000      990            4        6",
     ]
+    assert "… and 3 more columns: Kind, Time, Files" in update_text(
+        result, layout=Layout(width=60)
+    )
     assert update_text(result, layout=Layout(width=50)).splitlines()[:2] == [
         "Dataset  Status   Written  Quarantined  Dropped",
         "silver   updated      990            4        6",

@@ -17,13 +17,7 @@ from pathlib import Path
 
 from qanat.connectors.files.content import UTF_8, looked, open_content, transcoded
 from qanat.connectors.files.format import TEXT, FileFormat
-from qanat.errors import (
-    FileUnreadableError,
-    MissingExtraError,
-    StorageFullError,
-    disk_full,
-    install,
-)
+from qanat.errors import FileUnreadableError, StorageFullError, check_installed, disk_full, needing
 from qanat.frozen import Frozen
 from qanat.model.work import LocalFile
 
@@ -77,6 +71,18 @@ def readable(
             for (number, *_), file in zip(work, copies, strict=True):
                 result[number] = file
     return Readable(tuple(result), kept)
+
+
+def check_libraries(paths: Sequence[str], shapes: Sequence[FileFormat]) -> None:
+    """Raise if files cannot be read because a library is not installed.
+
+    Raises:
+        MissingExtraError: the library for ORC or lz4 is not.
+    """
+    libraries = {"orc": "pyarrow", "lz4": "lz4"}
+    for path, shape in zip(paths, shapes, strict=True):
+        needed = {libraries.get(shape.format), libraries.get(shape.compression or "")}
+        check_installed(f"reading {path!r}", filter(None, needed))
 
 
 def _looked(file: LocalFile, shape: FileFormat, guess: bool) -> FileFormat:
@@ -171,14 +177,8 @@ def _instead(new: Path, old: Path, scratch: Path) -> Path:
 
 
 def _convert(file: LocalFile, source: Path, target: Path) -> None:
-    try:
+    with needing(f"reading {file.path!r}"):
         orc = import_module("qanat.connectors.files.orc")
-    except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
-            raise
-        raise MissingExtraError(
-            f"reading {file.path!r} needs the package pyarrow", hint=install("pyarrow")
-        ) from error
     orc.to_parquet(source, target)
 
 

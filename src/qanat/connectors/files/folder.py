@@ -49,11 +49,24 @@ def check_allowed(path: str, root: Path, folders: tuple[str, ...] | None) -> Non
     """
     if folders is None:
         return
-    fixed = takewhile(lambda part: not has_wildcard(part), Path(path).parts)
+    fixed = [*takewhile(lambda part: not has_wildcard(part), Path(path).parts)]
     # Links are followed: DuckDB does not look where one leads.
     place = Path(os.path.realpath(root.joinpath(*fixed)))
-    if not any(place.is_relative_to(os.path.realpath(folder)) for folder in folders):
-        raise NotAllowedError(path)
+    allowed = [os.path.realpath(folder) for folder in folders]
+    if not any(place.is_relative_to(folder) for folder in allowed):
+        raise NotAllowedError(path, link=_link_out(root.joinpath(*fixed), allowed))
+
+
+def _link_out(path: Path, allowed: Sequence[str]) -> tuple[str, str] | None:
+    """The link by which a path leaves the allowed folders, and where it leads; None if by none."""
+    inside = False
+    for part in (*reversed(path.parents), path):
+        place = Path(os.path.realpath(part))
+        if any(place.is_relative_to(folder) for folder in allowed):
+            inside = True
+        elif inside and part.is_symlink():
+            return str(part), str(place)
+    return None
 
 
 class Folder:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 from uuid import uuid4
 
-from qanat.connectors.files.copies import readable
+from qanat.connectors.files.copies import check_libraries, readable
 from qanat.connectors.files.folder import Folder, check_allowed
 from qanat.connectors.files.format import FileFormat, compression_named, shapes, suffixes
 from qanat.connectors.files.glob import Place, described, name_regex
@@ -19,9 +19,9 @@ from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
     FileChangedError,
     FileVanishedError,
-    MissingExtraError,
     SourceNotFoundError,
     full_refresh,
+    needing,
 )
 from qanat.model.location import is_url
 from qanat.model.pipeline import Drift
@@ -56,7 +56,8 @@ class FilesSource(Everywhere):
         Raises:
             SourceNotFoundError: the path names a file, folder or bucket that does not exist.
             FileChangedError: a file that was read has come back with new content.
-            OptionError: an option is wrong.
+            OptionError: an option is wrong, or the names do not tell one format.
+            MissingExtraError: the library for ORC or lz4 is not installed.
         """
         options = read_options(ref)
         place = self._place(ref.place)
@@ -82,6 +83,8 @@ class FilesSource(Everywhere):
             return None
         taken = _capped(fresh, options)
         more = len(taken) < len(fresh)
+        paths = [f.path for f in taken]
+        check_libraries(paths, _shapes(paths, ref, options)[1])
         return Unread(self._range(taken), _amount(fresh), more)
 
     def renamed(self, old: str, new: str) -> tuple[str, str]:
@@ -130,15 +133,25 @@ class FilesSource(Everywhere):
         batch = self._batch(ref, options, files, known, drift, scratch)
         return Input(batch, Amount(len(files), sum(f.size for f in files)))
 
-    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
         """The heads of some files, to tell columns; None if no file has content.
 
         Raises:
             SourceNotFoundError, FileUnreadableError, OptionError: as for `everything` and `bind`.
         """
         options = read_options(ref)
-        found = self._place(ref.place).find(ref.place, options.recursive)
-        files = spread(_wanted(found, options))
+        if range is not None:
+            found = self._files(range)
+        else:
+            found = _wanted(self._place(ref.place).find(ref.place, options.recursive), options)
+        files = spread(found)
         if not files:
             return None
         paths = [f.path for f in files]
@@ -256,15 +269,8 @@ class FilesSource(Everywhere):
             check_allowed(path, self._root, self._allowed)
             return self._folder
         if self._buckets is None:
-            try:
+            with needing(f"reading {path!r}", "cloud"):
                 module = import_module("qanat.connectors.files.bucket")
-            except ModuleNotFoundError as error:
-                if error.name != "obstore":
-                    raise
-                raise MissingExtraError(
-                    f"reading {path!r} needs the package obstore",
-                    hint="pip install 'qanat[cloud]'",
-                ) from error
             self._buckets = cast(Place, module.Buckets())
         return self._buckets
 

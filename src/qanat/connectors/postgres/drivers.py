@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qanat.errors import MissingExtraError
+from qanat.errors import needing
 
-try:
+with needing("PostgreSQL", "postgres"):
     import adbc_driver_manager
     import psycopg
     import pyarrow as pa
@@ -12,11 +12,6 @@ try:
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.errors import LockNotAvailable
     from pyarrow import compute, ipc, parquet
-except ModuleNotFoundError as error:
-    raise MissingExtraError(
-        f"PostgreSQL needs the package {error.name}",
-        hint='install it with the extra: pip install "qanat[postgres]"',
-    ) from error
 
 __all__ = [
     "LockNotAvailable",

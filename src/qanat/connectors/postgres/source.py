@@ -97,7 +97,14 @@ class PostgresSource(Everywhere):
             opened, rows = spool(batches(cursor, url), columns, scratch)
         return Input(ArrowBatch(opened, schema), Amount(rows=rows))
 
-    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
         """The columns, without rows: the server knows them."""
         return self.bind(ref, None, known, drift, scratch).batch
 

@@ -128,7 +128,14 @@ class TableSource(Everywhere):
             )
         return Input(batch)
 
-    def sample(self, ref: SourceRef, known: Schema, drift: Drift, scratch: Path) -> Batch | None:
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
         """The table's columns, without rows; None if there is no table."""
         read = self.stored(ref)
         if read.version is None:

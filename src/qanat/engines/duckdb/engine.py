@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,12 @@ class DuckDBEngine:
 
     def describe(self, work: Work) -> Schema:
         """The columns that the epoch's table would have, without running the query."""
+        # Imported only here: an update without news need not load it, nor the parser.
+        mistakes = import_module("qanat.engines.duckdb.mistakes")
+        described: Schema = mistakes.all_told(work, self._describe)
+        return described
+
+    def _describe(self, work: Work) -> Schema:
         with self._connection() as con, self._space(work), explained(work.query):
             return self._staging(con, work).describe().schema
 

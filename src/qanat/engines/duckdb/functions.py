@@ -11,7 +11,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection, Error as DuckDBError
 
 from qanat.engines.duckdb.apart import call_apart
-from qanat.errors import MissingExtraError, QueryError, SchemaMismatchError, install
+from qanat.errors import QueryError, SchemaMismatchError, needing
 from qanat.model.name import Names
 from qanat.model.query import FunctionQuery
 from qanat.text import literal, quote
@@ -93,14 +93,8 @@ def _frame(relation: Any, kind: str, query: FunctionQuery) -> Any:
 
 
 def _require(package: str, query: FunctionQuery) -> Any:
-    try:
+    with needing(f"{query.function.__name__}()", location=query.location):
         return import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{query.function.__name__} works with {package}, which is not installed",
-            location=query.location,
-            hint=install(package),
-        ) from error
 
 
 def _arrow(result: Any, query: FunctionQuery) -> Any:

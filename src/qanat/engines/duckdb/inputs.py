@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,10 +18,12 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
 from qanat.engines.duckdb.files.counted import LinesOf, with_lines
+from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.errors import FileUnreadableError
 from qanat.frozen import Frozen
+from qanat.model.name import Named
 from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
 from qanat.text import literal, quote
@@ -49,6 +52,8 @@ class Bound(Frozen):
         rows: how many, where that is free to know.
         whole: `full` with the rows that are set aside; empty if none are.
         counted: see `BoundFiles`.
+        widened: whether columns have wider types than those of earlier files.
+        missing: columns of earlier files that these do not have.
     """
 
     plain: str
@@ -59,6 +64,8 @@ class Bound(Frozen):
     rows: int | None = None
     whole: str = ""
     counted: Mapping[str, LinesOf] = field(default_factory=dict)
+    widened: bool = False
+    missing: tuple[str, ...] = ()
 
 
 def _grown(field: Field, type_: str) -> str:
@@ -105,6 +112,8 @@ class Bindings:
     Args:
         footers: what is known of the files of tables.
         views: the temporary views that are defined.
+        widens: whether columns of files may get wider types than earlier ones had.
+        widened: whether one has got one.
     """
 
     con: DuckDBPyConnection
@@ -112,6 +121,8 @@ class Bindings:
     footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
     views: dict[str, Bound] = field(default_factory=dict)
+    widens: bool = False
+    widened: bool = False
     _keep: list[object] = field(default_factory=list)
 
     def bind(self, name: str, batch: Batch) -> Bound:
@@ -121,7 +132,8 @@ class Bindings:
                 batch.ready()
                 found = _bind_table(self.con, name, batch, self.footers)
             case FilesBatch():
-                found = _bind_files(self.con, name, batch, self.scratch)
+                found = _bind_files(self.con, name, batch, self.scratch, self.widens)
+                self.widened |= found.widened
             case ArrowBatch():
                 # Registered objects are held weakly by DuckDB's replacement: keep them.
                 stream = batch.open()
@@ -222,6 +234,8 @@ class Bindings:
 
 def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
+    if batch.narrower:
+        return _bind_widened(con, name, batch, footers)
     if not batch.files:
         typed = ", ".join(
             f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields
@@ -275,6 +289,51 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
     )
 
 
+def _bind_widened(
+    con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers
+) -> Bound:
+    """Files of a table from before and after columns of it got wider types, as one SELECT.
+
+    They are read apart: DuckDB would find a type of its own for both, and round.
+    """
+    older = [f for part in batch.narrower for f in part.files]
+    newest = replace(batch, files=batch.files[len(older) :], fetch=None, narrower=())
+    parts = (*batch.narrower, newest)
+    plain, full, first = [], [], 0
+    for number, part in enumerate(parts):
+        if not part.files and part is not newest:
+            continue
+        found = _bind_table(con, f"{name}_{number}", part, footers)
+        steps = list(pairwise(p.schema for p in parts[number:]))
+        rid = f"{RID} + {first << ROW_BITS} AS {RID}"
+        plain.append(_recast(found.plain, steps))
+        full.append(
+            f"SELECT * REPLACE ({rid}) FROM ({_recast(found.full, steps, FILE, ROW, RID)})"
+        )
+        first += len(part.files)
+    union = " UNION ALL "
+    return Bound(union.join(plain), union.join(full), (FILE, ROW, RID))
+
+
+def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -> str:
+    """Rows of older files with the columns that the table has got since, step by step."""
+    for before, after in steps:
+        known = Named((f.name, f) for f in before.fields)
+        columns = [_widened(f, known.get(f.name)) for f in after.fields]
+        select = f"SELECT {', '.join((*columns, *hidden))} FROM ({select})"
+    return select
+
+
+def _widened(field: Field, before: Field | None) -> str:
+    """A column of older files in the type that it has by now."""
+    wanted, name = to_duckdb(field.type), quote(field.name)
+    if before is None:
+        return f"NULL::{wanted} AS {name}"
+    # The table has taken these values over, so that every one of them fits.
+    value, _ = as_wider(name, to_duckdb(before.type), before.type, field.type)
+    return f"CAST({value} AS {wanted}) AS {name}"
+
+
 def _keys_above(batch: TableBatch) -> bool:
     """True if a partitioned table lies in folders that look like partitions themselves."""
     if not batch.partition_by:
@@ -301,8 +360,10 @@ def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> 
     return found
 
 
-def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path) -> Bound:
-    found = bind_files(con, name, batch, scratch)
+def _bind_files(
+    con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path, widens: bool
+) -> Bound:
+    found = bind_files(con, name, batch, scratch, widens)
     if batch.files and not found.schema.fields:
         why = "there is nothing in them"
         if found.malformed and (first := con.execute(f"{found.malformed} LIMIT 1").fetchone()):
@@ -322,4 +383,6 @@ def _bind_files(con: DuckDBPyConnection, name: str, batch: FilesBatch, scratch: 
         malformed=found.malformed,
         rows=found.rows,
         counted=found.counted,
+        widened=found.widened,
+        missing=found.missing,
     )

@@ -52,6 +52,8 @@ def copy_input(
     if once is None:
         return None
     result, fitted = compiled()
+    if fitted.widens:
+        return None
     keep_order(con, (batch,))
     con.execute(f"SET SESSION operator_memory_limit = '{_AHEAD}'")
     columns = f"SELECT {fitted.projection} FROM ({result.select})"
@@ -60,7 +62,10 @@ def copy_input(
         if once.complete():
             counts = Counts(out=table.rows, written=table.rows)
             found = {name: once.schema}
-            return Staged(table, counts, (), {}, source_schemas=found, read=table.rows)
+            missing = {name: once.missing} if once.missing else {}
+            return Staged(
+                table, counts, (), {}, source_schemas=found, read=table.rows, missing=missing
+            )
     except duckdb.InterruptException:
         raise
     except duckdb.Error:

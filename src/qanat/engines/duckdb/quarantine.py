@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
-from qanat.engines.duckdb.inputs import Bound
+from qanat.engines.duckdb.inputs import Bindings, Bound, file_name
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Names
@@ -23,12 +25,13 @@ from qanat.model.work import (
     FAILED,
     MALFORMED,
     QUARANTINE_FIELDS,
+    DataFile,
     Output,
     StagedTable,
     Work,
     quarantine_fields,
 )
-from qanat.planning.fit import quarantined
+from qanat.planning.fit import Column, quarantined
 from qanat.text import literal, quote
 
 _RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
@@ -144,6 +147,7 @@ def unparsed_files(con: DuckDBPyConnection, inputs: Iterable[Bound]) -> dict[str
 
 def quarantine_table(
     con: DuckDBPyConnection,
+    bindings: Bindings,
     rows: str,
     schema: Schema,
     work: Work,
@@ -159,7 +163,8 @@ def quarantine_table(
         series: tells the identifiers of two calls in one epoch apart.
         number: SQL that numbers the rows uniquely within the call.
     """
-    mine = quarantine_fields(schema)
+    mine, rows = quarantine_fields(schema), bindings.with_lines(rows)
+    output, rewritten = _widened(con, bindings, rows, schema, work, output)
     fields, misfits = quarantined(output.schema, Schema(mine))
     values = {
         "_quarantine_id": f"concat({literal(f'{work.flow}:{work.epoch}:{series}')}, {number})",
@@ -178,7 +183,32 @@ def quarantine_table(
         f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
         for f in fields
     )
-    return write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
+    table = write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
+    return replace(table, rewritten=rewritten)
+
+
+def _widened(
+    con: DuckDBPyConnection,
+    bindings: Bindings,
+    rows: str,
+    schema: Schema,
+    work: Work,
+    output: Output,
+) -> tuple[Output, tuple[DataFile, ...] | None]:
+    """The quarantine with the types that the dataset's columns have got, and its rows in them.
+
+    So values stay in their columns, and a replay finds them there.
+    """
+    if output.stored is None:
+        return output, None
+    widening = Widening(con, bindings, f"{file_name(work.dataset)}_quarantine", output)
+    columns = [Column(f.name, f.type, to_duckdb(f.type)) for f in schema.fields]
+    types = widening.types(columns, rows)
+    fields = (replace(f, type=types.get(f.name, f.type)) for f in output.schema.fields)
+    wider = Schema(tuple(fields))
+    if wider == output.schema:
+        return output, None
+    return replace(output, schema=wider), widening.rewrite(wider, work.query)
 
 
 def _value(field: Field, values: dict[str, str], have: Names) -> str:

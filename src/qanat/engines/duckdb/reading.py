@@ -141,8 +141,9 @@ def _odd(type_: DuckDBPyType, value: str, depth: int = 0) -> str | None:
         depth: how many lists are around it.
     """
     match type_.id:
-        case "timestamp_ns":
-            exact = f"isfinite(CAST({value} AS TIMESTAMP)) AND epoch_ns({value}) % 1000 = 0"
+        case "timestamp_ns" | "timestamptz_ns":
+            moment = "TIMESTAMPTZ" if "tz" in type_.id else "TIMESTAMP"
+            exact = f"isfinite(CAST({value} AS {moment})) AND epoch_ns({value}) % 1000 = 0"
             return f"NOT ({exact})"
         case "date" | "timestamp" | "timestamp_s" | "timestamp_ms" | "timestamp with time zone":
             moment = value if "zone" in type_.id or type_.id == "date" else f"{value}::TIMESTAMP"

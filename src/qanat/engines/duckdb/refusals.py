@@ -132,6 +132,12 @@ def refusal(complaint: Complaint) -> QanatError:
     return _data(complaint) if isinstance(complaint.error, BY_DATA) else _other(complaint)
 
 
+def subject(error: QanatError) -> str:
+    """The name that an error says is not known, as its message has it; empty if it is another."""
+    found = re.search(r"no (?:column|field|function|type) '(.+?)'", error.message)
+    return found[1] if found else ""
+
+
 def _column(complaint: Complaint, found: re.Match[str]) -> QanatError:
     name, table = found["name"], found.groupdict().get("table") or ""
     inside = f" in {complaint.cleaned(table)}" if table else ""

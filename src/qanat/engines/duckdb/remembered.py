@@ -47,7 +47,7 @@ class Footers:
     def remember(self, output: Output, table: StagedTable) -> None:
         """Remember the columns of files that were written."""
         with self._lock:
-            for file in table.files:
+            for file in table.all_files:
                 self._written[str(output.folder / file.path)] = table.schema
             while len(self._written) > _FILES:
                 del self._written[next(iter(self._written))]

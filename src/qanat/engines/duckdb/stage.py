@@ -15,35 +15,31 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
+from qanat.engines.duckdb.files.bound import RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
 from qanat.engines.duckdb.onepass import copy_input
-from qanat.engines.duckdb.quarantine import (
-    malformed_rows,
-    quarantine_table,
-    removed_rows,
-    unparsed_files,
-)
+from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.waiting import Waiting
+from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
+    DeclarationError,
     FileUnreadableError,
     FileVanishedError,
     InvariantError,
     QanatError,
     SchemaDriftError,
+    SchemaMismatchError,
     located,
 )
 from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
-from qanat.model.schema import Schema
 from qanat.model.work import (
-    FAILED,
-    MALFORMED,
     Batch,
     Counts,
     Output,
@@ -76,12 +72,14 @@ class Staging:
     stopping: threading.Event
     bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
-    quarantines: dict[str, StagedTable] = field(default_factory=dict)
+    waiting: Waiting = field(init=False)
     view_counts: dict[str, Counts] = field(default_factory=dict)
     aside: Any = None
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        work = self.work
+        self.bindings = Bindings(self.con, work.scratch, self.footers, widens=work.widens)
+        self.waiting = Waiting(self.con, self.bindings, work)
 
     @property
     def _views(self) -> tuple[Query, ...]:
@@ -96,7 +94,9 @@ class Staging:
             raise
         if staged.failed:
             self._discard()
-            staged = replace(staged, table=replace(staged.table, files=()), quarantines={})
+            staged = replace(
+                staged, table=replace(staged.table, files=(), rewritten=None), quarantines={}
+            )
         return staged
 
     def describe(self) -> Fitted:
@@ -105,7 +105,7 @@ class Staging:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
         result, work = self._query(self.work.flow, self.work.query, False), self.work
-        fitted = fit(result.names, result.types, work.output, work.query, work.dataset)
+        fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         for expectation in work.expectations:
             if isinstance(expectation.rule, Predicate):
@@ -114,6 +114,19 @@ class Staging:
         return fitted
 
     def _run(self) -> Staged:
+        try:
+            return self._staged()
+        except (DeclarationError, SchemaMismatchError):
+            if not self.bindings.widened:
+                raise
+        # The query, a rule or the table cannot take the wider types: what needs them waits in
+        # quarantine.
+        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        self.aside = None
+        self._start_over()
+        return self._staged()
+
+    def _staged(self) -> Staged:
         work = self.work
         copied = copy_input(
             self.con, work, self.bindings, self.queries, self._located, self._compiled
@@ -138,6 +151,10 @@ class Staging:
         for view in work.views:
             self._view(view)
         result, fitted = self._compiled()
+        rewritten = None
+        if fitted.widens:
+            # Before new rows are written: files are read in the order in which they were made.
+            rewritten = self._widening().rewrite(fitted.schema, work.query)
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
@@ -145,18 +162,19 @@ class Staging:
             with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
-        failed = self._quarantine_failed(fitted.schema)
-        malformed = self._quarantine_malformed(fitted.schema)
+        failed = self.waiting.failed(self.aside, fitted.schema)
+        malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            table,
+            replace(table, rewritten=rewritten),
             counts,
-            tuple(self.rules),
-            quarantines=self.quarantines,
+            (*self.rules, *self.waiting.rules),
+            quarantines=self.waiting.tables,
             view_counts=self.view_counts,
             source_schemas={n: b.schema for n, b in bound.items() if b.schema is not None},
             read=sum(b.rows for b in bound.values() if b.rows is not None),
+            missing={n: b.missing for n, b in bound.items() if b.missing},
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
         )
 
@@ -182,7 +200,8 @@ class Staging:
         """Forget what was computed; inputs stay bound."""
         self._discard()
         self.bindings.forget_views()
-        self.rules, self.quarantines, self.view_counts = [], {}, {}
+        self.rules, self.view_counts = [], {}
+        self.waiting = Waiting(self.con, self.bindings, self.work)
 
     # -- queries ---------------------------------------------------------------------------
 
@@ -209,8 +228,8 @@ class Staging:
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
-        at = len(carried.positions)
-        return Result(select, names[at:], relation.types[at:], carried.positions)
+        skip = len(carried.positions)
+        return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
         over = partial(self.bindings.over, names=reads, full=carried.needs)
@@ -224,7 +243,19 @@ class Staging:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
         work = self.work
         result = self._query(work.flow, work.query, positions=self._traced)
-        return result, fit(result.names, result.types, work.output, work.query, work.dataset)
+        return result, self._fitted(result)
+
+    def _fitted(self, result: Result) -> Fitted:
+        """The columns of a query made those of the table, which may get wider types for them."""
+        work, types = self.work, None
+        if work.output.stored is not None and (work.unchanged or self.bindings.widened):
+            columns = columns_of(result.names, result.types)
+            types = self._widening().types(columns, result.select)
+        return fit(result.names, result.types, work.output, work.query, work.dataset, types)
+
+    def _widening(self) -> Widening:
+        work = self.work
+        return Widening(self.con, self.bindings, file_name(work.dataset), work.output)
 
     @property
     def _traced(self) -> bool:
@@ -263,7 +294,8 @@ class Staging:
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
-        result = self._query(view.name, view.query, self._traced or bool(view.expectations))
+        traced = self._traced or bool(view.expectations)
+        result = self._query(view.name, view.query, positions=traced)
         positions = result.hidden if isinstance(view.query, SqlQuery) else ()
         if view.expectations:
             result = self._filter(view, result)
@@ -282,7 +314,7 @@ class Staging:
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         with explained(work.query, result.names, views=self._views):
             table = write(self.con, kept, fitted.schema, work.output)
-        self._quarantine(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
+        self.waiting.removed(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
         return table, self._balance(work.dataset, table.rows, split)
 
     def _filter(self, view: ViewWork, result: Result) -> Result:
@@ -294,7 +326,7 @@ class Staging:
         result, splitter, split = self._split(
             name, view.query, result, fitted, view.expectations, None
         )
-        self._quarantine(name, result, fitted.schema, splitter, split, view.quarantine)
+        self.waiting.removed(name, result, fitted.schema, splitter, split, view.quarantine)
         kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
         row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
         self.view_counts[name] = self._balance(name, row[0] if row else 0, split)
@@ -322,6 +354,8 @@ class Staging:
         current = None
         if existing is not None:
             current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
+            if fitted.widens:
+                current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
             self.con, file_name(name), name, result.select, expectations, current, references
         )
@@ -335,52 +369,6 @@ class Staging:
         self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))
-
-    def _quarantine(
-        self,
-        dataset: str,
-        result: Result,
-        schema: Schema,
-        splitter: Splitter,
-        split: Split,
-        output: Output,
-    ) -> None:
-        if not split.quarantined:
-            return
-        rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
-        rows = self.bindings.with_lines(rows)
-        staged = quarantine_table(self.con, rows, schema, self.work, output, number=f"q.{RID}")
-        if staged.rows != split.quarantined:
-            raise unbalanced(dataset, split.quarantined, staged.rows)
-        self.quarantines[dataset] = staged
-
-    def _quarantine_malformed(self, schema: Schema) -> int:
-        """Rows that could not be parsed: they never reached the query."""
-        parts = [b.malformed for b in self.bindings.bound.values() if b.malformed]
-        selects = [malformed_rows(parts, schema)] if parts else []
-        return self._put_aside(selects, schema, MALFORMED, "row_number() OVER ()")
-
-    def _quarantine_failed(self, schema: Schema) -> int:
-        """Rows that the query could not compute."""
-        selects = list(self.aside.rows(schema)) if self.aside else []
-        return self._put_aside(selects, schema, FAILED, f"q.{RID}")
-
-    def _put_aside(self, selects: list[str], schema: Schema, rule: str, number: str) -> int:
-        """Stage rows that have no columns of the table; how many there are."""
-        work, total = self.work, 0
-        for n, rows in enumerate(map(self.bindings.with_lines, selects)):
-            # Each SELECT numbers its rows by itself, and has files of its own.
-            series = f"{rule[1]}{n or ''}"
-            output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")
-            staged = quarantine_table(self.con, rows, schema, work, output, series, number)
-            before = self.quarantines.get(work.dataset)
-            self.quarantines[work.dataset] = (
-                replace(before, files=before.files + staged.files) if before else staged
-            )
-            total += staged.rows
-        if selects:
-            self.rules.append(RuleCount(work.dataset, rule, "quarantine", total))
-        return total
 
     def _balance(self, dataset: str, written: int, split: Split) -> Counts:
         counts = Counts(split.total, written, split.dropped, split.quarantined)

@@ -32,11 +32,13 @@ _FROM: dict[str, DataType] = {
     "timestamp_ms": Primitive("timestamp_ntz"),
     "timestamp_ns": Primitive("timestamp_ntz"),
     "timestamp with time zone": Primitive("timestamp"),
+    "timestamptz_ns": Primitive("timestamp"),
     # Types that Delta does not have and that have one obvious text form.
     "uuid": Primitive("string"),
     "enum": Primitive("string"),
     "time": Primitive("string"),
     "time with time zone": Primitive("string"),
+    "time_ns": Primitive("string"),
     "bit": Primitive("string"),
     # The type of a bare NULL; the column may become anything later.
     '"null"': Primitive("string"),
@@ -100,6 +102,15 @@ def to_duckdb(type_: DataType) -> str:
         case Struct(fields):
             parts = ", ".join(f"{quote(f.name)} {to_duckdb(f.type)}" for f in fields)
             return f"STRUCT({parts})"
+
+
+def is_finer(name: str) -> bool:
+    """True if values of a DuckDB type, or in them, have nanoseconds, which tables do not keep.
+
+    Args:
+        name: of the type, as DuckDB writes it.
+    """
+    return "TIMESTAMP_NS" in name or "TIMESTAMPTZ_NS" in name
 
 
 def stored(type_: DuckDBPyType) -> DataType | None:

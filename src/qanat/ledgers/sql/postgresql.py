@@ -9,21 +9,16 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from qanat.errors import LedgerError, MissingExtraError
+from qanat.errors import LedgerError, needing
 from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
 from qanat.model.record import Lease
 
-try:
+with needing("a ledger in PostgreSQL", "postgres"):
     import psycopg
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
     from psycopg.errors import LockNotAvailable
-except ModuleNotFoundError as error:
-    raise MissingExtraError(
-        "a ledger in PostgreSQL needs the package psycopg",
-        hint='install it with the extra: pip install "qanat[postgres]"',
-    ) from error
 
 _NAME = "qanat"
 _CONNECT_SECONDS = 10
@@ -83,7 +78,7 @@ class PostgresDatabase:
         self._url = url
         parts = urlsplit(url)
         # Without user and password: messages show it.
-        self._place = f"postgresql://{parts.hostname or ''}{parts.path}"
+        self._place = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._local = threading.local()
         self._connections: list[psycopg.Connection[Row]] = []
         self._guard = threading.Lock()

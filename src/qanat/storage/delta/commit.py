@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from qanat import __version__
 from qanat.disk import staged_file
-from qanat.errors import AdapterError
+from qanat.errors import AdapterError, CommitConflictError
 from qanat.model.schema import DataType, Decimal, Field, Primitive, Schema
 from qanat.model.table import Change, Commit
 from qanat.model.work import ColumnStatistics, DataFile
@@ -142,10 +142,34 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     if state and (gone := emptied(commit, state, log)):
         _check_removable(commit, state)
         actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
+    if state and commit.rewritten is not None:
+        # The same rows in other files: readers of what is new have nothing to read.
+        same = {"dataChange": False}
+        actions += ({"remove": _remove(f.path, f.size, now) | same} for f in state.files)
+        actions += ({"add": _add(commit, f, log) | same} for f in commit.rewritten)
     actions += ({"add": _add(commit, f, log)} for f in commit.files)
     # Without `lastUpdated` no reader's retention ever lets the number expire.
     actions.append({"txn": {"appId": commit.application, "version": commit.number}})
     return _lines(actions)
+
+
+def check_rewritten(commit: Commit, state: TableState, then: TableState) -> None:
+    """Refuse to put rewritten files in the place of others than those whose rows they have.
+
+    Args:
+        state: the table as it is.
+        then: the table at the version that was rewritten.
+
+    Raises:
+        CommitConflictError: another writer has committed to the table meanwhile.
+    """
+    if {f.path for f in state.files} != {f.path for f in then.files}:
+        raise CommitConflictError(
+            f"{commit.table.name} has changed while its rows were written again with wider types",
+            wanted=f"the files of version {then.version}",
+            got=f"version {state.version}",
+            hint="another writer committed to the table; run again",
+        )
 
 
 def undoing(log: Log, version: int, state: TableState, application: str, number: int) -> bytes:

@@ -118,7 +118,8 @@ class Log:
                 f"the log of {self.shown} no longer has version {version}",
                 wanted=str(path),
                 got="another tool has removed old log entries, or the file was lost",
-                hint=f"start over from what is there: {full_refresh()}",
+                hint=f"start over from what is there: {full_refresh()}; if other commands cannot"
+                " read it either, move its folder away first",
             ) from error
         except OSError as error:
             raise disk_error(error, "read", path) from error

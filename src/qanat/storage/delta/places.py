@@ -54,15 +54,19 @@ class Places:
         """
         files = self.files(location)
         if files is None:
-            raise MissingExtraError(
-                f"writing to {location} needs the package obstore", hint=install("obstore")
-            )
+            raise _missing(f"writing to {location}")
         return files
 
     def tables(self, place: str) -> Sequence[TableRef]:
-        """All tables right below a folder or URL, and the folders that may be some."""
+        """All tables right below a folder or URL, and the folders that may be some.
+
+        Raises:
+            MissingExtraError: as `here`.
+        """
         if is_url(place):
-            return self._remote.tables(place) if self._remote else ()
+            if self._remote is None:
+                raise _missing(f"listing the tables in {place}")
+            return self._remote.tables(place)
         found = (f for f in Path(place).glob("*") if f.is_dir() and not is_dropped(f))
         return sorted(TableRef(str(f), unquote(f.name)) for f in found)
 
@@ -83,3 +87,9 @@ class Places:
                 raise
             return None
         return cast("Remote", module.Remote(self._folders))
+
+
+def _missing(what: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{what} needs the package obstore, which is not installed", hint=install("obstore")
+    )

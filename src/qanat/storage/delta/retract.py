@@ -91,9 +91,13 @@ def number_before(log: Log, version: int, application: str, number: int) -> int:
 
 
 def metadata_before(log: Log, version: int) -> Iterator[dict[str, Any]]:
-    """The metadata that a version has replaced: none if others have built upon the new one."""
+    """The metadata that a version has replaced: none if others have built upon the new one.
+
+    None either if rows were written again for wider types: they stay in their new files.
+    """
     commits = log.commits()
-    if not any("metaData" in action for action in log.actions(version)):
+    made = log.actions(version)
+    if not any("metaData" in action for action in made) or _rewrote(made):
         return
     later = (a for v in commits if v > version for a in log.actions(v))
     if any("metaData" in action or "add" in action for action in later):
@@ -111,12 +115,23 @@ def taken_back(
     """What undoes a commit: the files to remove, and the `add` actions to repeat."""
     actions = log.actions(version)
     live = {f.path: f for f in state.files}
-    added = [a["add"]["path"] for a in actions if "add" in a]
-    gone = {a["remove"]["path"] for a in actions if "remove" in a} - live.keys()
+    added = [a["add"]["path"] for a in actions if "add" in a and _has_new_rows(a["add"])]
+    gone = {a["remove"]["path"] for a in actions if "remove" in a and _has_new_rows(a["remove"])}
+    gone -= live.keys()
     return (
         tuple(live[path] for path in added if path in live),
         tuple(_original(log, version, gone)),
     )
+
+
+def _has_new_rows(action: Mapping[str, Any]) -> bool:
+    """False of files whose rows were only written again."""
+    return bool(action.get("dataChange", True))
+
+
+def _rewrote(actions: Iterable[Mapping[str, Any]]) -> bool:
+    """True if a commit has written rows again that were there."""
+    return any("remove" in a and not _has_new_rows(a["remove"]) for a in actions)
 
 
 def settled(files: Files, after: int, carried: Callable[[str], int | None]) -> int | None:

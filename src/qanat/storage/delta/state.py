@@ -76,8 +76,8 @@ class Features(Frozen):
             raise TableTooNewError(
                 f"cannot write {table}: it needs {', '.join(unknown)}",
                 wanted=f"a table with no other features than {', '.join(sorted(_WRITABLE))}",
-                hint="another tool changed the table's protocol; a full refresh into a new "
-                "folder makes one that Qanat can write",
+                hint="another tool changed the table's protocol; to have one that Qanat can write,"
+                f" move its folder away and start over: {full_refresh()}",
             )
 
     def with_schema(self, schema: Schema) -> Features:
@@ -330,15 +330,17 @@ def _age(add: Mapping[str, Any]) -> tuple[int, str]:
     return add["modificationTime"], add["path"]
 
 
-def added_files(log: Log, after: int, upto: int) -> list[LiveFile]:
-    """The files with new rows of the versions after `after`, up to and with `upto`.
+def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
+    """The files with new rows of the versions after `after`, up to and with `upto`, in order.
+
+    Each comes with the version that brought it.
 
     What counts is what became of each file in the end: one that came and went again in between
     was never there for the reader, and one that went and came back (an epoch that was taken back,
     a `RESTORE`) has been read already.
 
-    Commits that only rearrange rows (compaction) are passed over: the files they replaced
-    still lie in the folder until it is vacuumed.
+    Commits that only rearrange rows (compaction, wider types) are passed over: the files they
+    replaced still lie in the folder until it is vacuumed.
 
     Raises:
         NotAppendOnlyError: the versions together removed or rewrote rows.
@@ -357,7 +359,10 @@ def added_files(log: Log, after: int, upto: int) -> list[LiveFile]:
     masked = [version for version, add in added.values() if add.get("deletionVector")]
     if removed or masked:
         raise _rewritten(log, min([*removed.values(), *masked]))
-    return [LiveFile(add["path"], add["size"], rows_of(add)) for _, add in added.values()]
+    return [
+        (version, LiveFile(add["path"], add["size"], rows_of(add)))
+        for version, add in added.values()
+    ]
 
 
 def rows_of(add: Mapping[str, Any]) -> int | None:

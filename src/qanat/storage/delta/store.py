@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -12,7 +12,6 @@ from typing import Any
 from qanat.errors import (
     AdapterError,
     CommitConflictError,
-    FileVanishedError,
     QanatError,
     TableCorruptError,
     TableNotFoundError,
@@ -23,23 +22,16 @@ from qanat.errors import (
 )
 from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
-from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.ports.store import LocalFolders
-from qanat.storage.delta.commit import entry, undoing
+from qanat.storage.delta.batches import added, batch_of, total
+from qanat.storage.delta.commit import check_rewritten, entry, undoing
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
-from qanat.storage.delta.state import (
-    TableState,
-    added_files,
-    hive_style,
-    local_path,
-    local_paths,
-    reconciled,
-)
+from qanat.storage.delta.state import TableState, reconciled
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -60,6 +52,8 @@ class DeltaStore(DeltaNames):
         folders: for copies of what lies in object stores; default: in the system's folder for
             temporary files.
     """
+
+    rewrites = True
 
     def __init__(
         self,
@@ -127,8 +121,8 @@ class DeltaStore(DeltaNames):
             version=state.version,
             schema=state.schema,
             partition_by=state.partition_by,
-            batch=_batch(table, state, self._places.files(table.location)),
-            rows=None if state.masked else _total(known),
+            batch=batch_of(table, state, self._places.files(table.location)),
+            rows=None if state.masked else total(known),
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
@@ -156,22 +150,7 @@ class DeltaStore(DeltaNames):
                 " Storage and Azure can",
                 hint=f"read it without STREAM, or install what reads it: {install('obstore')}",
             )
-        log = there.log
-        files = tuple(added_files(log, after, upto))
-        state = self._state(table, upto)
-        if state.mapped:
-            raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
-        fetch = there.fetching(files)
-        paths = local_paths(log, files, state)
-        batch = TableBatch(paths, state.schema, state.partition_by, fetch)
-        if fetch is None and (gone := there.missing(files)):
-            raise FileVanishedError(
-                f"{table} lost rows that have not been read yet",
-                got=f"{gone[0]} is gone (vacuumed?)",
-                hint=f"start over from what is there: {full_refresh()}",
-            )
-        size = sum(f.size for f in files)
-        return Added(batch, Amount(len(files), size, _total(f.rows for f in files)))
+        return added(table, there, after, upto, partial(self._state, table))
 
     def settled(
         self, table: TableRef, after: int, carried: Callable[[str], int | None]
@@ -210,10 +189,10 @@ class DeltaStore(DeltaNames):
         try:
             version, state = self._commit(files, commit)
         except QanatError:
-            files.withdraw(commit.files)
+            files.withdraw(commit.all_files)
             raise
         finally:
-            files.forget(commit.files)
+            files.forget(commit.all_files)
         if state and version % _interval(commit.properties, state.properties) == 0:
             self._checkpoint(commit)
         return version
@@ -239,9 +218,11 @@ class DeltaStore(DeltaNames):
                     got=str(last),
                     hint="another update committed to the table; run again",
                 )
+            if state and commit.rewrites is not None:
+                check_rewritten(commit, state, self._state(commit.table, commit.rewrites))
             content = entry(commit, state, files.log)
             version = state.version + 1 if state else files.first_version()
-            files.upload(commit.files)
+            files.upload(commit.all_files)
             if version is not None and files.put(version, content, commit.gate, not last):
                 return version, state
 
@@ -375,26 +356,3 @@ def _interval(*properties: Mapping[str, str]) -> int:
 def _table() -> Any:
     """The module that imports deltalake, which an unchanged run must not pay for."""
     return import_module("qanat.storage.delta.table")
-
-
-def _batch(table: TableRef, state: TableState, files: Files | None) -> Batch:
-    if files is None:
-        return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
-    log = files.log
-    if state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
-        found = [local_path(log.table, f.path) for f in state.files]
-        paths = tuple(p for p in found if p is not None)
-        if len(paths) == len(found):
-            fetch = files.fetching(state.files)
-            return TableBatch(paths, state.schema, state.partition_by, fetch)
-    return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
-
-
-def _total(rows: Iterable[int | None]) -> int | None:
-    """The sum, None when one is unknown."""
-    total = 0
-    for count in rows:
-        if count is None:
-            return None
-        total += count
-    return total

@@ -64,7 +64,9 @@ class DeltaLog:
                 for kind in ("add", "remove", "cdc"):
                     if file := action.get(kind):
                         self._mentioned.add(unquote(file["path"]))
-                if file := action.get("add"):
+                file = action.get("add")
+                # Rows that were written again for wider types are no new ones.
+                if file and file.get("dataChange", True):
                     rows += json.loads(file.get("stats") or "{}").get("numRecords", 0)
             if renames := actions[0].get("commitInfo", {}).get("qanat.renames"):
                 self._rename(renames["old"], renames["new"])

@@ -42,5 +42,7 @@ ICEBERG = TableFormat(
     OPTIONS,
     witness="qanat.storage.iceberg.witness:IcebergWitness",
     journals=("/metadata/", "/iceberg.db"),
+    extra="iceberg",
+    packages=("pyiceberg", "pyarrow"),
 )
 """Iceberg tables (extra `iceberg`)."""

@@ -25,12 +25,12 @@ from urllib.parse import quote
 from qanat.disk import explained, remove, sync, sync_path
 from qanat.errors import (
     AdapterError,
-    MissingExtraError,
     QanatError,
     StorageFullError,
     TableCorruptError,
     UpdateRunningError,
     full_refresh,
+    needing,
 )
 from qanat.frozen import Frozen
 from qanat.model.table import TableRef
@@ -113,15 +113,8 @@ def driver(module: str) -> Any:
     Raises:
         MissingExtraError: pyiceberg is not installed.
     """
-    try:
+    with needing("an Iceberg table", "iceberg"):
         return import_module(f"qanat.storage.iceberg.{module}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("qanat"):
-            raise
-        raise MissingExtraError(
-            "Iceberg tables need pyiceberg, which is not installed",
-            hint="pip install 'qanat[iceberg]'",
-        ) from error
 
 
 class FileCatalog:

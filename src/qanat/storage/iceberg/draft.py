@@ -42,7 +42,7 @@ from pyiceberg.table.update import (
     TableUpdate,
 )
 
-from qanat.errors import QanatError, TableTooNewError
+from qanat.errors import QanatError, TableTooNewError, full_refresh
 from qanat.frozen import Frozen
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.described import described
@@ -86,7 +86,8 @@ class Draft:
                 f"cannot write {self.before.location}: it is of Iceberg's format version"
                 f" {self.before.version}",
                 wanted="format version 2",
-                hint="a full refresh into a new folder makes a table that Qanat can write",
+                hint="to have one that Qanat can write, move its folder away and start over:"
+                f" {full_refresh()}",
             )
         self.schema: Schema = self.before.schema
         self.spec: PartitionSpec = self.before.spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -125,8 +126,12 @@ class ForeignCatalog:
         try:
             yield
         except NotInstalledError as error:
+            # pyiceberg says which of its own extras it needs.
+            command = re.search(r"pip install .+", str(error))
             raise MissingExtraError(
-                f"the catalog {self._name} needs another package", got=str(error)
+                f"the catalog {self._name} needs another package",
+                got=str(error),
+                hint=command and command[0],
             ) from error
         except CommitStateUnknownException as error:
             raise AdapterError(

@@ -60,6 +60,9 @@ class IcebergStore(IcebergNames):
         owner: whose tables it writes.
     """
 
+    rewrites = False
+    """Iceberg knows a column by its identifier, and forbids it most other types."""
+
     def __init__(
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
     ) -> None:

@@ -8,9 +8,11 @@ types that nobody declared, `many` reads few or thousands of columns): `csv`, an
 their digits, and `leaves` finds types for them. How a CSV file is written is told by `dialect`
 (the options), `sniff` and `heads`; `groups` has those that are read together, and `trust` tells
 which of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails,
-are read by `records` and `documents`, which lose no row, and copied by `salvage`. `folders`
-finds rows that contradict the names of their folders. `again` parses single rows anew, by the
-texts that a quarantine has kept.
+are read by `records` and `documents`, which lose no row, and copied by `salvage`; `counted` finds
+the lines of rows that DuckDB has only counted. `drift` has the types that columns get for values
+that do not fit those of earlier files (`nested`: leaf by leaf).
+`folders` finds rows that contradict the names of their folders. `again` parses single rows anew,
+by the texts that a quarantine has kept.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.dialect import flag
 from qanat.errors import OptionError, nearest
+from qanat.model.name import Named
+from qanat.model.pipeline import Drift
+from qanat.model.schema import Schema
 from qanat.model.work import FilesBatch, LocalFile
 
 __all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
@@ -48,7 +53,11 @@ _FORMATS = {
 
 
 def bind_files(
-    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    batch: FilesBatch,
+    scratch: Path,
+    widens: bool = False,
 ) -> BoundFiles:
     """Make the files of a batch readable by SELECTs on `con`.
 
@@ -57,6 +66,8 @@ def bind_files(
         name: unique among the batches of the connection; part of every name made for the batch.
         batch: the files, their options and what is known of their columns.
         scratch: an existing folder for spools; it must exist as long as the result is read.
+        widens: whether columns that nobody declared may get wider types for values that do not
+            fit, under the policy `evolve`.
 
     Raises:
         OptionError: a format is unknown, an option is wrong, or a column has a reserved name.
@@ -73,7 +84,17 @@ def bind_files(
             nearest=nearest(batch.format, _FORMATS),
         )
     bind: Bind = getattr(import_module(found[0]), found[1])
-    return bind(*prepared(con, name, batch, scratch), scratch)
+    bound = bind(*prepared(con, name, batch, scratch), scratch)
+    if not widens or bound.wider is None or batch.drift is not Drift.EVOLVE:
+        return bound
+    types = Named(bound.wider())
+    for declared in batch.declared.fields:
+        types.pop(declared.name, None)
+    if not types:
+        return bound
+    wider = tuple(replace(f, type=types.get(f.name, f.type)) for f in bound.schema.fields)
+    batch = replace(batch, known=Schema(wider))
+    return replace(bind(*prepared(con, name, batch, scratch), scratch), widened=True)
 
 
 def pass_files(

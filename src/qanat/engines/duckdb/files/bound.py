@@ -117,11 +117,13 @@ class BatchColumns(Frozen):
         fields: the visible columns that files or folder names fill, in order.
         extras: the names of unexpected columns, whose values are rescued.
         rescue: True if the column `_rescued_data` follows the fields.
+        missing: the names of columns that earlier files had, and that none of these has.
     """
 
     fields: tuple[Field, ...]
     extras: Names
     rescue: bool
+    missing: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -184,7 +186,11 @@ def lay_out(
     if found_types and batch.drift is Drift.EVOLVE:
         old = tuple(_grown(f, batch, found_types) for f in old)
     fields = (*old, *(Field(n, types.get(n, STRING)) for n in new))
-    return BatchColumns(fields, extras, rescue)
+    known = batch.known.fields if batch.files else ()
+    missing = tuple(
+        f.name for f in known if f.name not in found and not (rescue and same(f.name, RESCUED))
+    )
+    return BatchColumns(fields, extras, rescue, missing)
 
 
 def _grown(field: Field, batch: FilesBatch, found_types: Named[DataType]) -> Field:
@@ -231,12 +237,18 @@ class BoundFiles(Frozen):
         rows: the number of rows in `relation`; None if counting them would cost a scan.
         counted: by path, the files of which `__qanat_row`, and `row` of a malformed row, are the
             row's number, but may be another line.
+        wider: finds the columns with values that do not fit, and types in which more of them do.
+        widened: True if it has been asked, and columns have these types now.
+        missing: see `BatchColumns`.
     """
 
     relation: str
     schema: Schema
     malformed: str | None
     rows: int | None
+    wider: Callable[[], Mapping[str, DataType]] | None = None
+    widened: bool = False
+    missing: tuple[str, ...] = ()
     counted: Mapping[str, LinesOf] = field(default_factory=dict)
 
 
@@ -249,11 +261,13 @@ class OnePass(Frozen):
             fit its column.
         schema: the visible columns.
         complete: tells, after `relation` was evaluated, whether it gave every row of the files.
+        missing: see `BatchColumns`.
     """
 
     relation: str
     schema: Schema
     complete: Callable[[], bool]
+    missing: tuple[str, ...] = ()
 
 
 class FileTable(Frozen):

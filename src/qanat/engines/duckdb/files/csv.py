@@ -158,7 +158,9 @@ class _Reader:
             stop = "CAST(error('a value does not fit') AS BOOLEAN)"
             relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
         lax = any(not scan.strict for scan in scans)
-        return OnePass(relation, layout.schema, lambda: not (lax and self._rejects()))
+        return OnePass(
+            relation, layout.schema, lambda: not (lax and self._rejects()), layout.missing
+        )
 
     def _layout(self, heads: Sequence[Head], groups: Sequence[Group]) -> BatchColumns:
         found: Named[str] = Named()

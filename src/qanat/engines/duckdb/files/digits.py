@@ -3,7 +3,8 @@ r"""Numbers from their text, digit by digit, as SQL: a number that a type would 
 DuckDB's casts round (`'1e-5'` to DECIMAL(10,2) is 0.00), skip underscores (`'1_0'` is 10) and turn
 what is too large for a double into infinity. Here a text fits a number type if it is a number
 (spaces around it, a sign, digits, a point, an exponent) and the type has exactly this number. For
-a DOUBLE it is enough to be the nearest one, except for whole numbers: those are often keys.
+a DOUBLE it is enough to be the nearest one, except for whole numbers, which are often keys: a
+DOUBLE keeps one if it has it exactly, or writes it with the same digits (1e37).
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ def to_decimal(text: str, target: str, scale: int) -> str:
     bare = rf"\.[0-9]{{1,{scale}}}0*" if scale else r"\.0+"
     form = literal(rf"\s*[+-]?([0-9]+{behind}|{bare})\s*")
     expanded = _where("x", f"regexp_full_match(x, {form})", target)
+    cast = f"TRY_CAST({text} AS {target})"
+    # Comparing the text is faster than the pattern, and prices have all their places.
     return (
-        f"CASE WHEN regexp_full_match({text}, {form}) THEN TRY_CAST({text} AS {target}) "
+        f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+        f"WHEN regexp_full_match({text}, {form}) THEN {cast} "
         f"{_or_expanded(text, expanded)} END"
     )
 
@@ -66,9 +70,12 @@ def to_double(text: str, target: str) -> str:
     # Not zero where the text is not: 1e-400 is no double.
     kept = f"({cast} <> 0 OR NOT regexp_matches({text}, '^[^eE]*[1-9]'))"
     longest = _SAFE if target == "DOUBLE" else 6
+    # Not of both: a whole number of more than 38 digits is no HUGEINT.
+    exact = f"TRY_CAST({cast} AS HUGEINT) = TRY_CAST({text} AS HUGEINT)"
+    same = f"({significant(text)} = {significant(f'CAST({cast} AS VARCHAR)')})"
     rounded = (
         f"strlen({text}) > {longest} AND regexp_full_match({text}, '\\s*[+-]?[0-9]+\\s*') "
-        f"AND TRY_CAST({cast} AS HUGEINT) IS DISTINCT FROM TRY_CAST({text} AS HUGEINT)"
+        f"AND NOT coalesce({exact}, false) AND NOT {same}"
     )
     return (
         f"CASE WHEN isfinite({cast}) THEN CASE WHEN {kept} AND NOT contains({text}, '_') "
@@ -86,6 +93,11 @@ def _or_expanded(text: str, expanded: str) -> str:
         f"WHEN regexp_matches({text}, '{_HAS_EXPONENT}') "
         f"THEN list_transform([{plain(text)}], {expanded})[1]"
     )
+
+
+def significant(number: str) -> str:
+    """SQL for the digits of a number without the zeros around them."""
+    return f"trim(translate(split_part(lower({number}), 'e', 1), '.-+ ', ''), '0')"
 
 
 def canonical(text: str) -> str:

@@ -16,14 +16,12 @@ from operator import attrgetter
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.digits import significant
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
+from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
 
-_PRECISION = 38
-"""Digits of the widest DECIMAL."""
-_SCALES = (6, 12, 18, 24, 30)
-"""Digits that a DECIMAL may have behind its point: few choices, so that others have room."""
 _SAFE_LENGTH = 15
 """A number of so many characters, and so many digits at most, is a double's shortest text."""
 
@@ -50,6 +48,7 @@ class Seen:
         fixed: numbers without an exponent, whole ones too.
         numbers: numbers, with an exponent too.
         doubles: numbers that a DOUBLE keeps, and `NaN` and the like.
+        odd: `NaN` and the like.
         booleans, dates: `true` and `false`; days.
         moments: timestamps without an offset, and days.
         instants: timestamps with one.
@@ -62,6 +61,7 @@ class Seen:
     fixed: int = 0
     numbers: int = 0
     doubles: int = 0
+    odd: int = 0
     booleans: int = 0
     dates: int = 0
     moments: int = 0
@@ -100,13 +100,13 @@ class Seen:
         if self.longs == self.values:
             return Primitive("long")
         if self.wholes == self.values:
-            return Decimal(_PRECISION, 0)
+            return Decimal(PRECISION, 0)
         if self.doubles == self.values:
             return Primitive("double")
         if self.fixed == self.values:
-            for scale in (*_SCALES, self.behind):
-                if self.behind <= scale <= _PRECISION - self.before:
-                    return Decimal(_PRECISION, scale)
+            for scale in (*SCALES, self.behind):
+                if self.behind <= scale <= PRECISION - self.before:
+                    return Decimal(PRECISION, scale)
         return STRING
 
 
@@ -132,27 +132,42 @@ def survey(
         formats: how dates and timestamps are written.
         value: SQL for the value of a text `v`; NULL if it means that there is none.
     """
-    found = dict.fromkeys(columns, Seen())
+    pairs = (
+        f"SELECT name, {value} AS v "
+        f"FROM (UNPIVOT (FROM {rows}) ON {', '.join(columns)} INTO NAME name VALUE v)"
+    )
+    found = tally(con, pairs, formats)
+    return [found.get(name, Seen()) for name in columns]
+
+
+def tally(con: DuckDBPyConnection, pairs: str, formats: Formats = ISO) -> dict[str, Seen]:
+    """What texts are like, by name.
+
+    Args:
+        pairs: a SELECT of `name` and the text `v`.
+        formats: how dates and timestamps are written.
+    """
+    found: dict[str, Seen] = {}
     kept = exact("v", Primitive("double"))
     for name, *counts in con.execute(
         f"SELECT name, {', '.join(_COUNTS)} FROM (SELECT name, v, kind, "
         f"CASE WHEN kind IN {_NUMBERS} THEN {kept} IS NOT NULL ELSE kind = 'nan' END AS kept, "
         "CASE WHEN kind IN ('whole', 'fixed') THEN ltrim(trim(v), '-') END AS digits "
-        f"FROM (SELECT name, v, {_kind('v', formats)} AS kind FROM (SELECT name, {value} AS v "
-        f"FROM (UNPIVOT (FROM {rows}) ON {', '.join(columns)} INTO NAME name VALUE v)) "
+        f"FROM (SELECT name, v, {_kind('v', formats)} AS kind FROM ({pairs}) "
         "WHERE v IS NOT NULL)) GROUP BY name"
     ).fetchall():
-        found[name] = Seen(*counts)
-    return [found[name] for name in columns]
+        found[str(name)] = Seen(*counts)
+    return found
 
 
 _COUNTS = (
     "count(*)",
     "count(*) FILTER (WHERE kind = 'whole' AND TRY_CAST(v AS BIGINT) IS NOT NULL)",
-    f"count(*) FILTER (WHERE kind = 'whole' AND strlen(digits) <= {_PRECISION})",
+    f"count(*) FILTER (WHERE kind = 'whole' AND strlen(digits) <= {PRECISION})",
     "count(digits)",
     f"count(*) FILTER (WHERE kind IN {_NUMBERS})",
     "count(*) FILTER (WHERE kept)",
+    "count(*) FILTER (WHERE kind = 'nan')",
     "count(*) FILTER (WHERE kind = 'boolean')",
     "count(*) FILTER (WHERE kind IN ('date', 'midnight'))",
     "count(*) FILTER (WHERE kind IN ('midnight', 'moment'))",
@@ -213,7 +228,7 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
             )
         case Primitive("double"):
             number = f"regexp_full_match({text}, ' *{_FIXED}({_EXPONENT})? *')"
-            same = f"{_significant(text)} = {_significant(f'CAST({cast} AS VARCHAR)')}"
+            same = f"{significant(text)} = {significant(f'CAST({cast} AS VARCHAR)')}"
             # Comparing is faster than the pattern: of texts that begin with a digit, but not with
             # a zero too many, DuckDB takes only these for numbers, and those with an underscore.
             quick = (
@@ -233,8 +248,3 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
             )
         case _:
             return from_text(text, type_, formats)
-
-
-def _significant(number: str) -> str:
-    """SQL for the digits of a number without the zeros around them."""
-    return f"trim(translate(split_part(lower({number}), 'e', 1), '.- ', ''), '0')"

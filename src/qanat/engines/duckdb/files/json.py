@@ -27,12 +27,20 @@ from qanat.engines.duckdb.files.leaves import (
     NUMBERS,
     Numbers,
     Path as Leaf,
+    is_shallow,
     leaves,
     pointer,
     weigh,
 )
 from qanat.engines.duckdb.files.lines import Texts
-from qanat.engines.duckdb.files.numbers import HAS_MARK, MAY_BE_LONG, is_long, mark, unmark
+from qanat.engines.duckdb.files.numbers import (
+    HAS_MARK,
+    MAY_BE_LONG,
+    is_long,
+    mark,
+    unmark,
+    unmarked,
+)
 from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
@@ -238,7 +246,7 @@ class _Objects:
 
     def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
         """What the leaves with numbers are like, judged by the rows that have long ones."""
-        paths = {path: kind for path, kind in leaves(structure) if kind in NUMBERS}
+        paths = {p: kind for p, kind in leaves(structure) if kind in NUMBERS and is_shallow(p)}
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
         weighed = weigh(self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths))
@@ -280,7 +288,8 @@ class _Objects:
                 value, direct, [structure[k] for k in spelled], f.type, self.formats, exact
             )
             shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
-            values.append(Value(f"({value} ->> '$')", shown, typed, f.type != STRING))
+            original = unmarked(value) if exact else f"({value} ->> '$')"
+            values.append(Value(original, shown, typed, f.type != STRING))
         extras = [
             (k, f"nullif({unmark(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()

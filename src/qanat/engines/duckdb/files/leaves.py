@@ -16,15 +16,14 @@ from qanat.engines.duckdb.files.digits import canonical
 from qanat.engines.duckdb.files.numbers import mark, unmarked
 from qanat.frozen import Frozen
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
+from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
 
 Path: TypeAlias = tuple[str | None, ...]
 """Where a leaf is: the keys on the way to it, and None for the elements of a list."""
 
 NUMBERS = frozenset({"UBIGINT", "BIGINT", "HUGEINT", "DOUBLE"})
-_WIDTH = 38
-# Few scales, with room for longer values: one more digit in the next file fits, too.
-_SCALES = (6, 12, 18, 24, 30)
+_LISTS = 6
 
 
 def leaves(structure: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -41,6 +40,15 @@ def leaves(structure: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from leaves(element, (*path, None))
         case _:
             yield path, str(structure)
+
+
+def is_shallow(path: Path) -> bool:
+    """True if a place is in so few lists that they can have a type; others are kept as JSON text.
+
+    DuckDB 2.0 takes twice the time and memory for each list around a list whose numbers are
+    checked: 12 of them took it 8 s and 3 GB.
+    """
+    return path.count(None) <= _LISTS
 
 
 def pointer(key: str) -> str:
@@ -82,11 +90,11 @@ class Numbers(Frozen):
         if not self.strained:
             return Primitive("double" if self.fractions else "long")
         if not self.fractions:
-            return Decimal(_WIDTH, 0) if self.whole <= _WIDTH else STRING
+            return Decimal(PRECISION, 0) if self.whole <= PRECISION else STRING
         if not self.odd:
-            for scale in (*_SCALES, self.scale):
-                if self.scale <= scale <= _WIDTH - self.whole:
-                    return Decimal(_WIDTH, scale)
+            for scale in (*SCALES, self.scale):
+                if self.scale <= scale <= PRECISION - self.whole:
+                    return Decimal(PRECISION, scale)
         return STRING
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 
-from qanat.text import literal
+from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.model.schema import Array, DataType, MapType, Primitive, Struct
+from qanat.text import literal, quote
 
+_MOMENTS = frozenset(Primitive(name) for name in ("date", "timestamp", "timestamp_ntz"))
 # What Python and the table formats have of time.
 _FIRST, _LAST = "0001-01-01", "9999-12-31"
 # Anything behind the time of day: an offset, the name of a zone.
@@ -74,6 +77,41 @@ def known(value: str, target: str) -> str:
     """
     end = f"{target} '{_LAST} 23:59:59.999999'" if target != "DATE" else f"DATE '{_LAST}'"
     return f"{value} BETWEEN {target} '{_FIRST}' AND {end}"
+
+
+def has_moments(type_: DataType) -> bool:
+    """True if values of a type are days or times, or have some in them."""
+    match type_:
+        case Array(element):
+            return has_moments(element)
+        case MapType(key, value):
+            return has_moments(key) or has_moments(value)
+        case Struct(fields):
+            return any(has_moments(f.type) for f in fields)
+    return type_ in _MOMENTS
+
+
+def all_known(value: str, type_: DataType, depth: int = 0) -> str:
+    """SQL that is true if no moment in a value is outside the years 1 to 9999 (see `known`).
+
+    Args:
+        value: SQL of the value.
+        type_: its type.
+        depth: of nesting so far; makes the names of lambda parameters unique.
+    """
+    if not has_moments(type_):
+        return "true"
+    match type_:
+        case Array(element):
+            inside = all_known(f"m{depth}", element, depth + 1)
+            return f"coalesce(len(list_filter({value}, lambda m{depth}: NOT {inside})), 0) = 0"
+        case MapType(key, element):
+            keys = all_known(f"map_keys({value})", Array(key), depth)
+            return f"({keys} AND {all_known(f'map_values({value})', Array(element), depth)})"
+        case Struct(fields):
+            parts = (all_known(f"({value}).{quote(f.name)}", f.type, depth) for f in fields)
+            return f"({' AND '.join(parts)})"
+    return f"coalesce({known(value, to_duckdb(type_))}, true)"
 
 
 def _within(value: str, target: str, text: str, pattern: str | None = None) -> str:

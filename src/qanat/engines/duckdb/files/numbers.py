@@ -26,7 +26,7 @@ _BEFORE = r"[:,\[]\s*-?"
 _LONG_FRACTIONS = "|".join(
     [rf"[0-9]{{{n}}}\.[0-9]{{{16 - n},}}" for n in range(1, 15)] + [r"[0-9]{15,}\.[0-9]"]
 )
-_LONG_WHOLES = "[0-9]{19}"
+_LONG_WHOLES = "[0-9]{19}|[0-9]{16,}[eE]"
 _EXTREMES = r"[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{3}"
 
 HAS_MARK = f"contains(text, {literal(_MARK)})"

@@ -6,7 +6,9 @@ loss. DuckDB's `union_by_name` would turn a long into a double as soon as one fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from qanat.engines.duckdb.files.bound import (
@@ -21,20 +23,23 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
 from qanat.engines.duckdb.files.folders import contradiction
-from qanat.engines.duckdb.files.moments import known
+from qanat.engines.duckdb.files.infer import tally
+from qanat.engines.duckdb.files.moments import all_known, has_moments, known
 from qanat.engines.duckdb.files.spool import blaming
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
-from qanat.errors import OptionError
+from qanat.errors import FileUnreadableError, OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
-from qanat.model.schema import STRING, DataType, Primitive
+from qanat.model.schema import STRING, Array, DataType, MapType, Struct
 from qanat.model.work import RESCUED, FilesBatch
+from qanat.planning.wider import wider
 from qanat.text import literal, quote
 
 # DuckDB's virtual columns. A real column with one of these names would hide it.
 _VIRTUAL = Names(("file_index", "file_row_number"))
-_MOMENTS = frozenset(Primitive(name) for name in ("date", "timestamp", "timestamp_ntz"))
+_MOST_DIGITS = 38
+"""Of a DECIMAL of DuckDB; it reads longer ones as doubles, which are other numbers."""
 
 
 class Column(Frozen):
@@ -114,6 +119,7 @@ def _groups(table: FileTable) -> list[Group]:
     if not locals_:
         return []
     files = table.variable("all", locals_, "VARCHAR")
+    _refuse_long_decimals(table, files)
     found = table.con.execute(
         "SELECT file_name, md5(string_agg(concat_ws(chr(1), name, duckdb_type, num_children), "
         f"chr(2) ORDER BY column_id)) FROM parquet_schema({files}) GROUP BY file_name"
@@ -137,19 +143,36 @@ def _groups(table: FileTable) -> list[Group]:
     return groups
 
 
+def _refuse_long_decimals(table: FileTable, files: str) -> None:
+    found = table.con.execute(
+        f"SELECT file_name, name, precision, scale FROM parquet_schema({files}) "
+        f"WHERE precision > {_MOST_DIGITS} AND contains(duckdb_type, 'DOUBLE') LIMIT 1"
+    ).fetchall()
+    for local, name, precision, scale in found:
+        path = next(f.path for f in table.files if f.local == local)
+        raise FileUnreadableError(
+            f"{path} has decimals of {precision} digits, which would be rounded: {name!r}",
+            wanted=f"at most {_MOST_DIGITS} digits",
+            got=f"decimal({precision},{scale})",
+            hint="write the column with fewer digits, or as text",
+        )
+
+
 def _strange(
     table: FileTable, number: int, paths: Sequence[str], columns: Sequence[Column]
 ) -> frozenset[str]:
     """The names of columns with moments that may be out of bounds, by the files' statistics."""
-    names = ", ".join(literal(c.name) for c in columns if c.type in _MOMENTS)
+    names = ", ".join(literal(c.name) for c in columns if has_moments(c.type))
     if not names:
         return frozenset()
     files = table.variable(f"moments{number}", paths, "VARCHAR")
     least, most = (f"TRY_CAST(stats_{m}_value AS TIMESTAMP)" for m in ("min", "max"))
     inside = " AND ".join(known(moment, "TIMESTAMP") for moment in (least, most))
     found = table.con.execute(
-        f"SELECT DISTINCT path_in_schema FROM parquet_metadata({files}) "
-        f"WHERE path_in_schema IN ({names}) AND num_values > coalesce(stats_null_count, 0) "
+        f"SELECT DISTINCT name FROM parquet_metadata({files}), "
+        f"(SELECT unnest([{names}]) AS name) WHERE (path_in_schema = name "
+        "OR starts_with(path_in_schema, name || ', ')) "
+        "AND num_values > coalesce(stats_null_count, 0) "
         f"AND NOT coalesce({inside}, false)"
     ).fetchall()
     return frozenset(name for (name,) in found)
@@ -187,6 +210,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         types = [to_duckdb(f.type) for f in schema.fields]
         return BoundFiles(nothing(table, schema, types), schema, None, 0)
     relations, malformed, rows = [], [], 0
+    failing: list[tuple[Group, str, list[Check]]] = []
     for number, group in enumerate(groups):
         inner, checks = _inner(table, layout, group, number)
         columns = "".join(
@@ -207,6 +231,7 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
             counted = table.con.execute(f"SELECT count(*) FROM ({inner}) WHERE {bad}").fetchall()
             misfits = counted[0][0]
             if misfits:
+                failing.append((group, inner, checks))
                 relation += f" WHERE NOT ({bad})"
                 malformed.append(
                     f"SELECT {table.path('file')} AS file, line AS row, raw, "
@@ -216,8 +241,56 @@ def _bind(table: FileTable, layout: BatchColumns, groups: Sequence[Group]) -> Bo
         relations.append(relation)
         rows += group.rows - misfits
     return BoundFiles(
-        " UNION ALL ".join(relations), schema, " UNION ALL ".join(malformed) or None, rows
+        " UNION ALL ".join(relations),
+        schema,
+        " UNION ALL ".join(malformed) or None,
+        rows,
+        partial(_wider, table, layout, failing) if failing else None,
+        missing=layout.missing,
     )
+
+
+def _wider(
+    table: FileTable,
+    layout: BatchColumns,
+    failing: Sequence[tuple[Group, str, list[Check]]],
+) -> Mapping[str, DataType]:
+    """Types for columns with values that do not fit.
+
+    Args:
+        failing: groups with such values, their rows, and the checks of these.
+    """
+    # Imported only here: most files fit.
+    drift = import_module("qanat.engines.duckdb.files.drift")
+    pairs, counts = [], []
+    found_types: Named[DataType] = Named()
+    for group, inner, checks in failing:
+        found_types.update((c.name, c.type) for c in group.columns)
+        for c in checks:
+            name = literal(c.field.name)
+            pairs.append(
+                f"SELECT {name} AS name, CAST({c.value.original} AS VARCHAR) AS v FROM ({inner}) "
+                f"WHERE {c.failed}"
+            )
+            counts.append(f"SELECT {name} AS name, count({c.result}) AS n FROM ({inner})")
+    union = " UNION ALL "
+    fitting = dict(
+        table.con.execute(
+            f"SELECT name, sum(n) FROM ({union.join(counts)}) GROUP BY name"
+        ).fetchall()
+    )
+    found = {
+        name: drift.Misfits(seen, int(fitting[name]))
+        for name, seen in tally(table.con, union.join(pairs)).items()
+    }
+    types: dict[str, DataType] = {**drift.wider_types(layout.schema, found)}
+    for field in (f for f in layout.fields if isinstance(f.type, Array | Struct | MapType)):
+        if field.name in found and field.name in found_types:
+            new = next(iter(wider(field.type, found_types[field.name])), None)
+            texts = str(new).count(str(STRING)) > str(field.type).count(str(STRING))
+            if new is not None and (found[field.name].mostly or not texts):
+                types[field.name] = new
+    return types
 
 
 def _of_folders(table: FileTable, group: Group) -> list[str]:
@@ -249,9 +322,8 @@ def _inner(
             parts.append(f"CAST(NULL AS {to_duckdb(f.type)}) AS v{i}")
             continue
         typed, checked = convert(*column.value, f.type)
-        if column.name in group.strange and f.type in _MOMENTS:
-            inside, checked = known(typed, to_duckdb(f.type)), True
-            typed = f"CASE WHEN {inside} THEN {typed} END"
+        if column.name in group.strange and has_moments(f.type):
+            typed, checked = f"CASE WHEN {all_known(typed, f.type)} THEN {typed} END", True
         parts.append(f"{typed} AS v{i}")
         if checked:
             original = f"t.{quote(column.name)}"

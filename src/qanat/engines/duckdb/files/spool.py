@@ -1,15 +1,18 @@
 """Spools: text files are read once and copied to Parquet, typed, with each row's file and line.
 
-A spool has the columns v0, v1, … (the layout's fields in order), `error` and `raw` (not NULL in
-rows whose values did not fit), `rescued`, `file` (the file's index in the batch) and `line` (NULL
-if the row's position in the spool gives the line). Errors of DuckDB are made to name the file.
+A spool has the columns v0, v1, … (the layout's fields in order), `error`, `raw` and `originals`
+(not NULL in rows whose values did not fit; the last has a text for each field), `rescued`, `file`
+(the file's index in the batch) and `line` (NULL if the row's position in the spool gives the
+line). Errors of DuckDB are made to name the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import duckdb
@@ -24,6 +27,7 @@ from qanat.engines.duckdb.files.bound import (
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value, judged, rescued, typed_columns
+from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.errors import (
     FileUnreadableError,
@@ -33,6 +37,7 @@ from qanat.errors import (
     StorageFullError,
     disk_full,
 )
+from qanat.model.schema import Array, DataType, Struct
 from qanat.model.work import RESCUED, LocalFile
 from qanat.text import literal, quote
 
@@ -170,10 +175,12 @@ class Spools:
             saved = rescued(checks, extras, self.table.path("file"))
         target = str(self.path(f"{len(self.paths)}.parquet"))
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
+        given = ", ".join("NULL" if v is None else v.original for v in values)
+        originals = f"CASE WHEN error IS NOT NULL THEN CAST([{given}] AS VARCHAR[]) END"
         self.table.con.execute(
             f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
-            f"error, {keep} AS raw_, rescued, file, line FROM (SELECT *, {wrong} AS error, "
-            f"{saved} AS rescued FROM ({rows})))) "
+            f"error, {keep} AS raw_, {originals} AS originals, rescued, file, line "
+            f"FROM (SELECT *, {wrong} AS error, {saved} AS rescued FROM ({rows})))) "
             f"TO {literal(target)} ({OPTIONS})"
         )
         return target
@@ -225,7 +232,40 @@ class Spools:
             columns += f"s.rescued AS {quote(RESCUED)}, "
         where = self._where("error IS NULL") if self.misfits else self._where("")
         relation = f"SELECT {columns}{table.hidden('s.file', self._line())}{self._from()}{where}"
-        return BoundFiles(relation, layout.schema, self.malformed(), self.rows)
+        wider = partial(self._wider, formats) if self.misfits else None
+        return BoundFiles(
+            relation,
+            layout.schema,
+            self.malformed(),
+            self.rows,
+            wider,
+            missing=layout.missing,
+        )
+
+    def _wider(self, formats: Formats) -> Mapping[str, DataType]:
+        """Types for columns with values that do not fit."""
+        # Imported only here: most files fit.
+        drift = import_module("qanat.engines.duckdb.files.drift")
+        fields = self.layout.fields
+        missing = ", ".join(f"v{i} IS NULL" for i in range(len(fields)))
+        rows = f"SELECT *{self._from()}{self._where('s.error IS NOT NULL')}"
+        pairs = (
+            f"SELECT name, v FROM (SELECT unnest(range({len(fields)})) AS name, "
+            f"unnest(originals) AS v, unnest([{missing}]) AS missing FROM ({rows})) WHERE missing"
+        )
+        con, found, nested = self.table.con, {}, {}
+        for at, seen in tally(con, pairs, formats).items():
+            field = fields[int(at)]
+            count = f"SELECT count(v{at}){self._from()}{self._where('')}"
+            [(fitting,)] = con.execute(count).fetchall()
+            if isinstance(field.type, Array | Struct):
+                nested_type = import_module("qanat.engines.duckdb.files.nested").nested_type
+                texts = f"SELECT v FROM ({pairs}) WHERE name = {at} AND v IS NOT NULL"
+                nested[field.name] = nested_type(con, field.type, texts, fitting)
+            else:
+                found[field.name] = drift.Misfits(seen, fitting)
+        wider = drift.wider_types(self.layout.schema, found)
+        return {**wider, **{name: type_ for name, type_ in nested.items() if type_ is not None}}
 
     def _line(self) -> str:
         bases = [self.bases.get(i, 0) for i in range(len(self.table.files))]

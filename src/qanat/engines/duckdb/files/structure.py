@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
-from qanat.engines.duckdb.files.leaves import Path, leaves, pointer
+from qanat.engines.duckdb.files.leaves import Path, is_shallow, leaves, pointer
 from qanat.engines.duckdb.files.numbers import unmarked
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.name import Named, Names
@@ -32,7 +32,7 @@ def type_of(
 ) -> DataType:
     """The type for a structure of DuckDB's `json_group_structure`.
 
-    Values of several kinds are kept as JSON text.
+    Values of several kinds are kept as JSON text, and so are lists within many others.
 
     Args:
         exact: the types of leaves with numbers that DuckDB's own choice would change.
@@ -44,7 +44,7 @@ def type_of(
     match structure:
         case str():
             return exact.get(path) or _SCALARS.get(structure, STRING)
-        case [element]:
+        case [element] if is_shallow((*path, None)):
             return Array(type_of(element, exact, (*path, None)))
         case dict() if structure and _nameable(structure):
             fields = (Field(k, type_of(v, exact, (*path, k))) for k, v in structure.items())

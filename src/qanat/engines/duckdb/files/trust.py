@@ -48,7 +48,8 @@ def look(local: str, dialect: Dialect) -> Look:
     trusted = not marks.alone and not marks.comments
     if trusted and marks.doubtful:
         with open_bytes(local, dialect.compression) as source:
-            found = line_ends(chunks_of(source), dialect) if marks.quotes else None
+            chunks = chunks_of(source)
+            found = line_ends(chunks, dialect, returns) if marks.quotes else None
         trusted, returns = found is not None, found == CR + LF
     end = "\\r\\n" if returns else "\\n"
     return Look(marks.quotes, end, marks.spans, not (marks.spans or marks.skips), trusted)
@@ -65,6 +66,7 @@ class _Marks:
         self._returns = self._feeds = self.both = 0
         self._spaces = False
         self._line = b""
+        self._others = bytes(set(range(256)) - set(self._quote + LF))
         self.quotes = False
         self.spans = False
         """True if a line has an odd number of quotes."""
@@ -87,8 +89,10 @@ class _Marks:
         elif quote and self._last == quote and chunk.startswith(b" "):
             self._spaces = True
         if self.quotes and not self.spans:
-            *lines, self._line = (self._line + chunk).split(LF)
-            self.spans = any(line.count(quote) & 1 for line in lines)
+            # Only quotes and line ends are left; of an even number of quotes, none.
+            left = self._line + chunk.translate(None, self._others)
+            lines, _, self._line = left.rpartition(LF)
+            self.spans = quote in lines.replace(quote + quote, b"")
         mark = self._comment
         if mark and mark in chunk:
             starts = chunk.count(LF + mark) + (self._last == LF and chunk.startswith(mark))
@@ -111,10 +115,15 @@ class _Marks:
         return self._spaces or 0 < self.both < self._feeds
 
 
-def line_ends(chunks: Iterator[bytes], dialect: Dialect) -> bytes | None:
+def line_ends(chunks: Iterator[bytes], dialect: Dialect, returns: bool = True) -> bytes | None:
     r"""How the lines end, outside quotes; None if not all alike, or if quotes stand elsewhere.
 
     Quotes belong around fields, or are doubled.
+
+    Args:
+        chunks: of the file.
+        dialect: how it is written.
+        returns: False if there is no CR: then all lines end alike, and none need be counted.
 
     >>> [line_ends(iter([text]), Dialect()) for text in (b'1,"a ""b"" "', b'1, "a"')]
     [b'\n', None]
@@ -134,7 +143,8 @@ def line_ends(chunks: Iterator[bytes], dialect: Dialect) -> bytes | None:
             if not inside and segment:
                 if (behind and not segment.startswith(begins)) or not segment.endswith(ends):
                     return None
-                feeds, both = feeds + segment.count(LF), both + segment.count(CR + LF)
+                if returns:
+                    feeds, both = feeds + segment.count(LF), both + segment.count(CR + LF)
             inside, behind = not inside, True
         chunk = next(chunks, None)
     feeds, both = feeds + rest.count(LF), both + rest.count(CR + LF)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.engines.duckdb.files.cast import from_text
-from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.engines.duckdb.typenames import is_finer, to_duckdb
 from qanat.model.name import Named
 from qanat.model.schema import (
     DIGITS,
@@ -97,6 +97,22 @@ def extend(a: DataType, b: DataType, *, widen: bool = False) -> DataType:
     return a
 
 
+def as_wider(value: str, source: str, have: DataType, want: DataType) -> tuple[str, bool]:
+    """SQL for a value of a column that gets a wider type, as `convert`.
+
+    A number becomes the text that people write for it: the zeros behind its point come from the
+    type, and a file would have said `10`.
+    """
+    if want == STRING and (isinstance(have, Decimal) or have in _FLOATING):
+        text = f"CAST({value} AS VARCHAR)"
+        return f"regexp_replace({text}, '(\\.[0-9]*[1-9])0+$|\\.0*$', '\\1')", False
+    if want in _FLOATING and isinstance(have, Decimal):
+        # `convert` is content with the nearest double.
+        there = f"TRY_CAST({value} AS {to_duckdb(want)})"
+        return f"CASE WHEN TRY_CAST({there} AS {source}) = {value} THEN {there} END", True
+    return convert(value, source, have, want)
+
+
 def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[str, bool]:
     """SQL for a value in another type, and True if it is NULL for values that do not fit.
 
@@ -109,7 +125,7 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
     target = to_duckdb(want)
     if source == target:
         return value, False
-    exact = have == want and source not in ("TIMESTAMP_NS", "HUGEINT", "UHUGEINT")
+    exact = have == want and not is_finer(source) and "HUGEINT" not in source
     if exact or (have != want and holds(want, have) and source == to_duckdb(have)):
         return f"CAST({value} AS {target})", False
     if source == "VARCHAR":

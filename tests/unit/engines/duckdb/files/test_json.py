@@ -208,6 +208,22 @@ def test_deep_nesting(bench: Any) -> None:
     assert len(bench.rows(bound)[0][0]) == 500
 
 
+def test_lists_within_many_lists_are_text(bench: Any) -> None:
+    """DuckDB would take twice the memory for each list around others: gigabytes for these."""
+    inner = "[" * 20 + "9007199254740993.5" + "]" * 20
+    bound = bench.bind(bench.put("a.ndjson", f'{{"a":{inner}}}'))
+    assert str(bound.schema.fields[0].type) == "array<" * 6 + "string" + ">" * 6
+    [(value,)] = bench.rows(bound)
+    assert json.dumps(value) == f'{"[" * 6}"{inner[6:-6]}"{"]" * 6}'
+
+
+def test_a_whole_number_fits_a_double_with_or_without_long_numbers_beside_it(bench: Any) -> None:
+    lines = '{"a":-7.5,"b":%s}\n{"a":10000000000000000000000000000000000000}\n'
+    for beside in ("1", "1.5e400"):
+        bound = bench.bind(bench.put("a.ndjson", lines % beside))
+        assert [row[0] for row in bench.rows(bound)] == [-7.5, 1e37]
+
+
 def test_long_lines(bench: Any) -> None:
     long, longer = "x" * 3_000_000, "y" * 17_000_000
     bound = bench.bind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -132,6 +133,61 @@ def test_nanoseconds_are_not_cut_off(bench: Any) -> None:
     bound = bench.bind(bench.file("a.parquet"))
     assert len(bench.rows(bound)) == 1
     assert [row for _, row, _, _ in bench.bad(bound)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("type_", "wrap"),
+    [
+        (pa.timestamp("ns", "UTC"), lambda v: v),
+        (pa.list_(pa.timestamp("ns")), lambda v: [None, v]),
+        (pa.struct({"x": pa.list_(pa.timestamp("ns", "UTC"))}), lambda v: {"x": [v]}),
+        (pa.map_(pa.string(), pa.timestamp("ns")), lambda v: [("k", v)]),
+    ],
+)
+def test_nanoseconds_within_values_are_not_cut_off(bench: Any, type_: Any, wrap: Any) -> None:
+    stamps = pa.array([wrap(1_000), wrap(1_001), None], type_)
+    pq.write_table(pa.table({"t": stamps}), bench.folder / "a.parquet")
+    bound = bench.bind(bench.file("a.parquet"))
+    assert "timestamp" in str(bound.schema.fields[0].type)
+    assert bench.lines(bound) == [1, 3]
+    assert [row for _, row, _, _ in bench.bad(bound)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("type_", "wrap"),
+    [
+        (pa.list_(pa.timestamp("ms")), lambda v: [None, v]),
+        (pa.struct({"x": pa.timestamp("ms", "UTC"), "y": pa.int64()}), lambda v: {"x": v}),
+        (pa.map_(pa.string(), pa.timestamp("us")), lambda v: [("k", v * 1000)]),
+    ],
+)
+@pytest.mark.parametrize("statistics", [True, False])
+def test_years_within_values_are_those_that_tables_have(
+    bench: Any, type_: Any, wrap: Any, statistics: bool
+) -> None:
+    last = 253_402_300_799_999
+    stamps = pa.array([wrap(last), wrap(last + 1), None], type_)
+    table = pa.table({"t": stamps})
+    pq.write_table(table, bench.folder / "a.parquet", write_statistics=statistics)
+    bound = bench.bind(bench.file("a.parquet"))
+    assert bench.lines(bound) == [1, 3]
+    assert [row for _, row, _, _ in bench.bad(bound)] == [2]
+
+
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v]])
+def test_decimals_that_duckdb_rounds_are_refused(bench: Any, wrap: Any) -> None:
+    few = pa.array([wrap(Decimal("1.5"))], _wrapped(wrap, pa.decimal256(38, 4)))
+    pq.write_table(pa.table({"d": few}), bench.folder / "a.parquet")
+    bound = bench.bind(bench.file("a.parquet"))
+    assert bench.rows(bound) == [(wrap(Decimal("1.5")),)]
+    many = pa.array([wrap(Decimal("1.5"))], _wrapped(wrap, pa.decimal256(39, 4)))
+    pq.write_table(pa.table({"d": many}), bench.folder / "b.parquet")
+    with pytest.raises(FileUnreadableError, match=r"b\.parquet has decimals of 39 digits"):
+        bench.bind(bench.file("a.parquet"), bench.file("b.parquet"))
+
+
+def _wrapped(wrap: Any, type_: Any) -> Any:
+    return pa.list_(type_) if isinstance(wrap(0), list) else type_
 
 
 def test_names(bench: Any) -> None:

@@ -37,6 +37,16 @@ def test_kinds_of_trouble(bench: Any, data: bytes, found: Look) -> None:
     assert look(bench.put("a.csv", data).local, Dialect()) == found
 
 
+@pytest.mark.parametrize("value", [b'"x\ny"', b'"x\n""y"', b'"x""\ny"'])
+def test_a_value_of_two_lines_where_two_pieces_meet(bench: Any, value: bytes) -> None:
+    for at in range(len(value)):
+        rows = b'1,"x"\n' * (CHUNK // 6)
+        data = rows[: CHUNK - CHUNK % 6 - 6] + b"," * (CHUNK % 6 + 6 - at) + value + b"\n"
+        assert look(bench.put("a.csv", data).local, Dialect()).spans
+    whole = b'1,"x","y"\n' * (CHUNK // 5)
+    assert not look(bench.put("b.csv", whole).local, Dialect()).spans
+
+
 @pytest.mark.parametrize("trouble", [b' "x"', b"x\ry", b"x\r\n2"])
 def test_trouble_where_two_pieces_meet(bench: Any, trouble: bytes) -> None:
     for at in range(len(trouble)):

@@ -1,0 +1,151 @@
+"""Tables whose columns get wider types: which types, and the rows that are there written again.
+
+No value changes: a type is taken only if every value that is there, and every one that comes, is
+the same in it. The rows keep their order, in new files that one commit puts in the place of all
+that the table has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
+from qanat.engines.duckdb.write import write
+from qanat.errors import InvariantError
+from qanat.model.name import Named
+from qanat.model.query import Computation
+from qanat.model.schema import DataType, Schema
+from qanat.model.work import Batch, DataFile, Output, TableBatch
+from qanat.planning.fit import Column, too_narrow
+
+_TOGETHER = 256 * 1024 * 1024
+"""Bytes of files that become one: many small ones are slow to read."""
+
+
+class Widening:
+    """The widening of one table.
+
+    Args:
+        bindings: of the epoch; those of the stored rows are added.
+        name: of the table, as part of names of relations.
+        output: of the table, with what it holds.
+    """
+
+    def __init__(
+        self, con: DuckDBPyConnection, bindings: Bindings, name: str, output: Output
+    ) -> None:
+        self._con, self._bindings, self._name, self._output = con, bindings, name, output
+
+    def types(self, columns: Sequence[Column], relation: str) -> Named[DataType]:
+        """The types that columns of the table get, so that it takes the rows of a relation.
+
+        Args:
+            columns: of the relation.
+            relation: SELECT text.
+        """
+        found: Named[DataType] = Named()
+        narrow = too_narrow(columns, self._output)
+        coming = Named((c.name, c) for c in columns) if narrow else Named()
+        stored = Named((f.name, f) for f in self._output.schema.fields) if narrow else Named()
+        for name, types in narrow.items():
+            new, before = coming[name], stored[name]
+            old = Column(before.name, before.type, to_duckdb(before.type))
+            for type_ in types:
+                # New rows first: mostly there are fewer of them.
+                if self._fits(new, relation, type_) and self._fits(old, None, type_):
+                    found[name] = type_
+                    break
+        return found
+
+    def _fits(self, column: Column, relation: str | None, wanted: DataType) -> bool:
+        """True if all values of a column are the same in a type.
+
+        Args:
+            relation: SELECT text of the rows; None for those that are stored.
+        """
+        wrong = misfit(column, wanted)
+        if wrong is None:
+            return True
+        rows = self.stored if relation is None else relation
+        found = self._con.execute(f"SELECT 1 FROM ({rows}) WHERE {wrong} LIMIT 1").fetchone()
+        return found is None
+
+    @property
+    def stored(self) -> str:
+        """SELECT text of the rows that are there, in the types that they have."""
+        stored = self._output.stored
+        if stored is None:
+            raise InvariantError(f"the rows of {self._name} are not at hand")
+        return self._bindings.bind(f"__stored_{self._name}", stored.batch).plain
+
+    def recast(self, rows: str, schema: Schema, query: Computation) -> str:
+        """SELECT text of stored rows with the columns of a schema."""
+        described = self._con.sql(f"SELECT * FROM ({rows}) LIMIT 0")
+        columns = columns_of(described.columns, described.types)
+        wanted = replace(self._output, schema=schema)
+        types = Named((f.name, f.type) for f in schema.fields)
+        fitted = fit([c.name for c in columns], described.types, wanted, query, self._name, types)
+        return f"SELECT {fitted.projection} FROM ({rows})"
+
+    def rewrite(self, schema: Schema, query: Computation) -> tuple[DataFile, ...]:
+        """Stage the rows that are there with the columns of a schema, in their order.
+
+        Args:
+            query: whose columns they are to have, for messages.
+
+        Raises:
+            InvariantError: a row would be lost or doubled.
+        """
+        stored, output = self._output.stored, replace(self._output, schema=schema)
+        files: list[DataFile] = []
+        with _in_order(self._con):
+            for number, batch in enumerate(_parts(stored.batch) if stored else ()):
+                name = f"__rewritten_{self._name}_{number}"
+                rows = self._bindings.bind(name, batch).plain
+                # Their names come before those of new rows, as the rows do.
+                one = replace(output, prefix=f"{output.prefix}--{number:06d}")
+                written = write(self._con, self.recast(rows, schema, query), schema, one)
+                known = self._con.execute(f"SELECT count(*) FROM ({rows})").fetchone()
+                if known is None or known[0] != written.rows:
+                    raise InvariantError(
+                        f"rows of {self._name} were lost or doubled while they were written again",
+                        wanted="none" if known is None else str(known[0]),
+                        got=str(written.rows),
+                    )
+                files += written.files
+        return tuple(files)
+
+
+def _parts(batch: Batch) -> Iterator[Batch]:
+    """The files of a table in their order, some at a time; or the whole table."""
+    if not isinstance(batch, TableBatch):
+        yield batch
+        return
+    batch.ready()
+    some: list[str] = []
+    size = 0
+    for path in batch.files:
+        some.append(path)
+        size += Path(path).stat().st_size
+        if size >= _TOGETHER:
+            yield replace(batch, files=tuple(some))
+            some, size = [], 0
+    if some:
+        yield replace(batch, files=tuple(some))
+
+
+@contextmanager
+def _in_order(con: DuckDBPyConnection) -> Iterator[None]:
+    """Let rows keep their order while the block lasts."""
+    [(before,)] = con.execute("SELECT current_setting('preserve_insertion_order')").fetchall()
+    con.execute("SET SESSION preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        con.execute(f"SET SESSION preserve_insertion_order = {str(before).lower()}")

@@ -1,0 +1,116 @@
+"""What an engine gets of a table: its files as they are, or rows that delta-rs reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
+from qanat.model.name import Named
+from qanat.model.schema import Schema, grown
+from qanat.model.table import Added, TableRef
+from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
+from qanat.storage.delta.files import Files
+from qanat.storage.delta.log import Log
+from qanat.storage.delta.state import (
+    TableState,
+    added_files,
+    hive_style,
+    local_path,
+    local_paths,
+)
+
+
+def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
+    """All rows of a table at one version.
+
+    Args:
+        files: of the table; None at a URL that only delta-rs can read.
+    """
+    if files is None:
+        return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
+    log = files.log
+    if state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
+        found = [local_path(log.table, f.path) for f in state.files]
+        paths = tuple(p for p in found if p is not None)
+        if len(paths) == len(found):
+            fetch = files.fetching(state.files)
+            return TableBatch(paths, state.schema, state.partition_by, fetch)
+    return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
+
+
+def added(
+    table: TableRef,
+    there: Files,
+    after: int,
+    upto: int,
+    state_at: Callable[[int], TableState],
+) -> Added:
+    """The rows that a table gained after one version, up to and with another.
+
+    Args:
+        state_at: gives its state at a version.
+
+    Raises:
+        NotAppendOnlyError, TableCorruptError, FileVanishedError: see `DeltaStore.added`.
+        TableTooNewError: its files cannot be read as they are.
+    """
+    log = there.log
+    found = added_files(log, after, upto)
+    files = tuple(file for _, file in found)
+    state = state_at(upto)
+    if state.mapped:
+        raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
+    fetch = there.fetching(files)
+    paths = local_paths(log, files, state)
+    narrower: list[TableBatch] = []
+    first = 0
+    for widened, schema in _widened(log, after, upto, state_at) if found else ():
+        last = sum(version < widened for version, _ in found)
+        narrower.append(TableBatch(paths[first:last], schema, state.partition_by))
+        first = last
+    batch = TableBatch(paths, state.schema, state.partition_by, fetch, tuple(narrower))
+    if fetch is None and (gone := there.missing(files)):
+        raise FileVanishedError(
+            f"{table} lost rows that have not been read yet",
+            got=f"{gone[0]} is gone (vacuumed?)",
+            hint=f"start over from what is there: {full_refresh()}",
+        )
+    size = sum(f.size for f in files)
+    return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
+
+
+def _widened(
+    log: Log, after: int, upto: int, state_at: Callable[[int], TableState]
+) -> Iterator[tuple[int, Schema]]:
+    """The versions that gave columns of a table other types, each with the columns before it."""
+    changed = [v for v in range(after + 1, upto + 1) if _has_metadata(log, v)]
+    for version in changed:
+        before, now = state_at(version - 1).schema, state_at(version).schema
+        columns = Named((f.name, f) for f in now.fields)
+        for column in before.fields:
+            found = columns.get(column.name)
+            if found is not None and found.type != grown(column.type, found.type):
+                yield version, before
+                break
+
+
+def _has_metadata(log: Log, version: int) -> bool:
+    return version > 0 and any("metaData" in action for action in log.actions(version))
+
+
+def total(rows: Iterable[int | None]) -> int | None:
+    """The sum, None when one is unknown."""
+    sum_ = 0
+    for count in rows:
+        if count is None:
+            return None
+        sum_ += count
+    return sum_
+
+
+def _table() -> Any:
+    """The module that imports deltalake, which an unchanged run must not pay for."""
+    return import_module("qanat.storage.delta.table")
