@@ -235,11 +235,11 @@ class BoundFiles(Frozen):
         schema: the visible columns.
         malformed: a SELECT of (file, row, raw, error); None if every row could be parsed.
         rows: the number of rows in `relation`; None if counting them would cost a scan.
-        counted: by path, the files of which `__qanat_row`, and `row` of a malformed row, are the
-            row's number, but may be another line.
         wider: finds the columns with values that do not fit, and types in which more of them do.
         widened: True if it has been asked, and columns have these types now.
         missing: see `BatchColumns`.
+        counted: by path, the files of which `__qanat_row`, and `row` of a malformed row, are the
+            row's number, but may be another line.
     """
 
     relation: str
