@@ -163,7 +163,7 @@ def quarantine_table(
         series: tells the identifiers of two calls in one epoch apart.
         number: SQL that numbers the rows uniquely within the call.
     """
-    mine = quarantine_fields(schema)
+    mine, rows = quarantine_fields(schema), bindings.with_lines(rows)
     output, rewritten = _widened(con, bindings, rows, schema, work, output)
     fields, misfits = quarantined(output.schema, Schema(mine))
     values = {
