@@ -83,10 +83,14 @@ def view_name(view: str) -> str:
     return quote(f"__view_{view}")
 
 
-def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch]) -> None:
-    """Let rows keep the order of their source, as a new connection does, unless there are many."""
+def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch], always: bool) -> None:
+    """Let rows keep the order of their source, as a new connection does, unless there are many.
+
+    Args:
+        always: however many there are.
+    """
     # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-    if _bytes(batches) > _ORDERED:
+    if not always and _bytes(batches) > _ORDERED:
         con.execute("SET SESSION preserve_insertion_order = false")
 
 

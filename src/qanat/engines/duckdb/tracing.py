@@ -38,7 +38,7 @@ class Tracing(Staging):
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        keep_order(self.con, work.inputs.values())
+        keep_order(self.con, work.inputs.values(), work.ordered)
         for strictly in (False, True):
             try:
                 return self._origins(written, rows)
