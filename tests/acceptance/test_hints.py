@@ -221,7 +221,7 @@ CASES = {
     ),
     "drop without a question": Case(
         "qanat drop orders",
-        "say it with --yes",
+        "to go on, add --yes",
         before=("qanat run", {SQL: ""}),
         follow="qanat drop orders --yes",
         again="qanat plan",

@@ -157,7 +157,7 @@ def test_a_row_that_is_not_found(shop: Shop) -> None:
 
 
 def test_too_much_is_not_read_for_a_look(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origins, "MOST", 10)
+    monkeypatch.setattr(origins, "MOST_BYTES", 10)
     assert {n.partition(" would")[0] for n in notes(shop)} == {"middle"}
 
 

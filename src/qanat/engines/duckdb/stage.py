@@ -162,7 +162,8 @@ class Staging:
             with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
-        failed = self.waiting.failed(self.aside, fitted.schema)
+        aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
+        failed = self.waiting.failed(aside, fitted.schema)
         malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
