@@ -21,8 +21,7 @@ class LocalFile:
 
     Args:
         path: what the author and the quarantine call it (absolute path or URL).
-        local: absolute path on this machine (the same, or a fetched or converted copy); empty if
-            the file is gone or has changed since it was read (only of `Recomputation.files`).
+        local: absolute path on this machine, maybe a copy's; empty if the file is gone or changed.
         size: bytes of the original.
         modified_ns: of the original, nanoseconds since 1970 (UTC).
     """
@@ -243,8 +242,7 @@ class Work(Frozen):
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
         ordered: whether the order of the rows matters to what reads them: UNIQUE keeps the first.
-        sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
-            `_failed`); else one of them fails the epoch.
+        sets_aside: True if rows that cannot be computed go to quarantine; False: one fails all.
         again: of a readmission, the flows that parse and compute such rows again.
         widens: whether inferred types of a source may widen for values that do not fit them.
         unchanged: whether this definition wrote the table last: only inputs have other types then.
