@@ -109,6 +109,7 @@ NOT_FOLLOWED = {
         "run/names.py: run first",
         "run/plan.py: type it again",
         "storage/delta/local.py: it was stopped",
+        "storage/delta/commit.py: another writer committed",
         "storage/delta/store.py: another update",
         "storage/iceberg/catalog.py: wait until it has finished",
         "storage/iceberg/refusals.py: it was stopped",
@@ -220,7 +221,7 @@ CASES = {
     ),
     "drop without a question": Case(
         "qanat drop orders",
-        "say it with --yes",
+        "to go on, add --yes",
         before=("qanat run", {SQL: ""}),
         follow="qanat drop orders --yes",
         again="qanat plan",

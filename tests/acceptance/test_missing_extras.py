@@ -207,6 +207,20 @@ def test_a_table_names_the_extra_of_a_frame(
     assert caught.value.hint == f"pip install 'qanat[{extra}]'"
 
 
+def test_an_update_says_what_needs_the_extra(tmp_path: Path, hide: Callable[..., None]) -> None:
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / SPEC).write_text("name: shop\nretries: 0\n")
+    (tmp_path / SQL).write_text(
+        "CREATE STREAMING TABLE t AS\n"
+        f"SELECT * FROM STREAM read_postgres('public.orders', connection => '{SERVER}');\n"
+    )
+    hide("psycopg")
+    with qanat.open(tmp_path) as project:
+        (error,) = problems_of(project.run().failed[0].error)
+    assert error.location is not None
+    assert error.location.line == 2
+
+
 def test_every_package_of_an_extra_is_tried() -> None:
     """What `pyproject.toml` lists is hidden by a case above."""
     imported = {"ibis-framework": "ibis", "adbc-driver-postgresql": "adbc_driver_postgresql"}

@@ -71,6 +71,38 @@ def test_rows_of_files_are_what_they_were(shop: Shop) -> None:
     assert places(shop, "bronze")[0] == ("1.csv", 2, (), 1, "")
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "lines"),
+    [
+        ('id,name\n1,"a\nb"\n-2,x\n3,y\n-4,z\n5x,"u\n\nv"\n', "", (4, 6, 7)),
+        ('id,name\r\n1,"a\r\nb"\r\n-2,x\r\n3,y\r\n-4,z\r\n5x,u\r\n', "", (4, 6, 7)),
+        ("id,name\n\n1,a\n\n\n-2,x\n-4,z\n5x,u\n", "", (6, 7, 8)),
+        ("id,name\n1,a\n#\n-2,x\n#, #\n-4,z\n5x,u\n", ", comment => '#'", (4, 6, 7)),
+        ("?\n1,a\n\n-2,x\n-4,z\n5x,u\n", ", skip => 1, header => false", (4, 5, 6)),
+    ],
+)
+def test_lines_that_are_no_rows(
+    tmp_path: Path, text: str, options: str, lines: tuple[int, ...]
+) -> None:
+    made = Shop(tmp_path)
+    source = f"STREAM read_files('in/*.csv', schema => 'id BIGINT, name STRING'{options})"
+    rule = "(CONSTRAINT pos EXPECT (id > 0) ON VIOLATION QUARANTINE ROW)"
+    made.sql(
+        f"CREATE STREAMING TABLE direct {rule} AS SELECT * FROM {source};"
+        f"CREATE STREAMING TABLE bronze AS SELECT * FROM {source};"
+        f"CREATE STREAMING TABLE silver {rule} AS SELECT * FROM STREAM bronze;"
+        "CREATE STREAMING TABLE computed AS SELECT CASE WHEN id < 0 THEN name::INT END AS i"
+        f" FROM {source};"
+    )
+    made.file("in/1.csv", text)
+    made.run()
+    good, bad = lines[:2], lines[2]
+    assert places(made, "bronze") == [("1.csv", bad, (), 1, "")]
+    assert places(made) == [("1.csv", line, ("bronze",), 1, "") for line in good]
+    for dataset in ("direct", "computed"):
+        assert places(made, dataset) == [("1.csv", line, (), 1, "") for line in lines]
+
+
 def test_as_people_read_it(shop: Shop) -> None:
     with qanat.open(shop.folder) as project:
         text = str(project.quarantine("silver").rows())
@@ -125,7 +157,7 @@ def test_a_row_that_is_not_found(shop: Shop) -> None:
 
 
 def test_too_much_is_not_read_for_a_look(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origins, "MOST", 10)
+    monkeypatch.setattr(origins, "MOST_BYTES", 10)
     assert {n.partition(" would")[0] for n in notes(shop)} == {"middle"}
 
 

@@ -68,6 +68,22 @@ def test_rows_come_back_once_the_query_can_compute_them(shop: Shop) -> None:
     assert len(shop.rows("silver")) == 3
 
 
+def test_rows_with_a_new_column_wait_for_the_table_to_have_it(shop: Shop) -> None:
+    shop.run()
+    declare(shop, delay="delay AS said, TRY_CAST(delay AS INT)")
+    for _ in range(2):
+        with Session.open(shop.folder) as session:
+            (result,) = replay(session, "silver")
+        assert (result.replayed, result.remaining) == (0, 1)
+        # Not `_malformed`: its text is no line of a file.
+        assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]
+    shop.run()
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session, "silver")
+    assert (result.replayed, result.remaining) == (1, 0)
+    assert shop.rows("silver") == [(1, 7, None), (2, None, "abc"), (3, 4, None)]
+
+
 def test_rows_that_the_query_leaves_out_now_are_told(shop: Shop) -> None:
     shop.run()
     declare(shop, delay="TRY_CAST(delay AS INT)", more=" WHERE TRY_CAST(delay AS INT) > 0")

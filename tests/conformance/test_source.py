@@ -176,7 +176,7 @@ def test_a_folder_has_its_direct_files(landing: Landing, scratch: Path) -> None:
 def test_patterns(landing: Landing, scratch: Path, pattern: str, names: set[str]) -> None:
     for name in ("2026/a.csv", "2026/b.csv", "2027/c.csv", "2027/deep/d.csv", "e.csv", "x.json"):
         landing.put(f"in/{name}", b"1\n")
-    found = Flow(landing, pattern, scratch).unread()
+    found = Flow(landing, pattern, scratch, format="csv").unread()
     assert {f.path.rpartition("/")[2] for f in found.files} == names if found else not names
     everything = landing.source.everything(reference("files", landing.path(pattern)))
     assert len(everything.files if everything else ()) == len(names)
@@ -259,8 +259,8 @@ def test_a_name_that_returns_with_new_content(landing: Landing, scratch: Path) -
     with pytest.raises(FileChangedError) as caught:
         flow.update()
     assert "a.csv" in caught.value.message
-    assert "allowOverwrites" in (caught.value.hint or "")
-    flow.ref = reference("files", flow.ref.place, allowOverwrites=True)
+    assert "allow_overwrites" in (caught.value.hint or "")
+    flow.ref = reference("files", flow.ref.place, allow_overwrites=True)
     assert flow.update() == {"a.csv": b"a\n2\n"}
     assert flow.update() == {}
 

@@ -16,5 +16,5 @@ def confirmed(text: str, json: bool) -> bool:
         CommandLineError: nobody is there to be asked.
     """
     if json or not sys.stdin.isatty():
-        raise CommandLineError(text, hint="this is no terminal to be asked at; say it with --yes")
+        raise CommandLineError(text, hint="nobody can be asked here: to go on, add --yes")
     return click.confirm(f"{text[:1].upper()}{text[1:]}. Go on?", err=True)

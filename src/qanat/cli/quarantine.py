@@ -106,8 +106,8 @@ def replay_(dataset: str | None, wait: float, ref: ProjectRef, logs: Logs, json:
             if unparsed := each.rules.get(MALFORMED, 0):
                 show = f"qanat quarantine show {shlex.quote(each.dataset)} --rule {MALFORMED}"
                 screen.note(
-                    f"\n{count(unparsed, 'row')} of {printable(each.dataset)} cannot be taken as"
-                    f" their source is read now; to see why: {show}{ref.options}\n"
+                    f"\n{count(unparsed, 'row')} of {printable(each.dataset)} cannot be taken"
+                    f" as the source is read now; to see why: {show}{ref.options}\n"
                     "Mend its options or columns (schema) and replay again, or read the files"
                     f" anew: {full_refresh(each.dataset)}{ref.options}"
                 )

@@ -242,6 +242,7 @@ class Work(Frozen):
         references: by dataset, for REFERENCES rules.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
+        ordered: whether the order of the rows matters to what reads them: UNIQUE keeps the first.
         sets_aside: whether rows that a row by row query cannot compute go to quarantine (as
             `_failed`); else one of them fails the epoch.
         again: of a readmission, the flows that parse and compute such rows again.
@@ -262,6 +263,7 @@ class Work(Frozen):
     views: tuple[ViewWork, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     references: Mapping[Name, Batch] = field(default_factory=dict)
+    ordered: bool = False
     sets_aside: bool = False
     again: tuple[Recomputation, ...] = ()
     widens: bool = False

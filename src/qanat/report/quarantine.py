@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qanat.model.work import MALFORMED
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
@@ -107,12 +108,15 @@ def _row(
     number: int, row: Mapping[str, Any], tables: Path, root: Path, layout: Layout
 ) -> Iterator[str]:
     yield layout.paint(f"{number}. {_source(row, tables, root)}", "bold")
-    for rule, text in dict(row.get("_quarantine_rules") or {}).items():
+    rules = dict(row.get("_quarantine_rules") or {})
+    for rule, text in rules.items():
         broke = layout.paint(f"✗ {printable(str(rule))}", "red")
         yield f"   {broke}: {printable(str(text))}"
     raw = row.get("_quarantine_raw")
     if raw is not None:
-        yield f"   text: {printable(str(raw))}"
+        # Of a row that was parsed, the values are kept as JSON.
+        label = "text" if MALFORMED in rules else "row"
+        yield f"   {label}: {printable(str(raw))}"
     values = [
         f"{printable(name)}={printable(value_cell(value).text)}"
         for name, value in row.items()

@@ -262,6 +262,7 @@ def work_of(attempt: Attempt) -> Work:
         at_ns=attempt.running.at_ns,
         views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
+        ordered=_ordered(session, compiled.dataset),
         sets_aside=_sets_aside(session, compiled.dataset),
         widens=may_widen(session, compiled) and not compiled.readmits,
         unchanged=attempt.unchanged,
@@ -287,6 +288,14 @@ def _views(session: Session, compiled: CompiledFlow, prefix: str) -> tuple[ViewW
         )
         for view in compiled.views
     )
+
+
+def _ordered(session: Session, dataset: Dataset) -> bool:
+    """True if a dataset downstream keeps the first row of several with the same key."""
+    rules = (
+        e.rule for n in session.graph.downstream(dataset.name) for e in session.analysis.rules[n]
+    )
+    return any(isinstance(rule, Unique) for rule in rules)
 
 
 def _sets_aside(session: Session, dataset: Dataset) -> bool:

@@ -299,9 +299,9 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     if full:
         lost = f"; {facts.loss}" if facts.loss else ""
         return f"replaces the {rows} there; every source is read from the start{lost}"
-    anew = f"{full_refresh(dataset.name)} computes them again"
+    anew = f"{full_refresh(dataset.name)} computes all rows again"
     if not dataset.may_reset:
-        anew = f"only a full refresh would compute them again, and {RESET_ALLOWED} is false"
+        anew = f"only a full refresh would compute all rows again, and {RESET_ALLOWED} is false"
     if stored.partition_by != dataset.partition_by:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"

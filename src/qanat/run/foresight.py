@@ -32,7 +32,7 @@ class Foresight:
     definitions: Named[Definition]
     wider: Named[Schema] = field(default_factory=Named)
 
-    def told(self, decision: Decision) -> Decision:
+    def with_widening(self, decision: Decision) -> Decision:
         """A decision, with what its table's columns will be as a consequence."""
         dataset = self.session.pipeline.get(decision.dataset)
         if dataset is None or not self._may_widen(dataset, decision):
@@ -67,10 +67,10 @@ class Foresight:
         found = describe(session, dataset, self._known(dataset), before, takes).schema
         if found is None:
             return []
-        told = list(widenings(session.store.snapshot(table), found, "are"))
-        if told:
+        messages = list(widenings(session.store.snapshot(table), found, "are"))
+        if messages:
             self.wider[dataset.name] = found
-        return told
+        return messages
 
     def _known(self, dataset: Dataset) -> Named[Schema]:
         """The columns of the datasets above one, as they will be."""

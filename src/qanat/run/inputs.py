@@ -175,8 +175,9 @@ def find_unread(
         key = key_of(read)
         if key in ranges:
             continue
-        source, ref = session.source(read.source), read.source
+        ref = read.source
         with located(read.location), naming(compiled.dataset.name):
+            source = session.source(ref)
             if read.streaming:
                 past = FlowPast(session.recorded, compiled, ref.key, generation, published)
                 unread = source.plan(ref, past, without)

@@ -28,7 +28,7 @@ from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.text import size
 
-MOST = 10**9
+MOST_BYTES = 10**9
 """Bytes of input that are read again to look at some rows."""
 
 _PREFIX = "origins"
@@ -161,7 +161,7 @@ def _looked_up(
     bound = bind(
         session, replace(compiled, expectations=()), epoch.ranges, epoch.generation, scratch
     )
-    if bound.amount.bytes > MOST:
+    if bound.amount.bytes > MOST_BYTES:
         raise _too_much(dataset, bound.amount.bytes)
     snapshot = session.store.snapshot(session.table(dataset.name))
     work = replace(
@@ -231,7 +231,7 @@ def _same_flow(session: Session, dataset: Dataset, epoch: Epoch) -> CompiledFlow
         if range_ is not None and not range_.files and read.source.dataset is None:
             raise _UnknownError(f"{name} reads {read.source.label}, whose rows have no places")
     read_bytes = sum(f.size for r in epoch.ranges.values() for f in r.files)
-    if read_bytes > MOST:
+    if read_bytes > MOST_BYTES:
         raise _too_much(dataset, read_bytes)
     return compiled
 

@@ -47,7 +47,7 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
         for name in chosen.datasets:
             around = Around(definitions, past, decided, opened, changed)
             facts = _facts(session, session.pipeline.dataset(name), chosen, around)
-            decided[name] = foresight.told(decide(facts))
+            decided[name] = foresight.with_widening(decide(facts))
     everything = not (selection and selection.select)
     removed: list[Decision] = []
     if everything and not chosen.refresh and not chosen.full_refresh:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.acceptance.hinted.case import IMPORT, ORDERS, PYTHON, SQL, Case, stream, view
 
@@ -19,6 +22,12 @@ def parquet(sql: str, name: str = "in/a.parquet"):
         duckdb.execute(f"COPY ({sql}) TO '{folder / name}' (FORMAT parquet)")
 
     return write
+
+
+def wide_decimals(folder: Path) -> None:
+    (folder / "in").mkdir()
+    numbers = pa.array([decimal.Decimal("1" * 40)], pa.decimal256(40, 0))
+    pq.write_table(pa.table({"id": numbers}), folder / "in/a.parquet")
 
 
 def bad_name(folder: Path) -> None:
@@ -65,6 +74,13 @@ CASES = {
         READS,
         before=({"in/a.parquet": "no parquet"},),
         follow={"in/a.parquet": None},
+    ),
+    "decimals of too many digits": Case(
+        "qanat run",
+        "write the column with fewer digits, or as text",
+        READS,
+        before=(wide_decimals,),
+        follow=parquet(f"SELECT '{'1' * 40}' AS id"),
     ),
     "a column of our own": Case(
         "qanat run",

@@ -255,9 +255,9 @@ CASES = {
     ),
     "a file that comes back changed": Case(
         "qanat run",
-        "`allowOverwrites => true` in read_files reads changed files again",
+        "`allow_overwrites => true` in read_files reads changed files again",
         before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
-        follow={SQL: ORDERS.replace("schema =>", "allowOverwrites => true, schema =>")},
+        follow={SQL: ORDERS.replace("schema =>", "allow_overwrites => true, schema =>")},
     ),
     "a changed source": Case(
         "qanat run",

@@ -78,6 +78,27 @@ def test_unless_it_shall(bench: Bench) -> None:
         ("SELECT id, CAST(v AS INT) AS w, w + 1 AS x FROM t WHERE w > 5", {2}),
         ("SELECT t.id, CAST(t.v AS INT) AS w FROM t LEFT JOIN u ON t.n = u.n", {2}),
         ("SELECT id, [CAST(x AS INT) FOR x IN [v]] AS l FROM t", {2}),
+        # Rows that the join has no partner for.
+        (
+            """SELECT t.id, CAST(t.v AS INT) + k.m AS w FROM t
+            LEFT JOIN (SELECT n, n + 1 AS m FROM u) AS k ON t.n = k.n
+            WHERE k.m IS NULL OR CAST(t.v AS INT) > k.m""",
+            {2},
+        ),
+        ("SELECT t.id FROM t JOIN u ON t.n + 1 = u.n + 1 AND CAST(t.v AS INT) > u.n", {2}),
+        ("SELECT t.id FROM t JOIN u ON t.n + 1 = u.n + 1 WHERE CAST(t.v AS INT) > u.n", {2}),
+        ("SELECT t.id FROM t JOIN u ON CAST(t.v AS INT) > u.n WHERE t.id <> 2", set()),
+        ("SELECT t.id, CASE WHEN u.n = 0 THEN CAST(t.v AS INT) END AS w FROM t, u", set()),
+        # Beside subqueries
+        ("SELECT id, CAST(v AS INT) AS v FROM t WHERE n IN (SELECT n FROM u)", set()),
+        ("SELECT id, CAST(v AS INT) AS v FROM t WHERE n NOT IN (SELECT n FROM u)", {2}),
+        ("SELECT id FROM t WHERE CAST(v AS INT) NOT IN (SELECT n FROM u)", {2}),
+        (
+            """SELECT id FROM t WHERE CAST(v AS INT) > 1
+            AND EXISTS (SELECT 1 FROM u WHERE u.n = t.n)""",
+            set(),
+        ),
+        ("SELECT id, CAST(v AS INT) + (SELECT max(n) FROM u) AS v FROM t", {2}),
         # CTEs and subqueries
         ("WITH c AS (SELECT id, CAST(v AS INT) AS v FROM t) SELECT *, v + 1 AS w FROM c", {2}),
         ("WITH c AS (SELECT id, v, n FROM t) SELECT id, CAST(v AS INT) AS w, n FROM c", {2}),
@@ -121,7 +142,7 @@ def test_whatever_fails(bench: Bench, sql: str, failing: set[int]) -> None:
         "SELECT DISTINCT CAST(v AS INT) AS v FROM t",
         "SELECT CAST(v AS INT) + row_number() OVER () AS v FROM t",
         "SELECT CAST(v AS INT) AS v FROM t UNION ALL SELECT 1",
-        "SELECT t.id FROM t JOIN t AS o ON CAST(t.v AS INT) = o.id",
+        "SELECT t.id FROM t JOIN (SELECT CAST('x' || id AS INT) AS i FROM t) AS o ON o.i = t.id",
         "WITH c AS (SELECT id, CAST(v AS INT) AS v FROM t) SELECT sum(v) AS v FROM c",
         "WITH c AS (SELECT id, CAST(v AS INT) AS v FROM t) FROM c UNION ALL FROM c",
     ],

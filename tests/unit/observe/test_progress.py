@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -36,6 +38,21 @@ def test_what_a_terminal_shows() -> None:
     for shown in ("bronze", "1,234", "1,200", "34", "1 of 2 datasets", "warning: odd \\x1b[5m"):
         assert shown in text
     assert "\x1b[5m" not in text
+
+
+@pytest.mark.parametrize(("width", "kinds"), [(60, False), (100, True)])
+def test_names_and_numbers_stay_whole_in_a_narrow_terminal(
+    width: int, kinds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen = Terminal()
+    with ProgressObserver(screen, colour=False) as observer:
+        observer.on(UpdateStarted("u", "dev", ("bronze",)))
+        observer.on(DatasetStarted("bronze", "streaming table"))
+    text = screen.getvalue()
+    assert ("Kind" in text) is kinds
+    for shown in ("bronze", "Dataset", "Written", "Quarantined", "Dropped", "Time"):
+        assert shown in text
 
 
 def test_thousands_of_datasets_fit() -> None:

@@ -336,6 +336,6 @@ def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
         f"the file {old.path!r} was read before and has come back with new content{others}",
         wanted=described(old),
         got=described(changed[0]),
-        hint="`allowOverwrites => true` in read_files reads changed files again,"
+        hint="`allow_overwrites => true` in read_files reads changed files again,"
         f" `{full_refresh()}` all files",
     )

@@ -129,9 +129,13 @@ class RowsAside:
         if not compiles(level.relation):
             return
         columns = self._columns(over(level.relation))
-        failing = level.failing(compiles, columns, self._key(origin), alone, strictly)
-        if failing is not None and compiles(failing):
-            self._add(origin, over(failing))
+        key = self._key(origin)
+        found = [level.failing(compiles, columns, key, alone, strictly)]
+        if strictly:
+            found.append(level.failing_below(compiles, columns, key, alone))
+        for failing in found:
+            if failing is not None and compiles(failing):
+                self._add(origin, over(failing))
 
     def look_at_casts(self, result: Result, fitted: Fitted) -> None:
         """Find the rows whose values do not fit the columns that the table has."""

@@ -43,6 +43,8 @@ _KEYWORD = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+_LONG_TEXT = 1000
+"""Characters of an operand that is not written down several times."""
 _IS_DOUBLE = "typeof({0}) IN ('DOUBLE{1}', 'FLOAT{1}')"
 
 
@@ -250,7 +252,12 @@ def _written(sql: str, tokens: list[_Token], found: list[_Found], start: int, en
         # What an exact cast gives is no double.
         done = any((c.first, c.last) == cast.operand for c in others)
         written = sql[first : a.start] + operand + sql[b.end : last]
-        parts += [sql[start:first], written if done else _exact(cast, operand)]
+        if not done and len(operand) > _LONG_TEXT:
+            # Each further level would make the text five times as long.
+            written = f"list_transform([{operand}], lambda x: {_exact(cast, 'x')})[1]"
+        elif not done:
+            written = _exact(cast, operand)
+        parts += [sql[start:first], written]
         start = last
     return "".join([*parts, sql[start:end]])
 

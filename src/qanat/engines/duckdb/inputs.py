@@ -7,7 +7,7 @@ query is told to leave them out of its stars (`hidden.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.files.counted import LinesOf, with_lines
 from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.types import to_duckdb
@@ -50,6 +51,7 @@ class Bound(Frozen):
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
         whole: `full` with the rows that are set aside; empty if none are.
+        counted: see `BoundFiles`.
         widened: whether columns have wider types than those of earlier files.
         missing: columns of earlier files that these do not have.
     """
@@ -61,6 +63,7 @@ class Bound(Frozen):
     malformed: str | None = None
     rows: int | None = None
     whole: str = ""
+    counted: Mapping[str, LinesOf] = field(default_factory=dict)
     widened: bool = False
     missing: tuple[str, ...] = ()
 
@@ -83,10 +86,14 @@ def view_name(view: str) -> str:
     return quote(f"__view_{view}")
 
 
-def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch]) -> None:
-    """Let rows keep the order of their source, as a new connection does, unless there are many."""
+def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch], always: bool) -> None:
+    """Let rows keep the order of their source, as a new connection does, unless there are many.
+
+    Args:
+        always: however many there are.
+    """
     # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-    if _bytes(batches) > _ORDERED:
+    if not always and _bytes(batches) > _ORDERED:
         con.execute("SET SESSION preserve_insertion_order = false")
 
 
@@ -146,6 +153,15 @@ class Bindings:
                 found = self.views[view]
         self.bound[name] = found
         return found
+
+    @property
+    def counted(self) -> dict[str, LinesOf]:
+        """See `BoundFiles`: that of all inputs."""
+        return {p: lines for b in self.bound.values() for p, lines in b.counted.items()}
+
+    def with_lines(self, rows: str) -> str:
+        """SELECT text of rows for a quarantine, with lines where they named numbers of rows."""
+        return with_lines(self.con, rows, self.counted)
 
     def bind_once(self, name: str, batch: Batch) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
@@ -370,6 +386,7 @@ def _bind_files(
         schema=found.schema,
         malformed=found.malformed,
         rows=found.rows,
+        counted=found.counted,
         widened=found.widened,
         missing=found.missing,
     )

@@ -54,7 +54,7 @@ def copy_input(
     result, fitted = compiled()
     if fitted.widens:
         return None
-    keep_order(con, (batch,))
+    keep_order(con, (batch,), work.ordered)
     con.execute(f"SET SESSION operator_memory_limit = '{_AHEAD}'")
     columns = f"SELECT {fitted.projection} FROM ({result.select})"
     try:

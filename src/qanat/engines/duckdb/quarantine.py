@@ -1,7 +1,7 @@
 """Rows on their way into quarantine and back.
 
 They go in with the rules they broke and where they came from. A replay checks them again: those
-that pass leave, all others stay, for the reasons that there are now.
+that pass leave, all others stay (see `staying`).
 """
 
 from __future__ import annotations
@@ -35,20 +35,10 @@ from qanat.model.work import (
 from qanat.planning.fit import Column, quarantined
 from qanat.text import literal, quote
 
-_RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
+RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_raw"
 # The columns of these rows do not say all that the row was: it could not be parsed, or a value did
 # not fit into the quarantine's columns. The whole row is in its raw text alone.
-_INCOMPLETE = f"(list_contains(map_keys({_RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
-_MAP = "MAP(VARCHAR, VARCHAR)"
-_STAYING, _COMPUTED = "__qanat_staying", "__qanat_computed"
-_PARSED = "__qanat_parsed"
-
-# What has become of a row that was incomplete, and breaks a rule now that it is whole.
-_PROGRESS = (
-    f"CASE WHEN origin IN (FROM {_PARSED}) "
-    f"THEN MAP {{{literal(MALFORMED)}: 'the row can be parsed now, but breaks a rule'}} "
-    f"ELSE MAP {{{literal(FAILED)}: 'the row can be computed now, but breaks a rule'}} END"
-)
+INCOMPLETE = f"(list_contains(map_keys({RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 
 ORIGIN = "__qanat_origin"
 """Which row of the quarantine a row was that is checked again: its identifier there."""
@@ -62,7 +52,7 @@ QUARANTINE = "__quarantine"
 """The name of the relation that the following queries read."""
 
 BROKEN_RULES = (
-    f"SELECT rule, count(*) FROM (SELECT unnest(map_keys({_RULES})) AS rule FROM {QUARANTINE})"
+    f"SELECT rule, count(*) FROM (SELECT unnest(map_keys({RULES})) AS rule FROM {QUARANTINE})"
     " GROUP BY rule ORDER BY count(*) DESC, rule"
 )
 """How many rows broke each rule."""
@@ -77,7 +67,7 @@ def chosen(rule: str | None, where: str | None) -> str:
     # The user's condition may end in a -- comment, so the closing parenthesis needs its own line.
     conditions = [f"(\n{where}\n)"] if where else []
     if rule:
-        conditions.append(f"list_contains(map_keys({_RULES}), {literal(rule)})")
+        conditions.append(f"list_contains(map_keys({RULES}), {literal(rule)})")
     return " AND ".join(conditions) or "true"
 
 
@@ -93,7 +83,7 @@ def removed_rows(
     columns = ", ".join(f"r.{quote(n)}" for n in schema.names)
     source = f"{{'file': r.{FILE}, 'row': r.{ROW}}}" if positions else "NULL"
     return (
-        f"SELECT {columns}, {splitter.failed_rules('b')} AS {_RULES}, {source} AS {_SOURCE}, "
+        f"SELECT {columns}, {splitter.failed_rules('b')} AS {RULES}, {source} AS {_SOURCE}, "
         f"NULL AS {_RAW}, r.{RID} FROM ({relation}) AS r JOIN {split.removed} AS b "
         f"ON r.{RID} = b.{RID} WHERE b.quarantined"
     )
@@ -104,7 +94,7 @@ def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
     columns = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
     union = " UNION ALL ".join(f"SELECT file, row, raw, error FROM ({p})" for p in parts)
     return (
-        f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {_RULES}, "
+        f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {RULES}, "
         f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW} FROM ({union})"
     )
 
@@ -122,7 +112,7 @@ def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Sche
     """
     nothing = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
     row = ", ".join(f"{literal(c)}: CAST(r.{quote(c)} AS VARCHAR)" for c in columns)
-    rules = f"MAP {{{literal(FAILED)}: f.reason}} AS {_RULES}"
+    rules = f"MAP {{{literal(FAILED)}: f.reason}} AS {RULES}"
     source = f"{{'file': r.{FILE}, 'row': r.{ROW}}} AS {_SOURCE}"
     raw = f"to_json({{{row}}})::VARCHAR AS {_RAW}"
     return (
@@ -164,7 +154,7 @@ def quarantine_table(
         series: tells the identifiers of two calls in one epoch apart.
         number: SQL that numbers the rows uniquely within the call.
     """
-    mine = quarantine_fields(schema)
+    mine, rows = quarantine_fields(schema), bindings.with_lines(rows)
     output, rewritten = _widened(con, bindings, rows, schema, work, output)
     fields, misfits = quarantined(output.schema, Schema(mine))
     values = {
@@ -249,7 +239,7 @@ class Quarantined(Frozen):
             else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
             for f in schema.fields
         )
-        return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {_INCOMPLETE}"
+        return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {INCOMPLETE}"
 
     def failed(self, flow: str, types: Mapping[str, str]) -> str:
         """SELECT text of the rows of a stream that its flow could not compute.
@@ -265,7 +255,7 @@ class Quarantined(Frozen):
             f"({texts_of[n]} IS NULL OR TRY_CAST({texts_of[n]} AS {t}) IS NOT NULL)"
             for n, t in types.items()
         )
-        failed = _is_broken(FAILED, _RULES)
+        failed = _is_broken(FAILED, RULES)
         # In the CASE, too: DuckDB may parse the JSON before it filters, and other texts are none.
         own = f"CASE WHEN {failed} THEN {_RAW} END"
         rows = (
@@ -285,113 +275,8 @@ class Quarantined(Frozen):
         cut = f"strlen({_RAW}) >= {limit}"
         return (
             f"SELECT {RID}, {_SOURCE}.file, {_SOURCE}.row, CASE WHEN NOT {cut} THEN {_RAW} END, "
-            f"{_RULES}[{literal(MALFORMED)}] FROM ({self.relation}) "
+            f"{RULES}[{literal(MALFORMED)}] FROM ({self.relation}) "
             f"WHERE _quarantine_flow = {literal(flow)} AND {_RAW} IS NOT NULL "
-            f"AND {_SOURCE}.file IS NOT NULL AND {_is_broken(MALFORMED, _RULES)} "
+            f"AND {_SOURCE}.file IS NOT NULL AND {_is_broken(MALFORMED, RULES)} "
             f"ORDER BY {_SOURCE}.file, {RID}"
         )
-
-
-class Staying:
-    """The rows of a quarantine that a replay leaves there, and why.
-
-    Args:
-        rows: of the quarantine.
-    """
-
-    def __init__(self, con: DuckDBPyConnection, rows: Quarantined) -> None:
-        self._con, self._rows = con, rows
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (origin BIGINT, reasons {_MAP})")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (origin BIGINT)")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_PARSED} (origin BIGINT)")
-
-    @property
-    def origins(self) -> str:
-        """The rows that were checked and stay, as a subquery."""
-        return f"(SELECT origin FROM {_STAYING})"
-
-    def add_unparsed(self, parsed: str, unparsed: str) -> None:
-        """Add rows that could not be parsed, again.
-
-        Args:
-            parsed: SELECT text of those that could.
-            unparsed: SELECT text of those that could not, each with its reason.
-        """
-        self._con.execute(f"INSERT INTO {_PARSED} {parsed}")
-        why = f"MAP {{{literal(MALFORMED)}: reason}}"
-        self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({unparsed})")
-
-    def add_failed(self, computed: str, failed: str) -> None:
-        """Add rows that could not be computed, again.
-
-        Args:
-            computed: SELECT text of all that were computed.
-            failed: SELECT text of those that failed, each with its reason.
-        """
-        self._con.execute(f"INSERT INTO {_COMPUTED} {computed}")
-        # A row that could not be parsed stays as such: its text is not that of a failed row.
-        why = (
-            f"CASE WHEN rid IN (FROM {_PARSED}) "
-            f"THEN MAP {{{literal(MALFORMED)}: 'the row can be parsed now, but not computed: ' "
-            f"|| reason}} ELSE MAP {{{literal(FAILED)}: reason}} END"
-        )
-        self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
-
-    def add_removed(self, removed: Sequence[str]) -> None:
-        """Add rows that rules of views remove, as SELECT texts of `origin` and `rules`."""
-        for each in removed:
-            known = f"origin NOT IN {self.origins}"
-            found = (
-                f"SELECT origin, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY origin"
-            )
-            reasons = f"map_concat({_PROGRESS}, rules)"
-            self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({found})")
-
-    def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
-        """Add rows that break rules.
-
-        Args:
-            relation: of the rows that were checked.
-        """
-        if split.removed is None:
-            return
-        rules = f"first({splitter.failed_rules('b')}) AS rules"
-        broken = (
-            f"SELECT r.{ORIGIN} AS origin, {rules} FROM ({relation}) AS r "
-            f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} "
-            f"WHERE r.{ORIGIN} NOT IN {self.origins} GROUP BY r.{ORIGIN}"
-        )
-        progress = f"map_concat({_PROGRESS}, rules)"
-        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {progress} ELSE rules END"
-        self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
-
-    @property
-    def _stays(self) -> str:
-        unchecked = f"{_INCOMPLETE} AND q.{RID} NOT IN (FROM {_COMPUTED})"
-        return f"s.origin IS NOT NULL OR ({unchecked})"
-
-    @property
-    def _joined(self) -> str:
-        return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.origin = q.{RID}"
-
-    def select(self, schema: Schema) -> str:
-        """SELECT text of the rows that stay, in the columns of the quarantine."""
-        columns = ", ".join(
-            f"coalesce(s.reasons, q.{_RULES}) AS {_RULES}" if n == _RULES else f"q.{quote(n)}"
-            for n in schema.names
-        )
-        return f"SELECT {columns} FROM {self._joined} WHERE {self._stays}"
-
-    @property
-    def leaving(self) -> int:
-        """How many rows leave the quarantine."""
-        return self._count(f"{self._joined} WHERE NOT ({self._stays})")
-
-    @property
-    def refreshed(self) -> bool:
-        """True if a row stays for other reasons than before."""
-        return bool(self._count(f"{self._joined} WHERE s.reasons <> q.{_RULES}"))
-
-    def _count(self, rows: str) -> int:
-        row = self._con.execute(f"SELECT count(*) FROM {rows}").fetchone()
-        return int(row[0]) if row else 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, Staying, chosen
+from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, chosen
 from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.staying import Staying
 from qanat.engines.duckdb.types import Result, fit
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, Location
@@ -72,6 +73,7 @@ class Readmitting(Staging):
             if select is not None:
                 staying.add_unparsed(*each.unparsed)
                 staying.add_failed(*each.failed)
+                staying.add_early(each.early)
                 staying.add_removed(each.removed)
                 parts.append(select)
         if len(parts) == 1:

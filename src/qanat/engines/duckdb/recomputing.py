@@ -21,7 +21,6 @@ from qanat.engines.duckdb.types import Result, fit
 from qanat.errors import QanatError
 from qanat.model.name import Names
 from qanat.model.work import (
-    MALFORMED,
     FilesBatch,
     Output,
     Recomputation,
@@ -38,13 +37,15 @@ class Recomputing(Staging):
 
     Args:
         removed: SELECT texts of `origin` and `rules` of rows that rules of views remove.
+        early: SELECT texts of `origin` and `reason` of rows that the table cannot take yet.
     """
 
-    __slots__ = ("_parsed", "_source", "_taken", "again", "removed", "rows")
+    __slots__ = ("_parsed", "_source", "_taken", "again", "early", "removed", "rows")
 
     again: Recomputation
     rows: Quarantined
     removed: list[str]
+    early: list[str]
 
     def recomputed(self) -> str | None:
         """SELECT text of the rows in columns of the table, and which row each was in quarantine.
@@ -60,7 +61,7 @@ class Recomputing(Staging):
             return None
         try:
             self._set_aside(strictly=True)
-            self.removed = []
+            self.removed, self.early = [], []
             for view in work.views:
                 self._view(view)
             result, fitted = self._compiled()
@@ -79,15 +80,15 @@ class Recomputing(Staging):
             if by_data(error):
                 return None  # what fails is none of the query's expressions
             raise
-        self._refuse_new([n for n in fitted.schema.names if n not in known], path)
+        self._keep_early([n for n in fitted.schema.names if n not in known], path)
         return f"SELECT {columns}, {ORIGIN} FROM read_parquet({path})"
 
-    def _refuse_new(self, names: list[str], path: str) -> None:
-        """Have rows stay that have a value in a column which the table does not have yet."""
+    def _keep_early(self, names: list[str], path: str) -> None:
+        """Have rows stay that have a value in a column which only the next update adds."""
         for name in names:
-            why = f"'the table has no column ' || {literal(repr(name))} || ' yet'"
-            self.removed.append(
-                f"SELECT {ORIGIN} AS origin, MAP {{{literal(MALFORMED)}: {why}}} AS rules "
+            why = f"the table has no column {name!r} yet: run an update, then replay again"
+            self.early.append(
+                f"SELECT {ORIGIN} AS origin, {literal(why)} AS reason "
                 f"FROM read_parquet({path}) WHERE {quote(name)} IS NOT NULL"
             )
 
@@ -191,5 +192,5 @@ def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Re
         expectations=(),
     )
     made = Recomputing(staging.con, own, staging.footers, staging.queries, staging.stopping)
-    made.again, made.rows, made.removed = again, rows, []
+    made.again, made.rows, made.removed, made.early = again, rows, [], []
     return made

@@ -35,6 +35,12 @@ _LONGEST = 200
 
 Compiles = Callable[[str], bool]
 
+# These cannot fail.
+_GIVEN = (exp.Column, exp.Star, exp.Literal)
+# A part of these may be computed or not.
+_PERHAPS = (exp.Case, exp.If, exp.Coalesce, exp.And, exp.Or, exp.Lambda, exp.Try, exp.TryCast,
+            exp.Query)  # fmt: skip
+
 
 class RowWise(Frozen):
     """A SELECT whose rows are computed each from one row of an input.
@@ -86,16 +92,16 @@ class RowWise(Frozen):
         known = _aliases(self.level, given)
         where = self.level.args.get("where")
         condition = _inlined(where.this, known) if where else None
-        outputs = [e for e in self._outputs(known, strictly) if self._can_be_tried(e, compiles)]
-        if condition is not None and not self._can_be_tried(condition, compiles):
+        outputs = [
+            part for e in self._outputs(known, strictly) for part in self._parts(e, compiles)
+        ]
+        leaves = () if condition is None else _leaves(condition)
+        if not all(c.find(exp.Query) or self._can_be_tried(c, compiles) for c in leaves):
             # Which rows it keeps can then not be told apart from those that it fails for.
             return None
         if condition is None and not outputs:
             return None
-        reasons = ", ".join(
-            f"CASE WHEN {self._fails(e)} THEN {self._reason(e, given)} END" for e in outputs
-        )
-        reason = f"nullif(concat_ws('; ', {reasons}), '')" if outputs else "NULL"
+        reason = self._reasons(outputs, given)
         rows, rejected = self._from(), "false"
         if condition is not None:
             holds, broken = self._holds(condition), self._reason(condition, given)
@@ -107,14 +113,74 @@ class RowWise(Frozen):
             spoils = "true" if self.below else f"NOT {computes}"
             # A row that is joined to several others may be rejected beside some of them only.
             spoils = "false" if self.joined or not alone else spoils
-            rows += f" WHERE CASE WHEN {rejects} THEN {spoils} ELSE true END"
-            rejected = rejects
+            rejected = f"({rejects} AND {spoils})"
+        return self._selected(reason, rejected, rows, key)
+
+    def failing_below(
+        self, compiles: Compiles, columns: Collection[str], key: Collection[str], alone: bool
+    ) -> str | None:
+        """SELECT text like `failing`, of what the engine may compute before it joins.
+
+        It may do so for rows that find no partner, of which the level has nothing to tell. Nor
+        has it of the parts of a condition with a subquery.
+        """
+        given = Names(columns)
+        known = _aliases(self.level, given)
+        where = self.level.args.get("where")
+        wanted = [_inlined(c, known) for c in _conjuncts(where.this)] if where else []
+        joins = [join.args.get("on") for join in self.level.args.get("joins") or []]
+        on = (_inlined(c, known) for join in joins if join for c in _conjuncts(join))
+        rows = self._exact(self.level.args["from_"].this)
+        parts = [
+            part
+            for expression in (*self._outputs(known, True), *wanted, *on)
+            for part in self._parts(expression, compiles, rows)
+            if part.find(exp.Column)
+        ]
+        if not parts:
+            return None
+        own = (c for c in wanted if self._can_be_tried(c, compiles, rows))
+        rejects = " OR ".join(map(self._rejects, own)) or "false"
+        reason = f"CASE WHEN NOT ({rejects}) THEN {self._reasons(parts, given)} END"
+        return self._selected(reason, f"({rejects})" if alone else "false", rows, key)
+
+    def _selected(self, reason: str, rejected: str, rows: str, key: Collection[str]) -> str:
+        """SELECT text of a key and the reason of rows that have one, or are rejected.
+
+        A filter may change what fails: DuckDB takes rows without a partner out of a LEFT JOIN if
+        it finds the filter not true for them, and does not notice what fails there. It does not
+        see through `unnest`.
+        """
         owner = f"{quote(self.alias)}." if self.alias else ""
         places = ", ".join(f"{owner}{column}" for column in key)
         every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
-        found = f"FROM ({self._with()}{every}) WHERE rejected OR reason IS NOT NULL"
+        found = "unnest(CASE WHEN rejected OR reason IS NOT NULL THEN [reason] END) AS reason"
         by = ", ".join(key)
-        return f"SELECT {by}, min(reason) AS reason {found} GROUP BY {by}"
+        some = f"SELECT {by}, {found} FROM ({self._with()}{every})"
+        return f"SELECT {by}, min(reason) AS reason FROM ({some}) GROUP BY {by}"
+
+    def _reasons(self, expressions: Collection[exp.Expr], given: Names) -> str:
+        """SQL of the text that says which expressions fail; NULL if none does."""
+        reasons = ", ".join(
+            f"CASE WHEN {self._fails(e)} THEN {self._reason(e, given)} END" for e in expressions
+        )
+        return f"nullif(concat_ws('; ', {reasons}), '')" if expressions else "NULL"
+
+    def _parts(
+        self, expression: exp.Expr, compiles: Compiles, rows: str = ""
+    ) -> Iterator[exp.Expr]:
+        """The largest parts of an expression that can be tried, if they are computed in any case.
+
+        Args:
+            rows: what they are computed from; empty: all that the level reads.
+        """
+        if isinstance(expression, _GIVEN):
+            return
+        if self._can_be_tried(expression, compiles, rows):
+            yield expression
+        elif not isinstance(expression, _PERHAPS) and (rows or expression.find(exp.Query)):
+            for part in expression.iter_expressions():
+                yield from self._parts(part, compiles, rows)
 
     def _outputs(self, known: Named[exp.Expr], all_: bool) -> Iterator[exp.Expr]:
         """What the SELECT list computes; columns as they are cannot fail."""
@@ -124,12 +190,12 @@ class RowWise(Frozen):
                 if needed is not None and each.alias and each.alias not in needed:
                     continue
                 computed = each.unalias()
-                if not isinstance(computed, exp.Column | exp.Star | exp.Literal):
+                if not isinstance(computed, _GIVEN):
                     yield _inlined(computed, known)
 
-    def _can_be_tried(self, expression: exp.Expr, compiles: Compiles) -> bool:
+    def _can_be_tried(self, expression: exp.Expr, compiles: Compiles, rows: str = "") -> bool:
         # TRY takes neither subqueries nor what changes from call to call.
-        tried = f"SELECT {self._fails(expression)} FROM {self._from()}"
+        tried = f"SELECT {self._fails(expression)} FROM {rows or self._from()}"
         return compiles(self._with() + tried)
 
     def _fails(self, expression: exp.Expr) -> str:
@@ -144,7 +210,7 @@ class RowWise(Frozen):
                 return f"({self._holds(condition.left)} AND {self._holds(condition.right)})"
             case exp.Or():
                 return f"({self._holds(condition.left)} OR {self._holds(condition.right)})"
-        return f"coalesce(TRY(({self._exact(condition)}) IS TRUE), false)"
+        return f"coalesce({self._tried(condition, 'IS TRUE')}, false)"
 
     def _computes(self, condition: exp.Expr) -> str:
         """True if no part of a condition fails."""
@@ -153,7 +219,7 @@ class RowWise(Frozen):
                 return self._computes(condition.this)
             case exp.And() | exp.Or():
                 return f"({self._computes(condition.left)} AND {self._computes(condition.right)})"
-        return f"NOT ({self._fails(condition)})"
+        return "true" if condition.find(exp.Query) else f"NOT ({self._fails(condition)})"
 
     def _rejects(self, condition: exp.Expr) -> str:
         """True if a condition is not true, whatever becomes of the parts that fail."""
@@ -164,13 +230,18 @@ class RowWise(Frozen):
                 return f"({self._rejects(condition.left)} OR {self._rejects(condition.right)})"
             case exp.Or():
                 return f"({self._rejects(condition.left)} AND {self._rejects(condition.right)})"
-        return f"coalesce(TRY(({self._exact(condition)}) IS NOT TRUE), false)"
+        return f"coalesce({self._tried(condition, 'IS NOT TRUE')}, false)"
+
+    def _tried(self, condition: exp.Expr, is_: str) -> str:
+        """Whether a condition is true, or is not; NULL if it fails."""
+        test = f"({self._exact(condition)}) {is_}"
+        return test if condition.find(exp.Query) else f"TRY({test})"
 
     def _reason(self, expression: exp.Expr, given: Names) -> str:
-        # The parameter of a lambda looks like a column, too.
-        used = (c for c in expression.find_all(exp.Column) if c.name in given)
-        columns = dict.fromkeys(map(self._sql, used))
-        return reason(self._sql(expression), columns)
+        # The parameter of a lambda looks like a column, too; those of a subquery are its own.
+        columns = (c for c in expression.find_all(exp.Column) if not c.find_ancestor(exp.Query))
+        used = (c for c in columns if c.name in given)
+        return reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
 
     def _from(self) -> str:
         joins = self.level.args.get("joins") or []
@@ -244,6 +315,24 @@ def needed_of(tree: exp.Expr, needed: Names | None = None) -> Names | None:
     if needed is None or tree.find(exp.Columns) or any(map(_renames, stars)):
         return None
     return Names([*needed, *named])
+
+
+def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    """The parts of a condition that all have to be true."""
+    if isinstance(condition, exp.Paren | exp.And):
+        for part in condition.iter_expressions():
+            yield from _conjuncts(part)
+    else:
+        yield condition
+
+
+def _leaves(condition: exp.Expr) -> Iterator[exp.Expr]:
+    """The parts of a condition that AND and OR join."""
+    if isinstance(condition, exp.Paren | exp.And | exp.Or):
+        for part in condition.iter_expressions():
+            yield from _leaves(part)
+    else:
+        yield condition
 
 
 def _renames(star: exp.Star) -> bool:

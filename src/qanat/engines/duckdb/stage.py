@@ -136,7 +136,7 @@ class Staging:
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        keep_order(self.con, work.inputs.values())
+        keep_order(self.con, work.inputs.values(), work.ordered)
         for strictly in (False, True):
             try:
                 return self._computed()
@@ -162,7 +162,8 @@ class Staging:
             with explained(work.query, result.names, views=self._views):
                 table = write(self.con, columns, fitted.schema, work.output)
             counts = Counts(out=table.rows, written=table.rows)
-        failed = self.waiting.failed(self.aside, fitted.schema)
+        aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
+        failed = self.waiting.failed(aside, fitted.schema)
         malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
@@ -312,6 +313,9 @@ class Staging:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
         columns = ", ".join(quote(n) for n in fitted.schema.names)
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
+        if work.ordered and split.kept:
+            # With several threads DuckDB 2.0 keeps no order through a join, as `kept` is.
+            kept += f" ORDER BY r.{RID}"
         with explained(work.query, result.names, views=self._views):
             table = write(self.con, kept, fitted.schema, work.output)
         self.waiting.removed(work.dataset, result, fitted.schema, splitter, split, work.quarantine)

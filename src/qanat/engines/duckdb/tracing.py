@@ -9,6 +9,7 @@ are alike, their numbers tell them apart if all rows are in the same order as in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qanat.engines.duckdb.faults import BY_DATA, by_data
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
@@ -38,7 +39,13 @@ class Tracing(Staging):
         for name, batch in work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        keep_order(self.con, work.inputs.values())
+        keep_order(self.con, work.inputs.values(), work.ordered)
+        found = self._found(written, rows)
+        return None if found is None else self._with_lines(found)
+
+    def _found(
+        self, written: Batch, rows: Sequence[RowPlace]
+    ) -> Mapping[RowPlace, RowOrigin] | None:
         for strictly in (False, True):
             try:
                 return self._origins(written, rows)
@@ -46,6 +53,18 @@ class Tracing(Staging):
                 if not by_data(error) or not self._set_aside(strictly):
                     raise
         return self._origins(written, rows)
+
+    def _with_lines(self, found: Mapping[RowPlace, RowOrigin]) -> dict[RowPlace, RowOrigin]:
+        """The places by lines, of files of which rows were counted."""
+        counted, numbers = self.bindings.counted, dict[str, set[int]]()
+        for origin in found.values():
+            if origin.file in counted:
+                numbers.setdefault(origin.file, set()).add(origin.row)
+        lines = {file: counted[file](wanted) for file, wanted in numbers.items()}
+        return {
+            place: replace(o, row=lines.get(o.file, {}).get(o.row, o.row))
+            for place, o in found.items()
+        }
 
     @property
     def _traced(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -57,13 +56,12 @@ class Waiting:
         selects = [malformed_rows(parts, schema)] if parts else []
         return self._put_aside(selects, schema, MALFORMED, "row_number() OVER ()")
 
-    def failed(self, aside: Any, schema: Schema) -> int:
+    def failed(self, selects: Sequence[str], schema: Schema) -> int:
         """Stage the rows that the query could not compute.
 
         Args:
-            aside: what has found them; None if nothing has.
+            selects: SELECT texts of them, from each input that has some.
         """
-        selects = list(aside.rows(schema)) if aside else []
         return self._put_aside(selects, schema, FAILED, f"q.{RID}")
 
     def _put_aside(self, selects: Sequence[str], schema: Schema, rule: str, number: str) -> int:

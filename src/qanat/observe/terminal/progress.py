@@ -23,6 +23,9 @@ SIGNS = {
     "waiting": ("·", "dim"),
 }
 
+_WIDE = 80
+"""Columns of a terminal that has room for the kinds of datasets beside their names and numbers."""
+
 
 class ProgressObserver:
     """Shows a live table; use it as a context manager around the update.
@@ -68,13 +71,16 @@ class ProgressObserver:
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("")
         table.add_column("Dataset", no_wrap=True)
-        table.add_column("Kind", style="dim", no_wrap=True)
+        wide = self._console.width >= _WIDE
+        if wide:
+            table.add_column("Kind", style="dim", no_wrap=True)
         for header in ("Rows", "Written", "Quarantined", "Dropped", "Time"):
             table.add_column(header, justify="right", no_wrap=True)
         # Where the terminal is narrow this column gives way: only its texts refuse to wrap.
         table.add_column("")
         for tally in shown:
-            table.add_row(*self._row(tally))
+            sign, name, kind, *rest = self._row(tally)
+            table.add_row(sign, name, *([kind] if wide else []), *rest)
         done = sum(t.ended for t in tallies)
         table.caption = Text(f"{done} of {len(tallies)} datasets", style="dim")
         table.caption_justify = "left"

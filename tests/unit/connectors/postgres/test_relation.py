@@ -141,4 +141,4 @@ def test_a_declaration_costs_no_driver_and_a_missing_one_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.count("the package adbc_driver_postgresql") == 2
-    assert done.stdout.count('pip install "qanat[postgres]"') == 2
+    assert done.stdout.count("pip install 'qanat[postgres]'") == 2

@@ -128,6 +128,14 @@ def test_other_types_cost_nothing(connection: duckdb.DuckDBPyConnection) -> None
     assert plan(exact_casts(sql)) == plan(sql)
 
 
+def test_casts_within_casts_stay_short(connection: duckdb.DuckDBPyConnection) -> None:
+    text = "b"
+    for _ in range(12):
+        text = f"CAST({text} + 0.5::DOUBLE AS BIGINT)"
+    assert len(exact_casts(text)) < 20_000
+    assert run(connection, f"SELECT {text} AS v FROM t") == (["v"], (14,))
+
+
 def test_errors_show_the_text_of_the_author(connection: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(duckdb.BinderException) as raised:
         run(connection, "SELECT CAST(missing AS DECIMAL(10, 2)) FROM t")

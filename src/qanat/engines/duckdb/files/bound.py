@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import duckdb
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.infer import exact, survey
 from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import OptionError, SchemaDriftError, nearest
@@ -237,6 +238,8 @@ class BoundFiles(Frozen):
         wider: finds the columns with values that do not fit, and types in which more of them do.
         widened: True if it has been asked, and columns have these types now.
         missing: see `BatchColumns`.
+        counted: by path, the files of which `__qanat_row`, and `row` of a malformed row, are the
+            row's number, but may be another line.
     """
 
     relation: str
@@ -246,6 +249,7 @@ class BoundFiles(Frozen):
     wider: Callable[[], Mapping[str, DataType]] | None = None
     widened: bool = False
     missing: tuple[str, ...] = ()
+    counted: Mapping[str, LinesOf] = field(default_factory=dict)
 
 
 class OnePass(Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,7 @@ from qanat.engines.duckdb.files.cast import (
     failed,
     typed_columns,
 )
+from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.dialect import Dialect, chosen, formats, infers
 from qanat.engines.duckdb.files.folders import contradiction
 from qanat.engines.duckdb.files.groups import Group, present, raw
@@ -32,7 +34,7 @@ from qanat.engines.duckdb.files.heads import Head, read_heads
 from qanat.engines.duckdb.files.infer import Seen, survey
 from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.records import LIMIT, may_have_long_lines
-from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage
+from qanat.engines.duckdb.files.salvage import MANY, SMALL, Salvage, lines_of
 from qanat.engines.duckdb.files.sniff import Sniffer
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.trust import look
@@ -104,6 +106,7 @@ class _Reader:
         self.formats: Formats = formats(options)
         self.infers = infers(options)
         self.heads = {h.index: h for h in heads}
+        self._uneven: set[int] = set()
         self.salvage: Salvage = Salvage(table, scratch, base, {h.index: h.manner for h in heads})
         self.scratch = scratch
 
@@ -119,7 +122,12 @@ class _Reader:
         for group in again:
             self._spool(spools, group)
         spools.bad += self.salvage.finish()
-        return spools.bind(self.formats)
+        counted = dict(map(self._counted, self._uneven - dirty))
+        return replace(spools.bind(self.formats), counted=counted)
+
+    def _counted(self, index: int) -> tuple[str, LinesOf]:
+        head, path = self.heads[index], self.batch.files[index].path
+        return path, partial(lines_of, head.local, head.manner, len(head.names), head.skip + 1)
 
     def pass_by(self, heads: Sequence[Head]) -> OnePass | None:
         """The rows of files that all have the same columns, without a spool.
@@ -185,6 +193,8 @@ class _Reader:
                 continue
             if seen.quotes:
                 quoted.add(head.index)
+            if not seen.even:
+                self._uneven.add(head.index)
             parallel = not seen.spans or self.batch.files[head.index].size < _PARALLEL
             alike = Group(
                 head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel

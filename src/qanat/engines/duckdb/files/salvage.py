@@ -136,6 +136,27 @@ class Salvage:
         return [target]
 
 
+def lines_of(
+    local: str, manner: Manner, width: int, first: int, numbers: Iterable[int]
+) -> dict[int, int]:
+    """The lines on which rows of a file begin, by their numbers, if none of the rows is malformed.
+
+    Args:
+        width: how many columns a row has.
+        first: the number of the first row, and the first line that may be one.
+
+    Raises:
+        OSError, EOFError: the file cannot be read.
+    """
+    wanted, found = set(numbers), dict[int, int]()
+    with open_bytes(local, manner.dialect.compression) as source:
+        rows = (r for r in _records(source, manner, width) if r.line >= first)
+        for number, row in zip(range(first, max(wanted, default=0) + 1), rows, strict=False):
+            if number in wanted:
+                found[number] = row.line
+    return found
+
+
 def _records(source: IO[bytes], manner: Manner, width: int) -> Iterator[Record]:
     chunks = chunks_of(source)
     end = manner.end

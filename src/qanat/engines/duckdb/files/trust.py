@@ -23,12 +23,14 @@ class Look(Frozen):
         end: how its lines end, as `new_line` of `read_csv` has it.
         spans: True if a value may go on over lines. Threads of DuckDB 2.0 that begin in the middle
             of such a value take its lines for rows, so that one has to read the whole file.
+        even: True if every line is a row.
         trusted: True if DuckDB reads it as `csv` does, or says that it cannot.
     """
 
     quotes: bool
     end: str
     spans: bool
+    even: bool
     trusted: bool
 
 
@@ -49,7 +51,8 @@ def look(local: str, dialect: Dialect) -> Look:
             chunks = chunks_of(source)
             found = line_ends(chunks, dialect, returns) if marks.quotes else None
         trusted, returns = found is not None, found == CR + LF
-    return Look(marks.quotes, "\\r\\n" if returns else "\\n", marks.spans, trusted)
+    end = "\\r\\n" if returns else "\\n"
+    return Look(marks.quotes, end, marks.spans, not (marks.spans or marks.skips), trusted)
 
 
 class _Marks:
@@ -59,6 +62,7 @@ class _Marks:
         self._quote = dialect.quote.encode()
         self._comment = dialect.comment.encode()
         self._last = LF
+        self._before = LF  # the last two bytes
         self._returns = self._feeds = self.both = 0
         self._spaces = False
         self._line = b""
@@ -68,6 +72,8 @@ class _Marks:
         """True if a line has an odd number of quotes."""
         self.comments = False
         """True if a comment's character stands elsewhere than at the start of a line."""
+        self.skips = False
+        """True if a line is blank or a comment."""
 
     def add(self, chunk: bytes) -> None:
         if CR in chunk or self._last == CR:
@@ -91,6 +97,11 @@ class _Marks:
         if mark and mark in chunk:
             starts = chunk.count(LF + mark) + (self._last == LF and chunk.startswith(mark))
             self.comments |= chunk.count(mark) != starts
+            self.skips = True
+        seam = self._before + chunk[:2]
+        self.skips = self.skips or any(LF + end in part for end in (LF, CR + LF)
+                                       for part in (seam, chunk))  # fmt: skip
+        self._before = seam[-2:] if len(chunk) < 2 else chunk[-2:]
         self._last = chunk[-1:]
 
     @property

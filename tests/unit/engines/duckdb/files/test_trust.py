@@ -16,19 +16,21 @@ LF, CRLF = "\\n", "\\r\\n"
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"a,b\n1,x\n", Look(False, LF, False, True)),
-        (b"a,b\r\n1,x\r\n", Look(False, CRLF, False, True)),
-        (b'a,b\n1,"x, y"\n', Look(True, LF, False, True)),
-        (b'a,b\n1,"x\ny"\n', Look(True, LF, True, True)),
-        (b'a,b\n1,"x\r\ny"\n', Look(True, LF, True, True)),
-        (b'a,b\r\n1,"x\ny"\r\n', Look(True, CRLF, True, True)),
-        (b'a,b\n1,"say ""hi"" "\n', Look(True, LF, False, True)),
-        (b'a,b\n1, "x"\n', Look(True, LF, False, False)),
-        (b'a,b\n1,"x" \n', Look(True, LF, False, False)),
-        (b"a,b\n1,x\ry\n", Look(False, LF, False, False)),
-        (b'a,b\n1,"x\ry"\n', Look(True, LF, False, False)),
-        (b"a,b\r1,x\r", Look(False, LF, False, False)),
-        (b"a,b\r\n1,x\n", Look(False, LF, False, False)),
+        (b"a,b\n1,x\n", Look(False, LF, False, True, True)),
+        (b"a,b\r\n1,x\r\n", Look(False, CRLF, False, True, True)),
+        (b'a,b\n1,"x, y"\n', Look(True, LF, False, True, True)),
+        (b'a,b\n1,"x\ny"\n', Look(True, LF, True, False, True)),
+        (b'a,b\n1,"x\r\ny"\n', Look(True, LF, True, False, True)),
+        (b'a,b\r\n1,"x\ny"\r\n', Look(True, CRLF, True, False, True)),
+        (b'a,b\n1,"say ""hi"" "\n', Look(True, LF, False, True, True)),
+        (b'a,b\n1, "x"\n', Look(True, LF, False, True, False)),
+        (b'a,b\n1,"x" \n', Look(True, LF, False, True, False)),
+        (b"a,b\n1,x\ry\n", Look(False, LF, False, True, False)),
+        (b'a,b\n1,"x\ry"\n', Look(True, LF, False, True, False)),
+        (b"a,b\n\n1,x\n", Look(False, LF, False, False, True)),
+        (b"a,b\r\n1,x\r\n\r\n2,y", Look(False, CRLF, False, False, True)),
+        (b"a,b\r1,x\r", Look(False, LF, False, True, False)),
+        (b"a,b\r\n1,x\n", Look(False, LF, False, True, False)),
     ],
 )
 def test_kinds_of_trouble(bench: Any, data: bytes, found: Look) -> None:
@@ -53,9 +55,18 @@ def test_trouble_where_two_pieces_meet(bench: Any, trouble: bytes) -> None:
         assert not look(bench.put("a.csv", data).local, Dialect()).trusted
 
 
+@pytest.mark.parametrize("blank", [b"\n\n", b"\n\r\n"])
+def test_blank_lines_where_two_pieces_meet(bench: Any, blank: bytes) -> None:
+    for at in range(len(blank) + 1):
+        rows = b"1,xx\n" * (CHUNK // 5)
+        data = rows[: CHUNK - at - 2] + b"xx" + blank + b"1,y\n"
+        assert not look(bench.put("a.csv", data).local, Dialect()).even
+
+
 def test_comments(bench: Any) -> None:
     dialect = Dialect(comment="#")
-    assert look(bench.put("a.csv", b"#x\na,b\n#y\n1,2\n").local, dialect).trusted
+    found = look(bench.put("a.csv", b"#x\na,b\n#y\n1,2\n").local, dialect)
+    assert (found.trusted, found.even) == (True, False)
     assert not look(bench.put("b.csv", b"a,b\n1,2#x\n").local, dialect).trusted
 
 
