@@ -13,13 +13,14 @@ from dataclasses import replace
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
+from qanat.engines.duckdb.files.widen import convert
 from qanat.engines.duckdb.inputs import Bindings, Bound, file_name
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
-from qanat.model.name import Names
+from qanat.model.name import Named, Names
 from qanat.model.schema import Field, Schema
 from qanat.model.work import (
     FAILED,
@@ -168,11 +169,8 @@ def quarantine_table(
         # goes into the raw text.
         row = ", ".join(f"{literal(f.name)}: q.{quote(f.name)}" for f in schema.fields)
         values[_RAW] = f"coalesce(q.{_RAW}, to_json({{{row}}})::VARCHAR)"
-    have = Names(f.name for f in mine)
-    select = ", ".join(
-        f"TRY_CAST({_value(f, values, have)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
-        for f in fields
-    )
+    have = Named((f.name, f) for f in mine)
+    select = ", ".join(f"{_value(f, values, have)} AS {quote(f.name)}" for f in fields)
     table = write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
     return replace(table, rewritten=rewritten)
 
@@ -201,10 +199,18 @@ def _widened(
     return replace(output, schema=wider), widening.rewrite(wider, work.query)
 
 
-def _value(field: Field, values: dict[str, str], have: Names) -> str:
+def _value(field: Field, values: dict[str, str], have: Named[Field]) -> str:
+    """SQL for a column of the quarantine; NULL where it would be another value than the row's."""
+    wanted, mine = to_duckdb(field.type), have.get(field.name)
     if field.name in values:
-        return values[field.name]
-    return f"q.{quote(field.name)}" if field.name in have else "NULL"
+        return f"TRY_CAST({values[field.name]} AS {wanted})"
+    if mine is None:
+        return f"CAST(NULL AS {wanted})"
+    own = f"q.{quote(field.name)}"
+    if mine.type == field.type:
+        return f"TRY_CAST({own} AS {wanted})"
+    source = to_duckdb(mine.type)
+    return convert(f"CAST({own} AS {source})", source, mine.type, field.type)[0]
 
 
 class Quarantined(Frozen):

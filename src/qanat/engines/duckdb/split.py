@@ -20,12 +20,16 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.files.widen import as_wider
+from qanat.engines.duckdb.types import columns_of
 from qanat.errors import DatasetNotFoundError, InvariantError
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
+from qanat.model.schema import STRING
 from qanat.model.work import RuleCount
+from qanat.planning.fit import Column
 from qanat.text import literal, quote
 
 MASK = "__qanat_mask"
@@ -169,13 +173,27 @@ class Splitter(Frozen):
                 hint=f"run it first: qanat run --select {shlex.quote('+' + rule.dataset)}",
             )
         complete = " AND ".join(f"r.{quote(c)} IS NOT NULL" for c in rule.columns)
-        same = " AND ".join(
-            f"t.{quote(theirs)} = r.{quote(mine)}"
-            for mine, theirs in zip(rule.columns, rule.target_columns, strict=True)
-        )
+        same = self._same_keys(rule, source)
         orphan = f"{complete} AND NOT EXISTS (SELECT 1 FROM ({source}) AS t WHERE {same})"
         with self._naming_the_rule((expectation, orphan)):
             self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
+
+    def _same_keys(self, rule: References, source: str) -> str:
+        """SQL that is true if a row `r` has the key of a row `t` of the other table.
+
+        Where only one of them is text by now, both are compared as text: `=` would make numbers
+        of all texts, and fail for the first that is none.
+        """
+        columns = [", ".join(map(quote, names)) for names in (rule.columns, rule.target_columns)]
+        described = (
+            columns_of(found.columns, found.types)
+            for names, rows in zip(columns, (self.relation, source), strict=True)
+            for found in [self.con.sql(f"SELECT {names} FROM ({rows}) LIMIT 0")]
+        )
+        return " AND ".join(
+            f"{_as_text('t', b, a)} = {_as_text('r', a, b)}"
+            for a, b in zip(*described, strict=True)
+        )
 
     def _mark_duplicates(
         self, bad: str, index: int, expectation: Expectation, rule: Unique
@@ -335,3 +353,11 @@ def unbalanced(dataset: str, wanted: int, got: int) -> InvariantError:
         hint="nothing was published; this is a defect of Qanat, or a query that gives other"
         " rows each time it runs",
     )
+
+
+def _as_text(table: str, column: Column, other: Column) -> str:
+    """A column of a table for a comparison with another one: as text if only that is text."""
+    value = f"{table}.{quote(column.name)}"
+    if other.type != STRING or column.type is None or column.type == STRING:
+        return value
+    return as_wider(value, column.raw, column.type, STRING)[0]

@@ -36,7 +36,7 @@ from qanat.engines.duckdb.files.dialect import flag
 from qanat.errors import OptionError, nearest
 from qanat.model.name import Named
 from qanat.model.pipeline import Drift
-from qanat.model.schema import Schema
+from qanat.model.schema import STRING, DataType, Decimal, Field, Primitive, Schema
 from qanat.model.work import FilesBatch, LocalFile
 
 __all__ = ["BoundFiles", "OnePass", "bind_files", "pass_files"]
@@ -85,16 +85,36 @@ def bind_files(
         )
     bind: Bind = getattr(import_module(found[0]), found[1])
     bound = bind(*prepared(con, name, batch, scratch), scratch)
-    if not widens or bound.wider is None or batch.drift is not Drift.EVOLVE:
+    if not widens or batch.drift is not Drift.EVOLVE:
         return bound
-    types = Named(bound.wider())
-    for declared in batch.declared.fields:
-        types.pop(declared.name, None)
-    if not types:
-        return bound
-    wider = tuple(replace(f, type=types.get(f.name, f.type)) for f in bound.schema.fields)
-    batch = replace(batch, known=Schema(wider))
-    return replace(bind(*prepared(con, name, batch, scratch), scratch), widened=True)
+    had: dict[str, list[DataType]] = {}
+    # A type for values that did not fit may be none for some that did: 1e5 is a DOUBLE, and no
+    # DECIMAL. So it is asked again, until no column gets another type.
+    while bound.wider is not None:
+        types = Named(bound.wider())
+        for declared in batch.declared.fields:
+            types.pop(declared.name, None)
+        fields = tuple(_wider(f, types, had.setdefault(f.name, [])) for f in bound.schema.fields)
+        if fields == bound.schema.fields:
+            break
+        batch = replace(batch, known=Schema(fields))
+        bound = replace(bind(*prepared(con, name, batch, scratch), scratch), widened=True)
+    return bound
+
+
+def _wider(field: Field, types: Named[DataType], had: list[DataType]) -> Field:
+    """A column with the type that it gets; text, if it would get one again that it had.
+
+    Args:
+        had: the types that it had so far; the one that it has is added.
+    """
+    had.append(field.type)
+    type_ = types.get(field.name, field.type)
+    if type_ == field.type:
+        return field
+    if type_ in had:
+        type_ = STRING if isinstance(type_, Primitive | Decimal) else field.type
+    return replace(field, type=type_)
 
 
 def pass_files(

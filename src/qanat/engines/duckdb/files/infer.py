@@ -246,5 +246,8 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
                 f"CASE WHEN regexp_full_match({text}, ' *{_FIXED} *') AND NOT "
                 f"regexp_matches({text}, '\\.[0-9]{{{scale}}}[0-9]*[1-9]') THEN {cast} END"
             )
+        case Primitive("boolean"):
+            # DuckDB takes `1`, `t` and `y` for true, too.
+            return f"CASE WHEN lower({text}) IN ('true', 'false') THEN {cast} END"
         case _:
             return from_text(text, type_, formats)

@@ -284,9 +284,9 @@ class _Objects:
                 value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
                 wrapped = dump({"v": transform_spec(f.type)})
                 direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
-            typed = converted(
-                value, direct, [structure[k] for k in spelled], f.type, self.formats, exact
-            )
+            inferred = self.batch.declared.get(f.name) is None
+            found = [structure[k] for k in spelled]
+            typed = converted(value, direct, found, f.type, self.formats, exact, inferred)
             shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
             original = unmarked(value) if exact else f"({value} ->> '$')"
             values.append(Value(original, shown, typed, f.type != STRING))

@@ -286,7 +286,8 @@ def _wider(
     types: dict[str, DataType] = {**drift.wider_types(layout.schema, found)}
     for field in (f for f in layout.fields if isinstance(f.type, Array | Struct | MapType)):
         if field.name in found and field.name in found_types:
-            new = next(iter(wider(field.type, found_types[field.name])), None)
+            choices = wider(field.type, found_types[field.name])
+            new = next((t for t in choices if t != field.type), None)
             texts = str(new).count(str(STRING)) > str(field.type).count(str(STRING))
             if new is not None and (found[field.name].mostly or not texts):
                 types[field.name] = new

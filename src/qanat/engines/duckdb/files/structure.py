@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.infer import exact as exactly
 from qanat.engines.duckdb.files.leaves import Path, is_shallow, leaves, pointer
 from qanat.engines.duckdb.files.numbers import unmarked
 from qanat.engines.duckdb.typenames import to_duckdb
@@ -24,6 +25,8 @@ _SCALARS: dict[str, DataType] = {
     "HUGEINT": Primitive("long"),
     "DOUBLE": Primitive("double"),
 }
+Leaf: TypeAlias = Callable[[str, DataType, Formats], str]
+
 _WHOLE = frozenset({"long", "integer", "short", "byte"})
 
 
@@ -90,7 +93,13 @@ def transform_spec(type_: DataType) -> Any:
     return to_duckdb(type_)
 
 
-def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -> str:
+def fits(
+    value: str,
+    type_: DataType,
+    formats: Formats = ISO,
+    depth: int = 0,
+    leaf: Leaf = from_text,
+) -> str:
     """SQL that is true if a JSON value converts to a type without loss, down to every leaf.
 
     Args:
@@ -98,6 +107,7 @@ def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) ->
         type_: the target type.
         formats: how dates and timestamps are written.
         depth: of nesting so far; makes the names of lambda parameters unique.
+        leaf: what converts the text of a leaf.
     """
     kind = f"coalesce(json_type({value}), 'NULL')"
     match type_:
@@ -106,7 +116,8 @@ def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) ->
         case Struct(fields):
             names = ", ".join(literal(f.name) for f in fields)
             tests = [
-                fits(f"({value} -> {pointer(f.name)})", f.type, formats, depth) for f in fields
+                fits(f"({value} -> {pointer(f.name)})", f.type, formats, depth, leaf)
+                for f in fields
             ]
             unknown = (
                 f"len(list_filter(json_keys({value}), lambda k{depth}: "
@@ -115,24 +126,30 @@ def fits(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) ->
             inside = " AND ".join([unknown, *tests])
             return f"({kind} = 'NULL' OR ({kind} = 'OBJECT' AND {inside}))"
         case Array(element):
-            one = fits(f"x{depth}", element, formats, depth + 1)
+            one = fits(f"x{depth}", element, formats, depth + 1, leaf)
             bad = f"list_filter(CAST({value} AS JSON[]), lambda x{depth}: NOT {one})"
             return (
                 f"CASE {kind} WHEN 'NULL' THEN true WHEN 'ARRAY' THEN len({bad}) = 0 "
                 "ELSE false END"
             )
         case MapType(_, element):
-            one = fits(f"x{depth}", element, formats, depth + 1)
+            one = fits(f"x{depth}", element, formats, depth + 1, leaf)
             bad = f"list_filter(json_extract({value}, '$.*'), lambda x{depth}: NOT {one})"
             return (
                 f"CASE {kind} WHEN 'NULL' THEN true WHEN 'OBJECT' THEN len({bad}) = 0 "
                 "ELSE false END"
             )
     text = unmarked(value)
-    return f"({text} IS NULL OR {from_text(text, type_, formats)} IS NOT NULL)"
+    return f"({text} IS NULL OR {leaf(text, type_, formats)} IS NOT NULL)"
 
 
-def built(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -> str:
+def built(
+    value: str,
+    type_: DataType,
+    formats: Formats = ISO,
+    depth: int = 0,
+    leaf: Leaf = from_text,
+) -> str:
     """SQL for a value that `fits` a type, made of its texts leaf by leaf.
 
     DuckDB's `json_transform` is faster, but rounds, and knows no formats.
@@ -142,12 +159,12 @@ def built(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -
         case Struct(fields):
             parts = ", ".join(
                 f"{quote(f.name)}: "
-                + built(f"({value} -> {pointer(f.name)})", f.type, formats, depth)
+                + built(f"({value} -> {pointer(f.name)})", f.type, formats, depth, leaf)
                 for f in fields
             )
             return f"CASE {kind} WHEN 'OBJECT' THEN {{{parts}}} END"
         case Array(element):
-            one = built(f"x{depth}", element, formats, depth + 1)
+            one = built(f"x{depth}", element, formats, depth + 1, leaf)
             return (
                 f"CASE {kind} WHEN 'ARRAY' "
                 f"THEN list_transform(CAST({value} AS JSON[]), lambda x{depth}: {one}) END"
@@ -155,15 +172,21 @@ def built(value: str, type_: DataType, formats: Formats = ISO, depth: int = 0) -
         case MapType(key, element):
             k = f"k{depth}"
             place = f"'/' || replace(replace({k}, '~', '~0'), '/', '~1')"
-            one = built(f"({value} -> ({place}))", element, formats, depth + 1)
+            one = built(f"({value} -> ({place}))", element, formats, depth + 1, leaf)
             entry = f"{{'k': {from_text(k, key, formats)}, 'v': {one}}}"
             entries = f"list_transform(json_keys({value}), lambda {k}: {entry})"
             return f"CASE {kind} WHEN 'OBJECT' THEN map_from_entries({entries}) END"
-    return from_text(unmarked(value), type_, formats)
+    return leaf(unmarked(value), type_, formats)
 
 
 def converted(
-    value: str, direct: str, structures: list[Any], type_: DataType, formats: Formats, exact: bool
+    value: str,
+    direct: str,
+    structures: list[Any],
+    type_: DataType,
+    formats: Formats,
+    exact: bool,
+    inferred: bool = False,
 ) -> str:
     """SQL for a JSON value in a type; NULL if it does not fit.
 
@@ -174,15 +197,26 @@ def converted(
         type_: the target type.
         formats: how dates and timestamps are written.
         exact: True if numbers are marked, because `json_transform` might change one.
+        inferred: True if nobody chose the type, so that no value may be rounded to it.
     """
+    leaf = _inferred if inferred else from_text
     if not isinstance(type_, (Struct, Array, MapType)):
         if not exact and (type_ == STRING or all(_scalar(s, type_) for s in structures)):
             return direct
-        return from_text(unmarked(value), type_, formats)
+        return leaf(unmarked(value), type_, formats)
     if not exact and all(suits(s, type_) for s in structures):
         return direct
-    made = f"CAST({built(value, type_, formats)} AS {to_duckdb(type_)})"
-    return f"CASE WHEN {fits(value, type_, formats)} THEN {made} END"
+    made = f"CAST({built(value, type_, formats, 0, leaf)} AS {to_duckdb(type_)})"
+    return f"CASE WHEN {fits(value, type_, formats, 0, leaf)} THEN {made} END"
+
+
+def _inferred(text: str, type_: DataType, formats: Formats) -> str:
+    """SQL for a text in a type that was inferred, as `from_text` for a declared one.
+
+    A DOUBLE has to show each number as it was written, and only `true` and `false` are BOOLEAN.
+    """
+    strict = type_ in (Primitive("double"), Primitive("boolean"))
+    return (exactly if strict else from_text)(text, type_, formats)
 
 
 def changes(structure: Any, type_: DataType, rounded: bool) -> bool:

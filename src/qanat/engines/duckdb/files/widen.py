@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.typenames import is_finer, to_duckdb
 from qanat.model.name import Named
@@ -17,6 +20,7 @@ from qanat.model.schema import (
     Primitive,
     Struct,
 )
+from qanat.text import literal, quote
 
 _FLOATING = {Primitive("float"), Primitive("double")}
 
@@ -106,6 +110,8 @@ def as_wider(value: str, source: str, have: DataType, want: DataType) -> tuple[s
     if want == STRING and (isinstance(have, Decimal) or have in _FLOATING):
         text = f"CAST({value} AS VARCHAR)"
         return f"regexp_replace({text}, '(\\.[0-9]*[1-9])0+$|\\.0*$', '\\1')", False
+    if (inside := _inside(value, source, have, want, as_wider)) is not None:
+        return inside
     if want in _FLOATING and isinstance(have, Decimal):
         # `convert` is content with the nearest double.
         there = f"TRY_CAST({value} AS {to_duckdb(want)})"
@@ -135,5 +141,100 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
         return from_text(f"CAST({value} AS VARCHAR)", want), True
     if want == Primitive("binary"):
         return f"TRY_CAST({value} AS {target})", True
+    if (inside := _inside(value, source, have, want, convert)) is not None:
+        return inside
     there = f"TRY_CAST({value} AS {target})"
     return f"CASE WHEN TRY_CAST({there} AS {source}) = {value} THEN {there} END", True
+
+
+_Leaf: TypeAlias = Callable[[str, str, DataType, DataType], tuple[str, bool]]
+
+
+def _inside(
+    value: str, source: str, have: DataType, want: DataType, leaf: _Leaf
+) -> tuple[str, bool] | None:
+    """SQL for a list, struct or map in another type, leaf by leaf; None where it has no leaves.
+
+    DuckDB casts such a value as a whole, and its leaves by other rules: the DOUBLE
+    0.30000000000000004 in a list becomes the DECIMAL 0.300000000000000064.
+
+    Args:
+        leaf: what converts a leaf.
+    """
+    if not isinstance(have, Array | Struct | MapType) or source != to_duckdb(have):
+        return None
+    found = _made(value, have, want, leaf, 0)
+    if found is None:
+        return None
+    made, wrong = found
+    made = f"CAST({made} AS {to_duckdb(want)})"
+    return (f"CASE WHEN NOT coalesce({wrong}, false) THEN {made} END", True) if wrong else (
+        made, False
+    )  # fmt: skip
+
+
+def _made(
+    value: str, have: DataType, want: DataType, leaf: _Leaf, depth: int
+) -> tuple[str, str | None] | None:
+    """SQL for a value in another type, and what is true if a leaf does not fit.
+
+    Args:
+        depth: of lists so far; makes the names of lambda parameters unique.
+
+    Returns:
+        None if the types are not built alike; no second text if all leaves fit.
+    """
+    match have, want:
+        case Array(mine), Array(theirs):
+            each = f"e{depth}"
+            return _of_list(value, each, _made(each, mine, theirs, leaf, depth + 1))
+        case MapType(key, mine), MapType(other, theirs) if key == other:
+            each = f"e{depth}"
+            found = _made(f"{each}.value", mine, theirs, leaf, depth + 1)
+            if found is None:
+                return None
+            entry = f"{{'key': {each}.key, 'value': {found[0]}}}"
+            entries = _of_list(f"map_entries({value})", each, (entry, found[1]))
+            return entries and (f"map_from_entries({entries[0]})", entries[1])
+        case Struct(fields), Struct(wanted):
+            return _of_struct(value, fields, wanted, leaf, depth)
+        case ((Primitive() | Decimal()), (Primitive() | Decimal())):
+            made, checked = leaf(value, to_duckdb(have), have, want)
+            return made, f"({value} IS NOT NULL AND ({made}) IS NULL)" if checked else None
+    return None
+
+
+def _of_list(
+    value: str, each: str, found: tuple[str, str | None] | None
+) -> tuple[str, str | None] | None:
+    if found is None:
+        return None
+    made, wrong = found
+    bad = f"len(list_filter({value}, lambda {each}: {wrong})) > 0" if wrong else None
+    return f"list_transform({value}, lambda {each}: {made})", bad
+
+
+def _of_struct(
+    value: str,
+    fields: tuple[Field, ...],
+    wanted: tuple[Field, ...],
+    leaf: _Leaf,
+    depth: int,
+) -> tuple[str, str | None] | None:
+    mine = Named((f.name, f) for f in fields)
+    parts, wrong = [], []
+    for field in wanted:
+        before = mine.pop(field.name, None)
+        made = f"CAST(NULL AS {to_duckdb(field.type)})"
+        if before is not None:
+            inner = f"struct_extract({value}, {literal(before.name)})"
+            found = _made(inner, before.type, field.type, leaf, depth)
+            if found is None:
+                return None
+            made = found[0]
+            wrong += [f"coalesce({found[1]}, false)"] if found[1] else []
+        parts.append(f"{quote(field.name)}: {made}")
+    if mine:
+        return None
+    whole = f"CASE WHEN {value} IS NOT NULL THEN {{{', '.join(parts)}}} END"
+    return whole, f"({' OR '.join(wrong)})" if wrong else None
