@@ -40,8 +40,11 @@ _BY_ORDER = (
 
 def deterministic(query: SqlQuery) -> bool:
     """True if the query gives the same rows each time, as far as its text shows."""
-    if volatile(query):
-        return False
+    return not volatile(query) and repeatable(query)
+
+
+def repeatable(query: SqlQuery) -> bool:
+    """True if a query gives as many rows each time, of the same rows, whatever their order was."""
     for node in tree_of(query).walk():
         if isinstance(node, exp.Query) and not node.args.get("order"):
             distinct = node.args.get("distinct")

@@ -15,7 +15,7 @@ from qanat.errors import SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import deterministic
+from qanat.planning.fingerprint import repeatable, volatile
 from qanat.planning.stateful import aggregates, tree_of
 
 _WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset", "order",
@@ -46,9 +46,9 @@ class Level(Frozen):
 def levels(query: SqlQuery) -> tuple[Level, ...]:
     """The levels at which a query computes row by row, from the input up to the result.
 
-    There are none if a result row may combine several rows of an input, or if the query is not
-    deterministic. Joins are allowed while every result row has exactly one row of the first
-    input; several result rows may share it. None, too, if sqlglot cannot read the query: the
+    There are none if a result row may combine several rows of an input, or if which rows it gives
+    depends on their order. Joins are allowed while every result row has exactly one row of the
+    first input; several result rows may share it. None, too, if sqlglot cannot read the query: the
     engine will, or will say what is wrong with it.
     """
     try:
@@ -78,13 +78,16 @@ def levels(query: SqlQuery) -> tuple[Level, ...]:
             select = None
         else:
             return ()
-    return tuple(reversed(found)) if deterministic(query) else ()
+    return tuple(reversed(found)) if repeatable(query) else ()
 
 
 def row_source(query: SqlQuery) -> str | None:
-    """The input that each row of a query of one level comes from, as it is called there."""
+    """The input that each row of a query of one level comes from, as it is called there.
+
+    None, too, if the query gives other values each time that it is computed.
+    """
     found = levels(query)
-    return found[0].alias if len(found) == 1 else None
+    return found[0].alias if len(found) == 1 and not volatile(query) else None
 
 
 def copies_input(query: SqlQuery) -> bool:

@@ -99,6 +99,7 @@ def test_unless_it_shall(bench: Bench) -> None:
             set(),
         ),
         ("SELECT id, CAST(v AS INT) + (SELECT max(n) FROM u) AS v FROM t", {2}),
+        ("SELECT id, CAST(v AS INT) AS v, now() AS at, random() AS r FROM t", {2}),
         # CTEs and subqueries
         ("WITH c AS (SELECT id, CAST(v AS INT) AS v FROM t) SELECT *, v + 1 AS w FROM c", {2}),
         ("WITH c AS (SELECT id, v, n FROM t) SELECT id, CAST(v AS INT) AS w, n FROM c", {2}),

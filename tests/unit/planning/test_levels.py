@@ -84,7 +84,8 @@ def test_not_row_by_row(sql: str) -> None:
         ("WITH c AS (SELECT * FROM s) SELECT * FROM c JOIN c AS e ON true", []),
         ("WITH c AS (SELECT max(a) AS a FROM s) SELECT a FROM c", []),
         ("WITH c AS (SELECT a FROM s) SELECT max(a) AS a FROM c", []),
-        ("WITH c AS (SELECT a FROM s) SELECT random() AS r FROM c", []),
+        ("WITH c AS (SELECT a FROM s) SELECT random() AS r FROM c", ["s", "c"]),
+        ("WITH c AS (SELECT a FROM s LIMIT 1) SELECT a FROM c", []),
     ],
 )
 def test_levels_from_the_input_up(sql: str, relations: list[str]) -> None:

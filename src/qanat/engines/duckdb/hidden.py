@@ -28,6 +28,7 @@ from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
+from qanat.planning.fingerprint import volatile
 from qanat.planning.levels import Level, levels
 from qanat.planning.stateful import tree_of
 from qanat.text import quote
@@ -103,6 +104,7 @@ class _Carrier:
         self._tree = tree_of(query)
         self._tokens = Dialect.get_or_raise(query.dialect).tokenize(query.sql)
         self._hidden = hidden
+        self._volatile = volatile(query)
         self._edits: list[_Edit] = []
 
     def spliced(
@@ -136,7 +138,8 @@ class _Carrier:
     def _fronts(self, passing: Sequence[Level]) -> tuple[tuple[str, ...], dict[int, _Front]]:
         """The columns that the levels pass on, and what each of their SELECTs has in front."""
         below = self._hidden.get(passing[0].relation, ()) if passing else ()
-        carried = tuple(c for c in POSITIONS if c in below)
+        # Rows that are not the same each time must be kept, and get their identifiers then.
+        carried = tuple(c for c in POSITIONS if c in below and not (c == RID and self._volatile))
         fronts: dict[int, _Front] = {}
         for level in passing if carried else ():
             if level.joined:

@@ -136,6 +136,15 @@ def test_a_query_says_the_same_with_positions_in_front(
     )
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT *, now() AS at FROM s", "WITH c AS (SELECT *, random() AS r FROM s) SELECT * FROM c"],
+)
+def test_rows_that_are_others_each_time_have_no_identifier(sql: str) -> None:
+    _, _, carried = carry(query(sql), HIDDEN, positions=True)
+    assert carried == POSITIONS[:2]
+
+
 @pytest.mark.parametrize("sql", ["FROM s, r", "SELECT * FROM s, r", "FROM s JOIN r ON true"])
 def test_rows_that_a_join_repeats_have_no_identifier(sql: str) -> None:
     _, _, carried = carry(query(sql), HIDDEN, positions=True)
