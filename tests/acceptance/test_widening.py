@@ -461,3 +461,18 @@ def test_doubles_in_lists_become_the_decimals_that_they_show(tmp_path: Path) -> 
         ([Decimal("0.30000000000000004"), None, Decimal("0.7")],),
         ([Decimal(2**53 + 1)],),
     ]
+
+
+def test_decimals_in_lists_widen_beside_doubles(tmp_path: Path) -> None:
+    """The first type for both may be the one that the column has, and does not hold them."""
+    shop = Shop(tmp_path)
+    shop.sql("CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('data/*.parquet');")
+    (tmp_path / "data").mkdir()
+    narrow = pa.array([[Decimal("0.1")]], pa.list_(pa.decimal128(38, 6)))
+    pq.write_table(pa.table({"v": narrow}), tmp_path / "data/1.parquet")
+    shop.run()
+    wide = pa.array([[1e300]], pa.list_(pa.float64()))
+    pq.write_table(pa.table({"v": wide}), tmp_path / "data/2.parquet")
+    shop.run()
+    assert shop.columns("t") == ["v array<double>"]
+    assert shop.count("t") == 2
