@@ -155,7 +155,7 @@ class Campaign:
         return _by_file(files, names, rows, bad)
 
     def _with_care(self, files: Sequence[LocalFile], options: Mapping[str, Any]) -> list[Read]:
-        doubtful = Look(True, "\\n", True, False)
+        doubtful = Look(quotes=True, end="\\n", spans=True, even=False, trusted=False)
         with patch("qanat.engines.duckdb.files.csv.look", lambda *_: doubtful):
             return self._read(files, options)
 

@@ -52,6 +52,10 @@ _FORMATS = {
 }
 
 
+_WIDENINGS = 8
+"""How often the types of a batch are made wider: a leaf of a column can get fewer types."""
+
+
 def bind_files(
     con: duckdb.DuckDBPyConnection,
     name: str,
@@ -89,8 +93,11 @@ def bind_files(
         return bound
     had: dict[str, list[DataType]] = {}
     # A type for values that did not fit may be none for some that did: 1e5 is a DOUBLE, and no
-    # DECIMAL. So it is asked again, until no column gets another type.
-    while bound.wider is not None:
+    # DECIMAL. So it is asked again, until no column gets another type; what still does not fit
+    # after so many times waits in quarantine.
+    for _ in range(_WIDENINGS):
+        if bound.wider is None:
+            break
         types = Named(bound.wider())
         for declared in batch.declared.fields:
             types.pop(declared.name, None)
