@@ -194,9 +194,9 @@ def verdicts(folder: Path, defect: Defect, most: int) -> Iterator[Verdict]:
         prepared = prepare(crew, chosen, extent)
         calls = prepared.references[defect.scenario].calls
         found = [n for n, call in enumerate(calls, 1) if defect.site in call.site]
-        near = {n + off for n in found for off in range(-2, 3)}
+        near = {n + off for n in found for off in range(-5, 6)}
         for case in prepared.cases:
-            # The number of a call differs by one or two from run to run.
+            # The number of a call differs by some from run to run, more on a busy machine.
             if not defect.site or case.shots[0].call in near:
                 one = replace(prepared, cases=[case])
                 yield from carry_out(crew, one, extent, Journal(None, ""), lambda v: None).verdicts
