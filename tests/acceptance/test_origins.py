@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 import qanat
+from qanat.errors import ColumnNotFoundError
 from qanat.run import origins
 from qanat.run.quarantine import replay
+from qanat.run.rename import rename
 from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 
@@ -121,6 +123,22 @@ def test_an_export_tells_it_too(shop: Shop) -> None:
         "alike": 1,
         "note": None,
     }
+
+
+def test_a_wrong_condition_is_told_where_it_was_typed(shop: Shop) -> None:
+    with qanat.open(shop.folder) as project:
+        quarantine = project.quarantine("silver")
+        with pytest.raises(ColumnNotFoundError) as raised:
+            quarantine.traced("idd < 0", "pos").arrow()
+    assert str(raised.value.location) == "--where:1:1"
+    assert raised.value.nearest == "id"
+
+
+def test_a_table_that_has_another_name_by_now(shop: Shop) -> None:
+    shop.sql(PIPELINE.replace("middle", "centre"))
+    with Session.open(shop.folder) as session:
+        rename(session, "middle", "centre")
+    assert notes(shop) == {"the table has got another name since, or is gone"}
 
 
 def test_a_changed_definition(shop: Shop) -> None:

@@ -25,7 +25,7 @@ from qanat.run.discard import discarding
 from qanat.run.origins import ORIGIN
 from qanat.run.quarantine import rule_named
 from qanat.run.results import ExportResult
-from qanat.text import count, literal, printable
+from qanat.text import count, printable
 
 of_rule = click.option(
     "--rule",
@@ -186,7 +186,4 @@ def _chosen(project: Project, dataset: str, rule: str | None, where: str | None)
         names = (f.name for f in (*QUARANTINE_FIELDS, ORIGIN))
         columns = ", ".join(f"CAST(NULL AS STRING) AS {name}" for name in names)
         return project.query(f"SELECT {columns} WHERE 1 = 0")
-    conditions = [f"_quarantine_rules[{literal(rule)}] IS NOT NULL"] if rule else []
-    # The condition may end in a -- comment.
-    conditions += [f"({where}\n)"] if where else []
-    return quarantine.traced(" AND ".join(conditions) or None)
+    return quarantine.traced(where, rule)

@@ -203,7 +203,7 @@ class Quarantine:
         rows = import_module("qanat.run.quarantine").rows
         return shown(QuarantinedRows, rows(self._session(), self.name, limit, rule, origins))
 
-    def traced(self, where: str | None = None) -> Query:
+    def traced(self, where: str | None = None, rule: str | None = None) -> Query:
         """All rows, each with where it comes from, also through tables, as a query.
 
         The column `_quarantine_origin` tells file and line, the tables that the row came
@@ -212,6 +212,7 @@ class Quarantine:
 
         Args:
             where: only rows for which this condition, in the project's dialect, is true.
+            rule: only rows that broke this one.
 
         Raises:
             TableNotFoundError: no row was ever put there.
@@ -220,7 +221,7 @@ class Quarantine:
         '_quarantine_origin'
         """
         session, export = self._session(), import_module("qanat.run.export").QuarantineExport
-        return Query("", export(session, self.name, where).read)
+        return Query("", export(session, self.name, where, rule).read)
 
     def replay(self, observers: Sequence[Observer] = ()) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.

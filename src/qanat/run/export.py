@@ -12,11 +12,13 @@ from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.schema import NO_COLUMNS, STRING, Field, Primitive, Schema
 from qanat.model.work import Batch, FilesBatch, LocalFile
 from qanat.ports.engine import Reading
+from qanat.run.look import condition_of
 from qanat.run.origins import ORIGIN, find_origins
 from qanat.run.query import query
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
+from qanat.text import literal
 
 _ORIGINS = "_quarantine_origins"
 _COLUMNS = Schema((Field("file", STRING), Field("row", Primitive("long")), ORIGIN))
@@ -27,12 +29,22 @@ class QuarantineExport:
 
     Args:
         where: only rows for which this condition, in the project's dialect, is true.
+        rule: only rows that broke this one.
     """
 
-    def __init__(self, session: Session, dataset: str, where: str | None = None) -> None:
-        self._session, self._dataset = session, dataset
-        # The author's condition may end in a -- comment, so the parenthesis needs its own line.
-        self._chosen = f"SELECT * FROM self{f' WHERE ({where}{chr(10)})' if where else ''}"
+    def __init__(
+        self,
+        session: Session,
+        dataset: str,
+        where: str | None = None,
+        rule: str | None = None,
+    ) -> None:
+        self._session, self._dataset, self._where = session, dataset, where
+        conditions = [f"_quarantine_rules[{literal(rule)}] IS NOT NULL"] if rule else []
+        # The author's condition may end in a -- comment.
+        conditions += [f"({where}\n)"] if where else []
+        kept = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        self._chosen = f"SELECT * FROM self{kept}"
 
     @contextmanager
     def read(self, limit: int | None) -> Iterator[Reading]:
@@ -42,6 +54,10 @@ class QuarantineExport:
             TableNotFoundError: no row was ever put there.
             DeclarationError: the condition does not fit the table.
         """
+        if self._where:
+            # It tells what is wrong in the user's words, and where.
+            where = condition_of(self._session, self._where)
+            self._session.engine.quarantined(self._table.snapshot.batch, None, 0, where)
         text = (
             f"SELECT q.*, o.{ORIGIN.name} FROM ({self._chosen}) AS q LEFT JOIN {_ORIGINS} AS o "
             "ON o.file = q._quarantine_source.file AND o.row = q._quarantine_source.row"

@@ -86,8 +86,8 @@ def find_origins(
     Args:
         rows: the file and row that a quarantine has noted of each.
     """
-    found = {place: Origin(*place) for place in dict.fromkeys(rows)}
     tables = {f"{session.table(n).location}/": n for n in session.graph.order}
+    found = {place: _known(session, tables, Origin(*place)) for place in dict.fromkeys(rows)}
     while True:
         wanted: dict[str, dict[tuple[int, str], set[RowPlace]]] = {}
         for origin in found.values():
@@ -102,6 +102,14 @@ def find_origins(
             for (number, _), places in epochs.items():
                 steps |= _step(session, name, number, sorted(places))
         found = {place: _further(origin, steps) for place, origin in found.items()}
+
+
+def _known(session: Session, tables: Mapping[str, str], origin: Origin) -> Origin:
+    """What the quarantine has noted, if that still means something."""
+    own = origin.file.startswith(f"{session.project.tables}/")
+    if own and _table_of(tables, origin) is None:
+        return replace(origin, note="the table has got another name since, or is gone")
+    return origin
 
 
 def _further(origin: Origin, steps: Mapping[tuple[str, int | None], Origin]) -> Origin:
