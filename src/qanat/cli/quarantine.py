@@ -23,7 +23,7 @@ from qanat.report.failure import dumps
 from qanat.report.quarantine import discard_text, replay_text, rows_text, summary_text
 from qanat.run.discard import discarding
 from qanat.run.origins import ORIGIN
-from qanat.run.quarantine import rule_named
+from qanat.run.quarantine import rows as first_rows, rule_named
 from qanat.run.results import ExportResult
 from qanat.text import count, printable
 
@@ -181,9 +181,8 @@ def export_(
 def _chosen(project: Project, dataset: str, rule: str | None, where: str | None) -> Query:
     """The rows to write; none if no row was ever put there."""
     rule = rule and rule_named(project.session, dataset, rule)
-    quarantine = project.quarantine(dataset)
-    if quarantine.rows(1).version < 0:
+    if first_rows(project.session, dataset, 1, origins=False).version < 0:
         names = (f.name for f in (*QUARANTINE_FIELDS, ORIGIN))
         columns = ", ".join(f"CAST(NULL AS STRING) AS {name}" for name in names)
         return project.query(f"SELECT {columns} WHERE 1 = 0")
-    return quarantine.traced(where, rule)
+    return project.quarantine(dataset).traced(where, rule)

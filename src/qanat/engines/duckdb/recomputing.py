@@ -54,9 +54,7 @@ class Recomputing(Staging):
         """
         work = self.work
         source = import_module("qanat.engines.duckdb.aside").source_of(work)
-        for name, batch in work.inputs.items():
-            if not isinstance(batch, ViewBatch):
-                self._bind(name)
+        self._bind_inputs()
         if source is None or not self._take(source):
             return None
         try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -52,6 +52,7 @@ from qanat.model.work import (
 )
 from qanat.text import literal, quote
 
+T = TypeVar("T")
 _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 
@@ -133,17 +134,24 @@ class Staging:
         )
         if copied is not None:
             return copied
-        for name, batch in work.inputs.items():
+        self._bind_inputs()
+        keep_order(self.con, work.inputs.values(), work.ordered)
+        return self._without_failing(self._computed)
+
+    def _bind_inputs(self) -> None:
+        for name, batch in self.work.inputs.items():
             if not isinstance(batch, ViewBatch):
                 self._bind(name)
-        keep_order(self.con, work.inputs.values(), work.ordered)
+
+    def _without_failing(self, compute: Callable[[], T]) -> T:
+        """What is computed, if need be without the rows that cannot be."""
         for strictly in (False, True):
             try:
-                return self._computed()
+                return compute()
             except (QanatError, *BY_DATA) as error:
-                if not (work.sets_aside and by_data(error)) or not self._set_aside(strictly):
+                if not (self.work.sets_aside and by_data(error)) or not self._set_aside(strictly):
                     raise
-        return self._computed()
+        return compute()
 
     def _computed(self) -> Staged:
         """Compute and stage the rows of bound inputs."""

@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from qanat.engines.duckdb.faults import BY_DATA, by_data
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.inputs import Bound, keep_order
 from qanat.engines.duckdb.stage import Staging
-from qanat.errors import QanatError
 from qanat.model.query import SqlQuery
-from qanat.model.work import Batch, ViewBatch
+from qanat.model.work import Batch
 from qanat.ports.engine import RowOrigin, RowPlace
 from qanat.text import quote
 
@@ -36,23 +34,10 @@ class Tracing(Staging):
         work = self.work
         if not all(isinstance(q, SqlQuery) for q in (work.query, *(v.query for v in work.views))):
             return None  # functions are not called for a look
-        for name, batch in work.inputs.items():
-            if not isinstance(batch, ViewBatch):
-                self._bind(name)
+        self._bind_inputs()
         keep_order(self.con, work.inputs.values(), work.ordered)
-        found = self._found(written, rows)
+        found = self._without_failing(lambda: self._origins(written, rows))
         return None if found is None else self._with_lines(found)
-
-    def _found(
-        self, written: Batch, rows: Sequence[RowPlace]
-    ) -> Mapping[RowPlace, RowOrigin] | None:
-        for strictly in (False, True):
-            try:
-                return self._origins(written, rows)
-            except (QanatError, *BY_DATA) as error:
-                if not by_data(error) or not self._set_aside(strictly):
-                    raise
-        return self._origins(written, rows)
 
     def _with_lines(self, found: Mapping[RowPlace, RowOrigin]) -> dict[RowPlace, RowOrigin]:
         """The places by lines, of files of which rows were counted."""
