@@ -6,6 +6,7 @@ every command, with both table formats.
 
 from __future__ import annotations
 
+import errno
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qanat.errors import HistoryMismatchError, RereadError
+from qanat.errors import AdapterError, HistoryMismatchError, RereadError
 from qanat.run.look import show
 from qanat.run.session import Session
 from tests.acceptance.conftest import PYTHON, SPEC, SQL, Paths
@@ -205,3 +206,29 @@ def test_an_update_that_sleeps_meanwhile_gives_way(
 
 def _asleep(root: Path) -> AbstractContextManager[object]:
     return overslept(root, Halt("commit"))
+
+
+def test_what_the_disk_refused_to_remove_is_swept_once_the_renaming_is_finished(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No metadata names that of before any more; and no update has crashed, as this one ended."""
+    paths.write("qanat.yml", f"{SPEC}table_format: iceberg\n")
+    operate(paths.root, "run")
+    _table(paths)
+    with monkeypatch.context() as patched:
+        unlink = Path.unlink
+
+        def refuse(path: Path, missing_ok: bool = False) -> None:
+            if path.name.endswith(".metadata.json"):
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            unlink(path, missing_ok)
+
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(AdapterError, match="Input/output error"):
+            operate(paths.root, "rename silver clean")
+    with Session.open(paths.root) as session:
+        assert session.store.orphans(session.table("clean")) > 0
+    operate(paths.root, "run")
+    with Session.open(paths.root) as session:
+        assert not session.store.orphans(session.table("clean"))
+    check(paths.root)

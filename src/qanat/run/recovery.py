@@ -54,18 +54,18 @@ def start_clean(
         begin: called before anything is written to the ledger.
         anew: datasets that are about to be computed from the start.
     """
-    _finish_moves(running, begin)
+    finished = _finish_moves(running, begin)
     left = _take_left(running)
     lease = running.lease
     crashed = [u for u, names in left.updates if any(map(lease.covers, names))]
     # Ask before anything is swept: a later update removes what a sleeper stages after that.
     asleep = {u.id for u in crashed if has_pulse(running.session.scratches, u.id)}
     tidy = True
-    if crashed or any(map(lease.covers, left.open)):
+    if crashed or finished or any(map(lease.covers, left.open)):
         begin()
         if not crashed:
-            # Once the open epochs are settled, only this flag tells that files may be left over:
-            # the ledger names no update that crashed.
+            # Once open epochs are settled and moves finished, only this flag tells that files may
+            # be left over: the ledger names no update that crashed.
             running.untidy.set()
         tidy = recover(running, anew)
         if tidy:
@@ -120,14 +120,18 @@ def _end_crashed(
             ledger.end_update(update.id, ended.status, lease.latest, ended.error)
 
 
-def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> None:
-    """Finish renamings and removals that a crash has interrupted.
+def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> bool:
+    """Finish renamings and removals that a crash or a refusal of the disk has interrupted.
 
     That comes first: until then tables and ledger may know a dataset by different names.
+
+    Returns:
+        Whether there were any: what was interrupted may have left files.
 
     Raises:
         UpdateRunningError: another update is just finishing one.
     """
+    finished = False
     for move in running.session.ledger.open_moves():
         # Two updates of other datasets may find it at once. The second one must not go on with it
         # once the first has ended: there may be a new table of the old name by then. Most often
@@ -137,6 +141,8 @@ def _finish_moves(running: RunningUpdate, begin: Callable[[], None]) -> None:
             begin()
             carry_out(running, move)
             running.tell(Warned(None, f"finished {move}, which was interrupted"))
+            finished = True
+    return finished
 
 
 def _leaves(session: Session, update: UpdateRecord) -> Sequence[str]:
