@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.changes import AutoCdc
 from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
@@ -191,6 +192,7 @@ class Flow(Frozen):
         target: name of the dataset it feeds.
         once: run a single time, over all that is there then, and never again (`INSERT INTO
             ONCE`), for backfills.
+        changes: how its rows change the target; None: they are added to it.
     """
 
     name: str
@@ -198,6 +200,7 @@ class Flow(Frozen):
     query: Query
     location: Location
     once: bool = False
+    changes: AutoCdc | None = None
 
     @property
     def application(self) -> str:

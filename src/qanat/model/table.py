@@ -55,6 +55,8 @@ class Change(StrEnum):
     """All rows that are there are removed."""
     REPLACE_OWN = "replace own"
     """The rows that the same application (the same flow) has written are removed."""
+    MERGE = "merge"
+    """The rows of some files are removed (`Commit.removed`); new files have those that stay."""
 
 
 class Snapshot(Frozen):
@@ -67,6 +69,8 @@ class Snapshot(Frozen):
         rows: number of rows where the log knows it, else None.
         bytes: size of the live files.
         id: of the table: another one that is made in its place has another.
+        events: changes that its rows do not tell, for those that come later (`Commit.events`);
+            None if there are none.
     """
 
     version: int
@@ -79,6 +83,7 @@ class Snapshot(Frozen):
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
+    events: Batch | None = None
 
     @property
     def amount(self) -> Amount:
@@ -126,6 +131,13 @@ class Commit(Frozen):
             types; None if those stay.
         rewrites: the version whose rows they have. The commit fails if the table has gained or
             lost a file since.
+        removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
+            names them; it fails like `rewrites` if the table is not at that version any more.
+        feed: of a merge, files with the rows that it inserts, updates and deletes, for readers of
+            changes; the column `_change_type` says what became of each.
+        events: of a merge, files with the changes that the rows of the table do not tell (a key
+            that was deleted, say). They belong to the version, and no reader of the table sees
+            them. None: those of before stay.
     """
 
     table: TableRef
@@ -142,11 +154,14 @@ class Commit(Frozen):
     gate: CommitGate | None = None
     rewritten: tuple[DataFile, ...] | None = None
     rewrites: int | None = None
+    removed: tuple[str, ...] = ()
+    feed: tuple[DataFile, ...] = ()
+    events: tuple[DataFile, ...] | None = None
 
     @property
     def all_files(self) -> tuple[DataFile, ...]:
         """Everything that was staged for it."""
-        return (*(self.rewritten or ()), *self.files)
+        return (*(self.rewritten or ()), *self.files, *self.feed, *(self.events or ()))
 
     def check_append(
         self, columns: Schema, partition_by: tuple[str, ...] | None, filled: bool

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.changes import AutoCdc
 from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
@@ -232,6 +233,26 @@ class Recomputation(Frozen):
         return f"{self.flow}::{name}"
 
 
+class Merge(Frozen):
+    """How the rows of an epoch change the table, instead of being added to it.
+
+    Args:
+        changes: keys, sequence and all the rest; expressions are in the engine's dialect.
+        target: the table: its columns so far, those that are declared, its partitions and, as
+            `stored`, its rows; None there if it has none or starts over.
+        events: changes of earlier epochs that its rows do not tell; None if there are none.
+        forgets_ns: events that have been kept since before then (nanoseconds since 1970, UTC) are
+            forgotten.
+        feed: whether files for readers of changes are written.
+    """
+
+    changes: AutoCdc
+    target: Output
+    events: Batch | None
+    forgets_ns: int
+    feed: bool
+
+
 class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
@@ -246,6 +267,8 @@ class Work(Frozen):
         again: of a readmission, the flows that parse and compute such rows again.
         widens: whether inferred types of a source may widen for values that do not fit them.
         unchanged: whether this definition wrote the table last: only inputs have other types then.
+        merge: how the rows change the table; None: they are added. Then `output` has nothing of
+            the table: its columns are those of the query, on which expectations are checked.
     """
 
     flow: str
@@ -266,6 +289,7 @@ class Work(Frozen):
     again: tuple[Recomputation, ...] = ()
     widens: bool = False
     unchanged: bool = False
+    merge: Merge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,11 +338,15 @@ class StagedTable(Frozen):
 
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
+        removed, feed, events: of a merge, see `Commit`.
     """
 
     schema: Schema
     files: tuple[DataFile, ...]
     rewritten: tuple[DataFile, ...] | None = None
+    removed: tuple[str, ...] = ()
+    feed: tuple[DataFile, ...] = ()
+    events: tuple[DataFile, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -328,23 +356,33 @@ class StagedTable(Frozen):
     @property
     def all_files(self) -> tuple[DataFile, ...]:
         """Everything that was staged."""
-        return (*(self.rewritten or ()), *self.files)
+        return (*(self.rewritten or ()), *self.files, *self.feed, *(self.events or ()))
 
 
 class Counts(Frozen):
-    """Rows of one epoch. `out` is what the query gave; malformed rows never reached it."""
+    """Rows of one epoch. `out` is what the query gave; malformed rows never reached it.
+
+    Args:
+        written: rows that went into the table; of a merge, changes that were taken.
+        inserted, updated, deleted: of a merge, rows of the table of which that was the end.
+        late: of a merge, changes among `written` that the table was ahead of already.
+    """
 
     out: int = 0
     written: int = 0
     dropped: int = 0
     quarantined: int = 0
     malformed: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    late: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Rows of two epochs, or of any number: `sum(all, Counts())`.
 
         >>> Counts(out=3, written=3) + Counts(out=2, dropped=2)
-        Counts(out=5, written=3, dropped=2, quarantined=0, malformed=0)
+        Counts(out=5, written=3, dropped=2, ...)
         """
         return Counts(*map(add, astuple(self), astuple(other)))
 

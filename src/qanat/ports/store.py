@@ -56,6 +56,11 @@ class TableStore(Protocol):
         """True if the same rows can take other files, with wider types (`Commit.rewritten`)."""
         ...
 
+    @property
+    def merges(self) -> bool:
+        """True if rows of a table can be changed (`Change.MERGE`)."""
+        ...
+
     def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call.
 

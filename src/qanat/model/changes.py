@@ -1,0 +1,96 @@
+"""What an author declares of rows that are changes: `AUTO CDC`, with the meaning it has in Lakeflow.
+
+A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
+empties the table. Which event comes after which says their sequence alone, never the order in
+which they arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from qanat.frozen import Frozen
+from qanat.model.name import fold
+from qanat.secret import masked
+
+START_AT, END_AT = "__START_AT", "__END_AT"
+"""The columns of SCD type 2 that tell from which sequence on a version holds, and up to which."""
+
+
+class Expression(Frozen):
+    """A value that is computed from one row.
+
+    Args:
+        sql: the expression, in `dialect`.
+        written: what the author wrote, if that was in another dialect.
+    """
+
+    sql: str
+    dialect: str
+    written: str | None = None
+
+    def __str__(self) -> str:
+        return masked(self.sql if self.written is None else self.written)
+
+
+class ScdType(StrEnum):
+    """How changes are kept (slowly changing dimensions)."""
+
+    ONE = "1"
+    """One row for each key, as it is now."""
+    TWO = "2"
+    """A row for each version of a key, with `__START_AT` and `__END_AT`."""
+
+
+class Chosen(Frozen):
+    """Some of the columns that a query gives.
+
+    Args:
+        names: the columns.
+        all_but: True for all others instead (`* EXCEPT (…)`).
+
+    >>> Chosen(("op", "ts"), all_but=True).among(["id", "Op", "name", "ts"])
+    ['id', 'name']
+    >>> Chosen(("ID",)).among(["id", "name"])
+    ['id']
+    """
+
+    names: tuple[str, ...]
+    all_but: bool = False
+
+    def among(self, columns: Sequence[str]) -> list[str]:
+        """Those of some columns that are chosen, in their order."""
+        named = {fold(n) for n in self.names}
+        return [c for c in columns if (fold(c) in named) is not self.all_but]
+
+
+EVERY = Chosen((), all_but=True)
+"""All columns."""
+
+
+class AutoCdc(Frozen):
+    """How the rows of a flow change its target.
+
+    Args:
+        keys: columns of the query that identify a row of the target.
+        sequence: values that say in which order the events of a key happened; several are
+            compared one after the other.
+        deletes: an event for which this is true deletes the row of its key.
+        truncates: an event for which this is true empties the target (SCD type 1 only).
+        columns: which columns of the query the target has.
+        keeps: columns in which NULL leaves the value as it was (`IGNORE NULL UPDATES`); None:
+            there are none.
+        scd: how changes are kept.
+        tracked: columns of the target whose change makes a new version (SCD type 2); a change of
+            others is written into the version that there is.
+    """
+
+    keys: tuple[str, ...]
+    sequence: tuple[Expression, ...]
+    deletes: Expression | None = None
+    truncates: Expression | None = None
+    columns: Chosen = EVERY
+    keeps: Chosen | None = None
+    scd: ScdType = ScdType.ONE
+    tracked: Chosen = EVERY
