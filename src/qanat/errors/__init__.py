@@ -22,7 +22,8 @@
     │   ├── SchemaDriftError            Q2002
     │   ├── SchemaMismatchError         Q2003
     │   ├── ConversionError             Q2004
-    │   └── QuarantineLimitError        Q2005
+    │   ├── QuarantineLimitError        Q2005
+    │   └── SequenceTieError            Q2006
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -86,6 +87,7 @@ from qanat.errors.contract import (
     QuarantineLimitError,
     SchemaDriftError,
     SchemaMismatchError,
+    SequenceTieError,
 )
 from qanat.errors.declaration import (
     ColumnNotFoundError,
@@ -173,6 +175,7 @@ __all__ = [
     "RunError",
     "SchemaDriftError",
     "SchemaMismatchError",
+    "SequenceTieError",
     "SelectionError",
     "SourceNotFoundError",
     "SourceUnavailableError",

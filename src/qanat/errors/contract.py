@@ -42,3 +42,9 @@ class QuarantineLimitError(ContractError):
     """More rows would go to quarantine than `qanat.quarantine_limit` allows."""
 
     code = "Q2005"
+
+
+class SequenceTieError(ContractError):
+    """Two changes of one key have the same sequence, so that nothing tells which comes first."""
+
+    code = "Q2006"

@@ -89,7 +89,8 @@ class DuckDBEngine:
             explained(work.query),
         ):
             staged = self._staging(con, work).run()
-        self._footers.remember(work.output, staged.table)
+        if work.merge is None:  # a merge writes columns that its table does not have
+            self._footers.remember(work.output, staged.table)
         return staged
 
     def describe(self, work: Work) -> Schema:
@@ -101,7 +102,7 @@ class DuckDBEngine:
 
     def _describe(self, work: Work) -> Schema:
         with self._connection() as con, self._space(work), explained(work.query):
-            return self._staging(con, work).describe().schema
+            return self._staging(con, work).describe()
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

@@ -39,9 +39,11 @@ from qanat.errors import (
 from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
+from qanat.model.schema import Schema
 from qanat.model.work import (
     Batch,
     Counts,
+    Merge,
     Output,
     RuleCount,
     Staged,
@@ -100,8 +102,8 @@ class Staging:
             )
         return staged
 
-    def describe(self) -> Fitted:
-        """Compile everything, run nothing."""
+    def describe(self) -> Schema:
+        """The columns of the table. Everything is compiled, and nothing run."""
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
@@ -112,7 +114,10 @@ class Staging:
             if isinstance(expectation.rule, Predicate):
                 condition = f"({exact_casts(expectation.rule.sql)}\n)"
                 compile_rule(self.con, relation, expectation, condition)
-        return fitted
+        if work.merge is None:
+            return fitted.schema
+        merged: Schema = self._merging(work.merge).shape(relation).schema
+        return merged
 
     def _run(self) -> Staged:
         try:
@@ -167,9 +172,8 @@ class Staging:
             table, counts = self._split_and_write(result, fitted)
         else:
             columns = f"SELECT {fitted.projection} FROM ({result.select})"
-            with explained(work.query, result.names, views=self._views):
-                table = write(self.con, columns, fitted.schema, work.output)
-            counts = Counts(out=table.rows, written=table.rows)
+            table, counts = self._write(columns, result, fitted)
+            counts = replace(counts, out=counts.written)
         aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
         failed = self.waiting.failed(aside, fitted.schema)
         malformed = self.waiting.malformed(fitted.schema)
@@ -324,10 +328,22 @@ class Staging:
         if work.ordered and split.kept:
             # With several threads DuckDB 2.0 keeps no order through a join, as `kept` is.
             kept += f" ORDER BY r.{RID}"
-        with explained(work.query, result.names, views=self._views):
-            table = write(self.con, kept, fitted.schema, work.output)
+        table, counts = self._write(kept, result, fitted)
         self.waiting.removed(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
-        return table, self._balance(work.dataset, table.rows, split)
+        return table, self._balance(work.dataset, counts, split)
+
+    def _write(self, kept: str, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
+        """Stage the rows that stay, as rows of the table or as changes of its rows."""
+        with explained(self.work.query, result.names, views=self._views):
+            if self.work.merge is not None:
+                return self._merging(self.work.merge).merge(kept)
+            table = write(self.con, kept, fitted.schema, self.work.output)
+        return table, Counts(written=table.rows)
+
+    def _merging(self, merge: Merge) -> Any:
+        # Imported only here: few tables have changes.
+        module = import_module("qanat.engines.duckdb.merge.merging")
+        return module.Merging(self.con, self.bindings, self.work, merge)
 
     def _filter(self, view: ViewWork, result: Result) -> Result:
         """A temporary view's rows without those that its rules remove."""
@@ -341,7 +357,7 @@ class Staging:
         self.waiting.removed(name, result, fitted.schema, splitter, split, view.quarantine)
         kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
         row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
-        self.view_counts[name] = self._balance(name, row[0] if row else 0, split)
+        self.view_counts[name] = self._balance(name, Counts(written=row[0] if row else 0), split)
         return replace(result, select=kept)
 
     def _split(
@@ -382,10 +398,11 @@ class Staging:
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))
 
-    def _balance(self, dataset: str, written: int, split: Split) -> Counts:
-        counts = Counts(split.total, written, split.dropped, split.quarantined)
+    def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
+        counts = written + Counts(split.total, 0, split.dropped, split.quarantined)
         if not counts.balanced:
-            raise unbalanced(dataset, counts.out - counts.dropped - counts.quarantined, written)
+            left = counts.out - counts.dropped - counts.quarantined
+            raise unbalanced(dataset, left, counts.written)
         return counts
 
     def _discard(self) -> None:

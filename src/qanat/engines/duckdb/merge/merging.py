@@ -1,0 +1,237 @@
+"""One epoch whose rows change the table: from what its rules kept to staged files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.events import ALL, ROWS, Events, columns_in, places
+from qanat.engines.duckdb.merge.fold import rows, untold
+from qanat.engines.duckdb.merge.rewrite import Rewriting
+from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
+from qanat.engines.duckdb.typenames import from_duckdb
+from qanat.engines.duckdb.write import write
+from qanat.errors import InvariantError, UnsupportedError, full_refresh
+from qanat.model.schema import STRING, DataType, Field, Schema
+from qanat.model.work import Counts, DataFile, Merge, Output, StagedTable, TableBatch, Work
+from qanat.text import literal, quote
+
+CHANGE_TYPE = "_change_type"
+_FEED, _EVENTS = "_change_data", "_events"
+_FRESH, _GONE, _AFTER, _KEPT, _STORED = (
+    f"__qanat_{name}" for name in ("fresh", "gone", "after", "untold", "stored")
+)
+_SAME = "IS NOT DISTINCT FROM"
+_REPLACED = f"rid IN (SELECT rid FROM {_FRESH})"
+
+
+class Merging:
+    """The merge of one epoch into its table.
+
+    Args:
+        bindings: of the epoch; what is stored is bound there.
+    """
+
+    def __init__(
+        self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
+    ) -> None:
+        self._con, self._bindings, self._work, self._merge = con, bindings, work, merge
+
+    def shape(self, select: str) -> Shape:
+        """The columns of the table after rows of a SELECT have been merged into it."""
+        work = self._work
+        relation = self._con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        found = shape_of(
+            self._con, self._merge, relation, self._known_sequence(), work.query, work.dataset
+        )
+        self._con.sql(f"SELECT {found.events} FROM (SELECT {found.given} FROM ({select})) LIMIT 0")
+        return found
+
+    def merge(self, select: str) -> tuple[StagedTable, Counts]:
+        """Stage what the table becomes by rows of a SELECT; and how many rows did what."""
+        work, merge = self._work, self._merge
+        shape = self.shape(select)
+        now = work.at_ns // 1000
+        events = Events(self._con, self._bindings, shape, merge.events, now)
+        taken = events.take(select)
+        stored = self._stored(shape)
+        events.remember(None if stored is None else self._places(shape, stored))
+        events.settle_ties(work.query.location, work.dataset)
+        late = events.late()
+        self._con.execute(f"CREATE TEMP TABLE {_AFTER} AS {rows(shape, ALL, events.emptied)}")
+        self._compare(shape, stored is not None)
+        removed, files = self._rewrite(shape, stored)
+        table = StagedTable(
+            shape.schema,
+            (*files, *self._inserted(shape)),
+            removed=removed,
+            feed=self._feed(shape) if merge.feed and removed else (),
+            events=self._events(shape, events),
+        )
+        updated = self._count(f"{_FRESH} WHERE rid IS NOT NULL")
+        counts = Counts(
+            written=taken,
+            inserted=self._count(f"{_FRESH} WHERE rid IS NULL"),
+            updated=updated,
+            deleted=self._count(_GONE) - updated,
+            late=late,
+        )
+        self._check(counts, table, stored)
+        return table, counts
+
+    # -- what is stored --------------------------------------------------------------------
+
+    def _known_sequence(self) -> DataType | None:
+        """The type of the sequence of rows that are there; None if only the query tells it."""
+        stored = self._merge.target.stored
+        for batch in (self._merge.events, stored.batch if stored else None):
+            if isinstance(batch, TableBatch) and batch.files:
+                batch.ready()
+                # The newest file: earlier ones may be others'.
+                path = literal(batch.files[-1])
+                found = self._con.sql(f"SELECT * FROM read_parquet([{path}]) LIMIT 0")
+                types = dict(zip(found.columns, found.types, strict=True))
+                if SEQUENCE in types:
+                    return from_duckdb(types[SEQUENCE])
+        return None
+
+    def _stored(self, shape: Shape) -> TableBatch | None:
+        stored = self._merge.target.stored
+        if stored is None:
+            return None
+        if not isinstance(stored.batch, TableBatch):
+            raise UnsupportedError(
+                f"changes cannot be merged into {self._work.dataset}: its files are not plain"
+                " Parquet (another tool has deleted single rows, or renamed columns)",
+                location=self._work.query.location,
+                hint=f"start over: {full_refresh(self._work.dataset)}",
+            )
+        if not stored.batch.files:
+            return None
+        before = stored.batch.schema
+        if shape.told is None:
+            before = Schema((*before.fields, Field(SEQUENCE, shape.sequence_type)))
+        new = (f for f in shape.schema.fields if before.get(f.name) is None)
+        return replace(stored.batch, schema=Schema((*before.fields, *new)))
+
+    def _places(self, shape: Shape, stored: TableBatch) -> str:
+        return places(shape, self._bindings.bind(_STORED, stored).full)
+
+    # -- what becomes of it ----------------------------------------------------------------
+
+    def _compare(self, shape: Shape, stored: bool) -> None:
+        """Find rows that are new or others, and the places of those that they replace."""
+        new, old = (*shape.schema.names, SEQUENCE), shape.schema.names
+        if not stored:
+            columns = f"{columns_in(new)}, NULL::BIGINT AS rid"
+            self._con.execute(f"CREATE TEMP VIEW {_FRESH} AS SELECT {columns} FROM {_AFTER}")
+            self._con.execute(f"CREATE TEMP TABLE {_GONE} (rid BIGINT)")
+            return
+        same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
+        joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
+        for name, side, join, columns in (
+            (_FRESH, "a", "LEFT", new),
+            (_GONE, "o", "RIGHT", old),
+        ):
+            self._con.execute(
+                f"CREATE TEMP TABLE {name} AS SELECT {columns_in(columns, side)}, "
+                f"o.{RID} AS rid {joined.format(join)}"
+            )
+
+    def _rewrite(
+        self, shape: Shape, stored: TableBatch | None
+    ) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
+        if stored is None or not self._count(_GONE):
+            return (), ()
+        rewriting = Rewriting(
+            self._con,
+            self._bindings,
+            stored,
+            self._bindings.bound[_STORED].full,
+            shape.keys[0],
+            _GONE,
+            _FRESH,
+            shape.stored,
+            self._merge.target,
+        )
+        return rewriting.rewrite()
+
+    def _inserted(self, shape: Shape) -> tuple[DataFile, ...]:
+        columns = columns_in(shape.stored.names)
+        select = f"SELECT {columns} FROM {_FRESH} WHERE rid IS NULL"
+        return write(self._con, select, shape.stored, self._merge.target).files
+
+    def _feed(self, shape: Shape) -> tuple[DataFile, ...]:
+        """Stage the rows as readers of changes see them."""
+        columns = columns_in(shape.schema.names)
+        # Only the sequence of a row may be another one: that is no change to them.
+        same = f"{_alike(shape.identity, '=')} AND {_alike(shape.schema.names, _SAME)}"
+        parts = [
+            f"SELECT {columns}, CASE WHEN {condition} THEN '{one}' ELSE '{other}' END "
+            f"AS {CHANGE_TYPE} FROM {rows} AS o "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {counterpart} AS a WHERE {same})"
+            for rows, counterpart, condition, one, other in (
+                (_FRESH, _GONE, "rid IS NULL", "insert", "update_postimage"),
+                (_GONE, _FRESH, _REPLACED, "update_preimage", "delete"),
+            )
+        ]
+        schema = Schema((*shape.schema.fields, Field(CHANGE_TYPE, STRING)))
+        return self._beside(" UNION ALL ".join(parts), schema, _FEED)
+
+    def _events(self, shape: Shape, events: Events) -> tuple[DataFile, ...] | None:
+        """Stage the events that later ones may need; None if there were and are none."""
+        now = self._work.at_ns // 1000
+        columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
+        since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
+        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, ALL, events.emptied)})"
+        others = events.others()
+        parts = [own, events.emptying()]
+        if others is not None:
+            parts.append(f"SELECT {columns} FROM ({others})")
+        self._con.execute(f"CREATE TEMP TABLE {_KEPT} AS {' UNION ALL '.join(parts)}")
+        if others is None and not self._count(_KEPT):
+            return None
+        # A key whose events are all that old is forgotten as a whole: its row tells what they
+        # came to, and part of them would tell something else.
+        recent = (
+            f"SELECT * FROM {_KEPT} QUALIFY max({SINCE}) OVER "
+            f"(PARTITION BY {keys}) >= {self._merge.forgets_ns // 1000}"
+        )
+        return self._beside(recent, shape.kept, _EVENTS, partitioned=False)
+
+    def _beside(
+        self, select: str, schema: Schema, folder: str, partitioned: bool = True
+    ) -> tuple[DataFile, ...]:
+        """Stage rows in a folder of the table that its readers do not look into."""
+        target = self._merge.target
+        by = target.partition_by if partitioned else ()
+        output = Output(target.folder / folder, target.prefix, partition_by=by)
+        found = write(self._con, select, schema, output).files
+        return tuple(replace(f, path=f"{folder}/{f.path}") for f in found)
+
+    def _check(self, counts: Counts, table: StagedTable, stored: TableBatch | None) -> None:
+        """Raise unless the rows before, and what became of them, make the rows there are."""
+        gone = 0
+        if stored is not None and table.removed:
+            batch = replace(stored, files=table.removed, fetch=None)
+            gone = self._count(f"({self._bindings.bind('__qanat_removed', batch).plain})")
+        if table.rows - gone != counts.inserted - counts.deleted:
+            raise InvariantError(
+                f"rows of {self._work.dataset} do not add up",
+                wanted=f"{counts.inserted} more and {counts.deleted} fewer",
+                got=f"{table.rows} in place of {gone}",
+                hint="nothing was published; this is a defect of Qanat",
+            )
+
+    def _count(self, relation: str) -> int:
+        row = self._con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+        return int(row[0]) if row else 0
+
+
+def _alike(names: Iterable[str], how: str) -> str:
+    """SQL that is true if a row `o` of the table and a row `a` are alike in some columns."""
+    return " AND ".join(f"o.{quote(n)} {how} a.{quote(n)}" for n in names)

@@ -1,0 +1,126 @@
+"""The files of a table with a row that is another one afterwards, written again without it.
+
+Files that lie next to each other by their keys become one, up to a size: so they grow together
+where they are small, and whoever looks for a key still has few files to open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.inputs import ROW_BITS, Bindings
+from qanat.engines.duckdb.write import write
+from qanat.errors import InvariantError
+from qanat.frozen import Frozen
+from qanat.model.schema import Schema
+from qanat.model.work import DataFile, Output, TableBatch
+from qanat.text import quote
+
+_TOGETHER = 128 * 1024 * 1024
+"""Bytes of files that become one."""
+_FILE, _ROW = f"rid >> {ROW_BITS}", (1 << ROW_BITS) - 1
+_OUT = "__qanat_out"
+
+
+class Rewriting(Frozen):
+    """The rewriting of some files of one table.
+
+    Args:
+        batch: all files of the table, with hidden columns among its own.
+        rows: SELECT text of their rows, with hidden columns.
+        key: the first of the keys, by which files are next to each other.
+        gone: name of a table with the places (`rid`) of rows that are not there afterwards.
+        fresh: name of a table of new rows, with the place of that which each replaces.
+        columns: those that are written.
+        output: of the table.
+    """
+
+    con: DuckDBPyConnection
+    bindings: Bindings
+    batch: TableBatch
+    rows: str
+    key: str
+    gone: str
+    fresh: str
+    columns: Schema
+    output: Output
+
+    def rewrite(self) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
+        """Stage the files anew; the files that they replace, and the new ones.
+
+        Raises:
+            InvariantError: a row would be lost or doubled.
+        """
+        touched = self._numbers(f"SELECT DISTINCT {_FILE} FROM {self.gone}")
+        written: list[DataFile] = []
+        for number, group in enumerate(self._groups(touched)):
+            one = replace(self.output, prefix=f"{self.output.prefix}-m{number:05d}")
+            written += self._rewrite(group, one)
+        return tuple(self.batch.files[n] for n in sorted(touched)), tuple(written)
+
+    def _rewrite(self, group: list[int], output: Output) -> tuple[DataFile, ...]:
+        name = f"__qanat_group_{group[0]}"
+        files = tuple(self.batch.files[n] for n in group)
+        bound = self.bindings.bind(name, replace(self.batch, files=files, fetch=None))
+        # Rows are numbered by the place of their file among those that are read.
+        self.con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_OUT} AS SELECT "
+            f"((list_position(?, {_FILE}) - 1)::BIGINT << {ROW_BITS}) + (rid & {_ROW}) AS rid "
+            f"FROM {self.gone} WHERE {_FILE} IN (SELECT unnest(?))",
+            [group, group],
+        )
+        columns = ", ".join(map(quote, self.columns.names))
+        new = f"FROM {self.fresh} WHERE {_FILE} IN ({', '.join(map(str, group))})"
+        stay = f"FROM ({bound.full}) AS r WHERE r.{RID} NOT IN (SELECT rid FROM {_OUT})"
+        table = write(
+            self.con,
+            f"SELECT {columns} {stay} UNION ALL SELECT {columns} {new}",
+            self.columns,
+            output,
+        )
+        before = self._count(f"FROM ({bound.plain})")
+        wanted = before - self._count(f"FROM {_OUT}") + self._count(new)
+        if table.rows != wanted:
+            raise InvariantError(
+                "rows of a table were lost or doubled while files of it were written again",
+                wanted=str(wanted),
+                got=str(table.rows),
+            )
+        return table.files
+
+    def _groups(self, touched: list[int]) -> Iterator[list[int]]:
+        """The files that become one, each by its number."""
+        chosen = set(touched)
+        some: list[int] = []
+        size = 0
+        for number in self._in_order(touched):
+            # A file that stays as it is lies in between.
+            if some and (number not in chosen or size >= _TOGETHER):
+                yield some
+                some, size = [], 0
+            if number in chosen:
+                some.append(number)
+                size += Path(self.batch.files[number]).stat().st_size
+        if some:
+            yield some
+
+    def _in_order(self, touched: list[int]) -> list[int]:
+        """All files by their smallest key; only those that are touched, if that tells nothing."""
+        if len(touched) < 2:
+            return touched
+        return self._numbers(
+            f"SELECT {RID} >> {ROW_BITS} AS file FROM ({self.rows}) "
+            f"GROUP BY file ORDER BY min({quote(self.key)}), file"
+        )
+
+    def _numbers(self, select: str) -> list[int]:
+        return [int(number) for (number,) in self.con.execute(select).fetchall()]
+
+    def _count(self, of: str) -> int:
+        row = self.con.execute(f"SELECT count(*) {of}").fetchone()
+        return int(row[0]) if row else 0

@@ -1,0 +1,246 @@
+"""The columns of a target and of its events, and how they are computed from what a query gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.types import Fitted, fit
+from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, full_refresh, nearest
+from qanat.frozen import Frozen
+from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
+from qanat.model.name import Names
+from qanat.model.query import Computation
+from qanat.model.schema import DataType, Field, Primitive, Schema
+from qanat.model.work import Merge, Output
+from qanat.text import quote
+
+SEQUENCE = "__qanat_sequence"
+"""From which event a row is; a column of the files, and of no table that readers see."""
+KIND = "__qanat_kind"
+"""What an event does: `UPSERT`, `DELETE` or `TRUNCATE`."""
+SINCE = "__qanat_since"
+"""When an event was kept, microseconds since 1970 (UTC)."""
+
+UPSERT, DELETE, TRUNCATE = 0, 1, 2
+
+_LONG = Primitive("long")
+_NAME = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[A-Za-z_]\w*))\s*')
+_VERSIONS = (START_AT, END_AT)
+
+
+class Shape(Frozen):
+    """The columns of one target.
+
+    Args:
+        schema: the columns of the table after this epoch.
+        data: those of its rows and events, without `__START_AT` and `__END_AT`.
+        keys: those that identify a row.
+        keeps: those in which NULL leaves the value as it was.
+        tracked: those whose change makes a new version.
+        versions: whether the table has a row for each version of a key.
+        sequence_type: of the sequence.
+        given: SELECT list of a row of the query with its sequence and what it does.
+        events: SELECT list of an event, over those columns.
+        told: SQL of the sequence over the table's columns; None if only a hidden column tells it.
+    """
+
+    schema: Schema
+    data: Schema
+    keys: tuple[str, ...]
+    keeps: tuple[str, ...]
+    tracked: tuple[str, ...]
+    versions: bool
+    sequence_type: DataType
+    given: str
+    events: str
+    told: str | None
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns that identify a row of the table."""
+        return (*self.keys, START_AT) if self.versions else self.keys
+
+    @property
+    def stored(self) -> Schema:
+        """The columns of the table's files."""
+        if self.told is not None:
+            return self.schema
+        return Schema((*self.schema.fields, Field(SEQUENCE, self.sequence_type)))
+
+    @property
+    def kept(self) -> Schema:
+        """The columns of files with events."""
+        data = (Field(f.name, f.type) for f in self.data.fields)
+        own = (Field(KIND, _LONG), Field(SINCE, _LONG))
+        return Schema((*data, Field(SEQUENCE, self.sequence_type), *own))
+
+
+def shape_of(
+    con: DuckDBPyConnection,
+    merge: Merge,
+    relation: DuckDBPyRelation,
+    sequence_type: DataType | None,
+    query: Computation,
+    dataset: str,
+) -> Shape:
+    """The columns of a target.
+
+    Args:
+        relation: the rows of the query.
+        sequence_type: that of rows and events which are there; None if there are none.
+        query: where errors are.
+
+    Raises:
+        ColumnNotFoundError: the query lacks a key.
+        SchemaMismatchError: a column, or the sequence, does not fit what the table has.
+    """
+    changes, target = merge.changes, merge.target
+    versions = changes.scd is ScdType.TWO
+    _check_versions(target.schema, versions, query.location, dataset)
+    names = changes.columns.among(relation.columns)
+    _check_names(changes, names, relation.columns, query.location, dataset)
+    types = [relation.types[relation.columns.index(n)] for n in names]
+    plain = replace(target, schema=_data(target.schema), declared=_data(target.declared))
+    fitted = fit(names, types, plain, query, dataset)
+    start = target.schema.get(START_AT) or target.declared.get(START_AT)
+    wanted = sequence_type or (start.type if versions and start else None)
+    sequence = _sequence_sql(changes)
+    described = con.sql(f"SELECT {sequence} AS {SEQUENCE} FROM ({relation.sql_query()}) LIMIT 0")
+    told = Schema() if wanted is None else Schema((Field(SEQUENCE, wanted),))
+    own = Output(target.folder, target.prefix, schema=told)
+    sequenced = fit([SEQUENCE], described.types, own, query, f"SEQUENCE BY of {dataset}")
+    found = sequenced.schema.fields[0].type
+    keeps = changes.keeps.among(names) if changes.keeps else ()
+    return Shape(
+        schema=_versioned(fitted.schema, target, found) if versions else fitted.schema,
+        data=fitted.schema,
+        keys=_of(changes.keys, fitted.schema),
+        keeps=_of(keeps, fitted.schema, changes.keys),
+        tracked=_of(changes.tracked.among(names), fitted.schema, changes.keys),
+        versions=versions,
+        sequence_type=found,
+        given=f"*, {sequence} AS {SEQUENCE}, {_kind(changes)} AS {KIND}",
+        events=_events(changes, fitted, sequenced),
+        told=quote(START_AT) if versions else _told(changes, fitted.schema),
+    )
+
+
+def _sequence_sql(changes: AutoCdc) -> str:
+    parts = [f"({exact_casts(e.sql)}\n)" for e in changes.sequence]
+    if len(parts) == 1:
+        return parts[0]
+    names = (_bare(e.sql) or f"s{n}" for n, e in enumerate(changes.sequence, 1))
+    pairs = zip(names, parts, strict=True)
+    return f"struct_pack({', '.join(f'{quote(name)} := {part}' for name, part in pairs)})"
+
+
+def _bare(sql: str) -> str | None:
+    """The name of a column, if an expression is nothing else."""
+    found = _NAME.fullmatch(sql)
+    if found is None:
+        return None
+    return found["plain"] or found["quoted"].replace('""', '"')
+
+
+def _told(changes: AutoCdc, data: Schema) -> str | None:
+    """SQL of the sequence over the columns of the table; None if they do not tell it."""
+    if changes.keeps is not None:
+        return None
+    fields = [data.get(n) if (n := _bare(e.sql)) else None for e in changes.sequence]
+    found = [f.name for f in fields if f is not None]
+    if len(found) < len(fields):
+        return None
+    if len(found) == 1:
+        return quote(found[0])
+    return f"struct_pack({', '.join(f'{quote(n)} := {quote(n)}' for n in found)})"
+
+
+def _kind(changes: AutoCdc) -> str:
+    """SQL of what a row of the query does."""
+    kind = str(UPSERT)
+    for condition, does in ((changes.deletes, DELETE), (changes.truncates, TRUNCATE)):
+        if condition is not None:
+            kind = f"CASE WHEN ({exact_casts(condition.sql)}\n) THEN {does} ELSE {kind} END"
+    return f"CAST({kind} AS BIGINT)"
+
+
+def _events(changes: AutoCdc, fitted: Fitted, sequenced: Fitted) -> str:
+    """The SELECT list of an event.
+
+    A deletion tells no more than its key, and that the table is emptied not even that: so two
+    events are the same if all their columns are.
+    """
+    keys = Names(changes.keys)
+    columns = []
+    for field, expression in zip(fitted.schema.fields, fitted.expressions, strict=True):
+        name = quote(field.name)
+        value = expression.removesuffix(f" AS {name}")
+        tells = f"{KIND} <> {TRUNCATE}" if field.name in keys else f"{KIND} = {UPSERT}"
+        columns.append(f"CASE WHEN {tells} THEN {value} END AS {name}")
+    return ", ".join((*columns, *sequenced.expressions, KIND))
+
+
+def _check_versions(schema: Schema, versions: bool, where: Location, dataset: str) -> None:
+    has = schema.get(START_AT) is not None
+    if schema.fields and has is not versions:
+        raise SchemaMismatchError(
+            f"the table of {dataset} is kept as SCD type {2 if has else 1} by now",
+            location=where,
+            wanted=f"STORED AS SCD TYPE {2 if has else 1}",
+            got=f"STORED AS SCD TYPE {2 if versions else 1}",
+            hint=f"start over: {full_refresh(dataset)}",
+        )
+
+
+def _check_names(
+    changes: AutoCdc, names: Sequence[str], given: Sequence[str], where: Location, dataset: str
+) -> None:
+    known = Names(names)
+    for key in changes.keys:
+        if key not in known:
+            raise ColumnNotFoundError(
+                f"{dataset} has the key {key!r}, which its changes do not give",
+                location=where,
+                wanted=", ".join(names),
+                nearest=nearest(key, list(given)),
+                hint="COLUMNS must not leave out a key" if key in Names(given) else None,
+            )
+    for chosen in (changes.columns, changes.keeps, changes.tracked):
+        for name in chosen.names if chosen else ():
+            if name not in Names(given):
+                raise ColumnNotFoundError(
+                    f"the changes of {dataset} have no column {name!r}",
+                    location=where,
+                    wanted=", ".join(given),
+                    nearest=nearest(name, list(given)),
+                )
+
+
+def _data(schema: Schema) -> Schema:
+    return Schema(tuple(f for f in schema.fields if f.name not in _VERSIONS))
+
+
+def _versioned(data: Schema, target: Output, sequence_type: DataType) -> Schema:
+    """The columns with `__START_AT` and `__END_AT`, in the order that the table has already."""
+    own = {name: Field(name, sequence_type) for name in _VERSIONS}
+    before = target.schema if target.schema.fields else target.declared
+    fields = []
+    for known in before.fields:
+        field = own.pop(known.name, None) or data.get(known.name)
+        if field is not None:
+            fields.append(field)
+    named = Names(f.name for f in fields)
+    fields += (f for f in data.fields if f.name not in named)
+    return Schema((*fields, *own.values()))
+
+
+def _of(names: Iterable[str], schema: Schema, without: Iterable[str] = ()) -> tuple[str, ...]:
+    """Columns as the table spells them."""
+    keys = Names(without)
+    found = (schema.get(n) for n in names if n not in keys)
+    return tuple(f.name for f in found if f is not None)

@@ -1,0 +1,164 @@
+"""A table in a folder that epochs of changes are merged into by the engine alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.errors import Location
+from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.work import ArrowBatch, Counts, Merge, Output, Staged, Stored, TableBatch, Work
+from tests.changes.model import VALUES, Case, Event, Row
+
+HERE = Location("cdc.sql", 1, 1)
+COLUMNS = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("site", pa.string()),
+        ("seq", pa.int64()),
+        ("lsn", pa.int64()),
+        ("op", pa.string()),
+        ("a", pa.int64()),
+        ("b", pa.string()),
+    ]
+)
+
+
+def declared(case: Case) -> AutoCdc:
+    """What an author would declare for a case."""
+    left_out = ("op",) if case.shown else ("op", "seq", "lsn")
+    return AutoCdc(
+        keys=("id", "site"),
+        sequence=(Expression("seq", "duckdb"), Expression("lsn", "duckdb")),
+        deletes=Expression("op = 'D'", "duckdb"),
+        truncates=None if case.two else Expression("op = 'T'", "duckdb"),
+        columns=Chosen(left_out, all_but=True),
+        keeps=Chosen(case.keeps) if case.keeps else None,
+        scd=ScdType.TWO if case.two else ScdType.ONE,
+        tracked=EVERY if case.tracked is None else Chosen(case.tracked),
+    )
+
+
+class Table:
+    """The files of a table, and what was merged into them."""
+
+    def __init__(self, folder: Path, case: Case, partitioned: bool = False) -> None:
+        self.folder, self.case = folder, case
+        self.files: list[str] = []
+        self.kept: list[str] = []
+        self.schema = NO_COLUMNS
+        self.events = NO_COLUMNS
+        self.epoch = 0
+        self.partition_by = ("site",) if partitioned else ()
+        self.engine = DuckDBEngine(folder / "scratch", threads=1)
+
+    def merge(self, events: tuple[Event, ...], forgets_ns: int = 0) -> Staged:
+        """Merge events, and publish what the engine staged."""
+        self.epoch += 1
+        read = Read("__in_1", dataset_ref("changes"), True, HERE)
+        sql = "SELECT * FROM __in_1"
+        data = pa.Table.from_pylist(
+            [dict(zip(COLUMNS.names, e.row, strict=True)) for e in events], schema=COLUMNS
+        )
+        target = Output(
+            self.folder, f"epoch-{self.epoch}", schema=self.schema, partition_by=self.partition_by
+        )
+        if self.schema.fields:
+            batch = TableBatch(tuple(self.files), self.schema, self.partition_by)
+            target = Output(
+                target.folder,
+                target.prefix,
+                schema=self.schema,
+                partition_by=self.partition_by,
+                stored=Stored(batch, self.epoch - 1),
+            )
+        kept = TableBatch(tuple(self.kept), self.events) if self.kept else None
+        work = Work(
+            flow="customers",
+            epoch=self.epoch,
+            update="u",
+            dataset="customers",
+            query=SqlQuery(sql, sql, "duckdb", (read,), HERE),
+            inputs={"__in_1": ArrowBatch(lambda: data)},
+            output=Output(self.folder, f"epoch-{self.epoch}"),
+            quarantine=Output(self.folder / "quarantine", f"epoch-{self.epoch}"),
+            scratch=self.folder / "scratch" / str(self.epoch),
+            at_ns=self.epoch * 1_000_000_000,
+            merge=Merge(declared(self.case), target, kept, forgets_ns, feed=True),
+        )
+        before = Counter(self.rows())
+        staged = self.engine.stage(work, lambda _: None)
+        table = staged.table
+        paths = [str(self.folder / f.path) for f in table.files]
+        self.files = [f for f in self.files if f not in set(table.removed)] + paths
+        self.schema = table.schema
+        if table.events is not None:
+            self.kept = [str(self.folder / f.path) for f in table.events]
+            if self.kept:
+                self.events = Schema(tuple(self._described(self.kept)))
+        self._check_feed(staged, before)
+        return staged
+
+    def _described(self, files: list[str]) -> list[object]:
+        from qanat.engines.duckdb.types import columns_of
+        from qanat.model.schema import Field
+
+        with duckdb.connect() as con:
+            found = con.sql(f"SELECT * FROM read_parquet({files!r}, hive_partitioning=false)")
+            return [
+                Field(c.name, c.type) for c in columns_of(found.columns, found.types) if c.type
+            ]
+
+    def _check_feed(self, staged: Staged, before: Counter[Row]) -> None:
+        """The rows before, with what readers of changes are told, are the rows after."""
+        after = Counter(self.rows())
+        if not staged.table.removed:
+            assert not staged.table.feed
+            assert not before - after
+            return
+        told: dict[str, Counter[Row]] = {}
+        for file in staged.table.feed:
+            for change, *row in self._select([str(self.folder / file.path)], "_change_type"):
+                told.setdefault(change, Counter())[tuple(row)] += 1
+        gone = told.get("delete", Counter()) + told.get("update_preimage", Counter())
+        come = told.get("insert", Counter()) + told.get("update_postimage", Counter())
+        assert before - gone + come == after
+        assert not gone - before
+        assert not (gone & come)
+
+    def rows(self) -> list[Row]:
+        """The rows as the model has them, sorted."""
+        return sorted(self._select(self.files), key=repr) if self.files else []
+
+    def _select(self, files: list[str], *first: str) -> list[Row]:
+        columns = [*first, "id", "site", *VALUES]
+        if self.case.two:
+            columns += ["__START_AT", "__END_AT"]
+        elif self.case.shown:
+            columns += ["seq", "lsn"]
+        with duckdb.connect() as con:
+            found = con.execute(
+                f"SELECT {', '.join(columns)} FROM read_parquet(?, union_by_name=true, "
+                "hive_partitioning=?)",
+                [files, bool(self.partition_by)],
+            ).fetchall()
+        return [tuple(_plain(v) for v in row) for row in found]
+
+    def close(self) -> None:
+        """Stop the engine."""
+        self.engine.close()
+
+
+def _plain(value: object) -> object:
+    return tuple(value.values()) if isinstance(value, dict) else value
+
+
+def total(staged: list[Staged]) -> Counts:
+    """All that was counted."""
+    return sum((s.counts for s in staged), Counts())
