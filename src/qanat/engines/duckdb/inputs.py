@@ -284,7 +284,7 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
     # The bare row number lets DuckDB push joins on it into the scan; arithmetic does not.
     rid = "f.file_row_number"
     if len(batch.files) > 1:
-        rid = f"(f.file_index::BIGINT << {ROW_BITS}) + f.file_row_number"
+        rid = f"(({_number_of_file(name)} - 1) << {ROW_BITS}) + f.file_row_number"
     positions = f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
     return Bound(
         f"SELECT {visible} FROM {table}",
@@ -338,6 +338,16 @@ def _widened(field: Field, before: Field | None) -> str:
     return f"CAST({value} AS {wanted}) AS {name}"
 
 
+def _number_of_file(name: str) -> str:
+    """SQL of the 1-based number of a row's file among those of a batch of several.
+
+    DuckDB's own `file_index` is another number where a filter or a join lets it leave out files,
+    as one on a partition column does: two passes over the same rows would tell them by different
+    numbers.
+    """
+    return f"list_position(getvariable({literal(f'files_{name}')}), f.filename)::BIGINT"
+
+
 def _keys_above(batch: TableBatch) -> bool:
     """True if a partitioned table lies in folders that look like partitions themselves."""
     if not batch.partition_by:
@@ -350,6 +360,7 @@ def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> 
     """The partition columns as SQL, from the folders next to the files alone."""
     found: dict[str, str] = {}
     own = len(batch.partition_by)
+    number = _number_of_file(name) if len(batch.files) > 1 else "1"
     for position, column in enumerate(batch.partition_by):
         texts = [f.split("/")[position - own - 1].partition("=")[2] for f in batch.files]
         values = [None if t == NULL_FOLDER else unquote(t) for t in texts]
@@ -358,7 +369,7 @@ def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> 
         field = batch.schema.get(column)
         if field is not None:
             found[field.name] = (
-                f"CAST(getvariable({literal(variable)})[f.file_index::BIGINT + 1] "
+                f"CAST(getvariable({literal(variable)})[{number}] "
                 f"AS {to_duckdb(field.type)}) AS {quote(field.name)}"
             )
     return found
