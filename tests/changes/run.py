@@ -51,7 +51,9 @@ def main() -> int:
             print(f"{case}: {found}")
             if wrong > 5:
                 break
-    print(f"{asked.most} histories from seed {asked.seed}: {wrong} differ, {time.monotonic() - began:.0f} s")
+    print(
+        f"{asked.most} histories from seed {asked.seed}: {wrong} differ, {time.monotonic() - began:.0f} s"
+    )
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""What an author declares of rows that are changes: `AUTO CDC`, with the meaning it has in Lakeflow.
+"""What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow understands it.
 
 A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
 empties the table. Which event comes after which says their sequence alone, never the order in
@@ -16,6 +16,26 @@ from qanat.secret import masked
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """The columns of SCD type 2 that tell from which sequence on a version holds, and up to which."""
+
+
+RETENTION = "pipelines.cdc.tombstoneGCThresholdInSeconds"
+"""The table property that says how long events are kept which rows of the table do not tell."""
+CHANGE_FEED = "delta.enableChangeDataFeed"
+"""The table property that says whether readers of changes are told what merges did."""
+
+_RETENTION_SECONDS = 2 * 24 * 3600
+
+
+def parse_retention(text: str | None) -> int:
+    """Seconds for which such events are kept; two days if nothing is said, as in Lakeflow.
+
+    Raises:
+        ValueError: the text is no number of seconds.
+
+    >>> parse_retention(None), parse_retention("3600")
+    (172800, 3600)
+    """
+    return _RETENTION_SECONDS if text is None else int(text)
 
 
 class Expression(Frozen):

@@ -419,6 +419,7 @@ class Staged(Frozen):
         refreshed: whether a quarantine changes although no row goes from it into the table.
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         missing: by `Read.name`, columns that earlier files had, and none of these.
+        events: of a merge, the columns of its rows; the table's may be others.
     """
 
     table: StagedTable
@@ -431,6 +432,12 @@ class Staged(Frozen):
     refreshed: bool = False
     unparsed: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    events: Schema | None = None
+
+    @property
+    def given(self) -> Schema:
+        """The columns of the rows that rules are checked on."""
+        return self.table.schema if self.events is None else self.events
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:

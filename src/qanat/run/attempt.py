@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from qanat.disk import remove
-from qanat.errors import FlowError, InvariantError, QanatError, RunError, full_refresh, located
+from qanat.errors import InvariantError, QanatError, RunError, located
 from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
@@ -36,6 +36,8 @@ from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs, drift_of, files_again
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
+from qanat.run.merging import merge_of
+from qanat.run.partitions import check_partitions
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 
@@ -182,7 +184,8 @@ class Attempt:
     @property
     def idle(self) -> bool:
         """True if the epoch turns out to change nothing that is worth a commit."""
-        changed = self.staged.table.rows or self.staged.refreshed
+        table = self.staged.table
+        changed = table.files or table.removed or self.staged.refreshed
         return self.compiled.readmits and not changed
 
     @property
@@ -243,6 +246,7 @@ def work_of(attempt: Attempt) -> Work:
     scratch = session.scratch / unique
     make_folder(scratch)
     prefix = staged_prefix(session.scope, epoch.number, unique)
+    merge = merge_of(session, compiled, epoch, prefix, attempt.running.at_ns)
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,
@@ -250,7 +254,7 @@ def work_of(attempt: Attempt) -> Work:
         dataset=compiled.dataset.name,
         query=compiled.query,
         inputs={},
-        output=_output(attempt, prefix),
+        output=_output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix),
         quarantine=_quarantine(
             session,
             compiled.dataset,
@@ -266,6 +270,7 @@ def work_of(attempt: Attempt) -> Work:
         sets_aside=_sets_aside(session, compiled.dataset),
         widens=may_widen(session, compiled) and not compiled.readmits,
         unchanged=attempt.unchanged,
+        merge=merge,
         again=tuple(
             Recomputation(
                 f.flow.name,
@@ -303,22 +308,6 @@ def _sets_aside(session: Session, dataset: Dataset) -> bool:
     own = dataset.table_property(ON_ROW_ERROR)
     default = session.project.configuration.get(ON_ROW_ERROR, OnRowError.QUARANTINE)
     return OnRowError(fold(own or default)) is OnRowError.QUARANTINE
-
-
-def check_partitions(dataset: Dataset, stored: tuple[str, ...]) -> None:
-    """Refuse to append to a table that has other partitions than are declared by now.
-
-    Raises:
-        FlowError: it has.
-    """
-    if stored != dataset.partition_by:
-        raise FlowError(
-            f"{dataset.name} is declared with other partitions than its table has",
-            location=dataset.location,
-            wanted=", ".join(stored) or "none",
-            got=", ".join(dataset.partition_by) or "none",
-            hint=f"start over: {full_refresh(dataset.name)}",
-        )
 
 
 def _output(attempt: Attempt, prefix: str) -> Output:
@@ -371,6 +360,7 @@ def may_widen(session: Session, compiled: CompiledFlow) -> bool:
     dataset = compiled.dataset
     return (
         dataset.sink is None
+        and compiled.changes is None
         and not dataset.schema.fields
         and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)
         and drift_of(session, compiled) is Drift.EVOLVE

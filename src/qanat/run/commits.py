@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
+from qanat.model.changes import CHANGE_FEED
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
@@ -167,7 +168,8 @@ def publish_epoch(attempt: Attempt) -> int | None:
         sink.publish(delivery, staging, attempt.staged.table, retried)
         return None
     table = session.table(epoch.dataset)
-    change = Change.REPLACE if epoch.replaces else Change.APPEND
+    change = Change.APPEND if attempt.work.merge is None else Change.MERGE
+    change = Change.REPLACE if epoch.replaces else change
     # The numbers between are those of epochs into another dataset.
     gaps = over or last is None or last.number != epoch.number - 1
     return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps))
@@ -223,7 +225,7 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
     replaces = attempt.epoch.replaces
     if work.dataset in with_rows or (replaces and session.store.version(table) is not None):
         # Replace it even without rows: its columns must be those that the table has from now on.
-        columns = Schema(quarantine_fields(attempt.staged.table.schema))
+        columns = Schema(quarantine_fields(attempt.staged.given))
         staged = with_rows.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits
         yield table, staged, Change.REPLACE if anew else Change.APPEND
@@ -269,9 +271,11 @@ def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
 def _commit(
     attempt: Attempt, table: TableRef, staged: StagedTable, change: Change, gaps: bool
 ) -> Commit:
-    epoch, dataset = attempt.epoch, attempt.compiled.dataset
+    epoch, dataset, work = attempt.epoch, attempt.compiled.dataset, attempt.work
     own = table.name == dataset.name
-    stored = (attempt.work.output if own else attempt.work.quarantine).stored
+    stored = (work.output if own else work.quarantine).stored
+    merged = work.merge.target.stored if own and work.merge else None
+    rewrites = merged or (stored if staged.rewritten is not None else None)
     commit = Commit(
         table=table,
         schema=staged.schema,
@@ -283,13 +287,17 @@ def _commit(
         gaps=gaps,
         gate=attempt.running.gate,
         rewritten=staged.rewritten,
-        rewrites=stored.version if stored and staged.rewritten is not None else None,
+        rewrites=rewrites.version if rewrites else None,
+        removed=staged.removed,
+        feed=staged.feed,
+        events=staged.events,
     )
     if not own:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
+    feed = {} if work.merge is None else {CHANGE_FEED: "true"}
     return replace(
         commit,
         partition_by=dataset.partition_by,
         comment=dataset.comment,
-        properties=dict(dataset.properties),
+        properties={**feed, **dict(dataset.properties)},
     )

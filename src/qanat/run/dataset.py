@@ -18,7 +18,7 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
-from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
+from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
@@ -39,6 +39,7 @@ from qanat.run.inputs import check_kept, find_unread, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
+from qanat.run.partitions import check_partitions
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 from qanat.run.sinks import check_apart

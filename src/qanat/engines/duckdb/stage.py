@@ -189,6 +189,7 @@ class Staging:
             read=sum(b.rows for b in bound.values() if b.rows is not None),
             missing={n: b.missing for n, b in bound.items() if b.missing},
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
+            events=None if work.merge is None else fitted.schema,
         )
 
     def _set_aside(self, strictly: bool) -> bool:
@@ -335,10 +336,11 @@ class Staging:
     def _write(self, kept: str, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
         """Stage the rows that stay, as rows of the table or as changes of its rows."""
         with explained(self.work.query, result.names, views=self._views):
-            if self.work.merge is not None:
-                return self._merging(self.work.merge).merge(kept)
-            table = write(self.con, kept, fitted.schema, self.work.output)
-        return table, Counts(written=table.rows)
+            if self.work.merge is None:
+                table = write(self.con, kept, fitted.schema, self.work.output)
+                return table, Counts(written=table.rows)
+            merged: tuple[StagedTable, Counts] = self._merging(self.work.merge).merge(kept)
+            return merged
 
     def _merging(self, merge: Merge) -> Any:
         # Imported only here: few tables have changes.

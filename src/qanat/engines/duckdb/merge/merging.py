@@ -133,13 +133,13 @@ class Merging:
             return
         same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
         joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
-        for name, side, join, columns in (
-            (_FRESH, "a", "LEFT", new),
-            (_GONE, "o", "RIGHT", old),
+        for name, join, columns in (
+            (_FRESH, "LEFT", columns_in(new, "a")),
+            (_GONE, "RIGHT", columns_in(old, "o")),
         ):
             self._con.execute(
-                f"CREATE TEMP TABLE {name} AS SELECT {columns_in(columns, side)}, "
-                f"o.{RID} AS rid {joined.format(join)}"
+                f"CREATE TEMP TABLE {name} AS SELECT {columns}, o.{RID} AS rid "
+                f"{joined.format(join)}"
             )
 
     def _rewrite(

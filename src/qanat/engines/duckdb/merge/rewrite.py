@@ -12,8 +12,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.inputs import ROW_BITS, Bindings
+from qanat.engines.duckdb.files.bound import RID, ROW_BITS
+from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
 from qanat.frozen import Frozen
