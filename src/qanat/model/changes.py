@@ -1,4 +1,4 @@
-"""What an author declares of rows that are changes: `AUTO CDC`, with the meaning it has in Lakeflow.
+"""What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow means it.
 
 A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
 empties the table. Which event comes after which says their sequence alone, never the order in
