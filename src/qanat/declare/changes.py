@@ -52,7 +52,8 @@ def parse_value(
         raise cursor.unexpected(f"a {kind}")
     offsets = cursor.words[start].start, cursor.words[end - 1].end + 1
     role = Role(part, part, kind, "look it up in a temporary view, and read that")
-    return Expression(parse_expression(cursor.sql, cursor.tokens, offsets, dialect, role), dialect)
+    text = parse_expression(cursor.sql, cursor.tokens, offsets, dialect, role)
+    return Expression(text, dialect, location=cursor.sql.at(offsets[0]))
 
 
 def parse_sequence(

@@ -8,8 +8,10 @@ which they arrive.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from enum import StrEnum
 
+from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.name import fold
 from qanat.secret import masked
@@ -24,11 +26,13 @@ class Expression(Frozen):
     Args:
         sql: the expression, in `dialect`.
         written: what the author wrote, if that was in another dialect.
+        location: where that stands; None if it is not known. It makes no other expression.
     """
 
     sql: str
     dialect: str
     written: str | None = None
+    location: Location | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return masked(self.sql if self.written is None else self.written)
@@ -54,10 +58,18 @@ class Chosen(Frozen):
     ['id', 'name']
     >>> Chosen(("ID",)).among(["id", "name"])
     ['id']
+    >>> str(Chosen(("op", "ts"), all_but=True)), str(Chosen(("id",))), str(EVERY)
+    ('* EXCEPT (op, ts)', '(id)', '*')
     """
 
     names: tuple[str, ...]
     all_but: bool = False
+
+    def __str__(self) -> str:
+        listed = f"({', '.join(self.names)})"
+        if self.all_but:
+            return f"* EXCEPT {listed}" if self.names else "*"
+        return listed
 
     def among(self, columns: Sequence[str]) -> list[str]:
         """Those of some columns that are chosen, in their order."""

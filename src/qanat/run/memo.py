@@ -32,6 +32,7 @@ from qanat.declare.files import library_files
 from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
+from qanat.model.changes import AutoCdc
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
@@ -58,6 +59,8 @@ class CompiledFlow(Frozen):
         again: flows into the same target; rows that they could not compute are computed again.
         quarantined: rows that go into the target's quarantine as they are.
         known: by key, the columns of sources that its epochs do not read themselves.
+        changes: how its rows change the target, with expressions in the engine's dialect; None:
+            they are added to it. Then `expectations` has the rules that every change must keep.
     """
 
     flow: Flow
@@ -71,6 +74,7 @@ class CompiledFlow(Frozen):
     again: tuple[CompiledFlow, ...] = ()
     quarantined: Read | None = None
     known: Mapping[str, Schema] = field(default_factory=dict)
+    changes: AutoCdc | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
