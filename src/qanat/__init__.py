@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qanat.pipelines import (
         append_flow as append_flow,
+        apply_changes as apply_changes,
+        apply_changes_from_snapshot as apply_changes_from_snapshot,
         create_auto_cdc_flow as create_auto_cdc_flow,
+        create_auto_cdc_from_snapshot_flow as create_auto_cdc_from_snapshot_flow,
         create_sink as create_sink,
         create_streaming_table as create_streaming_table,
         expect as expect,
@@ -35,7 +38,10 @@ __version__ = "0.1.0"
 _DECORATORS = frozenset(
     {
         "append_flow",
+        "apply_changes",
+        "apply_changes_from_snapshot",
         "create_auto_cdc_flow",
+        "create_auto_cdc_from_snapshot_flow",
         "create_sink",
         "create_streaming_table",
         "expect",

@@ -5,7 +5,6 @@ The names and parameters are those of `pyspark.pipelines`, with expectations add
 
 from qanat.declare.python import (
     append_flow,
-    create_auto_cdc_flow,
     create_sink,
     create_streaming_table,
     expect,
@@ -20,10 +19,19 @@ from qanat.declare.python import (
     table,
     temporary_view,
 )
+from qanat.declare.python_cdc import (
+    apply_changes,
+    apply_changes_from_snapshot,
+    create_auto_cdc_flow,
+    create_auto_cdc_from_snapshot_flow,
+)
 
 __all__ = [
     "append_flow",
+    "apply_changes",
+    "apply_changes_from_snapshot",
     "create_auto_cdc_flow",
+    "create_auto_cdc_from_snapshot_flow",
     "create_sink",
     "create_streaming_table",
     "expect",

@@ -7,11 +7,11 @@ is active, as in a test that imports the file, they store nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from qanat.errors import Location, QanatError
 from qanat.frozen import Frozen
@@ -54,6 +54,22 @@ class FlowCall(Frozen):
     stream: Any = None
 
 
+class ChangesCall(Frozen):
+    """A call of `create_auto_cdc_flow`, with its unchecked arguments.
+
+    Args:
+        arguments: those that say what the changes do, by name.
+    """
+
+    name: Any
+    target: Any
+    source: Any
+    location: Location
+    arguments: Mapping[str, Any]
+    once: Any = False
+    function: None = None
+
+
 class RuleCall(Frozen):
     """A call of `@expect` or one of its variants: rules by name, with one action."""
 
@@ -61,6 +77,9 @@ class RuleCall(Frozen):
     rules: Any
     location: Location
     function: Function | None = None
+
+
+Call: TypeAlias = DatasetCall | FlowCall | ChangesCall
 
 
 @dataclass(slots=True)
@@ -75,7 +94,7 @@ class Capture:
     """
 
     root: Path
-    calls: list[DatasetCall | FlowCall] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     rules: list[RuleCall] = field(default_factory=list)
     problems: list[QanatError] = field(default_factory=list)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from qanat.declare.capture import Capture, DatasetCall, FlowCall, Function
+from qanat.declare.capture import Call, Capture, Function
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.digest import digest
@@ -96,7 +96,7 @@ def _contents(files: list[Path]) -> str:
     return digest(*found) if found else ""
 
 
-def _called(call: DatasetCall | FlowCall, capture: Capture, path: Path) -> object:
+def _called(call: Call, capture: Capture, path: Path) -> object:
     function = call.function
     if function is None:
         return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlglot import Dialect, Token, exp
-from sqlglot.errors import ParseError
+from sqlglot import Token
 
 from qanat.declare.cursor import Cursor, SqlText
+from qanat.declare.expression import Role, parse_expression
 from qanat.declare.registry import quoted, strip_prefix
-from qanat.declare.syntax import syntax_error
 from qanat.declare.types import parse_type
 from qanat.errors import (
     DuplicateNameError,
@@ -94,39 +93,15 @@ def parse_predicate(
         SqlSyntaxError: the part does not parse, or is no condition.
         UnsupportedError: it contains a subquery, an aggregate or a window.
     """
-    start, end = extent
-    text = sql.text[start:end].strip()
-    inner = [t for t in tokens if start <= t.start < end]
-    if not inner:
-        raise SqlSyntaxError(
-            "the expectation is empty", location=sql.at(start), wanted="a condition on a row"
-        )
-    try:
-        trees = (
-            Dialect.get_or_raise(dialect).parser().parse_into(exp.Condition, list(inner), sql.text)
-        )
-    except ParseError as error:
-        raise syntax_error(error, sql, inner) from error
-    except RecursionError as error:
-        raise SqlSyntaxError(
-            "the expectation is nested too deeply", location=sql.at(inner[0].start)
-        ) from error
-    tree = trees[0]
-    if tree is None or isinstance(tree, exp.Alias):
-        raise SqlSyntaxError(f"{text!r} is not a condition", location=sql.at(inner[0].start))
-    if tree.find(exp.Query):
-        reason, hint = "a subquery", "use (columns) REFERENCES dataset (columns), or join before"
-    elif tree.find(exp.AggFunc, exp.Window):
-        reason, hint = "an aggregate or window function", "compute it in the query"
-    else:
-        return Predicate(text, dialect)
-    raise UnsupportedError(
-        f"an expectation with {reason} is not supported",
-        location=sql.at(inner[0].start),
-        wanted="a condition on one row",
-        hint=hint,
-    )
+    return Predicate(parse_expression(sql, tokens, extent, dialect, _RULE), dialect)
 
+
+_RULE = Role(
+    "the expectation",
+    "an expectation",
+    "condition",
+    "use (columns) REFERENCES dataset (columns), or join before",
+)
 
 ACTIONS = {
     "DROP ROW": Action.DROP,

@@ -17,8 +17,9 @@ from qanat.declare.arguments import (
     text_of,
     with_values,
 )
-from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall
+from qanat.declare.capture import Call, ChangesCall, DatasetCall, FlowCall, Function, RuleCall
 from qanat.declare.captured import FRAME, Captured
+from qanat.declare.cdc_call import flow_of_call
 from qanat.declare.closure import closure_of
 from qanat.declare.columns import Columns, parse_columns, rule_of_text
 from qanat.declare.cursor import Cursor, SqlText
@@ -70,10 +71,12 @@ class _Maker:
         self.registry = registry
         self.project = registry.project
 
-    def declare(self, call: DatasetCall | FlowCall, result: object) -> None:
+    def declare(self, call: Call, result: object) -> None:
         """Make what one call declares; `result` is what its function returned or raised."""
         if isinstance(call, FlowCall):
             self._flow(call, result)
+        elif isinstance(call, ChangesCall):
+            self.registry.add_flow(flow_of_call(call, self.registry))
         else:
             self._dataset(call, result)
 

@@ -54,7 +54,7 @@ class Properties:
 
 
 def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> Properties:
-    """Parse clauses up to AS or the end of the statement.
+    """Parse clauses up to AS, FLOW or the end of the statement.
 
     Args:
         cursor: stands before the first clause.
@@ -70,7 +70,8 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
     """
     found = Properties()
     seen: set[str] = set()
-    while cursor.word is not None and not cursor.sees("AS"):
+    ends = ("AS", "FLOW") if kind is DatasetKind.STREAMING_TABLE else ("AS",)
+    while cursor.word is not None and not any(cursor.sees(end) for end in ends):
         at = cursor.here
         word = cursor.word
         if word.upper in REFUSED:
@@ -81,7 +82,7 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
             raise UnsupportedError(
                 "ROW FILTER is not supported", location=at, hint="filter in the query"
             )
-        clause = cursor.expect(*_CLAUSES, "AS")
+        clause = cursor.expect(*_CLAUSES, *ends)
         if clause in seen:
             raise SqlSyntaxError(f"{clause} is given twice", location=at)
         seen.add(clause)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from qanat.declare import python
+from qanat.declare import python, python_cdc
 from qanat.declare.capture import Capture, active
 from qanat.errors import Location, PythonFileError, install, nearest
 
@@ -140,7 +140,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
 
 
 def _way_out(package: str) -> str:
-    if package.partition(".")[0] == "pyspark":
+    if package.partition(".")[0] in ("pyspark", "dlt"):
         return _SPARK
     return install(package) or _INSTALL
 
@@ -150,8 +150,10 @@ def _meant(error: BaseException) -> str | None:
     if isinstance(error, AttributeError) and error.name is not None:
         return nearest(error.name, (n for n in dir(error.obj) if not n.startswith("_")))
     wrong = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    function = getattr(python, wrong[1], None) if wrong else None
-    if wrong is None or function is None:
+    if wrong is None:
+        return None
+    function = getattr(python, wrong[1], None) or getattr(python_cdc, wrong[1], None)
+    if function is None:
         return None
     return nearest(wrong[2], inspect.signature(function).parameters)
 

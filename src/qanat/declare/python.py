@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
-from qanat.errors import Location, PythonFileError, UnsupportedError
+from qanat.errors import Location, PythonFileError
 from qanat.model.pipeline import Action, DatasetKind
 
 F = TypeVar("F", bound=Function)
@@ -275,18 +275,6 @@ def _given(where: Location, *expectations: Mapping[str, str] | None) -> tuple[Ru
     actions = (Action.WARN, Action.DROP, Action.QUARANTINE, Action.FAIL)
     pairs = zip(actions, expectations, strict=True)
     return tuple(RuleCall(action, rules, where) for action, rules in pairs if rules is not None)
-
-
-def create_auto_cdc_flow(*arguments: Any, **named: Any) -> None:
-    """Refuse AUTO CDC, which a later release will support."""
-    capture = active.get()
-    if capture is not None:
-        error = UnsupportedError(
-            "AUTO CDC is not supported yet",
-            location=caller(capture, __name__),
-            hint="it comes in a later release; until then keep changes in a streaming table",
-        )
-        capture.problems.append(error)
 
 
 def expect(name: str, inv: str) -> Callable[[F], F]:

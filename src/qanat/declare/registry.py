@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from qanat.errors import DuplicateNameError, Location, OptionError, Problems, QanatError
 from qanat.model.adapter import Connectors
-from qanat.model.name import Named, fold
+from qanat.model.name import Named, Names, fold
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
 
 _MAX_BYTES = 200
@@ -91,6 +91,7 @@ class Registry:
         self.unread: list[str | None] = []
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
+        self._twice = Names()
 
     @property
     def datasets(self) -> tuple[Dataset, ...]:
@@ -108,6 +109,7 @@ class Registry:
             check_name(dataset.name, dataset.location)
         other = self._datasets.setdefault(dataset.name, dataset)
         if other is not dataset:
+            self._twice.add(dataset.name)
             self.problems.append(_duplicate("datasets", dataset, other))
         self.problems += duplicate_rules(dataset.name, dataset.expectations)
 
@@ -118,7 +120,7 @@ class Registry:
                 check_name(flow.name, flow.location)
         other = self._flows.setdefault(flow.name, flow)
         # Two datasets with the same name also have flows with the same name: report that once.
-        if other is not flow and not (flow.name == flow.target and other.name == other.target):
+        if other is not flow and not (flow.name == flow.target and flow.name in self._twice):
             self.problems.append(_duplicate("flows", flow, other))
 
     @contextmanager
@@ -155,8 +157,11 @@ def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterat
 def _duplicate(
     what: str, new: Dataset | Flow | Expectation, old: Dataset | Flow | Expectation
 ) -> DuplicateNameError:
+    # Such a flow has no name of its own: APPLY CHANGES INTO, or a table's own query.
+    nameless = isinstance(new, Flow) and new.name == new.target
+    way = "write this one as CREATE FLOW name AS …" if nameless else "rename one of them"
     return DuplicateNameError(
         f"two {what} are named {new.name!r}",
         location=new.location,
-        hint=f"the first is at {old.location}; rename one of them",
+        hint=f"the first is at {old.location}; {way}",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from sqlglot import Token, TokenType
 
+from qanat.declare.auto_cdc import parse_auto_cdc
 from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.properties import parse_properties
@@ -22,12 +23,13 @@ from qanat.model.name import fold
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
 
 _OBJECTS = ("STREAMING TABLE", "MATERIALIZED VIEW", "TEMPORARY VIEW", "FLOW")
-_STATEMENTS = ("CREATE", "SET")
+_STATEMENTS = ("CREATE", "SET", "APPLY CHANGES INTO")
 
 _HARMLESS = re.compile(r"spark\.sql\.(shuffle\.partitions|adaptive\.[\w.]+)", re.IGNORECASE)
 """Settings that change Spark's speed and never its results; they are ignored."""
 
-_LATER = "it comes in a later release; until then keep changes in a streaming table"
+_CDC = ("AUTO CDC", "APPLY CHANGES")
+"""Both mean the same; the second is the older one."""
 
 
 def declare_sql(text: str, file: str, registry: Registry) -> None:
@@ -77,8 +79,8 @@ def _statement(
         _set(cursor, configuration)
     elif cursor.take("CREATE"):
         _create(cursor, registry)
-    elif cursor.sees("APPLY CHANGES") or cursor.sees("AUTO CDC"):
-        raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
+    elif cursor.sees("APPLY CHANGES"):
+        _changes(cursor, registry)
     else:
         _refuse_command(cursor)
         with registry.nameless(cursor.text):
@@ -98,7 +100,8 @@ def _refuse_command(cursor: Cursor) -> None:
         "ALTER": "change its declaration instead",
         "DELETE": "say in the query, or with an expectation, which rows to leave out",
         "UPDATE": "say in the query what to compute",
-        "MERGE": "AUTO CDC comes in a later release",
+        "MERGE": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
+        "AUTO": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
         "USE": "name the catalog and schema in the spec",
     }
     if word is not None and word.upper in known:
@@ -217,7 +220,12 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
         if kind is not DatasetKind.STREAMING_TABLE:
             raise cursor.unexpected("AS SELECT …")
         return
-    cursor.expect("AS")
+    if cursor.expect("AS", "FLOW") == "FLOW":
+        cursor.expect(*_CDC)
+        once = cursor.take("ONCE")
+        query, changes = parse_auto_cdc(cursor, name, registry)
+        registry.add_flow(Flow(name, name, query, location, once, changes))
+        return
     _query(cursor, registry, name, name, location)
 
 
@@ -227,9 +235,10 @@ def _flow(cursor: Cursor, registry: Registry) -> None:
     if cursor.take("COMMENT"):
         cursor.string("the comment in quotes")
     cursor.expect("AS")
-    if cursor.sees("AUTO CDC") or cursor.sees("APPLY CHANGES"):
-        raise UnsupportedError("AUTO CDC is not supported yet", location=cursor.here, hint=_LATER)
-    cursor.expect("INSERT INTO")
+    if any(cursor.sees(each) for each in _CDC):
+        _changes(cursor, registry, name, location)
+        return
+    cursor.expect("INSERT INTO", *(f"{each} INTO" for each in _CDC))
     once = cursor.take("ONCE")
     target = strip_prefix(cursor.dotted("the table to insert into"), registry.project)
     if cursor.sees("REPLACE"):
@@ -243,6 +252,22 @@ def _flow(cursor: Cursor, registry: Registry) -> None:
         error.hint = "columns are matched by name: INSERT INTO table BY NAME SELECT …"
         raise error
     _query(cursor, registry, name, target, location, once=once)
+
+
+def _changes(
+    cursor: Cursor, registry: Registry, name: str | None = None, location: Location | None = None
+) -> None:
+    """Parse `AUTO CDC INTO …`. As a statement of its own it is a flow called like its target."""
+    cursor.expect(*_CDC)
+    once = cursor.take("ONCE")
+    cursor.expect("INTO")
+    # Also where INSERT INTO has it. A table may be called `once`.
+    once = (not cursor.sees("ONCE FROM") and cursor.take("ONCE")) or once
+    where = cursor.here
+    target = strip_prefix(cursor.dotted("the table to change"), registry.project)
+    query, changes = parse_auto_cdc(cursor, name or target, registry)
+    flow = Flow(name or target, target, query, location or where, once, changes)
+    registry.add_flow(flow)
 
 
 def _query(

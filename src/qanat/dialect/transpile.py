@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from qanat.dialect.original import original_location
 from qanat.errors import Location, Problems, QanatError, UnsupportedError
+from qanat.model.changes import Expression
 from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
 
@@ -35,8 +36,8 @@ def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
     return replace(query, sql=_translated(query.sql).sql, dialect=dialect)
 
 
-def predicate(rule: Predicate, dialect: str, location: Location) -> str:
-    """The SQL of an expectation's condition in the engine's dialect.
+def predicate(rule: Predicate | Expression, dialect: str, location: Location) -> str:
+    """The SQL of a condition, or another value that is computed from one row, for the engine.
 
     Args:
         rule: the condition.

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow understands it.
+=======
+"""What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow means it.
+>>>>>>> cdcdeclare
 
 A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
 empties the table. Which event comes after which says their sequence alone, never the order in
@@ -8,8 +12,10 @@ which they arrive.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
 from enum import StrEnum
 
+from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.name import fold
 from qanat.secret import masked
@@ -44,11 +50,13 @@ class Expression(Frozen):
     Args:
         sql: the expression, in `dialect`.
         written: what the author wrote, if that was in another dialect.
+        location: where that stands; None if it is not known. It makes no other expression.
     """
 
     sql: str
     dialect: str
     written: str | None = None
+    location: Location | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return masked(self.sql if self.written is None else self.written)
@@ -74,10 +82,18 @@ class Chosen(Frozen):
     ['id', 'name']
     >>> Chosen(("ID",)).among(["id", "name"])
     ['id']
+    >>> str(Chosen(("op", "ts"), all_but=True)), str(Chosen(("id",))), str(EVERY)
+    ('* EXCEPT (op, ts)', '(id)', '*')
     """
 
     names: tuple[str, ...]
     all_but: bool = False
+
+    def __str__(self) -> str:
+        listed = f"({', '.join(self.names)})"
+        if self.all_but:
+            return f"* EXCEPT {listed}" if self.names else "*"
+        return listed
 
     def among(self, columns: Sequence[str]) -> list[str]:
         """Those of some columns that are chosen, in their order."""

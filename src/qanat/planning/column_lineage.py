@@ -9,6 +9,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, nearest
+from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
 from qanat.model.dialect import DIALECTS
 from qanat.model.name import Name, Named, Names, fold, same
 from qanat.model.pipeline import Dataset, Flow, Pipeline
@@ -158,9 +159,13 @@ class _Tracer:
         if not isinstance(query, SqlQuery):
             return None
         known = {r.name: c for r in query.reads if (c := self._columns_of(r)) is not None}
-        projection = Projection(query, known, wanted)
+        times = _times(flow)
+        projection = Projection(query, known, tuple(c for c in wanted if c not in times))
         self.projections[flow.name] = projection
-        return projection.names
+        names = projection.names
+        if names is None or flow.changes is None:
+            return names
+        return (*flow.changes.columns.among(names), *times)
 
     def _columns_of(self, read: Read) -> tuple[str, ...] | None:
         name = read.source.dataset
@@ -179,7 +184,13 @@ class _Tracer:
                 yield flow, Made("", tuple(self._all(flow.query)))
                 continue
             projection = self.projections.get(flow.name)
-            found = projection.made(column) if projection else None
+            if projection is None:
+                continue
+            if column in _times(flow) and flow.changes is not None:
+                yield flow, _sequence(flow.changes, projection)
+                continue
+            left_out = flow.changes is not None and not flow.changes.columns.among([column])
+            found = None if left_out else projection.made(column)
             if found is not None:
                 yield flow, found
 
@@ -230,6 +241,24 @@ class _Tracer:
         name, column = key
         known = Names(self.columns.get(name, ()))
         return f"{name}.{known.find(column) or spelled[key]}"
+
+
+def _times(flow: Flow) -> Names:
+    """The columns that AUTO CDC adds to those of the query."""
+    history = flow.changes is not None and flow.changes.scd is ScdType.TWO
+    return Names((START_AT, END_AT) if history else ())
+
+
+def _sequence(changes: AutoCdc, projection: Projection) -> Made:
+    """What says from when on a version holds, and up to when."""
+    origins: dict[Origin, None] = {}
+    for value in changes.sequence:
+        tree = parse_one(value.sql, dialect=value.dialect, into=exp.Condition)
+        # Of `a.b`, `a` is the column: the expression sees columns without a table's name.
+        for name in dict.fromkeys(c.parts[0].name for c in tree.find_all(exp.Column)):
+            made = projection.made(name)
+            origins |= dict.fromkeys(made.origins if made else ())
+    return Made(", ".join(v.sql for v in changes.sequence), tuple(origins))
 
 
 def _declared(source: SourceRef) -> tuple[str, ...] | None:

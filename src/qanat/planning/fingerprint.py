@@ -6,12 +6,15 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
+from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression
+from qanat.model.name import fold
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
@@ -156,6 +159,8 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
             if each.kind is DatasetKind.TEMPORARY_VIEW:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
+            if flow.changes is not None:
+                parts.extend(_changes(flow.changes))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
 
@@ -173,6 +178,32 @@ def volatile(query: Query) -> bool:
             if name in _VOLATILE or (name == "age" and len(node.expressions) == 1):
                 return True
     return False
+
+
+def _changes(changes: AutoCdc) -> Iterator[str]:
+    """What AUTO CDC says, a line for each clause."""
+
+    def text(value: Expression) -> str:
+        return _condition(value.sql, value.dialect)
+
+    yield f"changes by keys ({', '.join(map(fold, changes.keys))})"
+    yield f"sequence by ({', '.join(map(text, changes.sequence))})"
+    if changes.deletes is not None:
+        yield f"delete when {text(changes.deletes)}"
+    if changes.truncates is not None:
+        yield f"truncate when {text(changes.truncates)}"
+    if changes.columns != EVERY:
+        yield f"columns {_sorted(changes.columns)}"
+    if changes.keeps is not None:
+        yield f"ignore null updates on {_sorted(changes.keeps)}"
+    yield f"stored as SCD type {changes.scd}"
+    if changes.tracked != EVERY:
+        yield f"track history on {_sorted(changes.tracked)}"
+
+
+def _sorted(chosen: Chosen) -> Chosen:
+    """The same columns in an order that does not depend on how they were written."""
+    return Chosen(tuple(sorted(map(fold, chosen.names))), chosen.all_but)
 
 
 def _rule(rule: Rule) -> str:

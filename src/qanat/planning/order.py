@@ -24,6 +24,7 @@ from qanat.model.pipeline import (
     Unique,
 )
 from qanat.model.query import Query, Read, SqlQuery
+from qanat.planning.changes import problem_of_stream, problems_of_changes, problems_of_target
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.stateful import first_stateful
 
@@ -34,7 +35,9 @@ _Edges: TypeAlias = dict[str, dict[str, Location]]
 
 def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
     """The reasons why a flow cannot feed its target; none if it can."""
-    if target.kind not in _APPENDED and not same(flow.name, target.name):
+    yield from problems_of_changes(pipeline, flow, target)
+    apart = target.kind not in _APPENDED and flow.changes is None
+    if apart and not same(flow.name, target.name):
         yield FlowError(
             f"flow {flow.name} feeds {target.kind} {target.name}",
             location=flow.location,
@@ -44,12 +47,12 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
         streamed = (r for r in flow.query.reads if streams(pipeline, r))
         yield from (_stream_into_view(target, read) for read in streamed)
     for read in flow.query.reads:
-        yield from _problems_of_read(pipeline, read)
+        yield from _problems_of_read(pipeline, flow, read)
     if target.kind is DatasetKind.TEMPORARY_VIEW:
         yield from _stateful(pipeline, flow.query, target)
     if target.kind in _APPENDED and not flow.once:
         if not any(streams(pipeline, r) for r in flow.query.reads):
-            yield _no_stream(flow, target)
+            yield _no_stream(flow, target) if flow.changes is None else _no_changes(flow)
         yield from _stateful(pipeline, flow.query, target)
 
 
@@ -71,7 +74,7 @@ def streams(pipeline: Pipeline, read: Read) -> bool:
     return False
 
 
-def _problems_of_read(pipeline: Pipeline, read: Read) -> Iterator[QanatError]:
+def _problems_of_read(pipeline: Pipeline, flow: Flow, read: Read) -> Iterator[QanatError]:
     name = read.source.dataset
     found = None if name is None else pipeline.get(name)
     if found is None:
@@ -89,6 +92,10 @@ def _problems_of_read(pipeline: Pipeline, read: Read) -> Iterator[QanatError]:
             location=read.location,
             hint=f"read it without STREAM, or make {found.name} a STREAMING TABLE",
         )
+    elif found.kind is DatasetKind.STREAMING_TABLE:
+        problem = problem_of_stream(pipeline, found, read)
+        if problem is not None:
+            yield problem
     elif found.kind is DatasetKind.TEMPORARY_VIEW:
         inside = streams(pipeline, read)
         if read.streaming and not inside:
@@ -97,7 +104,8 @@ def _problems_of_read(pipeline: Pipeline, read: Read) -> Iterator[QanatError]:
                 location=read.location,
                 hint="read it without STREAM, or put STREAM before an input of the view",
             )
-        elif inside and not read.streaming:
+        # A flow that runs once takes all that is there, stream or not.
+        elif inside and not read.streaming and not flow.once:
             yield FlowError(
                 f"temporary view {found.name} is a stream and must be read as one",
                 location=read.location,
@@ -121,6 +129,18 @@ def _no_stream(flow: Flow, target: Dataset) -> FlowError:
         location=flow.location,
         hint="put STREAM before the input whose new rows it takes, or make it a MATERIALIZED"
         " VIEW, or INSERT INTO ONCE for rows that come a single time",
+    )
+
+
+def _no_changes(flow: Flow) -> FlowError:
+    reads = flow.query.reads
+    dataset = reads[0].source.dataset if len(reads) == 1 else None
+    return FlowError(
+        f"nothing that flow {flow.name} reads is a stream, so that it has no changes to take",
+        location=reads[0].location if reads else flow.query.location,
+        wanted=f"STREAM {dataset}" if dataset else None,
+        hint="put STREAM before the input that has the changes, or write AUTO CDC ONCE INTO"
+        f" {flow.target} for a first load",
     )
 
 
@@ -161,6 +181,7 @@ def build_graph(
         problems += _flow_edges(pipeline, flow, edges, may_be_declared)
     fed = Names(flow.target for flow in pipeline.flows)
     for dataset in pipeline.datasets:
+        problems += problems_of_target(pipeline, dataset)
         for expectation in dataset.expectations:
             problems += _rule_edges(pipeline, dataset, expectation, edges, may_be_declared)
         if complete and dataset.name not in fed and dataset.kind is not DatasetKind.SINK:

@@ -26,6 +26,7 @@ from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.fingerprint import definition, volatile
 from qanat.planning.graph import view_of
 from qanat.planning.order import build_graph
+from qanat.run.changing import compile_changes, problems_of_expressions, rules_of_changes
 from qanat.run.memo import Analysis, CompiledFlow, CompiledView
 
 
@@ -121,11 +122,12 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
         flow,
         dataset,
         _query(flow.query, dialect),
-        rules_of(dataset, dialect),
+        (*rules_of(dataset, dialect), *rules_of_changes(flow, dialect)),
         tuple(views.values()),
         # The only epoch of a flow that runs once takes all that is there.
         tuple(_unlimited(r) for r in reads) if flow.once else tuple(reads),
         tuple(view_reads),
+        changes=compile_changes(flow, dialect),
     )
 
 
@@ -140,6 +142,7 @@ def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:
     for flow in pipeline.flows:
         if isinstance(flow.query, SqlQuery):
             yield from unsupported(flow.query, dialect)
+        yield from problems_of_expressions(flow, dialect)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
             if isinstance(expectation.rule, Predicate):

@@ -59,7 +59,8 @@ class CompiledFlow(Frozen):
         again: flows into the same target; rows that they could not compute are computed again.
         quarantined: rows that go into the target's quarantine as they are.
         known: by key, the columns of sources that its epochs do not read themselves.
-        changes: how its rows change the target, in the engine's dialect; None: they are added.
+        changes: how its rows change the target, with expressions in the engine's dialect; None:
+            they are added to it. Then `expectations` has the rules that every change must keep.
     """
 
     flow: Flow

@@ -11,7 +11,9 @@ from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.record import Definition
 from qanat.model.schema import Schema
 from qanat.model.work import Work
+from qanat.planning.changes import missing_columns
 from qanat.quality import check_expectations
+from qanat.run.changing import KEY, SEQUENCE, probes
 from qanat.run.columns import describe
 from qanat.run.results import Validation
 from qanat.run.session import Session
@@ -57,12 +59,16 @@ def _check(
     if given.schema is not None:
         known[name] = given.schema
         missing = check_expectations(dataset, given.schema, known)
+        for flow in session.pipeline.flows_into(name):
+            if flow.name in given.flows:
+                missing += missing_columns(flow, given.flows[flow.name])
         problems += missing
         if given.described is not None:
             work, rules = given.described
             wrong = {p.location for p in missing}
-            rest = [e for e in rules if e.location not in wrong]
+            rest = [e for e in rules if e.location not in wrong and e.name not in (KEY, SEQUENCE)]
             problems += _rule_problems(session, work, rest)
+            problems += _expression_problems(session, work)
     return problems
 
 
@@ -87,6 +93,19 @@ def _rule_problems(
     for each in predicates:
         problem = _refused(session, work, [each])
         if problem is not None:
+            yield problem
+
+
+def _expression_problems(session: Session, work: Work) -> Iterator[QanatError]:
+    """What the engine does not accept of the expressions of AUTO CDC.
+
+    They stand where the author wrote them, as the rules that are made of them do not.
+    """
+    compiled = session.analysis.flows[work.flow]
+    for probe in probes(compiled.flow, compiled.changes):
+        problem = _refused(session, work, [probe])
+        if problem is not None:
+            problem.message = problem.message.removeprefix("expectation ")
             yield problem
 
 

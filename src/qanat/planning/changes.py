@@ -1,0 +1,141 @@
+"""Flows whose rows change their target (AUTO CDC): what they cannot feed, and what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
+from qanat.model.changes import END_AT, START_AT, AutoCdc, Chosen, ScdType
+from qanat.model.name import Names
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Unique
+from qanat.model.query import Read
+from qanat.model.schema import Schema
+
+_FEW = 20
+"""A message lists the known columns up to this many."""
+
+
+def first_changing(pipeline: Pipeline, dataset: Dataset) -> tuple[Flow, AutoCdc] | None:
+    """The first flow whose rows change a dataset, and how; None if no flow's do."""
+    flows = pipeline.flows_into(dataset.name)
+    return next(((f, f.changes) for f in flows if f.changes is not None), None)
+
+
+def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
+    """The reasons why a flow cannot feed its target, of those that have to do with changes."""
+    first = first_changing(pipeline, target)
+    if first is None:
+        return
+    other, theirs = first
+    if flow.changes is None:
+        yield FlowError(
+            f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
+            " AUTO CDC",
+            location=flow.location,
+            hint="make its rows changes, too: a first load is AUTO CDC ONCE INTO"
+            f" {target.name}; or give it a table of its own",
+        )
+    elif target.kind is not DatasetKind.STREAMING_TABLE:
+        yield FlowError(
+            f"flow {flow.name} changes the rows of {target.kind} {target.name}",
+            location=flow.location,
+            hint=f"AUTO CDC keeps a streaming table: CREATE STREAMING TABLE {target.name};",
+        )
+    else:
+        for part, mine, wanted in _parts(flow.changes, theirs):
+            yield FlowError(
+                f"flows {other.name} and {flow.name} keep {target.name} in different ways",
+                location=flow.location,
+                wanted=f"{part} {wanted}, as at {other.location}",
+                got=f"{part} {mine}",
+            )
+
+
+def _parts(mine: AutoCdc, theirs: AutoCdc) -> Iterator[tuple[str, str, str]]:
+    """In what two flows into one table differ that must be the same: the part, and both values."""
+    # `* EXCEPT (…)` may differ: it leaves out what only one of the sources has.
+    listed = not (mine.columns.all_but and theirs.columns.all_but)
+    if Names(mine.keys) != Names(theirs.keys):
+        yield "KEYS", f"({', '.join(mine.keys)})", f"({', '.join(theirs.keys)})"
+    if len(mine.sequence) != len(theirs.sequence):
+        yield "SEQUENCE BY", _values(mine), _values(theirs)
+    if mine.scd is not theirs.scd:
+        yield "SCD TYPE", mine.scd.value, theirs.scd.value
+    if listed and not _alike(mine.columns, theirs.columns):
+        yield "COLUMNS", str(mine.columns), str(theirs.columns)
+    if not _alike(mine.tracked, theirs.tracked):
+        yield "TRACK HISTORY ON", str(mine.tracked), str(theirs.tracked)
+
+
+def _alike(mine: Chosen, theirs: Chosen) -> bool:
+    return mine.all_but is theirs.all_but and Names(mine.names) == Names(theirs.names)
+
+
+def _values(changes: AutoCdc) -> str:
+    return f"({', '.join(map(str, changes.sequence))})"
+
+
+def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatError]:
+    """The reasons why flows cannot keep a dataset by changes, as it is declared."""
+    first = first_changing(pipeline, dataset)
+    if first is None:
+        return
+    for expectation in dataset.expectations:
+        if isinstance(expectation.rule, Unique):
+            yield FlowError(
+                f"expectation {expectation.name}: the rows that come to {dataset.name} are"
+                " changes, and several may be about one row",
+                location=expectation.location,
+                got=str(expectation.rule),
+                hint="leave it out: KEYS keeps one row for each key; or check it in a"
+                f" MATERIALIZED VIEW over {dataset.name}",
+            )
+    names = dataset.schema.names
+    lacking = [n for n in (START_AT, END_AT) if n not in Names(names)]
+    if names and lacking and first[1].scd is ScdType.TWO:
+        yield FlowError(
+            f"{dataset.name} keeps versions (SCD type 2), but has no column"
+            f" {' and no '.join(lacking)}",
+            location=dataset.location,
+            hint="declare it with the type of SEQUENCE BY, or declare no columns",
+        )
+
+
+def problem_of_stream(pipeline: Pipeline, found: Dataset, read: Read) -> FlowError | None:
+    """The error for reading a table that is kept by changes as a stream."""
+    if not read.streaming or first_changing(pipeline, found) is None:
+        return None
+    return FlowError(
+        f"{found.name} is kept by AUTO CDC and cannot be read as a stream: its rows are changed"
+        " and deleted, not only appended",
+        location=read.location,
+        hint="read it without STREAM in a MATERIALIZED VIEW, or read the changes that feed it",
+    )
+
+
+def missing_columns(flow: Flow, given: Schema) -> list[QanatError]:
+    """An error for every column that AUTO CDC names and the flow's query does not give.
+
+    Args:
+        flow: the flow.
+        given: the columns of its query.
+    """
+    changes = flow.changes
+    if changes is None:
+        return []
+    parts = (
+        ("KEYS", changes.keys),
+        ("COLUMNS", changes.columns.names),
+        ("IGNORE NULL UPDATES", changes.keeps.names if changes.keeps else ()),
+        ("TRACK HISTORY ON", changes.tracked.names),
+    )
+    lacking = {n: part for part, names in reversed(parts) for n in names if given.get(n) is None}
+    return [
+        ColumnNotFoundError(
+            f"flow {flow.name}: {part} names column {name!r}, which its source does not have",
+            location=flow.location,
+            wanted=", ".join(given.names) if len(given.names) <= _FEW else None,
+            nearest=nearest(name, given.names),
+        )
+        for name, part in lacking.items()
+    ]

@@ -1,0 +1,102 @@
+"""Flows whose rows change their target (AUTO CDC), in the dialect of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from qanat.declare.registry import quoted
+from qanat.dialect import predicate
+from qanat.errors import Location, QanatError
+from qanat.model.changes import AutoCdc, Expression
+from qanat.model.pipeline import Action, Expectation, Flow, Predicate
+
+KEY, SEQUENCE = "_key", "_sequence"
+"""The rules that every change must keep: it says which row it is about, and when it happened."""
+
+
+def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
+    """How a flow's rows change its target, with expressions in the engine's dialect.
+
+    Raises:
+        UnsupportedError, FunctionNotFoundError, ProblemsError: an expression does not mean the
+            same there.
+    """
+    changes = flow.changes
+    if changes is None:
+        return None
+
+    def translated(value: Expression) -> Expression:
+        return _translated(value, dialect, flow.location)
+
+    return replace(
+        changes,
+        sequence=tuple(map(translated, changes.sequence)),
+        deletes=changes.deletes and translated(changes.deletes),
+        truncates=changes.truncates and translated(changes.truncates),
+    )
+
+
+def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
+    """What the engine's dialect cannot carry in the expressions of a flow's changes."""
+    for _, value in _expressions(flow.changes):
+        try:
+            _translated(value, dialect, flow.location)
+        except QanatError as error:
+            yield error
+
+
+def probes(flow: Flow, changes: AutoCdc | None) -> Iterator[Expectation]:
+    """The expressions of a flow's changes as rules, so that an engine can say what is wrong.
+
+    Args:
+        flow: the flow.
+        changes: what they are in the engine's dialect.
+    """
+    for clause, value in _expressions(changes):
+        rule = Predicate(f"({value.sql}) IS NOT NULL", value.dialect, str(value))
+        yield Expectation(clause, rule, Action.WARN, value.location or flow.location)
+
+
+def _expressions(changes: AutoCdc | None) -> Iterator[tuple[str, Expression]]:
+    """All expressions, each with the clause that it is of."""
+    if changes is None:
+        return
+    yield from (("SEQUENCE BY", each) for each in changes.sequence)
+    if changes.deletes is not None:
+        yield "APPLY AS DELETE WHEN", changes.deletes
+    if changes.truncates is not None:
+        yield "APPLY AS TRUNCATE WHEN", changes.truncates
+
+
+def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
+    """The rules that a flow's changes must keep, or go to quarantine.
+
+    Args:
+        flow: the flow; there are none if its rows are no changes.
+        dialect: the engine's.
+    """
+    changes = compile_changes(flow, dialect)
+    if flow.changes is None or changes is None:
+        return ()
+    key = " AND ".join(f"{quoted(k, dialect)} IS NOT NULL" for k in changes.keys)
+    shown = " AND ".join(f"{k} IS NOT NULL" for k in changes.keys)
+    if changes.truncates is not None:
+        # What empties the table is about no row.
+        key = f"coalesce({changes.truncates.sql}, FALSE) OR ({key})"
+        shown = f"{changes.truncates} OR ({shown})"
+    sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in changes.sequence)
+    when = " AND ".join(f"{s} IS NOT NULL" for s in changes.sequence)
+    rules = ((KEY, key, shown), (SEQUENCE, sequence, when))
+    return tuple(
+        Expectation(name, Predicate(sql, dialect, written), Action.QUARANTINE, flow.location)
+        for name, sql, written in rules
+    )
+
+
+def _translated(value: Expression, dialect: str, default: Location) -> Expression:
+    if value.dialect == dialect:
+        return value
+    sql = predicate(value, dialect, value.location or default)
+    # Messages and reports show what the author wrote, not its translation.
+    return Expression(sql, dialect, str(value), value.location)
