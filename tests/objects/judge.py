@@ -139,8 +139,12 @@ class _Log:
                 yield f"{_TABLES}{self._name}/{path}"
 
     def _named(self) -> tuple[dict[str, int], set[str]]:
-        """The files of the newest version with their sizes, and those of all versions."""
+        """The files of the newest version with their sizes, and those of all versions.
+
+        Changes that are kept beside the rows are among them.
+        """
         live: dict[str, int] = {}
+        events: dict[str, int] = {}
         mentioned: set[str] = set()
         for action in (a for actions in self.versions.values() for a in actions):
             for kind in action.keys() & {"add", "remove", "cdc"}:
@@ -149,7 +153,11 @@ class _Log:
                 live.pop(path, None)
                 if kind == "add":
                     live[path] = action[kind]["size"]
-        return live, mentioned
+            if "metaData" in action:
+                kept = json.loads(action["metaData"]["configuration"].get("qanat.events", "{}"))
+                events = {unquote(f["path"]): f["size"] for f in kept.get("files", ())}
+                mentioned |= events.keys()
+        return live | events, mentioned
 
     def _doubled(self) -> Iterator[str]:
         """Numbers that an application has committed twice; one that was taken back is free."""

@@ -12,6 +12,7 @@ from qanat.crash.inventory import Inventory
 from qanat.storage.delta.witness import DeltaWitness
 
 ENTRY = f"{0:020}.json"
+EVENTS = {"files": [{"path": "_events/f.parquet", "size": 1, "rows": 1}], "schema": {}}
 
 
 @pytest.fixture
@@ -21,6 +22,9 @@ def storage(tmp_path: Path) -> Path:
         {"add": {"path": "a%20b.parquet", "stats": json.dumps({"numRecords": 5})}},
         {"add": {"path": "kind=x/c.parquet", "stats": json.dumps({"numRecords": 2})}},
         {"remove": {"path": "old.parquet"}},
+        {"cdc": {"path": "_change_data/kind=x/d%20e.parquet"}},
+        {"metaData": {"configuration": {"qanat.events": json.dumps(EVENTS)}}},
+        {"metaData": {"id": "1"}},
     ]
     known = {
         f"tables/t/_delta_log/{ENTRY}": "\n".join(map(json.dumps, actions)) + "\n",
@@ -29,6 +33,8 @@ def storage(tmp_path: Path) -> Path:
         "tables/t/a b.parquet": "",
         "tables/t/kind=x/c.parquet": "",
         "tables/t/old.parquet": "",
+        "tables/t/_change_data/kind=x/d e.parquet": "",
+        "tables/t/_events/f.parquet": "",
         "_qanat/ledger.db": "",
         "_qanat/scratch/mine.lock": "",
         "_qanat/scratch/mine/rows.parquet": "",
@@ -57,6 +63,8 @@ def test_files_that_a_project_needs_are_no_strangers(storage: Path) -> None:
     [
         "tables/t/d.parquet",
         "tables/t/kind=x/.hidden",
+        "tables/t/_change_data/kind=x/d.parquet",
+        "tables/t/_events/g.parquet",
         "tables/t/kind=x/a b.parquet",
         f"tables/t/_delta_log/{ENTRY}.tmp",
         "tables/t/_delta_log/_commit_1.json.tmp",

@@ -12,15 +12,10 @@ from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
+from qanat.storage.delta.events import event_columns, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import (
-    TableState,
-    added_files,
-    hive_style,
-    local_path,
-    local_paths,
-)
+from qanat.storage.delta.state import TableState, added_files, local_path, local_paths, paths_of
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -32,13 +27,24 @@ def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
     if files is None:
         return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
     log = files.log
-    if state.plain and all(hive_style(f.path, state.partition_by) for f in state.files):
-        found = [local_path(log.table, f.path) for f in state.files]
-        paths = tuple(p for p in found if p is not None)
-        if len(paths) == len(found):
-            fetch = files.fetching(state.files)
-            return TableBatch(paths, state.schema, state.partition_by, fetch)
+    paths = paths_of(log, state)
+    if paths is not None:
+        return TableBatch(paths, state.schema, state.partition_by, files.fetching(state.files))
     return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
+
+
+def events_of(state: TableState, files: Files | None) -> Batch | None:
+    """The changes that are kept beside a table's rows; None if there are none.
+
+    Args:
+        files: of the table; None at a URL that only delta-rs can read.
+    """
+    found = event_files(state.properties)
+    if files is None or not found:
+        return None
+    paths = (local_path(files.log.table, f.path) for f in found)
+    columns = event_columns(state.properties)
+    return TableBatch(tuple(p for p in paths if p), columns, (), files.fetching(found))
 
 
 def added(
@@ -86,8 +92,7 @@ def _widened(
     log: Log, after: int, upto: int, state_at: Callable[[int], TableState]
 ) -> Iterator[tuple[int, Schema]]:
     """The versions that gave columns of a table other types, each with the columns before it."""
-    changed = [v for v in range(after + 1, upto + 1) if _has_metadata(log, v)]
-    for version in changed:
+    for version in _with_other_columns(log, after, upto):
         before, now = state_at(version - 1).schema, state_at(version).schema
         columns = Named((f.name, f) for f in now.fields)
         for column in before.fields:
@@ -97,8 +102,20 @@ def _widened(
                 break
 
 
-def _has_metadata(log: Log, version: int) -> bool:
-    return version > 0 and any("metaData" in action for action in log.actions(version))
+def _with_other_columns(log: Log, after: int, upto: int) -> Iterator[int]:
+    """The versions that may have changed the columns of a table.
+
+    Most versions with metadata only set a property (`qanat.events`), and to tell what a table is
+    at each of them would read its log again and again.
+    """
+    known = None
+    for version in range(max(after + 1, 1), upto + 1):
+        for action in log.actions(version):
+            if "metaData" in action:
+                found = action["metaData"].get("schemaString")
+                if found != known:
+                    yield version
+                known = found
 
 
 def total(rows: Iterable[int | None]) -> int | None:

@@ -1,130 +1,53 @@
-"""The actions of one commit, in the words of the Delta protocol, with statistics of the columns.
+"""The actions of one commit, in the words of the Delta protocol.
 
-https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
+**The feed of changes** (`delta.enableChangeDataFeed`). A reader takes the changes of a version
+from its `cdc` actions alone; if it has none, the rows of `add` are inserted ones and those of
+`remove` deleted ones, unless their `dataChange` is false. So an append, a replacement and what
+takes back a commit (of any kind, also of one with `cdc`) need none; a merge that writes rows again
+which stay does; and rows that only take wider types are no change. Of a removed file readers need
+the partition values, which the path does not tell them.
 
-Readers skip files by these: a bound may be loose, but never wrong. Bounds are written for all
-columns of a file or for none: delta-rs turns a column without any, beside others that have some,
-into a comparison with NULL on its way to PyArrow, and filtered scans lose its rows.
+https://github.com/delta-io/delta/blob/master/PROTOCOL.md#add-cdc-file
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
-from decimal import Decimal as Number
+from datetime import datetime
+from importlib import import_module
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from qanat import __version__
 from qanat.disk import staged_file
-from qanat.errors import AdapterError, CommitConflictError
-from qanat.model.schema import DataType, Decimal, Field, Primitive, Schema
+from qanat.errors import AdapterError
+from qanat.model.schema import Field, Primitive
 from qanat.model.table import Change, Commit
-from qanat.model.work import ColumnStatistics, DataFile
+from qanat.model.work import DataFile
+from qanat.storage.delta.events import encoded, events_text, with_events
+from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.retract import (
+    MERGE,
     RENAMES,
     emptied,
+    events_to_restore,
     metadata_before,
     number_before,
     taken_back,
     with_renamed,
 )
-from qanat.storage.delta.state import NEW_TABLE, TableState, check_properties
+from qanat.storage.delta.state import LiveFile, TableState
+from qanat.storage.delta.statistics import statistics_text
 
-# Delta's own default for how many leading columns get statistics.
-_INDEXED_COLUMNS = 32
-# As long as Spark's: longer ones would bloat the log.
-_LONGEST_BOUND = 32
-_LAST_CHARACTER = "\U0010ffff"
-# Doubles hold every integer up to here.
-_EXACT = 2**53
-
-Bounds = tuple[Any, Any]
+_MERGED = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
+"""Facts about a merge (`Commit.info`) that are metrics of its operation."""
 
 # `json.dumps` makes a new encoder at each call that has options.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _encode_spaced = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def statistics_text(file: DataFile, schema: Schema, partition_by: tuple[str, ...]) -> str:
-    """The JSON text of `add.stats` (numRecords, minValues, maxValues, nullCount)."""
-    low: dict[str, Any] = {}
-    high: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    bounded = True
-    stored = [f for f in schema.fields if f.name not in partition_by]
-    for field in stored[:_INDEXED_COLUMNS]:
-        known = file.statistics.get(field.name)
-        if known is None:
-            continue
-        if known.nulls is not None:
-            nulls[field.name] = known.nulls
-        found = _bounds(field.type, known) if known.bounded else None
-        if found is not None:
-            low[field.name], high[field.name] = found
-        elif known.nulls != file.rows:
-            bounded = False
-    result: dict[str, Any] = {"numRecords": file.rows}
-    if bounded and file.statistics:
-        result |= {"minValues": low, "maxValues": high}
-    if file.statistics:
-        result["nullCount"] = nulls
-    return _encode_spaced(result)
-
-
-def _bounds(type_: DataType, known: ColumnStatistics) -> Bounds | None:
-    low, high = known.low, known.high
-    match low, high:
-        case str(), str():
-            if len(high) > _LONGEST_BOUND:
-                high = high[:_LONGEST_BOUND] + _LAST_CHARACTER
-            return low[:_LONGEST_BOUND], high
-        case float(), float():
-            # JSON has no infinity.
-            return (low, high) if math.isfinite(low) and math.isfinite(high) else None
-        case Number(), Number():
-            digits = type_.precision - type_.scale if isinstance(type_, Decimal) else 38
-            return _decimals(low, high, digits)
-        case datetime(), datetime():
-            return _timestamps(low, high)
-        case date(), date():
-            return low.isoformat(), high.isoformat()
-    return low, high
-
-
-def _decimals(low: Number, high: Number, digits: int) -> Bounds | None:
-    """JSON numbers that stay bounds when a reader parses them as doubles."""
-    if max(abs(low), abs(high)) >= _EXACT:
-        below = math.floor(math.nextafter(float(low), -math.inf))
-        above = math.ceil(math.nextafter(float(high), math.inf))
-        return (below, above) if max(abs(below), abs(above)) < 10**digits else None
-    found = [float(low), float(high)]
-    if all(
-        "e" not in repr(f) and Number(repr(f)) == n
-        for f, n in zip(found, (low, high), strict=True)
-    ):
-        return found[0], found[1]
-    # Neither an exponent nor a rounded digit: delta-rs takes no exponents. A bound that has more
-    # digits than the type is none to readers, and they skip the file.
-    below, above = math.floor(low), math.ceil(high)
-    return (below, above) if max(abs(below), abs(above)) < 10**digits else None
-
-
-def _timestamps(low: datetime, high: datetime) -> Bounds | None:
-    """Delta keeps milliseconds: down to one for the lower bound, up for the upper."""
-    zone = "Z" if low.tzinfo else ""
-    first, last = low.replace(tzinfo=None), high.replace(tzinfo=None)
-    try:
-        last += timedelta(microseconds=-last.microsecond % 1000)
-    except OverflowError:
-        return None
-    start, end = (t.isoformat(timespec="milliseconds") for t in (first, last))
-    return f"{start}{zone}", f"{end}{zone}"
 
 
 def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
@@ -138,43 +61,44 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     check_properties(commit.properties)
     now = time.time_ns() // 1_000_000
     actions = [_commit_info(commit, state, now)]
-    actions += _head(commit, state, now)
-    if state and (gone := emptied(commit, state, log)):
+    actions += _head(commit, state, log, now)
+    gone = emptied(commit, state, log) if state else ()
+    if state and gone:
         _check_removable(commit, state)
-        actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
+        actions += ({"remove": _remove(f, now)} for f in gone)
     if state and commit.rewritten is not None:
         # The same rows in other files: readers of what is new have nothing to read.
         same = {"dataChange": False}
-        actions += ({"remove": _remove(f.path, f.size, now) | same} for f in state.files)
+        removed = {f.path for f in gone}
+        rest = (f for f in state.files if f.path not in removed)
+        actions += ({"remove": _remove(f, now) | same} for f in rest)
         actions += ({"add": _add(commit, f, log) | same} for f in commit.rewritten)
     actions += ({"add": _add(commit, f, log)} for f in commit.files)
+    actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
     # Without `lastUpdated` no reader's retention ever lets the number expire.
     actions.append({"txn": {"appId": commit.application, "version": commit.number}})
     return _lines(actions)
 
 
-def check_rewritten(commit: Commit, state: TableState, then: TableState) -> None:
-    """Refuse to put rewritten files in the place of others than those whose rows they have.
+def undoing(
+    log: Log,
+    version: int,
+    earlier: TableState | None,
+    state: TableState,
+    application: str,
+    number: int,
+) -> bytes:
+    """The log entry that takes back what a version did for an application.
 
     Args:
+        earlier: the table before that version, if that one has changed its metadata.
         state: the table as it is.
-        then: the table at the version that was rewritten.
 
     Raises:
-        CommitConflictError: another writer has committed to the table meanwhile.
+        UnsupportedError: later versions have changed the same rows.
     """
-    if {f.path for f in state.files} != {f.path for f in then.files}:
-        raise CommitConflictError(
-            f"{commit.table.name} has changed while its rows were written again with wider types",
-            wanted=f"the files of version {then.version}",
-            got=f"version {state.version}",
-            hint="another writer committed to the table; run again",
-        )
-
-
-def undoing(log: Log, version: int, state: TableState, application: str, number: int) -> bytes:
-    """The log entry that takes back what a version did for an application."""
     now = time.time_ns() // 1_000_000
+    events = events_to_restore(log, version, earlier, state)
     gone, back = taken_back(log, version, state)
     info = {
         "timestamp": now,
@@ -183,8 +107,11 @@ def undoing(log: Log, version: int, state: TableState, application: str, number:
         "engineInfo": f"Qanat/{__version__}",
     }
     actions: list[dict[str, Any]] = [{"commitInfo": info}]
-    actions += ({"metaData": metadata} for metadata in metadata_before(log, version))
-    actions += ({"remove": _remove(f.path, f.size, now)} for f in gone)
+    metadata = [{"metaData": m} for m in metadata_before(log, version)]
+    if not metadata and events is not None:
+        metadata = [_metadata_of(state, with_events(state.properties, *events))]
+    actions += metadata
+    actions += ({"remove": _remove(f, now)} for f in gone)
     actions += ({"add": {**add, "dataChange": True}} for add in back)
     before = number_before(log, version, application, number)
     actions.append({"txn": {"appId": application, "version": before}})
@@ -207,26 +134,42 @@ def renaming(state: TableState, old: str, new: str | None, number: int) -> bytes
     return _lines(actions)
 
 
-def _head(commit: Commit, state: TableState | None, now: int) -> Iterator[dict[str, Any]]:
+def _head(
+    commit: Commit, state: TableState | None, log: Log, now: int
+) -> Iterator[dict[str, Any]]:
     """The protocol and metadata, as far as the commit changes them."""
-    features = (state.features if state else NEW_TABLE).with_schema(commit.schema)
+    properties = _properties(commit, state, log)
+    features = (state.features if state else NEW_TABLE).with_needs(commit.schema, properties)
     if state is None or features != state.features:
         yield features.action()
     if state is None:
         written = commit.schema.to_json()
-        yield _metadata(
-            commit, str(uuid4()), None, now, written, commit.properties, commit.comment
-        )
+        yield _metadata(commit, str(uuid4()), None, now, written, properties, commit.comment)
         return
     if commit.change is not Change.REPLACE:
         commit.check_append(state.schema, state.partition_by, bool(state.files))
-    properties = {**state.properties, **commit.properties}
     comment = state.comment if commit.comment is None else commit.comment
     before = (state.schema, state.partition_by, state.properties, state.comment)
     if before != (commit.schema, commit.partition_by, properties, comment):
         # The identifier stays: by it Spark's streaming readers know the table again.
         written = annotated(commit.schema.to_json(), state.written)
         yield _metadata(commit, state.id, state.name, state.created, written, properties, comment)
+
+
+def _properties(commit: Commit, state: TableState | None, log: Log) -> dict[str, str]:
+    """The properties of the table once the commit is made."""
+    properties = {**(state.properties if state else {}), **commit.properties}
+    if commit.events is None:
+        kept = commit.change is not Change.REPLACE
+        return properties if kept else with_events(properties, None)
+    if not commit.events:
+        return with_events(properties, None)
+    for file in commit.events:
+        staged_file(log.table / file.path, file.size)
+    # Loaded only here: it imports deltalake, and most commits bring no events.
+    read = import_module("qanat.storage.delta.table").columns_of
+    columns = read(log.table / commit.events[0].path)
+    return with_events(properties, events_text(commit.events, columns))
 
 
 def annotated(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,7 +262,7 @@ def _check_removable(commit: Commit, state: TableState) -> None:
     if properties.get("delta.appendOnly", "").lower() == "true":
         raise AdapterError(
             f"{commit.table.name} may only be appended to",
-            got="a commit that replaces its rows",
+            got="a commit that replaces or changes rows",
             hint="its table property delta.appendOnly is true; declare it false first",
         )
 
@@ -328,14 +271,28 @@ def _add(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
     found = staged_file(log.table / file.path, file.size)
     return {
         "path": encoded(file.path),
-        "partitionValues": {
-            name: partition_text(value, commit.schema.get(name))
-            for name, value in file.partition_values.items()
-        },
+        "partitionValues": _partition_values(commit, file),
         "size": file.size,
         "modificationTime": found.st_mtime_ns // 1_000_000,
         "dataChange": True,
         "stats": statistics_text(file, commit.schema, commit.partition_by),
+    }
+
+
+def _change_file(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
+    staged_file(log.table / file.path, file.size)
+    return {
+        "path": encoded(file.path),
+        "partitionValues": _partition_values(commit, file),
+        "size": file.size,
+        "dataChange": False,
+    }
+
+
+def _partition_values(commit: Commit, file: DataFile) -> dict[str, str | None]:
+    return {
+        name: partition_text(value, commit.schema.get(name))
+        for name, value in file.partition_values.items()
     }
 
 
@@ -352,43 +309,53 @@ def partition_text(value: str | None, field: Field | None) -> str | None:
     return moment.isoformat(timespec="microseconds") + "Z"
 
 
-def encoded(path: str) -> str:
-    """A relative path as the log wants it: a URI (RFC 2396).
-
-    >>> encoded("p=a%20b/ü x.parquet")
-    'p=a%2520b/%C3%BC%20x.parquet'
-    """
-    return quote(path, safe="/=-_.~!*'()")
-
-
-def _remove(path: str, size: int, now: int) -> dict[str, Any]:
-    return {"path": path, "deletionTimestamp": now, "dataChange": True, "size": size}
+def _remove(file: LiveFile, now: int) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "deletionTimestamp": now,
+        "dataChange": True,
+        "extendedFileMetadata": True,
+        "partitionValues": dict(file.partition_values),
+        "size": file.size,
+    }
 
 
 def _commit_info(commit: Commit, state: TableState | None, now: int) -> dict[str, Any]:
     operation = "WRITE" if state else "CREATE TABLE AS SELECT"
+    parameters = {
+        "mode": "Overwrite" if commit.change is Change.REPLACE else "Append",
+        "partitionBy": json.dumps(commit.partition_by),
+    }
+    if commit.change is Change.MERGE:
+        operation, parameters = MERGE, {}
     return {
         "commitInfo": {
-            **commit.info,
+            **{k: v for k, v in commit.info.items() if k not in _MERGED},
             "timestamp": now,
             "operation": operation,
-            "operationParameters": {
-                "mode": "Overwrite" if commit.change is Change.REPLACE else "Append",
-                "partitionBy": json.dumps(commit.partition_by),
-            },
-            "operationMetrics": _metrics(commit.files),
+            "operationParameters": parameters,
+            "operationMetrics": _metrics(commit),
             "engineInfo": f"Qanat/{__version__}",
         }
     }
 
 
-def _metrics(files: Iterable[DataFile]) -> dict[str, str]:
+def _metrics(commit: Commit) -> dict[str, str]:
     """Counts as text, as Spark writes them."""
-    files = tuple(files)
+    rows, size = sum(f.rows for f in commit.files), sum(f.size for f in commit.files)
+    if commit.change is not Change.MERGE:
+        return {
+            "numFiles": str(len(commit.files)),
+            "numOutputRows": str(rows),
+            "numOutputBytes": str(size),
+        }
     return {
-        "numFiles": str(len(files)),
-        "numOutputRows": str(sum(f.rows for f in files)),
-        "numOutputBytes": str(sum(f.size for f in files)),
+        **{name: commit.info[name] for name in _MERGED if name in commit.info},
+        "numOutputRows": str(rows),
+        "numTargetFilesAdded": str(len(commit.files)),
+        "numTargetFilesRemoved": str(len(commit.removed)),
+        "numTargetBytesAdded": str(size),
+        "numTargetChangeFilesAdded": str(len(commit.feed)),
     }
 
 

@@ -19,6 +19,7 @@ from qanat.disk import sync
 from qanat.errors import TableTooNewError
 from qanat.model.location import ObjectUrl, is_url
 from qanat.model.owner import is_staged
+from qanat.storage.delta.events import BESIDE, paths_in, paths_of_events
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import local_path
 
@@ -96,12 +97,16 @@ def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
 
 
 def is_data(name: str) -> bool:
-    """True if a path relative to a table is that of a data file, as the Delta protocol says.
+    """True if a path relative to a table is that of a file with rows or changes of rows.
 
     >>> is_data("year=2013/a.parquet"), is_data("_delta_log/1.checkpoint.parquet")
     (True, False)
+    >>> is_data("_change_data/year=2013/a.parquet"), is_data("_other/a.parquet")
+    (True, False)
     """
     *folders, last = name.split("/")
+    if folders and folders[0] in BESIDE:
+        del folders[0]
     hidden = any(f[:1] in ("_", ".") and "=" not in f for f in folders)
     return not hidden and last[:1] not in ("_", ".") and bool(_DATA.fullmatch(last))
 
@@ -116,9 +121,7 @@ def mentioned(log: Log, wanted: Collection[str]) -> Iterator[str]:
     commits = log.commits()
     for version in reversed(commits):
         for action in log.actions(version):
-            file = action.get("add") or action.get("remove") or action.get("cdc")
-            if file:
-                yield _relative(log, file["path"])
+            yield from (_relative(log, path) for path in paths_in(action))
     if log.checkpoints() and commits[:1] != [0]:
         yield from (_relative(log, path) for path in _in_checkpoints(log))
 
@@ -131,9 +134,12 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
                 raise TableTooNewError(f"cannot sweep {log.shown}: it needs v2Checkpoint")
             # DuckDB takes every path for a pattern, so the name's own wildcards are escaped.
             rows = con.execute(
-                "SELECT add.path, remove.path FROM read_parquet(?)", [escape(str(file))]
+                "SELECT add.path, remove.path, metaData.configuration FROM read_parquet(?)",
+                [escape(str(file))],
             )
-            yield from (path for row in rows.fetchall() for path in row if path is not None)
+            for *paths, properties in rows.fetchall():
+                yield from (path for path in paths if path is not None)
+                yield from paths_of_events(properties or {})
 
 
 def _relative(log: Log, path: str) -> str:
@@ -156,14 +162,21 @@ def _data_files(table: Path) -> Iterator[Path]:
         yield from (folder / n for n in names if n[0] not in "_." and _DATA.fullmatch(n))
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """A table's folder and those of its partitions; not `_delta_log` and the like."""
+def _folders(table: Path) -> Iterator[Path]:
+    """A table's folder, those of its partitions and those beside them; not `_delta_log`."""
+    yield from _partitions(table)
+    for name in sorted(BESIDE):
+        if (beside := table / name).is_dir() and not beside.is_symlink():
+            yield from _partitions(beside)
+
+
+def _partitions(folder: Path) -> Iterator[Path]:
     yield folder
     with os.scandir(folder) as entries:
         found = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
     for name in found:
         if "=" in name or name[0] not in "_.":
-            yield from _folders(folder / name)
+            yield from _partitions(folder / name)
 
 
 def _log_leftovers(log: Log) -> Iterator[Path]:

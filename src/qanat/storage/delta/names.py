@@ -66,7 +66,7 @@ class DeltaNames:
         files.look_again()
         while log.version() is not None and (number := self.transaction(table, old)):
             state = self._state(table, application=old)
-            state.features.check_writable(table.location)
+            state.check_writable(table.location)
             if files.put(state.version + 1, renaming(state, old, new, number), gate):
                 return True
         return False

@@ -43,6 +43,7 @@ from qanat.model.work import DataFile
 from qanat.objects import CHUNK, Objects, failures
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.cache import Cache
+from qanat.storage.delta.events import paths_in
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import is_data, is_left_by_others, mentioned
 from qanat.storage.delta.remote_log import RemoteLog
@@ -221,8 +222,8 @@ class RemoteFiles:
             later = [v for v in self.log.commits() if v > before]
             if self.log.may_grow:
                 return  # whoever fences the table sweeps them
-            actions = (a["add"] for v in later for a in self.log.actions(v) if "add" in a)
-            if names.isdisjoint(unquote(add["path"]) for add in actions):
+            named = (path for v in later for a in self.log.actions(v) for path in paths_in(a))
+            if names.isdisjoint(unquote(path) for path in named):
                 self._objects.delete(self.url.below(name) for name in names)
 
     def forget(self, files: Sequence[DataFile]) -> None:

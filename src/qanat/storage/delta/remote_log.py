@@ -23,9 +23,9 @@ from qanat.model.location import ObjectUrl
 from qanat.model.table import CommitGate
 from qanat.objects import Objects
 from qanat.storage.delta.cache import Cache
+from qanat.storage.delta.features import NEW_TABLE
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.remote_moves import pass_gate
-from qanat.storage.delta.state import NEW_TABLE
 
 _FETCHES = 16
 _FENCE = "FENCE"

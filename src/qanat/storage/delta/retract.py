@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
+from qanat.errors import CommitConflictError, UnsupportedError, full_refresh
 from qanat.model.owner import is_of
 from qanat.model.table import Change, Commit
+from qanat.storage.delta.events import EVENTS
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import LiveFile, TableState
+from qanat.storage.delta.state import LiveFile, TableState, local_path
 
 RENAMES = "qanat.renames"
 """In `commitInfo`: the entry lets what one application has committed be another's. As a table
 property: JSON of earlier names by application, which outlives that entry."""
+
+MERGE = "MERGE"
+"""The operation of a commit that changes rows."""
 
 
 _Made: TypeAlias = tuple[int, int, list[dict[str, Any]]]
@@ -118,9 +123,53 @@ def taken_back(
     added = [a["add"]["path"] for a in actions if "add" in a and _has_new_rows(a["add"])]
     gone = {a["remove"]["path"] for a in actions if "remove" in a and _has_new_rows(a["remove"])}
     gone -= live.keys()
+    if gone and is_merge(actions) and not live.keys() >= set(added):
+        # What it added was changed again: its rows are in files that others wrote.
+        raise _built_upon(log, version)
     return (
         tuple(live[path] for path in added if path in live),
         tuple(_original(log, version, gone)),
+    )
+
+
+def is_merge(actions: Iterable[Mapping[str, Any]]) -> bool:
+    """True if a commit has changed rows that were there."""
+    return any(a.get("commitInfo", {}).get("operation") == MERGE for a in actions)
+
+
+def events_to_restore(
+    log: Log, version: int, before: TableState | None, state: TableState
+) -> tuple[str | None] | None:
+    """What the property with the events of a table has to be to undo a commit.
+
+    Args:
+        before: the table before the commit; None if there was none.
+        state: the table as it is.
+
+    Returns:
+        In a tuple, its value or None for no events; no tuple if the commit has not changed it.
+
+    Raises:
+        UnsupportedError: a later commit has changed it, too.
+    """
+    written = (a["metaData"] for a in log.actions(version) if "metaData" in a)
+    metadata = next(written, None)
+    if metadata is None:
+        return None
+    then = (metadata.get("configuration") or {}).get(EVENTS)
+    earlier = before.properties.get(EVENTS) if before else None
+    if then == earlier:
+        return None
+    if state.properties.get(EVENTS) != then:
+        raise _built_upon(log, version)
+    return (earlier,)
+
+
+def _built_upon(log: Log, version: int) -> UnsupportedError:
+    return UnsupportedError(
+        f"version {version} of {log.shown} cannot be taken back: a later one has changed its rows"
+        " again",
+        hint=f"start over: {full_refresh()}",
     )
 
 
@@ -164,13 +213,26 @@ def _first_open(log: Log, after: int, carried: Callable[[str], int | None]) -> i
 
 
 def emptied(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]:
-    """The files that a commit removes from the table."""
+    """The files that a commit removes from the table.
+
+    Raises:
+        CommitConflictError: one of a merge is not there any more.
+    """
     match commit.change:
         case Change.REPLACE:
             return state.files
         case Change.REPLACE_OWN:
             mine = added_by(log, commit.application, state)
             return tuple(f for f in state.files if f.path in mine)
+        case Change.MERGE:
+            named = {*commit.removed}
+            found = tuple(f for f in state.files if local_path(log.table, f.path) in named)
+            if len(found) < len(named):
+                raise CommitConflictError(
+                    f"{commit.table.name} has lost files whose rows were changed",
+                    hint="another writer committed to the table; run again",
+                )
+            return found
     return ()
 
 

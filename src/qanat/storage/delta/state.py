@@ -1,4 +1,4 @@
-"""The state of a Delta table at one version, what it requires, and what it gained since another.
+"""The state of a Delta table at one version, and what it gained since another.
 
 The state of a young table comes from its log entries alone: the protocol's action reconciliation
 for tables that have no checkpoint yet and need only the oldest features. While a project is new,
@@ -6,135 +6,22 @@ all its tables are young, and importing deltalake costs 40 ms, a tenth of a smal
 other table is loaded with delta-rs.
 
 https://github.com/delta-io/delta/blob/master/PROTOCOL.md#action-reconciliation
-https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.errors import NotAppendOnlyError, OptionError, TableTooNewError, full_refresh, nearest
+from qanat.errors import NotAppendOnlyError, TableTooNewError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.schema import Array, DataType, MapType, Primitive, Schema, Struct
+from qanat.model.schema import Schema
+from qanat.storage.delta.features import PLAIN, Features, unused_features
 from qanat.storage.delta.log import Log
-
-PLAIN = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "deletionVectors"})
-"""Reader features that leave data files ordinary Parquet (deletion vectors: until one is set)."""
-
-_WRITABLE = frozenset({"appendOnly", "invariants", "timestampNtz"})
-
-_PROPERTIES = frozenset(
-    {
-        "delta.appendOnly",
-        "delta.autoOptimize.autoCompact",
-        "delta.autoOptimize.optimizeWrite",
-        "delta.checkpoint.writeStatsAsJson",
-        "delta.checkpoint.writeStatsAsStruct",
-        "delta.checkpointInterval",
-        "delta.dataSkippingNumIndexedCols",
-        "delta.dataSkippingStatsColumns",
-        "delta.deletedFileRetentionDuration",
-        "delta.enableExpiredLogCleanup",
-        "delta.logRetentionDuration",
-        "delta.targetFileSize",
-    }
-)
-"""Properties of the protocol that require nothing of writers that Qanat does not do."""
-
-
-class Features(Frozen):
-    """What a table's protocol action requires of readers and writers.
-
-    Args:
-        reader_version, writer_version: the protocol's versions.
-        reader, writer: the names of the required features.
-    """
-
-    reader_version: int
-    writer_version: int
-    reader: frozenset[str] = frozenset()
-    writer: frozenset[str] = frozenset()
-
-    def check_writable(self, table: str) -> None:
-        """Refuse to write a table that requires features which Qanat lacks.
-
-        Args:
-            table: the table's folder, for the message.
-
-        Raises:
-            TableTooNewError: it does; the error names the features.
-        """
-        unknown = sorted((self.reader | self.writer) - _WRITABLE)
-        if self.reader_version not in (1, 3) or self.writer_version not in (1, 2, 7):
-            unknown.append(f"protocol ({self.reader_version}, {self.writer_version})")
-        if unknown:
-            raise TableTooNewError(
-                f"cannot write {table}: it needs {', '.join(unknown)}",
-                wanted=f"a table with no other features than {', '.join(sorted(_WRITABLE))}",
-                hint="another tool changed the table's protocol; to have one that Qanat can write,"
-                f" move its folder away and start over: {full_refresh()}",
-            )
-
-    def with_schema(self, schema: Schema) -> Features:
-        """These features, and those that the columns' types require."""
-        if not any(_has_local_time(f.type) for f in schema.fields):
-            return self
-        # Writer version 2 implies these two features; version 7 must list them.
-        writer = self.writer or frozenset({"appendOnly", "invariants"})
-        return Features(3, 7, self.reader | {"timestampNtz"}, writer | {"timestampNtz"})
-
-    def action(self) -> dict[str, Any]:
-        """The `protocol` action."""
-        action: dict[str, Any] = {
-            "minReaderVersion": self.reader_version,
-            "minWriterVersion": self.writer_version,
-        }
-        if self.reader_version >= 3:
-            action["readerFeatures"] = sorted(self.reader)
-        if self.writer_version >= 7:
-            action["writerFeatures"] = sorted(self.writer)
-        return {"protocol": action}
-
-
-NEW_TABLE = Features(1, 2)
-
-
-def check_properties(properties: Mapping[str, str]) -> None:
-    """Refuse `delta.` properties that promise readers what Qanat does not do.
-
-    Raises:
-        OptionError: there is such a property; the error names the nearest one that can be set.
-    """
-    for name in properties:
-        if name.startswith("delta.") and name not in _PROPERTIES:
-            raise OptionError(
-                f"table property {name!r} cannot be set: it needs a Delta feature that Qanat "
-                "does not write",
-                nearest=nearest(name, _PROPERTIES),
-            )
-
-
-def _has_local_time(type_: DataType) -> bool:
-    return Primitive("timestamp_ntz") in _leaves(type_)
-
-
-def _leaves(type_: DataType) -> Iterator[DataType]:
-    match type_:
-        case Array(element):
-            yield from _leaves(element)
-        case MapType(key, value):
-            yield from _leaves(key)
-            yield from _leaves(value)
-        case Struct(fields):
-            for field in fields:
-                yield from _leaves(field.type)
-        case _:
-            yield type_
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +32,13 @@ class LiveFile:
         path: URL-encoded, as in the log.
         size: in bytes.
         rows: the number of rows; None if the log does not have it.
+        partition_values: by column, as text; None for NULL.
     """
 
     path: str
     size: int
     rows: int | None
+    partition_values: Mapping[str, str | None] = field(default_factory=dict)
 
 
 class TableState(Frozen):
@@ -187,6 +76,17 @@ class TableState(Frozen):
         reader = self.features.reader - ({"columnMapping"} if not self.mapped else set())
         return not self.masked and not self.mapped and reader <= PLAIN
 
+    def check_writable(self, table: str) -> None:
+        """Refuse to write the table if it requires features which Qanat lacks.
+
+        Args:
+            table: its folder, for the message.
+
+        Raises:
+            TableTooNewError: it does; the error names the features.
+        """
+        self.features.check_writable(table, unused_features(self.written, self.properties))
+
 
 def local_path(table: Path, path: str) -> str | None:
     """The absolute path of a data file that the log names; None if it is not on this machine.
@@ -200,6 +100,15 @@ def local_path(table: Path, path: str) -> str | None:
     if "://" in decoded:
         return None
     return str(table / decoded)
+
+
+def paths_of(log: Log, state: TableState) -> tuple[str, ...] | None:
+    """The absolute paths of a table's files; None if they are not its rows as they are."""
+    if not state.plain or not all(hive_style(f.path, state.partition_by) for f in state.files):
+        return None
+    found = [local_path(log.table, f.path) for f in state.files]
+    paths = tuple(p for p in found if p is not None)
+    return paths if len(paths) == len(found) else None
 
 
 def local_paths(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
@@ -237,8 +146,8 @@ def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
 _ENTRIES = 100
 """Below so many entries, reading them all is faster than importing deltalake."""
 
-_KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo"})
-_FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz"})
+_KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo", "cdc"})
+_FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz", "changeDataFeed"})
 
 
 def reconciled(log: Log, version: int | None) -> TableState | None:
@@ -315,7 +224,7 @@ def _state(
         comment=meta.get("description"),
         properties=meta.get("configuration") or {},
         features=features,
-        files=tuple(LiveFile(a["path"], a["size"], rows_of(a)) for a in files),
+        files=tuple(map(_live, files)),
         transactions=transactions,
         masked=False,
     )
@@ -359,10 +268,11 @@ def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
     masked = [version for version, add in added.values() if add.get("deletionVector")]
     if removed or masked:
         raise _rewritten(log, min([*removed.values(), *masked]))
-    return [
-        (version, LiveFile(add["path"], add["size"], rows_of(add)))
-        for version, add in added.values()
-    ]
+    return [(version, _live(add)) for version, add in added.values()]
+
+
+def _live(add: Mapping[str, Any]) -> LiveFile:
+    return LiveFile(add["path"], add["size"], rows_of(add), add.get("partitionValues") or {})
 
 
 def rows_of(add: Mapping[str, Any]) -> int | None:

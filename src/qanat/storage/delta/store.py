@@ -23,10 +23,12 @@ from qanat.errors import (
 from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.ports.store import LocalFolders
-from qanat.storage.delta.batches import added, batch_of, total
-from qanat.storage.delta.commit import check_rewritten, entry, undoing
+from qanat.storage.delta.batches import added, batch_of, events_of, total
+from qanat.storage.delta.commit import entry, undoing
+from qanat.storage.delta.events import EVENTS, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log, Stamp
+from qanat.storage.delta.merges import check_base
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
@@ -54,6 +56,7 @@ class DeltaStore(DeltaNames):
     """
 
     rewrites = True
+    merges = True
 
     def __init__(
         self,
@@ -85,7 +88,8 @@ class DeltaStore(DeltaNames):
     def missing(self, table: TableRef) -> Sequence[str]:
         """The files of the newest version that are not there."""
         state = self._state(table)
-        return self._here(table).missing(state.files) if state.plain else ()
+        files = (*(state.files if state.plain else ()), *event_files(state.properties))
+        return self._here(table).missing(files) if files else ()
 
     def version(self, table: TableRef) -> int | None:
         """The newest version, None if there is no table. Cheap: lists one folder."""
@@ -117,17 +121,20 @@ class DeltaStore(DeltaNames):
         """
         state = self._state(table, version)
         known = [f.rows for f in state.files]
+        files = self._places.files(table.location)
+        hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(
             version=state.version,
             schema=state.schema,
             partition_by=state.partition_by,
-            batch=batch_of(table, state, self._places.files(table.location)),
+            batch=batch_of(table, state, files),
             rows=None if state.masked else total(known),
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
-            properties={k: v for k, v in state.properties.items() if k not in (OWNER, RENAMES)},
+            properties={k: v for k, v in state.properties.items() if k not in hidden},
             id=state.id,
+            events=events_of(state, files),
         )
 
     def added(self, table: TableRef, after: int, upto: int) -> Added:
@@ -218,8 +225,7 @@ class DeltaStore(DeltaNames):
                     got=str(last),
                     hint="another update committed to the table; run again",
                 )
-            if state and commit.rewrites is not None:
-                check_rewritten(commit, state, self._state(commit.table, commit.rewrites))
+            check_base(commit, state, files.log, partial(self._state, commit.table))
             content = entry(commit, state, files.log)
             version = state.version + 1 if state else files.first_version()
             files.upload(commit.all_files)
@@ -249,8 +255,9 @@ class DeltaStore(DeltaNames):
                     hint=f"start over: {full_refresh()}",
                 )
             state = self._state(table, application=application)
-            state.features.check_writable(table.location)
-            content = undoing(log, made, state, application, number)
+            state.check_writable(table.location)
+            before = self._before(table, log, made)
+            content = undoing(log, made, before, state, application, number)
             if files.put(state.version + 1, content, gate):
                 return True
         return False
@@ -287,7 +294,7 @@ class DeltaStore(DeltaNames):
 
     def _check_writable(self, table: TableRef) -> None:
         with suppress(TableNotFoundError, TableCorruptError):
-            self._state(table).features.check_writable(table.location)
+            self._state(table).check_writable(table.location)
 
     def _check_owner(self, table: TableRef) -> None:
         if self._owner:
@@ -301,7 +308,7 @@ class DeltaStore(DeltaNames):
             return None
         state = self._state(commit.table, application=commit.application)
         check_owner(commit.table.name, state.properties.get(OWNER), self._owner)
-        state.features.check_writable(commit.table.location)
+        state.check_writable(commit.table.location)
         return state
 
     def _state(
@@ -331,6 +338,13 @@ class DeltaStore(DeltaNames):
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._states[table.location, application] = stamp, state
         return state
+
+    def _before(self, table: TableRef, log: Log, version: int) -> TableState | None:
+        """The table before a version, if that one has changed its metadata."""
+        before = log.version_before(version)
+        if before is None or not any("metaData" in a for a in log.actions(version)):
+            return None
+        return self._state(table, before)
 
     def _checkpoint(self, commit: Commit) -> None:
         try:

@@ -6,12 +6,16 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from glob import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import deltalake
+from arro3.core import RecordBatchReader
 from deltalake.exceptions import DeltaError, TableNotFoundError as NoDeltaTable
 
 from qanat.disk import sync
@@ -24,8 +28,9 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Schema
+from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import Features, LiveFile, TableState
+from qanat.storage.delta.state import LiveFile, TableState
 
 # delta-rs raises few classes of errors; only the text tells which feature is missing.
 _FEATURE = re.compile(
@@ -67,6 +72,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
         number = handle.transaction_version(application) if application else None
         reader = frozenset(protocol.reader_features or ())
         masks = "deletionVectors" in reader and any(b.num_rows for b in handle.deletion_vectors())
+        partition_by = tuple(meta.partition_columns)
         schema_json = json.loads(handle.schema().to_json())
     try:
         schema = Schema.from_json(schema_json)
@@ -74,7 +80,9 @@ def load(table: str, version: int | None = None, application: str | None = None)
         raise TableTooNewError(f"cannot read {table}: {error}") from error
     names = ("modification_time", "path", "size_bytes", "num_records")
     # Oldest first: a stream that starts at this version reads rows in the order they were added.
-    rows = sorted(zip(*(actions.column(c).to_pylist() for c in names), strict=True))
+    columns = (actions.column(c).to_pylist() for c in names)
+    values = _partition_values(actions, partition_by)
+    rows = sorted(zip(*columns, values, strict=True), key=lambda row: row[:2])
     return TableState(
         version=handle.version(),
         id=str(meta.id),
@@ -82,7 +90,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
         created=meta.created_time,
         written=schema_json,
         schema=schema,
-        partition_by=tuple(meta.partition_columns),
+        partition_by=partition_by,
         comment=meta.description,
         properties=dict(meta.configuration),
         features=Features(
@@ -95,6 +103,44 @@ def load(table: str, version: int | None = None, application: str | None = None)
         transactions={} if number is None or application is None else {application: number},
         masked=masks,
     )
+
+
+def _partition_values(actions: Any, partition_by: Sequence[str]) -> list[dict[str, str | None]]:
+    """The partition values of each file, as the protocol writes them."""
+    known = set(actions.schema.names)
+    found: list[dict[str, str | None]] = [{} for _ in range(actions.num_rows)]
+    # Of mapped columns, delta-rs names the physical ones; Qanat does not write such tables.
+    for column in (c for c in partition_by if f"partition.{c}" in known):
+        values = actions.column(f"partition.{column}").to_pylist()
+        for file, value in zip(found, values, strict=True):
+            file[column] = _partition_text(value)
+    return found
+
+
+def _partition_text(value: Any) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return str(value).lower()
+        case bytes():
+            return value.decode(errors="replace")
+        case datetime(tzinfo=None):
+            return value.isoformat(" ", "microseconds")
+        case datetime():
+            moment = value.astimezone(UTC).replace(tzinfo=None)
+            return f"{moment.isoformat(timespec='microseconds')}Z"
+    return str(value)
+
+
+def columns_of(file: Path) -> Schema:
+    """The columns of a Parquet file that Qanat has written, in the types of Delta tables."""
+    with import_module("duckdb").connect(":memory:") as con:
+        # Delta knows no other zone than UTC.
+        con.execute("SET TimeZone = 'UTC'")
+        rows = con.sql("FROM read_parquet($file) LIMIT 0", params={"file": [escape(str(file))]})
+        columns = RecordBatchReader.from_stream(rows).schema
+    return Schema.from_json(json.loads(deltalake.Schema.from_arrow(columns).to_json()))
 
 
 def scan(table: str, version: int) -> Any:

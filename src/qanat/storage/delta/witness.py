@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -28,14 +28,14 @@ class DeltaWitness:
         return DeltaLog(table)
 
     def live(self, table: Path) -> Sequence[Path]:
-        """The files of a table as it is now, as delta-rs finds them."""
+        """The files of a table as it is now, as delta-rs finds them, with those of its events."""
         if not any((table / _LOG).glob("*.json")):
             return ()
         found = DeltaTable(table)
         # Of these paths the table's own part is encoded, and the rest is not.
         root = found.table_uri.removeprefix("file://")
         uris = [u.removeprefix("file://").removeprefix(root) for u in found.file_uris()]
-        return [table / u for u in uris]
+        return [table / u for u in (*uris, *_events(found.metadata().configuration))]
 
     def needed(self, root: Path) -> Iterator[tuple[Path, Sequence[Path]]]:
         """All tables below a folder, with the entries of their logs and their live files."""
@@ -43,7 +43,24 @@ class DeltaWitness:
             table, entries = log.parent, sorted(log.glob("[0-9]*.json"))
             # Hidden names: a checkpoint in the making, a table that was dropped.
             if entries and table.name[0] not in "_.":
-                yield table, [*entries, *self.live(table)]
+                yield table, [*entries, *self.live(table), *_change_data(table, entries)]
+
+
+def _change_data(table: Path, entries: Sequence[Path]) -> Iterator[Path]:
+    """The files from which readers of changes take those of any version.
+
+    Entries of other tools, which write a line in another way, are not looked at.
+    """
+    for entry in entries:
+        for line in entry.read_text("utf-8").splitlines():
+            if line.startswith('{"cdc"'):
+                yield table / unquote(json.loads(line)["cdc"]["path"])
+
+
+def _events(properties: Mapping[str, str]) -> list[str]:
+    """The paths of the events that belong to a version with these properties."""
+    kept = json.loads(properties.get("qanat.events") or "{}")
+    return [unquote(file["path"]) for file in kept.get("files", ())]
 
 
 class DeltaLog:
@@ -64,6 +81,7 @@ class DeltaLog:
                 for kind in ("add", "remove", "cdc"):
                     if file := action.get(kind):
                         self._mentioned.add(unquote(file["path"]))
+                self._mentioned |= {*_events(action.get("metaData", {}).get("configuration", {}))}
                 file = action.get("add")
                 # Rows that were written again for wider types are no new ones.
                 if file and file.get("dataChange", True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qanat.errors import CommitConflictError, OptionError, UnsupportedError
-from qanat.model.table import CommitGate, TableRef
+from qanat.model.table import Change, Commit, CommitGate, TableRef
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 
 _REFUSED = {
@@ -32,6 +32,20 @@ def local(table: TableRef) -> TableRef:
             hint="let the project's storage be a folder",
         )
     return TableRef(str(table.folder), table.name)
+
+
+def check_change(commit: Commit) -> None:
+    """Refuse to change rows of a table.
+
+    Raises:
+        UnsupportedError: the commit does.
+    """
+    if commit.change is Change.MERGE:
+        raise UnsupportedError(
+            f"rows of {commit.table.name} cannot be changed: Iceberg tables can only be appended to"
+            " or replaced",
+            hint="keep the project's tables in Delta Lake: table_format: delta",
+        )
 
 
 def check_properties(properties: Mapping[str, str]) -> None:

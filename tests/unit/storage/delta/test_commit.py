@@ -13,7 +13,7 @@ import pytest
 
 from qanat.model.schema import STRING, DataType, Decimal, Field, Primitive, Schema
 from qanat.model.work import ColumnStatistics, DataFile
-from qanat.storage.delta.commit import statistics_text
+from qanat.storage.delta.statistics import statistics_text
 
 LONG = Primitive("long")
 Found = dict[str, ColumnStatistics]
