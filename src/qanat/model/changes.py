@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow understands it.
-=======
-"""What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow means it.
->>>>>>> cdcdeclare
 
 A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
 empties the table. Which event comes after which says their sequence alone, never the order in
