@@ -110,7 +110,8 @@ class Accounts:
         log = inventory.table(self._session.table(dataset.name).folder.name)
         for epoch in self.of(dataset.name) if log else ():
             there = log.rows(application(epoch.flow), epoch.number) if log else None
-            if there is not None and epoch.counts and there != epoch.counts.written:
+            merged = epoch.counts is not None and epoch.counts.effects
+            if there is not None and epoch.counts and not merged and there != epoch.counts.written:
                 yield (
                     f"epoch {epoch.number} of {epoch.flow} has {there} rows in its table's log,"
                     f" the ledger counts {epoch.counts.written}"

@@ -387,6 +387,16 @@ class Counts(Frozen):
         return Counts(*map(add, astuple(self), astuple(other)))
 
     @property
+    def effects(self) -> Mapping[str, int]:
+        """What a merge did to rows of the table, and how many changes came late; without zeros.
+
+        >>> dict(Counts(out=5, written=5, inserted=3, late=1).effects)
+        {'inserted': 3, 'late': 1}
+        """
+        names = ("inserted", "updated", "deleted", "late")
+        return {n: found for n in names if (found := getattr(self, n))}
+
+    @property
     def set_aside(self) -> int:
         """Rows that went into a quarantine."""
         return self.quarantined + self.malformed

@@ -26,6 +26,7 @@ EPOCH = Shape(
         Key("seconds", of=float | None, make=lambda epoch: elapsed(epoch.started, epoch.ended)),
         *("replaces", "version"),
         *(_count(name) for name in ("out", "written", "dropped", "quarantined", "malformed")),
+        *(_count(name) for name in ("inserted", "updated", "deleted", "late")),
         *("bytes_written", "rules", "error"),
     ),
     "The atomic unit of work of one flow. `status`: `intended`, `committed` or `failed`.\n\n"

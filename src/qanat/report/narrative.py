@@ -69,6 +69,7 @@ def _rows(counts: Counts) -> list[str]:
     rows = [count(counts.written, "row") + " written"]
     rows += [f"{quarantined:,} quarantined"] if quarantined else []
     rows += [f"{counts.dropped:,} dropped"] if counts.dropped else []
+    rows += [f"{number:,} {name}" for name, number in counts.effects.items()]
     return rows
 
 

@@ -23,7 +23,10 @@ RULE = Shape(
 )
 COUNTS = tuple(
     Key(name, f"counts.{name}")
-    for name in ("out", "written", "dropped", "quarantined", "malformed")
+    for name in (
+        *("out", "written", "dropped", "quarantined", "malformed"),
+        *("inserted", "updated", "deleted", "late"),
+    )
 )
 DATASET = Shape(
     "UpdatedDataset",
@@ -38,8 +41,11 @@ DATASET = Shape(
     "where the engine does not know it. `out` is what the query made of the rows read: a WHERE\n"
     "makes it less, a join may make it more. It always equals\n"
     "`written + dropped + quarantined`; `malformed` rows could not be parsed and were\n"
-    "quarantined before the query. `version` is the table's after the update. `notes` tells of\n"
-    "columns that are new, have wider types, or have no value in the new files any more.",
+    "quarantined before the query. Of changes that were merged into a table, `written` counts\n"
+    "those that were taken, `inserted`, `updated` and `deleted` the rows that they changed, and\n"
+    "`late` those that came after a later one of their key. `version` is the table's after the\n"
+    "update. `notes` tells of columns that are new, have wider types, or have no value in the\n"
+    "new files any more.",
 )
 UPDATE = Shape(
     "UpdateDocument",
@@ -104,7 +110,7 @@ def update_text(
     lines = grid(_HEADERS, [_row(d) for d in shown], layout, _SPARE)
     if len(shown) < len(result.datasets):
         lines.append(f"… and {len(result.datasets) - len(shown):,} unchanged")
-    if changed := [text for d in shown if (text := _by_query(d))]:
+    if changed := [text for d in shown for text in (_by_query(d), _merged(d)) if text]:
         lines += ["", *changed]
     if notes := [f"{d.dataset}: {note}" for d in result.datasets for note in d.notes]:
         lines += ["", *map(printable, notes)]
@@ -160,6 +166,13 @@ def _nothing_new(result: UpdateResult) -> str:
         text += f" {silent}"
     told = [f"  {d.dataset}: {d.reason}" for d in waiting[:MOST]]
     return "\n".join([text, *told, *_recovered(result)])
+
+
+def _merged(result: DatasetResult) -> str:
+    """What changes did to the rows of a table; empty if it takes none."""
+    effects = ", ".join(f"{number:,} {name}" for name, number in result.counts.effects.items())
+    taken = count(result.counts.written, "change")
+    return f"{printable(result.dataset)}: {taken}: {effects}" if effects else ""
 
 
 def _by_query(result: DatasetResult) -> str:

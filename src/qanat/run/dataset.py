@@ -213,6 +213,7 @@ def _flow_facts(
         borrowed=intake.borrowed,
         looked=intake.looked,
         idle=intake.idle,
+        merges=compiled.changes is not None,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import field, replace
 from enum import StrEnum
 from hashlib import blake2b
 
-from qanat.errors import QanatError, full_refresh
+from qanat.errors import FlowError, QanatError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.pipeline import RESET_ALLOWED, DatasetKind
 from qanat.model.record import Range
@@ -37,6 +37,8 @@ class Step(StrEnum):
     CREATE = "create"
     """As `APPEND` or `RECOMPUTE`, for the first time."""
     APPEND = "append"
+    MERGE = "merge"
+    """Its rows change as the new ones say."""
     RECOMPUTE = "recompute"
     FULL_REFRESH = "full refresh"
     SKIP = "skip"
@@ -114,6 +116,8 @@ class UpdatePlan(Frozen):
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
 
+_KEPT_BY = ("changes by keys ", "sequence by ", "stored as SCD type ", "track history on ")
+
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
 NEVER_RUN = "it has never run"
@@ -142,8 +146,9 @@ def decide(facts: Facts) -> Decision:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
-    if facts.problem is not None:
-        return _refused(undecided, facts.problem)
+    problem = facts.problem or _other_changes(facts)
+    if problem is not None:
+        return _refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another one has not come to its definition yet.
@@ -225,11 +230,12 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
+    step = Step.MERGE if any(f.merges for f in ready) else Step.APPEND
     if new:
-        return Step.APPEND, UNREAD
+        return step, UNREAD
     if changing:
-        return Step.APPEND, f"{listed(changing)} may bring new rows"
-    return Step.APPEND, f"its query has new columns: {listed(adds)}"
+        return step, f"{listed(changing)} may bring new rows"
+    return step, f"its query has new columns: {listed(adds)}"
 
 
 def _no_table(name: str, facts: Facts) -> str:
@@ -284,6 +290,29 @@ def _refused(undecided: Decision, problem: QanatError) -> Decision:
     return replace(
         undecided, step=Step.FAIL, reason=reason, consequence=consequence, error=problem
     )
+
+
+def _other_changes(facts: Facts) -> QanatError | None:
+    """Why rows that were kept by changes cannot be kept by those that are declared now."""
+    if facts.before is None or not facts.changed or not facts.stored or facts.restarted:
+        return None
+    if facts.asked is Asked.FULL_REFRESH or facts.stored.rows == 0:
+        return None
+    was, now = _kept_by(facts.before.text), _kept_by(facts.text)
+    if was == now:
+        return None
+    return FlowError(
+        f"the rows of {facts.dataset.name} were kept by other changes",
+        location=facts.dataset.location,
+        wanted="; ".join(was) or "rows that are added, and none that change",
+        got="; ".join(now) or "rows that are added, and none that change",
+        hint=f"start over: {full_refresh(facts.dataset.name)}",
+    )
+
+
+def _kept_by(text: str) -> list[str]:
+    """The lines of a definition that tell which events make which rows."""
+    return sorted({line for line in text.splitlines() if line.startswith(_KEPT_BY)})
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:

@@ -59,6 +59,7 @@ class FlowFacts(Frozen):
         idle: sources from outside the project that have nothing: streams nothing that the flow has
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
+        merges: whether its rows change those of the table.
     """
 
     name: str
@@ -76,6 +77,7 @@ class FlowFacts(Frozen):
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
+    merges: bool = False
 
 
 class TableFacts(Frozen):

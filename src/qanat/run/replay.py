@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qanat.errors import UnsupportedError
+from qanat.model.changes import AutoCdc
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
@@ -40,13 +42,39 @@ def replay_of(
         flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(session, read), where),
         dataset=dataset,
         query=query,
-        expectations=tuple(_keeping(e) for e in session.analysis.rules[dataset.name]),
+        expectations=tuple(map(_keeping, _rules_of(session, dataset))),
         views=(),
         reads=(read,),
         view_reads=(),
         readmits=True,
         again=again,
+        changes=_changes_of(session, dataset),
     )
+
+
+def _rules_of(session: Session, dataset: Dataset) -> tuple[Expectation, ...]:
+    """All rules of a dataset, those included that every change has to keep."""
+    flows = session.analysis.flows_into(dataset.name)
+    found = (f.expectations for f in flows if f.changes is not None)
+    return next(found, session.analysis.rules[dataset.name])
+
+
+def _changes_of(session: Session, dataset: Dataset) -> AutoCdc | None:
+    """How rows that come back change a dataset: as those of its flows do.
+
+    Raises:
+        UnsupportedError: its flows have different ways, and a row in quarantine might be any's.
+    """
+    flows = session.analysis.flows_into(dataset.name)
+    ways = dict.fromkeys(f.changes for f in flows if f.changes is not None)
+    if len(ways) > 1:
+        raise UnsupportedError(
+            f"the flows into {dataset.name} tell deletions and columns in different ways: its"
+            " quarantine cannot be replayed yet",
+            location=dataset.location,
+            hint="mend the rows at their source, so that they come once more",
+        )
+    return next(iter(ways), None)
 
 
 def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:

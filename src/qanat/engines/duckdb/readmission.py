@@ -40,7 +40,7 @@ class Readmitting(Staging):
         names = ", ".join(quote(n) for n in fitted.schema.names)
         passing = f"FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
         kept = f"SELECT {names} {passing}"
-        table = write(self.con, kept, fitted.schema, work.output)
+        table, written = self._write(kept, result, fitted)
         rest = write(
             self.con,
             staying.select(work.quarantine.schema),
@@ -49,11 +49,11 @@ class Readmitting(Staging):
         )
         total = self._count(rows.relation)
         gone = total - rest.rows
-        if gone != staying.leaving or table.rows != self._count(kept):
+        if gone != staying.leaving or written.written != self._count(kept):
             raise unbalanced(work.dataset, staying.leaving, gone)
         # Those that stay were counted when they came. What the query leaves out now is gone.
         moved = self._count(f"SELECT DISTINCT {ORIGIN} FROM ({passing})")
-        counts = Counts(out=table.rows + gone - moved, written=table.rows, dropped=gone - moved)
+        counts = written + Counts(out=written.written + gone - moved, dropped=gone - moved)
         return Staged(
             table,
             counts,
@@ -61,6 +61,7 @@ class Readmitting(Staging):
             {work.dataset: rest},
             read=total,
             refreshed=bool(gone) or staying.refreshed,
+            events=None if work.merge is None else fitted.schema,
         )
 
     def _with_recomputed(
@@ -102,7 +103,7 @@ class Readmitting(Staging):
         return Quarantined(rows.select, tuple(rows.names))
 
     def _candidates(self, rows: Quarantined) -> Result:
-        """The quarantined rows that may pass, in the columns of the table."""
+        """The quarantined rows that may pass, in the columns of the table, or of its changes."""
         schema = rows.schema(self.work.output.schema, self.work.quarantine.schema)
         select = rows.candidates(schema)
         relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")

@@ -63,6 +63,7 @@ class Tally:
     written: int = 0
     quarantined: int = 0
     dropped: int = 0
+    effects: dict[str, int] = field(default_factory=dict)
     began: float = 0.0
     seconds: float = 0.0
 
@@ -103,6 +104,8 @@ class Tallies:
                     tally.written += counts.written
                     tally.quarantined += counts.set_aside
                     tally.dropped += counts.dropped
+                    for name, number in counts.effects.items():
+                        tally.effects[name] = tally.effects.get(name, 0) + number
                     return tally
                 case DatasetEnded():
                     tally = self._of(event.dataset)
@@ -190,4 +193,5 @@ def _rows(tally: Tally | None) -> str:
         parts.append(f"{tally.quarantined:,} quarantined")
     if tally.dropped:
         parts.append(f"{tally.dropped:,} dropped")
+    parts += (f"{number:,} {name}" for name, number in tally.effects.items())
     return ": " + ", ".join(parts)
