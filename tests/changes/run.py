@@ -9,24 +9,22 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
+from qanat.engines.duckdb.engine import DuckDBEngine
 from tests.changes.model import Case, draw, rows_after
 from tests.changes.table import Table
 
 
-def differs(case: Case, folder: Path, partitioned: bool = False) -> str | None:
+def differs(case: Case, folder: Path, engine: DuckDBEngine) -> str | None:
     """How the table differs from the model after an epoch; None if it never does."""
-    table = Table(folder, case, partitioned)
-    try:
-        for number, epoch in enumerate(case.epochs, 1):
-            staged = table.merge(epoch)
-            wanted, found = rows_after(case, number), table.rows()
-            if found != wanted:
-                return f"epoch {number}: wanted {wanted}, got {found}"
-            counts = staged.counts
-            if not counts.balanced or counts.written != len(epoch):
-                return f"epoch {number}: {counts}"
-    finally:
-        table.close()
+    table = Table(folder, case, engine, partitioned=case.seed % 4 == 0)
+    for number, epoch in enumerate(case.epochs, 1):
+        staged = table.merge(epoch)
+        wanted, found = rows_after(case, number), table.rows()
+        if found != wanted:
+            return f"epoch {number}: wanted {wanted}, got {found}"
+        counts = staged.counts
+        if not counts.balanced or counts.written != len(epoch):
+            return f"epoch {number}: {counts}"
     return None
 
 
@@ -37,11 +35,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     wrong, began = 0, time.monotonic()
+    home = Path(mkdtemp(prefix="qanat-changes-"))
+    engine = DuckDBEngine(home / "scratch", threads=1)
     for seed in range(asked.seed, asked.seed + asked.most):
-        folder = Path(mkdtemp(prefix="qanat-changes-"))
+        folder = home / str(seed)
+        case = draw(seed)
         try:
-            case = draw(seed)
-            found = differs(case, folder, partitioned=seed % 4 == 0)
+            found = differs(case, folder, engine)
         except Exception as error:  # noqa: BLE001 - it is told, and the next one tried
             found = f"{type(error).__name__}: {error}"
         finally:
@@ -51,9 +51,10 @@ def main() -> int:
             print(f"{case}: {found}")
             if wrong > 5:
                 break
-    print(
-        f"{asked.most} histories from seed {asked.seed}: {wrong} differ, {time.monotonic() - began:.0f} s"
-    )
+    engine.close()
+    rmtree(home, ignore_errors=True)
+    seconds = time.monotonic() - began
+    print(f"{asked.most} histories from seed {asked.seed}: {wrong} differ, {seconds:.0f} s")
     return 1 if wrong else 0
 
 

@@ -9,11 +9,12 @@ import duckdb
 import pyarrow as pa
 
 from qanat.engines.duckdb.engine import DuckDBEngine
+from qanat.engines.duckdb.types import columns_of
 from qanat.errors import Location
 from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import ArrowBatch, Counts, Merge, Output, Staged, Stored, TableBatch, Work
+from qanat.model.schema import NO_COLUMNS, Field, Schema
+from qanat.model.work import ArrowBatch, Merge, Output, Staged, Stored, TableBatch, Work
 from tests.changes.model import VALUES, Case, Event, Row
 
 HERE = Location("cdc.sql", 1, 1)
@@ -46,17 +47,24 @@ def declared(case: Case) -> AutoCdc:
 
 
 class Table:
-    """The files of a table, and what was merged into them."""
+    """The files of a table, and what was merged into them.
 
-    def __init__(self, folder: Path, case: Case, partitioned: bool = False) -> None:
-        self.folder, self.case = folder, case
+    Args:
+        engine: which merges; it may serve many tables, one after the other.
+        partitioned: whether the table has partitions.
+    """
+
+    def __init__(
+        self, folder: Path, case: Case, engine: DuckDBEngine, partitioned: bool = False
+    ) -> None:
+        self.folder, self.case, self.engine = folder, case, engine
+        self.reader = duckdb.connect()
         self.files: list[str] = []
         self.kept: list[str] = []
         self.schema = NO_COLUMNS
         self.events = NO_COLUMNS
         self.epoch = 0
         self.partition_by = ("site",) if partitioned else ()
-        self.engine = DuckDBEngine(folder / "scratch", threads=1)
 
     def merge(self, events: tuple[Event, ...], forgets_ns: int = 0) -> Staged:
         """Merge events, and publish what the engine staged."""
@@ -105,15 +113,9 @@ class Table:
         self._check_feed(staged, before)
         return staged
 
-    def _described(self, files: list[str]) -> list[object]:
-        from qanat.engines.duckdb.types import columns_of
-        from qanat.model.schema import Field
-
-        with duckdb.connect() as con:
-            found = con.sql(f"SELECT * FROM read_parquet({files!r}, hive_partitioning=false)")
-            return [
-                Field(c.name, c.type) for c in columns_of(found.columns, found.types) if c.type
-            ]
+    def _described(self, files: list[str]) -> list[Field]:
+        found = self.reader.sql(f"SELECT * FROM read_parquet({files!r}, hive_partitioning=false)")
+        return [Field(c.name, c.type) for c in columns_of(found.columns, found.types) if c.type]
 
     def _check_feed(self, staged: Staged, before: Counter[Row]) -> None:
         """The rows before, with what readers of changes are told, are the rows after."""
@@ -142,23 +144,13 @@ class Table:
             columns += ["__START_AT", "__END_AT"]
         elif self.case.shown:
             columns += ["seq", "lsn"]
-        with duckdb.connect() as con:
-            found = con.execute(
-                f"SELECT {', '.join(columns)} FROM read_parquet(?, union_by_name=true, "
-                "hive_partitioning=?)",
-                [files, bool(self.partition_by)],
-            ).fetchall()
+        found = self.reader.execute(
+            f"SELECT {', '.join(columns)} FROM read_parquet(?, union_by_name=true, "
+            "hive_partitioning=?)",
+            [files, bool(self.partition_by)],
+        ).fetchall()
         return [tuple(_plain(v) for v in row) for row in found]
-
-    def close(self) -> None:
-        """Stop the engine."""
-        self.engine.close()
 
 
 def _plain(value: object) -> object:
     return tuple(value.values()) if isinstance(value, dict) else value
-
-
-def total(staged: list[Staged]) -> Counts:
-    """All that was counted."""
-    return sum((s.counts for s in staged), Counts())
