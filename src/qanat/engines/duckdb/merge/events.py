@@ -27,12 +27,12 @@ from qanat.model.changes import END_AT, START_AT
 from qanat.model.work import Batch
 from qanat.text import quote
 
-NEW, OLD, ALL, ROWS, TOUCHED, EMPTIED, KEPT = (
+NEW, OLD, ALL, ONCE, ROWS, TOUCHED, EMPTIED, KEPT = (
     f"__qanat_{name}"
-    for name in ("new", "old", "events", "rows", "touched", "emptied", "kept_events")
+    for name in ("new", "old", "events", "once", "rows", "touched", "emptied", "kept_events")
 )
-"""Names of temporary tables: new events, those known before, and both; rows of the table that may
-change; the keys that are touched; when the table was last emptied. `KEPT` is bound."""
+"""Names of temporary tables: new events, those known before, both, and each of them once; rows of
+the table that may change; the keys that are touched; when it was last emptied. `KEPT` is bound."""
 
 
 class Events:
@@ -42,6 +42,10 @@ class Events:
         bindings: of the epoch; what is stored is bound there.
         kept: events that earlier epochs kept beside the table; None if there are none.
         at_us: now, microseconds since 1970 (UTC).
+
+    Attributes:
+        every: name of the relation of all events of the keys that are touched.
+        emptied: SQL of the sequence at which the table was last emptied; NULL if it never was.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Events:
     ) -> None:
         self._con, self._shape, self._at_us = con, shape, at_us
         self._kept = None if kept is None else self._as_events(bindings.bind(KEPT, kept).plain)
+        self.every = ALL
         self.emptied = "NULL"
 
     def take(self, select: str) -> int:
@@ -100,8 +105,10 @@ class Events:
                     hint=f"start over: {full_refresh()}",
                 )
             con.execute(f"INSERT INTO {OLD} {before} FROM ({self._told()})")
+        # Of a first load, which may be large, there is no second copy.
+        kind = "VIEW" if stored is None and self._kept is None else "TABLE"
         con.execute(
-            f"CREATE TEMP TABLE {ALL} AS SELECT * FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
+            f"CREATE TEMP {kind} {ALL} AS SELECT * FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
             f"UNION ALL BY NAME SELECT *, {self._at_us} AS {SINCE} FROM {NEW} "
             f"WHERE {KIND} <> {TRUNCATE}"
         )
@@ -135,9 +142,10 @@ class Events:
                 " comes first, such as SEQUENCE BY (updated_at, id)",
             )
         self._con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {ALL} AS SELECT * FROM {ALL} "
+            f"CREATE TEMP TABLE {ONCE} AS SELECT * FROM {ALL} "
             f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {SINCE}) = 1"
         )
+        self.every = ONCE
 
     def late(self) -> int:
         """How many new events came after a later one of their key."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.events import ALL, ROWS, Events, columns_in, places
+from qanat.engines.duckdb.merge.events import ROWS, Events, columns_in, places
 from qanat.engines.duckdb.merge.fold import rows, untold
-from qanat.engines.duckdb.merge.rewrite import Rewriting
+from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
@@ -22,9 +22,11 @@ from qanat.text import literal, quote
 
 CHANGE_TYPE = "_change_type"
 _FEED, _EVENTS = "_change_data", "_events"
-_FRESH, _GONE, _AFTER, _KEPT, _STORED = (
-    f"__qanat_{name}" for name in ("fresh", "gone", "after", "untold", "stored")
+_FRESH, _GONE, _AFTER, _KEPT, _STORED, _SORTED = (
+    f"__qanat_{name}" for name in ("fresh", "gone", "after", "untold", "stored", "sorted")
 )
+_FIRST = 1_000_000
+"""Rows of which one file is made before their size is known."""
 _SAME = "IS NOT DISTINCT FROM"
 _REPLACED = f"rid IN (SELECT rid FROM {_FRESH})"
 
@@ -62,7 +64,9 @@ class Merging:
         events.remember(None if stored is None else self._places(shape, stored))
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
-        self._con.execute(f"CREATE TEMP TABLE {_AFTER} AS {rows(shape, ALL, events.emptied)}")
+        self._con.execute(
+            f"CREATE TEMP TABLE {_AFTER} AS {rows(shape, events.every, events.emptied)}"
+        )
         self._compare(shape, stored is not None)
         removed, files = self._rewrite(shape, stored)
         table = StagedTable(
@@ -151,7 +155,6 @@ class Merging:
             self._con,
             self._bindings,
             stored,
-            self._bindings.bound[_STORED].full,
             shape.keys[0],
             _GONE,
             _FRESH,
@@ -160,10 +163,30 @@ class Merging:
         )
         return rewriting.rewrite()
 
-    def _inserted(self, shape: Shape) -> tuple[DataFile, ...]:
-        columns = columns_in(shape.stored.names)
+    def _inserted(self, shape: Shape) -> Iterator[DataFile]:
+        """Stage rows of new keys: many of them in the order of their keys, in several files.
+
+        So a later change has to write little anew, and whoever looks for a key opens one file.
+        """
+        columns, target = columns_in(shape.stored.names), self._merge.target
         select = f"SELECT {columns} FROM {_FRESH} WHERE rid IS NULL"
-        return write(self._con, select, shape.stored, self._merge.target).files
+        total = self._count(f"({select})")
+        if total <= _FIRST:
+            yield from write(self._con, select, shape.stored, target).files
+            return
+        by = columns_in(shape.identity)
+        self._con.execute(f"CREATE TEMP TABLE {_SORTED} AS {select} ORDER BY {by}")
+        done, rows, number = 0, _FIRST, 0
+        while done < total:
+            some = (
+                f"SELECT {columns} FROM {_SORTED} WHERE rowid >= {done} AND rowid < {done + rows}"
+            )
+            one = replace(target, prefix=f"{target.prefix}-n{number:05d}")
+            files = write(self._con, some, shape.stored, one).files
+            yield from files
+            done, number = done + rows, number + 1
+            size = sum(f.size for f in files) / max(1, sum(f.rows for f in files))
+            rows = max(1, int(FILE_BYTES / max(1.0, size)))
 
     def _feed(self, shape: Shape) -> tuple[DataFile, ...]:
         """Stage the rows as readers of changes see them."""
@@ -187,7 +210,7 @@ class Merging:
         now = self._work.at_ns // 1000
         columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
         since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
-        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, ALL, events.emptied)})"
+        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, events.every, events.emptied)})"
         others = events.others()
         parts = [own, events.emptying()]
         if others is not None:

@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID, ROW_BITS
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
 from qanat.frozen import Frozen
@@ -21,8 +22,8 @@ from qanat.model.schema import Schema
 from qanat.model.work import DataFile, Output, TableBatch
 from qanat.text import quote
 
-_TOGETHER = 128 * 1024 * 1024
-"""Bytes of files that become one."""
+FILE_BYTES = 128 * 1024 * 1024
+"""How large files become."""
 _FILE, _ROW = f"rid >> {ROW_BITS}", (1 << ROW_BITS) - 1
 _OUT = "__qanat_out"
 
@@ -32,7 +33,6 @@ class Rewriting(Frozen):
 
     Args:
         batch: all files of the table, with hidden columns among its own.
-        rows: SELECT text of their rows, with hidden columns.
         key: the first of the keys, by which files are next to each other.
         gone: name of a table with the places (`rid`) of rows that are not there afterwards.
         fresh: name of a table of new rows, with the place of that which each replaces.
@@ -43,7 +43,6 @@ class Rewriting(Frozen):
     con: DuckDBPyConnection
     bindings: Bindings
     batch: TableBatch
-    rows: str
     key: str
     gone: str
     fresh: str
@@ -100,7 +99,7 @@ class Rewriting(Frozen):
         size = 0
         for number in self._in_order(touched):
             # A file that stays as it is lies in between.
-            if some and (number not in chosen or size >= _TOGETHER):
+            if some and (number not in chosen or size >= FILE_BYTES):
                 yield some
                 some, size = [], 0
             if number in chosen:
@@ -110,13 +109,19 @@ class Rewriting(Frozen):
             yield some
 
     def _in_order(self, touched: list[int]) -> list[int]:
-        """All files by their smallest key; only those that are touched, if that tells nothing."""
+        """The files by their smallest key, as far as their footers tell it."""
         if len(touched) < 2:
             return touched
-        return self._numbers(
-            f"SELECT {RID} >> {ROW_BITS} AS file FROM ({self.rows}) "
-            f"GROUP BY file ORDER BY min({quote(self.key)}), file"
-        )
+        type_ = to_duckdb(next(f.type for f in self.columns.fields if f.name == self.key))
+        low = f"min(TRY_CAST(coalesce(stats_min_value, stats_min) AS {type_}))"
+        found = self.con.execute(
+            f"SELECT file_name FROM parquet_metadata(?) WHERE path_in_schema = ? "
+            f"GROUP BY file_name ORDER BY {low}, file_name",
+            [list(self.batch.files), self.key],
+        ).fetchall()
+        numbers = {path: number for number, path in enumerate(self.batch.files)}
+        told = [numbers[path] for (path,) in found if path in numbers]
+        return [*told, *(n for n in touched if n not in set(told))]
 
     def _numbers(self, select: str) -> list[int]:
         return [int(number) for (number,) in self.con.execute(select).fetchall()]

@@ -1,0 +1,296 @@
+"""AUTO CDC from the files to the tables: what changes say, in whatever order and epochs they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+import qanat
+from qanat.errors import QanatError
+from qanat.run.plan import plan
+from qanat.run.session import Session
+from tests.acceptance.crashing import count_steps, die_at, operate
+from tests.acceptance.projects import Shop
+
+CHANGES = "CREATE STREAMING TABLE changes AS SELECT * FROM STREAM read_files('data/*.csv');\n"
+CUSTOMERS = """
+CREATE STREAMING TABLE customers;
+CREATE FLOW apply AS AUTO CDC INTO customers FROM STREAM changes
+  KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at
+  COLUMNS * EXCEPT (op, at) STORED AS SCD TYPE 1;
+"""
+HISTORY = """
+CREATE STREAMING TABLE history;
+CREATE FLOW keep AS AUTO CDC INTO history FROM STREAM changes
+  KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at
+  COLUMNS * EXCEPT (op, at) STORED AS SCD TYPE 2;
+"""
+HEAD = "id,name,op,at\n"
+FILES = (
+    "1,ann,I,10\n2,bob,I,20\n3,cat,I,30\n",
+    "1,anna,U,40\n3,,D,50\n4,dan,I,60\n",
+    # All of these are late: an update, what a deletion has overtaken, and a deletion before it.
+    "1,an,U,35\n3,kate,U,45\n5,,D,70\n",
+    "5,eve,I,65\n2,bobby,U,80\n",
+)
+AFTER = [(1, "anna"), (2, "bobby"), (4, "dan")]
+VERSIONS = [
+    (1, "an", 35, 40),
+    (1, "ann", 10, 35),
+    (1, "anna", 40, None),
+    (2, "bob", 20, 80),
+    (2, "bobby", 80, None),
+    (3, "cat", 30, 45),
+    (3, "kate", 45, 50),
+    (4, "dan", 60, None),
+    (5, "eve", 65, 70),
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.sql(CHANGES + CUSTOMERS + HISTORY)
+    return shop
+
+
+def put(shop: Shop, number: int) -> None:
+    shop.file(f"data/{number}.csv", HEAD + FILES[number])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+@pytest.mark.parametrize("together", [1, 2, 4])
+def test_the_order_and_number_of_epochs_do_not_count(
+    shop: Shop, order: tuple[int, ...], together: int
+) -> None:
+    for number, file in enumerate(order, 1):
+        put(shop, file)
+        if number % together == 0:
+            shop.run()
+    assert sorted(shop.rows("customers")) == AFTER
+    assert sorted(shop.rows("history"), key=repr) == VERSIONS
+    assert {r.status for r in shop.run().values()} == {"unchanged"}
+
+
+def test_the_counts_say_what_became_of_rows(shop: Shop) -> None:
+    for number in range(3):
+        put(shop, number)
+        results = shop.run()
+    counts = results["customers"].counts
+    assert (counts.out, counts.written, counts.late) == (3, 3, 2)
+    assert dict(counts.effects) == {"late": 2}
+    assert dict(results["history"].counts.effects) == {"inserted": 2, "updated": 2, "late": 2}
+    with qanat.open(shop.folder) as project:
+        [update, *_] = json.loads(project.history().to_json())["updates"]
+    kept = next(e for e in update["epochs"] if e["dataset"] == "history")
+    assert (kept["inserted"], kept["updated"], kept["deleted"], kept["late"]) == (2, 2, 0, 2)
+
+
+def test_a_plan_says_that_it_merges(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    put(shop, 1)
+    with Session.open(shop.folder) as session:
+        steps = {d.dataset: str(d.step) for d in plan(session).datasets}
+    assert steps == {"changes": "append", "customers": "merge", "history": "merge"}
+
+
+def test_other_readers_see_the_table_and_its_changes(shop: Shop) -> None:
+    for number in range(2):
+        put(shop, number)
+        shop.run()
+    table = DeltaTable(shop.table("customers"))
+    assert table.to_pyarrow_table().column_names == ["id", "name"]
+    assert sorted(map(tuple, (r.values() for r in table.to_pyarrow_table().to_pylist()))) == [
+        (1, "anna"), (2, "bob"), (4, "dan"),
+    ]  # fmt: skip
+    feed = table.load_cdf(starting_version=0).read_all().to_pylist()
+    told = sorted((r["_commit_version"], r["_change_type"], r["id"], r["name"]) for r in feed)
+    assert told == [
+        (0, "insert", 1, "ann"),
+        (0, "insert", 2, "bob"),
+        (0, "insert", 3, "cat"),
+        (1, "delete", 3, "cat"),
+        (1, "insert", 4, "dan"),
+        (1, "update_postimage", 1, "anna"),
+        (1, "update_preimage", 1, "ann"),
+    ]
+
+
+def test_two_changes_with_one_sequence_stop_the_dataset_and_nothing_is_lost(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    shop.file("data/1.csv", HEAD + "1,a,U,99\n1,b,U,99\n4,dan,I,60\n")
+    shop.run(fails=True)
+    with qanat.open(shop.folder) as project:
+        error = next(d.error for d in project.run().datasets if d.dataset == "customers")
+    assert isinstance(error, QanatError)
+    assert error.message == (
+        "two changes of customers with id = 1 have the same sequence, and differ"
+    )
+    assert "SEQUENCE BY (" in str(error.hint)
+    assert sorted(shop.rows("customers")) == [(1, "ann"), (2, "bob"), (3, "cat")]
+    # What was delivered twice is no tie.
+    shop.file("data/1.csv", HEAD + "1,a,U,99\n1,a,U,99\n4,dan,I,60\n")
+
+
+def test_what_was_delivered_twice_counts_once(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    shop.file("data/1.csv", HEAD + "1,ann,I,10\n2,bo,U,21\n2,bo,U,21\n")
+    results = shop.run()
+    assert dict(results["customers"].counts.effects) == {"updated": 1, "late": 1}
+    assert sorted(shop.rows("customers")) == [(1, "ann"), (2, "bo"), (3, "cat")]
+
+
+def test_rows_without_key_or_sequence_wait_in_quarantine(shop: Shop) -> None:
+    shop.file("data/0.csv", HEAD + "1,ann,I,10\n,nobody,I,11\n2,bob,I,\n")
+    results = shop.run()
+    assert results["customers"].counts.quarantined == 2
+    assert shop.rows("customers") == [(1, "ann")]
+    with qanat.open(shop.folder) as project:
+        found = project.quarantine("customers").rules
+    assert dict(found) == {"_key": 1, "_sequence": 1}
+
+
+def test_a_replay_keeps_the_order(shop: Shop) -> None:
+    """A row comes back after later ones of its key, and is late."""
+    rule = "(CONSTRAINT short EXPECT (op = 'D' OR length(name) < {}) ON VIOLATION QUARANTINE ROW)"
+    sql = CHANGES + CUSTOMERS.replace("customers;", f"customers {rule};", 1) + HISTORY
+    shop.sql(sql.format(5))
+    shop.file("data/0.csv", HEAD + "1,longer,I,10\n2,longest,I,20\n")
+    shop.run()
+    shop.file("data/1.csv", HEAD + "1,ann,U,30\n")
+    shop.run()
+    assert shop.rows("customers") == [(1, "ann")]
+    shop.sql(sql.format(50))
+    with qanat.open(shop.folder) as project:
+        assert project.replay("customers").replayed == 2
+    assert sorted(shop.rows("customers")) == [(1, "ann"), (2, "longest")]
+
+
+def test_tombstones_are_forgotten_after_their_time(shop: Shop) -> None:
+    sql = CUSTOMERS.replace(
+        "customers;",
+        "customers TBLPROPERTIES ('pipelines.cdc.tombstoneGCThresholdInSeconds' = '0');",
+        1,
+    )
+    shop.sql(CHANGES + sql)
+    put(shop, 0)
+    shop.run()
+    shop.file("data/1.csv", HEAD + "3,,D,50\n")
+    shop.run()
+    shop.file("data/2.csv", HEAD + "1,anna,U,60\n")
+    shop.run()
+    assert not list(Path(shop.table("customers"), "_events").glob("*2026*"))
+    shop.file("data/3.csv", HEAD + "3,kate,U,45\n")
+    shop.run()
+    assert sorted(shop.rows("customers")) == [(1, "anna"), (2, "bob"), (3, "kate")]
+
+
+def test_other_keys_need_a_full_refresh(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    shop.sql(CHANGES + CUSTOMERS.replace("KEYS (id)", "KEYS (id, name)") + HISTORY)
+    results = shop.run(fails=True)
+    assert results["customers"].status == "failed"
+    assert "qanat run --full-refresh customers" in str(results["customers"].error)
+    with qanat.open(shop.folder) as project:
+        project.run(full_refresh=["customers"])
+    assert sorted(shop.rows("customers")) == [(1, "ann"), (2, "bob"), (3, "cat")]
+
+
+def test_a_full_refresh_gives_the_same(shop: Shop) -> None:
+    for number in range(4):
+        put(shop, number)
+        shop.run()
+    with qanat.open(shop.folder) as project:
+        project.run(full_refresh=["customers", "history"])
+    assert sorted(shop.rows("customers")) == AFTER
+    assert sorted(shop.rows("history"), key=repr) == VERSIONS
+    put(shop, 3)
+    shop.file("data/5.csv", HEAD + "3,kit,U,46\n")
+    shop.run()
+    assert sorted(shop.rows("customers")) == AFTER
+
+
+def test_new_columns_join(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    shop.file("data/1.csv", "id,name,op,at,mail\n2,bob,U,40,b@x\n7,gil,I,50,g@x\n")
+    shop.run()
+    assert sorted(shop.rows("customers"), key=repr) == [
+        (1, "ann", None), (2, "bob", "b@x"), (3, "cat", None), (7, "gil", "g@x"),
+    ]  # fmt: skip
+
+
+def test_a_first_load_beside_a_running_feed(shop: Shop) -> None:
+    """What the feed says counts, whichever of the two comes first."""
+    load = """
+    CREATE FLOW load AS AUTO CDC ONCE INTO customers
+      FROM (SELECT id, name, 'I' AS op, 0 AS at FROM read_files('load/*.csv'))
+      KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at
+      COLUMNS * EXCEPT (op, at) STORED AS SCD TYPE 1;
+    """
+    put(shop, 0)
+    put(shop, 1)
+    shop.run()
+    shop.sql(CHANGES + CUSTOMERS + load)
+    shop.file("load/all.csv", "id,name\n1,old\n3,old\n9,old\n")
+    shop.run()
+    assert sorted(shop.rows("customers")) == [(1, "anna"), (2, "bob"), (4, "dan"), (9, "old")]
+
+
+def test_the_spark_dialect_and_python_say_the_same(shop: Shop) -> None:
+    (shop.folder / "qanat.yml").write_text(
+        (shop.folder / "qanat.yml").read_text() + "dialect: spark\n"
+    )
+    shop.sql(
+        "CREATE STREAMING TABLE changes AS SELECT * FROM STREAM read_files('data/*.csv');\n"
+        "CREATE STREAMING TABLE customers;\n"
+        "APPLY CHANGES INTO customers FROM STREAM(changes) KEYS (id) APPLY AS DELETE WHEN"
+        " `op` <=> 'D' SEQUENCE BY `at` COLUMNS * EXCEPT (op, at) STORED AS SCD TYPE 1;\n"
+    )
+    (shop.folder / "flows.py").write_text(
+        "from pyspark import pipelines as dp\n"
+        "dp.create_streaming_table('history')\n"
+        "dp.create_auto_cdc_flow(target='history', source='changes', keys=['id'],"
+        " sequence_by='at', apply_as_deletes=\"op = 'D'\", except_column_list=['op', 'at'],"
+        " stored_as_scd_type=2)\n"
+    )
+    for number in range(4):
+        put(shop, number)
+        shop.run()
+    assert sorted(shop.rows("customers")) == AFTER
+    assert sorted(shop.rows("history"), key=repr) == VERSIONS
+
+
+def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
+    """What comes next finishes the merge, or does it again: once."""
+    for number in range(3):
+        put(shop, number)
+        shop.run()
+    put(shop, 3)
+    from tests.acceptance.crashing import copy
+
+    steps = count_steps(copy(shop.folder, tmp_path.parent / "counted"), "run")
+    assert steps > 20
+    for step in range(1, steps + 1, 3):
+        project = copy(shop.folder, tmp_path.parent / f"dies-{step}")
+        die_at(project, "run", step)
+        operate(project, "run")
+        found = Shop.__new__(Shop)
+        found.folder = project
+        assert sorted(found.rows("customers")) == AFTER, step
+        assert sorted(found.rows("history"), key=repr) == VERSIONS, step
+        with Session.open(project) as session:
+            for name in ("customers", "history"):
+                assert not session.store.orphans(session.table(name)), step
+
+
+def rows_of(value: Any) -> list[tuple[Any, ...]]:
+    return sorted(map(tuple, value))
