@@ -69,10 +69,8 @@ def parse_sequence(
     """
     start, end = extent
     words = cursor.words[start:end]
-    struct = bool(words) and words[0].upper == "STRUCT"
-    listed = words[1:] if struct else words
-    commas = _commas(listed[1:-1]) if _enclosed(listed) else []
-    if not commas and not (struct and _enclosed(listed)):
+    listed = words[1:] if words and words[0].upper == "STRUCT" else words
+    if not _enclosed(listed):
         loose = _commas(words)
         if loose:
             raise SqlSyntaxError(
@@ -82,7 +80,7 @@ def parse_sequence(
             )
         return (parse_value(cursor, extent, dialect, part),)
     first = end - len(listed) + 1
-    edges = [first, *(first + c + 1 for c in commas), end]
+    edges = [first, *(first + c + 1 for c in _commas(listed[1:-1])), end]
     parts = [_without_name(cursor.words, (a, b - 1)) for a, b in pairwise(edges)]
     return tuple(parse_value(cursor, each, dialect, part) for each in parts)
 
