@@ -46,6 +46,7 @@ _STARTS = (
     "COLUMNS TO",
     "STORED AS",
     "TRACK HISTORY",
+    "WHERE",
 )
 """How clauses begin: enough of each not to take a column of that name for one."""
 

@@ -144,8 +144,8 @@ def test_columns_that_the_source_does_not_have(declare: Declare) -> None:
     given = Schema(tuple(Field(n, Primitive("string")) for n in ("ID", "op", "ts", "name")))
     assert [str(p) for p in missing_columns(flow, given)] == [
         (
-            "all.sql:3:13: flow f: IGNORE NULL UPDATES names column 'nome', which its source does not"
-            " have (did you mean 'name'?)\n  wanted: ID, op, ts, name"
+            "all.sql:3:13: flow f: IGNORE NULL UPDATES names column 'nome', which its source does"
+            " not have (did you mean 'name'?)\n  wanted: ID, op, ts, name"
         ),
         (
             "all.sql:3:13: flow f: COLUMNS names column 'opp', which its source does not have"
