@@ -27,7 +27,7 @@ import click
 from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import calls, columns, properties, settings, types as column_types
+from qanat.declare import auto_cdc, calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable
@@ -230,14 +230,18 @@ GRAMMAR = """\
 CREATE [OR REFRESH | OR REPLACE] STREAMING TABLE [IF NOT EXISTS] name
   [(column type [NOT NULL] [COMMENT 'text'] | constraint, …)]
   [clause …]
-  [AS query]
+  [AS query | FLOW AUTO CDC [ONCE] changes]
 
 CREATE [OR REFRESH | OR REPLACE] MATERIALIZED VIEW [IF NOT EXISTS] name
   [(…)] [clause …] AS query
 
 CREATE TEMPORARY VIEW name [(constraint, …)] [COMMENT 'text'] AS query
 
-CREATE FLOW name AS INSERT INTO [ONCE] table BY NAME query
+CREATE FLOW name [COMMENT 'text'] AS INSERT INTO [ONCE] table BY NAME query
+
+CREATE FLOW name [COMMENT 'text'] AS AUTO CDC [ONCE] INTO table changes
+
+APPLY CHANGES INTO table changes
 
 SET key = value
 
@@ -251,7 +255,21 @@ action:
 
 clause:
   USING format | PARTITIONED BY (column, …) | CLUSTER BY (column, …) | COMMENT 'text'
-  TBLPROPERTIES ('key' = 'value', …)"""
+  TBLPROPERTIES ('key' = 'value', …)
+
+changes:
+  FROM {STREAM table | STREAM read_files(…) | (query)}
+  KEYS (column, …)
+  [IGNORE NULL UPDATES [ON chosen]]
+  [APPLY AS DELETE WHEN condition]
+  [APPLY AS TRUNCATE WHEN condition]
+  SEQUENCE BY {value | (value, …) | STRUCT(value, …)}
+  [COLUMNS chosen]
+  [STORED AS SCD TYPE {1 | 2}]
+  [TRACK HISTORY ON chosen]
+
+chosen:
+  (column, …) | * EXCEPT (column, …)"""
 
 
 def sql() -> Lines:
@@ -266,6 +284,8 @@ def sql() -> Lines:
     yield "`STREAM input` (or `STREAM(input)`) reads each row once; an input without it is read"
     yield "as it is now. `${key}` is a value of the spec's `configuration`, or of a `SET` above it"
     yield "in the same file. A column that is `NOT NULL` is an expectation that fails the update."
+    yield "The clauses of AUTO CDC may be in any order; [the how-to](../how-to/cdc.md) tells more."
+    yield "`APPLY CHANGES` may stand for `AUTO CDC` everywhere."
     yield ""
     yield "## Expectations"
     yield ""
@@ -310,7 +330,11 @@ def sql() -> Lines:
     yield ""
     yield "## Not supported"
     yield ""
-    refused = [*properties.REFUSED.items(), *columns.REFUSED.items()]
+    refused = [
+        *properties.REFUSED.items(),
+        *columns.REFUSED.items(),
+        *auto_cdc.REFUSED.items(),
+    ]
     rows = [[code(name), hint] for name, hint in refused]
     yield from table(["Clause or constraint", "Instead"], rows)
 
@@ -398,6 +422,10 @@ def python() -> Lines:
         function = getattr(pipelines, name)
         yield f"## `{name}`"
         yield ""
+        if function.__name__ != name:
+            yield f"The older name of [`{function.__name__}`](#{function.__name__})."
+            yield ""
+            continue
         yield f"```python\n{_signature(name, function)}\n```"
         yield ""
         yield from _docstring(document(function))

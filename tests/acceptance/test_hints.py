@@ -24,7 +24,7 @@ import pytest
 from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
-from tests.acceptance.hinted import declarations, files, history, options
+from tests.acceptance.hinted import changes, declarations, files, history, options
 from tests.acceptance.hinted.case import (
     FAILING,
     IMPORT,
@@ -118,13 +118,13 @@ NOT_FOLLOWED = {
     "needs another version of Qanat or of another tool": (
         "dialect/transpile.py: set `dialect",
         "storage/delta/table.py: the table was written by a newer tool",
-        "declare/statements.py: AUTO CDC comes in a later release",
     ),
     "is not followed yet": NOT_YET,
 }
 """Hints of `src` that no case follows: the module, or it and how the hint begins, by reason."""
 
 CASES = {
+    **changes.CASES,
     **declarations.CASES,
     **files.CASES,
     **history.CASES,
@@ -675,11 +675,6 @@ CASES = {
         "run `qanat run` from a scheduler",
         follow="qanat run",
         again="qanat run",
-    ),
-    "CDC": mended(
-        "it comes in a later release; until then keep changes in a streaming table",
-        "CREATE FLOW n AS AUTO CDC INTO orders FROM STREAM orders KEYS (id) SEQUENCE BY id;\n",
-        stream("SELECT * FROM STREAM orders"),
     ),
     "Jinja": mended(
         "read a dataset by its name (FROM orders)",

@@ -46,6 +46,7 @@ _STARTS = (
     "COLUMNS TO",
     "STORED AS",
     "TRACK HISTORY",
+    "WHERE",
 )
 """How clauses begin: enough of each not to take a column of that name for one."""
 
@@ -84,7 +85,7 @@ def parse_auto_cdc(cursor: Cursor, owner: str, registry: Registry) -> tuple[SqlQ
     while cursor.word is not None:
         where = cursor.here
         _refuse(cursor, at)
-        clause = cursor.expect(*(c for c in _CLAUSES if c not in at))
+        clause = cursor.expect(*_meant(cursor, tuple(c for c in _CLAUSES if c not in at)))
         at[clause] = where
         parts |= _clause(cursor, clause, registry.project.dialect)
     for clause, wanted in ((_KEYS, "KEYS (column, …)"), (_SEQUENCE, "SEQUENCE BY column")):
@@ -171,14 +172,22 @@ def _begins(cursor: Cursor) -> bool:
     return any(cursor.sees(start) for start in _STARTS)
 
 
+def _meant(cursor: Cursor, clauses: tuple[str, ...]) -> tuple[str, ...]:
+    """Of some clauses, those that begin like the next word; all of them if none does."""
+    word = cursor.word.upper if cursor.word else ""
+    first = nearest(word, {c.split()[0] for c in clauses}) if len(word) > 2 else None
+    return tuple(c for c in clauses if c.split()[0] == first) or clauses
+
+
 def _misspelt(cursor: Cursor, extent: tuple[int, int]) -> QanatError | None:
-    """The error for a clause of which an expression took the words, because one is misspelt."""
-    firsts = {start.split()[0] for start in _STARTS}
+    """The error for a clause of which an expression took the words, because one is wrong."""
     for index in range(extent[0] + 1, extent[1]):
-        word = cursor.words[index].upper
-        if word in firsts or (len(word) > 3 and nearest(word, firsts)):
-            cursor.index = index
-            return cursor.unexpected(*_CLAUSES)
+        cursor.index = index
+        meant = _meant(cursor, _CLAUSES)
+        if meant != _CLAUSES:
+            if cursor.take(_COLUMNS) or cursor.take(_KEYS):
+                return cursor.unexpected("(column, …)", "* EXCEPT (column, …)")
+            return cursor.unexpected(*meant)
     return None
 
 

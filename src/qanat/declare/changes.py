@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 
 from qanat.declare.cursor import Cursor, Word
 from qanat.declare.expression import Role, parse_expression
+from qanat.declare.registry import quoted
 from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.name import Names
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 _Extent = tuple[int, int]
 """The indexes of an expression's first word and behind its last."""
@@ -53,7 +57,10 @@ def parse_value(
     offsets = cursor.words[start].start, cursor.words[end - 1].end + 1
     role = Role(part, part, kind, "look it up in a temporary view, and read that")
     text = parse_expression(cursor.sql, cursor.tokens, offsets, dialect, role)
-    return Expression(text, dialect, location=cursor.sql.at(offsets[0]))
+    # A column may have a name that engines keep for themselves, such as `at`.
+    column = quoted(text, dialect) if _WORD.fullmatch(text) and kind == "value" else text
+    where = cursor.sql.at(offsets[0])
+    return Expression(column, dialect, text if column != text else None, where)
 
 
 def parse_sequence(
@@ -69,10 +76,8 @@ def parse_sequence(
     """
     start, end = extent
     words = cursor.words[start:end]
-    struct = bool(words) and words[0].upper == "STRUCT"
-    listed = words[1:] if struct else words
-    commas = _commas(listed[1:-1]) if _enclosed(listed) else []
-    if not commas and not (struct and _enclosed(listed)):
+    listed = words[1:] if words and words[0].upper == "STRUCT" else words
+    if not _enclosed(listed):
         loose = _commas(words)
         if loose:
             raise SqlSyntaxError(
@@ -82,7 +87,7 @@ def parse_sequence(
             )
         return (parse_value(cursor, extent, dialect, part),)
     first = end - len(listed) + 1
-    edges = [first, *(first + c + 1 for c in commas), end]
+    edges = [first, *(first + c + 1 for c in _commas(listed[1:-1])), end]
     parts = [_without_name(cursor.words, (a, b - 1)) for a, b in pairwise(edges)]
     return tuple(parse_value(cursor, each, dialect, part) for each in parts)
 

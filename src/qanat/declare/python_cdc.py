@@ -65,6 +65,10 @@ def create_auto_cdc_flow(
         once: run it a single time, over all that is there then, and never again.
         ignore_null_updates_column_list: the columns in which NULL leaves the value as it was.
         ignore_null_updates_except_column_list: all others instead.
+
+    >>> create_auto_cdc_flow(
+    ...     target="customers", source="changes", keys=["id"], sequence_by="changed_at"
+    ... )
     """
     capture = active.get()
     if capture is None:

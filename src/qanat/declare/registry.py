@@ -157,11 +157,10 @@ def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterat
 def _duplicate(
     what: str, new: Dataset | Flow | Expectation, old: Dataset | Flow | Expectation
 ) -> DuplicateNameError:
-    # Such a flow has no name of its own: APPLY CHANGES INTO, or a table's own query.
-    nameless = isinstance(new, Flow) and new.name == new.target
-    way = "write this one as CREATE FLOW name AS …" if nameless else "rename one of them"
+    hint = f"the first is at {old.location}; rename one of them"
+    if isinstance(new, Flow) and new.name == new.target:
+        # It has no name of its own: it is APPLY CHANGES INTO, or the table's own query.
+        hint = f"the first is at {old.location}; write this one as CREATE FLOW name AS …"
     return DuplicateNameError(
-        f"two {what} are named {new.name!r}",
-        location=new.location,
-        hint=f"the first is at {old.location}; {way}",
+        f"two {what} are named {new.name!r}", location=new.location, hint=hint
     )

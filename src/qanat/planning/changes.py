@@ -27,7 +27,13 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
     if first is None:
         return
     other, theirs = first
-    if flow.changes is None:
+    if flow.changes is not None and target.kind is not DatasetKind.STREAMING_TABLE:
+        yield FlowError(
+            f"flow {flow.name} changes the rows of {target.kind} {target.name}",
+            location=flow.location,
+            hint=f"AUTO CDC keeps a streaming table: CREATE STREAMING TABLE {target.name};",
+        )
+    elif flow.changes is None and target.kind is DatasetKind.STREAMING_TABLE:
         yield FlowError(
             f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
             " AUTO CDC",
@@ -35,13 +41,7 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             hint="make its rows changes, too: a first load is AUTO CDC ONCE INTO"
             f" {target.name}; or give it a table of its own",
         )
-    elif target.kind is not DatasetKind.STREAMING_TABLE:
-        yield FlowError(
-            f"flow {flow.name} changes the rows of {target.kind} {target.name}",
-            location=flow.location,
-            hint=f"AUTO CDC keeps a streaming table: CREATE STREAMING TABLE {target.name};",
-        )
-    else:
+    elif flow.changes is not None:
         for part, mine, wanted in _parts(flow.changes, theirs):
             yield FlowError(
                 f"flows {other.name} and {flow.name} keep {target.name} in different ways",

@@ -43,7 +43,7 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
             location=flow.location,
             hint="only a STREAMING TABLE or a sink takes several flows",
         )
-    if target.kind is DatasetKind.MATERIALIZED_VIEW:
+    if target.kind is DatasetKind.MATERIALIZED_VIEW and flow.changes is None:
         streamed = (r for r in flow.query.reads if streams(pipeline, r))
         yield from (_stream_into_view(target, read) for read in streamed)
     for read in flow.query.reads:

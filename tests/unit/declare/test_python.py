@@ -40,7 +40,6 @@ def test_decorators_return_the_function_itself() -> None:
         assert decorate(f) is f
     dp.create_streaming_table("t")
     dp.create_sink("s", "nonsense")
-    dp.create_auto_cdc_flow("s")
     assert f([1, 2]) == 2
     assert vars(f) == {}
 
@@ -295,11 +294,6 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ("dp.create_sink('s', 'csv')",
          ("2: a sink of the format 'csv' needs the option 'path'\n"
           "  wanted: path => …: the folder to write to, relative to the project")),
-        (
-            "dp.create_auto_cdc_flow(target='t', source='s', keys=['id'])",
-            ("2: AUTO CDC is not supported yet\n"
-            "  hint: it comes in a later release; until then keep changes in a streaming table"),
-        ),
         (
             "@dp.expect('a', 'b > 1')\ndef f(): ...",
             ("2: an expectation stands on a function that declares no dataset\n"

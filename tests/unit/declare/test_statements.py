@@ -130,7 +130,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
     ("sql", "message"),
     [
         ("CREAT TABLE x",
-         "1:1: unexpected 'CREAT' (did you mean 'CREATE'?)\n  wanted: CREATE or SET"),
+         ("1:1: unexpected 'CREAT' (did you mean 'CREATE'?)\n"
+          "  wanted: CREATE or SET or APPLY CHANGES INTO")),
         ("CREATE STREEMING TABLE x AS SELECT 1",
          ("1:8: unexpected 'STREEMING' (did you mean 'STREAMING'?)\n"
          "  wanted: STREAMING TABLE or MATERIALIZED VIEW or TEMPORARY VIEW or FLOW")),
@@ -211,11 +212,6 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
         ("CREATE FLOW f AS INSERT INTO t REPLACE WHERE a > 1 SELECT 1",
          ("1:32: INSERT INTO … REPLACE WHERE is not supported\n"
          "  hint: a materialized view is recomputed from its inputs")),
-        ("CREATE FLOW f AS AUTO CDC INTO t FROM STREAM c KEYS (id) SEQUENCE BY ts",
-         ("1:18: AUTO CDC is not supported yet\n"
-         "  hint: it comes in a later release; until then keep changes in a streaming table")),
-        ("APPLY CHANGES INTO t FROM s", ("1:1: AUTO CDC is not supported yet\n"
-         "  hint: it comes in a later release; until then keep changes in a streaming table")),
         ("SELECT 1", ("1:1: SELECT is not a declaration\n"
          "  hint: put it behind CREATE MATERIALIZED VIEW name AS")),
         ("INSERT INTO t SELECT 1", ("1:1: INSERT is not a declaration\n"
