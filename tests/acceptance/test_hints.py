@@ -51,6 +51,7 @@ NOT_YET = (
     "run/readable.py: put `from: ",
     "storage/delta/log.py: remove it and _last_checkpoint",
     "storage/iceberg/catalog.py: give each storage",
+    "storage/iceberg/refusals.py: keep the project's tables",
     "storage/iceberg/refusals.py: let the project's storage",
 )
 
@@ -109,7 +110,8 @@ NOT_FOLLOWED = {
         "run/names.py: run first",
         "run/plan.py: type it again",
         "storage/delta/local.py: it was stopped",
-        "storage/delta/commit.py: another writer committed",
+        "storage/delta/merges.py: another writer committed",
+        "storage/delta/retract.py: another writer committed",
         "storage/delta/store.py: another update",
         "storage/iceberg/catalog.py: wait until it has finished",
         "storage/iceberg/refusals.py: it was stopped",

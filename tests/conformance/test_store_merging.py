@@ -324,15 +324,21 @@ def test_what_others_have_built_upon_is_not_taken_back(store: TableStore, folder
     with pytest.raises(UnsupportedError, match="cannot be taken back"):
         store.retract(table, "qanat:t", 2)
     assert rows(store.snapshot(table).batch) == [(1, "B")]
-    # Nor is what only changes the events.
-    store.publish(merge(store, folder, 3, removed=(), events=events(store, folder, 7)))
-    later = merge(store, folder, 2, removed=(), events=events(store, folder, 7, 8))
+    # Nor is what was only added, if others have changed it.
+    store.publish(append(store, folder, 3, files=new(store, folder, (2, "b")), schema=KEYED))
+    later = merge(store, folder, 2, files=new(store, folder, (1, "B"), (2, "B")))
     store.publish(replace(later, application="other"))
     with pytest.raises(UnsupportedError, match="cannot be taken back"):
         store.retract(table, "qanat:t", 3)
+    # Nor is what only changes the events.
+    store.publish(merge(store, folder, 4, removed=(), events=events(store, folder, 7)))
+    later = merge(store, folder, 3, removed=(), events=events(store, folder, 7, 8))
+    store.publish(replace(later, application="other"))
+    with pytest.raises(UnsupportedError, match="cannot be taken back"):
+        store.retract(table, "qanat:t", 4)
     assert deleted(store, folder) == [7, 8]
-    assert store.retract(table, "other", 2)
-    assert store.retract(table, "qanat:t", 3)
+    assert store.retract(table, "other", 3)
+    assert store.retract(table, "qanat:t", 4)
     assert deleted(store, folder) == []
 
 
@@ -458,6 +464,7 @@ def test_tables_of_others_with_a_feed_are_written(store: TableStore, folder: Pat
     assert rows(store.snapshot(ref(folder)).batch) == [(1, "a"), (2, "B")]
     changed = feed(store, folder, (1, "a", "delete"))
     store.publish(merge(store, folder, 1, files=new(store, folder, (2, "B")), feed=changed))
+    assert deltalake.DeltaTable(str(folder)).protocol().min_writer_version == 4
     found = read_feed(folder)
     assert found[2:] == [
         (1, "update_postimage", 2, "B"),

@@ -58,7 +58,11 @@ class TableStore(Protocol):
 
     @property
     def merges(self) -> bool:
-        """True if rows of a table can be changed (`Change.MERGE`)."""
+        """True if rows of a table can be changed (`Change.MERGE`).
+
+        Then a version has changes beside its rows (`Commit.events`), which go where it goes: a
+        commit that is taken back, a table that moves, an older version that is read.
+        """
         ...
 
     def look_again(self, tables: Sequence[TableRef] = ()) -> None:
@@ -146,8 +150,9 @@ class TableStore(Protocol):
         and the current version is returned.
 
         Raises:
-            CommitConflictError: the application is at another number than `number - 1`, or
-                the gate is gone.
+            CommitConflictError: the application is at another number than `number - 1`, the
+                gate is gone, or the table is not what `Commit.rewrites` says any more.
+            UnsupportedError: the commit changes rows, which this store or table cannot have.
             SchemaMismatchError: an append does not fit the table. `publish` calls
                 `Commit.check_append` for every change that keeps rows, with the columns and
                 partitions of exactly the version that it commits on top of, and
@@ -172,6 +177,7 @@ class TableStore(Protocol):
             CommitConflictError: the gate is gone.
             ForeignTableError: the table is another owner's.
             TableCorruptError: the table's history no longer has that commit.
+            UnsupportedError: another application has changed the same rows since (`Change.MERGE`).
         """
         ...
 

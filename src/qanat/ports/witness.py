@@ -11,7 +11,10 @@ class TableLog(Protocol):
     """What the files of one table say of it."""
 
     def rows(self, application: str, number: int) -> int | None:
-        """How many rows the commit of that number added; None if there is none."""
+        """How many rows the commit of that number added; None if there is none.
+
+        Of one that changes rows (`Change.MERGE`), how many more there are, or fewer.
+        """
         ...
 
     def knows(self, path: str) -> bool:

@@ -88,6 +88,20 @@ def test_the_rows_of_a_commit(storage: Path) -> None:
     assert table.rows("qanat:t", 2) is None
 
 
+def test_a_merge_grows_a_table_by_what_it_adds_more_than_it_takes_away(storage: Path) -> None:
+    actions = [
+        {"commitInfo": {"operation": "MERGE"}},
+        {"txn": {"appId": "qanat:t", "version": 4}},
+        {"add": {"path": "new.parquet", "stats": json.dumps({"numRecords": 3})}},
+        {"remove": {"path": "a%20b.parquet"}},
+    ]
+    entry = storage / f"tables/t/_delta_log/{1:020}.json"
+    _write(entry, "\n".join(map(json.dumps, actions)) + "\n")
+    table = Inventory(storage, storage / "mine", DeltaWitness()).table("t")
+    assert table is not None
+    assert table.rows("qanat:t", 4) == 3 - 5
+
+
 def test_a_delivery_names_its_epoch() -> None:
     assert Delivered("f-0000000001", ()).is_of("f", 1)
     assert Delivered("f-0000000001-0.csv.gz", ()).is_of("f", 1)

@@ -89,9 +89,9 @@ class Features(Frozen):
     def with_needs(self, schema: Schema, properties: Mapping[str, str]) -> Features:
         """These features, and those that the columns' types and the properties require.
 
-        >>> NEW_TABLE.with_needs(Schema(()), {"delta.enableChangeDataFeed": "true"}).action()
-        {'protocol': {'minReaderVersion': 1, 'minWriterVersion': 7,
-        'writerFeatures': ['appendOnly', 'changeDataFeed', 'invariants']}}
+        >>> fed = NEW_TABLE.with_needs(Schema(()), {"delta.enableChangeDataFeed": "true"})
+        >>> fed.reader_version, fed.writer_version, sorted(fed.writer)
+        (1, 7, ['appendOnly', 'changeDataFeed', 'invariants'])
         """
         has_local_time = any(_has_local_time(f.type) for f in schema.fields)
         needed = {"timestampNtz"} if has_local_time else set()

@@ -117,14 +117,17 @@ def metadata_before(log: Log, version: int) -> Iterator[dict[str, Any]]:
 def taken_back(
     log: Log, version: int, state: TableState
 ) -> tuple[tuple[LiveFile, ...], tuple[dict[str, Any], ...]]:
-    """What undoes a commit: the files to remove, and the `add` actions to repeat."""
+    """What undoes a commit: the files to remove, and the `add` actions to repeat.
+
+    Raises:
+        UnsupportedError: later commits have changed rows that it has added.
+    """
     actions = log.actions(version)
     live = {f.path: f for f in state.files}
     added = [a["add"]["path"] for a in actions if "add" in a and _has_new_rows(a["add"])]
     gone = {a["remove"]["path"] for a in actions if "remove" in a and _has_new_rows(a["remove"])}
     gone -= live.keys()
-    if gone and is_merge(actions) and not live.keys() >= set(added):
-        # What it added was changed again: its rows are in files that others wrote.
+    if _merged_later(log, version, set(added) - live.keys()):
         raise _built_upon(log, version)
     return (
         tuple(live[path] for path in added if path in live),
@@ -132,9 +135,14 @@ def taken_back(
     )
 
 
-def is_merge(actions: Iterable[Mapping[str, Any]]) -> bool:
-    """True if a commit has changed rows that were there."""
-    return any(a.get("commitInfo", {}).get("operation") == MERGE for a in actions)
+def _merged_later(log: Log, version: int, lost: set[str]) -> bool:
+    """True if a later commit has changed rows of files: the rest of them is in its own files."""
+    for later in (v for v in log.commits() if v > version and lost):
+        actions = log.actions(later)
+        changes = any(a.get("commitInfo", {}).get("operation") == MERGE for a in actions)
+        if changes and any("remove" in a and a["remove"]["path"] in lost for a in actions):
+            return True
+    return False
 
 
 def events_to_restore(

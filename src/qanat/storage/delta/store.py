@@ -242,6 +242,7 @@ class DeltaStore(DeltaNames):
             CommitConflictError: the gate is gone.
             ForeignTableError: the table is another owner's.
             StorageFullError: there is no space for the log entry.
+            UnsupportedError: others have changed the same rows again since.
         """
         files = self._here(table)
         log = files.log

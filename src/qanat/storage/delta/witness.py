@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
@@ -72,26 +73,42 @@ class DeltaLog:
     def __init__(self, table: Path) -> None:
         self._mentioned: set[str] = set()
         self._rows: dict[tuple[str, int], int] = {}
+        self._sizes: dict[str, int] = {}
         for entry in sorted((table / _LOG).glob("*.json")):
-            if not _ENTRY.fullmatch(entry.name):
-                continue
-            actions = [json.loads(line) for line in entry.read_text("utf-8").splitlines() if line]
-            rows = 0
-            for action in actions:
-                for kind in ("add", "remove", "cdc"):
-                    if file := action.get(kind):
-                        self._mentioned.add(unquote(file["path"]))
-                self._mentioned |= {*_events(action.get("metaData", {}).get("configuration", {}))}
-                file = action.get("add")
-                # Rows that were written again for wider types are no new ones.
-                if file and file.get("dataChange", True):
-                    rows += json.loads(file.get("stats") or "{}").get("numRecords", 0)
-            if renames := actions[0].get("commitInfo", {}).get("qanat.renames"):
-                self._rename(renames["old"], renames["new"])
-                continue
-            for action in actions:
-                if made := action.get("txn"):
-                    self._rows[made["appId"], made["version"]] = rows
+            if _ENTRY.fullmatch(entry.name):
+                lines = entry.read_text("utf-8").splitlines()
+                self._read([json.loads(line) for line in lines if line])
+
+    def _read(self, actions: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what one entry says."""
+        for action in actions:
+            for kind in ("add", "remove", "cdc"):
+                if file := action.get(kind):
+                    self._mentioned.add(unquote(file["path"]))
+            self._mentioned |= {*_events(action.get("metaData", {}).get("configuration", {}))}
+        info = actions[0].get("commitInfo", {})
+        if renames := info.get("qanat.renames"):
+            self._rename(renames["old"], renames["new"])
+            return
+        gone = self._count(actions, "remove")
+        rows = self._count(actions, "add")
+        if info.get("operation") == "MERGE":
+            rows -= gone
+        for action in actions:
+            if made := action.get("txn"):
+                self._rows[made["appId"], made["version"]] = rows
+
+    def _count(self, actions: Sequence[Mapping[str, Any]], kind: str) -> int:
+        """The rows of the files that an entry adds or removes."""
+        rows = 0
+        for file in (a[kind] for a in actions if kind in a):
+            if kind == "add":
+                stats = json.loads(file.get("stats") or "{}")
+                self._sizes[file["path"]] = stats.get("numRecords", 0)
+            # Rows that were written again for wider types are neither new nor gone.
+            if file.get("dataChange", True):
+                rows += self._sizes.get(file["path"], 0)
+        return rows
 
     def _rename(self, old: str, new: str | None) -> None:
         """What one application has committed is another's from this entry on."""
@@ -100,7 +117,7 @@ class DeltaLog:
         self._rows = {**kept, **moved}
 
     def rows(self, application: str, number: int) -> int | None:
-        """How many rows the commit of that number added; None if there is none."""
+        """How many rows the commit added, or by how many a merge let the table grow."""
         return self._rows.get((application, number))
 
     def knows(self, path: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from qanat.errors import CommitConflictError, OptionError, UnsupportedError
 from qanat.model.table import Change, Commit, CommitGate, TableRef
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
@@ -34,27 +32,20 @@ def local(table: TableRef) -> TableRef:
     return TableRef(str(table.folder), table.name)
 
 
-def check_change(commit: Commit) -> None:
-    """Refuse to change rows of a table.
+def check_commit(commit: Commit) -> None:
+    """Refuse what Iceberg tables cannot have, and properties that promise too much.
 
     Raises:
-        UnsupportedError: the commit does.
+        OptionError: a property does.
+        UnsupportedError: the commit changes rows.
     """
     if commit.change is Change.MERGE:
         raise UnsupportedError(
-            f"rows of {commit.table.name} cannot be changed: Iceberg tables can only be appended to"
+            f"rows of {commit.table.name} cannot be changed: Iceberg tables are only appended to"
             " or replaced",
             hint="keep the project's tables in Delta Lake: table_format: delta",
         )
-
-
-def check_properties(properties: Mapping[str, str]) -> None:
-    """Refuse properties that promise what Qanat does not keep.
-
-    Raises:
-        OptionError: one does.
-    """
-    for name in properties:
+    for name in commit.properties:
         if name in _REFUSED:
             raise OptionError(f"the table property {name!r} cannot be set", hint=_REFUSED[name])
 

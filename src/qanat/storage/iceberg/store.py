@@ -43,7 +43,7 @@ from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
-from qanat.storage.iceberg.refusals import check_change, check_gate, check_properties, local
+from qanat.storage.iceberg.refusals import check_commit, check_gate, local
 
 _NAMESPACE = "default"
 
@@ -63,7 +63,6 @@ class IcebergStore(IcebergNames):
     rewrites = False
     """Iceberg knows a column by its identifier, and forbids it most other types."""
     merges = False
-    """There is no place for events that belong to a version, nor for a feed of changes."""
 
     def __init__(
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
@@ -202,13 +201,11 @@ class IcebergStore(IcebergNames):
         """See `TableStore.publish`. Other writers' commits in between are no conflict.
 
         Raises:
-            OptionError: a property promises what Qanat does not keep.
-            UnsupportedError: the commit changes rows, or the table is not on this machine.
+            OptionError, UnsupportedError: the commit asks for what Iceberg tables cannot have.
             QanatError: what the port says.
         """
         table = local(commit.table)
-        check_change(commit)
-        check_properties(commit.properties)
+        check_commit(commit)
         with explained("commit to", table):
             return self._publish(marked(commit, self._owner), table)
 
