@@ -252,6 +252,8 @@ class DatasetRun:
         generation = session.ledger.generation(name)
         decision = self._decide(generation)
         self.reason = decision.reason
+        if decision.error is not None:
+            raise decision.error
         if decision.lacks and decision.step.works:
             self.running.tell(Warned(name, decision.lacks))
         if self.epochs and not decision.step.works:
