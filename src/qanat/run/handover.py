@@ -69,6 +69,12 @@ def take_over(
     name, there = dataset.name, origin.project.environment
     version = check_there(session, origin, dataset)
     flow = _only_flow(session, dataset)
+    if flow.changes is not None:
+        raise PromotionError(
+            f"{name} is kept by changes, and only its own table knows which of them came last",
+            location=dataset.location,
+            hint=_here(session, dataset),
+        )
     table = origin.table(name)
     _check_settled(origin, dataset)
     epochs = _epochs(session, origin, dataset)

@@ -18,7 +18,7 @@ from qanat.engines.duckdb.inputs import Bindings, Bound
 from qanat.engines.duckdb.quarantine import failed_rows
 from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.rowwise import RowWise, needed_of, reason, row_wise
-from qanat.engines.duckdb.types import Fitted, Result
+from qanat.engines.duckdb.types import Conversion, Result
 from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
@@ -137,13 +137,13 @@ class RowsAside:
             if failing is not None and compiles(failing):
                 self._add(origin, over(failing))
 
-    def look_at_casts(self, result: Result, fitted: Fitted) -> None:
+    def look_at_casts(self, result: Result, casts: Sequence[Conversion]) -> None:
         """Find the rows whose values do not fit the columns that the table has."""
         origin = self._origins.get(_result(""))
-        if origin is None or not set(self._key(origin)) <= set(result.hidden) or not fitted.casts:
+        if origin is None or not set(self._key(origin)) <= set(result.hidden) or not casts:
             return
         reasons = ", ".join(
-            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
+            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in casts
         )
         key = ", ".join(self._key(origin))
         each = f"SELECT {key}, nullif(concat_ws('; ', {reasons}), '') AS reason"

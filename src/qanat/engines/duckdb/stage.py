@@ -206,7 +206,11 @@ class Staging:
             self._view(view)
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
-        aside.look_at_casts(*self._compiled())
+        result, fitted = self._compiled()
+        casts = fitted.casts
+        if self.work.merge is not None:
+            casts = self._merging(self.work.merge).shape(result.select).casts
+        aside.look_at_casts(result, casts)
         self._start_over()
         return aside.total > before or (not strictly and self._set_aside(strictly=True))
 

@@ -64,15 +64,9 @@ class Events:
     def take(self, select: str) -> int:
         """Take the rows of a query as new events; how many there are."""
         shape = self._shape
-        self._con.execute(
-            f"CREATE TEMP TABLE {NEW} AS SELECT {shape.events} FROM "
-            f"(SELECT {shape.given} FROM ({select}))"
-        )
+        make(self._con, NEW, f"SELECT {shape.events} FROM (SELECT {shape.given} FROM ({select}))")
         keys = columns_in(shape.keys)
-        self._con.execute(
-            f"CREATE TEMP TABLE {TOUCHED} AS SELECT DISTINCT {keys} FROM {NEW} "
-            f"WHERE {KIND} <> {TRUNCATE}"
-        )
+        make(self._con, TOUCHED, f"SELECT DISTINCT {keys} FROM {NEW} WHERE {KIND} <> {TRUNCATE}")
         return self._count(NEW)
 
     def remember(self, stored: str | None) -> None:
@@ -88,9 +82,10 @@ class Events:
         shape, con = self._shape, self._con
         data = columns_in(shape.data.names)
         before = f"SELECT {data}, {SEQUENCE}, {KIND}, {SINCE}"
-        con.execute(
-            f"CREATE TEMP TABLE {OLD} AS SELECT {data}, {SEQUENCE}, {KIND}, 0::BIGINT AS {SINCE} "
-            f"FROM {NEW} WHERE false"
+        make(
+            con,
+            OLD,
+            f"SELECT {data}, {SEQUENCE}, {KIND}, 0::BIGINT AS {SINCE} FROM {NEW} WHERE false",
         )
         if self._kept is not None:
             mine = f"{KIND} = {TRUNCATE} OR {self._is_touched()}"
@@ -107,10 +102,13 @@ class Events:
             con.execute(f"INSERT INTO {OLD} {before} FROM ({self._told()})")
         # Of a first load, which may be large, there is no second copy.
         kind = "VIEW" if stored is None and self._kept is None else "TABLE"
-        con.execute(
-            f"CREATE TEMP {kind} {ALL} AS SELECT * FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
+        make(
+            con,
+            ALL,
+            kind=kind,
+            select=f"SELECT * FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
             f"UNION ALL BY NAME SELECT *, {self._at_us} AS {SINCE} FROM {NEW} "
-            f"WHERE {KIND} <> {TRUNCATE}"
+            f"WHERE {KIND} <> {TRUNCATE}",
         )
 
     def settle_ties(self, where: Location, dataset: str) -> None:
@@ -141,9 +139,11 @@ class Events:
                 hint="nothing was published; let SEQUENCE BY have another column that tells which"
                 " comes first, such as SEQUENCE BY (updated_at, id)",
             )
-        self._con.execute(
-            f"CREATE TEMP TABLE {ONCE} AS SELECT * FROM {ALL} "
-            f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {SINCE}) = 1"
+        make(
+            self._con,
+            ONCE,
+            f"SELECT * FROM {ALL} "
+            f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {SINCE}) = 1",
         )
         self.every = ONCE
 
@@ -197,7 +197,7 @@ class Events:
             f"SELECT max({SEQUENCE}) AS last FROM (SELECT {SEQUENCE} FROM {NEW} {where} "
             f"UNION ALL SELECT {SEQUENCE} FROM {OLD} {where})"
         )
-        self._con.execute(f"CREATE TEMP TABLE {EMPTIED} AS {last}")
+        make(self._con, EMPTIED, f"{last}")
         if self._con.execute(f"SELECT 1 FROM {EMPTIED} WHERE last IS NOT NULL").fetchone():
             self.emptied = f"(SELECT last FROM {EMPTIED})"
 
@@ -206,9 +206,7 @@ class Events:
         chosen = self._is_touched()
         if self.emptied != "NULL":
             chosen = f"({chosen} OR {SEQUENCE} <= {self.emptied})"
-        self._con.execute(
-            f"CREATE TEMP TABLE {ROWS} AS SELECT * FROM ({stored}) AS r WHERE {chosen}"
-        )
+        make(self._con, ROWS, f"SELECT * FROM ({stored}) AS r WHERE {chosen}")
 
     def _is_touched(self) -> str:
         same = " AND ".join(f"t.{quote(k)} = r.{quote(k)}" for k in self._shape.keys)
@@ -240,6 +238,14 @@ class Events:
     def _count(self, relation: str) -> int:
         row = self._con.execute(f"SELECT count(*) FROM {relation}").fetchone()
         return int(row[0]) if row else 0
+
+
+def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> None:
+    """Make a temporary table (or view) of the rows of a SELECT.
+
+    In the place of one that there may be: an epoch that has to leave out rows computes once more.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}")
 
 
 def places(shape: Shape, rows: str) -> str:

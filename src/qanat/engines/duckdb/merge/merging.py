@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.events import ROWS, Events, columns_in, places
+from qanat.engines.duckdb.merge.events import ROWS, Events, columns_in, make, places
 from qanat.engines.duckdb.merge.fold import rows, untold
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
@@ -64,9 +64,7 @@ class Merging:
         events.remember(None if stored is None else self._places(shape, stored))
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
-        self._con.execute(
-            f"CREATE TEMP TABLE {_AFTER} AS {rows(shape, events.every, events.emptied)}"
-        )
+        make(self._con, _AFTER, f"{rows(shape, events.every, events.emptied)}")
         self._compare(shape, stored is not None)
         removed, files = self._rewrite(shape, stored)
         table = StagedTable(
@@ -132,8 +130,8 @@ class Merging:
         new, old = (*shape.schema.names, SEQUENCE), shape.schema.names
         if not stored:
             columns = f"{columns_in(new)}, NULL::BIGINT AS rid"
-            self._con.execute(f"CREATE TEMP VIEW {_FRESH} AS SELECT {columns} FROM {_AFTER}")
-            self._con.execute(f"CREATE TEMP TABLE {_GONE} (rid BIGINT)")
+            make(self._con, _FRESH, kind="VIEW", select=f"SELECT {columns} FROM {_AFTER}")
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} (rid BIGINT)")
             return
         same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
         joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
@@ -141,10 +139,7 @@ class Merging:
             (_FRESH, "LEFT", columns_in(new, "a")),
             (_GONE, "RIGHT", columns_in(old, "o")),
         ):
-            self._con.execute(
-                f"CREATE TEMP TABLE {name} AS SELECT {columns}, o.{RID} AS rid "
-                f"{joined.format(join)}"
-            )
+            make(self._con, name, f"SELECT {columns}, o.{RID} AS rid {joined.format(join)}")
 
     def _rewrite(
         self, shape: Shape, stored: TableBatch | None
@@ -175,7 +170,7 @@ class Merging:
             yield from write(self._con, select, shape.stored, target).files
             return
         by = columns_in(shape.identity)
-        self._con.execute(f"CREATE TEMP TABLE {_SORTED} AS {select} ORDER BY {by}")
+        make(self._con, _SORTED, f"{select} ORDER BY {by}")
         done, rows, number = 0, _FIRST, 0
         while done < total:
             some = (
@@ -215,7 +210,7 @@ class Merging:
         parts = [own, events.emptying()]
         if others is not None:
             parts.append(f"SELECT {columns} FROM ({others})")
-        self._con.execute(f"CREATE TEMP TABLE {_KEPT} AS {' UNION ALL '.join(parts)}")
+        make(self._con, _KEPT, f"{' UNION ALL '.join(parts)}")
         if others is None and not self._count(_KEPT):
             return None
         # A key whose events are all that old is forgotten as a whole: its row tells what they

@@ -9,7 +9,7 @@ from dataclasses import replace
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.types import Fitted, fit
+from qanat.engines.duckdb.types import Conversion, Fitted, fit
 from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, full_refresh, nearest
 from qanat.frozen import Frozen
 from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
@@ -47,6 +47,7 @@ class Shape(Frozen):
         given: SELECT list of a row of the query with its sequence and what it does.
         events: SELECT list of an event, over those columns.
         told: SQL of the sequence over the table's columns; None if only a hidden column tells it.
+        casts: the conversions of values on their way into the table.
     """
 
     schema: Schema
@@ -59,6 +60,7 @@ class Shape(Frozen):
     given: str
     events: str
     told: str | None
+    casts: tuple[Conversion, ...]
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -103,6 +105,12 @@ def shape_of(
     versions = changes.scd is ScdType.TWO
     _check_versions(target.schema, versions, query.location, dataset)
     names = changes.columns.among(relation.columns)
+    if versions and (taken := [n for n in names if n in Names(_VERSIONS)]):
+        raise SchemaMismatchError(
+            f"the changes of {dataset} have a column {taken[0]!r}, which SCD type 2 makes itself",
+            location=query.location,
+            hint=f"COLUMNS * EXCEPT ({taken[0]})",
+        )
     _check_names(changes, names, relation.columns, query.location, dataset)
     types = [relation.types[relation.columns.index(n)] for n in names]
     plain = replace(target, schema=_data(target.schema), declared=_data(target.declared))
@@ -127,6 +135,7 @@ def shape_of(
         given=f"*, {sequence} AS {SEQUENCE}, {_kind(changes)} AS {KIND}",
         events=_events(changes, fitted, sequenced),
         told=quote(START_AT) if versions else _told(changes, fitted.schema),
+        casts=tuple(_cast(c, changes) for c in fitted.casts),
     )
 
 
@@ -158,6 +167,13 @@ def _told(changes: AutoCdc, data: Schema) -> str | None:
     if len(found) == 1:
         return quote(found[0])
     return f"struct_pack({', '.join(f'{quote(n)} := {quote(n)}' for n in found)})"
+
+
+def _cast(cast: Conversion, changes: AutoCdc) -> Conversion:
+    """A conversion that fails only where the value counts: not in what is deleted, say."""
+    if cast.column in map(quote, changes.keys):
+        return cast
+    return replace(cast, fails=f"({_kind(changes)}) = {UPSERT} AND ({cast.fails})")
 
 
 def _kind(changes: AutoCdc) -> str:
