@@ -389,6 +389,7 @@ def test_partitions_of_a_table_whose_first_entries_are_gone(
         ("flag", "boolean", "true"),
         ("price", "double", "1.5"),
         ("text", "string", "'a b'"),
+        ("nothing", "string", "NULL::VARCHAR"),
     )
     by = tuple(name for name, _, _ in columns[1:])
     schema = Schema(tuple(Field(name, Primitive(type_)) for name, type_, _ in columns))
@@ -406,7 +407,16 @@ def test_partitions_of_a_table_whose_first_entries_are_gone(
     assert removed["extendedFileMetadata"]
     # The same, but that a time may be written with microseconds and without.
     assert removed["partitionValues"] == added | {"local": "2026-01-02 03:04:05.000000"}
+    assert added["nothing"] is None
     assert added["moment"] == "2026-01-02T03:04:05.500000Z"
+    deltalake.DeltaTable(str(folder)).create_checkpoint()
+    assert delta_reader(folder).num_rows == 0
+    # What was taken back needs no entry of before either, if there were no events.
+    store.publish(append(store, folder, 3, files=(), comment="new", **more))
+    deltalake.DeltaTable(str(folder)).create_checkpoint()
+    for path in (*log.glob(f"{0:020}*"), *log.glob(f"{1:020}*")):
+        path.unlink()
+    assert store.retract(ref(folder), "qanat:t", 3)
 
 
 @merging

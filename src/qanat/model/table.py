@@ -130,7 +130,8 @@ class Commit(Frozen):
         rewritten: files that take the place of all that are there, with the same rows in wider
             types; None if those stay.
         rewrites: the version whose rows they have. The commit fails if the table has gained or
-            lost a file since.
+            lost a file since. Of a merge, the version whose rows and events it has read; None if
+            there were none.
         removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
             names them; it fails like `rewrites` if the table is not at that version any more.
         feed: of a merge, files with the rows that it inserts, updates and deletes, for readers of

@@ -343,9 +343,16 @@ class DeltaStore(DeltaNames):
     def _before(self, table: TableRef, log: Log, version: int) -> TableState | None:
         """The table before a version, if that one has changed its metadata."""
         before = log.version_before(version)
-        if before is None or not any("metaData" in a for a in log.actions(version)):
+        made = next((a["metaData"] for a in log.actions(version) if "metaData" in a), None)
+        if before is None or made is None:
             return None
-        return self._state(table, before)
+        try:
+            return self._state(table, before)
+        except (TableNotFoundError, TableCorruptError):
+            # Another tool has removed the entries before it. Only events have to be known.
+            if EVENTS in made.get("configuration", {}):
+                raise
+            return None
 
     def _checkpoint(self, commit: Commit) -> None:
         try:
