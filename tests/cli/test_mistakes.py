@@ -102,7 +102,7 @@ def test_mistakes_in_statements(shop: Any) -> None:
         "CREATE MATERIALIZED VIEW k AS SELECT (1 AS n;\n"
         "CREATE STREAMING TABLE l AS SELECT * FROM STREAM read_kafka(subscribe => 'x');\n"
         "CREATE FLOW m AS INSERT INTO ordes BY NAME SELECT * FROM STREAM orders;\n"
-        "CREATE FLOW n AS AUTO CDC INTO orders FROM STREAM orders KEYS (id) SEQUENCE BY day;\n"
+        "CREATE FLOW n AS AUTO CDC INTO orders FROM STREAM orders KEYS (id) SEQUENC BY day;\n"
         "SELECT 1;\n",
         shown=False,
     )

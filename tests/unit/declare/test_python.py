@@ -314,8 +314,9 @@ def test_messages(load: Load, code: str, message: str) -> None:
     assert problem.exit_code == 2
 
 
-def test_files_written_for_spark_are_told_what_to_import(load: Load) -> None:
-    declared = load({"a.py": "from pyspark.not_there import pipelines as dp"})
+@pytest.mark.parametrize("line", ["from pyspark.not_there import pipelines as dp", "import dlt"])
+def test_files_written_for_spark_are_told_what_to_import(load: Load, line: str) -> None:
+    declared = load({"a.py": line})
     (problem,) = declared.problems
     assert problem.hint == "the same decorators are here: from qanat import pipelines as dp"
 
