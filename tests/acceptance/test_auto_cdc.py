@@ -271,3 +271,16 @@ def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
             for name, wanted in (("customers", AFTER), ("history", VERSIONS)):
                 assert sorted(show(session, name).rows, key=repr) == wanted, step
                 assert not session.store.orphans(session.table(name)), step
+
+
+def test_columns_that_only_the_changes_have_are_no_news(shop: Shop) -> None:
+    put(shop, 0)
+    shop.run()
+    rule = "(CONSTRAINT kind EXPECT (op IN ('I', 'U', 'D')) ON VIOLATION DROP ROW)"
+    reader = "CREATE MATERIALIZED VIEW last AS SELECT id FROM history WHERE __END_AT IS NULL;\n"
+    with_rule = CUSTOMERS.replace("customers;", f"customers {rule};", 1)
+    shop.sql(CHANGES + with_rule + HISTORY + reader)
+    assert not shop.problems()
+    results = shop.run()
+    assert results["customers"].status == "unchanged"
+    assert shop.rows("last") == [(1,), (2,), (3,)]

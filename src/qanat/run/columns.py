@@ -16,6 +16,7 @@ from qanat.model.table import Snapshot
 from qanat.model.work import (
     QUARANTINE_FIELDS,
     Batch,
+    Merge,
     Output,
     Stored,
     TableBatch,
@@ -23,6 +24,7 @@ from qanat.model.work import (
     ViewWork,
     Work,
 )
+from qanat.planning.changes import missing_columns
 from qanat.planning.graph import resolve
 from qanat.run.attempt import may_widen
 from qanat.run.inputs import drift_of, key_of
@@ -37,6 +39,7 @@ class Described(Frozen):
         schema: the columns; None if nothing tells them.
         table: those that the table has already, which the queries have to fit.
         flows: by name, what each flow makes of the table.
+        events: by name, the columns of the changes that a flow gives (AUTO CDC).
         problems: what is wrong with the queries.
         described: a flow over no rows, and the rules for its rows; None if there is none, or a
             query is wrong.
@@ -45,6 +48,7 @@ class Described(Frozen):
     schema: Schema | None
     table: Schema
     flows: Mapping[str, Schema]
+    events: Mapping[str, Schema]
     problems: tuple[QanatError, ...] = ()
     described: tuple[Work, tuple[Expectation, ...]] | None = None
 
@@ -70,6 +74,7 @@ def describe(
     table = _table(session, dataset, before)
     problems = Problems()
     given: dict[str, Schema] = {}
+    events: dict[str, Schema] = {}
     described: tuple[Work, tuple[Expectation, ...]] | None = None
     flows = tuple(session.pipeline.flows_into(dataset.name))
     # Where a query is wrong, nothing more is said of its columns: not of those of the others, nor
@@ -86,18 +91,23 @@ def describe(
         with problems.collecting():
             work = _work(session, compiled, known, table, unchanged, ranges)
             if work is not None:
-                given[flow.name] = session.engine.describe(work)
-                described = work, compiled.expectations
+                rows = replace(work, merge=None)
+                described = rows, compiled.expectations
+                if work.merge is not None:
+                    events[flow.name] = session.engine.describe(rows)
+                if not (missing := missing_columns(flow, events.get(flow.name, NO_COLUMNS))):
+                    given[flow.name] = session.engine.describe(work)
+                problems += missing
         unknown = unknown or len(problems) > so_far
     if unknown:
         declared = dataset.schema if dataset.schema.fields else None
-        return Described(declared, _columns(table), given, tuple(problems))
+        return Described(declared, _columns(table), given, events, tuple(problems))
     schema: Schema | None = None
     for each in given.values():
         schema = _merged(schema, each)
     if schema is None:
         schema = _stored(session, dataset)
-    return Described(schema, _columns(table), given, tuple(problems), described)
+    return Described(schema, _columns(table), given, events, tuple(problems), described)
 
 
 def _fingerprint(session: Session, dataset: Dataset) -> str:
@@ -226,7 +236,7 @@ def _work(
         if batch is None:
             return None
         inputs[read.name] = batch
-    widens = may_widen(session, compiled)
+    widens, changes = may_widen(session, compiled), compiled.changes
     nowhere = Output(
         session.scratch / "validate",
         "none",
@@ -242,13 +252,14 @@ def _work(
         dataset=compiled.dataset.name,
         query=compiled.query,
         inputs=inputs,
-        output=nowhere,
+        output=nowhere if changes is None else Output(nowhere.folder, nowhere.prefix),
         quarantine=replace(nowhere, schema=NO_COLUMNS, stored=None),
         scratch=session.scratch / "validate" / compiled.flow.name,
         at_ns=0,
         views=tuple(ViewWork(v.dataset.name, v.query, (), nowhere) for v in compiled.views),
         widens=widens,
         unchanged=unchanged,
+        merge=None if changes is None else Merge(changes, nowhere, None, 0, feed=False),
     )
 
 

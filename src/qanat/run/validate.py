@@ -11,7 +11,6 @@ from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.record import Definition
 from qanat.model.schema import Schema
 from qanat.model.work import Work
-from qanat.planning.changes import missing_columns
 from qanat.quality import check_expectations
 from qanat.run.changing import KEY, SEQUENCE, probes
 from qanat.run.columns import describe
@@ -58,10 +57,9 @@ def _check(
     problems = [*given.problems]
     if given.schema is not None:
         known[name] = given.schema
-        missing = check_expectations(dataset, given.schema, known)
-        for flow in session.pipeline.flows_into(name):
-            if flow.name in given.flows:
-                missing += missing_columns(flow, given.flows[flow.name])
+        # Rules on changes are checked before these become rows of the table.
+        checked = next(iter(given.events.values()), given.schema)
+        missing = check_expectations(dataset, checked, known)
         problems += missing
         if given.described is not None:
             work, rules = given.described
