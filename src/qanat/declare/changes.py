@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 
 from qanat.declare.cursor import Cursor, Word
 from qanat.declare.expression import Role, parse_expression
-from qanat.declare.registry import quoted
 from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.name import Names
-
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 _Extent = tuple[int, int]
 """The indexes of an expression's first word and behind its last."""
@@ -57,10 +53,7 @@ def parse_value(
     offsets = cursor.words[start].start, cursor.words[end - 1].end + 1
     role = Role(part, part, kind, "look it up in a temporary view, and read that")
     text = parse_expression(cursor.sql, cursor.tokens, offsets, dialect, role)
-    # A column may have a name that engines keep for themselves, such as `at`.
-    column = quoted(text, dialect) if _WORD.fullmatch(text) and kind == "value" else text
-    where = cursor.sql.at(offsets[0])
-    return Expression(column, dialect, text if column != text else None, where)
+    return Expression(text, dialect, location=cursor.sql.at(offsets[0]))
 
 
 def parse_sequence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from qanat.dialect import predicate
 from qanat.errors import Location, QanatError
 from qanat.model.changes import AutoCdc, Expression
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 KEY, SEQUENCE = "_key", "_sequence"
 """The rules that every change must keep: it says which row it is about, and when it happened."""
@@ -95,8 +98,13 @@ def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
 
 
 def _translated(value: Expression, dialect: str, default: Location) -> Expression:
-    if value.dialect == dialect:
+    sql = value.sql
+    if value.dialect != dialect:
+        sql = predicate(value, dialect, value.location or default)
+    if _WORD.fullmatch(sql):
+        # A column may have a name that the engine keeps for itself, such as `at`.
+        sql = quoted(sql, dialect)
+    if sql == value.sql and dialect == value.dialect:
         return value
-    sql = predicate(value, dialect, value.location or default)
     # Messages and reports show what the author wrote, not its translation.
     return Expression(sql, dialect, str(value), value.location)
