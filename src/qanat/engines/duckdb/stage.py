@@ -201,7 +201,7 @@ class Staging:
             self._view(view)
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
-        aside.look_at_casts(*self._compiled())
+        aside.look_at_casts(self._compiled)
         self._start_over()
         return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
