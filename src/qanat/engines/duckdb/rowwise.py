@@ -22,6 +22,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from sqlglot import exp
 
 from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.expressions import (
+    aliases,
+    conjuncts,
+    ctes_of,
+    inlined,
+    leaves,
+    needed_of,
+    replaced,
+    with_column,
+)
 from qanat.engines.duckdb.files.bound import METADATA, RESERVED
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
@@ -83,21 +93,21 @@ class RowWise(Frozen):
         Args:
             compiles: describes SELECT text.
             columns: of `relation`; other names are those of expressions in the same SELECT.
-            key: the columns that tell the rows of the input apart.
+            key: the columns that tell the rows of the input apart; none: one of all will do.
             alone: whether nothing else reads the input. Then rows that the condition rejects, and
                 that may fail nevertheless, are among those found; their reason is NULL.
             strictly: whether what may not matter must not fail either.
         """
         given = Names(columns)
-        known = _aliases(self.level, given)
+        known = aliases(self.level, given)
         condition = self._condition(known, compiles)
         outputs = [
             part
             for e in self._outputs(known, strictly, compiles)
             for part in self._parts(e, compiles)
         ]
-        leaves = () if condition is None else _leaves(condition)
-        if not all(c.find(exp.Query) or self._can_be_tried(c, compiles) for c in leaves):
+        tests = () if condition is None else leaves(condition)
+        if not all(c.find(exp.Query) or self._can_be_tried(c, compiles) for c in tests):
             # Which rows it keeps can then not be told apart from those that it fails for.
             return None
         if condition is None and not outputs:
@@ -126,11 +136,11 @@ class RowWise(Frozen):
         has it of the parts of a condition with a subquery.
         """
         given = Names(columns)
-        known = _aliases(self.level, given)
+        known = aliases(self.level, given)
         condition = self._condition(known, compiles)
-        wanted = list(_conjuncts(condition)) if condition is not None else []
+        wanted = list(conjuncts(condition)) if condition is not None else []
         joins = [join.args.get("on") for join in self.level.args.get("joins") or []]
-        on = (_inlined(c, known) for join in joins if join for c in _conjuncts(join))
+        on = (inlined(c, known) for join in joins if join for c in conjuncts(join))
         rows = self._exact(self.level.args["from_"].this)
         parts = [
             part
@@ -150,7 +160,7 @@ class RowWise(Frozen):
         where = self.level.args.get("where")
         if where is None:
             return None
-        every = list(self._expanded(_inlined(where.this, known), compiles))
+        every = list(self._expanded(inlined(where.this, known), compiles))
         return exp.and_(*every) if len(every) > 1 else every[0]
 
     def _selected(self, reason: str, rejected: str, rows: str, key: Collection[str]) -> str:
@@ -161,10 +171,10 @@ class RowWise(Frozen):
         see through `unnest`.
         """
         owner = f"{quote(self.alias)}." if self.alias else ""
-        places = ", ".join(f"{owner}{column}" for column in key)
+        places = ", ".join(f"{owner}{column}" for column in key) or "NULL AS place"
         every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
         found = "unnest(CASE WHEN rejected OR reason IS NOT NULL THEN [reason] END) AS reason"
-        by = ", ".join(key)
+        by = ", ".join(key) or "place"
         some = f"SELECT {by}, {found} FROM ({self._with()}{every})"
         return f"SELECT {by}, min(reason) AS reason FROM ({some}) GROUP BY {by}"
 
@@ -197,12 +207,12 @@ class RowWise(Frozen):
         """What the SELECT list and ORDER BY compute; columns as they are cannot fail."""
         needed = None if all_ else self.needed
         for item in self.level.expressions:
-            for each in (item, *_replaced(item)):
+            for each in (item, *replaced(item)):
                 if needed is not None and each.alias and each.alias not in needed:
                     continue
                 computed = each.unalias()
                 if not isinstance(computed, _GIVEN):
-                    yield from self._expanded(_inlined(computed, known), compiles)
+                    yield from self._expanded(inlined(computed, known), compiles)
         order = self.level.args.get("order")
         for key in order.expressions if order else []:
             # Names in it mean columns of the result first.
@@ -210,7 +220,7 @@ class RowWise(Frozen):
             if not isinstance(key.this, _GIVEN) and not any(
                 c.name in self._named for c in columns
             ):
-                yield key.this
+                yield key.this.copy()
 
     @property
     def _named(self) -> Names:
@@ -226,7 +236,7 @@ class RowWise(Frozen):
         found = compiles(f"{self._with()}SELECT {self._sql(wanted)} FROM {self._from()}") or ()
         names = [n for n in found if n != METADATA and not n.startswith(RESERVED)]
         for name in names:
-            yield _with_column(expression, name)
+            yield with_column(expression, name)
         if not names:
             yield expression
 
@@ -326,7 +336,7 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
                 alias=level.alias,
                 joined=any(each.joined for each in path[: at + 1]),
                 level=level.select,
-                ctes=tuple(_ctes(level.select)),
+                ctes=tuple(ctes_of(level.select)),
                 dialect=dialect,
                 needed=needed,
                 below=bool(made),
@@ -339,97 +349,3 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
 def _renames_source(level: Level) -> bool:
     """True if a SELECT knows the columns of what it reads by other names."""
     return bool(names_given(level.select.args["from_"].this))
-
-
-def needed_of(tree: exp.Expr, needed: Names | None = None) -> Names | None:
-    """The columns that a query may need of what it reads; None: all.
-
-    Args:
-        needed: those of its own that matter; None: all.
-    """
-    stars = [s for s in tree.find_all(exp.Star) if not isinstance(s.parent, exp.Count)]
-    named = (column.name for column in tree.find_all(exp.Column))
-    if not stars and not tree.find(exp.Columns):
-        return Names(named)
-    # A star may give a column another name.
-    if needed is None or tree.find(exp.Columns) or any(map(_renames, stars)):
-        return None
-    return Names([*needed, *named])
-
-
-def _with_column(expression: exp.Expr, name: str) -> exp.Expr:
-    """An expression with one column in the place of `COLUMNS(…)`."""
-    column = exp.column(exp.to_identifier(name, quoted=True))
-
-    def put(node: exp.Expr) -> exp.Expr:
-        return column.copy() if isinstance(node, exp.Columns) else node
-
-    changed: exp.Expr = expression.copy().transform(put)
-    return changed
-
-
-def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of a condition that all have to be true."""
-    if isinstance(condition, exp.Paren | exp.And):
-        for part in condition.iter_expressions():
-            yield from _conjuncts(part)
-    else:
-        yield condition
-
-
-def _leaves(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of a condition that AND and OR join."""
-    if isinstance(condition, exp.Paren | exp.And | exp.Or):
-        for part in condition.iter_expressions():
-            yield from _leaves(part)
-    else:
-        yield condition
-
-
-def _renames(star: exp.Star) -> bool:
-    return any(star.args.get(kind) for kind in ("replace", "replace_", "rename"))
-
-
-def _ctes(select: exp.Select) -> list[exp.Expr]:
-    """The CTEs that a SELECT within a query can read."""
-    clause = select.args.get("with_")
-    found: list[exp.Expr] = list(clause.expressions) if clause else []
-    child: exp.Expr | None = select
-    while child is not None and (parent := child.parent) is not None:
-        clause = parent.args.get("with_") if isinstance(parent, exp.Query) else None
-        if isinstance(child, exp.CTE):
-            # It can read those before it.
-            found = [*parent.expressions[: child.index], *found]
-        elif clause is not None and clause is not child:
-            found = [*clause.expressions, *found]
-        child = parent
-    return found
-
-
-def _replaced(item: exp.Expr) -> list[exp.Expr]:
-    """The expressions of `* REPLACE (…)`."""
-    star = item.this if isinstance(item, exp.Column) else item
-    if not isinstance(star, exp.Star):
-        return []
-    return list(star.args.get("replace") or star.args.get("replace_") or [])
-
-
-def _aliases(tree: exp.Select, given: Names) -> Named[exp.Expr]:
-    """The expressions that others in the SELECT may call by their aliases."""
-    known = Named[exp.Expr]()
-    for item in tree.expressions:
-        if isinstance(item, exp.Alias) and item.alias not in given:
-            known[item.alias] = _inlined(item.this, known)
-    return known
-
-
-def _inlined(expression: exp.Expr, known: Named[exp.Expr]) -> exp.Expr:
-    """An expression with others in the place of their aliases."""
-
-    def inline(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table and node.name in known:
-            return exp.Paren(this=known[node.name].copy())
-        return node
-
-    inlined: exp.Expr = expression.copy().transform(inline)
-    return inlined

@@ -22,7 +22,7 @@ from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, numbered
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -36,7 +36,6 @@ from qanat.errors import (
     SchemaMismatchError,
     located,
 )
-from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.work import (
@@ -145,13 +144,18 @@ class Staging:
 
     def _without_failing(self, compute: Callable[[], T]) -> T:
         """What is computed, if need be without the rows that cannot be."""
-        for strictly in (False, True):
+        work = self.work
+        for strictly in (False, True, None):
             try:
                 return compute()
             except (QanatError, *BY_DATA) as error:
-                if not (self.work.sets_aside and by_data(error)) or not self._set_aside(strictly):
+                if not by_data(error):
                     raise
-        return compute()
+                if strictly is None or not work.sets_aside or not self._set_aside(strictly):
+                    # Imported only here: with it comes the parser.
+                    import_module("qanat.engines.duckdb.blame").blame(error, work, self.bindings)
+                    raise
+        raise InvariantError("an epoch either fails or is computed")
 
     def _computed(self) -> Staged:
         """Compute and stage the rows of bound inputs."""
@@ -232,7 +236,7 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(_numbered(n, names) for n in names):
+            if any(numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
@@ -392,9 +396,3 @@ class Staging:
         views = (v.quarantine for v in self.work.views)
         for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
-
-
-def _numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)
