@@ -132,6 +132,18 @@ def copies_input(query: SqlQuery) -> bool:
     return any(isinstance(s, exp.Star) and not any(s.args.values()) for s in stars)
 
 
+def scatters(query: SqlQuery) -> bool:
+    """True if an engine may give the rows in another order each time: it joins them.
+
+    A query that does not compute row by row, or sorts its rows itself, has no order to keep.
+    """
+    found = [level for path in paths(query) for level in path]
+    if any(level.ordered for level in found) or not found or tree_of(query).args.get("order"):
+        return False
+    joins = [join.this for level in found for join in level.select.args.get("joins") or []]
+    return any(not isinstance(join, exp.Unnest) for join in joins)
+
+
 def enclosing(level: Level) -> Iterator[exp.Expr]:
     """What stands around a level's SELECT, up to the CTE or subquery that it is the text of."""
     node = level.select.parent
@@ -292,7 +304,7 @@ def _keeps_rows(join: exp.Join) -> bool:
     # ASOF and POSITIONAL joins match by the order of rows.
     if (join.args.get("method") or "").upper() not in ("", "NATURAL"):
         return False
-    return isinstance(join.this, exp.Table | exp.Subquery | exp.Lateral | exp.Unnest)
+    return isinstance(join.this, exp.Table | exp.Subquery | exp.Values | exp.Lateral | exp.Unnest)
 
 
 def _multiplies(node: exp.Expr) -> bool:

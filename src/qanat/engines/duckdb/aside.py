@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 from duckdb import DuckDBPyConnection
+from sqlglot import exp
 
 from qanat.engines.duckdb.expressions import needed_of
 from qanat.engines.duckdb.faults import BY_DATA
@@ -103,7 +104,7 @@ class RowsAside:
         self._ask(query, found, carried.needs, needed, strictly)
         for number, sql, needs in carry_below(query, self.bindings.hidden):
             below = parts(replace(query, sql=sql))
-            if number < len(below):
+            if number < len(below) and self._only_reader(query, below[number]):
                 self._ask(query, below[number], needs, None, strictly)
 
     def _ask(
@@ -139,6 +140,20 @@ class RowsAside:
                 with self._only(origin, every):
                     for level in asked:
                         self._look(level, names, full, origin, alone, strictly)
+
+    def _only_reader(self, query: SqlQuery, part: Sequence[Path]) -> bool:
+        """True if nothing but a part of a query reads its inputs: it alone goes without a row."""
+        sources = [path[0].relation for path in part]
+        read = [table.name for table in tree_of(query).find_all(exp.Table)]
+        viewed = [
+            batch.view
+            for each in _queries(self.work)
+            for r in each.reads
+            if isinstance(batch := self.work.inputs[r.name], ViewBatch)
+        ]
+        views = [b.view for n in sources if isinstance(b := self.work.inputs[n], ViewBatch)]
+        once = all(read.count(n) == sources.count(n) for n in sources)
+        return once and all(viewed.count(v) == views.count(v) for v in views)
 
     def _repeats(self, found: Sequence[Path]) -> bool:
         """True if rows of an input may appear repeatedly in what the paths begin with."""

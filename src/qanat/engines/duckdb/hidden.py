@@ -247,11 +247,7 @@ class _Carrier:
             raise UnseparableError("PIVOT")
 
     def _narrow_patterns(self) -> None:
-        """Have no `COLUMNS('…')` of the query find hidden columns.
-
-        Raises:
-            UnseparableError: one gives names by groups of its pattern, or is of another form.
-        """
+        """Have no `COLUMNS('…')` of the query find hidden columns."""
         for named in self._tree.find_all(exp.Alias):
             if named.find(exp.Columns) and re.search(r"\\[1-9]", named.alias):
                 raise UnseparableError("COLUMNS of a pattern with groups")

@@ -15,10 +15,11 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import RESERVED, RID
+from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
+from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
+from qanat.engines.duckdb.order import in_order, keep_order, keeps_first
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
@@ -242,6 +243,8 @@ class Staging:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
         skip = len(carried.positions)
+        if carried.scattered and FILE in carried.positions and keeps_first(self.work):
+            select = in_order(self.con, select, names[skip:], self.work.inputs.values())
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
@@ -267,13 +270,12 @@ class Staging:
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:
-        work = self.work
-        return Widening(self.con, self.bindings, file_name(work.dataset), work.output)
+        return Widening(self.con, self.bindings, file_name(self.work.dataset), self.work.output)
 
     @property
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
-        return bool(self.work.expectations) or self.aside is not None
+        return bool(self.work.expectations) or self.work.ordered or self.aside is not None
 
     def _bind_reads(self, query: Computation) -> None:
         for read in query.reads:
