@@ -352,3 +352,16 @@ def test_what_is_never_null_can_fail_too(shop: Shop, expression: str) -> None:
     declare(shop, delay=expression)
     assert "silver" not in shop.failures()
     assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]
+
+
+def test_a_view_that_something_else_reads_too_loses_no_row(shop: Shop) -> None:
+    """What is left out for a subquery would be missing for the rest, so the dataset fails."""
+    shop.sql(
+        f"CREATE MATERIALIZED VIEW bronze AS SELECT * FROM {FILES};"
+        "CREATE TEMPORARY VIEW v AS SELECT * FROM bronze;"
+        "CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n,"
+        " (SELECT max(d) FROM (SELECT CAST(delay AS INT) AS d FROM v)) AS d FROM v;"
+        "CREATE MATERIALIZED VIEW o AS SELECT v.id, x.d FROM v"
+        " LEFT JOIN (SELECT id, CAST(delay AS INT) AS d FROM v) AS x USING (id);"
+    )
+    assert set(shop.failures()) == {"m", "o"}
