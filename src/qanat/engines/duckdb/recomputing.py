@@ -7,6 +7,7 @@ these rows in the place of what its stream has to give.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 
@@ -40,7 +41,7 @@ class Recomputing(Staging):
         early: SELECT texts of `origin` and `reason` of rows that the table cannot take yet.
     """
 
-    __slots__ = ("_parsed", "_source", "_taken", "again", "early", "removed", "rows")
+    __slots__ = ("_parsed", "_sources", "_taken", "again", "early", "removed", "rows")
 
     again: Recomputation
     rows: Quarantined
@@ -53,9 +54,10 @@ class Recomputing(Staging):
         None if the flow as it is now cannot compute them one by one.
         """
         work = self.work
-        source = import_module("qanat.engines.duckdb.aside").source_of(work)
+        # Imported only here: with it comes the parser.
+        aside = import_module("qanat.engines.duckdb.aside")
         self._bind_inputs()
-        if source is None or not self._take(source):
+        if not self._take_all(aside.sources_of(work), aside.labels_of(work)):
             return None
         try:
             self._set_aside(strictly=True)
@@ -93,12 +95,14 @@ class Recomputing(Staging):
     @property
     def unparsed(self) -> tuple[str, str]:
         """SELECT texts: of all rows that were parsed; of those that were not, with the reason."""
-        return self._parsed
+        parsed, malformed = zip(*self._parsed, strict=True)
+        return " UNION ALL ".join(parsed), " UNION ALL ".join(malformed)
 
     @property
     def failed(self) -> tuple[str, str]:
         """SELECT texts: of all rows that were computed; of those that failed, with the reason."""
-        return self._taken, self.aside.reasons(self._source)
+        reasons = map(self.aside.reasons, self._sources)
+        return " UNION ALL ".join(self._taken), " UNION ALL ".join(reasons)
 
     def _filter(self, view: ViewWork, result: Result) -> Result:
         """A temporary view's rows without those that its rules remove, which stay."""
@@ -115,20 +119,34 @@ class Recomputing(Staging):
             )
         return replace(result, select=f"SELECT * FROM ({result.select}) AS r{split.kept}")
 
-    def _take(self, stream: str) -> bool:
-        """Put the rows into the place of a stream; False if its rows have no identity."""
-        self._source, bound = stream, self.bindings.bound[stream]
-        if RID not in bound.hidden:
+    def _take_all(self, sources: Sequence[str], labels: Mapping[str, str]) -> bool:
+        """Put the rows into the places of streams; False if rows of one have no identity.
+
+        Args:
+            sources: the inputs whose rows those of the result come from.
+            labels: tell them apart, by name.
+        """
+        self._sources = sources
+        self._parsed: list[tuple[str, str]] = []
+        self._taken: list[str] = []
+        if not all(RID in self.bindings.bound[name].hidden for name in sources):
             return False
+        for name in sources:
+            self._take(name, labels[name], alone=len(sources) == 1)
+        return bool(sources)
+
+    def _take(self, stream: str, label: str, alone: bool) -> None:
+        """Put the rows of one stream into its place."""
+        bound = self.bindings.bound[stream]
         parsed = self._parse(stream)
         described = self.con.sql(f"SELECT * FROM ({parsed or bound.full}) LIMIT 0")
         typed = dict(zip(described.columns, map(str, described.types), strict=True))
         types = {n: t for n, t in typed.items() if n not in (FILE, ROW, RID)}
-        rows = self.rows.failed(self.work.flow, types)
+        rows = self.rows.failed(self.work.flow, types, label, alone)
         if parsed:
             columns = "".join(f"{quote(n)}, " for n in types)
             rows += f" UNION ALL SELECT {columns}{ROW} FROM ({parsed})"
-        self._taken = f"SELECT {RID} AS rid FROM ({rows})"
+        self._taken.append(f"SELECT {RID} AS rid FROM ({rows})")
         hidden = tuple(h for h in (METADATA,) if h in types)
         plain = ", ".join(quote(n) for n in types if n not in hidden)
         # What is carried along as the file tells also behind a join which row it was.
@@ -138,7 +156,6 @@ class Recomputing(Staging):
             f"SELECT {', '.join(map(quote, types))}, {every} FROM ({rows})",
             (*hidden, FILE, ROW, RID),
         )
-        return True
 
     def _parse(self, stream: str) -> str | None:
         """Parse rows of a stream's files again; SELECT text of those that can be.
@@ -158,9 +175,11 @@ class Recomputing(Staging):
             bound = again.bind_again(self.con, name, found, rows, self.work.scratch)
         parsed = bound.relation if bound else None
         malformed = (bound.malformed if bound else None) or _NO_ROW
-        self._parsed = (
-            f"SELECT {ROW} AS rid FROM ({parsed or _NO_ROW})",
-            f"SELECT row AS rid, error AS reason FROM ({malformed})",
+        self._parsed.append(
+            (
+                f"SELECT {ROW} AS rid FROM ({parsed or _NO_ROW})",
+                f"SELECT row AS rid, error AS reason FROM ({malformed})",
+            )
         )
         return parsed
 

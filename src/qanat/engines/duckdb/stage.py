@@ -15,14 +15,15 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import RESERVED, RID
+from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
+from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
+from qanat.engines.duckdb.order import in_order, keep_order, keeps_first
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, numbered
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -36,7 +37,6 @@ from qanat.errors import (
     SchemaMismatchError,
     located,
 )
-from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.work import (
@@ -145,13 +145,18 @@ class Staging:
 
     def _without_failing(self, compute: Callable[[], T]) -> T:
         """What is computed, if need be without the rows that cannot be."""
-        for strictly in (False, True):
+        work = self.work
+        for strictly in (False, True, None):
             try:
                 return compute()
             except (QanatError, *BY_DATA) as error:
-                if not (self.work.sets_aside and by_data(error)) or not self._set_aside(strictly):
+                if not by_data(error):
                     raise
-        return compute()
+                if strictly is None or not work.sets_aside or not self._set_aside(strictly):
+                    # Imported only here: with it comes the parser.
+                    import_module("qanat.engines.duckdb.blame").blame(error, work, self.bindings)
+                    raise
+        raise InvariantError("an epoch either fails or is computed")
 
     def _computed(self) -> Staged:
         """Compute and stage the rows of bound inputs."""
@@ -201,7 +206,7 @@ class Staging:
             self._view(view)
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
-        aside.look_at_casts(*self._compiled())
+        aside.look_at_casts(self._compiled)
         self._start_over()
         return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
@@ -232,12 +237,14 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(_numbered(n, names) for n in names):
+            if any(numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
         skip = len(carried.positions)
+        if carried.scattered and FILE in carried.positions and keeps_first(self.work):
+            select = in_order(self.con, select, names[skip:], self.work.inputs.values())
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
@@ -263,13 +270,12 @@ class Staging:
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:
-        work = self.work
-        return Widening(self.con, self.bindings, file_name(work.dataset), work.output)
+        return Widening(self.con, self.bindings, file_name(self.work.dataset), self.work.output)
 
     @property
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
-        return bool(self.work.expectations) or self.aside is not None
+        return bool(self.work.expectations) or self.work.ordered or self.aside is not None
 
     def _bind_reads(self, query: Computation) -> None:
         for read in query.reads:
@@ -392,9 +398,3 @@ class Staging:
         views = (v.quarantine for v in self.work.views)
         for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
-
-
-def _numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)
