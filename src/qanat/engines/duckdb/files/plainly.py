@@ -10,8 +10,8 @@ looked at with care.
 from __future__ import annotations
 
 _LONGEST = {"BIGINT": 19, "INTEGER": 10, "SMALLINT": 5, "TINYINT": 3}
-_PRECISION = 18
-"""Decimals of more digits take DuckDB longer to compare than is gained."""
+_FEWEST, _MOST = 3, 18
+"""Decimals of fewer digits have no hundred; of more, comparing them takes what is gained."""
 SAFE_LENGTH = 15
 """A number of so many characters, and so many digits at most, is a double's shortest text."""
 
@@ -36,26 +36,28 @@ def whole(text: str, value: str, target: str) -> str:
 
 
 def decimal(text: str, value: str, precision: int, scale: int, underscores: bool) -> str:
-    r"""SQL that is true only if a text is a number that its cast to a DECIMAL has not rounded.
+    """SQL that is true only if a text is a number that its cast to a DECIMAL has not rounded.
 
-    The cast rounds a text of n characters only if it has at least `scale` + 1 digits behind the
-    point, or an exponent, which leaves at most 10^(n - 2) of the type's smallest units.
+    The cast rounds a text of n characters only if it has more than `scale` digits behind the
+    point, or an exponent, which leaves at most 10^(n - 2) of the type's smallest units. It takes
+    `11e0.` for a number, too; in its value there are zeros for the three characters.
 
     Args:
         text, value: as for `whole`.
         precision, scale: of the DECIMAL.
         underscores: whether the text may have some (`1_0`, which is no number here).
     """
-    if precision > _PRECISION:
+    if not _FEWEST <= precision <= _MOST:
         return "false"
-    units = [0, *(10**digits for digits in range(precision))]
-    more = ", ".join(
-        f"{n // 10**scale}.{n % 10**scale:0{scale}}" if scale else f"{n}" for n in units
+    target = f"DECIMAL({precision}, {scale})"
+    least = ", ".join(_decimal(n, scale) for n in (0, *(10**n for n in range(precision))))
+    hundred = f"CAST({_decimal(100, scale)} AS {target})"
+    large = (
+        f"{text} >= '1' AND {value} % {hundred} <> 0 "
+        f"AND {value} > list_extract(CAST([{least}] AS {target}[]), strlen({text}))"
     )
-    bounds = f"CAST([{more}] AS DECIMAL({precision}, {scale})[])"
-    large = f"{text} >= '1' AND {value} > list_extract({bounds}, strlen({text}))"
     # `0.04`; a text so short has no room for a place too many, nor for an exponent below zero.
-    small = f"strlen({text}) <= {min(scale + 2, 5)} AND {text} BETWEEN '0.' AND '0/'"
+    small = f"strlen({text}) <= {min(scale + 2, 4)} AND {text} BETWEEN '0.' AND '0/'"
     return f"(({large} OR {small}){without(text, underscores)})"
 
 
@@ -89,6 +91,10 @@ def day(text: str, value: str) -> str:
         f"(strlen({text}) = 10 AND {text} BETWEEN '1' AND ':' "
         f"AND {value} BETWEEN DATE '1000-01-01' AND DATE '9999-12-31')"
     )
+
+
+def _decimal(units: int, scale: int) -> str:
+    return f"{units // 10**scale}.{units % 10**scale:0{scale}}" if scale else str(units)
 
 
 def without(text: str, underscores: bool) -> str:

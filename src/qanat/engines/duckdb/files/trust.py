@@ -151,24 +151,30 @@ class _Quotes:
     def add(self, chunk: bytes) -> None:
         quote = self._quote
         if quote and quote in chunk:
-            parts = chunk.split(quote, _FEW + len(chunk) // _APART) if self._cuts else [chunk]
-            parts[0] = self._part + parts[0]
-            if quote in parts[-1] or not _placed(parts, self._inside, self.any, self._delimiter):
-                self._cuts = False
-            if self._cuts:
-                self.spans |= any(LF in part for part in parts[1 - self._inside :: 2])
-                self._inside ^= len(parts) % 2 == 0
-                self._part = _ends(parts[-1])
-            else:
+            self._cuts = self._cuts and self._cut(chunk)
+            if not self._cuts:
                 self._count(chunk)
             self.any = True
-        elif self.any:
+        elif quote:
             self.spans |= self._inside and LF in chunk
             outside = not (self._cuts and self._inside)
             self._spaces |= outside and self._last == quote and chunk.startswith(b" ")
-        if quote not in chunk:
             self._part = _ends(self._part + _ends(chunk))
         self._last = chunk[-1:]
+
+    def _cut(self, chunk: bytes) -> bool:
+        """Look at the parts between quotes; False if there are many, or a quote is misplaced."""
+        parts = chunk.split(self._quote, _FEW + len(chunk) // _APART)
+        parts[0] = self._part + parts[0]
+        many = self._quote in parts[-1]
+        if many or not _placed(parts, self._inside, self.any, self._delimiter):
+            # The part may begin with a space in an earlier piece.
+            self._spaces |= self.any and not self._inside and parts[0].startswith(b" ")
+            return False
+        self.spans |= any(LF in part for part in parts[1 - self._inside :: 2])
+        self._inside ^= len(parts) % 2 == 0
+        self._part = _ends(parts[-1])
+        return True
 
     def _count(self, chunk: bytes) -> None:
         quote = self._quote
