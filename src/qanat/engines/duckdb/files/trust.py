@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from qanat.engines.duckdb.files.dialect import Dialect
-from qanat.engines.duckdb.files.records import BOM, CR, LF, chunks_of, open_bytes
+from qanat.engines.duckdb.files.records import BOM, CHUNK, CR, LF, chunks_of, open_bytes
 from qanat.frozen import Frozen
 
 _BLANK = re.compile(rb"\n\r?\n")
@@ -56,6 +56,7 @@ def look(local: str, dialect: Dialect, skip: int = 0, lines: bool = True) -> Loo
         marks = _Marks(dialect, skip, lines)
         for chunk in chunks_of(source):
             marks.add(chunk)
+    marks.quotes.finish()
     returns = marks.both > 0
     trusted = not marks.alone and not marks.comments
     if trusted and marks.doubtful:
@@ -125,62 +126,72 @@ class _Marks:
     def doubtful(self) -> bool:
         """True if only the place of the quotes can tell."""
         mixed = self.both > 0 and (self._bare or self.both < self._feeds)
-        return mixed or self.quotes.doubtful
+        return mixed or self.quotes.spaces
 
 
 class _Quotes:
     """What the quotes of a file tell, piece by piece.
 
-    Where there are few, the text is cut at them, which shows whether they stand around fields.
-    From a piece on that has many, or one that stands elsewhere, it is only looked for spaces
-    beside them.
+    Where there are few, each is seen to stand around a field that ends on its line. From a piece
+    on that has many, or one for which this is not so, it is only looked for spaces beside quotes
+    and for lines with an odd number of them.
     """
 
     def __init__(self, dialect: Dialect) -> None:
         self._quote = dialect.quote.encode()
-        self._delimiter = dialect.delimiter.encode()
-        self._cuts = dialect.escape in ("", dialect.quote)
         self._others = bytes(set(range(256)) - set(self._quote + LF))
-        self._last = self._part = b""  # the last byte; both ends of what is behind the last quote
+        self._field = _quoted_field(dialect)
+        self._rest = LF  # what is behind the last line end, with the byte before it
+        self._last = b""
         self._inside = False
-        self._spaces = False
         self.any = False
+        self.spaces = False
+        """True if there may be a space beside a quote that does not belong to a value."""
         self.spans = False
         """True if a line has an odd number of quotes."""
 
     def add(self, chunk: bytes) -> None:
-        quote = self._quote
-        if quote and quote in chunk:
-            self._cuts = self._cuts and self._cut(chunk)
-            if not self._cuts:
-                self._count(chunk)
-            self.any = True
-        elif quote:
-            self.spans |= self._inside and LF in chunk
-            outside = not (self._cuts and self._inside)
-            self._spaces |= outside and self._last == quote and chunk.startswith(b" ")
-            self._part = _ends(self._part + _ends(chunk))
-        self._last = chunk[-1:]
+        if not self._quote:
+            return
+        if self._field is None:
+            self._count(chunk)
+        elif self._quote not in chunk and self._quote not in self._rest:
+            self._rest = chunk[-1:]
+        else:
+            begin, end = chunk.find(LF) + 1, chunk.rfind(LF) + 1
+            line, last = self._rest + chunk[:begin], chunk[end - 1 :]
+            if begin == 0:
+                line, last = b"", self._rest + chunk
+            around = self._around(line, 0, len(line)) and self._around(chunk, begin, end)
+            if around and len(last) <= CHUNK:
+                self.any, self._rest = True, last
+            else:
+                self._field = None
+                self._count(self._rest + chunk)
 
-    def _cut(self, chunk: bytes) -> bool:
-        """Look at the parts between quotes; False if there are many, or a quote is misplaced."""
-        parts = chunk.split(self._quote, _FEW + len(chunk) // _APART)
-        parts[0] = self._part + parts[0]
-        many = self._quote in parts[-1]
-        if many or not _placed(parts, self._inside, self.any, self._delimiter):
-            # The part may begin with a space in an earlier piece.
-            self._spaces |= self.any and not self._inside and parts[0].startswith(b" ")
-            return False
-        self.spans |= any(LF in part for part in parts[1 - self._inside :: 2])
-        self._inside ^= len(parts) % 2 == 0
-        self._part = _ends(parts[-1])
-        return True
+    def finish(self) -> None:
+        """Look at the last line, too."""
+        if self._field is not None and self._quote and self._quote in self._rest:
+            line = self._rest + LF
+            self.any = True
+            if not self._around(line, 0, len(line)):
+                self._count(self._rest)
+
+    def _around(self, lines: bytes, begin: int, end: int) -> bool:
+        """True if there are few quotes, and each stands around a field, or is doubled."""
+        found = self._field.findall(lines, begin, end) if self._field else [self._quote]
+        return self._quote not in found and len(found) <= _FEW + (end - begin) // _APART
 
     def _count(self, chunk: bytes) -> None:
-        quote = self._quote
-        ends = self._last == b" " and chunk.startswith(quote)
-        begins = self._last == quote and chunk.startswith(b" ")
-        self._spaces |= ends or begins or b" " + quote in chunk or quote + b" " in chunk
+        quote, last = self._quote, self._last
+        self._last = chunk[-1:]
+        self.spaces |= last == quote and chunk.startswith(b" ")
+        if quote not in chunk:
+            self.spans |= self._inside and LF in chunk
+            return
+        self.any = True
+        self.spaces |= last == b" " and chunk.startswith(quote)
+        self.spaces = self.spaces or b" " + quote in chunk or quote + b" " in chunk
         if self.spans:
             return
         # Only quotes and line ends are left; of an even number of quotes, none.
@@ -189,15 +200,23 @@ class _Quotes:
         self.spans = quote in lines.replace(quote + quote, b"")
         self._inside = line.count(quote) % 2 == 1
 
-    @property
-    def doubtful(self) -> bool:
-        """True if a quote may stand elsewhere than around a field, and DuckDB not mind."""
-        open_ = self._cuts and not _closed(self._part, self._inside, self._delimiter)
-        return self.any and (self._spaces or open_)
-
 
 _FEW, _APART = 100, 64
-"""So many quotes are few: these, and one more for so many bytes."""
+"""So many fields in quotes are few: these, and one more for so many bytes."""
+
+
+def _quoted_field(dialect: Dialect) -> re.Pattern[bytes] | None:
+    """A pattern of a field in quotes, on one line, or of a part of it up to a doubled quote.
+
+    Of any other quote it matches only this byte. That it begins with it makes it quick. None if
+    there may be other fields in quotes.
+    """
+    quote, delimiter = dialect.quote.encode(), dialect.delimiter.encode()
+    if not quote or len(delimiter) > 1 or dialect.escape not in ("", dialect.quote):
+        return None
+    q, d = re.escape(quote), re.escape(delimiter)
+    pattern = rb"%b(?:(?<=[%b\n%b]%b)[^%b\n]*%b(?=[%b\r\n%b]))?" % (q, d, q, q, q, q, d, q)
+    return re.compile(pattern)
 
 
 def _placed(parts: Sequence[bytes], inside: bool, behind: bool, delimiter: bytes) -> bool:
