@@ -111,7 +111,10 @@ class _Reader:
         self.scratch = scratch
 
     def read(self, heads: Sequence[Head], careful: bool = False) -> BoundFiles:
-        groups, doubtful = ([], [h.index for h in heads]) if careful else self._group(heads, True)
+        groups: list[Group] = []
+        doubtful = [head.index for head in heads]
+        if not careful:
+            groups, doubtful = self._group(heads, lines=True)
         groups += self._careful(doubtful)
         spools = Spools(self.table, self._layout(heads, groups), self.scratch)
         dirty: set[int] = set()
@@ -189,6 +192,7 @@ class _Reader:
         small = self._small(heads)
         doubtful: list[int] = []
         quoted: set[int] = set()
+        underscores = False
         found: dict[Group, list[tuple[int, str]]] = {}
         for head in heads:
             trusted = not head.odd and head.index not in small
@@ -198,18 +202,18 @@ class _Reader:
             if not trusted:
                 doubtful.append(head.index)
                 continue
+            underscores |= seen.underscores
             if seen.quotes:
                 quoted.add(head.index)
             if not seen.even:
                 self._uneven.add(head.index)
             parallel = not seen.spans or self.batch.files[head.index].size < _PARALLEL
             alike = Group(
-                head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel,
-                underscores=seen.underscores,
-            )  # fmt: skip
+                head.names, head.manner.dialect, head.skip, (), seen.end, parallel=parallel
+            )
             found.setdefault(alike, []).append((head.index, head.local))
         groups = [
-            replace(alike, files=tuple(files), quoted=frozenset(quoted))
+            replace(alike, files=tuple(files), quoted=frozenset(quoted), underscores=underscores)
             for alike, files in found.items()
         ]
         return groups, doubtful
