@@ -172,41 +172,64 @@ _JAVA = (
 
 
 class Formats(Frozen):
-    """The patterns in which dates and timestamps are written; None for ISO 8601."""
+    """How values are written.
+
+    Args:
+        date, timestamp: the patterns of days and times; None for ISO 8601.
+        underscores: False if it is known that no value has one: then none is looked for.
+    """
 
     date: str | None = None
     timestamp: str | None = None
+    underscores: bool = True
 
 
 ISO = Formats()
 
 
-def from_text(text: str, type_: DataType, formats: Formats = ISO) -> str:
+def from_text(text: str, type_: DataType, formats: Formats = ISO, cast: str | None = None) -> str:
     """SQL for the value of a text expression in a type; NULL if the text does not fit.
 
     Args:
         text: SQL of type VARCHAR.
         type_: the target type.
-        formats: how dates and timestamps are written.
+        formats: how values are written.
+        cast: SQL of what `cast_of` gives, if it has been computed: here it stands several times,
+            and is computed as often.
     """
     target = to_duckdb(type_)
+    cast = cast or f"TRY_CAST({text} AS {target})"
     match type_:
         case Primitive("string"):
             return text
         case Primitive("binary"):
             return f"encode({text})"
         case Primitive(name) if name in _INTEGERS:
-            return to_whole(text, target)
+            return to_whole(text, target, cast)
         case Primitive("double" | "float"):
-            return to_double(text, target)
+            return to_double(text, target, cast, formats.underscores)
         case Primitive("date"):
-            return to_day(text, formats.date and strptime(formats.date))
+            return to_day(text, formats.date and strptime(formats.date), cast)
         case Primitive("timestamp" | "timestamp_ntz"):
             return to_moment(text, target, formats.timestamp and strptime(formats.timestamp))
-        case Decimal(_, scale):
-            return to_decimal(text, target, scale)
+        case Decimal(precision, scale):
+            return to_decimal(text, target, cast, precision, scale, formats.underscores)
         case _:
-            return f"TRY_CAST({text} AS {target})"
+            return cast
+
+
+def cast_of(text: str, type_: DataType, formats: Formats = ISO) -> str | None:
+    """SQL for DuckDB's own cast of a text, which `from_text` looks at; None if it needs none."""
+    match type_:
+        case Primitive("date") if formats.date:
+            return None
+        case Primitive("double" | "date") | Decimal():
+            pass
+        case Primitive(name) if name in _INTEGERS:
+            pass
+        case _:
+            return None
+    return f"TRY_CAST({text} AS {to_duckdb(type_)})"
 
 
 def strptime(pattern: str) -> str:
