@@ -36,7 +36,7 @@ from qanat.errors import (
     SchemaMismatchError,
     located,
 )
-from qanat.model.name import same
+from qanat.model.name import Names
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.work import (
@@ -232,7 +232,7 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(_numbered(n, names) for n in names):
+            if _may_be_numbered(names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
@@ -394,7 +394,8 @@ class Staging:
             discard(output)
 
 
-def _numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)
+def _may_be_numbered(names: Sequence[str]) -> bool:
+    """True if DuckDB may have made one of these names (`a_1`) of a second column `a`."""
+    taken = Names(names)
+    cut = (name.rpartition("_") for name in names)
+    return any(number.isdigit() and stem in taken for stem, _, number in cut)

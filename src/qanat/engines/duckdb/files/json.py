@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +37,11 @@ from qanat.engines.duckdb.files.leaves import (
 )
 from qanat.engines.duckdb.files.lines import Texts
 from qanat.engines.duckdb.files.numbers import (
-    HAS_MARK,
     MAY_BE_LONG,
+    NO_MARK,
+    Mark,
+    find_mark,
     is_long,
-    mark,
-    unmark,
-    unmarked,
 )
 from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
@@ -116,8 +118,8 @@ def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Ke
 
 def _shape(local: str, compression: str | None, multi: bool) -> str:
     """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
-    with open_bytes(local, compression) as source:
-        seen = [line for line, _ in zip(lines(source), range(1000), strict=False) if line.strip()]
+    with closing(lines(local, compression)) as found:
+        seen = [line for line in islice(found, 1000) if line.strip()]
     if not seen:
         return ""
     if seen[0].lstrip().startswith(b"["):
@@ -163,17 +165,15 @@ _SPELLING = (
 )
 
 
-def _fault(various: bool, exact: bool) -> str:
+def _fault(various: bool) -> str:
     """SQL for what is wrong with a text, NULL when nothing is.
 
     Args:
         various: some keys were seen in several spellings (`a` and `A`).
-        exact: numbers are to be marked.
     """
     keys = "json_keys(text)"
     # Comparing spellings costs as much as parsing: only where there are any.
     compared = f"list_transform({keys}, {_SPELLING})" if various else keys
-    marked = f"WHEN {HAS_MARK} THEN 'U+FDD0, which is no character' " if exact else ""
     return (
         "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
         "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
@@ -181,7 +181,7 @@ def _fault(various: bool, exact: bool) -> str:
         f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
         f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
-        f"THEN 'a key is given twice (names are compared without case)' {marked}END"
+        f"THEN 'a key is given twice (names are compared without case)' END"
     )
 
 
@@ -229,7 +229,7 @@ class _Objects:
                 if name in wanted or rounded
                 for k in spelled
             )
-            self._spool(spools, layout, keys, structure, marked)
+            self._spool(spools, layout, keys, structure, self._mark if marked else NO_MARK)
         spools.bad += self.texts.salvage.finish()
         return spools.bind(self.formats)
 
@@ -246,10 +246,13 @@ class _Objects:
 
     def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
         """What the leaves with numbers are like, judged by the rows that have long ones."""
+        mark = self._mark
         paths = {p: kind for p, kind in leaves(structure) if kind in NUMBERS and is_shallow(p)}
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
-        weighed = weigh(self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths))
+        weighed = weigh(
+            self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths), mark
+        )
         strained = [
             path
             for path, numbers in weighed.items()
@@ -262,11 +265,15 @@ class _Objects:
         if not strained:
             return weighed
         every = f"SELECT text FROM ({self.source}) WHERE {_OBJECT}"
-        return {**weighed, **weigh(self.table.con, every, strained)}
+        return {**weighed, **weigh(self.table.con, every, strained, mark)}
+
+    @cached_property
+    def _mark(self) -> Mark:
+        return find_mark(self.table.con, self.source)
 
     def _spool(
         self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
-        structure: dict[str, Any], exact: bool,
+        structure: dict[str, Any], mark: Mark,
     ) -> None:  # fmt: skip
         values: list[Value | None] = []
         spec: dict[str, Any] = {}
@@ -286,31 +293,28 @@ class _Objects:
                 direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
             inferred = self.batch.declared.get(f.name) is None
             found = [structure[k] for k in spelled]
-            typed = converted(value, direct, found, f.type, self.formats, exact, inferred)
-            shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
-            original = unmarked(value) if exact else f"({value} ->> '$')"
-            values.append(Value(original, shown, typed, f.type != STRING))
+            typed = converted(value, direct, found, f.type, self.formats, mark, inferred)
+            shown = mark.off(f"CAST({value} AS VARCHAR)")
+            values.append(Value(mark.shown(value), shown, typed, f.type != STRING))
         extras = [
-            (k, f"nullif({unmark(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
+            (k, f"nullif({mark.off(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()
             if name in layout.extras
             for k in spelled
         ]
-        parsed = f"json_transform(text, {dump(spec)})" if spec and not exact else "NULL"
+        parsed = f"json_transform(text, {dump(spec)})" if spec and not mark.sign else "NULL"
         various = any(spelled != [name] for name, spelled in keys.items())
-        text = mark("text") if exact else "text"
         own = {
-            name: f"(coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)}) ->> '$')"
+            name: mark.shown(f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})")
             for name, spelled in keys.items()
             if is_folder(self.table, name)
         }
-        if exact:
-            own = {name: unmark(value) for name, value in own.items()}
         fault = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
             f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
-            f"SELECT text AS raw_text, CASE WHEN fault IS NULL THEN {text} END AS text, fault, "
-            f"file, line FROM (SELECT *, {_fault(various, exact)} AS fault FROM ({self.source}) "
+            "SELECT text AS raw_text, "
+            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
+            f"FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
             "WHERE trim(text) <> ''))",
             values,
             extras,

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import duckdb
 
 from qanat.engines.duckdb.files.digits import canonical
-from qanat.engines.duckdb.files.numbers import mark, unmarked
+from qanat.engines.duckdb.files.numbers import Mark
 from qanat.frozen import Frozen
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.planning.wider import PRECISION, SCALES
@@ -99,24 +99,25 @@ class Numbers(Frozen):
 
 
 def weigh(
-    con: duckdb.DuckDBPyConnection, source: str, paths: Sequence[Path]
+    con: duckdb.DuckDBPyConnection, source: str, paths: Sequence[Path], mark: Mark
 ) -> Mapping[Path, Numbers]:
     """What the numbers of some leaves are like.
 
     Args:
         source: a SELECT of valid JSON objects as `text`.
         paths: the leaves; one without numbers is not in the result.
+        mark: that no text has.
     """
     if not paths:
         return {}
     parts = " UNION ALL ".join(
-        f"SELECT {i} AS leaf, unnest({_texts('text', path)}) AS t FROM marked"
+        f"SELECT {i} AS leaf, unnest({_texts('text', path, mark)}) AS t FROM marked"
         for i, path in enumerate(paths)
     )
     double = "TRY_CAST(t AS DOUBLE)"
     changed = f"NOT isfinite({double}) OR {canonical(f'CAST({double} AS VARCHAR)')} <> c"
     rows = con.execute(
-        f"WITH marked AS MATERIALIZED (SELECT {mark('text')} AS text FROM ({source})), "
+        f"WITH marked AS MATERIALIZED (SELECT {mark.on('text')} AS text FROM ({source})), "
         f"numbers AS ({parts}) "
         "SELECT leaf, count(*) FILTER (NOT bare), "
         "count(*) FILTER (bare AND TRY_CAST(t AS BIGINT) IS NULL), "
@@ -131,12 +132,12 @@ def weigh(
     return {paths[leaf]: Numbers(*counts) for leaf, *counts in rows}
 
 
-def _texts(value: str, path: Path, depth: int = 0) -> str:
+def _texts(value: str, path: Path, mark: Mark, depth: int = 0) -> str:
     """SQL for the list of the numbers at a leaf of one JSON value, as text."""
     if not path:
-        return f"[{unmarked(value)}]"
+        return f"[{mark.shown(value)}]"
     key, *rest = path
     if key is not None:
-        return _texts(f"({value} -> {pointer(key)})", tuple(rest), depth)
-    each = f"lambda e{depth}: {_texts(f'e{depth}', tuple(rest), depth + 1)}"
+        return _texts(f"({value} -> {pointer(key)})", tuple(rest), mark, depth)
+    each = f"lambda e{depth}: {_texts(f'e{depth}', tuple(rest), mark, depth + 1)}"
     return f"flatten(list_transform(CAST({value} AS JSON[]), {each}))"
