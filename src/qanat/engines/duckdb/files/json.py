@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from qanat.engines.duckdb.files.again import Kept
 from qanat.engines.duckdb.files.bound import (
@@ -36,6 +37,7 @@ from qanat.engines.duckdb.files.leaves import (
     weigh,
 )
 from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.numbers import (
     MAY_BE_LONG,
     NO_MARK,
@@ -49,15 +51,19 @@ from qanat.engines.duckdb.files.structure import (
     changes,
     converted,
     dump,
+    from_inferred,
     too_deep,
     transform_spec,
     type_of,
 )
+from qanat.engines.duckdb.files.wide import FEW, spread
 from qanat.model.name import Named
-from qanat.model.schema import STRING
+from qanat.model.schema import STRING, Array, Field, MapType, Struct
 from qanat.model.work import FilesBatch
 from qanat.text import quote
 
+_Column: TypeAlias = tuple[Field, tuple[str, ...]]
+"""A column with the spellings of its key."""
 _NAMELESS = "_"
 _CHUNK = 1 << 20
 # A key with a NUL character, at any depth: no table can have a column of that name.
@@ -275,50 +281,119 @@ class _Objects:
         self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
         structure: dict[str, Any], mark: Mark,
     ) -> None:  # fmt: skip
-        values: list[Value | None] = []
-        spec: dict[str, Any] = {}
-        for f in layout.fields:
-            spelled = keys.get(f.name)
-            if spelled is None or is_folder(self.table, f.name):
-                values.append(None)
-                continue
-            key = spelled[0]
-            if len(spelled) == 1 and key:
-                spec[key] = transform_spec(f.type)
-                value = f"(text -> {pointer(key)})"
-                direct = f"j.{quote(key)}"
-            else:
-                value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
-                wrapped = dump({"v": transform_spec(f.type)})
-                direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
-            inferred = self.batch.declared.get(f.name) is None
-            found = [structure[k] for k in spelled]
-            typed = converted(value, direct, found, f.type, self.formats, mark, inferred)
-            shown = mark.off(f"CAST({value} AS VARCHAR)")
-            values.append(Value(mark.shown(value), shown, typed, f.type != STRING))
+        various = any(spelled != [name] for name, spelled in keys.items())
+        rows = (
+            "SELECT text AS raw_text, "
+            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
+            f"FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
+            "WHERE trim(text) <> '')"
+        )
+        columns = [
+            (f, () if is_folder(self.table, f.name) else tuple(keys.get(f.name, ())))
+            for f in layout.fields
+        ]
+        if len(columns) > FEW:
+            target = str(spools.path("wide.ndjson"))
+            source, values = self._wide(target, rows, columns, structure, mark)
+        else:
+            source, values = self._narrow(rows, columns, structure, mark)
         extras = [
             (k, f"nullif({mark.off(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()
             if name in layout.extras
             for k in spelled
         ]
-        parsed = f"json_transform(text, {dump(spec)})" if spec and not mark.sign else "NULL"
-        various = any(spelled != [name] for name, spelled in keys.items())
         own = {
-            name: mark.shown(f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})")
+            name: mark.shown(_first(spelled))
             for name, spelled in keys.items()
             if is_folder(self.table, name)
         }
         fault = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
-            f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
-            "SELECT text AS raw_text, "
-            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
-            f"FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
-            "WHERE trim(text) <> ''))",
+            source,
             values,
             extras,
             "raw_text",
             "fault" if fault is None else f"coalesce(fault, {fault})",
         )
         spools.accept(path, {}, explicit=True)
+
+    def _narrow(
+        self, rows: str, columns: Sequence[_Column], structure: dict[str, Any], mark: Mark
+    ) -> tuple[str, list[Value | None]]:
+        """A SELECT that has all values of a row as one struct, and how the columns are read."""
+        values: list[Value | None] = []
+        spec: dict[str, Any] = {}
+        for f, spelled in columns:
+            key = _single(spelled)
+            if key:
+                spec[key] = transform_spec(f.type)
+                taken = self._value(
+                    f, spelled, _first(spelled), f"j.{quote(key)}", structure, mark
+                )
+                values.append(taken)
+            else:
+                values.append(self._several(f, spelled, structure, mark))
+        parsed = f"json_transform(text, {dump(spec)})" if spec and not mark.sign else "NULL"
+        return f"SELECT *, {parsed} AS j FROM ({rows})", values
+
+    def _wide(
+        self, target: str, rows: str, columns: Sequence[_Column], structure: dict[str, Any],
+        mark: Mark,
+    ) -> tuple[str, list[Value | None]]:  # fmt: skip
+        """A SELECT that has each value as a column, and how the columns are read."""
+        types = {
+            key: "JSON" if isinstance(f.type, Array | MapType | Struct) else "VARCHAR"
+            for f, spelled in columns
+            if (key := _single(spelled))
+        }
+        places = {key: f"c{i}" for i, key in enumerate(types)}
+        texts = [
+            places[key] if (key := _single(spelled)) and types[key] == "VARCHAR" else None
+            for _, spelled in columns
+        ]
+        fields, declared = [f for f, _ in columns], self.batch.declared
+        values, lists = text_values(fields, texts, str, declared, self.formats, from_inferred)
+        for at, (f, spelled) in enumerate(columns):
+            key, value = _single(spelled), values[at]
+            if value is not None:
+                shown = mark.off(f"CAST({_first(spelled)} AS VARCHAR)")
+                values[at] = replace(value, json=shown)
+            elif key:
+                direct = f"json_transform({places[key]}, {dump(transform_spec(f.type))})"
+                values[at] = self._value(f, spelled, places[key], direct, structure, mark)
+            else:
+                values[at] = self._several(f, spelled, structure, mark)
+        source = spread(self.table.con, target, rows, types, structure, mark)
+        return beside(source, lists), values
+
+    def _several(
+        self, field: Field, spelled: Sequence[str], structure: dict[str, Any], mark: Mark
+    ) -> Value | None:
+        """How a column is read whose key has several spellings, or is empty; None without any."""
+        if not spelled:
+            return None
+        value, spec = _first(spelled), dump({"v": transform_spec(field.type)})
+        direct = f"json_transform(json_object('v', {value}), {spec}).v"
+        return self._value(field, spelled, value, direct, structure, mark)
+
+    def _value(
+        self, field: Field, spelled: Sequence[str], value: str, direct: str,
+        structure: dict[str, Any], mark: Mark,
+    ) -> Value:  # fmt: skip
+        inferred = self.batch.declared.get(field.name) is None
+        found = [structure[k] for k in spelled]
+        typed = converted(value, direct, found, field.type, self.formats, mark, inferred)
+        shown = mark.off(f"CAST({value} AS VARCHAR)")
+        return Value(mark.shown(value), shown, typed, field.type != STRING)
+
+
+def _single(spelled: Sequence[str]) -> str | None:
+    """The key of a column; None if it has several spellings, or is empty."""
+    return spelled[0] or None if len(spelled) == 1 else None
+
+
+def _first(spelled: Sequence[str]) -> str:
+    """SQL for the value of the first of some keys that a text has."""
+    values = [f"(text -> {pointer(k)})" for k in spelled]
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"

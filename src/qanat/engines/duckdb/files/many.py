@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from qanat.engines.duckdb.files.cast import Formats, Value, from_text
 from qanat.engines.duckdb.files.infer import exact
-from qanat.model.schema import STRING, Field, Primitive, Schema
+from qanat.model.schema import STRING, DataType, Field, Primitive, Schema
 
 _FEW = 64
 """Columns of one type that are cast one by one."""
@@ -24,6 +24,7 @@ def text_values(
     present: Callable[[str], str],
     declared: Schema,
     formats: Formats,
+    inferred: Callable[[str, DataType, Formats], str] = exact,
 ) -> tuple[list[Value | None], list[str]]:
     """How the values of fields are read from columns of text.
 
@@ -34,6 +35,7 @@ def text_values(
             texts.
         declared: the columns whose type the author chose; other types were inferred.
         formats: how dates and timestamps are written.
+        inferred: SQL for a text in a type that was inferred.
 
     Returns:
         The values, and columns that must be selected beside the texts to compute them.
@@ -48,7 +50,7 @@ def text_values(
             alike.setdefault((str(field.type), chosen), []).append(at)
     lists: list[str] = []
     for (_, chosen), members in alike.items():
-        cast, type_ = from_text if chosen else exact, fields[members[0]].type
+        cast, type_ = from_text if chosen else inferred, fields[members[0]].type
         if len(members) <= _FEW:
             typed |= {at: cast(present(str(texts[at])), type_, formats) for at in members}
             continue

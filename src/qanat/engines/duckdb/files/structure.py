@@ -187,7 +187,7 @@ def converted(
         mark: that numbers have, because `json_transform` might change one.
         inferred: True if nobody chose the type, so that no value may be rounded to it.
     """
-    exact, cast = bool(mark.sign), _inferred if inferred else from_text
+    exact, cast = bool(mark.sign), from_inferred if inferred else from_text
 
     def leaf(value: str, type_: DataType) -> str:
         return cast(mark.shown(value), type_, formats)
@@ -202,7 +202,7 @@ def converted(
     return f"CASE WHEN {fits(value, type_, leaf)} THEN {made} END"
 
 
-def _inferred(text: str, type_: DataType, formats: Formats) -> str:
+def from_inferred(text: str, type_: DataType, formats: Formats) -> str:
     """SQL for a text in a type that was inferred, as `from_text` for a declared one.
 
     A DOUBLE has to show each number as it was written, and only `true` and `false` are BOOLEAN.
