@@ -397,5 +397,4 @@ class Staging:
 def _may_be_numbered(names: Sequence[str]) -> bool:
     """True if DuckDB may have made one of these names (`a_1`) of a second column `a`."""
     taken = Names(names)
-    cut = (name.rpartition("_") for name in names)
-    return any(number.isdigit() and stem in taken for stem, _, number in cut)
+    return any(n.isdigit() and stem in taken for stem, _, n in (m.rpartition("_") for m in names))

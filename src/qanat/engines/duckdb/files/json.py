@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,7 +34,7 @@ from qanat.engines.duckdb.files.leaves import (
     pointer,
     weigh,
 )
-from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.lines import Texts, is_closed, shape_of
 from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.numbers import (
     MAY_BE_LONG,
@@ -45,7 +43,6 @@ from qanat.engines.duckdb.files.numbers import (
     find_mark,
     is_long,
 )
-from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
     changes,
@@ -65,7 +62,6 @@ from qanat.text import quote
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
 _NAMELESS = "_"
-_CHUNK = 1 << 20
 # A key with a NUL character, at any depth: no table can have a column of that name.
 _NUL_KEY = (
     r"(contains(text, '\u0000') AND regexp_matches(text,"
@@ -98,8 +94,10 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
         multi = flag(options, "multi_line", False)
         shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
         for index, file in enumerate(batch.files):
-            shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
-            if shape == "array" and not _closed(file.local, compression):
+            shape = (
+                "lines" if batch.format == "ndjson" else shape_of(file.local, compression, multi)
+            )
+            if shape == "array" and not is_closed(file.local, compression):
                 texts.add_pieces(index, array=True)
             elif shape:
                 shapes[shape].append(index)
@@ -120,38 +118,6 @@ def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Ke
         texts = Texts(table, scratch, None)
         texts.add_kept(kept)
         return _Objects(table, batch, scratch, texts).bind()
-
-
-def _shape(local: str, compression: str | None, multi: bool) -> str:
-    """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
-    with closing(lines(local, compression)) as found:
-        seen = [line for line in islice(found, 1000) if line.strip()]
-    if not seen:
-        return ""
-    if seen[0].lstrip().startswith(b"["):
-        return "array"
-    if multi:
-        return "unstructured"
-    first = seen[0].decode(errors="replace")
-    try:
-        json.JSONDecoder().raw_decode(first.strip())
-    except json.JSONDecodeError as error:
-        cut = error.pos >= len(first.strip()) or first.strip() == "{"
-        pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
-        return "unstructured" if cut and pretty else "lines"
-    except (RecursionError, ValueError):
-        # Python refuses texts that are nested deeply, and numbers of thousands of digits.
-        return "lines"
-    return "lines"
-
-
-def _closed(local: str, compression: str | None) -> bool:
-    """True if the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
-    last = b""
-    with open_bytes(local, compression) as source:
-        while chunk := bytes(source.read(_CHUNK)):
-            last = chunk.rstrip() or last
-    return last.endswith(b"]")
 
 
 def _column(key: str) -> str:
@@ -354,14 +320,15 @@ class _Objects:
         ]
         fields, declared = [f for f, _ in columns], self.batch.declared
         values, lists = text_values(fields, texts, str, declared, self.formats, from_inferred)
+        pattern = mark.off("CAST((text -> {x}) AS VARCHAR)")
         for at, (f, spelled) in enumerate(columns):
             key, value = _single(spelled), values[at]
             if value is not None:
-                shown = mark.off(f"CAST({_first(spelled)} AS VARCHAR)")
-                values[at] = replace(value, json=shown)
+                values[at] = _shown(value, pattern, key or "")
             elif key:
                 direct = f"json_transform({places[key]}, {dump(transform_spec(f.type))})"
-                values[at] = self._value(f, spelled, places[key], direct, structure, mark)
+                value = self._value(f, spelled, places[key], direct, structure, mark)
+                values[at] = _shown(value, pattern, key)
             else:
                 values[at] = self._several(f, spelled, structure, mark)
         source = spread(self.table.con, target, rows, types, structure, mark)
@@ -397,3 +364,8 @@ def _first(spelled: Sequence[str]) -> str:
     """SQL for the value of the first of some keys that a text has."""
     values = [f"(text -> {pointer(k)})" for k in spelled]
     return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+
+
+def _shown(value: Value, pattern: str, key: str) -> Value:
+    """A value that is shown as what a pattern makes of the pointer to its key."""
+    return replace(value, json=pattern.format(x=pointer(key)), apart=(pattern, pointer(key)))

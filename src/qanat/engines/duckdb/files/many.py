@@ -15,6 +15,7 @@ from qanat.model.schema import STRING, DataType, Field, Primitive, Schema
 
 _FEW = 64
 """Columns of one type that are cast one by one."""
+_JSON = "CAST(to_json({x}) AS VARCHAR)"
 _TEXTS = (STRING, Primitive("binary"))
 
 
@@ -65,8 +66,9 @@ def text_values(
             values.append(None)
         else:
             original = text if field.type in _TEXTS else present(text)
-            json = f"CAST(to_json({original}) AS VARCHAR)"
-            values.append(Value(original, json, typed[at], field.type != STRING))
+            json = _JSON.format(x=original)
+            apart = (_JSON, original)
+            values.append(Value(original, json, typed[at], field.type != STRING, apart))
     return values, lists
 
 

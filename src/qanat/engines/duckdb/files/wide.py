@@ -70,8 +70,8 @@ def spread(
     described = ", ".join(f"{literal(name)}: '{type_}'" for name, type_ in columns.items())
     size = max(_DEFAULT_SIZE, _LONGER * (longest or 0))
     found = (
-        f"read_json({literal(target)}, format = 'newline_delimited', maximum_object_size = {size}, "
-        f"columns = {{{described}}}) AS r({', '.join([*_OWN, *places])})"
+        f"read_json({literal(target)}, format = 'newline_delimited', columns = {{{described}}}, "
+        f"maximum_object_size = {size}) AS r({', '.join([*_OWN, *places])})"
     )
     text = f"CASE WHEN fault IS NULL THEN {mark.on('raw_text')} END AS text"
     if not mark.sign:
