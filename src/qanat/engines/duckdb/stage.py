@@ -23,7 +23,7 @@ from qanat.engines.duckdb.order import in_order, keep_order, keeps_first
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, numbered
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, may_be_numbered
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -237,7 +237,7 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(numbered(n, names) for n in names):
+            if may_be_numbered(names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)

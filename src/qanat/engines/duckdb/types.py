@@ -9,7 +9,7 @@ from duckdb.sqltypes import DuckDBPyType
 from qanat.engines.duckdb.files.widen import as_wider, convert, holds
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, stored, to_duckdb
 from qanat.frozen import Frozen
-from qanat.model.name import Named, same
+from qanat.model.name import Named, Names
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Field, Schema, grown
 from qanat.model.work import Output
@@ -165,7 +165,7 @@ def _value(column: Column, wanted: DataType, widened: bool) -> tuple[str, bool]:
     return convert(source, raw, column.type, wanted)
 
 
-def numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)
+def may_be_numbered(names: Sequence[str]) -> bool:
+    """True if DuckDB may have made one of these names (`a_1`) of a second column `a`."""
+    taken = Names(names)
+    return any(n.isdigit() and stem in taken for stem, _, n in (m.rpartition("_") for m in names))

@@ -29,12 +29,14 @@ class Value(Frozen):
         json: SQL for the original as JSON text.
         typed: SQL for the value in the column's type; NULL if the original does not fit.
         checked: True if `typed` may be NULL where `original` is not.
+        apart: `json` as a pattern (`{x}`) and what stands in it, if that is shorter for many.
     """
 
     original: str
     json: str
     typed: str
     checked: bool
+    apart: tuple[str, str] | None = None
 
 
 class Check(Frozen):
@@ -109,9 +111,15 @@ def judged(rows: str, checks: Sequence[Check]) -> tuple[str, str]:
     flags = ", ".join(f"{c.result} IS NULL AND {c.value.original} IS NOT NULL" for c in checks)
     names = ", ".join(literal(f"column {c.field.name!r}: ") for c in checks)
     types = ", ".join(literal(f" does not fit {c.field.type}") for c in checks)
-    shown = ", ".join(c.value.json for c in checks)
-    wrong = f"list_filter(list_zip(misfits, [{names}], [{shown}], [{types}]), lambda x: x[1])"
-    told = f"list_transform({wrong}, lambda x: x[2] || left(x[3], {_SHOWN}) || x[4])"
+    apart = [c.value.apart or ("", "") for c in checks]
+    shown, pattern = [c.value.json for c in checks], "{x}"
+    if apart[0][0] and len({pattern for pattern, _ in apart}) == 1:
+        # One expression shows the values that do not fit: one for each of 2,000 takes 0.3 s.
+        shown, pattern = [part for _, part in apart], apart[0][0]
+    zipped = f"list_zip(misfits, [{names}], [{', '.join(shown)}], [{types}])"
+    wrong = f"list_filter({zipped}, lambda x: x[1])"
+    value = pattern.format(x="x[3]")
+    told = f"list_transform({wrong}, lambda x: x[2] || left({value}, {_SHOWN}) || x[4])"
     return (
         f"SELECT *, [{flags}] AS misfits FROM ({rows})",
         f"CASE WHEN list_contains(misfits, true) THEN array_to_string({told}, '; ') END",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -13,8 +16,10 @@ from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.documents import pieces
 from qanat.engines.duckdb.files.records import (
+    CHUNK,
     LIMIT,
     NOT_UTF_8,
+    lines,
     may_have_long_lines,
     open_bytes,
     shorten,
@@ -248,3 +253,35 @@ class Texts:
 
     def _index(self, indexes: Sequence[int]) -> str:
         return self.table.at("index", indexes, "INTEGER", "r.file_index")
+
+
+def shape_of(local: str, compression: str | None, multi: bool) -> str:
+    """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
+    with closing(lines(local, compression)) as found:
+        seen = [line for line in islice(found, 1000) if line.strip()]
+    if not seen:
+        return ""
+    if seen[0].lstrip().startswith(b"["):
+        return "array"
+    if multi:
+        return "unstructured"
+    first = seen[0].decode(errors="replace")
+    try:
+        json.JSONDecoder().raw_decode(first.strip())
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(first.strip()) or first.strip() == "{"
+        pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
+        return "unstructured" if cut and pretty else "lines"
+    except (RecursionError, ValueError):
+        # Python refuses texts that are nested deeply, and numbers of thousands of digits.
+        return "lines"
+    return "lines"
+
+
+def is_closed(local: str, compression: str | None) -> bool:
+    """True if the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
+    last = b""
+    with open_bytes(local, compression) as source:
+        while chunk := bytes(source.read(CHUNK)):
+            last = chunk.rstrip() or last
+    return last.endswith(b"]")

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 from qanat.engines.duckdb.files.cast import Formats, Value, cast_of, from_text
 from qanat.engines.duckdb.files.infer import exact
-from qanat.model.schema import STRING, Field, Primitive, Schema
+from qanat.model.schema import STRING, DataType, Field, Primitive, Schema
 
 _FEW = 64
 """Columns of one type that are cast one by one."""
+_JSON = "CAST(to_json({x}) AS VARCHAR)"
 _TEXTS = (STRING, Primitive("binary"))
 
 
@@ -25,6 +26,7 @@ def text_values(
     sought: Callable[[str], str],
     declared: Schema,
     formats: Formats,
+    inferred: Callable[[str, DataType, Formats, str | None], str] = exact,
 ) -> tuple[list[Value | None], list[str]]:
     """How the values of fields are read from columns of text.
 
@@ -36,6 +38,7 @@ def text_values(
         sought: the same for what is cast, where an empty text may stay: it fits no type.
         declared: the columns whose type the author chose; other types were inferred.
         formats: how values are written.
+        inferred: SQL for a text in a type that was inferred.
 
     Returns:
         The values, and columns that must be selected beside the texts to compute them.
@@ -50,7 +53,7 @@ def text_values(
             alike.setdefault((str(field.type), chosen), []).append(at)
     more: list[str] = []
     for (_, chosen), members in alike.items():
-        cast, type_ = from_text if chosen else exact, fields[members[0]].type
+        cast, type_ = from_text if chosen else inferred, fields[members[0]].type
         if len(members) <= _FEW:
             for at in members:
                 text = sought(str(texts[at]))
@@ -60,7 +63,7 @@ def text_values(
             continue
         name = f"many{len(more)}"
         listed = ", ".join(str(texts[at]) for at in members)
-        one = cast(sought("x"), type_, formats)
+        one = cast(sought("x"), type_, formats, None)
         more.append(f"list_transform([{listed}], lambda x: {one}) AS {name}")
         typed |= {at: f"{name}[{place}]" for place, at in enumerate(members, start=1)}
     values: list[Value | None] = []
@@ -69,8 +72,9 @@ def text_values(
             values.append(None)
         else:
             original = text if field.type in _TEXTS else present(text)
-            json = f"CAST(to_json({original}) AS VARCHAR)"
-            values.append(Value(original, json, typed[at], field.type != STRING))
+            json = _JSON.format(x=original)
+            apart = (_JSON, original)
+            values.append(Value(original, json, typed[at], field.type != STRING, apart))
     return values, more
 
 

@@ -191,6 +191,28 @@ def test_files_without_rows(bench: Any, schema: Any, content: bytes) -> None:
     assert bench.rows(bench.bind(file, known=schema("a long, b long"))) == []
 
 
+@pytest.mark.parametrize("size", [10, 70_000, 1_100_000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_that_come_late(bench: Any, size: int, end: str) -> None:
+    """The first line end outside quotes tells, however far it is from the start of the file."""
+    other = "\n" if end == "\r" else "\r"
+    long = "x" * size
+    lines = ["a,b", f'1,"{long}{other}{long}"', "2,y"]
+    file = bench.put("a.csv", end.join(lines) + end)
+    assert bench.rows(bench.bind(file)) == [(1, f"{long}{other}{long}"), (2, "y")]
+    head = [f'"{long}{other}",b', "1,x", "2,y"]
+    file = bench.put("b.csv", end.join(head) + end)
+    assert bench.rows(bench.bind(file)) == [(1, "x"), (2, "y")]
+
+
+def test_a_line_feed_far_behind_a_lone_return(bench: Any) -> None:
+    """A CR is part of a value where lines end with LF, be it the first of them after a MiB."""
+    long = "x" * 1_100_000
+    bound = bench.bind(bench.put("a.csv", f"a,{long}\rb\n1,2\n"))
+    assert bound.schema.names == ("a", f"{long}\rb")
+    assert bench.rows(bound) == [(1, 2)]
+
+
 def test_byte_order_mark_and_no_final_line_end(bench: Any) -> None:
     bound = bench.bind(bench.put("a.csv", b"\xef\xbb\xbfa,b\n1,2"))
     assert bound.schema.names == ("a", "b")
