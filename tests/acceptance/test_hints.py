@@ -21,7 +21,6 @@ from typing import Any
 import click
 import pytest
 
-from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
 from tests.acceptance.hinted import declarations, files, history, options
@@ -735,7 +734,7 @@ def tried(line: str) -> list[dict[str, Any]]:
         except click.UsageError as error:
             return [usage_error(error, arguments).facts()]
         except QanatError as error:
-            return [p.facts() for p in problems_of(error)]
+            return [p.facts() for p in error.problems]
     return list(errors_in(json.loads(output.getvalue()))) if asked else []
 
 

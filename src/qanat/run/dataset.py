@@ -19,6 +19,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, check_partitions, retrying
+from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
@@ -258,7 +259,8 @@ class DatasetRun:
         if len(decision.takes) == 1 and decision.records_definition:
             self._to_record = self._new_definition(decision)
         for flow in [t.flow for t in decision.takes]:
-            self._run_flow(_take_of(decision, flow), flow, generation)
+            with all_told(session, self.dataset, decision, self.around.definitions):
+                self._run_flow(_take_of(decision, flow), flow, generation)
             if len(decision.takes) > 1:
                 # Rules of the next flow may refer to what this one has written.
                 decision = replace(self._decide(generation), reason=decision.reason)

@@ -143,7 +143,7 @@ def decide(facts: Facts) -> Decision:
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
     if facts.problem is not None:
-        return _refused(undecided, facts.problem)
+        return refused(undecided, facts.problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another one has not come to its definition yet.
@@ -276,13 +276,22 @@ def _missing(facts: Facts) -> list[str]:
     return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if _waits(f)]
 
 
-def _refused(undecided: Decision, problem: QanatError) -> Decision:
+def refused(decision: Decision, problem: QanatError) -> Decision:
+    """The decision about a dataset that something stands in the way of."""
+    first, *others = problem.problems
     reason = problem.message
     if problem.nearest is not None:
         reason += f" (did you mean {problem.nearest!r}?)"
-    consequence = ": ".join(str(each) for each in (problem.location, problem.hint) if each)
+    told = [(first.location, first.hint), *((p.location, p.message, p.hint) for p in others)]
+    ways_out = (": ".join(str(part) for part in parts if part) for parts in told)
     return replace(
-        undecided, step=Step.FAIL, reason=reason, consequence=consequence, error=problem
+        decision,
+        step=Step.FAIL,
+        reason=reason,
+        waiting=(),
+        takes=(),
+        consequence="; ".join(filter(None, ways_out)),
+        error=problem,
     )
 
 

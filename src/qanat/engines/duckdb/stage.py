@@ -22,7 +22,7 @@ from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, numbered
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -36,7 +36,6 @@ from qanat.errors import (
     SchemaMismatchError,
     located,
 )
-from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.work import (
@@ -102,6 +101,9 @@ class Staging:
 
     def describe(self) -> Fitted:
         """Compile everything, run nothing."""
+        return self._or_narrower(self._described)
+
+    def _described(self) -> Fitted:
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
@@ -115,8 +117,12 @@ class Staging:
         return fitted
 
     def _run(self) -> Staged:
+        return self._or_narrower(self._staged)
+
+    def _or_narrower(self, act: Callable[[], T]) -> T:
+        """What `act` gives; with the types of before if wider ones stand in its way."""
         try:
-            return self._staged()
+            return act()
         except (DeclarationError, SchemaMismatchError):
             if not self.bindings.widened:
                 raise
@@ -125,7 +131,7 @@ class Staging:
         self.bindings = Bindings(self.con, self.work.scratch, self.footers)
         self.aside = None
         self._start_over()
-        return self._staged()
+        return act()
 
     def _staged(self) -> Staged:
         work = self.work
@@ -232,7 +238,7 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(_numbered(n, names) for n in names):
+            if any(numbered(n, names) for n in names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
@@ -392,9 +398,3 @@ class Staging:
         views = (v.quarantine for v in self.work.views)
         for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
-
-
-def _numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)

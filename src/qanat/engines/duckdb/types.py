@@ -9,7 +9,7 @@ from duckdb.sqltypes import DuckDBPyType
 from qanat.engines.duckdb.files.widen import as_wider, convert, holds
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, stored, to_duckdb
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, same
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Field, Schema, grown
 from qanat.model.work import Output
@@ -55,12 +55,14 @@ class Fitted(Frozen):
         expressions: with the names that the columns get.
         casts: the conversions among them.
         widens: whether columns that the table has get wider types.
+        lacks: columns of the table that the query does not give.
     """
 
     schema: Schema
     expressions: tuple[str, ...]
     casts: tuple[Conversion, ...] = ()
     widens: bool = False
+    lacks: tuple[str, ...] = ()
 
     @property
     def projection(self) -> str:
@@ -74,6 +76,12 @@ def columns_of(names: Sequence[str], types: Sequence[DuckDBPyType]) -> list[Colu
         Column(name, stored(type_), str(type_), nothing="null" in type_.id)
         for name, type_ in zip(names, types, strict=True)
     ]
+
+
+def numbered(name: str, names: Sequence[str]) -> bool:
+    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
+    stem, _, number = name.rpartition("_")
+    return number.isdigit() and any(same(stem, n) for n in names)
 
 
 def fit(
@@ -95,6 +103,7 @@ def fit(
         tuple(_expression(t) for t in targets),
         tuple(c for c in conversions if c is not None),
         any(_is_wider(t.field, before.get(t.field.name)) for t in targets),
+        tuple(t.field.name for t in targets if t.column is None),
     )
 
 
