@@ -154,6 +154,48 @@ def test_a_changed_function_may_give_any_columns(shop: Shop) -> None:
     assert shop.rows("gold") == [(1, 10), (2, 20)]
 
 
+RULED = "CREATE STREAMING TABLE bronze ({}) AS SELECT * FROM STREAM read_files('data/*.csv');\n"
+SMALL = "CONSTRAINT small EXPECT (amount < 15) ON VIOLATION {}"
+ANEW = (
+    "applies to new rows only, not to the 1 row there (qanat run --full-refresh bronze computes"
+    " all rows again)"
+)
+AGAIN = "1 row in quarantine waits for qanat quarantine replay bronze"
+
+
+@pytest.mark.parametrize(
+    ("rules", "consequence", "replayed"),
+    [
+        (SMALL.format("QUARANTINE ROW").replace("15", "25"), f"{ANEW}; {AGAIN}", 1),
+        (SMALL.format("QUARANTINE ROW").replace("15", "5"), f"{ANEW}; {AGAIN}", 0),
+        (SMALL.removesuffix(" ON VIOLATION {}"), f"applies to new rows only; {AGAIN}", 1),
+        ("CONSTRAINT id EXPECT (id > 0)", f"applies to new rows only; {AGAIN}", 1),
+        (
+            "CONSTRAINT id EXPECT (id > 0) ON VIOLATION DROP ROW",
+            f"{ANEW}; {AGAIN}",
+            1,
+        ),
+    ],
+)
+def test_a_replay_is_proposed_where_it_does(
+    shop: Shop, rules: str, consequence: str, replayed: int
+) -> None:
+    """Where a rule only lets more in, no row that is written would be another."""
+    shop.sql(RULED.format(SMALL.format("QUARANTINE ROW")))
+    shop.run()
+    shop.sql(RULED.format(rules))
+    assert planned(shop)["bronze"].consequence == consequence
+    with qanat.open(shop.folder) as project:
+        assert [r.replayed for r in project.replay("bronze")] == [replayed]
+
+
+def test_rows_that_a_rule_has_dropped_are_not_in_quarantine(shop: Shop) -> None:
+    shop.sql(RULED.format(SMALL.format("DROP ROW")))
+    shop.run()
+    shop.sql(RULED.format("CONSTRAINT id EXPECT (id > 0)"))
+    assert planned(shop)["bronze"].consequence == ANEW
+
+
 def test_an_unread_file_may_bring_the_column_that_a_changed_query_reads(shop: Shop) -> None:
     shop.run()
     silver = "CREATE STREAMING TABLE silver AS SELECT id, more FROM STREAM bronze;\n"

@@ -112,7 +112,7 @@ def gather(
     looks = anew or facts.changed or grows or changed
     if not anew and (looks or facts.before is None):
         check_owners(session, dataset, anew=restarted)
-    stored = _stored(session, dataset) if exists and looks else None
+    stored = _stored(session, dataset, facts.changed) if exists and looks else None
     if stored is not None and not (anew or restarted):
         if grows:
             check_partitions(dataset, stored.partition_by)
@@ -161,9 +161,12 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     )
 
 
-def _stored(session: Session, dataset: Dataset) -> TableFacts:
+def _stored(session: Session, dataset: Dataset, changed: bool) -> TableFacts:
     snapshot = session.store.snapshot(session.table(dataset.name))
-    return TableFacts(snapshot.partition_by, snapshot.rows)
+    quarantine, rows = session.table(dataset.quarantine), None
+    if changed and session.store.version(quarantine) is not None:
+        rows = session.store.snapshot(quarantine).rows
+    return TableFacts(snapshot.partition_by, snapshot.rows, rows or 0)
 
 
 def _started(session: Session, dataset: Dataset, generation: int, around: Around) -> bool:
