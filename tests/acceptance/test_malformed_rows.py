@@ -184,6 +184,26 @@ def test_json(shop: Shop, format: str, gone: bool) -> None:
     assert reasons(shop) == ([{"_malformed": "not valid JSON"}] if result.remaining else [])
 
 
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_encoding_of_json_is_said_later(shop: Shop, format: str, gone: bool) -> None:
+    """The bytes are in the file alone; without it the row stays."""
+    texts = ['{"id":1,"name":"x"}', '{"id":2,"name":"caf\xe9"}', '{"id":3,"name":"y"}']
+    text = "\n".join(texts) if format == "ndjson" else "[" + ",\n".join(texts) + "]"
+    path = shop.file(f"data/1.{format}", "")
+    path.write_bytes(text.encode("latin-1"))
+    options = ", schema => 'id BIGINT, name VARCHAR'"
+    declare(shop, options, path=f"data/*.{format}")
+    shop.run()
+    assert reasons(shop)[0]["_malformed"].startswith("not UTF-8")
+    assert replayed(shop).remaining == 1
+    if gone:
+        path.unlink()
+    declare(shop, f"{options}, encoding => 'latin-1'", path=f"data/*.{format}")
+    assert replayed(shop).replayed == (0 if gone else 1)
+    assert shop.rows("t") == [(1, "x"), *([] if gone else [(2, "caf\xe9")]), (3, "y")]
+
+
 def test_a_text_that_was_cut_stays(shop: Shop) -> None:
     shop.file("data/1.csv", f"id,n\n1,2\n2,3,{'x' * (1 << 20)}\n")
     declare(shop, ", header => true, delimiter => ',', schema => 'id BIGINT, n BIGINT'")

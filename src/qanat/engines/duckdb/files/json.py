@@ -103,14 +103,24 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
 
 
 def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept) -> BoundFiles:
-    """Parse texts of JSON files again (see `again.bind_again`); the files are not needed.
+    """Parse texts of JSON files again (see `again.bind_again`).
+
+    Of the files only texts are needed that were not of their encoding.
 
     Raises:
         SchemaDriftError: a new key under `freeze`.
     """
     with blaming(batch.files, batch.format):
-        texts = Texts(table, scratch, None)
-        texts.add_kept(kept)
+        options = dict(batch.options)
+        compression, multi = compression_of(options), flag(options, "multi_line", False)
+        texts = Texts(table, scratch, compression)
+
+        def shape(index: int) -> str:
+            if batch.format == "ndjson":
+                return "lines"
+            return _shape(batch.files[index].local, compression, multi)
+
+        texts.add_kept(kept, shape)
         return _Objects(table, batch, scratch, texts).bind()
 
 
