@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 
 from qanat.run.quarantine import replay, rows
 from qanat.run.results import ReplayResult
@@ -202,6 +205,30 @@ def test_the_encoding_of_json_is_said_later(shop: Shop, format: str, gone: bool)
     declare(shop, f"{options}, encoding => 'latin-1'", path=f"data/*.{format}")
     assert replayed(shop).replayed == (0 if gone else 1)
     assert shop.rows("t") == [(1, "x"), *([] if gone else [(2, "caf\xe9")]), (3, "y")]
+
+
+@pytest.mark.parametrize("format", ["parquet", "orc"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_rows_of_binary_files(shop: Shop, format: str, gone: bool) -> None:
+    """They are read from their files again, once; without its file a row stays."""
+    rows = pa.table({"id": [1, 2, 3, -4], "n": [1.0, 2.5, 3.0, 4.5], "more": ["a", "b", "c", "d"]})
+    path = shop.file(f"data/1.{format}", "")
+    (pq.write_table if format == "parquet" else orc.write_table)(rows, path)
+    declare(shop, ", schema => 'id BIGINT, n BIGINT'", "id, n", f"data/*.{format}")
+    shop.run()
+    assert [list(r) for r in reasons(shop)] == [["_malformed"]] * 2
+    assert replayed(shop).remaining == 2
+    if gone:
+        path.unlink()
+    options = ", schema => 'id BIGINT, n DOUBLE'"
+    declare(shop, options, "id, CAST(n * 2 AS BIGINT) AS n", f"data/*.{format}")
+    result = replayed(shop)
+    assert (result.replayed, result.remaining) == ((0, 2) if gone else (1, 1))
+    assert shop.rows("t") == [(1, 1), *([] if gone else [(2, 5)]), (3, 3)]
+    why = [{*r} for r in reasons(shop)]
+    assert why == ([{"_malformed"}] * 2 if gone else [{"_malformed", "pos"}])
+    assert "its file is gone" in str(reasons(shop)) or not gone
+    assert replayed(shop).replayed == 0
 
 
 def test_a_text_that_was_cut_stays(shop: Shop) -> None:
