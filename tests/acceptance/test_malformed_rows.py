@@ -231,6 +231,35 @@ def test_rows_of_binary_files(shop: Shop, format: str, gone: bool) -> None:
     assert replayed(shop).replayed == 0
 
 
+@pytest.mark.parametrize(
+    ("rows", "bad"),
+    [
+        (['{"id":1,"s":{"a":1,"a":2}}', '{"id":2,"s":{"a":1}}'], [1]),
+        (['{"id":1,"s":{"b":{"a":1,"a":1}}}', '{"id":2,"s":{"a":1}}'], [1]),
+        (['{"id":1,"s":[{"a":1},{"a":2}]}', '{"id":2,"s":[{"a":1,"a":2}]}'], [2]),
+        (['{"id":1,"s":[[{"a":{"b":1,"b":2}}]]}', '{"id":2,"s":[[{"a":null}],null]}'], [1]),
+        (['{"id":1,"s":{"it\'s":{"b":1,"b":2}}}', '{"id":2,"s":null}'], [1]),
+        # Kept as text, with both.
+        (['{"id":1,"s":{"a":1,"a":2}}', '{"id":2,"s":[1]}'], []),
+    ],
+)
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+def test_a_key_of_an_inner_object_that_is_given_twice(
+    shop: Shop, rows: list[str], bad: list[int], format: str
+) -> None:
+    """A struct would keep one of the values; so the row waits, as with a key of the row itself."""
+    text = "\n".join(rows) if format == "ndjson" else "[" + ",".join(rows) + "]"
+    shop.file(f"data/1.{format}", text)
+    declare(shop, "", path=f"data/*.{format}")
+    shop.run()
+    assert [i for i, *_ in shop.rows("t")] == [i for i in (1, 2) if i not in bad]
+    why = {"_malformed": "a key of an inner object is given twice"}
+    if bad:
+        assert reasons(shop) == [why]
+    else:
+        assert '"a":1,"a":2' in str(shop.rows("t"))
+
+
 def test_a_text_that_was_cut_stays(shop: Shop) -> None:
     shop.file("data/1.csv", f"id,n\n1,2\n2,3,{'x' * (1 << 20)}\n")
     declare(shop, ", header => true, delimiter => ',', schema => 'id BIGINT, n BIGINT'")

@@ -51,6 +51,7 @@ from qanat.engines.duckdb.files.structure import (
     transform_spec,
     type_of,
 )
+from qanat.engines.duckdb.files.twice import given_twice
 from qanat.model.name import Named
 from qanat.model.schema import STRING
 from qanat.model.work import FilesBatch
@@ -173,13 +174,16 @@ _SPELLING = (
 )
 
 
-def _fault(various: bool, exact: bool) -> str:
+def _fault(various: bool, exact: bool, structure: dict[str, Any]) -> str:
     """SQL for what is wrong with a text, NULL when nothing is.
 
     Args:
         various: some keys were seen in several spellings (`a` and `A`).
         exact: numbers are to be marked.
+        structure: what was seen of all keys.
     """
+    below = given_twice(structure)
+    inner = f"WHEN {below} THEN 'a key of an inner object is given twice' " if below else ""
     keys = "json_keys(text)"
     # Comparing spellings costs as much as parsing: only where there are any.
     compared = f"list_transform({keys}, {_SPELLING})" if various else keys
@@ -191,7 +195,8 @@ def _fault(various: bool, exact: bool) -> str:
         f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
         f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
-        f"THEN 'a key is given twice (names are compared without case)' {marked}END"
+        "THEN 'a key is given twice (names are compared without case)' "
+        f"{inner}{marked}END"
     )
 
 
@@ -320,8 +325,8 @@ class _Objects:
         path = spools.write(
             f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
             f"SELECT text AS raw_text, CASE WHEN fault IS NULL THEN {text} END AS text, fault, "
-            f"file, line FROM (SELECT *, {_fault(various, exact)} AS fault FROM ({self.source}) "
-            "WHERE trim(text) <> ''))",
+            f"file, line FROM (SELECT *, {_fault(various, exact, structure)} AS fault "
+            f"FROM ({self.source}) WHERE trim(text) <> ''))",
             values,
             extras,
             "raw_text",
