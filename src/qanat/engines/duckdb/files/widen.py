@@ -175,7 +175,9 @@ def _inside(
     Args:
         leaf: what converts a leaf.
     """
-    if not isinstance(have, Array | Struct | MapType) or source != to_duckdb(have):
+    # DuckDB calls a type by another name than the one that it takes.
+    known = source.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+    if not isinstance(have, Array | Struct | MapType) or known != to_duckdb(have):
         return None
     found = _made(value, have, want, leaf, 0)
     if found is None:
