@@ -72,8 +72,8 @@ def bind_again(
     batch: FilesBatch,
     rows: Iterable[tuple[int, str, int, str | None, str]],
     scratch: Path,
-) -> BoundFiles | None:
-    """Parse texts of files again; None if their format is none of text.
+) -> BoundFiles:
+    """Parse rows of files again.
 
     Args:
         con, name, batch, scratch: as for `bind_files`, which also tells what is raised.
@@ -83,15 +83,13 @@ def bind_again(
     Returns:
         Of each row `__qanat_row`, and of each malformed one `row`, is the `number` of its text.
     """
-    found = _FORMATS.get(batch.format)
-    if found is None:
-        return None
     places = {file.path: index for index, file in enumerate(batch.files)}
     kept: dict[int, list[KeptText]] = {}
     for number, path, line, raw, error in rows:
         if path in places:
             kept.setdefault(places[path], []).append(KeptText(number, line, raw, error))
-    bind = getattr(import_module(found[0]), found[1])
+    module, function = _FORMATS[batch.format]
+    bind = getattr(import_module(module), function)
     bound: BoundFiles = bind(*prepared(con, name, batch, scratch), scratch, kept)
     return bound
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from qanat.text import literal
 
+_SPELLED = re.compile(r'[^"\\*\x00-\x1f]+')
+"""Keys that DuckDB's paths can spell; objects below others are not looked at."""
 _TWICE = "lambda k: list_unique(k) < len(k)"
 
 
@@ -37,7 +40,6 @@ def _objects(structure: Any, path: str) -> Iterator[str]:
         below = f'{path}."{key}"'
         while isinstance(inner, list) and inner:
             below, inner = f"{below}[*]", inner[0]
-        # A path cannot spell every key.
-        if isinstance(inner, dict) and '"' not in key and "\\" not in key:
+        if isinstance(inner, dict) and _SPELLED.fullmatch(key):
             yield below
             yield from _objects(inner, below)
