@@ -21,10 +21,9 @@ from typing import Any
 import click
 import pytest
 
-from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
-from tests.acceptance.hinted import declarations, files, history, options
+from tests.acceptance.hinted import declarations, environments, files, history, options
 from tests.acceptance.hinted.case import (
     FAILING,
     IMPORT,
@@ -40,20 +39,6 @@ from tests.acceptance.hinted.case import (
 )
 
 SOURCE = Path(__file__).parents[2] / "src/qanat"
-NOT_YET = (
-    "connectors/tables/source.py: let it read the rest first",
-    "connectors/tables/source.py: compute it here instead",
-    "engines/duckdb/files/bound.py: declare the column as string",
-    "engines/duckdb/refusals.py: TRY(…)",
-    "model/table.py: let the column be NULL",
-    "planning/fit.py: give it another name with AS",
-    "run/inputs.py: start over as well",
-    "run/readable.py: put `from: ",
-    "storage/delta/log.py: remove it and _last_checkpoint",
-    "storage/iceberg/catalog.py: give each storage",
-    "storage/iceberg/refusals.py: let the project's storage",
-)
-
 NOT_FOLLOWED = {
     "needs a server: a case would belong to `make test-services`": (
         "connectors/postgres/",
@@ -120,12 +105,18 @@ NOT_FOLLOWED = {
         "storage/delta/table.py: the table was written by a newer tool",
         "declare/statements.py: AUTO CDC comes in a later release",
     ),
-    "is not followed yet": NOT_YET,
+    "keeps an adapter or a store to its port, and no project can come to it": (
+        "model/table.py: let the column be NULL",
+        "run/readable.py: put `from: ",
+        "storage/iceberg/catalog.py: give each storage",
+        "storage/iceberg/refusals.py: let the project's storage",
+    ),
 }
 """Hints of `src` that no case follows: the module, or it and how the hint begins, by reason."""
 
 CASES = {
     **declarations.CASES,
+    **environments.CASES,
     **files.CASES,
     **history.CASES,
     **options.CASES,
@@ -744,7 +735,7 @@ def tried(line: str) -> list[dict[str, Any]]:
         except click.UsageError as error:
             return [usage_error(error, arguments).facts()]
         except QanatError as error:
-            return [p.facts() for p in problems_of(error)]
+            return [p.facts() for p in error.problems]
     return list(errors_in(json.loads(output.getvalue()))) if asked else []
 
 

@@ -9,7 +9,7 @@ from qanat.model.event import Recovered
 from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
-from qanat.report.keys import SECONDS_KEY, VERSION_KEY
+from qanat.report.keys import PROBLEMS_KEY, SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
@@ -32,6 +32,7 @@ DATASET = Shape(
         *("dataset", "kind", "status", "reason", "read", "files"),
         *COUNTS,
         *(SECONDS_KEY, "version", "rules", "notes", "error"),
+        PROBLEMS_KEY,
     ),
     "One dataset of an update.\n\n"
     "`status`: `updated`, `unchanged`, `failed` or `skipped`; `reason` says why. `read` is null\n"
@@ -39,7 +40,8 @@ DATASET = Shape(
     "makes it less, a join may make it more. It always equals\n"
     "`written + dropped + quarantined`; `malformed` rows could not be parsed and were\n"
     "quarantined before the query. `version` is the table's after the update. `notes` tells of\n"
-    "columns that are new, have wider types, or have no value in the new files any more.",
+    "columns that are new, have wider types, or have no value in the new files any more.\n"
+    "`error` is why it failed, `problems` has all its errors.",
 )
 UPDATE = Shape(
     "UpdateDocument",

@@ -257,7 +257,12 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
     rid = "f.file_row_number"
     if len(batch.files) > 1:
         rid = f"(({_number_of_file(name)} - 1) << {ROW_BITS}) + f.file_row_number"
-    positions = f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
+    file = "f.filename"
+    if batch.copied is not None:
+        # Rows of a copy say where the original is.
+        folder, url = batch.copied
+        file = f"concat({literal(url)}, f.filename[{len(folder) + 1}:])"
+    positions = f"{file} AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
     return Bound(
         f"SELECT {visible} FROM {table}",
         f"SELECT {visible}, {positions} FROM {table}",

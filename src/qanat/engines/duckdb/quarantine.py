@@ -40,7 +40,7 @@ RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_r
 # not fit into the quarantine's columns. The whole row is in its raw text alone.
 INCOMPLETE = f"(list_contains(map_keys({RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 
-ORIGIN = "__qanat_origin"
+ENTRY = "__qanat_entry"
 """Which row of the quarantine a row was that is checked again: its identifier there."""
 
 # A fixed order, that of the sources: two calls give the same rows.

@@ -102,6 +102,9 @@ class Staging:
 
     def describe(self) -> Fitted:
         """Compile everything, run nothing."""
+        return self._or_narrower(self._described)
+
+    def _described(self) -> Fitted:
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
@@ -115,8 +118,12 @@ class Staging:
         return fitted
 
     def _run(self) -> Staged:
+        return self._or_narrower(self._staged)
+
+    def _or_narrower(self, act: Callable[[], T]) -> T:
+        """What `act` gives; with the types of before if wider ones stand in its way."""
         try:
-            return self._staged()
+            return act()
         except (DeclarationError, SchemaMismatchError):
             if not self.bindings.widened:
                 raise
@@ -125,7 +132,7 @@ class Staging:
         self.bindings = Bindings(self.con, self.work.scratch, self.footers)
         self.aside = None
         self._start_over()
-        return self._staged()
+        return act()
 
     def _staged(self) -> Staged:
         work = self.work

@@ -55,12 +55,14 @@ class Fitted(Frozen):
         expressions: with the names that the columns get.
         casts: the conversions among them.
         widens: whether columns that the table has get wider types.
+        lacks: columns of the table that the query does not give.
     """
 
     schema: Schema
     expressions: tuple[str, ...]
     casts: tuple[Conversion, ...] = ()
     widens: bool = False
+    lacks: tuple[str, ...] = ()
 
     @property
     def projection(self) -> str:
@@ -95,6 +97,7 @@ def fit(
         tuple(_expression(t) for t in targets),
         tuple(c for c in conversions if c is not None),
         any(_is_wider(t.field, before.get(t.field.name)) for t in targets),
+        tuple(t.field.name for t in targets if t.column is None),
     )
 
 

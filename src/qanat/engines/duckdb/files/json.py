@@ -53,6 +53,7 @@ from qanat.engines.duckdb.files.structure import (
     transform_spec,
     type_of,
 )
+from qanat.engines.duckdb.files.twice import given_twice
 from qanat.engines.duckdb.files.wide import FEW, spread
 from qanat.model.name import Named
 from qanat.model.schema import STRING, Array, Field, MapType, Struct
@@ -109,14 +110,24 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
 
 
 def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept) -> BoundFiles:
-    """Parse texts of JSON files again (see `again.bind_again`); the files are not needed.
+    """Parse texts of JSON files again (see `again.bind_again`).
+
+    Of the files only texts are needed that were not of their encoding.
 
     Raises:
         SchemaDriftError: a new key under `freeze`.
     """
     with blaming(batch.files, batch.format):
-        texts = Texts(table, scratch, None)
-        texts.add_kept(kept)
+        options = dict(batch.options)
+        compression, multi = compression_of(options), flag(options, "multi_line", False)
+        texts = Texts(table, scratch, compression)
+
+        def shape(index: int) -> str:
+            if batch.format == "ndjson":
+                return "lines"
+            return shape_of(batch.files[index].local, compression, multi)
+
+        texts.add_kept(kept, shape)
         return _Objects(table, batch, scratch, texts).bind()
 
 
@@ -137,12 +148,15 @@ _SPELLING = (
 )
 
 
-def _fault(various: bool) -> str:
+def _fault(various: bool, structure: dict[str, Any]) -> str:
     """SQL for what is wrong with a text, NULL when nothing is.
 
     Args:
         various: some keys were seen in several spellings (`a` and `A`).
+        structure: what was seen of all keys.
     """
+    below = given_twice(structure)
+    inner = f"WHEN {below} THEN 'a key of an inner object is given twice' " if below else ""
     keys = "json_keys(text)"
     # Comparing spellings costs as much as parsing: only where there are any.
     compared = f"list_transform({keys}, {_SPELLING})" if various else keys
@@ -153,7 +167,8 @@ def _fault(various: bool) -> str:
         f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
         f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
-        f"THEN 'a key is given twice (names are compared without case)' END"
+        "THEN 'a key is given twice (names are compared without case)' "
+        f"{inner}END"
     )
 
 
@@ -251,7 +266,7 @@ class _Objects:
         rows = (
             "SELECT text AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
-            f"FROM (SELECT *, {_fault(various)} AS fault FROM ({self.source}) "
+            f"FROM (SELECT *, {_fault(various, structure)} AS fault FROM ({self.source}) "
             "WHERE trim(text) <> '')"
         )
         columns = [

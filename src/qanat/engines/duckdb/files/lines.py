@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -215,23 +215,54 @@ class Texts:
         if good:
             self._copy_of(str(copy))
 
-    def add_kept(self, kept: Kept) -> None:
-        """Add texts that a quarantine has kept; their `line` is the number of each."""
+    def add_kept(self, kept: Kept, shapes: Callable[[int], str]) -> None:
+        """Add texts that a quarantine has kept; their `line` is the number of each.
+
+        Args:
+            shapes: how a file is laid out: `lines`, `array` or `unstructured`.
+        """
         good: list[tuple[str, int, int]] = []
         for index, texts in kept.items():
+            lost = {t.line for t in texts if t.error.startswith(NOT_UTF_8) and t.raw is not None}
+            originals = self._originals(index, lost, shapes) if lost else {}
             for each in texts:
+                text = originals.get(each.line) if each.line in lost else each.raw
                 if each.raw is None:
                     self.salvage.malformed(index, each.number, b"", f"{each.error}; {CUT}")
-                elif each.error.startswith(NOT_UTF_8):
+                elif text is None:
                     self.salvage.malformed(index, each.number, each.raw.encode(), each.error)
                 else:
-                    good.append((each.raw, index, each.number))
+                    good.append((text, index, each.number))
         copy = self.scratch / f"{self.table.name}_kept.csv"
         with copy.open("w", encoding="utf-8", newline="") as out:
             # Outside strings JSON takes CR for a space; DuckDB's CSV reader stumbles over it.
             out.writelines(f"{quoted(t.replace(chr(13), ' '))},{i},{n}\n" for t, i, n in good)
         if good:
             self._copy_of(str(copy))
+
+    def _originals(
+        self, index: int, numbers: set[int], shapes: Callable[[int], str]
+    ) -> dict[int, str]:
+        """The texts of a file by their numbers, as far as they are of its encoding now.
+
+        What a quarantine keeps of a text that was not says no more which bytes it had.
+        """
+        file = self.table.files[index]
+        if not file.local:
+            return {}
+        found: dict[int, str] = {}
+        shape = shapes(index)
+        with open_bytes(file.local, self.compression) as source:
+            every = (
+                lines(file.local, self.compression)
+                if shape == "lines"
+                else (piece.raw for piece in pieces(source, shape == "array"))
+            )
+            for number, raw in enumerate(islice(every, max(numbers)), 1):
+                if number in numbers:
+                    with suppress(UnicodeDecodeError):
+                        found[number] = raw.decode()
+        return found
 
     def _documents(self, indexes: Sequence[int], shape: str) -> None:
         more = f", compression = {literal(self.compression)}" if self.compression else ""
